@@ -1,0 +1,143 @@
+"""Environment → typed settings. A wrong value stops the start with a clear word.
+
+Every name may also be given as NAME_FILE, the path of a file that holds the value (for secrets mounted
+by an orchestrator). `.env` in the working directory is read for names the environment does not set.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotenv import dotenv_values
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+
+class ConfigError(Exception):
+    """A setting is missing or wrong; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    keys: tuple[tuple[str, bytes], ...] = field(repr=False)
+    """Encryption keys as (id, 32 bytes); the first encrypts, all decrypt."""
+    data_dir: Path
+    simulated_url: str
+    local_servers: tuple[str, ...]
+    """OpenAI-compatible servers on this machine to offer when they answer."""
+    secure_cookies: bool
+    open_sign_up: bool
+    private_addresses: bool
+    """May organizations point a provider at loopback and private addresses?"""
+    trusted_proxies: int
+    worker_concurrency: int
+    log_level: str
+
+
+LOCAL_SERVERS = (
+    "http://127.0.0.1:11434/v1",  # Ollama
+    "http://127.0.0.1:1234/v1",  # LM Studio
+    "http://127.0.0.1:8080/v1",  # llama.cpp
+    "http://127.0.0.1:18080/v1",  # llama-cpp-python, as in our own end-to-end check
+)
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check all settings. Raises ConfigError naming the first that is wrong."""
+    read = _Reader(environ if environ is not None else {**_dotenv(), **os.environ})
+    return Settings(
+        database_url=read.database_url(),
+        redis_url=read.required("REDIS_URL", "for example redis://127.0.0.1:6379/0"),
+        secret_key=read.secret_key(),
+        keys=read.keys(),
+        data_dir=Path(read("DATAELAN_DATA_DIR") or "./var").resolve(),
+        simulated_url=read("DATAELAN_SIMULATED_URL"),
+        local_servers=tuple((read("DATAELAN_LOCAL_SERVERS") or " ".join(LOCAL_SERVERS)).split()),
+        secure_cookies=read.flag("DATAELAN_SECURE_COOKIES", False),
+        open_sign_up=read.flag("DATAELAN_OPEN_SIGN_UP", True),
+        private_addresses=read.flag("DATAELAN_PRIVATE_ADDRESSES", False),
+        trusted_proxies=read.number("DATAELAN_TRUSTED_PROXIES", 0, low=0, high=10),
+        worker_concurrency=read.number("DATAELAN_WORKER_CONCURRENCY", 200, low=1, high=2000),
+        log_level=(read("DATAELAN_LOG_LEVEL") or "INFO").upper(),
+    )
+
+
+def _dotenv() -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+
+
+class _Reader:
+    def __init__(self, environ: Mapping[str, str]):
+        self.environ = environ
+
+    def __call__(self, name: str) -> str:
+        if value := self.environ.get(name, "").strip():
+            return value
+        if path := self.environ.get(f"{name}_FILE", "").strip():
+            try:
+                return Path(path).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ConfigError(f"{name}_FILE: {path} cannot be read ({error.strerror}).") from error
+        return ""
+
+    def required(self, name: str, hint: str) -> str:
+        if value := self(name):
+            return value
+        raise ConfigError(f"{name} is not set ({hint}). `make run` sets it by itself; see .env.example.")
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self(name).lower()
+        if value not in ("", "0", "1", "true", "false", "yes", "no", "on", "off"):
+            raise ConfigError(f"{name} must be true or false, not {value!r}.")
+        return value in ("1", "true", "yes", "on") if value else default
+
+    def number(self, name: str, default: int, *, low: int, high: int) -> int:
+        value = self(name)
+        if not value:
+            return default
+        if not value.isdecimal() or not low <= int(value) <= high:
+            raise ConfigError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
+        return int(value)
+
+    def database_url(self) -> str:
+        """SQLAlchemy 2.1 takes a bare `postgresql://` for psycopg 3; we ship psycopg 2."""
+        text = self.required("DATABASE_URL", "for example postgresql://user:password@host/dataelan")
+        try:
+            url = make_url(text)
+        except ArgumentError as error:
+            raise ConfigError("DATABASE_URL is not a valid address.") from error
+        if not url.drivername.startswith("postgres"):
+            raise ConfigError(f"DATABASE_URL must be a PostgreSQL address, not {url.drivername}.")
+        return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+    def secret_key(self) -> str:
+        value = self.required("SECRET_KEY", "at least 32 random characters")
+        if len(value) < 32:
+            raise ConfigError("SECRET_KEY is too short: it needs at least 32 random characters.")
+        return value
+
+    def keys(self) -> tuple[tuple[str, bytes], ...]:
+        text = self.required("DATAELAN_KEYS", "k1:<32 random bytes in base64>; the first encrypts")
+        keys = tuple(_key(item) for item in text.split(","))
+        if len({name for name, _ in keys}) < len(keys):
+            raise ConfigError("DATAELAN_KEYS names the same key id twice.")
+        return keys
+
+
+def _key(item: str) -> tuple[str, bytes]:
+    name, _, encoded = item.strip().partition(":")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise ConfigError(f"DATAELAN_KEYS: the key {name!r} is not base64.") from error
+    if not name.isalnum() or len(key) != 32:
+        raise ConfigError(f"DATAELAN_KEYS: {name!r} must be an alphanumeric id with a key of 32 bytes.")
+    return name, key

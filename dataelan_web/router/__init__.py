@@ -1,0 +1,1 @@
+"""The heart: which model answers, and how. Pure Python, imports nothing else of this project."""
