@@ -1,0 +1,123 @@
+"""People and the organizations they belong to."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import unicodedata
+import uuid
+from enum import StrEnum
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from flask_login import UserMixin
+from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .base import Base, Name, Time, now, parent
+
+_hasher = PasswordHasher()
+_DECOY = _hasher.hash(secrets.token_hex())
+
+
+class OrganizationKind(StrEnum):
+    SOLO = "SOLO"
+    TEAM = "TEAM"
+    ENTERPRISE = "ENTERPRISE"
+
+
+class KeyStrategy(StrEnum):
+    """Whose provider keys an organization's prompts use."""
+
+    DATAELAN = "DATAELAN"  # the platform's
+    BYOK = "BYOK"  # the organization's own
+    HYBRID = "HYBRID"  # own first, then the platform's
+
+
+class Role(StrEnum):
+    OWNER = "OWNER"
+    ADMIN = "ADMIN"
+    MEMBER = "MEMBER"
+    VIEWER = "VIEWER"
+
+
+class User(UserMixin, Base):
+    __tablename__ = "users"
+    __table_args__ = (CheckConstraint("email = lower(email)", name="email_is_lower_case"),)
+
+    email: Mapped[Name] = mapped_column(unique=True)
+    name: Mapped[Name]
+    password_hash: Mapped[Name]
+    is_superuser: Mapped[bool] = mapped_column(default=False)
+    session_key: Mapped[Name] = mapped_column(default=lambda: secrets.token_urlsafe(24))
+    """Changes at a password change or sign-out everywhere: every older cookie is dead at once."""
+    last_seen_at: Mapped[Time | None]
+
+    memberships: Mapped[list[Membership]] = relationship(back_populates="user")
+
+    def get_id(self) -> str:
+        """What the login cookie carries: see `accounts.load_user`."""
+        return f"{self.id}.{self.session_key}"
+
+    def set_password(self, password: str) -> None:
+        self.password_hash = _hasher.hash(password)
+        self.session_key = secrets.token_urlsafe(24)
+
+    def has_password(self, password: str) -> bool:
+        return _matches(self.password_hash, password)
+
+
+def waste_a_hash(password: str) -> bool:
+    """Spend the time of a real check, so that an unknown address answers no faster than a known one."""
+    return _matches(_DECOY, password)
+
+
+def _matches(stored: str, password: str) -> bool:
+    try:
+        return _hasher.verify(stored, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+class Organization(Base):
+    __tablename__ = "organizations"
+
+    name: Mapped[Name]
+    slug: Mapped[Name] = mapped_column(unique=True)
+    kind: Mapped[OrganizationKind] = mapped_column(default=OrganizationKind.SOLO)
+    key_strategy: Mapped[KeyStrategy] = mapped_column(default=KeyStrategy.HYBRID)
+    time_zone: Mapped[Name] = mapped_column(default="UTC")
+
+    memberships: Mapped[list[Membership]] = relationship(back_populates="organization")
+
+
+class Membership(Base):
+    __tablename__ = "memberships"
+    __table_args__ = (UniqueConstraint("organization_id", "user_id"),)
+
+    organization_id: Mapped[uuid.UUID] = parent("organizations.id", index=False)
+    user_id: Mapped[uuid.UUID] = parent("users.id")
+    role: Mapped[Role]
+
+    user: Mapped[User] = relationship(back_populates="memberships")
+    organization: Mapped[Organization] = relationship(back_populates="memberships")
+
+
+def slug_for(name: str) -> str:
+    """A readable address with a random tail: two teams may share a name, and none can be enumerated."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or "team"
+    return f"{words}-{secrets.token_hex(3)}"
+
+
+__all__ = [
+    "KeyStrategy",
+    "Membership",
+    "Organization",
+    "OrganizationKind",
+    "Role",
+    "User",
+    "now",
+    "slug_for",
+    "waste_a_hash",
+]

@@ -1,0 +1,74 @@
+"""What every table shares: ids that cannot be guessed, UTC times, money as integer nano-USD."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import uuid_utils.compat
+from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, MetaData, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+def new_id() -> uuid.UUID:
+    """UUID version 7: 74 random bits after a millisecond clock, so unguessable yet in time order
+    (indexes stay compact, and a table can be partitioned by month on its id)."""
+    return uuid_utils.compat.uuid7()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+Id = Annotated[uuid.UUID, mapped_column(primary_key=True, default=new_id)]
+Time = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+Nano = Annotated[int, mapped_column(BigInteger)]
+"""Money: whole billionths of a US dollar. 9.2 thousand million USD fit in a BIGINT."""
+Name = Annotated[str, mapped_column(String(200))]
+Long = Annotated[str, mapped_column(Text)]
+Json = Annotated[dict[str, Any], mapped_column(JSONB)]
+JsonList = Annotated[list[Any], mapped_column(JSONB)]
+
+NANO = 1_000_000_000
+
+
+NIL = uuid.UUID(int=0)
+"""Stands for “no organization” in unique indexes, where NULLs would never collide (PostgreSQL before 15)."""
+
+
+class Base(DeclarativeBase):
+    # Enumerations are checked text, not PostgreSQL enum types: a new member is an ordinary migration.
+    type_annotation_map = {  # noqa: RUF012
+        enum.Enum: Enum(
+            enum.Enum,
+            native_enum=False,
+            create_constraint=True,
+            length=20,
+            values_callable=lambda members: [member.value for member in members],
+        )
+    }
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+    id: Mapped[Id]
+    created_at: Mapped[Time] = mapped_column(default=now)
+
+
+def parent(target: str, *, index: bool = True, **options: Any) -> Any:
+    """A foreign key to a row this one cannot live without."""
+    return mapped_column(ForeignKey(target, ondelete="CASCADE"), index=index, **options)
+
+
+def reference(target: str, *, index: bool = False, **options: Any) -> Any:
+    """A foreign key that history outlives: cleared when the other row goes."""
+    return mapped_column(ForeignKey(target, ondelete="SET NULL"), index=index, **options)

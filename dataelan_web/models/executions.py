@@ -1,0 +1,313 @@
+"""Runs of prompts. PostgreSQL is the truth about them; the queue only wakes a worker.
+
+`executions` is narrow: lists and dashboards read nothing else. What was said lives in `execution_bodies`.
+Every write of a running execution names its fence; a worker that lost its lease can change nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, select, text, update
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from .base import Base, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
+from .hub import Model, Price, Provider
+from .workspace import ModelType, Prompt, PromptSession
+
+LEASE = timedelta(seconds=30)
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+OPEN = (State.QUEUED, State.RUNNING)
+
+
+class Origin(StrEnum):
+    PLAYGROUND = "playground"
+    GATEWAY = "gateway"
+
+
+class Payer(StrEnum):
+    ORGANIZATION = "organization"
+    PLATFORM = "platform"
+    NOBODY = "nobody"  # no key was needed: a local or simulated server
+
+
+class Outcome(StrEnum):
+    """How one call to a provider ended. SENT: it may have reached the provider, and we do not know more."""
+
+    SENT = "sent"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class Execution(Base):
+    """One run of one prompt. Money in nano-USD; cost None: unknown."""
+
+    __tablename__ = "executions"
+    __table_args__ = (
+        UniqueConstraint("project_id", "idempotency_key"),
+        Index("ix_executions_organization_id_created_at", "organization_id", "created_at"),
+        Index("ix_executions_session_id_created_at", "session_id", "created_at"),
+        Index("ix_executions_open", "state", "lease_until", postgresql_where=text("state IN ('queued', 'running')")),
+        CheckConstraint("cost >= 0", name="cost_is_not_negative"),
+    )
+
+    organization_id: Mapped[uuid.UUID] = parent("organizations.id", index=False)
+    project_id: Mapped[uuid.UUID] = parent("projects.id", index=False)
+    session_id: Mapped[uuid.UUID | None] = reference("prompt_sessions.id")
+    prompt_id: Mapped[uuid.UUID | None] = reference("prompts.id", index=True)
+    user_id: Mapped[uuid.UUID | None] = reference("users.id")
+    token_id: Mapped[uuid.UUID | None] = reference("gateway_tokens.id")
+    origin: Mapped[Origin]
+    model_type: Mapped[ModelType] = mapped_column(default=ModelType.TEXT)
+    requested: Mapped[Name] = mapped_column(default="auto")
+    """What was asked for: a model's name, a rule's name, or `auto`."""
+    idempotency_key: Mapped[Name | None]
+
+    state: Mapped[State] = mapped_column(default=State.QUEUED)
+    fence: Mapped[int] = mapped_column(default=0)
+    lease_owner: Mapped[Name | None]
+    lease_until: Mapped[Time | None]
+    cancel_requested_at: Mapped[Time | None]
+    enqueued_at: Mapped[Time | None]
+
+    started_at: Mapped[Time | None]
+    first_token_at: Mapped[Time | None]
+    finished_at: Mapped[Time | None]
+
+    rule_id: Mapped[uuid.UUID | None] = reference("routing_rules.id")
+    provider_id: Mapped[uuid.UUID | None] = reference("providers.id")
+    model_id: Mapped[uuid.UUID | None] = reference("models.id")
+    api_key_id: Mapped[uuid.UUID | None] = reference("api_keys.id")
+    payer: Mapped[Payer | None]
+    finish: Mapped[Name | None]
+    error_kind: Mapped[Name | None]
+    attempts_made: Mapped[int] = mapped_column(default=0)
+
+    tokens_input: Mapped[int | None]
+    tokens_cache_read: Mapped[int | None]
+    tokens_cache_write: Mapped[int | None]
+    tokens_output: Mapped[int | None]
+    tokens_reasoning: Mapped[int | None]
+    cost: Mapped[Nano | None]
+
+    body: Mapped[ExecutionBody] = relationship(cascade="all, delete-orphan", single_parent=True)
+    attempts: Mapped[list[Attempt]] = relationship(order_by="Attempt.number", cascade="all, delete-orphan")
+    actions: Mapped[list[Action]] = relationship(order_by="Action.position", cascade="all, delete-orphan")
+    prompt: Mapped[Prompt | None] = relationship()
+    session: Mapped[PromptSession | None] = relationship()
+    model: Mapped[Model | None] = relationship()
+    provider: Mapped[Provider | None] = relationship()
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+    @property
+    def seconds(self) -> float | None:
+        """From submit to the end, as the person waited."""
+        return (self.finished_at - self.created_at).total_seconds() if self.finished_at else None
+
+    @property
+    def first_token_seconds(self) -> float | None:
+        return (self.first_token_at - self.created_at).total_seconds() if self.first_token_at else None
+
+    @property
+    def tokens_in(self) -> int | None:
+        return _total(self.tokens_input, self.tokens_cache_read, self.tokens_cache_write)
+
+    @property
+    def tokens_out(self) -> int | None:
+        return _total(self.tokens_output, self.tokens_reasoning)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Output speed after the first token."""
+        if not (self.first_token_at and self.finished_at and self.tokens_out):
+            return None
+        streaming = (self.finished_at - self.first_token_at).total_seconds()
+        return self.tokens_out / streaming if streaming > 0 else None
+
+
+def _total(*counters: int | None) -> int | None:
+    known = [counter for counter in counters if counter is not None]
+    return sum(known) if known else None
+
+
+class ExecutionBody(Base):
+    """What was said, and why that model was chosen. `request` is the whole prompt (see executions.prompts)."""
+
+    __tablename__ = "execution_bodies"
+
+    id: Mapped[uuid.UUID] = mapped_column(ForeignKey("executions.id", ondelete="CASCADE"), primary_key=True)
+    request: Mapped[Json]
+    text: Mapped[Long] = mapped_column(default="")
+    reasoning: Mapped[Long] = mapped_column(default="")
+    tool_calls: Mapped[JsonList] = mapped_column(default=list)
+    receipt: Mapped[Json] = mapped_column(default=dict)
+    error: Mapped[Long] = mapped_column(default="")
+    notice: Mapped[Long] = mapped_column(default="")
+    """Something the person should know though nothing failed, such as a lowered max_tokens."""
+
+
+class Attempt(Base):
+    """One call to one provider with one key, whatever came of it."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("execution_id", "number"),)
+
+    execution_id: Mapped[uuid.UUID] = parent("executions.id", index=False)
+    number: Mapped[int]
+    provider_id: Mapped[uuid.UUID | None] = reference("providers.id")
+    model_id: Mapped[uuid.UUID | None] = reference("models.id")
+    api_key_id: Mapped[uuid.UUID | None] = reference("api_keys.id")
+    price_id: Mapped[uuid.UUID | None] = reference("prices.id")
+    model_name: Mapped[Name]
+    provider_name: Mapped[Name]
+    payer: Mapped[Payer]
+    outcome: Mapped[Outcome] = mapped_column(default=Outcome.SENT)
+    started_at: Mapped[Time] = mapped_column(default=now)
+    first_token_at: Mapped[Time | None]
+    ended_at: Mapped[Time | None]
+    error_kind: Mapped[Name | None]
+    error: Mapped[Long] = mapped_column(default="")
+    status: Mapped[int | None]
+    response_id: Mapped[Name] = mapped_column(default="")
+    response_model: Mapped[Name] = mapped_column(default="")
+    tokens_input: Mapped[int | None]
+    tokens_cache_read: Mapped[int | None]
+    tokens_cache_write: Mapped[int | None]
+    tokens_output: Mapped[int | None]
+    tokens_reasoning: Mapped[int | None]
+    usage_is_estimated: Mapped[bool] = mapped_column(default=False)
+    cost: Mapped[Nano | None]
+
+    price: Mapped[Price | None] = relationship()
+
+    @property
+    def seconds(self) -> float | None:
+        return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
+
+
+class Asset(Base):
+    """A file that came with a prompt or out of an answer. The bytes are elsewhere, under `storage_key`."""
+
+    __tablename__ = "assets"
+
+    organization_id: Mapped[uuid.UUID] = parent("organizations.id")
+    execution_id: Mapped[uuid.UUID | None] = parent("executions.id")
+    name: Mapped[Name]
+    media_type: Mapped[Name]
+    size: Mapped[Nano]
+    sha256: Mapped[Name]
+    storage_key: Mapped[Name]
+
+
+class Action(Base):
+    """A structured action found in an answer (see router.actions)."""
+
+    __tablename__ = "actions"
+    __table_args__ = (UniqueConstraint("execution_id", "position"),)
+
+    execution_id: Mapped[uuid.UUID] = parent("executions.id", index=False)
+    position: Mapped[int]
+    kind: Mapped[Name]
+    title: Mapped[Name]
+    payload: Mapped[Json]
+
+
+# -- the verbs of one row: each is one atomic statement ------------------------------------------
+
+
+def claim(session: Session, id: uuid.UUID, owner: str) -> int | None:
+    """Take a queued execution. The new fence, or None when it is not there to be taken."""
+    return session.scalar(
+        update(Execution)
+        .where(Execution.id == id, Execution.state == State.QUEUED)
+        .values(
+            state=State.RUNNING,
+            fence=Execution.fence + 1,
+            lease_owner=owner,
+            lease_until=func.now() + LEASE,
+            started_at=func.now(),
+        )
+        .returning(Execution.fence)
+    )
+
+
+def renew(session: Session, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, bool]:
+    """Lengthen the leases of what this worker holds: {id: fence} → {id: should it stop?}.
+
+    An id that does not come back is no longer this worker's to write.
+    """
+    if not held:
+        return {}
+    rows = session.execute(
+        update(Execution)
+        .where(Execution.id.in_(held), Execution.state == State.RUNNING)
+        .values(lease_until=func.now() + LEASE)
+        .returning(Execution.id, Execution.fence, Execution.cancel_requested_at)
+    )
+    return {row.id: row.cancel_requested_at is not None for row in rows if held.get(row.id) == row.fence}
+
+
+def close(session: Session, id: uuid.UUID, fence: int, state: State, **values: Any) -> bool:
+    """Bring a running execution to its final state. False: the fence has moved on, nothing was written."""
+    closed = session.execute(
+        update(Execution)
+        .where(Execution.id == id, Execution.fence == fence, Execution.state == State.RUNNING)
+        .values(state=state, finished_at=func.clock_timestamp(), lease_until=None, lease_owner=None, **values)
+    )
+    return closed.rowcount == 1
+
+
+def release(session: Session, id: uuid.UUID, fence: int) -> bool:
+    """Put a running execution that sent nothing back into the queue."""
+    released = session.execute(
+        update(Execution)
+        .where(Execution.id == id, Execution.fence == fence, Execution.state == State.RUNNING)
+        .values(state=State.QUEUED, lease_until=None, lease_owner=None, enqueued_at=None, started_at=None)
+    )
+    return released.rowcount == 1
+
+
+def request_cancel(session: Session, id: uuid.UUID) -> State | None:
+    """Ask an open execution to stop. A queued one is cancelled on the spot; the state now, or None if it had ended."""
+    cancelled = session.scalar(
+        update(Execution)
+        .where(Execution.id == id, Execution.state == State.QUEUED)
+        .values(
+            state=State.CANCELLED,
+            fence=Execution.fence + 1,
+            cancel_requested_at=func.now(),
+            finished_at=func.clock_timestamp(),
+        )
+        .returning(Execution.state)
+    )
+    if cancelled:
+        return cancelled
+    return session.scalar(
+        update(Execution)
+        .where(Execution.id == id, Execution.state == State.RUNNING)
+        .values(cancel_requested_at=func.coalesce(Execution.cancel_requested_at, func.now()))
+        .returning(Execution.state)
+    )
+
+
+def was_sent(session: Session, id: uuid.UUID) -> bool:
+    """Did any call of this execution possibly reach a provider?"""
+    return session.scalar(select(func.count()).select_from(Attempt).where(Attempt.execution_id == id)) > 0  # type: ignore[operator]

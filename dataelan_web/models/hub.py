@@ -1,0 +1,228 @@
+"""The Model Hub: who offers which models at what price, with whose key, and the rules that choose."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .base import NIL, Base, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
+from .workspace import ModelType, Project
+
+OWNER = f"coalesce(organization_id, '{NIL}')"
+
+
+class Provider(Base):
+    """Somebody's API. Without an organization it is everyone's; with one it is that organization's own server.
+
+    `kind` names the wire format (router.providers.KINDS); `base_url` includes the version prefix.
+    """
+
+    __tablename__ = "providers"
+    __table_args__ = (Index("uq_providers_slug", text(OWNER), "slug", unique=True),)
+
+    organization_id: Mapped[uuid.UUID | None] = parent("organizations.id", index=False)
+    slug: Mapped[Name]
+    name: Mapped[Name]
+    kind: Mapped[Name]
+    base_url: Mapped[Long]
+    needs_key: Mapped[bool] = mapped_column(default=True)
+    is_simulated: Mapped[bool] = mapped_column(default=False)
+    key_hint: Mapped[Name] = mapped_column(default="")
+    """Where a person gets a key: a page's address."""
+    catalogue: Mapped[Name] = mapped_column(default="")
+    """Its id in the price catalogue; empty: it is not in there."""
+    check_path: Mapped[Name] = mapped_column(default="")
+    """What to ask to check a key, where the list of models is open to everyone."""
+    models_listed_at: Mapped[Time | None]
+
+    @property
+    def origin(self) -> str:
+        """scheme://host:port, which a stored key is bound to."""
+        url = urlsplit(self.base_url)
+        port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
+        return f"{url.scheme}://{url.hostname}:{port}"
+
+
+class Model(Base):
+    """One model of one provider. `capabilities`: streaming, tools, vision, json_schema, reasoning …"""
+
+    __tablename__ = "models"
+    __table_args__ = (Index("uq_models_name", "provider_id", text(OWNER), "name", unique=True),)
+
+    provider_id: Mapped[uuid.UUID] = parent("providers.id", index=False)
+    organization_id: Mapped[uuid.UUID | None] = parent("organizations.id")
+    """Whose it is when only their key can see it, such as a fine-tuned model; None: everyone's."""
+    name: Mapped[Name]
+    display_name: Mapped[Name]
+    model_type: Mapped[ModelType] = mapped_column(default=ModelType.TEXT)
+    capabilities: Mapped[JsonList] = mapped_column(default=list)
+    context_window: Mapped[int | None]
+    max_output_tokens: Mapped[int | None]
+    shutdown_on: Mapped[Name | None]
+    listed_at: Mapped[Time | None]
+    """When the provider last listed it to one of our keys."""
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+
+    provider: Mapped[Provider] = relationship()
+    prices: Mapped[list[Price]] = relationship(order_by="Price.effective_at", cascade="all, delete-orphan")
+
+
+class Price(Base):
+    """One version of a model's price, never changed once used. Per 1,000,000 tokens, in nano-USD.
+
+    No row: the price is unknown. All zeros: it is free. A class without a price of its own (None) costs what
+    its plain class does: cached input as input, reasoning as output. `tiers` are steps by input size:
+    [{"above": tokens, "input": …, "cache_read": …, "cache_write": …, "output": …}].
+    """
+
+    __tablename__ = "prices"
+    __table_args__ = (Index("ix_prices_model_id_effective_at", "model_id", "effective_at"),)
+
+    model_id: Mapped[uuid.UUID] = parent("models.id", index=False)
+    effective_at: Mapped[Time] = mapped_column(default=now)
+    source: Mapped[Name]
+    input: Mapped[Nano]
+    cache_read: Mapped[Nano | None]
+    cache_write: Mapped[Nano | None]
+    output: Mapped[Nano]
+    per_request: Mapped[Nano] = mapped_column(default=0)
+    tiers: Mapped[JsonList] = mapped_column(default=list)
+
+
+class APIKey(Base):
+    """A provider's key. Without an organization it is the platform's.
+
+    `ciphertext` is bound to organization, row and the provider's origin (see secrets.py).
+    """
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        Index("ix_api_keys_provider_id_organization_id", "provider_id", "organization_id"),
+        Index(
+            "uq_api_keys_default",
+            "provider_id",
+            text(OWNER),
+            unique=True,
+            postgresql_where=text("is_default"),
+        ),
+        CheckConstraint("daily_quota >= 0", name="daily_quota_is_not_negative"),
+        CheckConstraint("weight >= 0", name="weight_is_not_negative"),
+    )
+
+    provider_id: Mapped[uuid.UUID] = parent("providers.id", index=False)
+    organization_id: Mapped[uuid.UUID | None] = parent("organizations.id", index=False)
+    label: Mapped[Name]
+    ciphertext: Mapped[Long]
+    last_four: Mapped[Name]
+    is_default: Mapped[bool] = mapped_column(default=False)
+    daily_quota: Mapped[Nano | None]
+    """Nano-USD a day this key may spend; None: no limit of its own."""
+    weight: Mapped[int] = mapped_column(default=1)
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+    expires_at: Mapped[Time | None]
+    listed_models: Mapped[JsonList] = mapped_column(default=list)
+    """Names the provider listed to this key; empty: it lists none, so any may be tried."""
+    last_used_at: Mapped[Time | None]
+    last_error: Mapped[Long] = mapped_column(default="")
+    last_error_at: Mapped[Time | None]
+    created_by: Mapped[uuid.UUID | None] = reference("users.id")
+
+    provider: Mapped[Provider] = relationship()
+
+    def is_usable(self, at: datetime) -> bool:
+        return self.is_enabled and (self.expires_at is None or self.expires_at > at)
+
+
+class Strategy(StrEnum):
+    """How a rule orders its models."""
+
+    WEIGHTED = "weighted"
+    CHEAPEST = "cheapest"
+    FASTEST = "fastest"
+    BALANCED = "balanced"
+    ORDERED = "ordered"
+
+
+class RoutingRule(Base):
+    """When `conditions` hold, these models may answer. Lowest `priority` number first; first match wins.
+
+    Scope: platform (no organization), organization, or one project.
+    """
+
+    __tablename__ = "routing_rules"
+    __table_args__ = (Index("ix_routing_rules_organization_id_priority", "organization_id", "priority"),)
+
+    organization_id: Mapped[uuid.UUID | None] = parent("organizations.id", index=False)
+    project_id: Mapped[uuid.UUID | None] = parent("projects.id")
+    name: Mapped[Name]
+    model_type: Mapped[ModelType] = mapped_column(default=ModelType.TEXT)
+    priority: Mapped[int] = mapped_column(default=100)
+    conditions: Mapped[Json] = mapped_column(default=dict)
+    strategy: Mapped[Strategy] = mapped_column(default=Strategy.WEIGHTED)
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+
+    models: Mapped[list[RoutingRuleModel]] = relationship(
+        order_by="RoutingRuleModel.position", cascade="all, delete-orphan"
+    )
+
+
+class RoutingRuleModel(Base):
+    """A model within a rule. A missing weight is 1; tags such as `fallback` order what comes after the draw."""
+
+    __tablename__ = "routing_rule_models"
+    __table_args__ = (
+        UniqueConstraint("rule_id", "model_id"),
+        CheckConstraint("weight >= 0", name="weight_is_not_negative"),
+    )
+
+    rule_id: Mapped[uuid.UUID] = parent("routing_rules.id", index=False)
+    model_id: Mapped[uuid.UUID] = parent("models.id")
+    position: Mapped[int] = mapped_column(default=0)
+    weight: Mapped[int] = mapped_column(default=1)
+    tags: Mapped[JsonList] = mapped_column(default=list)
+
+    model: Mapped[Model] = relationship()
+
+
+class GatewayToken(Base):
+    """A program's way in, for one project. Only the hash of the secret is kept."""
+
+    __tablename__ = "gateway_tokens"
+
+    project_id: Mapped[uuid.UUID] = parent("projects.id")
+    created_by: Mapped[uuid.UUID] = parent("users.id", index=False)
+    label: Mapped[Name]
+    token_hash: Mapped[Name] = mapped_column(unique=True)
+    prefix: Mapped[Name]
+    last_used_at: Mapped[Time | None]
+    expires_at: Mapped[Time | None]
+    revoked_at: Mapped[Time | None]
+
+    project: Mapped[Project] = relationship()
+
+    @classmethod
+    def issue(cls, project: Project, created_by: uuid.UUID, label: str) -> tuple[GatewayToken, str]:
+        """A new token and its secret, which is never to be seen again. 256 random bits need no slow hash."""
+        secret = f"dlan_{secrets.token_urlsafe(32)}"
+        token = cls(
+            project_id=project.id,
+            created_by=created_by,
+            label=label,
+            token_hash=cls.digest(secret),
+            prefix=secret[:9],
+        )
+        return token, secret
+
+    @staticmethod
+    def digest(secret: str) -> str:
+        return hashlib.sha256(secret.encode()).hexdigest()
+
+    def is_valid(self, at: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
