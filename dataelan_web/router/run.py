@@ -1,0 +1,308 @@
+"""A plan → a stream of Events: attempts, retries, fallback, deadlines.
+
+The only file that touches the wire, and the only one that catches. Three rules hold:
+
+* After the first visible event there is no retry and no fallback.
+* The same candidate is asked again only when it surely did not take the request: it was never sent, or it was
+  answered with an error. Silence or a broken line may hide a paid answer, so that goes on to the next model.
+* Every call is announced to the journal before it is made and closed after, whatever happens.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+import httpx2
+
+from .plan import Plan, Step
+from .providers import adapter
+from .types import (
+    Advice,
+    Again,
+    Asset,
+    Call,
+    Done,
+    Event,
+    Failure,
+    Kind,
+    Prompt,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+)
+from .wire import MAX_ANSWER_BYTES, Deadlines, Stop
+
+VISIBLE = (Text, Reasoning, ToolCall, Asset)
+RETRIES = 2
+LONGEST_PAUSE = 20.0
+
+
+@dataclass
+class Result:
+    """How one call ended: a Failure, or None for a whole answer."""
+
+    failure: Failure | None = None
+    usage: Usage = Usage()
+    done: Done | None = None
+    visible: bool = False
+    first_token_at: datetime | None = None
+
+
+class Journal(Protocol):
+    """Who keeps the record. `begin` may lower the prompt's limits, or refuse by raising Failure."""
+
+    def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt: ...
+
+    def end(self, step: Step, number: int, result: Result) -> None: ...
+
+
+def run(
+    plan: Plan,
+    prompt: Prompt,
+    http: httpx2.Client,
+    journal: Journal,
+    secret: Callable[[Step], str],
+    stop: Stop,
+    deadlines: Deadlines | None = None,
+) -> Iterator[Event]:
+    """Try each step in turn. Raises the first Failure when all failed, the last when something was visible."""
+    deadlines = deadlines or Deadlines()
+    steps, first, number, tries = deque(plan.steps), None, 0, 0
+    while steps:
+        step, number = steps[0], number + 1
+        result = Result()
+        try:
+            allowed = journal.begin(step, number, prompt)
+        except Failure as refusal:
+            first, steps = first or refusal, _after(steps, refusal)
+            continue
+        try:
+            yield from _attempt(step, allowed, http, secret, stop, deadlines, result)
+            return
+        except Failure as failure:
+            result.failure = failure
+        except GeneratorExit:
+            result.failure = Failure(Kind.ABORTED, "The reader went away.")
+            raise
+        finally:
+            journal.end(step, number, result)
+        if result.visible or result.failure.advice is Advice.STOP:
+            raise result.failure
+        first, tries = first or result.failure, tries + 1
+        if (pause := _pause(result.failure, tries, others=len(steps) > 1)) is not None:
+            if stop.wait(pause):
+                raise _stopped()
+            continue
+        steps, tries = _after(steps, result.failure), 0
+    raise first or Failure(plan.problem_kind, plan.problem, sent=False)
+
+
+def ask(http: httpx2.Client, call: Call, failure: Callable[[int, bytes], Failure], seconds: float = 15) -> bytes:
+    """One short question, such as a list of models. Raises Failure."""
+    request = _request(http, call, Deadlines(connect=3, first_byte=seconds, idle=seconds))
+    try:
+        response = http.send(request, stream=True)
+        try:
+            body = _read_all(response)
+        finally:
+            response.close()
+    except httpx2.HTTPError as error:
+        raise _unreachable(error) from error
+    if response.status_code >= 300:
+        raise _answered(response, body, failure)
+    return body
+
+
+def _attempt(
+    step: Step,
+    prompt: Prompt,
+    http: httpx2.Client,
+    secret: Callable[[Step], str],
+    stop: Stop,
+    deadlines: Deadlines,
+    result: Result,
+) -> Iterator[Event]:
+    format = adapter(step.candidate.kind, step.candidate.base_url)
+    ends_at = time.monotonic() + deadlines.total
+    decode = format.decoder()
+    call: Call | None = format.call(prompt, step.candidate.model, secret(step))
+    while call:
+        again: Again | None = None
+        for chunk, is_last in _chunks(http, call, format.failure, stop, deadlines, ends_at):
+            for event in decode(chunk, is_last):
+                if isinstance(event, Again):
+                    again = event
+                    continue
+                _note(event, result)
+                yield event
+        if again and stop.wait(again.delay):
+            raise _stopped()
+        call = again.call if again else None
+
+
+def _note(event: Event, result: Result) -> None:
+    if isinstance(event, VISIBLE):
+        if not result.visible:
+            result.first_token_at = datetime.now(UTC)
+        result.visible = True
+    elif isinstance(event, Usage):
+        result.usage = result.usage.updated(event)
+    elif isinstance(event, Done):
+        result.done = event
+
+
+def _chunks(
+    http: httpx2.Client,
+    call: Call,
+    failure: Callable[[int, bytes], Failure],
+    stop: Stop,
+    deadlines: Deadlines,
+    ends_at: float,
+) -> Iterator[tuple[bytes, bool]]:
+    """The answer's bytes as they come, closed by (b"", True)."""
+    if stop.requested:
+        raise _stopped()
+    try:
+        response = http.send(_request(http, call, deadlines), stream=True)
+    except httpx2.HTTPError as error:
+        raise _stopped() if stop.requested else _unreachable(error) from error
+    try:
+        stop.watch(response)
+        if response.status_code >= 300:
+            raise _answered(response, _read_all(response), failure)
+        _refuse_compressed(response)
+        size = 0
+        for chunk in response.iter_raw():
+            size += len(chunk)
+            if stop.requested:
+                raise _stopped()
+            if time.monotonic() > ends_at:
+                raise Failure(Kind.TRANSIENT, f"The answer took longer than {deadlines.total:.0f} seconds.")
+            if size > MAX_ANSWER_BYTES:
+                raise Failure(Kind.TRANSIENT, "The answer is larger than Dataelan accepts (64 MB).")
+            yield chunk, False
+        if stop.requested:
+            raise _stopped()
+        yield b"", True
+    except (httpx2.HTTPError, OSError) as error:
+        raise _stopped() if stop.requested else _broken(error) from error
+    finally:
+        stop.unwatch()
+        response.close()
+
+
+def _request(http: httpx2.Client, call: Call, deadlines: Deadlines) -> httpx2.Request:
+    # httpx's read timeout is per read, so before the first byte it is that deadline and afterwards the idle one;
+    # it cannot change in between, hence the longer of the two. The total is checked by the reader.
+    read = max(deadlines.first_byte, deadlines.idle)
+    return http.build_request(
+        call.method,
+        call.url,
+        json=call.body,
+        headers=dict(call.headers),
+        timeout=httpx2.Timeout(read, connect=deadlines.connect, pool=deadlines.connect),
+    )
+
+
+def _read_all(response: httpx2.Response, limit: int = 4 * 1024 * 1024) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_raw():
+        body += chunk
+        if len(body) > limit:
+            break
+    return bytes(body[:limit])
+
+
+def _refuse_compressed(response: httpx2.Response) -> None:
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("", "identity"):
+        raise Failure(Kind.TRANSIENT, f"The provider compressed its answer ({encoding}) though asked not to.")
+
+
+# -- failures of the wire, in our words ----------------------------------------------------------
+
+
+def _answered(response: httpx2.Response, body: bytes, failure: Callable[[int, bytes], Failure]) -> Failure:
+    if response.is_redirect:
+        return Failure(
+            Kind.BAD_REQUEST,
+            "The provider's address redirects elsewhere. Keys are never sent on; correct the base URL.",
+            status=response.status_code,
+        )
+    refused = failure(response.status_code, body)
+    refused.status = response.status_code
+    if refused.after is None:
+        refused.after = retry_after(response.headers.get("retry-after", ""))
+    return refused
+
+
+def _unreachable(error: httpx2.HTTPError) -> Failure:
+    if isinstance(error, httpx2.ConnectTimeout):
+        return Failure(Kind.TRANSIENT, "The provider did not accept a connection in time.", sent=False)
+    if isinstance(error, httpx2.ConnectError):
+        return Failure(Kind.TRANSIENT, "The provider cannot be reached: no connection to its address.", sent=False)
+    if isinstance(error, httpx2.PoolTimeout):
+        return Failure(Kind.TRANSIENT, "Too many calls are in flight from this process.", sent=False)
+    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
+        return Failure(Kind.BAD_REQUEST, "The provider's address or key cannot be sent as it is.", sent=False)
+    if isinstance(error, httpx2.ReadTimeout):
+        return Failure(Kind.TRANSIENT, "The provider took the request but did not answer in time.")
+    return Failure(Kind.TRANSIENT, "The connection broke before the provider answered.")
+
+
+def _broken(error: Exception) -> Failure:
+    if isinstance(error, httpx2.ReadTimeout):
+        return Failure(Kind.TRANSIENT, "The provider stopped sending before the answer was whole.")
+    return Failure(Kind.TRANSIENT, "The provider cut the connection before the answer was whole.")
+
+
+def _stopped() -> Failure:
+    return Failure(Kind.ABORTED, "Stopped.")
+
+
+# -- what to do after a failure ------------------------------------------------------------------
+
+
+def _pause(failure: Failure, tries: int, *, others: bool) -> float | None:
+    """Seconds to wait before asking the same candidate again, or None: do not."""
+    surely_refused = failure.status is not None or not failure.sent
+    retryable = failure.kind is Kind.TRANSIENT or (failure.kind is Kind.RATE_LIMIT and not others)
+    if not (surely_refused and retryable) or tries > RETRIES:
+        return None
+    backoff = random.uniform(0.5, 1.0) * 0.5 * 2 ** (tries - 1)  # noqa: S311 (jitter, not a secret)
+    pause = max(failure.after or 0.0, backoff)
+    return pause if pause <= LONGEST_PAUSE else None
+
+
+def _after(steps: deque[Step], failure: Failure) -> deque[Step]:
+    """What is left to try: another key where the key was the trouble, else another model."""
+    model = steps[0].candidate.model_id
+    rest = list(steps)[1:]
+    if failure.advice is not Advice.NEXT_KEY:
+        rest = [step for step in rest if step.candidate.model_id != model]
+    return deque(rest)
+
+
+def retry_after(header: str) -> float | None:
+    """Seconds a Retry-After header asks for: a number or an HTTP date (RFC 9110 §10.2.3)."""
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def limited(prompt: Prompt, max_tokens: int) -> Prompt:
+    """The same prompt with a lower output limit."""
+    return replace(prompt, max_tokens=max_tokens)
