@@ -1,0 +1,151 @@
+"""Who sees and does what. Lookup is permission: the check is the only way to get the object.
+
+    project = access.visible(Project, id)        404 unless the signed-in person may see it here
+    project = access.editable(Project, id)       … and 403 unless they may change it
+    project = access.administered(Project, id)   … and 403 unless they are an owner or admin
+
+“Here” is the organization named in the URL (`/o/<slug>/…`). A foreign id is answered exactly like a random one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, TypeVar
+
+from flask import abort, g
+from flask_login import current_user
+from sqlalchemy import ColumnElement, Select, false, or_, select
+
+from .extensions import db
+from .models import (
+    APIKey,
+    Base,
+    Collaborator,
+    Execution,
+    GatewayToken,
+    Membership,
+    Model,
+    Organization,
+    Project,
+    ProjectRole,
+    PromptSession,
+    Provider,
+    Role,
+    RoutingRule,
+    User,
+)
+
+Row = TypeVar("Row", bound=Base)
+
+RANK = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
+PROJECT_RANK = {ProjectRole.VIEWER: 1, ProjectRole.EDITOR: 2}
+SEE, EDIT, ADMINISTER = 1, 2, 3
+
+
+def enter_organization(slug: str) -> Organization:
+    """The organization of this URL, remembered for the request; 404 for outsiders."""
+    row = db.session.execute(
+        select(Organization, Membership.role)
+        .outerjoin(
+            Membership, (Membership.organization_id == Organization.id) & (Membership.user_id == current_user.id)
+        )
+        .where(Organization.slug == slug, or_(Membership.id.is_not(None), _is_guest_of_organization()))
+    ).first()
+    if row is None:
+        abort(404)
+    g.organization, g.role = row
+    return g.organization  # type: ignore[no-any-return]
+
+
+def organizations_of(user: User) -> list[Organization]:
+    """Every organization a person belongs to, or is a guest of, by name."""
+    member = select(Membership.organization_id).where(Membership.user_id == user.id)
+    guest = _guest_projects(user.id, Project.organization_id)
+    return list(
+        db.session.scalars(
+            select(Organization)
+            .where(or_(Organization.id.in_(member), Organization.id.in_(guest)))
+            .order_by(Organization.name)
+        )
+    )
+
+
+def scoped(model: type[Row]) -> Select[tuple[Row]]:
+    """All rows of `model` the signed-in person may see in this organization: the start of every list query."""
+    return _JOINS.get(model, lambda query: query)(select(model)).where(_visible_here(model))
+
+
+def visible(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
+    row = db.session.scalars(scoped(model).where(model.id == id).options(*options)).first()
+    if row is None:
+        abort(404)
+    return row
+
+
+def editable(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
+    return _at_least(EDIT, visible(model, id, *options))
+
+
+def administered(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
+    return _at_least(ADMINISTER, visible(model, id, *options))
+
+
+def may(right: int, row: Base | None = None) -> bool:
+    """Has the signed-in person this right here, or on this row? For showing or hiding a button."""
+    return _rank(row) >= right
+
+
+def require(right: int, row: Base | None = None) -> None:
+    """403 unless the signed-in person has this right in this organization, or on this row."""
+    if not may(right, row):
+        abort(403)
+
+
+def _at_least(right: int, row: Row) -> Row:
+    require(right, row)
+    return row
+
+
+def _rank(row: Base | None) -> int:
+    if g.role is not None:
+        return RANK[g.role]
+    project_id = row.id if isinstance(row, Project) else getattr(row, "project_id", None)
+    role = db.session.scalar(
+        select(Collaborator.role).where(
+            Collaborator.project_id == project_id, Collaborator.user_id == current_user.id
+        )
+    )
+    return PROJECT_RANK[role] if role else 0
+
+
+def _visible_here(model: type[Base]) -> ColumnElement[bool]:
+    organization_id = g.organization.id
+    if model in (Provider, Model):
+        owner = getattr(model, "organization_id")  # noqa: B009
+        shared_or_own = or_(owner == organization_id, owner.is_(None))
+        return shared_or_own if model is Provider else shared_or_own & _visible_here(Provider)
+    if model in (APIKey, RoutingRule):
+        owner = getattr(model, "organization_id")  # noqa: B009
+        return owner == organization_id if g.role is not None else false()
+    if model in (Project, PromptSession, Execution, GatewayToken):
+        here = Project.organization_id == organization_id
+        return here if g.role is not None else here & Project.id.in_(_guest_projects(current_user.id, Project.id))
+    raise LookupError(f"access.py does not know who may see a {model.__name__}")
+
+
+_JOINS = {
+    Model: lambda query: query.join(Model.provider),
+    PromptSession: lambda query: query.join(Project, PromptSession.project_id == Project.id),
+    Execution: lambda query: query.join(Project, Execution.project_id == Project.id),
+    GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
+}
+
+
+def _guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:
+    return (
+        select(column).join(Collaborator, Collaborator.project_id == Project.id).where(Collaborator.user_id == user_id)
+    )
+
+
+def _is_guest_of_organization() -> ColumnElement[bool]:
+    return Organization.id.in_(_guest_projects(current_user.id, Project.organization_id))

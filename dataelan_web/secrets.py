@@ -1,0 +1,84 @@
+"""Secrets at rest: AES-256-GCM, bound to what they were entered for.
+
+Format `dk1.<key id>.<nonce>.<ciphertext and tag>`, parts in base64url. The key is derived by HKDF-SHA256
+per purpose. The additional data names the organization, row, field and the provider's origin, so a
+ciphertext moved to another row, organization or address does not decrypt: not by a check, by mathematics.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from flask import current_app
+
+VERSION = "dk1"
+PURPOSE = b"dataelan/provider-key/v1"
+NONCE_BYTES = 12
+
+
+class Unreadable(Exception):
+    """A ciphertext does not decrypt: wrong key, moved to another place, or damaged."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a secret is bound to. `origin` is scheme://host:port of where it may be sent."""
+
+    organization_id: uuid.UUID | None
+    row_id: uuid.UUID
+    field: str
+    origin: str
+
+    def additional_data(self, key_id: str) -> bytes:
+        owner = self.organization_id or "platform"
+        return "|".join((VERSION, key_id, str(owner), str(self.row_id), self.field, self.origin)).encode()
+
+
+class Keyring:
+    """The keys of DATAELAN_KEYS: the first encrypts, all decrypt."""
+
+    def __init__(self, keys: tuple[tuple[str, bytes], ...]):
+        self.newest = keys[0][0]
+        self._ciphers = {name: AESGCM(_derive(key)) for name, key in keys}
+
+    def encrypt(self, secret: str, place: Place) -> str:
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = self._ciphers[self.newest].encrypt(nonce, secret.encode(), place.additional_data(self.newest))
+        return ".".join((VERSION, self.newest, _encode(nonce), _encode(sealed)))
+
+    def decrypt(self, ciphertext: str, place: Place) -> str:
+        """Raises Unreadable; never returns an empty or partial secret."""
+        try:
+            version, key_id, nonce, sealed = ciphertext.split(".")
+            if version != VERSION:
+                raise Unreadable(f"unknown format {version!r}")
+            cipher = self._ciphers[key_id]
+            return cipher.decrypt(_decode(nonce), _decode(sealed), place.additional_data(key_id)).decode()
+        except KeyError as error:
+            raise Unreadable("the encryption key it was sealed with is not in DATAELAN_KEYS") from error
+        except (ValueError, InvalidTag) as error:
+            raise Unreadable("it was sealed for another place, or is damaged") from error
+
+
+def keyring() -> Keyring:
+    ring: Keyring = current_app.extensions["dataelan_keyring"]
+    return ring
+
+
+def _derive(key: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(key)
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
