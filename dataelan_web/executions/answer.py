@@ -1,0 +1,32 @@
+"""An answer as it grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..router.types import Event, Reasoning, Text, ToolCall
+
+
+@dataclass
+class Answer:
+    """What came back so far."""
+
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    tool_calls: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Text):
+            self.text.append(event.delta)
+        elif isinstance(event, Reasoning):
+            self.reasoning.append(event.delta)
+        elif isinstance(event, ToolCall):
+            call = self.tool_calls.setdefault(event.index, {"id": "", "name": "", "arguments": ""})
+            call["id"], call["name"] = call["id"] or event.id, call["name"] or event.name
+            call["arguments"] += event.arguments
+
+    @property
+    def said(self) -> str:
+        """All that a model wrote, for estimating its tokens."""
+        calls = (call["arguments"] for call in self.tool_calls.values())
+        return "".join((*self.text, *self.reasoning, *calls))

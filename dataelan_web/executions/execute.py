@@ -1,0 +1,171 @@
+"""Run one execution: claim → plan → call → stream → record. The worker and the gateway both come through here."""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+from flask import current_app
+from sqlalchemy import update
+from sqlalchemy.orm import joinedload
+
+from ..extensions import db
+from ..jobs.queue import store
+from ..models import Action, Execution, ExecutionBody, Project, State
+from ..models.executions import claim, close
+from ..router.actions import actions
+from ..router.candidates import Question
+from ..router.plan import Plan, plan
+from ..router.run import run
+from ..router.types import Event, Failure, Kind, Prompt, Reasoning, Text
+from . import live
+from .answer import Answer
+from .candidates import rules_for
+from .keeper import keeper
+from .prompts import from_json
+from .record import Record
+
+log = logging.getLogger(__name__)
+
+OWNER = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+
+
+def execute_queued(execution_id: uuid.UUID) -> None:
+    """What a worker does with an id. Not there to be claimed: somebody else has it, or it is over."""
+    fence = claim(db.session, execution_id, OWNER)  # type: ignore[arg-type]
+    db.session.commit()
+    if fence is None:
+        return
+    writer = live.Writer(store(), execution_id)
+    try:
+        for event in execute(load(execution_id), fence):
+            if isinstance(event, Text):
+                writer.text(event.delta)
+            elif isinstance(event, Reasoning):
+                writer.reasoning(event.delta)
+    except Failure:
+        pass  # recorded with the execution; the page shows it from there
+    finally:
+        writer.end()
+
+
+def load(execution_id: uuid.UUID) -> Execution:
+    return db.session.scalars(
+        db.select(Execution).where(Execution.id == execution_id).options(joinedload(Execution.body))
+    ).one()
+
+
+def execute(execution: Execution, fence: int) -> Iterator[Event]:
+    """Run a claimed execution to its end, yielding what comes. Whatever happens, its final state is recorded.
+
+    Raises Failure after recording it. When the reader goes away the call is stopped and recorded as cancelled.
+    """
+    prompt = from_json(execution.body.request)
+    answer = Answer()
+    record = Record(execution, answer)
+    chosen = _plan(execution, prompt)
+    failure: Failure | None = Failure(Kind.ABORTED, "Stopped: the reader went away.")
+    try:
+        with keeper().hold(execution.id, fence) as stop:
+            for event in run(chosen, prompt, _http(), record, record.secret, stop):
+                answer.add(event)
+                yield event
+        failure = None
+    except Failure as problem:
+        failure = problem
+        raise
+    except Exception:
+        log.exception("execution %s broke", execution.id)
+        failure = Failure(Kind.TRANSIENT, "Dataelan itself failed while running this. The operator's log has details.")
+        raise failure from None
+    finally:
+        _finish(execution, fence, chosen, record, answer, failure)
+
+
+def _plan(execution: Execution, prompt: Prompt) -> Plan:
+    project = db.session.get_one(Project, execution.project_id, options=[joinedload(Project.organization)])
+    rules = rules_for(db.session, project, execution.requested, execution.model_type)  # type: ignore[arg-type]
+    question = Question.of(prompt, execution.model_type.value)
+    return plan(question, rules, random.Random(), execution.requested)  # noqa: S311 (load, not secrets)
+
+
+def _http() -> httpx2.Client:
+    client: httpx2.Client = current_app.extensions["dataelan_http"]
+    return client
+
+
+def _finish(
+    execution: Execution, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
+) -> None:
+    """The final state, with the last attempt's cost, in one commit. A lost fence writes nothing."""
+    state = _state(failure, bool(answer.said))
+    if not close(db.session, execution.id, fence, state, **_columns(execution, chosen, record, failure)):  # type: ignore[arg-type]
+        db.session.rollback()
+        log.warning("execution %s is no longer ours to finish", execution.id)
+        return
+    text = "".join(answer.text)
+    db.session.execute(
+        update(ExecutionBody)
+        .where(ExecutionBody.id == execution.id)
+        .values(
+            text=text.replace("\x00", "�"),
+            reasoning="".join(answer.reasoning).replace("\x00", "�"),
+            tool_calls=list(answer.tool_calls.values()),
+            receipt={**chosen.receipt, "attempts": record.attempts},
+            error=failure.message if failure else "",
+            notice=record.notice,
+        )
+    )
+    calls = [(call["name"], call["arguments"]) for call in answer.tool_calls.values()]
+    for position, action in enumerate(actions(text, calls)):
+        db.session.add(
+            Action(
+                execution_id=execution.id,
+                position=position,
+                kind=action.kind,
+                title=action.title[:200],
+                payload=action.payload,
+            )
+        )
+    db.session.commit()
+
+
+def _state(failure: Failure | None, has_text: bool) -> State:
+    if failure is None:
+        return State.COMPLETED
+    if failure.kind is Kind.ABORTED:
+        return State.CANCELLED
+    return State.INTERRUPTED if has_text else State.FAILED
+
+
+def _columns(execution: Execution, chosen: Plan, record: Record, failure: Failure | None) -> dict[str, Any]:
+    """The narrow row's summary: the last attempt speaks for speed and tokens, the cost is of all of them."""
+    values: dict[str, Any] = {
+        "rule_id": chosen.rule.id if chosen.rule else None,
+        "error_kind": failure.kind.value if failure else None,
+        "finish": None,
+        "attempts_made": execution.attempts_made + len(record.attempts),
+    }
+    last = record.last
+    if last is None:
+        return values
+    costs = [attempt["cost"] for attempt in record.attempts if "cost" in attempt]
+    return values | {
+        "provider_id": last.provider_id,
+        "model_id": last.model_id,
+        "api_key_id": last.api_key_id,
+        "payer": last.payer,
+        "first_token_at": last.first_token_at,
+        "finish": record.finish,
+        "tokens_input": last.tokens_input,
+        "tokens_cache_read": last.tokens_cache_read,
+        "tokens_cache_write": last.tokens_cache_write,
+        "tokens_output": last.tokens_output,
+        "tokens_reasoning": last.tokens_reasoning,
+        "cost": None if None in costs else sum(costs),
+    }

@@ -1,0 +1,115 @@
+"""Keeps what this process is running: renews its leases and hears that somebody wants a run to stop.
+
+One thread a process, started with the first run. The wish to stop is a column in PostgreSQL; the Valkey
+message only makes it quick, and the next renewal finds the wish should the message get lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import redis
+from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..extensions import db
+from ..jobs.queue import store
+from ..models import State
+from ..models.executions import renew, request_cancel
+from ..router.wire import Stop
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "dataelan:cancel"
+RENEW_EVERY = 8.0
+
+
+@dataclass
+class _Held:
+    fence: int
+    stop: Stop = field(default_factory=Stop)
+
+
+class Keeper:
+    def __init__(self, app: Flask):
+        self._app = app
+        self._held: dict[uuid.UUID, _Held] = {}
+        self._lock = threading.Lock()
+        self._started = False
+
+    @contextlib.contextmanager
+    def hold(self, execution_id: uuid.UUID, fence: int) -> Iterator[Stop]:
+        """While inside, the lease is renewed and the Stop fires on a cancel or a lost lease."""
+        held = _Held(fence)
+        with self._lock:
+            self._held[execution_id] = held
+            self._start()
+        try:
+            yield held.stop
+        finally:
+            with self._lock:
+                self._held.pop(execution_id, None)
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            for target in (self._renew_forever, self._listen_forever):
+                threading.Thread(target=target, name=f"keeper{target.__name__}", daemon=True).start()
+
+    def _renew_forever(self) -> None:
+        while True:
+            time.sleep(RENEW_EVERY)
+            with self._lock:
+                held = dict(self._held)
+            try:
+                self._renew(held)
+            except SQLAlchemyError:
+                log.exception("leases could not be renewed; they run out unless the database comes back")
+
+    def _renew(self, held: dict[uuid.UUID, _Held]) -> None:
+        if not held:
+            return
+        with self._app.app_context():
+            kept = renew(db.session, {id: entry.fence for id, entry in held.items()})  # type: ignore[arg-type]
+            db.session.commit()
+        for id, entry in held.items():
+            if kept.get(id, True):  # asked to stop, or no longer ours
+                entry.stop.request()
+
+    def _listen_forever(self) -> None:
+        while True:
+            try:
+                with self._app.app_context():
+                    pubsub = store().pubsub(ignore_subscribe_messages=True)
+                    pubsub.subscribe(CHANNEL)
+                    for message in pubsub.listen():
+                        self._stop(message["data"].decode())
+            except redis.RedisError:
+                time.sleep(1)
+
+    def _stop(self, id: str) -> None:
+        with self._lock:
+            held = self._held.get(uuid.UUID(id))
+        if held:
+            held.stop.request()
+
+
+def keeper() -> Keeper:
+    found: Keeper = current_app.extensions["dataelan_keeper"]
+    return found
+
+
+def cancel(execution_id: uuid.UUID) -> State | None:
+    """Ask an execution to stop, in whatever phase it is. Commits. None: it had already ended."""
+    state = request_cancel(db.session, execution_id)  # type: ignore[arg-type]
+    db.session.commit()
+    if state is State.RUNNING:
+        with contextlib.suppress(redis.RedisError):
+            store().publish(CHANNEL, str(execution_id))
+    return state

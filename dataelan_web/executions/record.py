@@ -1,0 +1,283 @@
+"""The record of one execution's attempts: the router's journal, kept in PostgreSQL.
+
+An attempt's row, and the reservation of the most it can cost, are committed before its request is sent; the
+true cost, the ledger's line and the attempt's outcome are written together. The last attempt's are committed
+with the execution's final state, by whoever closes it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import func, update
+
+from .. import quota
+from ..extensions import db
+from ..models import APIKey, Attempt, Execution, LedgerEntry, Outcome, Payer, new_id, now
+from ..router import pricing
+from ..router.candidates import token_bound, tokens_of
+from ..router.plan import Step
+from ..router.run import Result, limited
+from ..router.types import Failure, Kind, Prompt, Usage
+from ..secrets import Place, Unreadable, keyring
+from .answer import Answer
+from .candidates import rates_of
+
+OUTPUT_LIMIT = 8192
+"""Output tokens assumed, and asked for, where a limit applies and neither person nor model names one."""
+COUNTERS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_output", "tokens_reasoning")
+FEWEST = 16
+"""Under so many affordable output tokens an answer is not worth starting."""
+
+
+class Record:
+    def __init__(self, execution: Execution, answer: Answer):
+        self.execution, self.answer = execution, answer
+        self.attempts: list[dict[str, Any]] = []
+        self.notice = self.finish = ""
+        self.last: Attempt | None = None
+        self._secret = ""
+        self._prompt: Prompt | None = None
+
+    # -- the router's journal ------------------------------------------------------------------
+
+    def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
+        """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
+        self._secret = self._open(step)
+        attempt = self._attempt(step, number)
+        db.session.add(attempt)
+        try:
+            self._prompt = self._reserve(attempt, step, prompt)
+            db.session.commit()
+            # From here on a plain record, written by statements: a streamed gateway answer outlives the
+            # database session in which its attempt began.
+            db.session.expunge(attempt)
+        except (Failure, quota.OverLimit) as refusal:
+            db.session.rollback()
+            self._refused(step, number, str(refusal))
+            raise _refusal(refusal) from refusal
+        self.last = attempt
+        return self._prompt
+
+    def end(self, step: Step, number: int, result: Result) -> None:
+        attempt, failure = self.last, result.failure
+        assert attempt is not None
+        usage, estimated = self._usage(result)
+        cost = pricing.cost(usage, step.candidate.rates) if usage else 0
+        self._close(attempt, result, usage, estimated, cost)
+        self._charge(attempt, cost, sent=usage is not None)
+        self._note_key(step, failure)
+        self.finish = result.done.finish.value if result.done else ""
+        self.attempts.append(_receipt(step, number, attempt))
+        if failure and not result.visible:
+            db.session.commit()  # others may follow, after a pause; hold no lock meanwhile
+
+    def secret(self, step: Step) -> str:
+        return self._secret
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _open(self, step: Step) -> str:
+        if step.key.id is None:
+            return ""
+        key = db.session.get(APIKey, step.key.id)
+        if key is None:
+            raise Failure(Kind.CREDENTIAL, "The key was deleted meanwhile.", sent=False)
+        place = Place(key.organization_id, key.id, "ciphertext", key.provider.origin)
+        try:
+            return keyring().decrypt(key.ciphertext, place)
+        except Unreadable as error:
+            message = f"The key “{key.label}” cannot be read ({error}). Enter it again in the Model Hub."
+            raise Failure(Kind.CREDENTIAL, message, sent=False) from error
+
+    def _attempt(self, step: Step, number: int) -> Attempt:
+        return Attempt(
+            id=new_id(),
+            execution_id=self.execution.id,
+            number=self.execution.attempts_made + number,
+            provider_id=step.candidate.provider_id,
+            model_id=step.candidate.model_id,
+            api_key_id=step.key.id,
+            price_id=step.candidate.price_id,
+            model_name=step.candidate.model,
+            provider_name=step.candidate.provider,
+            payer=Payer(step.key.payer),
+        )
+
+    def _reserve(self, attempt: Attempt, step: Step, prompt: Prompt) -> Prompt:
+        """Hold the most this call can cost; where that is more than is left, lower the output to what can be paid."""
+        rates = step.candidate.rates
+        if rates is not None and rates.is_free:
+            return prompt
+        budgets = quota.applicable(db.session, self._subjects(step))  # type: ignore[arg-type]
+        if not budgets:
+            return prompt
+        if rates is None:
+            raise Failure(
+                Kind.BILLING,
+                f"The price of {step.candidate.label} is unknown and a limit applies, so its cost cannot be held to it."
+                " Set a price, or choose a priced model.",
+                sent=False,
+            )
+        given = prompt.max_tokens or min(step.candidate.max_output_tokens or OUTPUT_LIMIT, OUTPUT_LIMIT)
+        size = token_bound(prompt)
+        allowed = given
+        for _ in range(3):  # what is left may shrink while we look
+            try:
+                with db.session.begin_nested():
+                    amount = pricing.upper_bound(size, allowed, rates)
+                    quota.reserve(db.session, budgets, self.execution.id, attempt.id, amount)  # type: ignore[arg-type]
+                break
+            except quota.OverLimit as over:
+                affordable = pricing.affordable_output(size, over.left, rates)
+                if affordable is None or min(affordable, allowed) < min(FEWEST, given) or affordable >= allowed:
+                    raise
+                allowed, last = affordable, over
+        else:
+            raise last
+        if allowed < given:
+            self.notice = f"The answer is limited to {allowed:,} tokens: more could not be paid. {last.message}"
+        return limited(prompt, allowed)
+
+    def _subjects(self, step: Step) -> quota.Subjects:
+        execution = self.execution
+        return quota.Subjects(
+            execution.organization_id,
+            execution.project_id,
+            execution.user_id,
+            execution.token_id,
+            step.key.id,
+            step.candidate.provider_id,
+            step.candidate.model_id,
+            Payer(step.key.payer),
+        )
+
+    def _usage(self, result: Result) -> tuple[Usage | None, bool]:
+        """(tokens to charge, estimated?). None: the provider refused or never saw the request; nothing is owed."""
+        failure = result.failure
+        if failure and not result.visible and (not failure.sent or failure.status is not None):
+            return None, False
+        reported = result.usage
+        if failure is None and reported.known:
+            return reported, False
+        assert self._prompt is not None
+        counted = Usage(
+            input=reported.input if reported.input is not None else tokens_of(self._prompt),
+            cache_read=reported.cache_read,
+            cache_write=reported.cache_write,
+            output=max(reported.output or 0, -(-len(self.answer.said.encode()) // 4)),
+            reasoning=reported.reasoning,
+        )
+        return counted, True
+
+    def _close(
+        self, attempt: Attempt, result: Result, usage: Usage | None, estimated: bool, cost: int | None
+    ) -> None:
+        failure, done = result.failure, result.done
+        values: dict[str, Any] = {
+            "outcome": _outcome(result),
+            "ended_at": now(),
+            "first_token_at": result.first_token_at,
+            "cost": cost,
+            "usage_is_estimated": estimated,
+        }
+        if failure:
+            values |= {"error_kind": failure.kind.value, "error": failure.message, "status": failure.status}
+        if done:
+            values |= {"response_id": done.response_id[:200], "response_model": done.model[:200]}
+        if usage:
+            values |= dict(zip(COUNTERS, usage.counters, strict=True))
+        for name, value in values.items():
+            setattr(attempt, name, value)
+        db.session.execute(update(Attempt).where(Attempt.id == attempt.id).values(**values))
+
+    def _charge(self, attempt: Attempt, cost: int | None, *, sent: bool) -> None:
+        if not sent:
+            quota.void(db.session, attempt.id)  # type: ignore[arg-type]
+            return
+        entry = LedgerEntry(
+            organization_id=self.execution.organization_id,
+            kind="charge",
+            payer=attempt.payer,
+            amount=cost or 0,
+            price_id=attempt.price_id,
+            note="estimated" if attempt.usage_is_estimated else "",
+        )
+        quota.settle(db.session, attempt.id, entry if cost else None)  # type: ignore[arg-type]
+
+    def _note_key(self, step: Step, failure: Failure | None) -> None:
+        """The key's health: its last use (to the minute) and what last went wrong with it."""
+        if step.key.id is None:
+            return
+        if failure and failure.kind in (Kind.CREDENTIAL, Kind.BILLING, Kind.RATE_LIMIT):
+            values: dict[str, Any] = {"last_error": failure.message, "last_error_at": func.now()}
+            fresh = True
+        elif failure is None:
+            values = {"last_used_at": func.now(), "last_error": ""}
+            fresh = _is_stale(db.session.get(APIKey, step.key.id))
+        else:
+            return
+        if fresh:
+            db.session.execute(update(APIKey).where(APIKey.id == step.key.id).values(**values))
+
+    def _refused(self, step: Step, number: int, reason: str) -> None:
+        self.attempts.append(
+            {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused", "error": reason}
+        )
+
+
+def _is_stale(key: APIKey | None) -> bool:
+    if key is None:
+        return False
+    return bool(key.last_error) or key.last_used_at is None or (now() - key.last_used_at).total_seconds() > 60
+
+
+def _refusal(refusal: Failure | quota.OverLimit) -> Failure:
+    if isinstance(refusal, Failure):
+        return refusal
+    return Failure(Kind.BILLING, refusal.message, code="over_limit", sent=False)
+
+
+def _outcome(result: Result) -> Outcome:
+    if result.failure is None:
+        return Outcome.COMPLETED
+    if result.failure.kind is Kind.ABORTED:
+        return Outcome.CANCELLED
+    return Outcome.INTERRUPTED if result.visible else Outcome.FAILED
+
+
+def _receipt(step: Step, number: int, attempt: Attempt) -> dict[str, Any]:
+    """One attempt as the decision receipt shows it. Cost in nano-USD."""
+    return {
+        "number": number,
+        "model": step.candidate.label,
+        "key": step.key.label,
+        "payer": attempt.payer.value,
+        "outcome": attempt.outcome.value,
+        "error": attempt.error,
+        "status": attempt.status,
+        "seconds": attempt.seconds,
+        "cost": attempt.cost,
+        "estimated": attempt.usage_is_estimated,
+    }
+
+
+def close_abandoned(execution_id: uuid.UUID, text: str) -> None:
+    """Settle what a dead worker left open, by estimate: the request may have reached the provider."""
+    for attempt in db.session.query(Attempt).filter_by(execution_id=execution_id, outcome=Outcome.SENT):
+        price = attempt.price
+        attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, now(), True
+        attempt.error = "The worker that ran it stopped."
+        attempt.tokens_output = -(-len(text.encode()) // 4)
+        attempt.cost = pricing.cost(Usage(input=attempt.tokens_input or 0, output=attempt.tokens_output), rates_of(price))
+        db.session.flush()
+        entry = LedgerEntry(
+            organization_id=db.session.get_one(Execution, execution_id).organization_id,
+            kind="charge",
+            payer=attempt.payer,
+            amount=attempt.cost or 0,
+            price_id=attempt.price_id,
+            note="estimated after a worker stopped",
+        )
+        quota.settle(db.session, attempt.id, entry if attempt.cost else None)  # type: ignore[arg-type]

@@ -1,0 +1,85 @@
+"""Take a prompt: one Execution, committed, then a wake-up call to the queue."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from ..extensions import db
+from ..jobs import queue
+from ..models import Execution, ExecutionBody, ModelType, Origin, Project, Prompt, PromptSession, State, new_id
+from ..models.executions import LEASE
+from ..router.types import Prompt as RouterPrompt
+from .prompts import to_json
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asks what, through which door."""
+
+    project: Project
+    prompt: RouterPrompt
+    origin: Origin
+    requested: str
+    user_id: uuid.UUID | None
+    token_id: uuid.UUID | None = None
+    session: PromptSession | None = None
+    asked: Prompt | None = None
+    model_type: ModelType = ModelType.TEXT
+    idempotency_key: str | None = None
+
+
+def submit(request: Request) -> Execution:
+    """Record it and let a worker run it. The same idempotency key gives the same execution, however often it comes."""
+    execution = record(request)
+    wake(execution)
+    return execution
+
+
+def record(request: Request, claimed_by: str | None = None) -> Execution:
+    """The row, committed: queued, or already claimed by a caller that runs it itself. Nothing is lost from here on."""
+    execution = Execution(
+        id=new_id(),
+        organization_id=request.project.organization_id,
+        project_id=request.project.id,
+        session_id=request.session.id if request.session else None,
+        prompt=request.asked,
+        user_id=request.user_id,
+        token_id=request.token_id,
+        origin=request.origin,
+        model_type=request.model_type,
+        requested=request.requested,
+        idempotency_key=request.idempotency_key,
+        body=ExecutionBody(request=to_json(request.prompt)),
+    )
+    if claimed_by:
+        execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
+        execution.lease_until, execution.started_at = func.now() + LEASE, func.now()
+    db.session.add(execution)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        if (earlier := _earlier(request)) is None:
+            raise
+        return earlier
+    return execution
+
+
+def wake(execution: Execution) -> None:
+    """Tell the queue. Should it be away, the sweeper tells it later: the row waits, nothing is lost."""
+    if execution.is_open:
+        queue.execute_later(execution.id, execution.fence)
+
+
+def _earlier(request: Request) -> Execution | None:
+    if not request.idempotency_key:
+        return None
+    return db.session.scalars(
+        select(Execution).where(
+            Execution.project_id == request.project.id, Execution.idempotency_key == request.idempotency_key
+        )
+    ).first()

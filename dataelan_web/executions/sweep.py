@@ -1,0 +1,131 @@
+"""Find what died and bring it to an end: every worker does this every few seconds, and several at once do no harm.
+
+* A queued row whose message got lost is put into the queue again.
+* A running row whose lease ran out: nothing sent → back into the queue; possibly sent → *interrupted*, with what
+  was written and its estimated cost. The person decides whether to ask again; we never repeat a paid call.
+* A hold that outlived its call is settled with its attempt, or released.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import redis
+from sqlalchemy import func, or_, select, update
+
+from .. import quota
+from ..extensions import db
+from ..jobs import queue
+from ..models import Attempt, Execution, ExecutionBody, Origin, Outcome, Reservation, ReservationState, State
+from ..models.executions import close, release, was_sent
+from . import live
+from .record import close_abandoned
+
+log = logging.getLogger(__name__)
+
+EVERY = 5.0
+UNHEARD = timedelta(seconds=10)
+BATCH = 100
+
+
+def sweep() -> None:
+    """One round. Commits."""
+    requeue()
+    close_dead()
+    end_stale_holds()
+
+
+def requeue() -> int:
+    """Wake the queue again for rows that nobody took. Returns how many."""
+    rows = db.session.execute(
+        update(Execution)
+        .where(
+            Execution.id.in_(
+                select(Execution.id)
+                .where(
+                    Execution.state == State.QUEUED,
+                    Execution.origin == Origin.PLAYGROUND,
+                    func.coalesce(Execution.enqueued_at, Execution.created_at) < func.now() - UNHEARD,
+                )
+                .order_by(Execution.id)
+                .limit(BATCH)
+                .with_for_update(skip_locked=True)
+            )
+        )
+        .values(enqueued_at=func.now())
+        .returning(Execution.id, Execution.fence)
+    ).all()
+    db.session.commit()
+    for row in rows:
+        queue.execute_later(row.id, row.fence)
+    return len(rows)
+
+
+def close_dead() -> int:
+    """End or re-queue running rows with a dead lease, one transaction each. Returns how many."""
+    closed = 0
+    while row := _dead():
+        if was_sent(db.session, row.id) or row.cancel_requested_at or row.origin is Origin.GATEWAY:  # type: ignore[arg-type]
+            _interrupt(row)
+        else:
+            release(db.session, row.id, row.fence)  # type: ignore[arg-type]
+        db.session.commit()
+        closed += 1
+    db.session.rollback()
+    return closed
+
+
+def end_stale_holds() -> int:
+    """Release holds whose attempt is over or whose execution has ended without settling."""
+    stale = db.session.execute(
+        select(Reservation.attempt_id)
+        .join(Attempt, Attempt.id == Reservation.attempt_id)
+        .where(
+            Reservation.state == ReservationState.HELD,
+            Reservation.expires_at < func.now(),
+            or_(Attempt.outcome != Outcome.SENT, Reservation.expires_at < func.now() - timedelta(hours=1)),
+        )
+        .limit(BATCH)
+        .with_for_update(of=Reservation, skip_locked=True)
+    ).all()
+    for row in stale:
+        quota.void(db.session, row.attempt_id)  # type: ignore[arg-type]
+    db.session.commit()
+    return len(stale)
+
+
+def _dead() -> Execution | None:
+    return db.session.scalars(
+        select(Execution)
+        .where(Execution.state == State.RUNNING, Execution.lease_until < func.now())
+        .order_by(Execution.lease_until)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+
+
+def _interrupt(row: Execution) -> None:
+    written = _written(row)
+    close_abandoned(row.id, written.text + written.reasoning)
+    cost = db.session.scalar(select(func.sum(Attempt.cost)).where(Attempt.execution_id == row.id))
+    state = State.CANCELLED if row.cancel_requested_at else State.INTERRUPTED
+    close(db.session, row.id, row.fence, state, cost=cost, error_kind="interrupted")  # type: ignore[arg-type]
+    db.session.execute(
+        update(ExecutionBody)
+        .where(ExecutionBody.id == row.id)
+        .values(
+            text=written.text,
+            reasoning=written.reasoning,
+            error="The worker that ran this prompt stopped before the answer was whole. What had arrived is kept.",
+        )
+    )
+    live.Writer(queue.store(), row.id).end()
+    log.warning("execution %s was interrupted: its lease ran out", row.id)
+
+
+def _written(row: Execution) -> live.Entry:
+    try:
+        return live.written(queue.store(), row.id)
+    except redis.RedisError:
+        return live.Entry("0")

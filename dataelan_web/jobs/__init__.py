@@ -1,0 +1,1 @@
+"""The queue carries ids; PostgreSQL holds the truth."""
