@@ -1,0 +1,98 @@
+"""Dataelan: talk to every AI model, see what each answer cost, decide who may spend what."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from .config import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application, its parts bound in reading order. Raises config.ConfigError for a wrong setting."""
+    # Imported here: `make run` and the simulated provider live in this package too, and need none of it.
+    from flask import Flask
+
+    from . import (
+        accounts,
+        cli,
+        config,
+        errors,
+        formats,
+        gateway,
+        headers,
+        health,
+        hub,
+        organizations,
+        playground,
+        projects,
+        web,
+    )
+    from .executions import keeper
+    from .extensions import csrf, db, htmx, login, migrate
+    from .jobs import queue
+    from .router import wire
+    from .secrets import Keyring
+
+    settings = settings or config.load()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # its INFO lines would name every provider's address
+    app = Flask(__name__, root_path=str(ROOT), template_folder="templates", static_folder="static")
+    app.config.update(_flask_settings(settings))
+    app.extensions["dataelan_settings"] = settings
+    app.extensions["dataelan_keyring"] = Keyring(settings.keys)
+    app.extensions["dataelan_http"] = wire.client()
+    app.extensions["dataelan_keeper"] = keeper.Keeper(app)
+
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    csrf.init_app(app)
+    login.init_app(app)
+    htmx.init_app(app)
+    queue.init_app(app, settings.redis_url)
+
+    headers.init_app(app, settings)
+    errors.init_app(app)
+    formats.init_app(app)
+    web.init_app(app)
+    health.init_app(app)
+    accounts.init_app(app)
+    organizations.init_app(app)
+    projects.init_app(app)
+    playground.init_app(app)
+    hub.init_app(app)
+    gateway.init_app(app)
+    cli.init_app(app)
+    return app
+
+
+def _flask_settings(settings: Settings) -> dict[str, object]:
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "pool_size": 10,
+            "max_overflow": 20,
+            "pool_timeout": 20,
+            "pool_pre_ping": True,
+            "connect_args": {"connect_timeout": 5, "options": "-c statement_timeout=30000 -c timezone=UTC"},
+        },
+        "MAX_CONTENT_LENGTH": 24 * 1024 * 1024,
+        "MAX_FORM_MEMORY_SIZE": 4 * 1024 * 1024,
+        "SESSION_COOKIE_NAME": "__Host-dataelan" if settings.secure_cookies else "dataelan",
+        "SESSION_COOKIE_SECURE": settings.secure_cookies,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "REMEMBER_COOKIE_SECURE": settings.secure_cookies,
+        "REMEMBER_COOKIE_HTTPONLY": True,
+        "REMEMBER_COOKIE_SAMESITE": "Lax",
+        "PERMANENT_SESSION_LIFETIME": 14 * 24 * 3600,
+        "WTF_CSRF_TIME_LIMIT": None,  # a draft may stay open for days; the token lives as long as the login
+        "SEND_FILE_MAX_AGE_DEFAULT": 365 * 24 * 3600,  # addresses carry a digest, see web.static_url
+    }

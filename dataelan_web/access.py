@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import abort, g
@@ -70,9 +71,10 @@ def organizations_of(user: User) -> list[Organization]:
     )
 
 
-def scoped(model: type[Row]) -> Select[tuple[Row]]:
+def scoped(model: type[Row]) -> Select[Row]:
     """All rows of `model` the signed-in person may see in this organization: the start of every list query."""
-    return _JOINS.get(model, lambda query: query)(select(model)).where(_visible_here(model))
+    query: Select[Row] = _JOINS.get(model, _itself)(select(model))
+    return query.where(_visible_here(model))
 
 
 def visible(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
@@ -111,9 +113,7 @@ def _rank(row: Base | None) -> int:
         return RANK[g.role]
     project_id = row.id if isinstance(row, Project) else getattr(row, "project_id", None)
     role = db.session.scalar(
-        select(Collaborator.role).where(
-            Collaborator.project_id == project_id, Collaborator.user_id == current_user.id
-        )
+        select(Collaborator.role).where(Collaborator.project_id == project_id, Collaborator.user_id == current_user.id)
     )
     return PROJECT_RANK[role] if role else 0
 
@@ -128,12 +128,16 @@ def _visible_here(model: type[Base]) -> ColumnElement[bool]:
         owner = getattr(model, "organization_id")  # noqa: B009
         return owner == organization_id if g.role is not None else false()
     if model in (Project, PromptSession, Execution, GatewayToken):
-        here = Project.organization_id == organization_id
+        here: ColumnElement[bool] = Project.organization_id == organization_id
         return here if g.role is not None else here & Project.id.in_(_guest_projects(current_user.id, Project.id))
     raise LookupError(f"access.py does not know who may see a {model.__name__}")
 
 
-_JOINS = {
+def _itself(query: Select[Any]) -> Select[Any]:
+    return query
+
+
+_JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     Model: lambda query: query.join(Model.provider),
     PromptSession: lambda query: query.join(Project, PromptSession.project_id == Project.id),
     Execution: lambda query: query.join(Project, Execution.project_id == Project.id),

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
 from .models import (
     NANO,
@@ -30,7 +29,7 @@ from .models import (
     Window,
     new_id,
 )
-from .models.base import NIL
+from .models.base import NIL, DbSession
 from .models.executions import Payer
 
 GRACE = timedelta(minutes=20)
@@ -92,7 +91,7 @@ def usd(nano: int) -> str:
     return f"${whole:,}.{digits}"
 
 
-def applicable(session: Session, subjects: Subjects) -> Sequence[Budget]:
+def applicable(session: DbSession, subjects: Subjects) -> Sequence[Budget]:
     """Every limit that counts this call, in the one order in which all are locked."""
     mine = or_(*(and_(Budget.scope == scope, Budget.subject_id == id) for scope, id in subjects.pairs))
     ours = or_(Budget.organization_id == subjects.organization_id, Budget.organization_id.is_(None))
@@ -100,7 +99,7 @@ def applicable(session: Session, subjects: Subjects) -> Sequence[Budget]:
 
 
 def reserve(
-    session: Session, budgets: Sequence[Budget], execution_id: uuid.UUID, attempt_id: uuid.UUID, amount: int
+    session: DbSession, budgets: Sequence[Budget], execution_id: uuid.UUID, attempt_id: uuid.UUID, amount: int
 ) -> None:
     """Hold `amount` against every budget or none. Raises OverLimit; the caller rolls back."""
     if not budgets:
@@ -123,12 +122,12 @@ def reserve(
         _hold(session, budget, period_id, amount)
 
 
-def settle(session: Session, attempt_id: uuid.UUID, entry: LedgerEntry | None) -> None:
+def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry | None) -> None:
     """End a reservation with what was truly spent, and write the ledger's line. Safe to run twice: the second
     time finds nothing held, and the ledger takes one charge an attempt."""
     spent = entry.amount if entry else 0
     if entry:
-        written = session.execute(
+        written = session.scalar(
             insert(LedgerEntry)
             .values(
                 id=new_id(),
@@ -142,18 +141,19 @@ def settle(session: Session, attempt_id: uuid.UUID, entry: LedgerEntry | None) -
                 note=entry.note or "",
             )
             .on_conflict_do_nothing()
+            .returning(LedgerEntry.id)
         )
-        spent = spent if written.rowcount else 0
+        spent = spent if written else 0
     _end(session, attempt_id, ReservationState.SETTLED, spent)
 
 
-def void(session: Session, attempt_id: uuid.UUID) -> None:
+def void(session: DbSession, attempt_id: uuid.UUID) -> None:
     """Release a hold whose request surely never reached the provider."""
     _end(session, attempt_id, ReservationState.VOIDED, 0)
 
 
 def set_limit(
-    session: Session,
+    session: DbSession,
     organization_id: uuid.UUID | None,
     scope: Scope,
     subject_id: uuid.UUID,
@@ -188,7 +188,7 @@ def window_of(window: Window, now: datetime, zone: ZoneInfo) -> tuple[datetime, 
     return day.astimezone(UTC), end.astimezone(UTC)
 
 
-def _clock(session: Session, budgets: Sequence[Budget]) -> tuple[datetime, ZoneInfo]:
+def _clock(session: DbSession, budgets: Sequence[Budget]) -> tuple[datetime, ZoneInfo]:
     organization_id = next((budget.organization_id for budget in budgets if budget.organization_id), None)
     now, zone = session.execute(
         select(func.now(), select(Organization.time_zone).where(Organization.id == organization_id).scalar_subquery())
@@ -196,7 +196,7 @@ def _clock(session: Session, budgets: Sequence[Budget]) -> tuple[datetime, ZoneI
     return now, ZoneInfo(zone or "UTC")
 
 
-def _period(session: Session, budget: Budget, now: datetime, zone: ZoneInfo) -> uuid.UUID:
+def _period(session: DbSession, budget: Budget, now: datetime, zone: ZoneInfo) -> uuid.UUID:
     starts_at, ends_at = window_of(budget.window, now, zone)
     session.execute(
         insert(BudgetPeriod)
@@ -211,22 +211,23 @@ def _period(session: Session, budget: Budget, now: datetime, zone: ZoneInfo) -> 
     return period_id
 
 
-def _hold(session: Session, budget: Budget, period_id: uuid.UUID, amount: int) -> None:
+def _hold(session: DbSession, budget: Budget, period_id: uuid.UUID, amount: int) -> None:
     fits = BudgetPeriod.spent + BudgetPeriod.reserved + amount <= Budget.limit
-    held = session.execute(
+    held = session.scalar(
         update(BudgetPeriod)
         .where(BudgetPeriod.id == period_id, Budget.id == BudgetPeriod.budget_id, or_(~Budget.is_hard, fits))
         .values(reserved=BudgetPeriod.reserved + amount)
+        .returning(BudgetPeriod.id)
         .execution_options(synchronize_session=False)
     )
-    if not held.rowcount:
+    if held is None:
         period = session.scalars(
             select(BudgetPeriod).where(BudgetPeriod.id == period_id).execution_options(populate_existing=True)
         ).one()
         raise OverLimit(session.get(Budget, budget.id, populate_existing=True) or budget, period)
 
 
-def _end(session: Session, attempt_id: uuid.UUID, state: ReservationState, spent: int) -> None:
+def _end(session: DbSession, attempt_id: uuid.UUID, state: ReservationState, spent: int) -> None:
     ended = session.execute(
         update(Reservation)
         .where(Reservation.attempt_id == attempt_id, Reservation.state == ReservationState.HELD)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import and_, case, func, or_, select
-from sqlalchemy.orm import Session, contains_eager, selectinload
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
+from sqlalchemy.orm import contains_eager, selectinload
 
 from ..models import (
     APIKey,
@@ -21,6 +21,7 @@ from ..models import (
     RoutingRuleModel,
     now,
 )
+from ..models.base import DbSession
 from ..models.executions import Payer
 from ..router.candidates import Candidate, Choice, Key, Rule
 from ..router.pricing import Rates
@@ -29,7 +30,7 @@ AUTO = "auto"
 BUILT_IN = "built-in: the cheapest model you have a key for"
 
 
-def rules_for(session: Session, project: Project, requested: str, model_type: ModelType) -> list[Rule]:
+def rules_for(session: DbSession, project: Project, requested: str, model_type: ModelType) -> list[Rule]:
     """The rules to try, in order. A model's name makes a rule of its own; a rule's name leaves only that rule."""
     hub = _Hub(session, project)
     if requested != AUTO:
@@ -39,7 +40,7 @@ def rules_for(session: Session, project: Project, requested: str, model_type: Mo
     return [*hub.rules(model_type=model_type), hub.built_in(model_type)]
 
 
-def usable_models(session: Session, project: Project) -> list[Candidate]:
+def usable_models(session: DbSession, project: Project) -> list[Candidate]:
     """Every model this project could call now, for a picker or `GET /v1/models`."""
     return [candidate for candidate in _Hub(session, project).all() if candidate.keys]
 
@@ -59,7 +60,7 @@ def keys_for(strategy: KeyStrategy, needs_key: bool, own: Sequence[Key], platfor
 class _Hub:
     """One project's view of the Model Hub."""
 
-    def __init__(self, session: Session, project: Project):
+    def __init__(self, session: DbSession, project: Project):
         self.session, self.project = session, project
         self.organization: Organization = project.organization
         self._keys: dict[uuid.UUID, list[APIKey]] | None = None
@@ -67,13 +68,11 @@ class _Hub:
     def named(self, requested: str) -> list[Candidate]:
         """`model`, or `provider/model` where several providers offer the same name (a name may hold slashes)."""
         provider, _, name = requested.partition("/")
-        exact = self._candidates(
-            or_(Model.name == requested, and_(Provider.slug == provider, Model.name == name) if name else False)
-        )
+        exact = self._candidates(or_(Model.name == requested, and_(Provider.slug == provider, Model.name == name)))
         return sorted(exact, key=lambda candidate: (not candidate.keys, candidate.is_simulated))
 
     def all(self) -> list[Candidate]:
-        return self._candidates(True)
+        return self._candidates(true())
 
     def rules(self, *, name: str | None = None, model_type: ModelType | None = None) -> list[Rule]:
         """Project rules before the organization's before the platform's; lowest priority number first."""
@@ -105,7 +104,7 @@ class _Hub:
         chosen = real or [candidate for candidate in usable if candidate.is_simulated][:1]
         return Rule(BUILT_IN, tuple(Choice(c) for c in chosen), model_type=model_type.value, strategy="cheapest")
 
-    def _candidates(self, which: object) -> list[Candidate]:
+    def _candidates(self, which: ColumnElement[bool]) -> list[Candidate]:
         ours = or_(Provider.organization_id == self.organization.id, Provider.organization_id.is_(None))
         visible = or_(Model.organization_id == self.organization.id, Model.organization_id.is_(None))
         newest = (

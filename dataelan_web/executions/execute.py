@@ -22,7 +22,7 @@ from ..router.actions import actions
 from ..router.candidates import Question
 from ..router.plan import Plan, plan
 from ..router.run import run
-from ..router.types import Event, Failure, Kind, Prompt, Reasoning, Text
+from ..router.types import Event, Failure, Kind, Prompt, Reasoning, Text, ToolCall
 from . import live
 from .answer import Answer
 from .candidates import rules_for
@@ -37,7 +37,7 @@ OWNER = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
 
 def execute_queued(execution_id: uuid.UUID) -> None:
     """What a worker does with an id. Not there to be claimed: somebody else has it, or it is over."""
-    fence = claim(db.session, execution_id, OWNER)  # type: ignore[arg-type]
+    fence = claim(db.session, execution_id, OWNER)
     db.session.commit()
     if fence is None:
         return
@@ -55,9 +55,7 @@ def execute_queued(execution_id: uuid.UUID) -> None:
 
 
 def load(execution_id: uuid.UUID) -> Execution:
-    return db.session.scalars(
-        db.select(Execution).where(Execution.id == execution_id).options(joinedload(Execution.body))
-    ).one()
+    return db.session.get_one(Execution, execution_id, options=[joinedload(Execution.body)])
 
 
 def execute(execution: Execution, fence: int) -> Iterator[Event]:
@@ -89,9 +87,9 @@ def execute(execution: Execution, fence: int) -> Iterator[Event]:
 
 def _plan(execution: Execution, prompt: Prompt) -> Plan:
     project = db.session.get_one(Project, execution.project_id, options=[joinedload(Project.organization)])
-    rules = rules_for(db.session, project, execution.requested, execution.model_type)  # type: ignore[arg-type]
+    rules = rules_for(db.session, project, execution.requested, execution.model_type)
     question = Question.of(prompt, execution.model_type.value)
-    return plan(question, rules, random.Random(), execution.requested)  # noqa: S311 (load, not secrets)
+    return plan(question, rules, random.Random(), execution.requested)
 
 
 def _http() -> httpx2.Client:
@@ -104,7 +102,7 @@ def _finish(
 ) -> None:
     """The final state, with the last attempt's cost, in one commit. A lost fence writes nothing."""
     state = _state(failure, bool(answer.said))
-    if not close(db.session, execution.id, fence, state, **_columns(execution, chosen, record, failure)):  # type: ignore[arg-type]
+    if not close(db.session, execution.id, fence, state, **_columns(execution, chosen, record, failure)):
         db.session.rollback()
         log.warning("execution %s is no longer ours to finish", execution.id)
         return
@@ -121,7 +119,7 @@ def _finish(
             notice=record.notice,
         )
     )
-    calls = [(call["name"], call["arguments"]) for call in answer.tool_calls.values()]
+    calls = [ToolCall(index, **call) for index, call in answer.tool_calls.items()]
     for position, action in enumerate(actions(text, calls)):
         db.session.add(
             Action(

@@ -76,7 +76,7 @@ class Keeper:
         if not held:
             return
         with self._app.app_context():
-            kept = renew(db.session, {id: entry.fence for id, entry in held.items()})  # type: ignore[arg-type]
+            kept = renew(db.session, {id: entry.fence for id, entry in held.items()})
             db.session.commit()
         for id, entry in held.items():
             if kept.get(id, True):  # asked to stop, or no longer ours
@@ -86,7 +86,7 @@ class Keeper:
         while True:
             try:
                 with self._app.app_context():
-                    pubsub = store().pubsub(ignore_subscribe_messages=True)
+                    pubsub = store().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
                     pubsub.subscribe(CHANNEL)
                     for message in pubsub.listen():
                         self._stop(message["data"].decode())
@@ -107,7 +107,7 @@ def keeper() -> Keeper:
 
 def cancel(execution_id: uuid.UUID) -> State | None:
     """Ask an execution to stop, in whatever phase it is. Commits. None: it had already ended."""
-    state = request_cancel(db.session, execution_id)  # type: ignore[arg-type]
+    state = request_cancel(db.session, execution_id)
     db.session.commit()
     if state is State.RUNNING:
         with contextlib.suppress(redis.RedisError):

@@ -38,7 +38,7 @@ class Record:
         self.notice = self.finish = ""
         self.last: Attempt | None = None
         self._secret = ""
-        self._prompt: Prompt | None = None
+        self._input_tokens = 0
 
     # -- the router's journal ------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ class Record:
         attempt = self._attempt(step, number)
         db.session.add(attempt)
         try:
-            self._prompt = self._reserve(attempt, step, prompt)
+            allowed = self._reserve(attempt, step, prompt)
             db.session.commit()
             # From here on a plain record, written by statements: a streamed gateway answer outlives the
             # database session in which its attempt began.
@@ -57,12 +57,11 @@ class Record:
             db.session.rollback()
             self._refused(step, number, str(refusal))
             raise _refusal(refusal) from refusal
-        self.last = attempt
-        return self._prompt
+        self.last, self._input_tokens = attempt, tokens_of(allowed)
+        return allowed
 
     def end(self, step: Step, number: int, result: Result) -> None:
-        attempt, failure = self.last, result.failure
-        assert attempt is not None
+        attempt, failure = self._begun(), result.failure
         usage, estimated = self._usage(result)
         cost = pricing.cost(usage, step.candidate.rates) if usage else 0
         self._close(attempt, result, usage, estimated, cost)
@@ -91,6 +90,11 @@ class Record:
             message = f"The key “{key.label}” cannot be read ({error}). Enter it again in the Model Hub."
             raise Failure(Kind.CREDENTIAL, message, sent=False) from error
 
+    def _begun(self) -> Attempt:
+        if self.last is None:
+            raise LookupError("no attempt was begun")
+        return self.last
+
     def _attempt(self, step: Step, number: int) -> Attempt:
         return Attempt(
             id=new_id(),
@@ -110,7 +114,7 @@ class Record:
         rates = step.candidate.rates
         if rates is not None and rates.is_free:
             return prompt
-        budgets = quota.applicable(db.session, self._subjects(step))  # type: ignore[arg-type]
+        budgets = quota.applicable(db.session, self._subjects(step))
         if not budgets:
             return prompt
         if rates is None:
@@ -127,7 +131,7 @@ class Record:
             try:
                 with db.session.begin_nested():
                     amount = pricing.upper_bound(size, allowed, rates)
-                    quota.reserve(db.session, budgets, self.execution.id, attempt.id, amount)  # type: ignore[arg-type]
+                    quota.reserve(db.session, budgets, self.execution.id, attempt.id, amount)
                 break
             except quota.OverLimit as over:
                 affordable = pricing.affordable_output(size, over.left, rates)
@@ -161,9 +165,8 @@ class Record:
         reported = result.usage
         if failure is None and reported.known:
             return reported, False
-        assert self._prompt is not None
         counted = Usage(
-            input=reported.input if reported.input is not None else tokens_of(self._prompt),
+            input=reported.input if reported.input is not None else self._input_tokens,
             cache_read=reported.cache_read,
             cache_write=reported.cache_write,
             output=max(reported.output or 0, -(-len(self.answer.said.encode()) // 4)),
@@ -171,9 +174,7 @@ class Record:
         )
         return counted, True
 
-    def _close(
-        self, attempt: Attempt, result: Result, usage: Usage | None, estimated: bool, cost: int | None
-    ) -> None:
+    def _close(self, attempt: Attempt, result: Result, usage: Usage | None, estimated: bool, cost: int | None) -> None:
         failure, done = result.failure, result.done
         values: dict[str, Any] = {
             "outcome": _outcome(result),
@@ -194,7 +195,7 @@ class Record:
 
     def _charge(self, attempt: Attempt, cost: int | None, *, sent: bool) -> None:
         if not sent:
-            quota.void(db.session, attempt.id)  # type: ignore[arg-type]
+            quota.void(db.session, attempt.id)
             return
         entry = LedgerEntry(
             organization_id=self.execution.organization_id,
@@ -204,7 +205,7 @@ class Record:
             price_id=attempt.price_id,
             note="estimated" if attempt.usage_is_estimated else "",
         )
-        quota.settle(db.session, attempt.id, entry if cost else None)  # type: ignore[arg-type]
+        quota.settle(db.session, attempt.id, entry if cost else None)
 
     def _note_key(self, step: Step, failure: Failure | None) -> None:
         """The key's health: its last use (to the minute) and what last went wrong with it."""
@@ -222,9 +223,8 @@ class Record:
             db.session.execute(update(APIKey).where(APIKey.id == step.key.id).values(**values))
 
     def _refused(self, step: Step, number: int, reason: str) -> None:
-        self.attempts.append(
-            {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused", "error": reason}
-        )
+        refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
+        self.attempts.append(refused | {"error": reason})
 
 
 def _is_stale(key: APIKey | None) -> bool:
@@ -270,7 +270,8 @@ def close_abandoned(execution_id: uuid.UUID, text: str) -> None:
         attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, now(), True
         attempt.error = "The worker that ran it stopped."
         attempt.tokens_output = -(-len(text.encode()) // 4)
-        attempt.cost = pricing.cost(Usage(input=attempt.tokens_input or 0, output=attempt.tokens_output), rates_of(price))
+        usage = Usage(input=attempt.tokens_input or 0, output=attempt.tokens_output)
+        attempt.cost = pricing.cost(usage, rates_of(price))
         db.session.flush()
         entry = LedgerEntry(
             organization_id=db.session.get_one(Execution, execution_id).organization_id,
@@ -280,4 +281,4 @@ def close_abandoned(execution_id: uuid.UUID, text: str) -> None:
             price_id=attempt.price_id,
             note="estimated after a worker stopped",
         )
-        quota.settle(db.session, attempt.id, entry if attempt.cost else None)  # type: ignore[arg-type]
+        quota.settle(db.session, attempt.id, entry if attempt.cost else None)

@@ -66,10 +66,10 @@ def close_dead() -> int:
     """End or re-queue running rows with a dead lease, one transaction each. Returns how many."""
     closed = 0
     while row := _dead():
-        if was_sent(db.session, row.id) or row.cancel_requested_at or row.origin is Origin.GATEWAY:  # type: ignore[arg-type]
+        if was_sent(db.session, row.id) or row.cancel_requested_at or row.origin is Origin.GATEWAY:
             _interrupt(row)
         else:
-            release(db.session, row.id, row.fence)  # type: ignore[arg-type]
+            release(db.session, row.id, row.fence)
         db.session.commit()
         closed += 1
     db.session.rollback()
@@ -90,7 +90,7 @@ def end_stale_holds() -> int:
         .with_for_update(of=Reservation, skip_locked=True)
     ).all()
     for row in stale:
-        quota.void(db.session, row.attempt_id)  # type: ignore[arg-type]
+        quota.void(db.session, row.attempt_id)
     db.session.commit()
     return len(stale)
 
@@ -110,7 +110,7 @@ def _interrupt(row: Execution) -> None:
     close_abandoned(row.id, written.text + written.reasoning)
     cost = db.session.scalar(select(func.sum(Attempt.cost)).where(Attempt.execution_id == row.id))
     state = State.CANCELLED if row.cancel_requested_at else State.INTERRUPTED
-    close(db.session, row.id, row.fence, state, cost=cost, error_kind="interrupted")  # type: ignore[arg-type]
+    close(db.session, row.id, row.fence, state, cost=cost, error_kind="interrupted")
     db.session.execute(
         update(ExecutionBody)
         .where(ExecutionBody.id == row.id)

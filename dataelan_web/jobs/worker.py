@@ -83,7 +83,7 @@ class PooledWorker(SimpleWorker):
     def teardown(self) -> None:
         """A warm shutdown: what is in flight is finished before the worker leaves."""
         self._pool.shutdown(wait=True)
-        super().teardown()
+        super().teardown()  # type: ignore[no-untyped-call]
 
 
 def sweep_forever(app: Flask, stopping: threading.Event) -> None:

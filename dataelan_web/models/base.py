@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import uuid_utils.compat
 from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, MetaData, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session
 
 
 def new_id() -> uuid.UUID:
@@ -34,6 +34,9 @@ JsonList = Annotated[list[Any], mapped_column(JSONB)]
 
 NANO = 1_000_000_000
 
+DbSession = Session | scoped_session[Any]
+"""A session of one's own, or `db.session`, which is the one of the current request or job."""
+
 
 NIL = uuid.UUID(int=0)
 """Stands for “no organization” in unique indexes, where NULLs would never collide (PostgreSQL before 15)."""
@@ -41,7 +44,7 @@ NIL = uuid.UUID(int=0)
 
 class Base(DeclarativeBase):
     # Enumerations are checked text, not PostgreSQL enum types: a new member is an ordinary migration.
-    type_annotation_map = {  # noqa: RUF012
+    type_annotation_map = {
         enum.Enum: Enum(
             enum.Enum,
             native_enum=False,

@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, select, text, update
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
+from .base import Base, DbSession, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
 from .hub import Model, Price, Provider
 from .workspace import ModelType, Prompt, PromptSession
 
@@ -233,7 +233,7 @@ class Action(Base):
 # -- the verbs of one row: each is one atomic statement ------------------------------------------
 
 
-def claim(session: Session, id: uuid.UUID, owner: str) -> int | None:
+def claim(session: DbSession, id: uuid.UUID, owner: str) -> int | None:
     """Take a queued execution. The new fence, or None when it is not there to be taken."""
     return session.scalar(
         update(Execution)
@@ -249,7 +249,7 @@ def claim(session: Session, id: uuid.UUID, owner: str) -> int | None:
     )
 
 
-def renew(session: Session, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, bool]:
+def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, bool]:
     """Lengthen the leases of what this worker holds: {id: fence} → {id: should it stop?}.
 
     An id that does not come back is no longer this worker's to write.
@@ -265,29 +265,31 @@ def renew(session: Session, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, bool]
     return {row.id: row.cancel_requested_at is not None for row in rows if held.get(row.id) == row.fence}
 
 
-def close(session: Session, id: uuid.UUID, fence: int, state: State, **values: Any) -> bool:
+def close(session: DbSession, id: uuid.UUID, fence: int, state: State, **values: Any) -> bool:
     """Bring a running execution to its final state. False: the fence has moved on, nothing was written."""
-    closed = session.execute(
+    closed = session.scalar(
         update(Execution)
         .where(Execution.id == id, Execution.fence == fence, Execution.state == State.RUNNING)
         .values(state=state, finished_at=func.clock_timestamp(), lease_until=None, lease_owner=None, **values)
+        .returning(Execution.id)
     )
-    return closed.rowcount == 1
+    return closed is not None
 
 
-def release(session: Session, id: uuid.UUID, fence: int) -> bool:
+def release(session: DbSession, id: uuid.UUID, fence: int) -> bool:
     """Put a running execution that sent nothing back into the queue."""
-    released = session.execute(
+    released = session.scalar(
         update(Execution)
         .where(Execution.id == id, Execution.fence == fence, Execution.state == State.RUNNING)
         .values(state=State.QUEUED, lease_until=None, lease_owner=None, enqueued_at=None, started_at=None)
+        .returning(Execution.id)
     )
-    return released.rowcount == 1
+    return released is not None
 
 
-def request_cancel(session: Session, id: uuid.UUID) -> State | None:
+def request_cancel(session: DbSession, id: uuid.UUID) -> State | None:
     """Ask an open execution to stop. A queued one is cancelled on the spot; the state now, or None if it had ended."""
-    cancelled = session.scalar(
+    cancelled: State | None = session.scalar(
         update(Execution)
         .where(Execution.id == id, Execution.state == State.QUEUED)
         .values(
@@ -300,14 +302,15 @@ def request_cancel(session: Session, id: uuid.UUID) -> State | None:
     )
     if cancelled:
         return cancelled
-    return session.scalar(
+    running: State | None = session.scalar(
         update(Execution)
         .where(Execution.id == id, Execution.state == State.RUNNING)
         .values(cancel_requested_at=func.coalesce(Execution.cancel_requested_at, func.now()))
         .returning(Execution.state)
     )
+    return running
 
 
-def was_sent(session: Session, id: uuid.UUID) -> bool:
+def was_sent(session: DbSession, id: uuid.UUID) -> bool:
     """Did any call of this execution possibly reach a provider?"""
-    return session.scalar(select(func.count()).select_from(Attempt).where(Attempt.execution_id == id)) > 0  # type: ignore[operator]
+    return session.scalar(select(Attempt.id).where(Attempt.execution_id == id).limit(1)) is not None

@@ -125,5 +125,3 @@ class LedgerEntry(Base):
     amount: Mapped[Nano]
     price_id: Mapped[uuid.UUID | None] = reference("prices.id")
     note: Mapped[Long] = mapped_column(default="")
-
-

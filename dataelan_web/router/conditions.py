@@ -108,7 +108,7 @@ class Tags:
         return f"it is not tagged {', '.join(sorted(missing))}" if missing else None
 
 
-CONDITIONS = {
+CONDITIONS: dict[str, type[MaxCost | MinContextWindow | Capabilities | Providers | Tags]] = {
     "max_cost": MaxCost,
     "min_context_window": MinContextWindow,
     "capabilities": Capabilities,

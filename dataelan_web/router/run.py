@@ -14,7 +14,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol
@@ -50,7 +50,7 @@ class Result:
     """How one call ended: a Failure, or None for a whole answer."""
 
     failure: Failure | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     done: Done | None = None
     visible: bool = False
     first_token_at: datetime | None = None
@@ -277,7 +277,7 @@ def _pause(failure: Failure, tries: int, *, others: bool) -> float | None:
     retryable = failure.kind is Kind.TRANSIENT or (failure.kind is Kind.RATE_LIMIT and not others)
     if not (surely_refused and retryable) or tries > RETRIES:
         return None
-    backoff = random.uniform(0.5, 1.0) * 0.5 * 2 ** (tries - 1)  # noqa: S311 (jitter, not a secret)
+    backoff = random.uniform(0.5, 1.0) * 0.5 * 2 ** (tries - 1)
     pause = max(failure.after or 0.0, backoff)
     return pause if pause <= LONGEST_PAUSE else None
 

@@ -1,0 +1,56 @@
+# Dataelan: `make` tells what there is. All it needs is Python 3.11 or later; the rest it installs into .venv.
+
+.DEFAULT_GOAL := help
+.PHONY: help run flask test lint bench vendor lock clean
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALL := $(PYTHON) -m pip install -qq --disable-pip-version-check --no-input --require-hashes
+FOUND = $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$python; break; }; done)
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/run ## start everything on http://127.0.0.1:8000 (PORT=…, DATAELAN_DATA_DIR=…, .env)
+	@exec $(PYTHON) -m dataelan_web.local
+
+flask: $(VENV)/run ## run a flask command against the same data: make flask ARGS="create-superuser --email …"
+	@exec $(PYTHON) -m dataelan_web.local flask $(ARGS)
+
+test: $(VENV)/dev ## run all tests: make test PYTEST_ARGS="tests/router -x"
+	@exec $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/dev ## check style and types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+bench: $(VENV)/dev ## measure: make bench BENCH_ARGS="…"
+	@exec $(PYTHON) -m benchmarks $(BENCH_ARGS)
+
+vendor: ## refresh static/vendor from the pinned packages (needs npm)
+	sh static/vendor/vendor.sh
+
+lock: ## pin the newest versions of requirements*.in, with hashes (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	uv pip compile -q -U --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal requirements.in -o requirements.txt
+	uv pip compile -q -U --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal requirements-dev.in -o requirements-dev.txt
+
+clean: ## remove what was installed and cached; your data in var/ stays
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis test-results
+	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
+
+# Each stamp is newer than the lock file it was installed from.
+$(VENV)/run: requirements.txt | $(PYTHON)
+	@echo "Installing what Dataelan runs on (once, under a minute) …" >&2
+	@$(INSTALL) -r requirements.txt && touch $@
+
+$(VENV)/dev: requirements-dev.txt $(VENV)/run
+	@echo "Installing what its tests need …" >&2
+	@$(INSTALL) -r requirements-dev.txt && touch $@
+
+$(PYTHON):
+	@test -n "$(FOUND)" || { echo "Dataelan needs Python 3.11 or later, and finds none." >&2; exit 1; }
+	@echo "Making $(VENV) with $(FOUND) …" >&2
+	@$(FOUND) -m venv $(VENV) || { rm -rf $(VENV); echo "$(FOUND) has no venv module; on Debian: apt install python3-venv" >&2; exit 1; }

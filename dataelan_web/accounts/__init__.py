@@ -1,0 +1,25 @@
+"""People: signing up, in and out."""
+
+import uuid
+
+from flask import Flask
+
+from ..extensions import db, login
+from ..models import User
+from .routes import bp
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(bp)
+    login.login_view = "accounts.login"
+    login.user_loader(load_user)
+
+
+def load_user(cookie: str) -> User | None:
+    """The person of a login cookie, unless they have signed out everywhere or changed their password since."""
+    id, _, session_key = cookie.partition(".")
+    try:
+        user = db.session.get(User, uuid.UUID(id))
+    except ValueError:
+        return None
+    return user if user and user.session_key == session_key else None

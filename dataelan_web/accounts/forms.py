@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import EmailField, PasswordField, StringField
+from wtforms.validators import DataRequired, Email, Length
+
+
+def _trim(value: str | None) -> str | None:
+    return value.strip() if value else value
+
+
+def _lower(value: str | None) -> str | None:
+    return value.strip().lower() if value else value
+
+
+EMAIL: list[Any] = [
+    DataRequired("Enter your e-mail address."),
+    Email("This is not an e-mail address."),
+    Length(max=200),
+]
+
+
+class LoginForm(FlaskForm):
+    email = EmailField("E-mail", EMAIL, filters=[_lower])
+    password = PasswordField("Password", [DataRequired("Enter your password."), Length(max=1000)])
+
+
+class SignUpForm(FlaskForm):
+    name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=200)], filters=[_trim])
+    email = EmailField("E-mail", EMAIL, filters=[_lower])
+    password = PasswordField(
+        "Password",
+        [
+            DataRequired("Choose a password."),
+            Length(min=12, max=1000, message="A password needs at least 12 characters. A few words work well."),
+        ],
+    )

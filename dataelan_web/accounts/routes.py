@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, abort, current_app, request, session, url_for
+from flask_login import current_user, login_required, login_user, logout_user
+from werkzeug.wrappers import Response
+
+from .. import access
+from ..extensions import db
+from ..models import PromptSession, User, now, waste_a_hash
+from ..web import redirect, render
+from .forms import LoginForm, SignUpForm
+from .sign_up import AddressTaken, Home, find, sign_up
+from .throttle import blocked, failed, succeeded
+
+bp = Blueprint("accounts", __name__)
+
+
+@bp.get("/")
+def start() -> Response:
+    return redirect(_landing(current_user) if current_user.is_authenticated else url_for("accounts.login"))
+
+
+@bp.route("/signup", methods=["GET", "POST"])
+def signup() -> Response:
+    if not current_app.extensions["dataelan_settings"].open_sign_up:
+        abort(403, "Sign-up is closed here. Ask an administrator for an invitation.")
+    form = SignUpForm()
+    if not form.validate_on_submit():
+        return _form("accounts/signup.html", form)
+    try:
+        home = sign_up(str(form.email.data), str(form.password.data), str(form.name.data))
+    except AddressTaken:
+        form.email.errors = ["There is an account with this address. Sign in instead?"]
+        return _form("accounts/signup.html", form)
+    _start_session(home.user)
+    return redirect(_session_url(home))
+
+
+@bp.route("/login", methods=["GET", "POST"])
+def login() -> Response:
+    form = LoginForm()
+    if not form.validate_on_submit():
+        return _form("accounts/login.html", form)
+    email, address = str(form.email.data), request.remote_addr or ""
+    if wait := blocked(email, address):
+        form.form_errors = [f"Too many wrong passwords. Try again in {wait // 60 + 1} minutes."]
+        return _form("accounts/login.html", form, status=429)
+    user = find(email)
+    password = str(form.password.data)
+    if not (user.has_password(password) if user else waste_a_hash(password)) or user is None:
+        failed(email, address)
+        form.form_errors = ["This address and password do not match."]
+        return _form("accounts/login.html", form)
+    succeeded(email, address)
+    _start_session(user)
+    return redirect(_safe(request.args.get("next", "")) or _landing(user))
+
+
+@bp.post("/logout")
+@login_required
+def logout() -> Response:
+    logout_user()
+    session.clear()
+    return redirect(url_for("accounts.login"))
+
+
+def _form(template: str, form: LoginForm | SignUpForm, status: int = 422) -> Response:
+    open_sign_up = current_app.extensions["dataelan_settings"].open_sign_up
+    return render(
+        template,
+        "form",
+        status=status if form.is_submitted() else 200,
+        form=form,
+        can_sign_up=open_sign_up,
+        next_url=_safe(request.args.get("next", "")),
+    )
+
+
+def _start_session(user: User) -> None:
+    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing."""
+    session.clear()
+    session.permanent = True
+    login_user(user)
+    user.last_seen_at = now()
+    db.session.commit()
+
+
+def _landing(user: User) -> str:
+    organizations = access.organizations_of(user)
+    if not organizations:
+        abort(403, "You do not belong to an organization any more. Ask for an invitation.")
+    return url_for("organizations.home", slug=organizations[0].slug)
+
+
+def _session_url(home: Home) -> str:
+    session: PromptSession = home.session
+    return url_for("playground.show", slug=home.organization.slug, id=session.id)
+
+
+def _safe(url: str) -> str:
+    """A path on this site, or nothing: no other host, however it is spelled (\\\\evil, //evil, /\\t/evil)."""
+    cleaned = url.replace("\\", "/")
+    parts = urlsplit(cleaned)
+    is_local = not parts.scheme and not parts.netloc and cleaned.startswith("/") and not cleaned.startswith("//")
+    return url if is_local and cleaned == url and url.isprintable() else ""

@@ -1,0 +1,47 @@
+"""Slow down password guessing: counts of wrong passwords per account-and-address and per address, in Valkey.
+
+The account is counted together with the address, so that a stranger's guesses never lock the owner out.
+Without Valkey nobody is blocked: signing in must not depend on the queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+
+import redis
+
+from ..jobs.queue import store
+
+WINDOW = 15 * 60
+PER_ACCOUNT = 10
+PER_ADDRESS = 50
+
+
+def blocked(email: str, address: str) -> int:
+    """Seconds until the next try is allowed; 0: now."""
+    with contextlib.suppress(redis.RedisError):
+        for key, limit in _keys(email, address):
+            if int(store().get(key) or 0) >= limit:
+                return max(int(store().ttl(key)), 1)
+    return 0
+
+
+def failed(email: str, address: str) -> None:
+    with contextlib.suppress(redis.RedisError):
+        for key, _ in _keys(email, address):
+            if store().incr(key) == 1:
+                store().expire(key, WINDOW)
+
+
+def succeeded(email: str, address: str) -> None:
+    with contextlib.suppress(redis.RedisError):
+        store().delete(_keys(email, address)[0][0])
+
+
+def _keys(email: str, address: str) -> list[tuple[str, int]]:
+    return [(f"login:{_digest(email)}:{address}", PER_ACCOUNT), (f"login-address:{address}", PER_ADDRESS)]
+
+
+def _digest(email: str) -> str:
+    return hashlib.sha256(email.encode()).hexdigest()[:24]

@@ -1,0 +1,129 @@
+"""flask commands: a few lines each over the module that owns the work."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from .accounts.sign_up import create_user, find
+from .extensions import db
+from .hub import fixture
+from .router.providers import KINDS
+
+
+def init_app(app: Flask) -> None:
+    for command in (create_superuser, load_providers, bootstrap):
+        app.cli.add_command(command)
+    app.cli.add_command(keys)
+
+
+@click.command("create-superuser")
+@click.option("--email", required=True)
+@click.option("--password", required=True)
+def create_superuser(email: str, password: str) -> None:
+    """Make a superuser, or make an existing person one."""
+    if len(password) < 12:
+        raise click.ClickException("The password needs at least 12 characters.")
+    user = find(email) or create_user(email, password, email.partition("@")[0])
+    user.is_superuser = True
+    db.session.commit()
+    click.echo(f"{user.email} is a superuser.")
+
+
+@click.command("load-providers")
+def load_providers() -> None:
+    """Write the providers everyone has. Running it again changes nothing."""
+    click.echo(f"{fixture.load(current_app.extensions['dataelan_settings'].simulated_url)} providers.")
+
+
+class Usd(click.ParamType[Decimal]):
+    name = "usd"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            amount = Decimal(str(value))
+        except InvalidOperation:
+            self.fail(f"{value!r} is not an amount of USD", param, ctx)
+        if not amount.is_finite() or amount < 0:
+            self.fail("the amount must not be negative", param, ctx)
+        return amount
+
+
+@click.command("bootstrap")
+@click.option("--email", required=True)
+@click.option("--password", required=True)
+@click.option("--org", "organization", required=True)
+@click.option("--project", required=True)
+@click.option("--budget", type=Usd(), help="USD the organization may spend in all.")
+@click.option("--provider-kind", "kinds", multiple=True, type=click.Choice(sorted(KINDS)))
+@click.option("--provider-url", "urls", multiple=True)
+@click.option("--provider-key", "secrets", multiple=True, help="May be empty.")
+@click.option("--model", "models", multiple=True)
+def bootstrap(
+    email: str,
+    password: str,
+    organization: str,
+    project: str,
+    budget: Decimal | None,
+    kinds: tuple[str, ...],
+    urls: tuple[str, ...],
+    secrets: tuple[str, ...],
+    models: tuple[str, ...],
+) -> None:
+    """Make (or find) all that a program needs to send prompts; print it as one line of JSON."""
+    from .bootstrap import Offer, set_up
+
+    if not len(kinds) == len(urls) == len(secrets) == len(models):
+        raise click.UsageError(
+            "Give --provider-kind, --provider-url, --provider-key and --model the same number of times."
+        )
+    offers = [Offer(*offer) for offer in zip(kinds, urls, secrets, models, strict=True)]
+    click.echo(json.dumps(set_up(email, password, organization, project, budget, offers)))
+
+
+keys = AppGroup("keys", help="The encryption of provider keys.")
+
+
+@keys.command("status")
+def keys_status() -> None:
+    """How many provider keys are sealed with which encryption key."""
+    from .hub.rotation import counts
+
+    for name, count in counts().items():
+        click.echo(f"{name}: {count}")
+
+
+@keys.command("verify")
+def keys_verify() -> None:
+    """Decrypt every provider key; exit 1 when one cannot be read."""
+    from .hub.rotation import unreadable
+
+    bad = unreadable()
+    for key, problem in bad:
+        click.echo(f"{key.id} “{key.label}”: {problem}", err=True)
+    if bad:
+        raise SystemExit(1)
+    click.echo("All provider keys can be read.")
+
+
+@keys.command("rotate")
+def keys_rotate() -> None:
+    """Seal every provider key with the first of DATAELAN_KEYS."""
+    from .hub.rotation import rotate
+
+    click.echo(f"{rotate()} provider keys were sealed anew.")
+
+
+@keys.command("retire")
+@click.argument("key_id")
+def keys_retire(key_id: str) -> None:
+    """May this encryption key be taken out of DATAELAN_KEYS? Exit 1 while rows still need it."""
+    from .hub.rotation import counts
+
+    if left := counts().get(key_id, 0):
+        raise click.ClickException(f"{left} provider keys still need {key_id}. Run `flask keys rotate` first.")
+    click.echo(f"Nothing needs {key_id} any more; take it out of DATAELAN_KEYS.")

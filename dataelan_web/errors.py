@@ -1,0 +1,82 @@
+"""Errors as a page, a fragment or JSON, each with what to do next; a 500 with an id that is in the log."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from flask import Flask, Response, g, jsonify, make_response, redirect, render_template, request, url_for
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from jinja2_fragments.flask import render_block
+from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.wrappers import Response as AnyResponse
+
+from .extensions import db, login
+
+log = logging.getLogger(__name__)
+
+GATEWAY = "/v1/"
+WORDS = {404: "No such address.", 405: "That method is not allowed here."}
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(HTTPException, _known)
+    app.register_error_handler(Exception, _unknown)
+    login.unauthorized_handler(_sign_in)
+
+
+def _known(error: HTTPException) -> AnyResponse:
+    if isinstance(error.response, AnyResponse):
+        return error.response
+    code = error.code or 500
+    return show(code, text=None if code in (404, 403) else error.description)
+
+
+def _csrf(error: CSRFError) -> AnyResponse:
+    text = "This page was open for too long, or cookies are switched off. Reload it and send again; your draft is kept."
+    return show(403, title="That form has expired", text=text)
+
+
+def _unknown(error: Exception) -> AnyResponse:
+    error_id = secrets.token_hex(6)
+    log.exception("error %s at %s %s", error_id, request.method, request.path)
+    db.session.rollback()
+    return show(InternalServerError.code, error_id=error_id)
+
+
+def show(code: int, *, title: str | None = None, text: str | None = None, error_id: str | None = None) -> Response:
+    """One error in the form the asker understands."""
+    if request.path.startswith(GATEWAY):
+        return _json(code, text or title, error_id)
+    inside = current_user.is_authenticated and "organization" in g and error_id is None
+    context = {"code": code, "title": title, "text": text, "error_id": error_id}
+    if inside:
+        context |= {"layout": "shell.html", "home_url": url_for("organizations.home", slug=g.organization.slug)}
+    if request.htmx:  # type: ignore[attr-defined]
+        return make_response(render_block("errors/error.html", "message", **context), code)
+    return make_response(render_template("errors/error.html", **context), code)
+
+
+def _json(code: int, message: str | None, error_id: str | None) -> Response:
+    """The form of OpenAI's errors, which its clients understand."""
+    names = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+    body = {
+        "message": message or WORDS.get(code, "It failed."),
+        "type": names.get(code, "invalid_request_error" if code < 500 else "server_error"),
+        "param": None,
+        "code": error_id,
+    }
+    return make_response(jsonify(error=body), code)
+
+
+def _sign_in() -> AnyResponse:
+    """Visitors go to the sign-in page and come back; a fragment asks the browser to do so."""
+    here = request.full_path.rstrip("?") if request.method == "GET" and not request.htmx else None  # type: ignore[attr-defined]
+    url = url_for("accounts.login", next=here)
+    if request.htmx:  # type: ignore[attr-defined]
+        response = make_response("", 401)
+        response.headers["HX-Redirect"] = url
+        return response
+    return redirect(url, code=303)

@@ -1,0 +1,106 @@
+"""How numbers read: the template filters. Small money never reads $0.00, and unknown is a dash."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from flask import Flask
+from markupsafe import Markup
+
+from .markdown import render as markdown
+from .models import NANO, now
+
+DASH = "–"
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.filters.update(
+        money=money,
+        exact_money=exact_money,
+        price=price,
+        duration=duration,
+        count=count,
+        tokens=tokens,
+        ago=ago,
+        speed=speed,
+        markdown=answer,
+    )
+
+
+def money(nano: int | None) -> str:
+    """$12.30 from one dollar on; three significant digits below: $0.00412. None: unknown."""
+    if nano is None:
+        return DASH
+    usd = Decimal(nano) / NANO
+    if usd >= 10_000:
+        return f"${usd:,.0f}"
+    if usd >= 1 or usd == 0:
+        return f"${usd:,.2f}" if usd else "$0"
+    places = max(2, 2 - usd.adjusted())
+    return f"${usd.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):f}"
+
+
+def exact_money(nano: int | None) -> str:
+    return "The price is unknown" if nano is None else f"${Decimal(nano) / NANO:f}"
+
+
+def price(nano_per_million: int | None) -> str:
+    """A price per 1,000,000 tokens."""
+    if nano_per_million is None:
+        return DASH
+    if nano_per_million == 0:
+        return "free"
+    usd = (Decimal(nano_per_million) / NANO).normalize()
+    return f"${usd:,.2f}" if -usd.as_tuple().exponent < 2 else f"${usd:f}"  # type: ignore[operator]
+
+
+def duration(seconds: float | None) -> str:
+    """840ms, 3.4s, 2m 5s."""
+    if seconds is None:
+        return DASH
+    if seconds < 0.9995:
+        return f"{max(seconds, 0) * 1000:.0f}ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
+
+
+def count(number: int | None) -> str:
+    """Grouped to 999,999; then 1.2M, truncated, never rounded up."""
+    if number is None:
+        return DASH
+    for size, unit in ((1_000_000_000, "B"), (1_000_000, "M")):
+        if number >= size:
+            tenths = number * 10 // size
+            return f"{tenths // 10}.{tenths % 10}{unit}"
+    return f"{number:,}"
+
+
+def tokens(pair: tuple[int | None, int | None]) -> str:
+    """Input → output."""
+    return f"{count(pair[0])} → {count(pair[1])}"
+
+
+def speed(per_second: float | None) -> str:
+    return DASH if per_second is None else f"{per_second:,.0f} tok/s"
+
+
+def ago(at: datetime | None) -> str:
+    if at is None:
+        return "never"
+    seconds = (now() - at).total_seconds()
+    if seconds < 45:
+        return "just now"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            number = int(seconds // size)
+            return f"{number} {unit} ago" if number < 30 or unit != "d" else f"{at:%-d %b %Y}"
+    return "1 min ago"
+
+
+def answer(text: Any) -> Markup:
+    return markdown(str(text or ""))

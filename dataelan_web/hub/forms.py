@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from flask_wtf import FlaskForm
+from wtforms import PasswordField, StringField
+from wtforms.validators import DataRequired, Length
+
+
+def _trim(value: str | None) -> str | None:
+    return value.strip() if value else value
+
+
+class KeyForm(FlaskForm):
+    provider_id = StringField("Provider", [DataRequired("Choose a provider.")])
+    session_id = StringField("Session")
+    label = StringField("Label", [Length(max=200)], filters=[_trim])
+    key = PasswordField("Key", [DataRequired("Paste the key."), Length(max=1000)], filters=[_trim])
+
+
+class ServerForm(FlaskForm):
+    name = StringField("Name", [DataRequired("Give it a name."), Length(max=200)], filters=[_trim])
+    base_url = StringField("Address", [DataRequired("Enter its address."), Length(max=500)], filters=[_trim])
+    key = PasswordField("Key", [Length(max=1000)], filters=[_trim])
+    next = StringField("Next")

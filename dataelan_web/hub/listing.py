@@ -1,0 +1,79 @@
+"""Ask a provider which models it has, and keep them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from flask import current_app
+from sqlalchemy import or_, select
+
+from ..extensions import db
+from ..models import Model, ModelType, Provider, new_id, now
+from ..router.providers import adapter
+from ..router.run import ask
+from ..router.types import Call, ListedModel
+from . import catalogue
+
+
+def list_models(kind: str, base_url: str, key: str, seconds: float = 15) -> list[ListedModel]:
+    """Raises router Failure: a wrong key, an address that does not answer …"""
+    format = adapter(kind, base_url)
+    body = ask(current_app.extensions["dataelan_http"], format.list_call(key), format.failure, seconds)
+    return format.listed(body)
+
+
+def check_key(provider: Provider, key: str) -> list[ListedModel]:
+    """Is this key accepted, and what can it use? Raises router Failure."""
+    listed = list_models(provider.kind, provider.base_url, key)
+    if provider.check_path:
+        format = adapter(provider.kind, provider.base_url)
+        headers = format.list_call(key).headers
+        call = Call(provider.base_url + provider.check_path, headers=headers, method="GET")
+        ask(current_app.extensions["dataelan_http"], call, format.failure)
+    return listed
+
+
+def keep(provider: Provider, listed: Sequence[ListedModel], organization_id: uuid.UUID) -> list[Model]:
+    """Write what was listed. A model only this key can see, such as a fine-tuned one, is the organization's alone."""
+    known = {
+        model.name: model
+        for model in db.session.scalars(
+            select(Model).where(
+                Model.provider_id == provider.id,
+                or_(Model.organization_id == organization_id, Model.organization_id.is_(None)),
+            )
+        )
+    }
+    kept = []
+    for entry in listed:
+        kind = catalogue.model_type(entry.name)
+        if kind is None or len(entry.name) > 200:
+            continue
+        model = known.get(entry.name) or _new(provider, entry, organization_id, kind)
+        _refresh(model, entry)
+        kept.append(model)
+    provider.models_listed_at = now()
+    return kept
+
+
+def _new(provider: Provider, entry: ListedModel, organization_id: uuid.UUID, kind: ModelType) -> Model:
+    found = catalogue.look_up(provider.catalogue, entry.name)
+    is_shared = found is not None and provider.organization_id is None
+    model = Model(id=new_id(), provider_id=provider.id, name=entry.name, model_type=kind)
+    model.organization_id = None if is_shared else organization_id
+    model.display_name = (entry.display_name or (found.name if found else "") or entry.name)[:200]
+    model.context_window = found.context_window if found else None
+    if found and found.price:
+        model.prices = [found.price]
+    db.session.add(model)
+    return model
+
+
+def _refresh(model: Model, entry: ListedModel) -> None:
+    model.listed_at = now()
+    model.context_window = entry.context_window or model.context_window
+    model.max_output_tokens = entry.max_output_tokens or model.max_output_tokens
+    model.shutdown_on = entry.shutdown_at or model.shutdown_on
+    if entry.capabilities is not None:
+        model.capabilities = list(entry.capabilities)

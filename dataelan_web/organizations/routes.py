@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from flask import g
+from werkzeug.wrappers import Response
+
+from ..playground.options import model_options
+from ..projects.lists import projects_with_totals, recent_sessions
+from ..projects.totals import this_month
+from ..web import render
+from .blueprint import inside_organization
+
+bp = inside_organization("organizations", __name__)
+
+
+@bp.get("/")
+def home() -> Response:
+    projects = projects_with_totals()
+    return render(
+        "organizations/home.html",
+        project=projects[0] if projects else None,
+        projects=projects,
+        sessions=recent_sessions(),
+        stats=this_month(g.organization),
+        model_options=model_options(projects[0].project) if projects else [],
+    )

@@ -1,0 +1,9 @@
+"""Prompt sessions: write a prompt, watch the answer, see what it cost and why that model was chosen."""
+
+from flask import Flask
+
+from .routes import bp
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(bp)

@@ -1,0 +1,47 @@
+"""“Use your own key”, in a newcomer's first session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import g
+from sqlalchemy import func, select
+
+from .. import access
+from ..extensions import db
+from ..hub import servers
+from ..models import APIKey, Model, ModelType, PromptSession, Provider
+
+
+def is_newcomer(session: PromptSession) -> bool:
+    """A session with a starter, in an organization that has connected nothing yet."""
+    if not session.settings.get("starter") or not access.may(access.ADMINISTER):
+        return False
+    keys = select(func.count()).where(APIKey.organization_id == g.organization.id).scalar_subquery()
+    own = select(func.count()).where(Provider.organization_id == g.organization.id).scalar_subquery()
+    return not db.session.scalar(select(keys + own))
+
+
+def newcomer(session: PromptSession) -> dict[str, Any]:
+    """What the card shows: the starter prompt, the providers to choose from, a local server when one answers."""
+    rows = db.session.scalars(access.scoped(Provider).where(Provider.needs_key).order_by(Provider.created_at))
+    found = servers.found_locally(g.organization)
+    return {
+        "starter": session.settings.get("starter", ""),
+        "providers": [(row.id, row.name) for row in rows],
+        "found": found[0] if found else None,
+    }
+
+
+def prefer(session: PromptSession, provider: Provider) -> None:
+    """Let the session's next prompt go to this provider: its cheapest priced text model, or its first."""
+    models = db.session.scalars(
+        select(Model)
+        .where(Model.provider_id == provider.id, Model.model_type == ModelType.TEXT, Model.listed_at.is_not(None))
+        .order_by(Model.name)
+    ).all()
+    if models:
+        priced = [model for model in models if model.prices]
+        chosen = min(priced, key=lambda model: model.prices[-1].output) if priced else models[0]
+        session.remember(model=f"{provider.slug}/{chosen.name}")
+        db.session.commit()

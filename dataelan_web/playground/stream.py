@@ -1,0 +1,88 @@
+"""A run's events for a browser: text as it comes, then the finished card in its place.
+
+Framing (htmx 4 with hx-sse): an unnamed message is appended to the live text, escaped; `<hx-partial>` puts a
+piece elsewhere; the event `done` closes the connection for good. A message's id is its place in the Valkey
+stream, sent back as Last-Event-ID by a browser that lost its connection.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+
+import redis
+from flask import current_app, g, request
+from markupsafe import escape
+
+from ..executions import live
+from ..extensions import db
+from ..jobs.queue import store
+from ..models import Execution
+from ..projects import totals
+from .conversation import CARD
+
+KEEP_ALIVE = ":\n\n"
+
+
+def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
+    """Hold no database connection while waiting: an open tab costs one idle Valkey connection."""
+    target = f"run-{execution_id}"
+    yield KEEP_ALIVE
+    try:
+        for entry in live.follow(store(), execution_id, _last_seen()):
+            if entry is None:
+                yield KEEP_ALIVE
+                if _is_over(execution_id):  # the stream may be gone; PostgreSQL knows
+                    break
+                continue
+            if entry.reasoning:
+                yield message(partial(f"#{target}-reasoning", str(escape(entry.reasoning))), entry.id)
+            if entry.text:
+                yield message(str(escape(entry.text)), entry.id)
+            if entry.ended:
+                break
+    except redis.RedisError:
+        yield from _wait_without_stream(execution_id)
+    yield message(finished(execution_id, can_edit))
+    yield "event: done\ndata: \n\n"
+
+
+def partial(target: str, html: str) -> str:
+    return f'<hx-partial hx-target="{target}" hx-swap="beforeend">{html}</hx-partial>'
+
+
+def message(html: str, id: str = "") -> str:
+    lines = "".join(f"data: {line}\n" for line in html.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    return f"{f'id: {id}' if id else ''}\n{lines}\n" if id else f"{lines}\n"
+
+
+def finished(execution_id: uuid.UUID, can_edit: bool) -> str:
+    """The finished card, the session's new totals, and a word for screen readers."""
+    execution = db.session.scalars(db.select(Execution).where(Execution.id == execution_id).options(*CARD)).one()
+    sums = totals.of_session(execution.session) if execution.session else totals.Totals()
+    # Not render_template: the person's navigation has no place in this piece, and their session is long closed.
+    template = current_app.jinja_env.get_template("playground/finished.html")
+    html = template.render(execution=execution, totals=sums, can_edit=can_edit, organization=g.organization)
+    db.session.commit()
+    return html
+
+
+def _wait_without_stream(execution_id: uuid.UUID) -> Iterator[str]:
+    while not _is_over(execution_id):
+        yield KEEP_ALIVE
+        time.sleep(2)
+
+
+def _is_over(execution_id: uuid.UUID) -> bool:
+    execution = db.session.get(Execution, execution_id, populate_existing=True)
+    over = execution is None or not execution.is_open
+    db.session.commit()
+    return over
+
+
+def _last_seen() -> str:
+    """A place in a Valkey stream (`ms-seq`), as the browser last saw it; the start for anything else."""
+    seen = request.headers.get("Last-Event-ID", "")
+    first, _, second = seen.partition("-")
+    return seen if first.isdecimal() and second.isdecimal() and len(seen) < 40 else "0"

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from flask import Response as FlaskResponse
+from flask import g, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from .. import access, audit
+from ..accounts.sign_up import create_project
+from ..extensions import db
+from ..models import GatewayToken, Project, User, now
+from ..organizations.blueprint import inside_organization
+from ..web import redirect, render, toast, with_toast
+from . import lists, totals
+from .forms import ProjectForm, TokenForm
+
+bp = inside_organization("projects", __name__)
+
+PAGE = 50
+
+
+@bp.post("/projects")
+def create() -> Response:
+    access.require(access.EDIT)
+    form = ProjectForm()
+    if not form.validate_on_submit():
+        toast(" ".join(word for words in form.errors.values() for word in words), "danger")
+        return redirect(url_for("organizations.home"))
+    project = create_project(g.organization, current_user, str(form.name.data), form.description.data or "")
+    audit.record("project.created", project)
+    db.session.commit()
+    return redirect(url_for("projects.show", id=project.id))
+
+
+@bp.get("/projects/<uuid:id>")
+def show(id: uuid.UUID) -> Response:
+    project = access.visible(Project, id)
+    page = max(request.args.get("page", 1, type=int), 1)
+    sums = totals.of_project(project)
+    return render(
+        "projects/project.html",
+        "sessions",
+        project=project,
+        stats=sums,
+        sessions=lists.sessions_of(project, page, PAGE),
+        model_types=["TEXT", "CODE"],
+        can_edit=access.may(access.EDIT, project),
+        newer_url=url_for("projects.show", id=id, page=page - 1) if page > 1 else None,
+        older_url=url_for("projects.show", id=id, page=page + 1) if page * PAGE < sums.sessions else None,
+    )
+
+
+@bp.get("/projects/<uuid:id>/tokens")
+def tokens(id: uuid.UUID) -> Response:
+    return _tokens(access.visible(Project, id))
+
+
+@bp.post("/projects/<uuid:id>/tokens")
+def create_token(id: uuid.UUID) -> Response:
+    project = access.editable(Project, id)
+    form = TokenForm()
+    if not form.validate_on_submit():
+        return _tokens(project, form=form, status=422)
+    token, secret = GatewayToken.issue(project, current_user.id, str(form.label.data))
+    if form.expires_in.data:
+        token.expires_at = now() + timedelta(days=int(form.expires_in.data))
+    db.session.add(token)
+    db.session.flush()
+    audit.record("token.created", token, g.organization.id)
+    db.session.commit()
+    return _tokens(project, secret=secret, status=201)
+
+
+@bp.post("/projects/<uuid:id>/tokens/<uuid:token_id>/revocation")
+def revoke_token(id: uuid.UUID, token_id: uuid.UUID) -> Response:
+    project = access.editable(Project, id)
+    token = access.editable(GatewayToken, token_id)
+    token.revoked_at = token.revoked_at or now()
+    audit.record("token.revoked", token, g.organization.id)
+    db.session.commit()
+    return with_toast(_tokens(project), f"“{token.label}” is refused from now on.", "good")
+
+
+def _tokens(project: Project, form: TokenForm | None = None, status: int = 200, **context: Any) -> FlaskResponse:
+    rows = db.session.execute(
+        access.scoped(GatewayToken)
+        .add_columns(User.name)
+        .outerjoin(User, User.id == GatewayToken.created_by)
+        .where(GatewayToken.project_id == project.id)
+        .order_by(GatewayToken.revoked_at.is_not(None), GatewayToken.created_at.desc())
+    ).all()
+    for token, creator in rows:
+        token.creator_name = creator
+    return render(
+        "projects/tokens.html",
+        "tokens",
+        status=status,
+        project=project,
+        tokens=[token for token, _ in rows],
+        form=form or TokenForm(formdata=None),
+        can_edit=access.may(access.EDIT, project),
+        base_url=f"{request.host_url}v1",
+        example_model="auto",
+        **context,
+    )

@@ -1,0 +1,79 @@
+"""Sums over executions: runs, spend, tokens. Until rollups exist these read the narrow rows, by index."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, func, literal, null, select
+
+from .. import quota
+from ..extensions import db
+from ..models import Execution, Organization, Project, PromptSession, Window, now
+
+TOKENS = sum(
+    (
+        func.coalesce(column, 0)
+        for column in (
+            Execution.tokens_input,
+            Execution.tokens_cache_read,
+            Execution.tokens_cache_write,
+            Execution.tokens_output,
+            Execution.tokens_reasoning,
+        )
+    ),
+    start=literal(0),
+)
+
+
+@dataclass(frozen=True)
+class Totals:
+    runs: int = 0
+    spent: int = 0
+    tokens: int = 0
+    sessions: int = 0
+    median_seconds: float | None = None
+
+    @property
+    def cost(self) -> int:
+        return self.spent
+
+
+def of_session(session: PromptSession) -> Totals:
+    return _totals(Execution.session_id == session.id)
+
+
+def of_project(project: Project) -> Totals:
+    sessions = db.session.scalar(
+        select(func.count()).select_from(PromptSession).where(PromptSession.project_id == project.id)
+    )
+    return _totals(Execution.project_id == project.id, sessions=sessions or 0)
+
+
+def this_month(organization: Organization) -> Totals:
+    """Since the first of the month in the organization's time zone."""
+    start, _ = quota.window_of(Window.MONTH, now(), ZoneInfo(organization.time_zone))
+    return _totals(Execution.organization_id == organization.id, Execution.created_at >= start, median=True)
+
+
+def by(column: Any, ids: list[uuid.UUID]) -> dict[uuid.UUID, Totals]:
+    """Totals per session or project, for a list: one query."""
+    if not ids:
+        return {}
+    rows = db.session.execute(
+        select(column, func.count(), func.coalesce(func.sum(Execution.cost), 0)).where(column.in_(ids)).group_by(column)
+    )
+    return {row[0]: Totals(runs=row[1], spent=int(row[2])) for row in rows}
+
+
+def _totals(*where: ColumnElement[bool], sessions: int = 0, median: bool = False) -> Totals:
+    waited = func.extract("epoch", Execution.finished_at - Execution.created_at)
+    middle = func.percentile_cont(0.5).within_group(waited) if median else null()
+    row = db.session.execute(
+        select(
+            func.count(), func.coalesce(func.sum(Execution.cost), 0), func.coalesce(func.sum(TOKENS), 0), middle
+        ).where(*where)
+    ).one()
+    return Totals(row[0], int(row[1]), int(row[2]), sessions, float(row[3]) if row[3] is not None else None)

@@ -1,0 +1,260 @@
+"""An answer → structured actions: what a person can copy, save, tick, open or run.
+
+Pure, bounded, and deaf to nonsense: any text at all gives a list, most often an empty one. Markdown is read
+by a Markdown parser, so what looks like a table inside a code block is code.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from .types import ToolCall
+
+MOST = 50
+LARGEST_TEXT = 300_000
+LARGEST_CONTENT = 100_000
+LARGEST_CELL = 2_000
+MOST_ROWS = 500
+MOST_COLUMNS = 50
+MOST_ITEMS = 200
+DEEPEST_JSON = 50
+
+
+@dataclass(frozen=True)
+class Action:
+    """`kind` is code, table, json, checklist, link or tool_call; `payload` can be written as JSON."""
+
+    kind: str
+    title: str
+    payload: Mapping[str, Any]
+
+
+def actions(text: str, tool_calls: Iterable[ToolCall] = (), language_hint: str | None = None) -> list[Action]:
+    """Tool calls first, then what stands in the text, in its order. `language_hint` names code that has no language."""
+    return list(islice(_found(text, tool_calls, language_hint or ""), MOST))
+
+
+def _found(text: str, tool_calls: Iterable[ToolCall], hint: str) -> Iterator[Action]:
+    yield from _tool_calls(tool_calls)
+    text = _storable(text[:LARGEST_TEXT])
+    if action := _json(text.strip()):
+        yield action
+        return
+    tokens = _parser.parse(text)
+    seen: set[str] = set()
+    for place, token in enumerate(tokens):
+        if token.type in ("fence", "code_block"):
+            yield _fenced(token, _before(tokens, place), hint)
+        elif token.type == "table_open":
+            yield _table(*_cells(tokens, place))
+        elif token.type in ("bullet_list_open", "ordered_list_open"):
+            yield from _checklist(tokens, place)
+        elif token.type == "inline":
+            yield from _links(token, seen)
+
+
+def _storable(text: str) -> str:
+    """Without what a JSON column cannot hold: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "�").encode(errors="replace").decode()
+
+
+def _url(url: str) -> bool:
+    return bool(re.match(r"https?://[^/?#\s]", url, re.IGNORECASE))
+
+
+def _make_parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable(["table", "strikethrough"])
+    parser.validateLink = _url  # type: ignore[method-assign]
+    return parser
+
+
+_parser = _make_parser()
+
+
+# -- tool calls ------------------------------------------------------------------------------------
+
+
+def _tool_calls(pieces: Iterable[ToolCall]) -> Iterator[Action]:
+    whole: dict[int, ToolCall] = {}
+    for piece in pieces:
+        start = whole.get(piece.index, ToolCall(piece.index))
+        whole[piece.index] = ToolCall(
+            piece.index, start.id or piece.id, start.name or piece.name, start.arguments + piece.arguments
+        )
+    for call in whole.values():
+        name = _storable(call.name)
+        payload: dict[str, Any] = {"id": _storable(call.id), "name": name}
+        try:
+            payload["arguments"] = _value(call.arguments or "{}")
+        except ValueError as error:
+            payload |= {"raw": _storable(call.arguments[:LARGEST_CONTENT]), "error": str(error)}
+        yield Action("tool_call", name or "tool", payload)
+
+
+# -- code and data ---------------------------------------------------------------------------------
+
+FILE_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.[A-Za-z]\w{0,9}|(?:[\w.-]+/)*(?:Dockerfile|Makefile|Procfile|Caddyfile)")
+# The last word of a line such as "In `app.py`:", "**src/main.rs**" or "Save this as `x.sh`".
+NAMED = re.compile(rf"(?:^|[\s`*\"'(])({FILE_NAME.pattern})[`*\"')]*\s*:?$")
+NAMED_IN_INFO = re.compile(
+    rf"(?:^|[\s:{{])(?:(?:title|file(?:name)?|name)=)?[\"']?({FILE_NAME.pattern})[\"']?(?=[\s}}]|$)"
+)
+
+
+def _fenced(token: Token, before: str, hint: str) -> Action:
+    content, info = token.content[:LARGEST_CONTENT], token.info.strip()[:200]
+    language = re.split(r"[\s:{,]", info, maxsplit=1)[0].lower()
+    if language in ("json", "") and (action := _json(content.strip())):
+        return action
+    if language in ("csv", "tsv") and (action := _csv(content, "\t" if language == "tsv" else ",")):
+        return action
+    name = _file_name(info, before)
+    language = (language if language != name.lower() else "") or hint
+    return Action("code", name or language or "code", {"language": language, "file_name": name, "content": content})
+
+
+def _file_name(info: str, before: str) -> str:
+    """As the fence says it, or the line above; never a way out of a directory."""
+    found = NAMED_IN_INFO.search(info) or NAMED.search(before)
+    name = found[1] if found else ""
+    return "" if ".." in name else name
+
+
+def _before(tokens: Sequence[Token], place: int) -> str:
+    """The last line of the paragraph or heading right above a block."""
+    if place >= 2 and tokens[place - 1].type in ("paragraph_close", "heading_close"):
+        return tokens[place - 2].content.rsplit("\n", 1)[-1].strip()[-200:]
+    return ""
+
+
+def _json(text: str) -> Action | None:
+    """Only an object or an array counts: a lone number or word is no structure."""
+    if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]"):
+        return None
+    try:
+        return Action("json", "JSON", {"value": _value(text)})
+    except ValueError:
+        return None
+
+
+def _value(text: str) -> Any:
+    """JSON as the standard has it: no NaN, no endless numbers, not too deep to be written again."""
+    if len(text) > LARGEST_CONTENT:
+        raise ValueError("too large")
+    try:
+        value = json.loads(text, parse_constant=_refused)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    _measure(value, DEEPEST_JSON)
+    return value
+
+
+def _measure(value: Any, left: int) -> None:
+    if not left:
+        raise ValueError("nested too deeply")
+    for string in (value,) if isinstance(value, str) else value if isinstance(value, dict) else ():
+        if _storable(string) != string:
+            raise ValueError("a string holds what is no character")
+    if isinstance(value, float) and value - value != 0:  # 1e999 reads as infinity
+        raise ValueError("a number is too large")
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _measure(child, left - 1)
+
+
+def _refused(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _csv(text: str, delimiter: str) -> Action | None:
+    try:
+        rows = [row for row in islice(csv.reader(text.splitlines(), delimiter=delimiter), MOST_ROWS + 1) if row]
+    except csv.Error:
+        return None
+    return _table(rows[0], rows[1:]) if len(rows) > 1 else None
+
+
+# -- what Markdown knows ---------------------------------------------------------------------------
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Action:
+    """Every row as wide as the header."""
+    header = _cut(header)
+    lines = [(_cut(row) + [""] * len(header))[: len(header)] for row in rows[:MOST_ROWS]]
+    return Action("table", ", ".join(filter(None, header))[:80] or "Table", {"header": header, "rows": lines})
+
+
+def _cut(cells: Sequence[str]) -> list[str]:
+    return [cell[:LARGEST_CELL] for cell in cells[:MOST_COLUMNS]]
+
+
+def _cells(tokens: Sequence[Token], place: int) -> tuple[list[str], list[list[str]]]:
+    rows: list[list[str]] = []
+    for at in range(place + 1, len(tokens)):
+        token = tokens[at]
+        if token.type == "table_close":
+            break
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            rows[-1].append(_plain(token))
+    return rows[0], rows[1:]
+
+
+BOX = re.compile(r"\[([ xX])\][ \t]+(?=\S)")
+
+
+def _checklist(tokens: Sequence[Token], place: int) -> Iterator[Action]:
+    """The items of one list that start with a box; items of lists inside it belong to those."""
+    level = tokens[place].level
+    items: list[dict[str, Any]] = []
+    for at in range(place + 1, len(tokens)):
+        item = tokens[at]
+        if item.level == level:  # the list's end
+            break
+        if item.type == "list_item_open" and item.level == level + 1 and tokens[at + 2].type == "inline":
+            text = _plain(tokens[at + 2])
+            if box := BOX.match(text):
+                items.append({"text": text[box.end() :][:LARGEST_CELL], "done": box[1] != " "})
+    if items:
+        done = sum(item["done"] for item in items)
+        yield Action("checklist", f"{done} of {len(items)} done", {"items": items[:MOST_ITEMS]})
+
+
+BARE = re.compile(r"\bhttps?://[^\s<>\"'`)\]]+", re.IGNORECASE)
+
+
+def _links(inline: Token, seen: set[str]) -> Iterator[Action]:
+    """Each address once, whether it was written as a link or just stands there. Images are no links."""
+    href, text = "", ""
+    for child in inline.children or ():
+        if child.type == "link_open":
+            href, text = str(child.attrGet("href")), ""
+        elif child.type == "link_close":
+            yield from _link(href, text, seen)
+            href = ""
+        elif href:
+            text += child.content
+        elif child.type == "text":
+            for found in BARE.findall(child.content):
+                url = found.rstrip(".,:;!?*_~")
+                yield from _link(url, url, seen)
+
+
+def _link(url: str, text: str, seen: set[str]) -> Iterator[Action]:
+    if _url(url) and len(url) <= LARGEST_CELL and url not in seen:
+        seen.add(url)
+        yield Action("link", (text or url)[:200], {"url": url, "text": text[:LARGEST_CELL]})
+
+
+def _plain(inline: Token) -> str:
+    breaks: Mapping[str, str] = {"softbreak": " ", "hardbreak": " "}
+    return "".join(breaks.get(child.type, child.content) for child in inline.children or ()).strip()

@@ -1,0 +1,294 @@
+"""Anthropic's Messages, also spoken by Vertex AI, Ollama, DeepSeek and others for its clients.
+
+Source: anthropics/anthropic-sdk-python (009b0353) and recorded traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.conversation import turns
+from dataelan_web.router.providers.failures import failure_in_answer, is_error
+from dataelan_web.router.providers.framing import Frame, decoder
+from dataelan_web.router.providers.json_values import (
+    broken,
+    compact,
+    count,
+    first_count,
+    mapping,
+    mappings,
+    parse,
+    parse_or_none,
+    string,
+)
+from dataelan_web.router.types import (
+    Call,
+    Decoder,
+    Done,
+    Event,
+    Failure,
+    Finish,
+    ImagePart,
+    Kind,
+    ListedModel,
+    Part,
+    Prompt,
+    Reasoning,
+    Text,
+    TextPart,
+    ToolCall,
+    ToolResult,
+    ToolUse,
+    Usage,
+)
+
+VERSION = "2023-06-01"
+
+# The format demands a limit. This one is accepted by every model since Claude 3; say more where more is wanted.
+DEFAULT_MAX_TOKENS = 4096
+
+_FINISHES: Mapping[str, Finish] = {
+    "end_turn": Finish.STOP,
+    "stop_sequence": Finish.STOP,
+    "max_tokens": Finish.LENGTH,
+    "model_context_window_exceeded": Finish.LENGTH,
+    "tool_use": Finish.TOOL_CALLS,
+    "refusal": Finish.CONTENT_FILTER,
+}
+
+
+class AnthropicMessages:
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+
+    def call(self, prompt: Prompt, model: str, key: str) -> Call:
+        body: dict[str, Any] = {
+            "model": model,
+            "max_tokens": prompt.max_tokens if prompt.max_tokens is not None else DEFAULT_MAX_TOKENS,
+            "messages": [
+                {"role": "assistant" if by_assistant else "user", "content": [_block(part) for part in parts]}
+                for by_assistant, parts in turns(prompt.messages)
+            ],
+        }
+        body |= _options(prompt) | _tools(prompt) | _output(prompt)
+        return Call(f"{self.base_url}/messages", body, _headers(key))
+
+    def decoder(self) -> Decoder:
+        return decoder(_MessagesAnswer())
+
+    def failure(self, status: int, body: bytes) -> Failure:
+        return failures.failure(status, body)
+
+    def list_call(self, key: str) -> Call:
+        return Call(f"{self.base_url}/models?limit=1000", headers=_headers(key), method="GET")  # 1000 is the most
+
+    def listed(self, body: bytes) -> list[ListedModel]:
+        document = mapping(parse(body.decode("utf-8", "replace")))
+        if is_error(document):
+            raise failure_in_answer(document)
+        if not isinstance(document.get("data"), list):
+            raise broken("The provider's answer is JSON, but not a list of models. Check the base URL.")
+        return [_listed_model(model) for model in mappings(document["data"]) if string(model.get("id"))]
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"anthropic-version": VERSION} | ({"x-api-key": key} if key else {})
+
+
+# -- the request ---------------------------------------------------------------------------------
+
+
+def _options(prompt: Prompt) -> dict[str, Any]:
+    """There is no seed in this format."""
+    options = {
+        "system": prompt.system or None,
+        "temperature": prompt.temperature,
+        "top_p": prompt.top_p,
+        "stop_sequences": list(prompt.stop) or None,
+        "stream": prompt.stream or None,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _tools(prompt: Prompt) -> dict[str, Any]:
+    if not prompt.tools:
+        return {}
+    tools: dict[str, Any] = {
+        "tools": [
+            {"name": tool.name, "input_schema": dict(tool.parameters) or {"type": "object", "properties": {}}}
+            | ({"description": tool.description} if tool.description else {})
+            for tool in prompt.tools
+        ]
+    }
+    if prompt.tool_choice:
+        words = {"auto": "auto", "none": "none", "required": "any"}
+        named = {"type": "tool", "name": prompt.tool_choice}
+        tools["tool_choice"] = {"type": words[prompt.tool_choice]} if prompt.tool_choice in words else named
+    return tools
+
+
+def _output(prompt: Prompt) -> dict[str, Any]:
+    """Effort with adaptive thinking is the form of Claude 4.6 and later; the older token budget is refused there."""
+    body: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    if prompt.schema is not None:
+        config["format"] = {"type": "json_schema", "schema": dict(prompt.schema)}
+    if prompt.reasoning_effort == "none":
+        body["thinking"] = {"type": "disabled"}
+    elif prompt.reasoning_effort:
+        body["thinking"] = {"type": "adaptive"}
+        config["effort"] = "low" if prompt.reasoning_effort == "minimal" else prompt.reasoning_effort
+    return body | ({"output_config": config} if config else {})
+
+
+def _block(part: Part) -> dict[str, Any]:
+    match part:
+        case TextPart(text):
+            return {"type": "text", "text": text}
+        case ImagePart(url=url) if url:
+            return {"type": "image", "source": {"type": "url", "url": url}}
+        case ImagePart(media_type, data):
+            source = {"type": "base64", "media_type": media_type or "image/png", "data": data}
+            return {"type": "image", "source": source}
+        case ToolUse(id, name, arguments):
+            return {"type": "tool_use", "id": id, "name": name, "input": mapping(parse_or_none(arguments))}
+        case ToolResult(id, text):
+            return {"type": "tool_result", "tool_use_id": id, "content": text}
+
+
+# -- the answer -----------------------------------------------------------------------------------
+
+
+class _MessagesAnswer:
+    def __init__(self) -> None:
+        self._model = self._id = self._finish = ""
+        self._whole = self._done = False
+        self._usage: dict[str, int] = {}
+        self._calls = 0
+        self._open: dict[Any, _OpenCall] = {}
+
+    def read(self, frame: Frame) -> Iterator[Event]:
+        document = mapping(frame.document)
+        if self._done:
+            return
+        if is_error(document):
+            raise failure_in_answer(document)
+        if frame.whole:
+            yield from self._message(document)
+            return
+        match document.get("type"):
+            case "message_start":
+                yield from self._start(mapping(document.get("message")))
+            case "content_block_start":
+                yield from self._block_start(count(document.get("index")), mapping(document.get("content_block")))
+            case "content_block_delta":
+                yield from self._block_delta(count(document.get("index")), mapping(document.get("delta")))
+            case "content_block_stop":
+                yield from self._block_stop(count(document.get("index")))
+            case "message_delta":
+                self._finish = string(mapping(document.get("delta")).get("stop_reason")) or self._finish
+                yield from self._cost(document)
+            case "message_stop":
+                yield from self.end()
+
+    def end(self) -> Iterator[Event]:
+        """A stop reason is the end; the message_stop after it says nothing more."""
+        if self._done:
+            return
+        if not (self._finish or self._whole):
+            raise Failure(Kind.TRANSIENT, "The provider's answer broke off before its end.", code="cut_off")
+        self._done = True
+        yield Done(_FINISHES.get(self._finish, Finish.OTHER), self._finish, self._model, self._id)
+
+    def _message(self, document: Mapping[str, Any]) -> Iterator[Event]:
+        if document.get("type") != "message" and not isinstance(document.get("content"), list):
+            raise broken("The provider's answer is JSON, but not a message. Check the base URL.")
+        self._whole = True
+        for index, block in enumerate(mappings(document.get("content"))):
+            yield from self._block_start(index, block)
+            yield from self._block_stop(index)
+        yield from self._start(document)
+        self._finish = string(document.get("stop_reason"))
+
+    def _start(self, message: Mapping[str, Any]) -> Iterator[Usage]:
+        self._model, self._id = string(message.get("model")), string(message.get("id"))
+        yield from self._cost(message)
+
+    def _block_start(self, index: int | None, block: Mapping[str, Any]) -> Iterator[Event]:
+        """Blocks of tools that the provider runs itself (server_tool_use and results) are not ours to answer."""
+        match block.get("type"):
+            case "text" if text := string(block.get("text")):
+                yield Text(text)
+            case "thinking" if thought := string(block.get("thinking")):
+                yield Reasoning(thought)
+            case "tool_use":
+                self._open[index] = _OpenCall(self._calls, block.get("input"))
+                yield ToolCall(self._calls, string(block.get("id")), string(block.get("name")))
+                self._calls += 1
+
+    def _block_delta(self, index: int | None, delta: Mapping[str, Any]) -> Iterator[Event]:
+        match delta.get("type"):
+            case "text_delta" if text := string(delta.get("text")):
+                yield Text(text)
+            case "thinking_delta" if thought := string(delta.get("thinking")):
+                yield Reasoning(thought)
+            case "input_json_delta" if (piece := string(delta.get("partial_json"))) and index in self._open:
+                self._open[index].written = True
+                yield ToolCall(self._open[index].number, arguments=piece)
+
+    def _block_stop(self, index: int | None) -> Iterator[Event]:
+        """Arguments come as deltas, or with the start of the block; a call without any has an empty object."""
+        call = self._open.pop(index, None)
+        if call and not call.written:
+            yield ToolCall(call.number, arguments=compact(mapping(call.input)))
+
+    def _cost(self, document: Mapping[str, Any]) -> Iterator[Usage]:
+        """Counts are cumulative over the events of a stream, so the larger of two is the later."""
+        usage = mapping(document.get("usage"))
+        details = mapping(usage.get("output_tokens_details"))
+        for name, value in (*usage.items(), ("thinking_tokens", details.get("thinking_tokens"))):
+            if (number := count(value)) is not None:
+                self._usage[name] = max(number, self._usage.get(name, 0))
+        if usage:
+            yield _usage(self._usage)
+
+
+class _OpenCall:
+    """A tool call whose arguments are still coming."""
+
+    def __init__(self, number: int, input: Any):
+        self.number, self.input, self.written = number, input, False
+
+
+def _usage(counts: Mapping[str, int]) -> Usage:
+    """Input excludes the cache here, output includes thinking."""
+    output, thinking = counts.get("output_tokens"), counts.get("thinking_tokens")
+    if output is not None and thinking is not None:
+        thinking = min(thinking, output)
+        output -= thinking
+    read, written = counts.get("cache_read_input_tokens"), counts.get("cache_creation_input_tokens")
+    return Usage(counts.get("input_tokens"), read, written, output, thinking)
+
+
+# -- the model list ---------------------------------------------------------------------------------
+
+_ABILITIES = {
+    "image_input": "vision",
+    "structured_outputs": "json_schema",
+    "thinking": "reasoning",
+}
+
+
+def _listed_model(model: Mapping[str, Any]) -> ListedModel:
+    """Limits and capabilities are newer fields; older answers say only the names."""
+    said = mapping(model.get("capabilities"))
+    able = {ours for theirs, ours in _ABILITIES.items() if mapping(said.get(theirs)).get("supported") is True}
+    return ListedModel(
+        string(model.get("id")),
+        string(model.get("display_name")),
+        first_count(model.get("max_input_tokens")),
+        first_count(model.get("max_tokens")),
+        capabilities=tuple(sorted(able | {"chat", "tools"})) if said else None,
+    )

@@ -1,0 +1,23 @@
+"""Conversations for formats that want turns: Anthropic and Gemini know only a user and a model, in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from dataelan_web.router.types import Message, Part, TextPart, ToolUse
+
+
+def turns(messages: Iterable[Message]) -> Iterator[tuple[bool, list[Part]]]:
+    """`(spoken by the assistant, parts)` for each turn: neighbours of one side are joined, so that the results of
+    parallel tool calls come together as both formats demand. System messages and empty texts are left out."""
+    spoken = (message for message in messages if message.role != "system")
+    for by_assistant, together in groupby(spoken, key=lambda message: message.role == "assistant"):
+        parts = [part for message in together for part in message.parts if part != TextPart("")]
+        if parts:
+            yield by_assistant, parts
+
+
+def tool_names(messages: Iterable[Message]) -> dict[str, str]:
+    """Tool call id -> tool name, for formats that ask for the name with each result."""
+    return {part.id: part.name for message in messages for part in message.parts if isinstance(part, ToolUse)}

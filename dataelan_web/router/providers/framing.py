@@ -1,0 +1,177 @@
+"""From bytes to JSON documents, without I/O: one body of JSON or a stream of server-sent events, told apart by
+the first byte. Sources: RFC 8259; https://html.spec.whatwg.org/multipage/server-sent-events.html.
+
+Chunks may break anywhere, inside a CRLF or a UTF-8 character too; what comes out does not depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dataelan_web.router.providers.json_values import WEB_PAGE, broken, parse
+from dataelan_web.router.types import Decoder, Event, Failure
+
+MEBIBYTE = 1024 * 1024
+EVENT_LIMIT = 8 * MEBIBYTE
+BODY_LIMIT = 64 * MEBIBYTE
+
+_BOM = b"\xef\xbb\xbf"
+_DATA_FIELDS = ("data", "error")  # `error:` is llama.cpp's own, for a failure in mid-stream
+_TERMINATOR = "[DONE]"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One JSON document of an answer. `whole`: it is the entire body. `done`: OpenAI's [DONE], with no document."""
+
+    document: Any = None
+    whole: bool = False
+    done: bool = False
+
+
+class Answer(Protocol):
+    """What an adapter makes of the documents of one answer."""
+
+    def read(self, frame: Frame) -> Iterator[Event]: ...
+
+    def end(self) -> Iterator[Event]:
+        """The bytes are over: say the last events, or raise Failure when the answer is not complete."""
+        ...
+
+
+def decoder(answer: Answer, event_limit: int = EVENT_LIMIT) -> Decoder:
+    """Feed the documents of a body to `answer` as they become complete."""
+    frames = Frames(event_limit)
+
+    def decode(chunk: bytes, is_last: bool) -> Iterator[Event]:
+        for frame in frames.feed(chunk, is_last):
+            yield from answer.read(frame)
+        if is_last:
+            yield from answer.end()
+
+    return decode
+
+
+class Frames:
+    """Tells a JSON body from an event stream by the first byte that is not blank, then reads it as such."""
+
+    def __init__(self, event_limit: int = EVENT_LIMIT):
+        self._event_limit = event_limit
+        self._head = b""
+        self._reader: _Body | _Stream | None = None
+
+    def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
+        if self._reader is None:
+            # Blank lines before an answer are keep-alives (DeepSeek sends them while a request waits).
+            self._head = (self._head + chunk).lstrip()
+            if _BOM.startswith(self._head) and not is_last:
+                return
+            chunk, self._head = self._head.removeprefix(_BOM).lstrip(), b""
+            if not chunk and not is_last:
+                return
+            self._reader = self._choose(chunk)
+        yield from self._reader.feed(chunk, is_last)
+
+    def _choose(self, start: bytes) -> _Body | _Stream:
+        if not start:
+            raise broken("The provider's answer is empty.")
+        if start.startswith(b"<"):
+            raise broken(WEB_PAGE)
+        return _Body() if start.startswith((b"{", b"[")) else _Stream(self._event_limit)
+
+
+class _Body:
+    """One JSON body. A list is Gemini's stream without `alt=sse`: every item is a document of its own."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
+        self._bytes += chunk
+        if len(self._bytes) > BODY_LIMIT:
+            raise broken(f"The provider's answer is larger than {BODY_LIMIT // MEBIBYTE} MiB.")
+        if not is_last:
+            return
+        document = parse(self._bytes.decode("utf-8", "replace"))
+        self._bytes.clear()
+        if isinstance(document, list):
+            yield from map(Frame, document)
+        else:
+            yield Frame(document, whole=True)
+
+
+class _Stream:
+    """Server-sent events whose data is JSON. An event that the end of the body cut off is read all the same:
+    many servers leave out the last blank line, and half a document fails in `parse` anyway."""
+
+    def __init__(self, limit: int):
+        self._lines = Lines(limit)
+        self._limit = limit
+        self._data: list[str] = []
+        self._size = 0
+        self._seen = False
+
+    def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
+        for line in self._lines.feed(chunk, is_last):
+            yield from self._line(line)
+        if is_last:
+            yield from self._dispatch()
+            if not self._seen:
+                raise broken("The provider answered with neither JSON nor an event stream. Check the base URL.")
+
+    def _line(self, line: str) -> Iterator[Frame]:
+        if not line:
+            yield from self._dispatch()
+            return
+        field, _, value = line.partition(":")
+        if field in _DATA_FIELDS:
+            self._add(value.removeprefix(" "))
+        elif line.startswith("{"):  # some proxies report an error as a bare line of JSON in mid-stream
+            self._add(line)
+
+    def _add(self, value: str) -> None:
+        self._data.append(value)
+        self._size += len(value)
+        if self._size > self._limit:
+            raise _too_large(self._limit)
+
+    def _dispatch(self) -> Iterator[Frame]:
+        data, self._data, self._size = "\n".join(self._data).strip(), [], 0
+        if not data:
+            return
+        self._seen = True
+        yield Frame(done=True) if data == _TERMINATOR else Frame(parse(data))
+
+
+class Lines:
+    """Splits bytes at CR, LF or CRLF into lines of text, holding back what is not complete."""
+
+    def __init__(self, limit: int = EVENT_LIMIT):
+        self._limit = limit
+        self._pending = bytearray()
+        self._after_cr = False
+
+    def feed(self, chunk: bytes, is_last: bool) -> Iterator[str]:
+        if self._after_cr and chunk:  # the LF of a CRLF that was cut in two
+            chunk, self._after_cr = chunk.removeprefix(b"\n"), False
+        for piece in chunk.splitlines(keepends=True):
+            line = piece.rstrip(b"\r\n")
+            self._pending += line
+            if len(self._pending) > self._limit:
+                raise _too_large(self._limit)
+            if len(line) < len(piece):
+                yield self._take()
+        self._after_cr = self._after_cr or chunk.endswith(b"\r")
+        if is_last and self._pending:
+            yield self._take()
+
+    def _take(self) -> str:
+        line = self._pending.decode("utf-8", "replace")
+        self._pending.clear()
+        return line
+
+
+def _too_large(limit: int) -> Failure:
+    return broken(f"The provider sent a single event larger than {limit // MEBIBYTE} MiB.")

@@ -1,0 +1,171 @@
+"""Google's Gemini: generateContent and streamGenerateContent, of the Gemini API and of Vertex AI.
+
+Source: googleapis/python-genai (6680718) and recorded traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.conversation import tool_names, turns
+from dataelan_web.router.providers.framing import MEBIBYTE, decoder
+from dataelan_web.router.providers.gemini_answer import GeminiAnswer
+from dataelan_web.router.providers.json_values import (
+    broken,
+    first_count,
+    mapping,
+    mappings,
+    parse,
+    parse_or_none,
+    string,
+)
+from dataelan_web.router.types import (
+    Call,
+    Decoder,
+    Failure,
+    ImagePart,
+    ListedModel,
+    Part,
+    Prompt,
+    TextPart,
+    ToolResult,
+    ToolUse,
+)
+
+# An image or a sound is one event of a stream.
+EVENT_LIMIT = 32 * MEBIBYTE
+
+# Thinking budgets, which models with thinking levels accept as well; the numbers are those of Google's own OpenAI
+# imitation (ai.google.dev/gemini-api/docs/openai#thinking).
+_THINKING_BUDGETS: Mapping[str, int] = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
+
+# Gemini 3 refuses a tool call in the history without the signature it once gave. Ours are gone (another model may
+# have made the call), and this is the documented word for that (ai.google.dev/gemini-api/docs/thought-signatures).
+_NO_SIGNATURE = "skip_thought_signature_validator"
+
+
+class Gemini:
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+
+    def call(self, prompt: Prompt, model: str, key: str) -> Call:
+        names = tool_names(prompt.messages)
+        body: dict[str, Any] = {
+            "contents": [
+                {"role": "model" if by_assistant else "user", "parts": _parts(parts, names)}
+                for by_assistant, parts in turns(prompt.messages)
+            ]
+        }
+        if prompt.system:
+            body["systemInstruction"] = {"parts": [{"text": prompt.system}]}
+        if config := _generation_config(prompt):
+            body["generationConfig"] = config
+        verb = "streamGenerateContent?alt=sse" if prompt.stream else "generateContent"
+        return Call(f"{self.base_url}/{_path(model)}:{verb}", body | _tools(prompt), _headers(key))
+
+    def decoder(self) -> Decoder:
+        return decoder(GeminiAnswer(), EVENT_LIMIT)
+
+    def failure(self, status: int, body: bytes) -> Failure:
+        return failures.failure(status, body)
+
+    def list_call(self, key: str) -> Call:
+        return Call(f"{self.base_url}/models?pageSize=1000", headers=_headers(key), method="GET")
+
+    def listed(self, body: bytes) -> list[ListedModel]:
+        document = mapping(parse(body.decode("utf-8", "replace")))
+        if document.get("error"):
+            raise failures.failure_in_answer(document)
+        if not isinstance(document.get("models"), list):
+            raise broken("The provider's answer is JSON, but not a list of models. Check the base URL.")
+        return [_listed_model(model) for model in mappings(document["models"]) if string(model.get("name"))]
+
+
+def _headers(key: str) -> dict[str, str]:
+    """Never in the URL, where logs and error messages would repeat it."""
+    return {"x-goog-api-key": key} if key else {}
+
+
+def _path(model: str) -> str:
+    """`models/…`, and tuned models or Vertex AI's publishers under their own path."""
+    return quote(model if "/" in model else f"models/{model}", safe="/-._~@")
+
+
+def _parts(parts: list[Part], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    wire = [_part(part, names) for part in parts]
+    for part in wire:
+        if "functionCall" in part:  # of parallel calls only the first carries a signature
+            part["thoughtSignature"] = _NO_SIGNATURE
+            break
+    return wire
+
+
+def _part(part: Part, names: Mapping[str, str]) -> dict[str, Any]:
+    match part:
+        case TextPart(text):
+            return {"text": text}
+        case ImagePart(url=url) if url:
+            return {"fileData": {"fileUri": url} | ({"mimeType": part.media_type} if part.media_type else {})}
+        case ImagePart(media_type, data):
+            return {"inlineData": {"mimeType": media_type or "image/png", "data": data}}
+        case ToolUse(_, name, arguments):
+            return {"functionCall": {"name": name, "args": mapping(parse_or_none(arguments))}}
+        case ToolResult(id, text, name):
+            answer = parse_or_none(text)
+            response = answer if isinstance(answer, dict) else {"result": text}
+            return {"functionResponse": {"name": name or names.get(id, id), "response": response}}
+
+
+def _generation_config(prompt: Prompt) -> dict[str, Any]:
+    options = {
+        "maxOutputTokens": prompt.max_tokens,
+        "temperature": prompt.temperature,
+        "topP": prompt.top_p,
+        "stopSequences": list(prompt.stop) or None,
+        "seed": prompt.seed,
+        "responseMimeType": "application/json" if prompt.schema is not None else None,
+        "responseJsonSchema": dict(prompt.schema) if prompt.schema is not None else None,
+        "thinkingConfig": _thinking(prompt.reasoning_effort) if prompt.reasoning_effort else None,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _thinking(effort: str) -> dict[str, Any]:
+    budget = _THINKING_BUDGETS.get(effort, _THINKING_BUDGETS["high"])
+    return {"thinkingBudget": budget, "includeThoughts": True} if budget else {"thinkingBudget": 0}
+
+
+def _tools(prompt: Prompt) -> dict[str, Any]:
+    if not prompt.tools:
+        return {}
+    declarations = [
+        {"name": tool.name, "description": tool.description}
+        | ({"parametersJsonSchema": dict(tool.parameters)} if tool.parameters else {})
+        for tool in prompt.tools
+    ]
+    tools: dict[str, Any] = {"tools": [{"functionDeclarations": declarations}]}
+    if prompt.tool_choice:
+        modes = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
+        named = {"mode": "ANY", "allowedFunctionNames": [prompt.tool_choice]}
+        choice = {"mode": modes[prompt.tool_choice]} if prompt.tool_choice in modes else named
+        tools["toolConfig"] = {"functionCallingConfig": choice}
+    return tools
+
+
+def _listed_model(model: Mapping[str, Any]) -> ListedModel:
+    methods = model.get("supportedGenerationMethods")
+    able = {"chat"} if isinstance(methods, list) and "generateContent" in methods else set()
+    if isinstance(methods, list) and "embedContent" in methods:
+        able.add("embeddings")
+    if model.get("thinking") is True:
+        able.add("reasoning")
+    return ListedModel(
+        string(model.get("name")).removeprefix("models/"),
+        string(model.get("displayName")),
+        first_count(model.get("inputTokenLimit")),
+        first_count(model.get("outputTokenLimit")),
+        capabilities=tuple(sorted(able)) if isinstance(methods, list) else None,
+    )

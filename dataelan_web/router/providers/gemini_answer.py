@@ -1,0 +1,112 @@
+"""Reading a generateContent answer, whole or streamed; every document of a stream has the form of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dataelan_web.router.providers.failures import failure_in_answer
+from dataelan_web.router.providers.framing import Frame
+from dataelan_web.router.providers.json_values import broken, compact, count, mapping, mappings, string
+from dataelan_web.router.providers.media import asset
+from dataelan_web.router.types import Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall, Usage
+
+_FINISHES: Mapping[str, Finish] = {
+    "STOP": Finish.STOP,
+    "MAX_TOKENS": Finish.LENGTH,
+    "SAFETY": Finish.CONTENT_FILTER,
+    "RECITATION": Finish.CONTENT_FILTER,
+    "BLOCKLIST": Finish.CONTENT_FILTER,
+    "PROHIBITED_CONTENT": Finish.CONTENT_FILTER,
+    "SPII": Finish.CONTENT_FILTER,
+    "MODEL_ARMOR": Finish.CONTENT_FILTER,
+    "IMAGE_SAFETY": Finish.CONTENT_FILTER,
+    "IMAGE_PROHIBITED_CONTENT": Finish.CONTENT_FILTER,
+    "IMAGE_RECITATION": Finish.CONTENT_FILTER,
+}
+
+_COUNTS = (
+    "promptTokenCount",
+    "toolUsePromptTokenCount",
+    "cachedContentTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+)
+
+
+class GeminiAnswer:
+    """The documents of one answer as Events. Only the first candidate is read: we never ask for more."""
+
+    def __init__(self) -> None:
+        self._model = self._id = self._finish = self._blocked = ""
+        self._whole = self._done = False
+        self._calls = 0
+        self._counts: dict[str, int] = {}
+
+    def read(self, frame: Frame) -> Iterator[Event]:
+        if self._done:
+            return
+        document = mapping(frame.document)
+        if document.get("error"):
+            raise failure_in_answer(document)
+        if frame.whole and not (document.keys() & {"candidates", "promptFeedback", "usageMetadata"}):
+            raise broken("The provider's answer is JSON, but not Gemini's. Check the base URL.")
+        self._whole = self._whole or frame.whole
+        self._model = self._model or string(document.get("modelVersion"))
+        self._id = self._id or string(document.get("responseId"))
+        self._blocked = self._blocked or string(mapping(document.get("promptFeedback")).get("blockReason"))
+        for candidate in mappings(document.get("candidates"))[:1]:
+            for part in mappings(mapping(candidate.get("content")).get("parts")):
+                yield from self._part(part)
+            self._finish = string(candidate.get("finishReason")) or self._finish
+        yield from self._cost(mapping(document.get("usageMetadata")))
+
+    def end(self) -> Iterator[Event]:
+        """There is no terminal event: an answer ends with a finish reason, or never began (a blocked prompt)."""
+        if self._done:
+            return
+        if not (self._finish or self._blocked or self._whole):
+            raise Failure(Kind.TRANSIENT, "The provider's answer broke off before its end.", code="cut_off")
+        self._done = True
+        yield Done(self._normalised(), self._finish or self._blocked, self._model, self._id)
+
+    def _normalised(self) -> Finish:
+        if self._blocked and not self._finish:
+            return Finish.CONTENT_FILTER
+        finish = _FINISHES.get(self._finish, Finish.OTHER)
+        return Finish.TOOL_CALLS if finish is Finish.STOP and self._calls else finish
+
+    def _part(self, part: Mapping[str, Any]) -> Iterator[Event]:
+        """Parts of tools that Google runs itself (executableCode, toolCall …) are not ours to answer."""
+        if text := string(part.get("text")):
+            yield Reasoning(text) if part.get("thought") is True else Text(text)
+        inline = mapping(part.get("inlineData")) or mapping(part.get("inline_data"))
+        if inline and part.get("thought") is not True:  # image models show drafts while they think
+            yield asset(string(inline.get("mimeType")) or string(inline.get("mime_type")), string(inline.get("data")))
+        if call := mapping(part.get("functionCall")):
+            yield ToolCall(self._calls, string(call.get("id")), string(call.get("name")), _arguments(call))
+            self._calls += 1
+
+    def _cost(self, metadata: Mapping[str, Any]) -> Iterator[Usage]:
+        """Counters grow from document to document, and not every document has all of them."""
+        found = {name: number for name in _COUNTS if (number := count(metadata.get(name))) is not None}
+        if found and found != self._counts:
+            self._counts |= found
+            yield _usage(self._counts)
+
+
+def _arguments(call: Mapping[str, Any]) -> str:
+    return compact(mapping(call.get("args")))
+
+
+def _usage(counts: Mapping[str, int]) -> Usage:
+    """Input includes the cache but not what built-in tools read; output excludes thoughts."""
+    prompt, tools = counts.get("promptTokenCount"), counts.get("toolUsePromptTokenCount")
+    if tools is not None:
+        prompt = (prompt or 0) + tools
+    read = counts.get("cachedContentTokenCount")
+    if prompt is not None and read is not None:
+        read = min(read, prompt)
+        prompt -= read
+    output, reasoning = counts.get("candidatesTokenCount"), counts.get("thoughtsTokenCount")
+    return Usage(input=prompt, cache_read=read, output=output, reasoning=reasoning)

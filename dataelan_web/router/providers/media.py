@@ -1,0 +1,45 @@
+"""Images and sounds that arrive as base64 inside JSON."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+
+from dataelan_web.router.providers.json_values import broken
+from dataelan_web.router.types import Asset
+
+# The first bytes of the containers that providers send. Raw PCM has no mark at all.
+_SIGNATURES = (
+    (b"\x89PNG", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "audio/wav"),
+    (b"ID3", "audio/mpeg"),
+    (b"\xff\xfb", "audio/mpeg"),
+    (b"OggS", "audio/ogg"),
+    (b"fLaC", "audio/flac"),
+)
+
+
+def asset(media_type: str, base64_text: str) -> Asset:
+    return Asset(media_type or "application/octet-stream", decode_base64(base64_text))
+
+
+def asset_from_data_url(url: str) -> Asset | None:
+    """`data:image/png;base64,...` as an Asset; None for a URL that would have to be fetched."""
+    head, comma, content = url.partition(",")
+    if not head.startswith("data:") or not head.endswith(";base64") or not comma:
+        return None
+    return asset(head.removeprefix("data:").removesuffix(";base64").partition(";")[0], content)
+
+
+def decode_base64(text: str) -> bytes:
+    try:
+        return b64decode(text + "=" * (-len(text) % 4), altchars=b"-_" if "-" in text or "_" in text else None)
+    except (binascii.Error, ValueError):
+        raise broken("The provider sent an image or sound that cannot be decoded.") from None
+
+
+def sniffed(content: bytes, otherwise: str) -> str:
+    """The media type that the first bytes give away, for formats that do not say it."""
+    return next((name for start, name in _SIGNATURES if content.startswith(start)), otherwise)

@@ -1,0 +1,165 @@
+"""OpenAI's chat completions, the format most servers speak: OpenAI, Azure, Ollama (/v1), vLLM, LM Studio, llama.cpp,
+Groq, DeepSeek, Mistral, Together, OpenRouter, xAI, Fireworks, Cerebras, Perplexity and more.
+
+Source: openai/openai-openapi (f85dbe2), and what each of those servers really sends (recorded traffic).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.framing import decoder
+from dataelan_web.router.providers.openai_chat_answer import ChatAnswer
+from dataelan_web.router.providers.openai_models import listed
+from dataelan_web.router.types import (
+    Call,
+    Decoder,
+    Failure,
+    ImagePart,
+    ListedModel,
+    Message,
+    Part,
+    Prompt,
+    TextPart,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Where a server's request differs from what nearly all of them understand."""
+
+    max_tokens: str = "max_tokens"
+    seed: str = "seed"
+    stream_options: bool = True
+
+
+# By end of host name. OpenAI's own newer models refuse `max_tokens` (400, unsupported_parameter), while many
+# compatible servers have never heard of `max_completion_tokens` and would ignore the limit in silence. Mistral
+# answers 422 to fields it does not know; it calls the seed `random_seed` and reports usage without being asked.
+DIALECTS: Mapping[str, Dialect] = {
+    "api.openai.com": Dialect(max_tokens="max_completion_tokens"),
+    ".openai.azure.com": Dialect(max_tokens="max_completion_tokens"),
+    ".services.ai.azure.com": Dialect(max_tokens="max_completion_tokens"),
+    "api.mistral.ai": Dialect(seed="random_seed", stream_options=False),
+}
+
+
+class OpenAIChat:
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        host = urlsplit(self.base_url).hostname or ""
+        self._dialect = next((known for end, known in DIALECTS.items() if host.endswith(end)), Dialect())
+
+    def call(self, prompt: Prompt, model: str, key: str) -> Call:
+        messages = [said for message in prompt.messages for said in _messages(message)]
+        body: dict[str, Any] = {"model": model, "messages": messages}
+        body |= self._options(prompt) | _tools(prompt)
+        if prompt.schema is not None:
+            body["response_format"] = _response_format(prompt.schema)
+        if prompt.stream:
+            body["stream"] = True
+            if self._dialect.stream_options:  # without it, a stream does not say what it cost
+                body["stream_options"] = {"include_usage": True}
+        return Call(f"{self.base_url}/chat/completions", body, _headers(key))
+
+    def _options(self, prompt: Prompt) -> dict[str, Any]:
+        options = {
+            self._dialect.max_tokens: prompt.max_tokens,
+            "temperature": prompt.temperature,
+            "top_p": prompt.top_p,
+            "stop": list(prompt.stop) or None,
+            self._dialect.seed: prompt.seed,
+            "reasoning_effort": prompt.reasoning_effort,
+        }
+        return {name: value for name, value in options.items() if value is not None}
+
+    def decoder(self) -> Decoder:
+        return decoder(ChatAnswer())
+
+    def failure(self, status: int, body: bytes) -> Failure:
+        return failures.failure(status, body)
+
+    def list_call(self, key: str) -> Call:
+        return Call(f"{self.base_url}/models", headers=_headers(key), method="GET")
+
+    def listed(self, body: bytes) -> list[ListedModel]:
+        return listed(body)
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}  # a local server needs none
+
+
+def _messages(message: Message) -> Iterator[dict[str, Any]]:
+    """One message, or one for each tool result: the format wants every result in a message of its own."""
+    results = [part for part in message.parts if isinstance(part, ToolResult)]
+    for result in results:
+        yield {"role": "tool", "tool_call_id": result.id, "content": result.text}
+    uses = [part for part in message.parts if isinstance(part, ToolUse)]
+    content = _content([part for part in message.parts if isinstance(part, TextPart | ImagePart)])
+    if uses:
+        yield {"role": "assistant", "content": content or None, "tool_calls": [_tool_call(use) for use in uses]}
+    elif content or not results:
+        yield {"role": "user" if message.role == "tool" else message.role, "content": content}
+
+
+def _content(parts: list[TextPart | ImagePart]) -> str | list[dict[str, Any]]:
+    """Plain text where there is only text: every server understands that, and not every one a list."""
+    if all(isinstance(part, TextPart) for part in parts):
+        return "".join(part.text for part in parts if isinstance(part, TextPart))
+    return [_content_part(part) for part in parts]
+
+
+def _content_part(part: Part) -> dict[str, Any]:
+    if isinstance(part, ImagePart):
+        url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "text", "text": part.text if isinstance(part, TextPart) else ""}
+
+
+def _tool_call(use: ToolUse) -> dict[str, Any]:
+    return {"id": use.id, "type": "function", "function": {"name": use.name, "arguments": use.arguments or "{}"}}
+
+
+def _tools(prompt: Prompt) -> dict[str, Any]:
+    if not prompt.tools:
+        return {}
+    tools: dict[str, Any] = {"tools": [_tool(tool) for tool in prompt.tools]}
+    if prompt.tool_choice in ("auto", "none", "required"):
+        tools["tool_choice"] = prompt.tool_choice
+    elif prompt.tool_choice:
+        tools["tool_choice"] = {"type": "function", "function": {"name": prompt.tool_choice}}
+    return tools
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    parameters = dict(tool.parameters) or {"type": "object", "properties": {}}
+    description = {"description": tool.description} if tool.description else {}
+    return {"type": "function", "function": {"name": tool.name, **description, "parameters": parameters}}
+
+
+def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Strict where the schema allows it: OpenAI refuses `strict` for schemas with optional or open properties."""
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": dict(schema), "strict": _is_closed(schema)},
+    }
+
+
+def _is_closed(schema: Any) -> bool:
+    if isinstance(schema, list):
+        return all(map(_is_closed, schema))
+    if not isinstance(schema, Mapping):
+        return True
+    if schema.get("type") == "object" or "properties" in schema:
+        required = set(schema.get("required") or ())
+        if schema.get("additionalProperties") is not False or set(schema.get("properties") or ()) - required:
+            return False
+    return all(_is_closed(value) for value in schema.values())

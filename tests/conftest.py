@@ -1,0 +1,158 @@
+"""Real servers for all tests: PostgreSQL, Valkey, the simulated provider and a worker, once a test run.
+
+Nothing is emptied between tests: each makes organizations of its own (see people.py), which is also how
+tenants share a database in production.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from flask import Flask
+from flask_migrate import upgrade
+
+from dataelan_web import create_app
+from dataelan_web.config import load
+from dataelan_web.extensions import db
+from dataelan_web.hub import fixture
+from dataelan_web.local.databases import databases
+
+from . import people
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="dataelan-test-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def environment(data_dir: Path) -> Iterator[dict[str, str]]:
+    """Every setting of the Dataelan under test, as its processes get them."""
+    with databases(data_dir, durable=False) as urls:
+        yield {
+            **urls,
+            "SECRET_KEY": "a key for tests only, long enough to be taken",
+            "DATAELAN_KEYS": "k1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+            "DATAELAN_DATA_DIR": str(data_dir),
+            "DATAELAN_SIMULATED_URL": f"http://127.0.0.1:{free_port()}/v1",
+            "DATAELAN_PRIVATE_ADDRESSES": "true",
+            "DATAELAN_LOCAL_SERVERS": "http://127.0.0.1:9/v1",
+            "DATAELAN_LOG_LEVEL": "WARNING",
+        }
+
+
+@pytest.fixture(scope="session")
+def app(environment: dict[str, str]) -> Flask:
+    app = create_app(load(environment))
+    app.testing = False  # errors are answered, as in production
+    with app.app_context():
+        upgrade()
+        fixture.load(environment["DATAELAN_SIMULATED_URL"])
+    return app
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[None]:
+    """The database at hand, with an empty session before and after."""
+    with app.app_context():
+        yield
+        db.session.rollback()
+
+
+@pytest.fixture(scope="session")
+def simulated(environment: dict[str, str]) -> Iterator[str]:
+    """The base URL of the simulated provider, running."""
+    url = environment["DATAELAN_SIMULATED_URL"]
+    port = url.split(":")[2].split("/")[0]
+    command = ["-m", "granian", "--interface", "asgi", "--port", port, "--no-ws", "dataelan_web.local.simulated:app"]
+    with process(command, environment):
+        wait_until(lambda: answers(f"{url}/models"))
+        yield url
+
+
+@pytest.fixture(scope="session")
+def worker(app: Flask, environment: dict[str, str], simulated: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One real worker, taking what the tests submit."""
+    with process(["-m", "dataelan_web.jobs.worker"], environment) as worker:
+        client = app.test_client()
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        yield worker
+
+
+@pytest.fixture(scope="session")
+def server(environment: dict[str, str], worker: object) -> Iterator[str]:
+    """The address of a real web server, for browsers and other programs."""
+    port = free_port()
+    command = ["-m", "granian", "--interface", "wsgi", "--port", str(port), "--blocking-threads", "64", "wsgi:app"]
+    with process(command, environment):
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{url}/healthz"))
+        yield url
+
+
+@pytest.fixture
+def acme(context: None) -> people.Cast:
+    """An organization with one person of each role."""
+    return people.cast("Acme")
+
+
+@pytest.fixture
+def rival(context: None) -> people.Cast:
+    """Another organization, whose people must never see the first one's."""
+    return people.cast("Rival")
+
+
+class process:
+    """A program for as long as a `with` block; its output is shown when it ends badly."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]):
+        self.command, self.environment = command, environment
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        self.running = subprocess.Popen([sys.executable, *self.command], env=os.environ | self.environment, cwd=ROOT)
+        return self.running
+
+    def __exit__(self, *error: object) -> None:
+        self.running.terminate()
+        try:
+            self.running.wait(10)
+        except subprocess.TimeoutExpired:
+            self.running.kill()
+            self.running.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, timeout=2, trust_env=False).status_code < 500
+    except httpx2.HTTPError:
+        return False
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Poll until it holds. Fails the test after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:.0f} s in vain")
+        time.sleep(0.02)

@@ -1,0 +1,167 @@
+"""The cast of all tests: in every organization one person of each role, and a guest of its first project.
+
+olivia (owner), adam (admin), mia (member), victor (viewer), gina (guest: editor of the project), ned (nobody here).
+"""
+
+from __future__ import annotations
+
+import contextvars
+import re
+import uuid
+from dataclasses import dataclass, field
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from dataelan_web.accounts.sign_up import create_organization, create_project
+from dataelan_web.extensions import db
+from dataelan_web.hub.keys import seal
+from dataelan_web.models import (
+    APIKey,
+    Collaborator,
+    GatewayToken,
+    Membership,
+    Model,
+    ModelType,
+    Organization,
+    OrganizationKind,
+    Price,
+    Project,
+    ProjectRole,
+    PromptSession,
+    Provider,
+    Role,
+    User,
+    new_id,
+)
+
+ROLES = {"olivia": Role.OWNER, "adam": Role.ADMIN, "mia": Role.MEMBER, "victor": Role.VIEWER}
+
+
+@dataclass
+class Cast:
+    organization: Organization
+    project: Project
+    session: PromptSession
+    people: dict[str, User] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> User:
+        try:
+            return self.__dict__["people"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def home(self) -> str:
+        return f"/o/{self.organization.slug}"
+
+    @property
+    def session_url(self) -> str:
+        return f"{self.home}/sessions/{self.session.id}"
+
+    def token(self) -> str:
+        """The secret of a new gateway token for the project."""
+        token, secret = GatewayToken.issue(self.project, self.olivia.id, "test")
+        db.session.add(token)
+        db.session.commit()
+        return secret
+
+
+def cast(name: str) -> Cast:
+    """A new organization with its people, one project and one session. Commits."""
+    people = {who: user(who) for who in (*ROLES, "gina", "ned")}
+    organization = create_organization(people["olivia"], name, OrganizationKind.TEAM)
+    project = create_project(organization, people["olivia"], f"{name} project")
+    session = PromptSession(id=new_id(), project=project, title=f"{name} session", created_by=people["olivia"].id)
+    db.session.add(session)
+    for who in ("adam", "mia", "victor"):
+        db.session.add(Membership(organization=organization, user=people[who], role=ROLES[who]))
+    db.session.flush()
+    db.session.add(Collaborator(project_id=project.id, user_id=people["gina"].id, role=ProjectRole.EDITOR))
+    db.session.commit()
+    return Cast(organization, project, session, people)
+
+
+def user(name: str) -> User:
+    # No password: hashing one takes longer than most tests. Those that sign in by form set it themselves.
+    made = User(id=new_id(), email=f"{name}-{uuid.uuid4().hex[:8]}@example.com", name=name.title(), password_hash="-")
+    db.session.add(made)
+    return made
+
+
+def browser(app: Flask, person: User | None = None) -> FlaskClient:
+    """A client that is signed in as this person, and sends the CSRF token with every form."""
+    client = app.test_client(use_cookies=True)
+    client.__class__ = Browser
+    if person is not None:
+        with client.session_transaction() as session:
+            session["_user_id"], session["_fresh"] = person.get_id(), True
+    return client
+
+
+class Browser(FlaskClient):
+    def open(self, *args: object, **options: object):  # type: ignore[no-untyped-def]
+        """Each request in a context of its own: Flask would share `g` with the test's, and with it the CSRF token."""
+        options.setdefault("buffered", True)
+        return contextvars.Context().run(super().open, *args, **options)
+
+    def submit(self, url: str, data: dict[str, object] | None = None, **options: object):  # type: ignore[no-untyped-def]
+        """POST a form as htmx does."""
+        headers = {"HX-Request": "true", **options.pop("headers", {})}  # type: ignore[dict-item]
+        form = {"csrf_token": self.csrf(), **(data or {})}
+        return self.post(url, data=form, headers=headers, **options)
+
+    def csrf(self) -> str:
+        page = self.get("/login").get_data(as_text=True)
+        return re.search(r'name="csrf-token" content="([^"]+)"', page)[1]  # type: ignore[index]
+
+
+def simulated_model(name: str = "simulated-instant") -> Model:
+    """A model of the simulated provider; names such as `simulated-fail-rate_limit` are made when first asked for."""
+    provider = db.session.scalars(select(Provider).where(Provider.slug == "simulated")).one()
+    model = db.session.scalars(select(Model).where(Model.provider_id == provider.id, Model.name == name)).first()
+    if model is None:
+        model = Model(id=new_id(), provider=provider, name=name, display_name=name)
+        model.prices = [Price(source="test", input=0, output=0)]
+        db.session.add(model)
+        db.session.commit()
+    return model
+
+
+def own_provider(cast: Cast, base_url: str, kind: str = "openai", secret: str = "sk-test-1234567890") -> APIKey:
+    """A provider of the organization's own, with a key."""
+    provider = Provider(
+        id=new_id(),
+        organization_id=cast.organization.id,
+        slug=f"own-{uuid.uuid4().hex[:6]}",
+        name="Own",
+        kind=kind,
+        base_url=base_url,
+    )
+    db.session.add(provider)
+    db.session.flush()
+    key = seal(provider, cast.organization, cast.olivia.id, "Test key", secret)
+    db.session.commit()
+    return key
+
+
+def own_model(
+    cast: Cast, key: APIKey, name: str, *, input: int | None = None, output: int | None = None, **values: object
+) -> Model:
+    """A model at the organization's own provider. Prices in nano-USD per million tokens; None: unknown."""
+    model = Model(
+        id=new_id(),
+        provider_id=key.provider_id,
+        organization_id=cast.organization.id,
+        name=name,
+        display_name=name,
+        model_type=ModelType.TEXT,
+    )
+    for field_name, value in values.items():
+        setattr(model, field_name, value)
+    if input is not None and output is not None:
+        model.prices = [Price(source="test", input=input, output=output)]
+    db.session.add(model)
+    db.session.commit()
+    return model

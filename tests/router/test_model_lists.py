@@ -1,0 +1,108 @@
+"""What providers say of their models: names always, limits and abilities where they say them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from recordings import BASE_URLS, LISTS, answer, expectations, needs_recordings
+
+from dataelan_web.router.providers import adapter
+from dataelan_web.router.types import Failure, ListedModel
+
+KNOWN = {
+    "groq.models-list.models.cb4d7d4699": ListedModel("groq/compound-mini", "Compound Mini", 131072, 8192, None, ()),
+    "mistral.models-list.models.96bb23d315": ListedModel(
+        "mistral-medium-2505",
+        "mistral-medium-2505",
+        131072,
+        None,
+        "2026-08-31T12:00:00Z",
+        ("chat", "tools", "vision"),
+    ),
+    "openrouter.models-list.models.bc4b4ef354": ListedModel(
+        "openai/gpt-5-nano",
+        "OpenAI: GPT-5 Nano",
+        400000,
+        128000,
+        None,
+        ("json_schema", "reasoning", "tools", "vision"),
+    ),
+    "copilot.models-list.models.1788d7fcd6": ListedModel(
+        "claude-opus-4.7",
+        "Claude Opus 4.7",
+        264000,
+        64000,
+        None,
+        ("json_schema", "reasoning", "tools", "vision"),
+    ),
+    "venice.models-list.models.b962309c79": ListedModel(
+        "gemini-3-6-flash",
+        "Gemini 3.6 Flash",
+        1000000,
+        65536,
+        None,
+        ("audio", "json_schema", "reasoning", "tools", "vision"),
+    ),
+    "deepseek.models-list.models.592a045895": ListedModel("deepseek-v4-flash"),
+}
+
+
+@needs_recordings
+@pytest.mark.parametrize("id", LISTS)
+def test_a_model_list_has_every_model(id: str) -> None:
+    expected = expectations()[id]["models"]
+    models = adapter("openai", BASE_URLS["openai"]).listed(answer(id)[1])
+    assert len(models) == expected["count"]
+    assert [model.name for model in models[:3]] == expected["first"][:3]
+
+
+@needs_recordings
+@pytest.mark.parametrize("id", KNOWN)
+def test_a_model_list_keeps_what_the_provider_says_of_a_model(id: str) -> None:
+    assert KNOWN[id] in adapter("openai", BASE_URLS["openai"]).listed(answer(id)[1])
+
+
+def test_anthropic_says_limits_and_capabilities_of_newer_models_only() -> None:
+    body = {
+        "data": [
+            {
+                "id": "claude-new",
+                "display_name": "Claude New",
+                "max_input_tokens": 1000000,
+                "max_tokens": 64000,
+                "capabilities": {"image_input": {"supported": True}, "thinking": {"supported": False}},
+            },
+            {"id": "claude-old", "display_name": "Claude Old"},
+        ],
+        "has_more": False,
+    }
+    assert adapter("anthropic", BASE_URLS["anthropic"]).listed(json.dumps(body).encode()) == [
+        ListedModel("claude-new", "Claude New", 1000000, 64000, None, ("chat", "tools", "vision")),
+        ListedModel("claude-old", "Claude Old"),
+    ]
+
+
+def test_gemini_names_lose_their_collection() -> None:
+    body = {
+        "models": [
+            {
+                "name": "models/gemini-x",
+                "displayName": "Gemini X",
+                "inputTokenLimit": 1048576,
+                "outputTokenLimit": 65536,
+                "supportedGenerationMethods": ["generateContent", "countTokens"],
+                "thinking": True,
+            }
+        ]
+    }
+    assert adapter("google", BASE_URLS["google"]).listed(json.dumps(body).encode()) == [
+        ListedModel("gemini-x", "Gemini X", 1048576, 65536, None, ("chat", "reasoning"))
+    ]
+
+
+@pytest.mark.parametrize("kind", sorted(BASE_URLS))
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[3", b"", b'{"error":{"message":"no","code":401}}', b'"x"'])
+def test_something_else_than_a_list_is_a_failure(kind: str, body: bytes) -> None:
+    with pytest.raises(Failure):
+        adapter(kind, BASE_URLS[kind]).listed(body)

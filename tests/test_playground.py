@@ -1,0 +1,132 @@
+"""The way of a prompt, through a browser's requests: form → execution → queue → worker → stream → page."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+from flask import Flask
+
+from dataelan_web.extensions import db
+from dataelan_web.models import Execution, Prompt, State
+
+from . import people
+from .conftest import wait_until
+
+
+def run_of(html: str) -> uuid.UUID:
+    return uuid.UUID(re.search(r'id="run-([0-9a-f-]{36})"', html)[1])  # type: ignore[index]
+
+
+def ask(app: Flask, cast: people.Cast, text: str, **fields: object) -> uuid.UUID:
+    """Send a prompt as Mia and wait for its end. The execution's id."""
+    mia = people.browser(app, cast.mia)
+    form = {"text": text, "model": "simulated/simulated-instant", "submission": uuid.uuid4().hex, **fields}
+    answer = mia.submit(f"{cast.session_url}/executions", form)
+    assert answer.status_code == 201, answer.get_data(as_text=True)
+    id = run_of(answer.get_data(as_text=True))
+    wait_until(lambda: not fresh(id).is_open)
+    return id
+
+
+def fresh(id: uuid.UUID) -> Execution:
+    db.session.rollback()
+    return db.session.get_one(Execution, id, populate_existing=True)
+
+
+def test_a_prompt_is_answered_recorded_and_explained(app: Flask, worker: object, acme: people.Cast) -> None:
+    execution = fresh(ask(app, acme, "What is a token?"))
+    assert execution.state is State.COMPLETED
+    assert "token" in execution.body.text
+    assert execution.cost == 0
+    assert execution.tokens_in
+    assert execution.tokens_out
+    assert execution.first_token_seconds is not None
+    assert execution.seconds is not None
+    assert execution.body.receipt["summary"]
+    assert [attempt.outcome for attempt in execution.attempts] == ["completed"]
+
+
+def test_the_page_shows_the_answer_as_sanitized_markdown(app: Flask, worker: object, acme: people.Cast) -> None:
+    ask(app, acme, "Write a Python function, <script>alert(1)</script>")
+    page = people.browser(app, acme.victor).get(acme.session_url).get_data(as_text=True)
+    assert 'class="answer markdown"' in page
+    assert "<script>alert(1)" not in page
+
+
+def test_the_stream_ends_with_the_finished_card_and_resumes_after_the_last_id(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    id = ask(app, acme, "Say something", model="simulated/simulated-fast")
+    mia = people.browser(app, acme.mia)
+    url = f"{acme.home}/executions/{id}/events"
+    whole = mia.get(url).get_data(as_text=True)
+    assert whole.rstrip().endswith("event: done\ndata:")
+    assert f'hx-target="#run-{id}"' in whole
+    ids = re.findall(r"^id: (\S+)$", whole, re.M)
+    rest = mia.get(url, headers={"Last-Event-ID": ids[-1]}).get_data(as_text=True)
+    assert "id: " not in rest
+    assert "event: done" in rest
+
+
+def test_a_second_post_of_the_same_form_runs_nothing_twice(app: Flask, worker: object, acme: people.Cast) -> None:
+    submission = uuid.uuid4().hex
+    first = ask(app, acme, "Once only", submission=submission)
+    assert ask(app, acme, "Once only", submission=submission) == first
+    assert db.session.query(Prompt).filter_by(session_id=acme.session.id).count() == 1
+
+
+def test_stop_ends_a_running_prompt_and_keeps_what_had_come(app: Flask, worker: object, acme: people.Cast) -> None:
+    mia = people.browser(app, acme.mia)
+    form = {"text": "!simulate tokens=400 rate=20\nA long story", "model": "simulated/simulated-fast"}
+    answer = mia.submit(f"{acme.session_url}/executions", form | {"submission": uuid.uuid4().hex})
+    id = run_of(answer.get_data(as_text=True))
+    wait_until(lambda: fresh(id).state is State.RUNNING)
+    time.sleep(0.5)
+    asked = time.monotonic()
+    mia.submit(f"{acme.home}/executions/{id}/cancellation")
+    wait_until(lambda: not fresh(id).is_open)
+    assert time.monotonic() - asked < 2
+    execution = fresh(id)
+    assert execution.state is State.CANCELLED
+    assert execution.body.text
+    assert execution.attempts[0].usage_is_estimated
+
+
+def test_retry_asks_the_same_prompt_again(app: Flask, worker: object, acme: people.Cast) -> None:
+    id = ask(app, acme, "!simulate fail=500\nPlease")
+    assert fresh(id).state is State.FAILED
+    assert fresh(id).body.error
+    mia = people.browser(app, acme.mia)
+    again = run_of(mia.submit(f"{acme.home}/executions/{id}/retry").get_data(as_text=True))
+    assert again != id
+    assert fresh(again).prompt_id == fresh(id).prompt_id
+
+
+def test_a_conversation_carries_what_was_said(app: Flask, worker: object, acme: people.Cast) -> None:
+    ask(app, acme, "My name is Mia.")
+    second = fresh(ask(app, acme, "What is my name?"))
+    roles = [message["role"] for message in second.body.request["messages"]]
+    assert roles == ["user", "assistant", "user"]
+
+
+def test_an_empty_prompt_is_refused_with_a_word_and_nothing_is_stored(app: Flask, acme: people.Cast) -> None:
+    answer = people.browser(app, acme.mia).submit(f"{acme.session_url}/executions", {"text": "  \n", "model": "auto"})
+    assert answer.status_code == 422
+    assert "Write a prompt first" in answer.get_data(as_text=True)
+    assert db.session.query(Execution).filter_by(session_id=acme.session.id).count() == 0
+
+
+def test_a_prompt_of_5_mb_is_refused_with_its_text_kept(app: Flask, acme: people.Cast) -> None:
+    text = "long " * 1_048_576
+    answer = people.browser(app, acme.mia).submit(f"{acme.session_url}/executions", {"text": text, "model": "auto"})
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "the most is 2 MB" in page
+    assert text[:1000] in page
+
+
+def test_a_viewer_cannot_run_a_prompt(app: Flask, acme: people.Cast) -> None:
+    answer = people.browser(app, acme.victor).submit(f"{acme.session_url}/executions", {"text": "Hi", "model": "auto"})
+    assert answer.status_code == 403

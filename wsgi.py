@@ -1,0 +1,5 @@
+"""The WSGI entry point: `granian --interface wsgi wsgi:app`, or `flask --app wsgi …`."""
+
+from dataelan_web import create_app
+
+app = create_app()
