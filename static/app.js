@@ -1,0 +1,158 @@
+// The little JavaScript of our own: comfort only. Every page reads, and every form posts, without it.
+(() => {
+  'use strict';
+  const on = (type, selector, act, options) => document.addEventListener(type, (event) => {
+    const found = event.target.closest?.(selector);
+    if (found) act(found, event);
+  }, options);
+  const store = {
+    get: (key) => { try { return localStorage.getItem(key); } catch { return null; } },
+    set: (key, value) => { try { value ? localStorage.setItem(key, value) : localStorage.removeItem(key); } catch { /* closed to us */ } },
+  };
+
+  // Theme: light, dark, or whatever the system says.
+  const media = matchMedia('(prefers-color-scheme: dark)');
+  const showTheme = () => {
+    const choice = store.get('theme') || 'system';
+    document.documentElement.classList.toggle('dark', choice === 'dark' || (choice === 'system' && media.matches));
+    document.querySelectorAll('[data-theme-choice]').forEach((button) =>
+      button.setAttribute('aria-pressed', String(button.dataset.themeChoice === choice)));
+  };
+  on('click', '[data-theme-choice]', (button) => {
+    store.set('theme', button.dataset.themeChoice === 'system' ? '' : button.dataset.themeChoice);
+    showTheme();
+  });
+  media.addEventListener('change', showTheme);
+
+  // Copy the text of another element, and say so with a tick.
+  on('click', '[data-copy], .btn-copy', async (button) => {
+    const source = button.dataset.copy ? document.querySelector(button.dataset.copy) : button.closest('.code-block')?.querySelector('pre');
+    if (!source) return;
+    const text = source.value ?? source.textContent;
+    try { await navigator.clipboard.writeText(text); } catch {       // plain http: no clipboard of that kind
+      const area = Object.assign(document.createElement('textarea'), { value: text, className: 'sr-only' });
+      button.after(area); area.select(); document.execCommand('copy'); area.remove();
+    }
+    button.classList.add('copied');
+    announce('Copied');
+    setTimeout(() => button.classList.remove('copied'), 1600);
+  });
+  const announce = (text) => { const place = document.getElementById('announcer'); if (place) place.textContent = text; };
+
+  // Dialogs: data-opens, data-closes; and data-confirm on a form asks before it is sent, by htmx or not.
+  on('click', '[data-opens]', (button) => document.getElementById(button.dataset.opens)?.showModal());
+  on('click', '[data-closes]', (button) => button.closest('dialog').close());
+  on('click', 'dialog.modal', (dialog, event) => { if (event.target === dialog) dialog.close('cancel'); });
+  on('click', '[data-back]', () => history.back());
+  document.addEventListener('submit', (event) => {
+    const form = event.target;
+    if (!form.dataset.confirm || form.dataset.confirmed) { delete form.dataset.confirmed; return; }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const dialog = document.getElementById('confirm');
+    document.getElementById('confirm-title').textContent = form.dataset.confirm;
+    document.getElementById('confirm-text').textContent = form.dataset.confirmText || '';
+    document.getElementById('confirm-ok').textContent = form.dataset.confirmAction || 'Continue';
+    dialog.returnValue = 'cancel';
+    dialog.showModal();
+    dialog.addEventListener('close', () => {
+      if (dialog.returnValue !== 'ok') return;
+      form.dataset.confirmed = 'yes';
+      form.requestSubmit(event.submitter);
+    }, { once: true });
+  }, true);
+
+  // Menus close on Escape and on a click elsewhere.
+  const closeMenus = (except) => document.querySelectorAll('details.menu[open]').forEach((menu) => { if (menu !== except) menu.open = false; });
+  document.addEventListener('click', (event) => closeMenus(event.target.closest('details.menu')));
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape') return;
+    const menu = document.activeElement.closest?.('details.menu[open]');
+    closeMenus();
+    menu?.querySelector('summary').focus();
+  });
+
+  // Toasts leave by themselves, except dangers, and never while pointed at.
+  const retire = (toast) => {
+    if (toast.dataset.tone === 'danger') return;
+    setTimeout(() => (toast.matches(':hover, :focus-within') ? retire(toast) : toast.remove()), 6000);
+  };
+  on('click', '[data-dismiss]', (button) => button.closest('[data-toast]').remove());
+
+  document.addEventListener('htmx:error', () => {
+    const place = document.getElementById('toasts');
+    if (!place.querySelector('[data-unreachable]')) {
+      const toast = document.getElementById('unreachable').content.firstElementChild.cloneNode(true);
+      toast.dataset.unreachable = '';
+      place.append(toast);
+    }
+  });
+
+  // Writing: Ctrl/Cmd-Enter sends; drafts survive a reload; the box grows where CSS cannot make it.
+  const grow = (area) => {
+    if (CSS.supports('field-sizing', 'content')) return;
+    area.rows = Math.min(16, Math.max(2, area.value.split('\n').length + Math.floor(area.value.length / 110)));
+  };
+  document.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && event.target.matches('textarea[data-submit]')) {
+      event.preventDefault();
+      event.target.form.requestSubmit();
+    }
+  });
+  on('input', 'textarea[data-submit]', (area) => { grow(area); if (area.dataset.draft) store.set(`draft:${area.dataset.draft}`, area.value); });
+  const wakeArea = (area) => {
+    const draft = area.dataset.draft && store.get(`draft:${area.dataset.draft}`);
+    if (draft) area.value = draft;
+    grow(area);
+  };
+  document.addEventListener('htmx:after:request', (event) => {
+    const { sourceElement: form, response } = event.detail.ctx ?? {};
+    if (!form?.matches?.('form[data-composer]') || !response?.raw?.ok) return;
+    const area = form.querySelector('textarea');
+    area.value = '';
+    store.set(`draft:${area.dataset.draft}`, '');
+    grow(area);
+    area.focus({ preventScroll: true });
+    following = true;
+  });
+
+  // Follow the answer as it grows, as long as the reader is at the end of the page.
+  let following = false;
+  const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
+  addEventListener('scroll', () => { following = atEnd(); }, { passive: true });
+  const follow = () => { if (following) scrollTo({ top: document.documentElement.scrollHeight }); };
+
+  // How long a running answer has taken so far.
+  setInterval(() => {
+    if (document.hidden) return;
+    document.querySelectorAll('[data-since]').forEach((place) => {
+      const seconds = Math.max(0, (Date.now() - Date.parse(place.dataset.since)) / 1000);
+      place.textContent = seconds < 60 ? `${seconds.toFixed(1)}s` : `${Math.floor(seconds / 60)}m ${Math.floor(seconds % 60)}s`;
+    });
+  }, 200);
+
+  // New elements, wherever they come from.
+  const wake = (root) => {
+    root.querySelectorAll?.('[data-toast]').forEach(retire);
+    root.querySelectorAll?.('textarea[data-submit]').forEach(wakeArea);
+    // What scrolls sideways must be reachable by keyboard; the sanitizer leaves no attributes for it.
+    root.querySelectorAll?.('.markdown :is(pre, table)').forEach((wide) => { wide.tabIndex = 0; });
+    root.querySelectorAll?.('dialog[data-open]').forEach((dialog) => { if (!dialog.open) dialog.showModal(); });
+  };
+  new MutationObserver((changes) => {
+    for (const change of changes) for (const node of change.addedNodes) {
+      if (node.nodeType !== 1) continue;
+      if (node.matches('[data-toast]')) retire(node);
+      if (node.matches('textarea[data-submit]')) wakeArea(node);
+      wake(node);
+    }
+    if (document.getElementById('runs')) follow();
+  }).observe(document.body, { childList: true, subtree: true });
+
+  showTheme();
+  wake(document);
+  if (document.querySelector('#composer') && document.querySelector('#runs > .run') && !location.hash) {
+    scrollTo({ top: document.documentElement.scrollHeight });
+    following = true;
+  }
+})();
