@@ -32,6 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         organizations,
         playground,
         projects,
+        shell,
         web,
     )
     from .executions import keeper
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.init_app(app)
     formats.init_app(app)
     web.init_app(app)
+    shell.init_app(app)
     health.init_app(app)
     accounts.init_app(app)
     organizations.init_app(app)
@@ -73,6 +75,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _flask_settings(settings: Settings) -> dict[str, object]:
+    from .models.base import storable_json
+
     return {
         "SECRET_KEY": settings.secret_key,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
@@ -81,6 +85,7 @@ def _flask_settings(settings: Settings) -> dict[str, object]:
             "max_overflow": 20,
             "pool_timeout": 20,
             "pool_pre_ping": True,
+            "json_serializer": storable_json,
             "connect_args": {"connect_timeout": 5, "options": "-c statement_timeout=30000 -c timezone=UTC"},
         },
         "MAX_CONTENT_LENGTH": 24 * 1024 * 1024,

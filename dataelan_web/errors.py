@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+from typing import Any
 
-from flask import Flask, Response, g, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request, url_for
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from jinja2_fragments.flask import render_block
@@ -13,6 +14,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as AnyResponse
 
 from .extensions import db, login
+from .web import redirect
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +52,22 @@ def show(code: int, *, title: str | None = None, text: str | None = None, error_
     """One error in the form the asker understands."""
     if request.path.startswith(GATEWAY):
         return _json(code, text or title, error_id)
-    inside = current_user.is_authenticated and "organization" in g and error_id is None
-    context = {"code": code, "title": title, "text": text, "error_id": error_id}
-    if inside:
+    context: dict[str, Any] = {"code": code, "title": title, "text": text, "error_id": error_id}
+    if error_id:
+        return _bare(code, context)
+    if "organization" in g and current_user.is_authenticated:
         context |= {"layout": "shell.html", "home_url": url_for("organizations.home", slug=g.organization.slug)}
     if request.htmx:  # type: ignore[attr-defined]
         return make_response(render_block("errors/error.html", "message", **context), code)
     return make_response(render_template("errors/error.html", **context), code)
+
+
+def _bare(code: int, context: dict[str, Any]) -> Response:
+    """Without the context processors, which ask the database who is signed in: it may be what broke."""
+    template = current_app.jinja_env.get_template("errors/error.html")
+    if request.htmx:  # type: ignore[attr-defined]
+        return make_response("".join(template.blocks["message"](template.new_context(context))), code)
+    return make_response(template.render(context), code)
 
 
 def _json(code: int, message: str | None, error_id: str | None) -> Response:
@@ -75,8 +86,4 @@ def _sign_in() -> AnyResponse:
     """Visitors go to the sign-in page and come back; a fragment asks the browser to do so."""
     here = request.full_path.rstrip("?") if request.method == "GET" and not request.htmx else None  # type: ignore[attr-defined]
     url = url_for("accounts.login", next=here)
-    if request.htmx:  # type: ignore[attr-defined]
-        response = make_response("", 401)
-        response.headers["HX-Redirect"] = url
-        return response
-    return redirect(url, code=303)
+    return redirect(url, fragment_status=401)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask
@@ -13,6 +14,8 @@ from .markdown import render as markdown
 from .models import NANO, now
 
 DASH = "–"
+KEPT_UNDER = 20_000
+THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 
 
 def init_app(app: Flask) -> None:
@@ -34,12 +37,13 @@ def money(nano: int | None) -> str:
     if nano is None:
         return DASH
     usd = Decimal(nano) / NANO
+    if usd < 1:
+        usd = THREE_DIGITS.plus(usd)
     if usd >= 10_000:
         return f"${usd:,.0f}"
     if usd >= 1 or usd == 0:
         return f"${usd:,.2f}" if usd else "$0"
-    places = max(2, 2 - usd.adjusted())
-    return f"${usd.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):f}"
+    return f"${usd:.{min(max(2, 2 - usd.adjusted()), 9)}f}"
 
 
 def exact_money(nano: int | None) -> str:
@@ -103,4 +107,9 @@ def ago(at: datetime | None) -> str:
 
 
 def answer(text: Any) -> Markup:
-    return markdown(str(text or ""))
+    """A model's answer as safe HTML. Rendering is the dearest part of a page, and an answer never changes."""
+    text = str(text or "")
+    return _kept(text) if len(text) < KEPT_UNDER else markdown(text)
+
+
+_kept = lru_cache(maxsize=1024)(markdown)

@@ -6,6 +6,7 @@ from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Settings
+from .web import VARIES_BY
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -42,6 +43,6 @@ def _protect(response: Response) -> Response:
         if "v" in request.args:
             headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
-    headers.setdefault("Cache-Control", "no-store")
-    response.vary.update(("Cookie", "HX-Request"))
+    headers["Cache-Control"] = "no-store"  # send_file alone would let anybody keep a private file for a year
+    response.vary.update(VARIES_BY)
     return response

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import redis
 from flask import Blueprint, Flask, Response, jsonify, make_response
-from rq import Worker
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from .extensions import db
-from .jobs.queue import prompts, store
+from .jobs.queue import store, workers
 
 bp = Blueprint("health", __name__)
 
@@ -48,6 +47,6 @@ def _queue() -> bool:
 
 def _worker() -> bool:
     try:
-        return Worker.count(queue=prompts(store())) > 0
+        return workers() > 0
     except redis.RedisError:
         return False

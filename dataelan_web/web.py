@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, flash, g, make_response, render_template, request, url_for
+from flask import Flask, Response, current_app, flash, make_response, render_template, request
 from flask import redirect as plain_redirect
-from flask_login import current_user
 from jinja2_fragments.flask import render_block
 from werkzeug.wrappers import Response as AnyResponse
 
-from . import access
+VARIES_BY = ("Cookie", "HX-Request")
+"""What the same address may answer differently to."""
 
 
 def init_app(app: Flask) -> None:
@@ -25,7 +24,6 @@ def init_app(app: Flask) -> None:
         {"csrf_token": app.jinja_env.globals["csrf_token"]}
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.context_processor(_shell)
     app.url_defaults(_digest)
 
 
@@ -40,24 +38,13 @@ def render(template: str, fragment: str | None = None, status: int = 200, **cont
     return make_response(render_template(template, **context), status)
 
 
-def redirect(url: str) -> AnyResponse:
+def redirect(url: str, fragment_status: int = 204) -> AnyResponse:
     """Go elsewhere: by a header for htmx, which would otherwise swap the other page into this one."""
     if request.htmx:  # type: ignore[attr-defined]
-        response = make_response("", 204)
+        response = make_response("", fragment_status)
         response.headers["HX-Redirect"] = url
         return response
     return plain_redirect(url, code=303)
-
-
-def push_url(response: Response, url: str) -> Response:
-    response.headers["HX-Push-Url"] = url
-    return response
-
-
-def trigger(response: Response, event: str, detail: Any = None) -> Response:
-    """Dispatch a DOM event once the answer is in place."""
-    response.headers["HX-Trigger"] = json.dumps({event: detail or {}})
-    return response
 
 
 def toast(text: str, tone: str = "neutral") -> None:
@@ -69,41 +56,24 @@ def with_toast(response: Response, text: str, tone: str = "neutral") -> Response
     """Add a toast to a fragment, by htmx's partial swap."""
     ui = current_app.jinja_env.globals["ui"]
     body = response.get_data(as_text=True)
-    partial = f'<hx-partial hx-target="#toasts" hx-swap="beforeend">{ui.toast(text, tone)}</hx-partial>'  # type: ignore[attr-defined]
-    response.set_data(body + partial)
+    response.set_data(body + partial("#toasts", ui.toast(text, tone)))  # type: ignore[attr-defined]
     return response
 
 
-def _shell() -> dict[str, Any]:
-    """What the signed-in layout shows on every page."""
-    if not current_user.is_authenticated or "organization" not in g:
-        return {}
-    organization = g.organization
-    return {
-        "organization": organization,
-        "organizations": access.organizations_of(current_user),
-        "nav": _navigation(organization.slug),
-        "can_edit": access.may(access.EDIT, getattr(g, "project", None)),
-        "can_administer": access.may(access.ADMINISTER),
-    }
+def partial(target: str, html: str) -> str:
+    """A piece for the end of another element than the one that asked."""
+    return f'<hx-partial hx-target="{target}" hx-swap="beforeend">{html}</hx-partial>'
 
 
-def _navigation(slug: str) -> list[dict[str, Any]]:
-    places = [
-        ("Home", "home", "organizations.home", ("organizations.", "projects.", "playground.")),
-        ("Providers and keys", "key", "hub.providers", ("hub.provider", "hub.create", "hub.connect")),
-        ("Models", "boxes", "hub.models", ("hub.models",)),
-    ]
-    return [
-        {
-            "label": label,
-            "icon": icon,
-            "url": url_for(endpoint, slug=slug),
-            "active": (request.endpoint or "").startswith(prefixes),
-        }
-        for label, icon, endpoint, prefixes in places
-        if g.role is not None or endpoint == "organizations.home"
-    ]
+def local_path(url: str) -> str:
+    """A path on this site, or nothing: no other host, however it is spelled (\\\\evil, //evil, /\\t/evil)."""
+    is_local = url.startswith("/") and not url.startswith("//") and "\\" not in url and url.isprintable()
+    return url if is_local else ""
+
+
+def page_number() -> int:
+    """Which page of a list is asked for. Bounded, as PostgreSQL's OFFSET is."""
+    return min(max(request.args.get("page", 1, type=int), 1), 1_000_000)
 
 
 def _digest(endpoint: str, values: dict[str, Any]) -> None:

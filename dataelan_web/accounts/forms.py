@@ -28,7 +28,7 @@ class LoginForm(FlaskForm):
 
 
 class SignUpForm(FlaskForm):
-    name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=200)], filters=[_trim])
+    name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=100)], filters=[_trim])
     email = EmailField("E-mail", EMAIL, filters=[_lower])
     password = PasswordField(
         "Password",

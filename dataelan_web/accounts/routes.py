@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, abort, current_app, request, session, url_for
 from flask_login import current_user, login_required, login_user, logout_user
 from werkzeug.wrappers import Response
@@ -9,7 +7,7 @@ from werkzeug.wrappers import Response
 from .. import access
 from ..extensions import db
 from ..models import PromptSession, User, now, waste_a_hash
-from ..web import redirect, render
+from ..web import local_path, redirect, render
 from .forms import LoginForm, SignUpForm
 from .sign_up import AddressTaken, Home, find, sign_up
 from .throttle import blocked, failed, succeeded
@@ -55,12 +53,14 @@ def login() -> Response:
         return _form("accounts/login.html", form)
     succeeded(email, address)
     _start_session(user)
-    return redirect(_safe(request.args.get("next", "")) or _landing(user))
+    return redirect(local_path(request.args.get("next", "")) or _landing(user))
 
 
 @bp.post("/logout")
 @login_required
 def logout() -> Response:
+    current_user.end_sign_ins()  # a signed cookie that somebody copied cannot be called back, only outdated
+    db.session.commit()
     logout_user()
     session.clear()
     return redirect(url_for("accounts.login"))
@@ -74,7 +74,7 @@ def _form(template: str, form: LoginForm | SignUpForm, status: int = 422) -> Res
         status=status if form.is_submitted() else 200,
         form=form,
         can_sign_up=open_sign_up,
-        next_url=_safe(request.args.get("next", "")),
+        next_url=local_path(request.args.get("next", "")),
     )
 
 
@@ -97,11 +97,3 @@ def _landing(user: User) -> str:
 def _session_url(home: Home) -> str:
     session: PromptSession = home.session
     return url_for("playground.show", slug=home.organization.slug, id=session.id)
-
-
-def _safe(url: str) -> str:
-    """A path on this site, or nothing: no other host, however it is spelled (\\\\evil, //evil, /\\t/evil)."""
-    cleaned = url.replace("\\", "/")
-    parts = urlsplit(cleaned)
-    is_local = not parts.scheme and not parts.netloc and cleaned.startswith("/") and not cleaned.startswith("//")
-    return url if is_local and cleaned == url and url.isprintable() else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from .. import audit
 from ..extensions import db
@@ -32,6 +33,11 @@ def sign_up(email: str, password: str, name: str) -> Home:
     if find(email):
         raise AddressTaken
     user = create_user(email, password, name)
+    try:
+        db.session.flush()
+    except IntegrityError as error:  # the same form twice at once: the other one was first
+        db.session.rollback()
+        raise AddressTaken from error
     organization = create_organization(user, f"{name}’s workspace", OrganizationKind.SOLO)
     project = create_project(organization, user, "First project")
     session = PromptSession(id=new_id(), project=project, title="First session", created_by=user.id)

@@ -50,7 +50,7 @@ class User(UserMixin, Base):
     password_hash: Mapped[Name]
     is_superuser: Mapped[bool] = mapped_column(default=False)
     session_key: Mapped[Name] = mapped_column(default=lambda: secrets.token_urlsafe(24))
-    """Changes at a password change or sign-out everywhere: every older cookie is dead at once."""
+    """Changes at a password change and at sign-out: every older cookie, on every device, is dead at once."""
     last_seen_at: Mapped[Time | None]
 
     memberships: Mapped[list[Membership]] = relationship(back_populates="user")
@@ -61,6 +61,9 @@ class User(UserMixin, Base):
 
     def set_password(self, password: str) -> None:
         self.password_hash = _hasher.hash(password)
+        self.end_sign_ins()
+
+    def end_sign_ins(self) -> None:
         self.session_key = secrets.token_urlsafe(24)
 
     def has_password(self, password: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+import json
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import uuid_utils.compat
-from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, MetaData, String, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Enum, ForeignKey, MetaData, String, Text, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session
 
@@ -23,12 +25,37 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+class Storable(TypeDecorator[str]):
+    """Text without what PostgreSQL cannot keep: NUL is dropped, half a surrogate pair becomes “?”."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return _storable(value) if value else value
+
+
+class LongStorable(Storable):
+    impl = Text
+    cache_ok = True
+
+
+def storable_json(value: Any) -> str:
+    """JSON that PostgreSQL takes: the engine's serializer for JSONB."""
+    text = _storable(json.dumps(value, ensure_ascii=False))
+    return re.sub(r"(\\\\)|\\u0000", r"\1", text) if "\\u0000" in text else text  # an escaped backslash stays
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
 Id = Annotated[uuid.UUID, mapped_column(primary_key=True, default=new_id)]
 Time = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Nano = Annotated[int, mapped_column(BigInteger)]
 """Money: whole billionths of a US dollar. 9.2 thousand million USD fit in a BIGINT."""
-Name = Annotated[str, mapped_column(String(200))]
-Long = Annotated[str, mapped_column(Text)]
+Name = Annotated[str, mapped_column(Storable(200))]
+Long = Annotated[str, mapped_column(LongStorable)]
 Json = Annotated[dict[str, Any], mapped_column(JSONB)]
 JsonList = Annotated[list[Any], mapped_column(JSONB)]
 

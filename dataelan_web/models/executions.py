@@ -11,12 +11,23 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, select, text, update
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    Update,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import Base, DbSession, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
 from .hub import Model, Price, Provider
-from .workspace import ModelType, Prompt, PromptSession
+from .workspace import ModelType, Project, Prompt, PromptSession
 
 LEASE = timedelta(seconds=30)
 
@@ -110,6 +121,7 @@ class Execution(Base):
     actions: Mapped[list[Action]] = relationship(order_by="Action.position", cascade="all, delete-orphan")
     prompt: Mapped[Prompt | None] = relationship()
     session: Mapped[PromptSession | None] = relationship()
+    project: Mapped[Project] = relationship()
     model: Mapped[Model | None] = relationship()
     provider: Mapped[Provider | None] = relationship()
 
@@ -233,20 +245,28 @@ class Action(Base):
 # -- the verbs of one row: each is one atomic statement ------------------------------------------
 
 
+def _update() -> Update:
+    """Straight to the database: rows already in memory are not searched for what to change in them."""
+    return update(Execution).execution_options(synchronize_session=False)
+
+
+_CLAIM = (  # built once: every prompt of every worker begins with it
+    _update()
+    .where(Execution.id == bindparam("claimed"), Execution.state == State.QUEUED)
+    .values(
+        state=State.RUNNING,
+        fence=Execution.fence + 1,
+        lease_owner=bindparam("owner"),
+        lease_until=func.now() + LEASE,
+        started_at=func.now(),
+    )
+    .returning(Execution.fence)
+)
+
+
 def claim(session: DbSession, id: uuid.UUID, owner: str) -> int | None:
     """Take a queued execution. The new fence, or None when it is not there to be taken."""
-    return session.scalar(
-        update(Execution)
-        .where(Execution.id == id, Execution.state == State.QUEUED)
-        .values(
-            state=State.RUNNING,
-            fence=Execution.fence + 1,
-            lease_owner=owner,
-            lease_until=func.now() + LEASE,
-            started_at=func.now(),
-        )
-        .returning(Execution.fence)
-    )
+    return session.scalar(_CLAIM, {"claimed": id, "owner": owner})
 
 
 def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, bool]:
@@ -257,7 +277,7 @@ def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, boo
     if not held:
         return {}
     rows = session.execute(
-        update(Execution)
+        _update()
         .where(Execution.id.in_(held), Execution.state == State.RUNNING)
         .values(lease_until=func.now() + LEASE)
         .returning(Execution.id, Execution.fence, Execution.cancel_requested_at)
@@ -265,10 +285,25 @@ def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, boo
     return {row.id: row.cancel_requested_at is not None for row in rows if held.get(row.id) == row.fence}
 
 
+def may_go_on(session: DbSession, id: uuid.UUID, fence: int) -> bool:
+    """Is it still this fence's to run, and not asked to stop? Until the transaction ends no sweeper takes it away."""
+    held = session.scalar(
+        select(Execution.id)
+        .where(
+            Execution.id == id,
+            Execution.fence == fence,
+            Execution.state == State.RUNNING,
+            Execution.cancel_requested_at.is_(None),
+        )
+        .with_for_update(read=True)
+    )
+    return held is not None
+
+
 def close(session: DbSession, id: uuid.UUID, fence: int, state: State, **values: Any) -> bool:
     """Bring a running execution to its final state. False: the fence has moved on, nothing was written."""
     closed = session.scalar(
-        update(Execution)
+        _update()
         .where(Execution.id == id, Execution.fence == fence, Execution.state == State.RUNNING)
         .values(state=state, finished_at=func.clock_timestamp(), lease_until=None, lease_owner=None, **values)
         .returning(Execution.id)
@@ -279,7 +314,7 @@ def close(session: DbSession, id: uuid.UUID, fence: int, state: State, **values:
 def release(session: DbSession, id: uuid.UUID, fence: int) -> bool:
     """Put a running execution that sent nothing back into the queue."""
     released = session.scalar(
-        update(Execution)
+        _update()
         .where(Execution.id == id, Execution.fence == fence, Execution.state == State.RUNNING)
         .values(state=State.QUEUED, lease_until=None, lease_owner=None, enqueued_at=None, started_at=None)
         .returning(Execution.id)
@@ -290,7 +325,7 @@ def release(session: DbSession, id: uuid.UUID, fence: int) -> bool:
 def request_cancel(session: DbSession, id: uuid.UUID) -> State | None:
     """Ask an open execution to stop. A queued one is cancelled on the spot; the state now, or None if it had ended."""
     cancelled: State | None = session.scalar(
-        update(Execution)
+        _update()
         .where(Execution.id == id, Execution.state == State.QUEUED)
         .values(
             state=State.CANCELLED,
@@ -303,7 +338,7 @@ def request_cancel(session: DbSession, id: uuid.UUID) -> State | None:
     if cancelled:
         return cancelled
     running: State | None = session.scalar(
-        update(Execution)
+        _update()
         .where(Execution.id == id, Execution.state == State.RUNNING)
         .values(cancel_requested_at=func.coalesce(Execution.cancel_requested_at, func.now()))
         .returning(Execution.state)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from flask import g
 from werkzeug.wrappers import Response
 
+from .. import access
 from ..playground.options import model_options
 from ..projects.lists import projects_with_totals, recent_sessions
 from ..projects.totals import this_month
@@ -20,6 +21,6 @@ def home() -> Response:
         project=projects[0] if projects else None,
         projects=projects,
         sessions=recent_sessions(),
-        stats=this_month(g.organization),
+        stats=this_month(g.organization) if access.may(access.SEE) else None,  # not for a guest of one project
         model_options=model_options(projects[0].project) if projects else [],
     )

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Response as FlaskResponse
-from flask import g, request, url_for
+from flask import abort, g, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -14,7 +14,7 @@ from ..accounts.sign_up import create_project
 from ..extensions import db
 from ..models import GatewayToken, Project, User, now
 from ..organizations.blueprint import inside_organization
-from ..web import redirect, render, toast, with_toast
+from ..web import page_number, redirect, render, toast, with_toast
 from . import lists, totals
 from .forms import ProjectForm, TokenForm
 
@@ -39,7 +39,7 @@ def create() -> Response:
 @bp.get("/projects/<uuid:id>")
 def show(id: uuid.UUID) -> Response:
     project = access.visible(Project, id)
-    page = max(request.args.get("page", 1, type=int), 1)
+    page = page_number()
     sums = totals.of_project(project)
     return render(
         "projects/project.html",
@@ -79,6 +79,8 @@ def create_token(id: uuid.UUID) -> Response:
 def revoke_token(id: uuid.UUID, token_id: uuid.UUID) -> Response:
     project = access.editable(Project, id)
     token = access.editable(GatewayToken, token_id)
+    if token.project_id != project.id:
+        abort(404)
     token.revoked_at = token.revoked_at or now()
     audit.record("token.revoked", token, g.organization.id)
     db.session.commit()

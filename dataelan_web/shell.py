@@ -1,0 +1,64 @@
+"""What the signed-in layout shows on every page: where one is, and where one can go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, g, request, url_for
+from flask_login import current_user
+
+from . import access
+from .extensions import db
+from .models import Project, PromptSession
+
+IN_SIDEBAR = 8
+
+
+def init_app(app: Flask) -> None:
+    app.context_processor(shell)
+
+
+def shell() -> dict[str, Any]:
+    """The context of templates/shell.html; nothing for a visitor."""
+    if not current_user.is_authenticated or "organization" not in g:
+        return {}
+    organization = g.organization
+    return {
+        "organization": organization,
+        "organizations": access.organizations_of(current_user),
+        "nav": _navigation(organization.slug),
+        "sidebar_projects": _projects(),
+        "sidebar_sessions": _sessions(),
+        "can_edit": access.may(access.EDIT, getattr(g, "project", None)),
+        "can_administer": access.may(access.ADMINISTER),
+    }
+
+
+def _navigation(slug: str) -> list[dict[str, Any]]:
+    places = [
+        ("Home", "home", "organizations.home", ("organizations.",)),
+        ("Providers and keys", "key", "hub.providers", ("hub.provider", "hub.create", "hub.connect")),
+        ("Models", "boxes", "hub.models", ("hub.models",)),
+    ]
+    return [
+        {
+            "label": label,
+            "icon": icon,
+            "url": url_for(endpoint, slug=slug),
+            "active": (request.endpoint or "").startswith(prefixes),
+        }
+        for label, icon, endpoint, prefixes in places
+        if g.role is not None or endpoint == "organizations.home"
+    ]
+
+
+def _projects() -> list[dict[str, Any]]:
+    rows = db.session.scalars(access.scoped(Project).order_by(Project.created_at).limit(IN_SIDEBAR))
+    here = (request.view_args or {}).get("id") if request.blueprint == "projects" else None
+    return [{"name": p.name, "url": url_for("projects.show", id=p.id), "active": p.id == here} for p in rows]
+
+
+def _sessions() -> list[dict[str, Any]]:
+    rows = db.session.scalars(access.scoped(PromptSession).order_by(PromptSession.updated_at.desc()).limit(IN_SIDEBAR))
+    here = (request.view_args or {}).get("id") if request.blueprint == "playground" else None
+    return [{"title": s.title, "url": url_for("playground.show", id=s.id), "active": s.id == here} for s in rows]

@@ -1,0 +1,499 @@
+"""Who may do what: every route × every person, and every id of another organization on every route that takes one.
+
+ROUTES is the table. A route that is not in it fails the build: whoever adds a page says here who may use it.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from werkzeug.test import TestResponse
+
+from dataelan_web.accounts.sign_up import create_project
+from dataelan_web.executions.live import Writer
+from dataelan_web.executions.prompts import to_json
+from dataelan_web.extensions import db
+from dataelan_web.jobs.queue import store
+from dataelan_web.models import (
+    Action,
+    Base,
+    Execution,
+    ExecutionBody,
+    GatewayToken,
+    Membership,
+    Origin,
+    Prompt,
+    State,
+    User,
+    new_id,
+    now,
+)
+from dataelan_web.router.types import Prompt as RouterPrompt
+from dataelan_web.router.types import user as said
+
+from . import people
+
+# -- the rights: who has each ----------------------------------------------------------------------
+
+PUBLIC = {"anonymous", "olivia", "adam", "mia", "victor", "gina", "ned", "rita"}
+SIGNED_IN = PUBLIC - {"anonymous"}
+SEE = {"olivia", "adam", "mia", "victor"}
+EDIT = {"olivia", "adam", "mia"}
+ADMINISTER = {"olivia", "adam"}
+TOKEN: set[str] = set()
+"""A gateway token, and no cookie of anybody's."""
+
+GUEST = {"gina"}
+"""Editor of one project: has SEE and EDIT there, and nothing in the rest of the organization."""
+
+
+@dataclass(frozen=True)
+class Route:
+    endpoint: str
+    method: str
+    path: str
+    """{slug}, {project}, {session} … are filled from `Ids`, here and in the form."""
+    allowed: set[str] = field(hash=False)
+    status: int = 200
+    """What those who may get."""
+    form: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def names(self) -> list[str]:
+        """The ids it takes, wherever they are."""
+        return re.findall(r"{(?!slug)(\w+)}", " ".join((self.path, *self.form.values())))
+
+    @property
+    def is_inside(self) -> bool:
+        return self.path.startswith("/o/")
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.endpoint}"
+
+
+PROMPT = {"text": "Hello", "model": "no-such-model"}
+
+ROUTES = (
+    Route("static", "GET", "/static/app.css", PUBLIC),
+    Route("health.up", "GET", "/healthz", PUBLIC),
+    Route("health.ready", "GET", "/readyz", PUBLIC),
+    Route("accounts.start", "GET", "/", PUBLIC, 303),
+    Route("accounts.signup", "GET", "/signup", PUBLIC),
+    Route("accounts.signup", "POST", "/signup", PUBLIC, 422),
+    Route("accounts.login", "GET", "/login", PUBLIC),
+    Route("accounts.login", "POST", "/login", PUBLIC, 422),
+    Route("accounts.logout", "POST", "/logout", SIGNED_IN, 303),
+    Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
+    Route("projects.create", "POST", "/o/{slug}/projects", EDIT, 303, {"name": "Another"}),
+    Route("projects.show", "GET", "/o/{slug}/projects/{project}", SEE | GUEST),
+    Route("projects.tokens", "GET", "/o/{slug}/projects/{project}/tokens", SEE | GUEST),
+    Route(
+        "projects.create_token",
+        "POST",
+        "/o/{slug}/projects/{project}/tokens",
+        EDIT | GUEST,
+        201,
+        {"label": "A program", "expires_in": ""},
+    ),
+    Route("projects.revoke_token", "POST", "/o/{slug}/projects/{project}/tokens/{token}/revocation", EDIT | GUEST, 200),
+    Route("playground.create", "POST", "/o/{slug}/projects/{project}/sessions", EDIT | GUEST, 303, {"title": "New"}),
+    Route("playground.show", "GET", "/o/{slug}/sessions/{session}", SEE | GUEST),
+    Route("playground.rename", "POST", "/o/{slug}/sessions/{session}/title", EDIT | GUEST, 303, {"title": "Renamed"}),
+    Route("playground.create_execution", "POST", "/o/{slug}/sessions/{session}/executions", EDIT | GUEST, 303, PROMPT),
+    Route("playground.execution", "GET", "/o/{slug}/executions/{execution}", SEE | GUEST),
+    Route("playground.events", "GET", "/o/{slug}/executions/{execution}/events", SEE | GUEST),
+    Route("playground.action_file", "GET", "/o/{slug}/executions/{execution}/actions/0/file", SEE | GUEST),
+    Route("playground.cancel", "POST", "/o/{slug}/executions/{execution}/cancellation", EDIT | GUEST),
+    Route("playground.retry", "POST", "/o/{slug}/executions/{execution}/retry", EDIT | GUEST, 303),
+    Route("hub.providers", "GET", "/o/{slug}/hub/providers", SEE),
+    Route("hub.models", "GET", "/o/{slug}/hub/models", SEE),
+    Route(
+        "hub.create_key",
+        "POST",
+        "/o/{slug}/hub/keys",
+        ADMINISTER,
+        303,
+        {"provider_id": "{provider}", "session_id": "{session}", "key": ""},
+    ),
+    Route("hub.delete_key", "POST", "/o/{slug}/hub/keys/{key}/deletion", ADMINISTER),
+    Route("hub.connect_server", "POST", "/o/{slug}/hub/servers", ADMINISTER, 422, {"name": "Mine", "base_url": "ftp:"}),
+    Route("gateway.models", "GET", "/v1/models", TOKEN),
+    Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
+)
+
+WITH_IDS = [route for route in ROUTES if route.names]
+CANARY = "sk-CANARY-8f41c7d2e9"
+
+
+@dataclass(frozen=True)
+class Ids:
+    """What the braces in ROUTES stand for."""
+
+    slug: str
+    project: str = ""
+    session: str = ""
+    execution: str = ""
+    token: str = ""
+    key: str = ""
+    provider: str = ""
+
+    @classmethod
+    def of(cls, cast: people.Cast) -> Ids:
+        """One of each thing, new, in this organization."""
+        run, token, key = execution(cast), gateway_token(cast), people.own_provider(cast, "http://x/v1", secret=CANARY)
+        rows = (cast.project, cast.session, run, token, key)
+        return cls(cast.organization.slug, *(str(row.id) for row in rows), provider=str(key.provider_id))
+
+    @classmethod
+    def of_nobody(cls, slug: str = "no-such-place-a1b2c3") -> Ids:
+        return cls(slug, *(str(new_id()) for _ in fields(cls)[1:]))
+
+
+def execution(cast: people.Cast) -> Execution:
+    """A run that is over, with its stream still in Valkey."""
+    prompt = RouterPrompt(messages=(said("Hello"),))
+    run = Execution(
+        id=new_id(),
+        organization_id=cast.organization.id,
+        project_id=cast.project.id,
+        session=cast.session,
+        prompt=Prompt(session_id=cast.session.id, author_id=cast.mia.id, text="Hello"),
+        user_id=cast.mia.id,
+        origin=Origin.PLAYGROUND,
+        requested="no-such-model",
+        state=State.COMPLETED,
+        finished_at=now(),
+        body=ExecutionBody(request=to_json(prompt), text=f"Only for {cast.organization.name}"),
+        actions=[Action(position=0, kind="json", title="JSON", payload={"value": {}})],
+    )
+    db.session.add(run)
+    db.session.commit()
+    Writer(store(), run.id).end()
+    return run
+
+
+def gateway_token(cast: people.Cast) -> GatewayToken:
+    token, _ = GatewayToken.issue(cast.project, cast.olivia.id, "A program")
+    db.session.add(token)
+    db.session.commit()
+    return token
+
+
+def send(client: FlaskClient, route: Route, ids: Ids, csrf: str, **more: str) -> TestResponse:
+    path = route.path.format(**vars(ids))
+    if route.method == "GET":
+        return client.get(path)
+    form = {name: value.format(**vars(ids)) for name, value in route.form.items()}
+    return client.post(path, data={"csrf_token": csrf, **form, **more})
+
+
+OWNERS = {
+    "organization_id": "organization_id = :id",
+    "project_id": "project_id IN (SELECT id FROM projects WHERE organization_id = :id)",
+    "session_id": "session_id IN (SELECT s.id FROM prompt_sessions s JOIN projects p ON p.id = s.project_id"
+    " WHERE p.organization_id = :id)",
+    "execution_id": "execution_id IN (SELECT id FROM executions WHERE organization_id = :id)",
+    "provider_id": "provider_id IN (SELECT id FROM providers WHERE organization_id = :id)",
+}
+
+
+def rows_of(cast: people.Cast) -> dict[str, list[str]]:
+    """Everything an organization has, as text: for seeing that nothing changed."""
+    id = cast.organization.id
+    db.session.rollback()
+    found = {}
+    for table in Base.metadata.sorted_tables:
+        where = "id = :id" if table.name == "organizations" else ""
+        where = where or next((sql for column, sql in OWNERS.items() if column in table.columns), "")
+        if where:
+            query = text(f"SELECT row::text FROM {table.name} row WHERE {where} ORDER BY row.id")
+            found[table.name] = list(db.session.scalars(query, {"id": id}))
+    return found
+
+
+@pytest.fixture
+def everybody(acme: people.Cast, rival: people.Cast) -> dict[str, User | None]:
+    return {"anonymous": None, **acme.people, "rita": rival.olivia}
+
+
+@pytest.fixture(scope="module")
+def counted(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
+    """How much was checked, said at the end."""
+    counts: Counter[str] = Counter()
+    yield counts
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{len(ROUTES)} routes;", ", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+# -- every route -----------------------------------------------------------------------------------
+
+
+def test_every_route_says_who_may_use_it(app: Flask) -> None:
+    there = {(rule.endpoint, method) for rule in app.url_map.iter_rules() for method in rule.methods or ()}
+    there = {(endpoint, method) for endpoint, method in there if method not in ("HEAD", "OPTIONS")}
+    declared = {(route.endpoint, route.method) for route in ROUTES}
+    missing = sorted(there - declared)
+    assert not missing, f"Say in ROUTES of tests/test_access.py who may use {missing}: who sees it, who may do it?"
+    assert not declared - there, f"ROUTES of tests/test_access.py names what is gone: {sorted(declared - there)}"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_a_row_leads_to_its_route(app: Flask, route: Route) -> None:
+    path = route.path.format(**vars(Ids.of_nobody()))
+    assert app.url_map.bind("").match(path, route.method)[0] == route.endpoint
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_each_person_may_do_what_the_table_says_and_no_more(
+    app: Flask,
+    route: Route,
+    acme: people.Cast,
+    everybody: dict[str, User | None],
+    counted: Counter[str],
+) -> None:
+    for who, person in everybody.items():
+        client = people.browser(app, person)
+        answer = send(client, route, Ids.of(acme), client.csrf())
+        counted["cells of person × route"] += 1
+        if who in route.allowed:
+            is_fine = answer.status_code == route.status or is_known_exception(route, who, answer)
+            assert is_fine, f"{who} may {route}, but got {answer.status_code}"
+        else:
+            assert_refused(route, who, answer)
+        page = answer.get_data(as_text=True)
+        assert CANARY not in page
+        assert "dk1." not in page, "a sealed key is nobody's to see"
+
+
+def is_known_exception(route: Route, who: str, answer: TestResponse) -> bool:
+    if route.endpoint == "health.ready":
+        return answer.status_code == 503  # no worker runs in this test
+    return route.endpoint == "accounts.start" and who == "ned" and answer.status_code == 403  # he belongs nowhere
+
+
+def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
+    if route.allowed is TOKEN:
+        assert answer.status_code == 401
+        assert answer.json["error"]["type"] == "authentication_error"  # type: ignore[index]
+    elif who == "anonymous":
+        assert answer.status_code == 303
+        assert answer.location.startswith("/login")
+    elif who in ("ned", "rita"):
+        assert answer.status_code == 404, f"{who} may not even know of {route}"
+    elif who == "gina":
+        assert answer.status_code in (403, 404), f"a guest must not {route}, but got {answer.status_code}"
+    else:
+        assert answer.status_code == 403, f"{who} must not {route}, but got {answer.status_code}"
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.is_inside], ids=str)
+def test_a_visitor_whose_sign_in_has_ended_is_sent_to_sign_in_by_htmx_too(
+    app: Flask, route: Route, acme: people.Cast
+) -> None:
+    visitor = people.browser(app)
+    path = route.path.format(**vars(Ids.of(acme)))
+    headers = {"HX-Request": "true", "X-CSRFToken": visitor.csrf()}
+    answer = visitor.open(path, method=route.method, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["HX-Redirect"] == "/login"
+    assert not answer.data
+
+
+def test_other_methods_are_refused_alike_for_everyone(
+    app: Flask, acme: people.Cast, everybody: dict[str, User | None], counted: Counter[str]
+) -> None:
+    ids = Ids.of(acme)
+    paths = {route.path.format(**vars(ids)) for route in ROUTES if route.endpoint != "static"}
+    posted = {route.path.format(**vars(ids)) for route in ROUTES if route.method == "POST"}
+    for who in ("anonymous", "olivia", "ned"):
+        client = people.browser(app, everybody[who])
+        csrf = client.csrf()
+        for path in paths:
+            for method in ("PUT", "PATCH", "DELETE", *(() if path in posted else ("POST",))):
+                answer = client.open(path, method=method, headers={"X-CSRFToken": csrf})
+                assert answer.status_code == 405, f"{method} {path}"
+                counted["refusals of other methods"] += 1
+
+
+# -- ids of another organization -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", WITH_IDS, ids=str)
+def test_an_id_of_another_organization_is_answered_like_one_that_does_not_exist(
+    app: Flask, route: Route, acme: people.Cast, rival: people.Cast, counted: Counter[str]
+) -> None:
+    """Each id alone among one's own (their token under my project), and all of them under their own address."""
+    ours, theirs = Ids.of(acme), Ids.of(rival)
+    pairs = [(replace(ours, **{n: getattr(theirs, n)}), replace(ours, **{n: str(new_id())})) for n in route.names]
+    pairs.append((theirs, Ids.of_nobody()))
+    before = rows_of(acme), rows_of(rival)
+    for who in ("olivia", "adam", "mia", "victor", "gina"):
+        client = people.browser(app, acme.people[who])
+        csrf = client.csrf()
+        for foreign, unknown in pairs:
+            answer, like_nothing = send(client, route, foreign, csrf), send(client, route, unknown, csrf)
+            assert answer.status_code == 404 or (answer.status_code == 403 and who not in route.allowed)
+            assert seen(answer) == seen(like_nothing), f"{who} can tell that {foreign} exists"
+            counted["answers about foreign ids"] += 1
+    assert (rows_of(acme), rows_of(rival)) == before
+
+
+CSRF_TOKEN = re.compile(r"[\w-]{40,}\.[\w-]{6}\.[\w-]{27}")
+
+
+def seen(answer: TestResponse) -> tuple[int, dict[str, str], str]:
+    """What a client can tell from an answer: all but the form's token and the cookie that carries it."""
+    headers = {name: value for name, value in answer.headers if name not in ("Set-Cookie", "Date")}
+    return answer.status_code, headers, CSRF_TOKEN.sub("…", answer.get_data(as_text=True))
+
+
+def test_a_token_of_another_project_of_the_same_organization_is_not_found_under_this_one(
+    app: Flask, acme: people.Cast
+) -> None:
+    other = create_project(acme.organization, acme.olivia, "Other")
+    token, _ = GatewayToken.issue(other, acme.olivia.id, "Other's")
+    db.session.add_all([other, token])
+    db.session.commit()
+    answer = people.browser(app, acme.olivia).submit(
+        f"{acme.home}/projects/{acme.project.id}/tokens/{token.id}/revocation"
+    )
+    assert answer.status_code == 404
+    db.session.refresh(token)
+    assert token.revoked_at is None
+
+
+def test_a_guest_sees_one_project_and_is_told_nothing_of_the_rest(app: Flask, acme: people.Cast) -> None:
+    secret = create_project(acme.organization, acme.olivia, "Acquisition of Initech")
+    db.session.add(secret)
+    db.session.commit()
+    ids = Ids.of(acme)
+    gina = people.browser(app, acme.gina)
+    for route in ROUTES:
+        if route.method == "GET" and route.is_inside:
+            assert "Initech" not in send(gina, route, ids, "").get_data(as_text=True)
+    assert gina.get(f"{acme.home}/projects/{secret.id}").status_code == 404
+    home = gina.get(acme.home + "/").get_data(as_text=True)
+    assert "Spent this month" not in home, "what the whole organization spends is not for a guest"
+
+
+def test_somebody_who_was_removed_is_out_at_the_next_request(app: Flask, acme: people.Cast) -> None:
+    mia = people.browser(app, acme.mia)
+    assert mia.get(acme.session_url).status_code == 200
+    db.session.query(Membership).filter_by(organization_id=acme.organization.id, user_id=acme.mia.id).delete()
+    db.session.commit()
+    assert mia.get(acme.session_url).status_code == 404
+
+
+# -- fields that are not the client's to set -------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.is_inside and route.method == "POST"], ids=str)
+def test_a_form_sets_no_field_that_is_not_in_it(
+    app: Flask, route: Route, acme: people.Cast, rival: people.Cast, counted: Counter[str]
+) -> None:
+    planted = {
+        "id": str(uuid.uuid4()),
+        "organization_id": str(rival.organization.id),
+        "org_id": str(rival.organization.id),
+        "user_id": str(acme.ned.id),
+        "created_by": str(acme.ned.id),
+        "author_id": str(acme.ned.id),
+        "created_at": "2001-01-01T00:00:00Z",
+        "role": "OWNER",
+        "is_admin": "true",
+        "is_superuser": "true",
+        "spent": "0",
+        "limit": "987654321",
+        "cost": "987654321",
+        "state": "interrupted",
+        "origin": "gateway",
+        "slug": "planted",
+        "ciphertext": "planted",
+        "key_ciphertext": "planted",
+        "token_hash": "planted",
+        "prefix": "planted",
+        "needs_key": "false",
+        "base_url": "ftp:planted",
+    }
+    ids, theirs = Ids.of(acme), rows_of(rival)
+    client = people.browser(app, acme.olivia)
+    answer = send(client, route, ids, client.csrf(), **planted)
+    assert answer.status_code in (route.status, 422)
+    assert rows_of(rival) == theirs
+    everything = str(rows_of(acme))
+    for value in (planted["id"], str(acme.ned.id), "2001-01-01", "987654321", "planted", "interrupted"):
+        assert value not in everything, f"{route} took a field from the client: {value}"
+    db.session.refresh(acme.olivia)
+    assert not acme.olivia.is_superuser
+    counted["fields planted"] += len(planted)
+
+
+# -- gateway tokens --------------------------------------------------------------------------------
+
+
+def test_a_gateway_token_opens_the_gateway_in_one_header_only(app: Flask, acme: people.Cast) -> None:
+    secret = acme.token()
+    client = people.browser(app)
+    assert client.get("/v1/models", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+    for headers in (
+        {"x-api-key": secret},
+        {"api-key": secret},
+        {"Authorization": secret},
+        {"Authorization": f"Basic {secret}"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer null"},
+        {"Authorization": f"Bearer {secret[:-1]}"},
+        {"Authorization": f"Bearer {GatewayToken.digest(secret)}"},
+        {"Cookie": f"token={secret}"},
+    ):
+        assert client.get("/v1/models", headers=headers).status_code == 401, headers
+    for query in ("token", "api_key", "key", "access_token"):
+        assert client.get("/v1/models", query_string={query: secret}).status_code == 401
+
+
+def test_a_gateway_token_opens_no_page(app: Flask, acme: people.Cast) -> None:
+    ids, headers = Ids.of(acme), {"Authorization": f"Bearer {acme.token()}"}
+    for route in ROUTES:
+        if route.is_inside and route.method == "GET":
+            answer = people.browser(app).get(route.path.format(**vars(ids)), headers=headers)
+            assert answer.status_code == 303, route
+            assert answer.location.startswith("/login")
+
+
+def test_a_revoked_token_is_dead_at_once_and_its_secret_is_shown_only_once(app: Flask, acme: people.Cast) -> None:
+    mia = people.browser(app, acme.mia)
+    url = f"{acme.home}/projects/{acme.project.id}/tokens"
+    made = mia.submit(url, {"label": "Nightly job", "expires_in": ""}).get_data(as_text=True)
+    secret = re.search(r"dlan_[\w-]{40,}", made)[0]  # type: ignore[index]
+    assert secret not in mia.get(url).get_data(as_text=True)
+    headers = {"Authorization": f"Bearer {secret}"}
+    client = people.browser(app)
+    assert client.get("/v1/models", headers=headers).status_code == 200
+    token = db.session.query(GatewayToken).filter_by(token_hash=GatewayToken.digest(secret)).one()
+    mia.submit(f"{url}/{token.id}/revocation")
+    assert client.get("/v1/models", headers=headers).status_code == 401
+
+
+def test_a_token_cannot_use_or_list_another_organizations_models(
+    app: Flask, acme: people.Cast, rival: people.Cast
+) -> None:
+    name = f"rivals-own-{uuid.uuid4().hex[:6]}"
+    people.own_model(rival, people.own_provider(rival, "http://127.0.0.1:9/v1"), name, input=0, output=0)
+    headers = {"Authorization": f"Bearer {acme.token()}"}
+    client = people.browser(app)
+    assert name not in client.get("/v1/models", headers=headers).get_data(as_text=True)
+    bodies = []
+    for model in (name, "x" * len(name)):
+        body = {"model": model, "messages": [{"role": "user", "content": "Hi"}]}
+        answer = client.post("/v1/chat/completions", json=body, headers=headers)
+        bodies.append((answer.status_code, answer.get_data(as_text=True).replace(model, "…")))
+    assert bodies[0] == bodies[1]
+    assert bodies[0][0] in (400, 404)

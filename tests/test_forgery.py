@@ -1,0 +1,66 @@
+"""No other site can act for a person who is signed in here, and looking at something never changes it."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from dataelan_web.extensions import db
+from dataelan_web.models import Base
+
+from . import people
+from .test_access import ROUTES, TOKEN, Ids, Route, rows_of, send
+
+FORMS = [route for route in ROUTES if route.method == "POST" and route.allowed is not TOKEN]
+READS = [route for route in ROUTES if route.method == "GET"]
+
+
+@pytest.mark.parametrize("route", FORMS, ids=str)
+def test_a_form_without_this_sessions_token_is_refused_and_changes_nothing(
+    app: Flask, route: Route, acme: people.Cast
+) -> None:
+    ids = Ids.of(acme)
+    path = route.path.format(**vars(ids))
+    form = {name: value.format(**vars(ids)) for name, value in route.form.items()}
+    olivia, adams_token = people.browser(app, acme.olivia), people.browser(app, acme.adam).csrf()
+    olivia.csrf()
+    before, session_key = rows_of(acme), acme.olivia.session_key
+    attacks = (
+        {"data": form},
+        {"data": form | {"csrf_token": ""}},
+        {"data": form | {"csrf_token": adams_token}},
+        {"data": form, "headers": {"X-CSRFToken": adams_token}},
+        {"data": form, "query_string": {"csrf_token": adams_token}},
+        {"data": form, "headers": {"HX-Request": "true"}},
+        {"data": form, "headers": {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}},
+        {"data": form, "headers": {"Origin": "null"}},
+        {"data": '{"name": "x"}', "content_type": "text/plain"},
+        {"json": form},
+    )
+    for attack in attacks:
+        answer = olivia.post(path, **attack)
+        assert answer.status_code == 403, attack
+        assert "That form has expired" in answer.get_data(as_text=True)
+    assert rows_of(acme) == before
+    db.session.refresh(acme.olivia)
+    assert acme.olivia.session_key == session_key
+
+
+@pytest.mark.parametrize("who", ["anonymous", "olivia", "gina", "ned"])
+def test_looking_changes_nothing(app: Flask, acme: people.Cast, who: str) -> None:
+    client = people.browser(app, acme.people.get(who))
+    ids = Ids.of(acme)
+    before = rows_of(acme), counts()
+    for route in READS:
+        send(client, route, ids, "")
+        client.head(route.path.format(**vars(ids)))
+    assert (rows_of(acme), counts()) == before
+
+
+def counts() -> dict[str, int]:
+    """Rows in the tables that no background work writes to."""
+    db.session.rollback()
+    tables = ("users", "organizations", "memberships", "projects", "prompt_sessions", "prompts", "api_keys")
+    assert set(tables) < set(Base.metadata.tables)
+    return {name: db.session.scalar(text(f"SELECT count(*) FROM {name}")) or 0 for name in tables}

@@ -1,0 +1,167 @@
+"""The headers of every answer, and nothing of a request's own headers in a page."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from dataelan_web import create_app
+from dataelan_web.config import load
+
+from . import people
+from .test_access import ROUTES, TOKEN, Ids, Route, send
+
+PAGES = [route for route in ROUTES if route.method == "GET" and route.endpoint != "static"]
+POLICY = {
+    "default-src": "'none'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+    "form-action": "'self'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+}
+
+
+def assert_protected(answer: TestResponse) -> None:
+    headers = answer.headers
+    if headers.get("Content-Disposition", "").startswith("attachment"):
+        assert headers["Content-Security-Policy"] == "sandbox", "a file out of an answer is saved, never shown"
+    else:
+        policy = dict(directive.split(" ", 1) for directive in headers["Content-Security-Policy"].split("; "))
+        assert policy.items() >= POLICY.items()
+        assert set(policy.values()) == {"'none'", "'self'"}, "nothing inline, no eval, no other host"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+    assert {"Cookie", "HX-Request"} <= set(answer.vary)
+
+
+def assert_obeys_the_policy(page: str) -> None:
+    """What the policy would block is not there to begin with."""
+    assert not re.search(r"<script(?![^>]*\bsrc=)", page), "a script of its own"
+    assert not re.search(r"<style|<[a-z][^>]*\s(style|on[a-z]+)=", page), "an inline style or handler"
+    assert not re.search(r"<(script|link|img|iframe|form)\b[^>]*\b(src|action)=[\"']?(https?:)?//", page)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+@pytest.mark.parametrize("who", ["anonymous", "olivia", "victor"])
+def test_every_answer_says_what_a_browser_may_load_frame_and_keep(
+    app: Flask, acme: people.Cast, route: Route, who: str
+) -> None:
+    if route.endpoint == "static":
+        return
+    client = people.browser(app, acme.people.get(who))
+    answer = send(client, route, Ids.of(acme), client.csrf())
+    assert_protected(answer)
+    if answer.mimetype == "text/html":
+        assert_obeys_the_policy(answer.get_data(as_text=True))
+
+
+def test_errors_and_fragments_carry_them_too(app: Flask, acme: people.Cast) -> None:
+    olivia = people.browser(app, acme.olivia)
+    for answer in (
+        olivia.get("/no/such/address"),
+        olivia.get(f"{acme.home}/no-such-page"),
+        olivia.get("/v1/no-such-address"),
+        olivia.post("/login"),  # 403, no token
+        olivia.put("/login"),
+        olivia.get(f"{acme.home}/hub/models", headers={"HX-Request": "true"}),
+        olivia.submit(f"{acme.session_url}/executions", {"text": ""}),
+    ):
+        assert_protected(answer)
+
+
+def test_files_with_a_digest_are_kept_for_ever_and_others_are_not(app: Flask) -> None:
+    client = people.browser(app)
+    address = re.search(r'href="(/static/app\.css\?v=\w+)"', client.get("/login").get_data(as_text=True))[1]  # type: ignore[index]
+    assert "immutable" in client.get(address).headers["Cache-Control"]
+    assert "immutable" not in client.get("/static/app.css").headers.get("Cache-Control", "")
+    assert client.get("/static/../wsgi.py").status_code == 404
+    assert client.get("/static/%2e%2e/wsgi.py").status_code == 404
+
+
+def test_the_cookie_is_for_this_site_and_no_script(app: Flask, environment: dict[str, str], acme: people.Cast) -> None:
+    plain = people.browser(app).get("/login").headers["Set-Cookie"]
+    assert "HttpOnly" in plain
+    assert "SameSite=Lax" in plain
+    assert "Domain" not in plain
+    secure = create_app(load(environment | {"DATAELAN_SECURE_COOKIES": "true"}))
+    cookie = people.browser(secure).get("/login", base_url="https://localhost").headers["Set-Cookie"]
+    assert cookie.startswith("__Host-dataelan=")
+    assert "Secure" in cookie
+    assert "Path=/;" in cookie + ";"
+
+
+def test_people_at_the_same_time_never_get_each_others_pages(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
+    def look(cast: people.Cast) -> list[str]:
+        client = people.browser(app, cast.mia)
+        return [client.get(cast.session_url).get_data(as_text=True) for _ in range(15)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for cast, pages in zip((acme, rival) * 2, pool.map(look, (acme, rival) * 2), strict=True):
+            other = rival if cast is acme else acme
+            for page in pages:
+                assert cast.session.title in page
+                assert other.session.title not in page
+                assert other.mia.email not in page
+
+
+PAYLOAD = "'\"><script>alert(1)</script>"
+
+
+def test_nothing_of_a_requests_headers_or_address_comes_back_unescaped(app: Flask, acme: people.Cast) -> None:
+    ids = Ids.of(acme)
+    names = ("Accept-Language", "Referer", "User-Agent", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-For")
+    names += ("HX-Current-URL", "HX-Target", "HX-Trigger", "HX-Prompt", "Origin")
+    query = dict.fromkeys(("q", "next", "provider", "capability", "page", "before", "error", "message"), PAYLOAD)
+    for person in (None, acme.olivia):
+        client = people.browser(app, person)
+        for route in PAGES:
+            path = route.path.format(**vars(ids))
+            for htmx in ({}, {"HX-Request": "true"}):
+                answer = client.get(path, headers=dict.fromkeys(names, PAYLOAD) | htmx, query_string=query)
+                assert answer.status_code < 500 or route.endpoint == "health.ready"
+                assert b"<script>alert" not in answer.data, route
+                assert "alert(1)" not in str(answer.headers).replace(escaped_in_location(answer), "")
+
+
+def escaped_in_location(answer: TestResponse) -> str:
+    """An address may carry what was asked for, percent-encoded, as `next`."""
+    location = answer.headers.get("Location", answer.headers.get("HX-Redirect", ""))
+    assert "<" not in location
+    assert location.startswith("/") or not location
+    return location or "\0"
+
+
+def test_a_forwarded_host_is_not_believed_without_a_trusted_proxy(app: Flask, acme: people.Cast) -> None:
+    olivia = people.browser(app, acme.olivia)
+    page = olivia.get(
+        f"{acme.home}/projects/{acme.project.id}/tokens", headers={"X-Forwarded-Host": "evil.example"}
+    ).get_data(as_text=True)
+    assert "evil.example" not in page
+    assert "http://localhost/v1" in page
+
+
+def test_words_in_braces_come_out_as_typed(app: Flask, acme: people.Cast) -> None:
+    """What a person writes is never a template."""
+    mia = people.browser(app, acme.mia)
+    for typed in ("{{7*7}}", "{% for x in y %}", "{0.__class__}", "${7*7}", "#{7*7}"):
+        mia.submit(f"{acme.session_url}/title", {"title": typed})
+        page = mia.get(acme.session_url).get_data(as_text=True)
+        assert typed in page.replace("&#39;", "'")
+        assert ">49<" not in page
+
+
+def test_the_secret_of_a_token_goes_to_nobody_but_its_gateway(app: Flask) -> None:
+    """A bearer token says who calls the gateway: its answers may be kept by nobody."""
+    for route in ROUTES:
+        if route.allowed is TOKEN:
+            assert_protected(people.browser(app).open(route.path, method=route.method))

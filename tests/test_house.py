@@ -1,0 +1,172 @@
+"""The house rules of docs/architecture.md, kept by reading the source: who imports whom, and what is where."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "dataelan_web"
+FILES = sorted(PACKAGE.rglob("*.py"))
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+
+FEATURES = {"accounts", "organizations", "projects", "playground", "hub", "dashboard", "gateway", "admin", "health"}
+WEB = {"access", "audit", "errors", "formats", "headers", "markdown", "text", "web", "config"}
+"""What belongs to answering a request, for features to build on."""
+
+MAY_IMPORT = {
+    "router": {"router"},
+    "models": {"models"},
+    "extensions": {"models"},
+    "quota": {"models"},
+    "secrets": set(),
+    "audit": {"extensions", "models"},
+    "jobs.queue": set(),
+    "executions": {"executions", "quota", "audit", "secrets", "jobs", "models", "extensions", "router"},
+    "access": {"extensions", "models"},
+    "web": set(),
+    "shell": {"access", "extensions", "models"},
+    "local": {"local"},
+    **{name: FEATURES | WEB | {"executions", "quota", "secrets", "jobs", "models", "extensions", "router"}
+       for name in FEATURES},
+}  # fmt: skip
+"""Room → the rooms it may import from. What is not in here (cli, bootstrap, worker …) stands above all of them."""
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module this file imports, anywhere in it, by its whole name."""
+    package = ["dataelan_web", *path.relative_to(PACKAGE).parts[:-1]]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            inner = {f"{module}.{alias.name}" for alias in node.names if is_ours(f"{module}.{alias.name}")}
+            found |= inner or {module}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    """What it imports of this package, without `dataelan_web.`."""
+    prefix = "dataelan_web."
+    return {name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)}
+
+
+def is_ours(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return name.startswith("dataelan_web.") and (path.is_dir() or path.with_suffix(".py").is_file())
+
+
+def room(module: str) -> str:
+    return module.split(".")[0]
+
+
+def relevant() -> list[tuple[Path, str]]:
+    """(file, its room in MAY_IMPORT)"""
+    rooms = [
+        (path, next((r for r in (module_of(path), room(module_of(path))) if r in MAY_IMPORT), "")) for path in FILES
+    ]
+    return [(path, name) for path, name in rooms if name]
+
+
+@pytest.mark.parametrize(("path", "name"), relevant(), ids=lambda value: getattr(value, "stem", value))
+def test_imports_point_downwards(path: Path, name: str) -> None:
+    wrong = {module for module in ours(path) if room(module) not in MAY_IMPORT[name]}
+    assert not wrong, f"{module_of(path)} imports {sorted(wrong)}; {name} may import {sorted(MAY_IMPORT[name])}"
+
+
+def test_every_room_is_known_to_the_rules() -> None:
+    above = {"bootstrap", "cli", "jobs", "errors", "headers", "formats", "markdown", "text", "config"}
+    rooms = {room(module_of(path)) for path in FILES} - {""}
+    assert not rooms - set(MAY_IMPORT) - above, "a new room: say in MAY_IMPORT what it may import"
+
+
+def test_no_feature_imports_anothers_routes() -> None:
+    for path in FILES:
+        for module in ours(path):
+            if module.endswith(".routes"):
+                assert room(module) == room(module_of(path)), f"{module_of(path)} imports {module}"
+
+
+def test_the_middle_room_knows_no_request() -> None:
+    of_a_request = {"request", "session", "g", "url_for", "abort", "render_template", "current_user"}
+    for path in (PACKAGE / "executions").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flask"):
+                assert not {alias.name for alias in node.names} & of_a_request, module_of(path)
+
+
+def test_the_router_needs_no_flask_and_no_database() -> None:
+    for path in (PACKAGE / "router").rglob("*.py"):
+        outside = {room(module) for module in imports(path)}
+        assert not outside & {"flask", "sqlalchemy", "redis", "rq"}, path
+
+
+def test_a_feature_is_reached_by_the_queue_by_name_only() -> None:
+    assert not ours(PACKAGE / "jobs" / "queue.py")
+    assert {room(module) for module in ours(PACKAGE / "jobs" / "tasks.py")} == {"executions"}
+
+
+def test_only_web_knows_the_headers_of_htmx() -> None:
+    knowing = {module_of(path) for path in FILES if re.search(r"[\"']HX-", path.read_text())}
+    assert knowing == {"web"}
+
+
+def test_only_the_wire_knows_the_http_client() -> None:
+    knowing = {module_of(path) for path in FILES if any("httpx" in m for m in imports(path))}
+    knowing = {module for module in knowing if room(module) != "local"}
+    assert knowing == {"router.wire", "router.run"}
+
+
+def test_only_models_name_tables_and_only_migrations_change_them() -> None:
+    for path in FILES:
+        if room(module_of(path)) != "models":
+            assert "__tablename__" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_a_file_fits_in_the_head_and_its_name_says_something(path: Path) -> None:
+    lines = path.read_text().count("\n")
+    assert lines <= 400, f"{path.name} has {lines} lines: what are the two things it does?"
+    nothing = {"utils", "util", "helpers", "helper", "service", "services", "manager", "managers", "common", "misc"}
+    words = set(re.split(r"[_.]", module_of(path)))
+    assert not words & nothing, f"{path.name}: name it for the thing or the act"
+
+
+def test_a_route_parses_asks_calls_one_verb_and_renders() -> None:
+    for path in PACKAGE.rglob("routes.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and any("bp." in ast.unparse(d) for d in node.decorator_list):
+                count = sum(isinstance(child, ast.stmt) for child in ast.walk(node)) - 1
+                assert count <= STATEMENTS, f"{module_of(path)}.{node.name} has {count} statements"
+
+
+STATEMENTS = 16
+"""Rule 4 says 12 lines; an `if` and what it does are two statements here."""
+
+
+def test_no_exception_is_caught_and_forgotten() -> None:
+    """A bare `except:`, or `except Exception: pass`, hides what it was not meant for."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler):
+                everything = node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
+                is_silent = all(isinstance(child, ast.Pass) for child in node.body)
+                assert not (everything and is_silent), f"{module_of(path)}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "templates")))
+def test_a_template_never_queries_and_trusts_nothing(path: Path) -> None:
+    code = " ".join(re.findall(r"{[{%].*?[%}]}", path.read_text(), re.S))
+    assert not re.search(r"\bdb\.|\.query\b|\.filter_by\b|\baccess\.|\bcurrent_user\.(?!name|email|id)", code)
+    assert not re.search(r"\|\s*safe\b|autoescape\s+false", code), "what is safe is said by Markup, in Python"
