@@ -12,9 +12,9 @@ from sqlalchemy import select
 from . import quota
 from .accounts.sign_up import create_organization, create_project, create_user, find
 from .extensions import db
-from .hub import catalogue
-from .hub.keys import seal
-from .hub.servers import check_address, make_provider, price_as_free
+from .hub import catalogue, servers
+from .hub.keys import reseal, seal
+from .hub.rotation import place_of
 from .models import (
     NANO,
     APIKey,
@@ -33,6 +33,7 @@ from .models import (
     Window,
     new_id,
 )
+from .secrets import Unreadable, keyring
 
 RULE = "default"
 CATALOGUES = {"openai": "openai", "anthropic": "anthropic", "google": "google"}
@@ -91,8 +92,9 @@ def _project(organization: Organization, user: User, name: str) -> Project:
 def _model(organization: Organization, offer: Offer) -> Model:
     """The operator names the address, so it may be a private one; the key is sealed for it, not checked."""
     url = offer.url.rstrip("/")
+    servers.host_of(url)
     name = f"{offer.kind} at {urlsplit(url).netloc}"
-    provider = make_provider(
+    provider = servers.make_provider(
         organization, name, offer.kind, url, needs_key=bool(offer.secret), catalogue=CATALOGUES.get(offer.kind, "")
     )
     db.session.flush()
@@ -118,15 +120,26 @@ def _price(model: Model, provider: Provider) -> None:
         model.context_window = known.context_window
     if known and known.price:
         model.prices = [known.price]
-    elif check_address(provider.base_url, by_operator=True):
-        price_as_free([model])
+    elif servers.is_private(provider.base_url):
+        servers.price_as_free([model])
 
 
 def _key(organization: Organization, provider: Provider, secret: str) -> APIKey:
     found = db.session.scalars(
         select(APIKey).where(APIKey.provider_id == provider.id, APIKey.organization_id == organization.id)
     ).first()
-    return found or seal(provider, organization, None, "bootstrap", secret)
+    if found is None:
+        return seal(provider, organization, None, "bootstrap", secret)
+    if _secret_of(found) != secret:
+        reseal(found, secret)
+    return found
+
+
+def _secret_of(key: APIKey) -> str | None:
+    try:
+        return keyring().decrypt(key.ciphertext, place_of(key))
+    except Unreadable:
+        return None
 
 
 def _rule(organization: Organization, models: list[Model]) -> RoutingRule:

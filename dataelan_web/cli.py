@@ -76,13 +76,17 @@ def bootstrap(
 ) -> None:
     """Make (or find) all that a program needs to send prompts; print it as one line of JSON."""
     from .bootstrap import Offer, set_up
+    from .hub.servers import AddressRefused
 
     if not len(kinds) == len(urls) == len(secrets) == len(models):
         raise click.UsageError(
             "Give --provider-kind, --provider-url, --provider-key and --model the same number of times."
         )
     offers = [Offer(*offer) for offer in zip(kinds, urls, secrets, models, strict=True)]
-    click.echo(json.dumps(set_up(email, password, organization, project, budget, offers)))
+    try:
+        click.echo(json.dumps(set_up(email, password, organization, project, budget, offers)))
+    except AddressRefused as refused:
+        raise click.ClickException(str(refused)) from refused
 
 
 keys = AppGroup("keys", help="The encryption of provider keys.")
@@ -113,9 +117,12 @@ def keys_verify() -> None:
 @keys.command("rotate")
 def keys_rotate() -> None:
     """Seal every provider key with the first of DATAELAN_KEYS."""
-    from .hub.rotation import rotate
+    from .hub.rotation import counts, rotate
+    from .secrets import keyring
 
     click.echo(f"{rotate()} provider keys were sealed anew.")
+    if left := counts().total() - counts()[keyring().newest]:
+        raise click.ClickException(f"{left} could not be. Run `flask keys verify` to see which.")
 
 
 @keys.command("retire")
@@ -123,7 +130,10 @@ def keys_rotate() -> None:
 def keys_retire(key_id: str) -> None:
     """May this encryption key be taken out of DATAELAN_KEYS? Exit 1 while rows still need it."""
     from .hub.rotation import counts
+    from .secrets import keyring
 
+    if key_id == keyring().newest:
+        raise click.ClickException(f"{key_id} is the key that encrypts. Put a new one before it, then rotate.")
     if left := counts().get(key_id, 0):
         raise click.ClickException(f"{left} provider keys still need {key_id}. Run `flask keys rotate` first.")
     click.echo(f"Nothing needs {key_id} any more; take it out of DATAELAN_KEYS.")

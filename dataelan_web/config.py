@@ -7,7 +7,7 @@ by an orchestrator). `.env` in the working directory is read for names the envir
 from __future__ import annotations
 
 import base64
-import binascii
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     read = _Reader(environ if environ is not None else {**_dotenv(), **os.environ})
     return Settings(
         database_url=read.database_url(),
-        redis_url=read.required("REDIS_URL", "for example redis://127.0.0.1:6379/0"),
+        redis_url=read.redis_url(),
         secret_key=read.secret_key(),
         keys=read.keys(),
         data_dir=Path(read("DATAELAN_DATA_DIR") or "./var").resolve(),
@@ -66,7 +66,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         private_addresses=read.flag("DATAELAN_PRIVATE_ADDRESSES", False),
         trusted_proxies=read.number("DATAELAN_TRUSTED_PROXIES", 0, low=0, high=10),
         worker_concurrency=read.number("DATAELAN_WORKER_CONCURRENCY", 200, low=1, high=2000),
-        log_level=(read("DATAELAN_LOG_LEVEL") or "INFO").upper(),
+        log_level=read.log_level(),
     )
 
 
@@ -86,6 +86,8 @@ class _Reader:
                 return Path(path).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise ConfigError(f"{name}_FILE: {path} cannot be read ({error.strerror}).") from error
+            except UnicodeDecodeError as error:
+                raise ConfigError(f"{name}_FILE: {path} is not a text file.") from error
         return ""
 
     def required(self, name: str, hint: str) -> str:
@@ -112,11 +114,23 @@ class _Reader:
         text = self.required("DATABASE_URL", "for example postgresql://user:password@host/dataelan")
         try:
             url = make_url(text)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
             raise ConfigError("DATABASE_URL is not a valid address.") from error
         if not url.drivername.startswith("postgres"):
             raise ConfigError(f"DATABASE_URL must be a PostgreSQL address, not {url.drivername}.")
         return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+    def redis_url(self) -> str:
+        text = self.required("REDIS_URL", "for example redis://127.0.0.1:6379/0")
+        if not text.startswith(("redis://", "rediss://", "unix://")):
+            raise ConfigError("REDIS_URL must begin with redis://, rediss:// or unix://.")
+        return text
+
+    def log_level(self) -> str:
+        value = self("DATAELAN_LOG_LEVEL").upper() or "INFO"
+        if value not in logging.getLevelNamesMapping():
+            raise ConfigError(f"DATAELAN_LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL, not {value!r}.")
+        return value
 
     def secret_key(self) -> str:
         value = self.required("SECRET_KEY", "at least 32 random characters")
@@ -136,7 +150,7 @@ def _key(item: str) -> tuple[str, bytes]:
     name, _, encoded = item.strip().partition(":")
     try:
         key = base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ConfigError(f"DATAELAN_KEYS: the key {name!r} is not base64.") from error
     if not name.isalnum() or len(key) != 32:
         raise ConfigError(f"DATAELAN_KEYS: {name!r} must be an alphanumeric id with a key of 32 bytes.")

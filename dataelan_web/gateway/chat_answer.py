@@ -2,12 +2,12 @@
 
 Source: openai/openai-openapi, CreateChatCompletionResponse and CreateChatCompletionStreamResponse. The last
 chunk before `[DONE]` carries a field of our own, `dataelan`, since a stream's headers go out before its cost is known.
+Every chunk has a choice, unless usage was asked for: programs read `choices[0]` without looking.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,13 +20,19 @@ FINISH = {Finish.OTHER: "stop"}
 
 def completion(execution: Execution, answer: Answer, usage: Usage, done: Done | None, model: str) -> dict[str, Any]:
     """A whole answer."""
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(answer.text) or None, "refusal": None}
+    text = "".join(answer.text)
+    message: dict[str, Any] = {"role": "assistant", "content": text or ("" if not answer.tool_calls else None)}
+    message["refusal"] = None
     if answer.reasoning:
         message["reasoning_content"] = "".join(answer.reasoning)
     if answer.tool_calls:
         message["tool_calls"] = [
-            {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
-            for call in answer.tool_calls.values()
+            {
+                "id": call["id"] or _call_id(execution, index),
+                "type": "function",
+                "function": {"name": call["name"], "arguments": call["arguments"]},
+            }
+            for index, call in answer.tool_calls.items()
         ]
     choice = {"index": 0, "message": message, "finish_reason": _finish(done), "logprobs": None}
     return _envelope(execution, "chat.completion", model) | {"choices": [choice], "usage": usage_of(usage)}
@@ -36,10 +42,10 @@ class Chunks:
     """One stream's chunks, each a complete SSE message. What stays the same in all of them is encoded once."""
 
     def __init__(self, execution: Execution, model: str, includes_usage: bool):
-        envelope = json.dumps(_envelope(execution, "chat.completion.chunk", model), separators=(",", ":"))
-        self._head = f"data: {envelope[:-1]},".encode()
-        self._includes_usage = includes_usage
+        self._head = f"data: {_json(_envelope(execution, 'chat.completion.chunk', model))[:-1]},".encode()
+        self._execution, self._includes_usage = execution, includes_usage
         self._is_first = True
+        self._calls: set[int] = set()
 
     def of(self, event: Event) -> bytes:
         """The chunk of one event; empty when it makes none."""
@@ -48,22 +54,33 @@ class Chunks:
         if isinstance(event, Reasoning):
             return self._delta({"reasoning_content": event.delta})
         if isinstance(event, ToolCall):
-            return self._delta({"tool_calls": [_call(event)]})
-        if isinstance(event, Done):
-            return self._delta({}, _finish(event))
+            return self._delta({"tool_calls": [self._call(event)]})
         return b""
 
-    def last(self, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
-        """Usage where it was asked for, our own facts, and the end."""
-        counted = f',"usage":{_json(usage_of(usage))}' if self._includes_usage else ""
-        yield self._head + f'"choices":[]{counted},"dataelan":{_json(facts)}}}\n\n'.encode()
+    def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
+        """Why it ended, usage where it was asked for, our own facts, and the end."""
+        ours = f',"dataelan":{_json(facts)}'
+        if self._includes_usage:
+            yield self._delta({}, _finish(done))
+            yield self._head + f'"choices":[],"usage":{_json(usage_of(usage))}{ours}}}\n\n'.encode()
+        else:
+            yield self._delta({}, _finish(done), ours)
         yield b"data: [DONE]\n\n"
 
-    def _delta(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+    def _delta(self, delta: dict[str, Any], finish: str | None = None, more: str = "") -> bytes:
         if self._is_first:
             delta, self._is_first = {"role": "assistant", **delta}, False
         choice = f'{{"index":0,"delta":{_json(delta)},"finish_reason":{_json(finish)}}}'
-        return self._head + f'"choices":[{choice}]}}\n\n'.encode()
+        return self._head + f'"choices":[{choice}]{more}}}\n\n'.encode()
+
+    def _call(self, event: ToolCall) -> dict[str, Any]:
+        call: dict[str, Any] = {"index": event.index, "function": {"arguments": event.arguments}}
+        if event.index not in self._calls:
+            self._calls.add(event.index)
+            call |= {"id": event.id or _call_id(self._execution, event.index), "type": "function"}
+        if event.name:
+            call["function"]["name"] = event.name
+        return call
 
 
 def error_chunk(body: dict[str, Any]) -> bytes:
@@ -83,20 +100,17 @@ def usage_of(usage: Usage) -> dict[str, Any]:
 
 
 def _envelope(execution: Execution, kind: str, model: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{execution.id.hex}", "object": kind, "created": int(time.time()), "model": model}
+    created = int(execution.created_at.timestamp())
+    return {"id": f"chatcmpl-{execution.id.hex}", "object": kind, "created": created, "model": model}
+
+
+def _call_id(execution: Execution, index: int) -> str:
+    """For providers that give their tool calls none (Gemini): clients answer a call by its id."""
+    return f"call_{execution.id.hex}_{index}"
 
 
 def _finish(done: Done | None) -> str:
     return FINISH.get(done.finish, done.finish.value) if done else "stop"
-
-
-def _call(event: ToolCall) -> dict[str, Any]:
-    call: dict[str, Any] = {"index": event.index, "function": {"arguments": event.arguments}}
-    if event.id:
-        call |= {"id": event.id, "type": "function"}
-    if event.name:
-        call["function"]["name"] = event.name
-    return call
 
 
 def _json(value: Any) -> str:

@@ -6,6 +6,8 @@ is not in here goes nowhere. Source: openai/openai-openapi, CreateChatCompletion
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from typing import Any, Literal
 
@@ -14,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..router.types import ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
 from .errors import Refused
 
+DEEPEST = 100
+MOST_TOKENS = 1_000_000_000  # so that no price makes more of it than a column holds
 DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.S)
 
 
@@ -52,8 +56,8 @@ class MessageIn(_Model):
 
 class FunctionDefinition(_Model):
     name: str = Field(min_length=1, max_length=64)
-    description: str = ""
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class ToolIn(_Model):
@@ -87,10 +91,10 @@ class StreamOptions(_Model):
 class ChatRequest(_Model):
     model: str = Field(min_length=1, max_length=200)
     messages: list[MessageIn] = Field(min_length=1)
-    stream: bool = False
+    stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     n: Literal[1] | None = None
@@ -116,26 +120,46 @@ class ChatRequest(_Model):
             stop=stop,
             seed=self.seed,
             tools=tuple(
-                Tool(tool.function.name, tool.function.description, tool.function.parameters)
+                Tool(tool.function.name, tool.function.description or "", tool.function.parameters or {})
                 for tool in self.tools or ()
             ),
             tool_choice=choice.function.name if isinstance(choice, NamedTool) else choice,
             schema=_schema(self.response_format),
             reasoning_effort=self.reasoning_effort,
-            stream=self.stream,
+            stream=bool(self.stream),
         )
 
 
-def read(body: Any) -> ChatRequest:
+def read(data: bytes) -> ChatRequest:
     """Raises Refused (400) naming the first field that is wrong."""
+    try:
+        body = _storable(json.loads(data), DEEPEST)
+    except (ValueError, RecursionError):
+        body = None
     if not isinstance(body, dict):
         raise Refused(400, "The body must be a JSON object with `model` and `messages`.", "invalid_json")
     try:
         return ChatRequest.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(place) for place in first["loc"])
+        field = ".".join(str(step) for step in first["loc"] if isinstance(step, int) or _is_name(step))
         raise Refused(400, f"{field}: {first['msg']}", "invalid_value", field) from error
+
+
+def _is_name(step: str) -> bool:
+    """pydantic also says which alternative it tried: `str`, `list[ContentPart]` …"""
+    return bool(re.fullmatch(r"[a-z_]+", step)) and step != "str"
+
+
+def _storable(value: Any, left: int) -> Any:
+    """Without what the database cannot hold: NUL, halves of surrogate pairs, numbers without end, endless depth."""
+    if isinstance(value, str):
+        return value.replace("\0", "�").encode(errors="replace").decode()
+    if not left or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("too deep, or not a number of JSON")
+    if isinstance(value, dict):
+        return {_storable(name, left): _storable(held, left - 1) for name, held in value.items()}
+    return [_storable(held, left - 1) for held in value] if isinstance(value, list) else value
 
 
 def _message(message: MessageIn) -> Message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..router.plan import NO_SUCH_MODEL
 from ..router.types import Failure, Kind
 
 STATUS = {
@@ -34,6 +35,6 @@ class Refused(Exception):
 
 def of(failure: Failure) -> tuple[int, dict[str, Any]]:
     """(HTTP status, body) of a failed execution."""
-    status, kind = STATUS[failure.kind]
+    status, kind = (404, "not_found_error") if failure.code == NO_SUCH_MODEL else STATUS[failure.kind]
     code = "context_length_exceeded" if failure.kind is Kind.CONTEXT_TOO_LONG else failure.code or failure.kind.value
     return status, {"error": {"message": failure.message, "type": kind, "param": None, "code": code}}

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, make_response, request, stream_with_context
+from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, request, stream_with_context
 from sqlalchemy import select
 
 from ..executions.answer import Answer
@@ -16,9 +16,9 @@ from ..executions.execute import OWNER, execute
 from ..executions.record import COUNTERS
 from ..executions.submit import Request, record
 from ..extensions import db
-from ..models import NANO, Attempt, Execution, GatewayToken, ModelType, Origin
+from ..models import NANO, Attempt, Execution, GatewayToken, ModelType, Origin, new_id, now
 from ..router.types import Done, Event, Failure, Usage
-from . import chat_answer, chat_request, errors
+from . import chat_answer, chat_request, errors, replay
 from .tokens import authenticate
 
 bp = Blueprint("gateway", __name__, url_prefix="/v1")
@@ -45,16 +45,18 @@ def models() -> Response:
 def chat_completions() -> Response:
     arrived = time.perf_counter()
     token = authenticate()
-    asked = chat_request.read(request.get_json(force=True, silent=True))
-    execution = record(_request(token, asked), claimed_by=OWNER)
-    if execution.lease_owner != OWNER or not execution.is_open:
-        raise errors.Refused(409, "This idempotency key was used already; see the execution.", "idempotency_conflict")
+    asked = chat_request.read(request.get_data(cache=False))
+    wanted, claim = _request(token, asked), f"{OWNER}/{new_id()}"
+    execution = record(wanted, claimed_by=claim)
     answer = _stream if asked.stream else _whole
-    return answer(execution, asked, arrived)
+    if execution.lease_owner == claim:
+        return answer(execution, asked, execute(execution, execution.fence), arrived)
+    response = answer(execution, asked, replay.events(execution, wanted), arrived)
+    response.headers["x-dataelan-replayed"] = "true"
+    return response
 
 
 def _request(token: GatewayToken, asked: chat_request.ChatRequest) -> Request:
-    key = request.headers.get("Idempotency-Key", "")
     return Request(
         project=token.project,
         prompt=asked.prompt(),
@@ -62,36 +64,40 @@ def _request(token: GatewayToken, asked: chat_request.ChatRequest) -> Request:
         requested=asked.model,
         user_id=token.created_by,
         token_id=token.id,
-        idempotency_key=f"token:{token.id}:{key}"[:200] if key else None,
+        idempotency_key=replay.key(token, request.headers.get("Idempotency-Key", "")),
     )
 
 
-def _whole(execution: Execution, asked: chat_request.ChatRequest, arrived: float) -> Response:
+def _whole(execution: Execution, asked: chat_request.ChatRequest, events: Iterator[Event], arrived: float) -> Response:
     answer, done = Answer(), None
     try:
-        for event in execute(execution, execution.fence):
+        for event in events:
             answer.add(event)
             done = event if isinstance(event, Done) else done
     except Failure as failure:
         return _failed(execution, failure, arrived)
-    ended = Ended.of(execution, arrived)
-    model = (done.model if done else "") or asked.model
-    response = jsonify(chat_answer.completion(execution, answer, ended.usage, done, model))
-    return ended.as_headers(response)
+    account = Account.of(execution, arrived)
+    model = (done.model if done else "") or account.facts["model"] or asked.model
+    response = jsonify(chat_answer.completion(execution, answer, account.usage, done, model))
+    return account.as_headers(response)
 
 
-def _stream(execution: Execution, asked: chat_request.ChatRequest, arrived: float) -> Response:
+def _stream(execution: Execution, asked: chat_request.ChatRequest, events: Iterator[Event], arrived: float) -> Response:
     """The first event is awaited before the answer begins, so that a failure before it has its own status."""
-    events = execute(execution, execution.fence)
     try:
         first = list(_until_visible(events))
     except Failure as failure:
         return _failed(execution, failure, arrived)
-    body = _chunks(execution, asked, chain(first, events), arrived)
-    response = Response(stream_with_context(body), mimetype="text/event-stream")
-    response.headers["x-dataelan-execution-id"] = str(execution.id)
+    account = Account.of(execution, arrived)
+    chunks = chat_answer.Chunks(execution, account.facts["model"] or asked.model, asked.includes_usage)
+    response = Response(
+        stream_with_context(_chunks(execution, chunks, chain(first, events), arrived)), mimetype="text/event-stream"
+    )
+    # A reader may be gone before the first byte; then nothing but this ends the call.
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    response.call_on_close(lambda: _end(app, events))
     response.headers["X-Accel-Buffering"] = "no"
-    return response
+    return account.as_headers(response)
 
 
 def _until_visible(events: Iterator[Event]) -> Iterator[Event]:
@@ -102,18 +108,25 @@ def _until_visible(events: Iterator[Event]) -> Iterator[Event]:
 
 
 def _chunks(
-    execution: Execution, asked: chat_request.ChatRequest, events: Iterator[Event], arrived: float
+    execution: Execution, chunks: chat_answer.Chunks, events: Iterator[Event], arrived: float
 ) -> Iterator[bytes]:
-    chunks = chat_answer.Chunks(execution, asked.model, asked.includes_usage)
+    done = None
     try:
         for event in events:
+            done = event if isinstance(event, Done) else done
             if chunk := chunks.of(event):
                 yield chunk
     except Failure as failure:
-        yield chat_answer.error_chunk(errors.of(failure)[1])
+        body = errors.of(failure)[1]
+        yield chat_answer.error_chunk(body | {"dataelan": Account.of(execution, arrived).facts})
         return
-    ended = Ended.of(execution, arrived)
-    yield from chunks.last(ended.usage, ended.facts)
+    account = Account.of(execution, arrived)
+    yield from chunks.last(done, account.usage, account.facts)
+
+
+def _end(app: Flask, events: Iterator[Event]) -> None:
+    with app.app_context():
+        events.close()  # type: ignore[attr-defined]
 
 
 def _failed(execution: Execution, failure: Failure, arrived: float) -> Response:
@@ -121,25 +134,28 @@ def _failed(execution: Execution, failure: Failure, arrived: float) -> Response:
     response = make_response(jsonify(body), status)
     if failure.after is not None:
         response.headers["Retry-After"] = str(max(1, round(failure.after)))
-    return Ended.of(execution, arrived).as_headers(response)
+    return Account.of(execution, arrived).as_headers(response)
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What the record says of an execution that is over. Usage may be estimated, where a provider reports none."""
+class Account:
+    """What the record says of an execution, so far. Usage may be estimated, where a provider reports none."""
 
     usage: Usage
     facts: dict[str, Any]
 
     @classmethod
-    def of(cls, execution: Execution, arrived: float) -> Ended:
+    def of(cls, execution: Execution, arrived: float) -> Account:
         spent = time.perf_counter() - arrived
-        cost = db.session.scalar(select(Execution.cost).where(Execution.id == execution.id))
-        attempts = db.session.scalars(
-            select(Attempt).where(Attempt.execution_id == execution.id).order_by(Attempt.number)
+        rows = db.session.execute(
+            select(Execution.cost, Attempt)
+            .outerjoin(Attempt, Attempt.execution_id == Execution.id)
+            .where(Execution.id == execution.id)
+            .order_by(Attempt.number)
+            .execution_options(populate_existing=True)
         ).all()
-        last = attempts[-1] if attempts else None
-        provider = sum(attempt.seconds or 0.0 for attempt in attempts)
+        cost, last = rows[-1] if rows else (None, None)
+        provider = sum((_seconds(attempt) for _, attempt in rows if attempt), 0.0)
         facts = {
             "execution_id": str(execution.id),
             "model": last.model_name if last else None,
@@ -155,3 +171,8 @@ class Ended:
             if value is not None:
                 response.headers[f"x-dataelan-{name.replace('_', '-')}"] = str(value)
         return response
+
+
+def _seconds(attempt: Attempt) -> float:
+    """How long a call took, or has taken until now."""
+    return ((attempt.ended_at or now()) - attempt.started_at).total_seconds()

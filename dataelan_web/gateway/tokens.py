@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from flask import request
-from sqlalchemy import select
-from sqlalchemy.orm import joinedload
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import contains_eager
 
 from ..extensions import db
-from ..models import GatewayToken, Project, now
+from ..models import Collaborator, GatewayToken, Membership, Project, ProjectRole, Role, now
 from .errors import Refused
 
 TOUCH_AFTER = 60
@@ -18,14 +18,27 @@ def authenticate() -> GatewayToken:
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise Refused(401, "Send your Dataelan token as `Authorization: Bearer dlan_…`.", "missing_token")
-    token = db.session.scalars(
-        select(GatewayToken)
-        .where(GatewayToken.token_hash == GatewayToken.digest(secret.strip()))
-        .options(joinedload(GatewayToken.project).joinedload(Project.organization))
-    ).first()
+    token = _find(secret.strip())
     if token is None or not token.is_valid(now()):
         raise Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
     if token.last_used_at is None or (now() - token.last_used_at).total_seconds() > TOUCH_AFTER:
         token.last_used_at = now()
         db.session.commit()
     return token
+
+
+def _find(secret: str) -> GatewayToken | None:
+    """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more."""
+    member = and_(Membership.organization_id == Project.organization_id, Membership.user_id == GatewayToken.created_by)
+    guest = and_(Collaborator.project_id == Project.id, Collaborator.user_id == GatewayToken.created_by)
+    return db.session.scalars(
+        select(GatewayToken)
+        .join(GatewayToken.project)
+        .outerjoin(Membership, member)
+        .outerjoin(Collaborator, guest)
+        .where(
+            GatewayToken.token_hash == GatewayToken.digest(secret),
+            or_(Membership.role != Role.VIEWER, Collaborator.role == ProjectRole.EDITOR),
+        )
+        .options(contains_eager(GatewayToken.project).joinedload(Project.organization))
+    ).first()

@@ -17,7 +17,8 @@ SOURCE = f"genai-prices {version('genai-prices')}"
 
 # Families by the word their names share, where a provider's list does not say what a model is for.
 NOT_TEXT: tuple[tuple[ModelType | None, str], ...] = (
-    (None, r"embed|moderation|rerank|guard|realtime|search-api|computer-use|codex-search|ocr"),
+    (None, r"embed|moderation|rerank|guard|realtime|search-api|computer-use|codex-search|ocr|\baqa\b"),
+    (None, r"^(babbage|davinci)-|^gpt-3\.5-turbo-instruct"),  # they complete text, and refuse a chat
     (ModelType.IMAGE, r"dall-e|image|imagen|flux|stable-diffusion|sdxl"),
     (ModelType.VIDEO, r"sora|veo|video"),
     (ModelType.VOICE, r"whisper|tts|audio|transcribe|speech|voxtral|orpheus"),

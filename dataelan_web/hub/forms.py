@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired, Length, Regexp
+
+# It travels in an HTTP header, which holds nothing else.
+PLAIN = Regexp(r"[!-~]*\Z", message="A key has plain letters, digits and signs only: something else was pasted along.")
 
 
 def _trim(value: str | None) -> str | None:
@@ -13,11 +16,11 @@ class KeyForm(FlaskForm):
     provider_id = StringField("Provider", [DataRequired("Choose a provider.")])
     session_id = StringField("Session")
     label = StringField("Label", [Length(max=200)], filters=[_trim])
-    key = PasswordField("Key", [DataRequired("Paste the key."), Length(max=1000)], filters=[_trim])
+    key = PasswordField("Key", [DataRequired("Paste the key."), Length(max=1000), PLAIN], filters=[_trim])
 
 
 class ServerForm(FlaskForm):
     name = StringField("Name", [DataRequired("Give it a name."), Length(max=200)], filters=[_trim])
     base_url = StringField("Address", [DataRequired("Enter its address."), Length(max=500)], filters=[_trim])
-    key = PasswordField("Key", [Length(max=1000)], filters=[_trim])
+    key = PasswordField("Key", [Length(max=1000), PLAIN], filters=[_trim])
     next = StringField("Next")

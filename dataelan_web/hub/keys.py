@@ -11,11 +11,14 @@ from ..extensions import db
 from ..models import APIKey, Organization, Provider, new_id
 from ..secrets import Place, keyring
 from .listing import check_key, keep
+from .rotation import place_of
 
 
 def add_key(provider: Provider, organization: Organization, user_id: uuid.UUID, label: str, secret: str) -> APIKey:
     """Check, seal and keep a key, with the models it can use. Raises router Failure. Commits."""
     listed = check_key(provider, secret)
+    # One at a time from here: two would both be the first, and both make the models nobody had listed before.
+    db.session.refresh(provider, with_for_update={"key_share": True})
     key = seal(provider, organization, user_id, label, secret)
     models = keep(provider, listed, organization.id)
     key.listed_models = [model.name for model in models]
@@ -36,12 +39,23 @@ def seal(provider: Provider, organization: Organization, user_id: uuid.UUID | No
         organization_id=organization.id,
         label=label,
         ciphertext=keyring().encrypt(secret, Place(organization.id, row_id, "ciphertext", provider.origin)),
-        last_four=secret[-4:] if len(secret) >= 12 else "",
+        last_four=_last_four(secret),
         is_default=is_first,
         created_by=user_id,
     )
     db.session.add(key)
     return key
+
+
+def reseal(key: APIKey, secret: str) -> None:
+    """Another secret in the same row."""
+    key.ciphertext = keyring().encrypt(secret, place_of(key))
+    key.last_four = _last_four(secret)
+    key.last_error = ""
+
+
+def _last_four(secret: str) -> str:
+    return secret[-4:] if len(secret) >= 12 else ""
 
 
 def delete_key(key: APIKey) -> None:

@@ -45,16 +45,19 @@ def keep(provider: Provider, listed: Sequence[ListedModel], organization_id: uui
             )
         )
     }
-    kept = []
+    kept: dict[str, Model] = {}
+    # A list that says of no model that it can use tools (Gemini's) does not speak of abilities: it denies none.
+    tells_abilities = any("tools" in (entry.capabilities or ()) for entry in listed)
     for entry in listed:
         kind = catalogue.model_type(entry.name)
         if kind is None or len(entry.name) > 200:
             continue
-        model = known.get(entry.name) or _new(provider, entry, organization_id, kind)
-        _refresh(model, entry)
-        kept.append(model)
+        if entry.name not in known:
+            known[entry.name] = _new(provider, entry, organization_id, kind)
+        kept[entry.name] = known[entry.name]
+        _refresh(kept[entry.name], entry, tells_abilities)
     provider.models_listed_at = now()
-    return kept
+    return list(kept.values())
 
 
 def _new(provider: Provider, entry: ListedModel, organization_id: uuid.UUID, kind: ModelType) -> Model:
@@ -70,10 +73,10 @@ def _new(provider: Provider, entry: ListedModel, organization_id: uuid.UUID, kin
     return model
 
 
-def _refresh(model: Model, entry: ListedModel) -> None:
+def _refresh(model: Model, entry: ListedModel, tells_abilities: bool) -> None:
     model.listed_at = now()
     model.context_window = entry.context_window or model.context_window
     model.max_output_tokens = entry.max_output_tokens or model.max_output_tokens
     model.shutdown_on = entry.shutdown_at or model.shutdown_on
-    if entry.capabilities is not None:
+    if tells_abilities and entry.capabilities is not None:
         model.capabilities = list(entry.capabilities)

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from ..extensions import db
 from ..models import APIKey
+from ..models.base import NIL
 from ..secrets import Place, Unreadable, keyring
 
 BATCH = 500
@@ -15,7 +16,7 @@ BATCH = 500
 
 def counts() -> Counter[str]:
     """Encryption key id → provider keys sealed with it."""
-    return Counter(text.split(".")[1] for text in db.session.scalars(select(APIKey.ciphertext)))
+    return Counter(text.split(".")[1] if "." in text else "?" for text in db.session.scalars(select(APIKey.ciphertext)))
 
 
 def unreadable() -> list[tuple[APIKey, str]]:
@@ -29,24 +30,31 @@ def unreadable() -> list[tuple[APIKey, str]]:
 
 
 def rotate() -> int:
-    """Seal every key with the newest encryption key: online, in batches, safe to break off and run again."""
-    done = 0
+    """Seal every key with the newest encryption key: online, in batches, safe to break off and run again.
+
+    What cannot be read is left as it is; `unreadable` names it."""
+    done, after = 0, NIL
     current = f"dk1.{keyring().newest}.%"
-    while True:
-        batch = db.session.scalars(
-            select(APIKey)
-            .where(APIKey.ciphertext.not_like(current))
-            .order_by(APIKey.id)
-            .limit(BATCH)
-            .with_for_update(skip_locked=True)
-        ).all()
-        for key in batch:
-            place = place_of(key)
-            key.ciphertext = keyring().encrypt(keyring().decrypt(key.ciphertext, place), place)
+    while batch := db.session.scalars(
+        select(APIKey)
+        .where(APIKey.ciphertext.not_like(current), APIKey.id > after)
+        .order_by(APIKey.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    ).all():
+        done += sum(_seal_anew(key) for key in batch)
+        after = batch[-1].id
         db.session.commit()
-        done += len(batch)
-        if len(batch) < BATCH:
-            return done
+    return done
+
+
+def _seal_anew(key: APIKey) -> bool:
+    place = place_of(key)
+    try:
+        key.ciphertext = keyring().encrypt(keyring().decrypt(key.ciphertext, place), place)
+    except Unreadable:
+        return False
+    return True
 
 
 def place_of(key: APIKey) -> Place:

@@ -11,13 +11,12 @@ from sqlalchemy.orm import contains_eager
 from werkzeug.wrappers import Response
 
 from .. import access
-from ..accounts.routes import _safe
 from ..extensions import db
 from ..models import APIKey, Model, Price, PromptSession, Provider
 from ..organizations.blueprint import inside_organization
 from ..playground.connect import newcomer, prefer
 from ..router.types import Failure
-from ..web import redirect, render, toast, with_toast
+from ..web import local_path, page_number, redirect, render, toast, wants_fragment, with_toast
 from . import keys, servers
 from .forms import KeyForm, ServerForm
 
@@ -28,13 +27,15 @@ PAGE = 50
 
 @bp.get("/hub/providers")
 def providers() -> Response:
+    access.require(access.SEE)  # a guest of one project is told nothing of the organization's servers and keys
     return _hub()
 
 
 @bp.get("/hub/models")
 def models() -> Response:
+    access.require(access.SEE)
     filters = {name: request.args.get(name, "").strip() for name in ("q", "provider", "capability")}
-    page = max(request.args.get("page", 1, type=int), 1)
+    page = page_number()
     query = _matching(filters)
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     rows = db.session.scalars(query.order_by(Provider.name, Model.name).limit(PAGE).offset((page - 1) * PAGE)).all()
@@ -59,7 +60,7 @@ def create_key() -> Response:
     form = KeyForm()
     provider = access.visible(Provider, _uuid(form.provider_id.data))
     session = access.visible(PromptSession, _uuid(form.session_id.data)) if form.session_id.data else None
-    label = form.label.data or f"{provider.name} key"
+    label = form.label.data or f"{provider.name[:190]} key"
     problem = None
     if form.validate_on_submit():
         try:
@@ -69,10 +70,7 @@ def create_key() -> Response:
         else:
             return _key_added(key, session)
     problem = problem or " ".join(word for words in form.errors.values() for word in words)
-    if session:
-        context = newcomer(session) | {"problem": problem, "provider_id": str(provider.id)}
-        return render("playground/session.html", "connect", status=422, session=session, newcomer=context)
-    return _hub(422, problem={"provider_id": provider.id, "text": problem, "label": label})
+    return _key_refused(problem, provider, label, session)
 
 
 @bp.post("/hub/keys/<uuid:id>/deletion")
@@ -100,7 +98,7 @@ def connect_server() -> Response:
             form.base_url.errors = [str(refused)]
         else:
             toast(f"{provider.name} is connected.", "good")
-            return redirect(_safe(form.next.data or "") or url_for("hub.providers"))
+            return redirect(local_path(form.next.data or "") or url_for("hub.providers"))
     return _hub(422, server_form=form)
 
 
@@ -140,9 +138,19 @@ def _key_added(key: APIKey, session: PromptSession | None) -> Response:
     word = f"{key.provider.name} accepts this key: {count} models can be used."
     if session is None:
         return with_toast(_hub(), word, "good")
-    prefer(session, key.provider)
+    prefer(session, key)
     toast(word, "good")
     return redirect(url_for("playground.show", id=session.id))
+
+
+def _key_refused(problem: str, provider: Provider, label: str, session: PromptSession | None) -> Response:
+    if session is None:
+        return _hub(422, problem={"provider_id": provider.id, "text": problem, "label": label})
+    if not wants_fragment():
+        toast(problem, "danger")
+        return redirect(url_for("playground.show", id=session.id))
+    context = newcomer(session) | {"problem": problem, "provider_id": str(provider.id)}
+    return render("playground/session.html", "connect", status=422, session=session, newcomer=context)
 
 
 def _matching(filters: dict[str, str]) -> Any:

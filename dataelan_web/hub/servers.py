@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,13 @@ from .listing import keep, list_models
 NAMES = {11434: "Ollama", 1234: "LM Studio", 8080: "llama.cpp", 18080: "A local model server"}
 LOOK_AGAIN = 20.0
 
+# Ranges that Python's `is_global` takes for public (3.11), though they lead inside: translations and tunnels to any
+# IPv4 address, old site-local and protocol ranges, and Azure's host.
+INSIDE = tuple(
+    ipaddress.ip_network(text)
+    for text in "::/96 64:ff9b::/96 64:ff9b:1::/48 2001::/32 2002::/16 fec0::/10 192.0.0.0/24 168.63.129.16/32".split()
+)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -41,18 +49,20 @@ def found_locally(organization: Organization) -> list[Found]:
     if not current_app.extensions["dataelan_settings"].private_addresses:
         return []
     connected = set(db.session.scalars(select(Provider.base_url).where(Provider.organization_id == organization.id)))
-    return [server for server in _answering() if server.url not in connected]
+    look: _Look = current_app.extensions.setdefault("dataelan_local_servers", _Look())
+    found = look.around(current_app._get_current_object())  # type: ignore[attr-defined]
+    return [server for server in found if server.url not in connected]
 
 
 def connect(organization: Organization, user: User, name: str, base_url: str, secret: str = "") -> Provider:
     """Make a provider of the organization's own. Raises AddressRefused or router Failure. Commits."""
     base_url = base_url.rstrip("/")
-    is_private = check_address(base_url)
+    is_inside = check_address(base_url)
     listed = list_models("openai", base_url, secret)
     provider = make_provider(organization, name, "openai", base_url, needs_key=bool(secret))
     db.session.flush()
     models = keep(provider, listed, organization.id)
-    if is_private:
+    if is_inside:
         price_as_free(models)
     if secret:
         key: APIKey = seal(provider, organization, user.id, "Server key", secret)
@@ -87,25 +97,43 @@ def price_as_free(models: list[Model]) -> None:
             model.prices = [catalogue.free("a server of your own")]
 
 
-def check_address(base_url: str, *, by_operator: bool = False) -> bool:
-    """Is it a private address? An operator may name any.
-
-    Raises AddressRefused for what is no http address, and for a private one where that is not allowed."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise AddressRefused("Enter an address such as https://models.example.com/v1, without a user name.")
-    try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise AddressRefused(f"No machine is known by the name {parts.hostname}.") from error
-    is_private = any(not ipaddress.ip_address(entry[4][0]).is_global for entry in found)
-    if by_operator:
-        return is_private
-    if is_private and not current_app.extensions["dataelan_settings"].private_addresses:
+def check_address(base_url: str) -> bool:
+    """May a person name this address? If so: is it a private one? Raises AddressRefused."""
+    is_inside = is_private(base_url)
+    if is_inside and not current_app.extensions["dataelan_settings"].private_addresses:
         raise AddressRefused("Private addresses may not be used here. Ask the operator (DATAELAN_PRIVATE_ADDRESSES).")
-    if not is_private and parts.scheme == "http":
+    if not is_inside and not base_url.startswith("https:"):
         raise AddressRefused("A public address must use https, or the key would travel unprotected.")
-    return is_private
+    return is_inside
+
+
+def is_private(base_url: str) -> bool:
+    """Does it lead to a private address? Raises AddressRefused for what is no address, or nobody's."""
+    host, port = host_of(base_url)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise AddressRefused(f"No machine is known by the name {host}.") from error
+    return any(not _is_public(str(entry[4][0])) for entry in found)
+
+
+def host_of(base_url: str) -> tuple[str, int]:
+    """Host and port of an http address. Raises AddressRefused, also for what two programs could read differently."""
+    try:
+        parts = urlsplit(base_url)
+        host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (ValueError, KeyError):
+        host, port = "", 0
+    if not host or not re.fullmatch(r"https?://[^@\\?#]+", base_url) or not re.fullmatch(r"[!-~]+", base_url):
+        raise AddressRefused("Enter an address such as https://models.example.com/v1, without a user name.")
+    return host, port
+
+
+def _is_public(address: str) -> bool:
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        return _is_public(str(ip.ipv4_mapped))
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in INSIDE)
 
 
 def _slug(organization: Organization, name: str) -> str:
@@ -114,18 +142,22 @@ def _slug(organization: Organization, name: str) -> str:
     return next(slug for slug in (base, *(f"{base}-{n}" for n in range(2, 1000))) if slug not in taken)
 
 
-_seen: tuple[float, list[Found]] = (0.0, [])
+class _Look:
+    """Which of the usual local addresses answered last. Kept for a moment: a page must not wait for it each time."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at: float | None = None
+        self._found: list[Found] = []
 
-def _answering() -> list[Found]:
-    """Which of the usual local addresses answer now. Kept for a moment: a page must not wait for it each time."""
-    global _seen
-    if time.monotonic() - _seen[0] > LOOK_AGAIN or not _seen[0]:
-        urls = current_app.extensions["dataelan_settings"].local_servers
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        with ThreadPoolExecutor(max(len(urls), 1)) as pool:
-            _seen = (time.monotonic(), [found for found in pool.map(lambda url: _probe(app, url), urls) if found])
-    return _seen[1]
+    def around(self, app: Flask) -> list[Found]:
+        with self._lock:  # whoever comes meanwhile waits for this look instead of taking one too
+            if self._at is None or time.monotonic() - self._at > LOOK_AGAIN:
+                urls = app.extensions["dataelan_settings"].local_servers
+                with ThreadPoolExecutor(max(len(urls), 1)) as pool:
+                    self._found = [found for found in pool.map(lambda url: _probe(app, url), urls) if found]
+                self._at = time.monotonic()
+            return self._found
 
 
 def _probe(app: Flask, url: str) -> Found | None:

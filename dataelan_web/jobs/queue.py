@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 
 import redis
@@ -13,6 +14,9 @@ from rq.serializers import JSONSerializer
 log = logging.getLogger(__name__)
 
 NAME = "prompts"
+WORKERS = "dataelan:workers"
+HEARD_WITHIN = 15.0
+"""Seconds; three rounds of a worker's sweeper."""
 EXECUTE = "dataelan_web.jobs.tasks.execute"
 
 
@@ -37,6 +41,23 @@ def store() -> redis.Redis:
     """The Valkey connection pool of this process."""
     connection: redis.Redis = current_app.extensions["dataelan_redis"]
     return connection
+
+
+def beat(worker: str) -> None:
+    """A worker says that it is there. RQ's own registration outlives a killed worker by minutes."""
+    with store().pipeline(transaction=False) as pipeline:
+        pipeline.zadd(WORKERS, {worker: time.time()})
+        pipeline.zremrangebyscore(WORKERS, 0, time.time() - 3600)
+        pipeline.execute()
+
+
+def leave(worker: str) -> None:
+    store().zrem(WORKERS, worker)
+
+
+def workers() -> int:
+    """How many workers were heard of lately."""
+    return int(store().zcount(WORKERS, time.time() - HEARD_WITHIN, "+inf"))
 
 
 def execute_later(execution_id: uuid.UUID, fence: int) -> None:

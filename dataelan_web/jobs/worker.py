@@ -28,6 +28,10 @@ from .tasks import ALLOWED
 
 log = logging.getLogger(__name__)
 
+SWITCH_EVERY = 0.0005
+"""Seconds a thread may keep the interpreter from others. Python's 5 ms make the thread that takes messages wait
+behind every prompt's thread, at each of its round trips to Valkey."""
+
 
 class NamedJob(Job):
     """A job that can only be one of tasks.ALLOWED, whatever a message in Valkey says."""
@@ -65,20 +69,43 @@ class PooledWorker(SimpleWorker):
         self.app = app
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="prompt")
         self._free = threading.Semaphore(concurrency)
+        self._beat_at = self._asked_at = 0.0
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
+        """Take the message off the queue's books, and the work to a thread. From here on PostgreSQL keeps track:
+        a message that dies with us is made anew by a sweeper."""
         self._free.acquire()
-        execution = self.prepare_execution(job)
-        self._pool.submit(self._perform, job, queue, execution)
+        self._pool.submit(self._perform, job, queue)
 
-    def _perform(self, job: Job, queue: rq.Queue, execution: Any) -> None:
+    def _perform(self, job: Job, queue: rq.Queue) -> None:
         try:
+            with self.connection.pipeline(transaction=False) as pipeline:
+                pipeline.lrem(queue.intermediate_queue_key, 1, job.id)
+                pipeline.delete(job.key)
+                pipeline.execute()
             with self.app.app_context():
-                self.perform_job(job, queue, execution)
+                job.perform()
         except Exception:
-            log.exception("job %s was lost by the queue; the sweeper has the execution", job.id)
+            log.exception("job %s broke; the sweeper has the execution", job.id)
         finally:
             self._free.release()
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """RQ beats three times a job; once a second tells as much."""
+        if time.monotonic() - self._beat_at >= 1 or pipeline is not None:
+            self._beat_at = time.monotonic()
+            super().heartbeat(timeout, pipeline)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Asked once a second, not once a message."""
+        if time.monotonic() - self._asked_at >= 1:
+            self._asked_at = time.monotonic()
+            super().check_for_suspension(burst)
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        """Between two messages nothing changes: we are always ready for another."""
+        if state != self._state:
+            super().set_state(state, pipeline)
 
     def teardown(self) -> None:
         """A warm shutdown: what is in flight is finished before the worker leaves."""
@@ -86,10 +113,12 @@ class PooledWorker(SimpleWorker):
         super().teardown()  # type: ignore[no-untyped-call]
 
 
-def sweep_forever(app: Flask, stopping: threading.Event) -> None:
+def sweep_forever(app: Flask, name: str, stopping: threading.Event) -> None:
+    """Every few seconds: say that this worker is there, and end what died."""
     while not stopping.wait(EVERY):
         try:
             with app.app_context():
+                queue.beat(name)
                 sweep()
         except sqlalchemy.exc.SQLAlchemyError:
             log.exception("the sweeper will try again")
@@ -102,15 +131,16 @@ def main() -> int:
 
     app = create_app()
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
-    worker = PooledWorker(
-        app, [queue.prompts(app.extensions["dataelan_redis"])], app.extensions["dataelan_settings"].worker_concurrency
-    )
+    sys.setswitchinterval(SWITCH_EVERY)
+    concurrency = app.extensions["dataelan_settings"].worker_concurrency
+    worker = PooledWorker(app, [queue.prompts(app.extensions["dataelan_redis"])], concurrency)
     stopping = threading.Event()
-    threading.Thread(target=sweep_forever, args=(app, stopping), name="sweeper", daemon=True).start()
-    started = time.monotonic()
-    worker.work(logging_level="WARNING")
-    stopping.set()
-    log.info("worker stopped after %.0f s", time.monotonic() - started)
+    threading.Thread(target=sweep_forever, args=(app, worker.name, stopping), name="sweeper", daemon=True).start()
+    with app.app_context():
+        queue.beat(worker.name)
+        worker.work(logging_level="WARNING")
+        stopping.set()
+        queue.leave(worker.name)
     return 0
 
 

@@ -32,6 +32,8 @@ def made_up(environ: Mapping[str, str], directory: Directory) -> dict[str, str]:
     added = addresses(directory, embedded(environ))
     added["DATAELAN_DATA_DIR"] = str(directory.path)
     added["DATAELAN_SIMULATED_URL"] = f"http://127.0.0.1:{directory.port('simulated')}/v1"
+    if not is_set(environ, "DATAELAN_PRIVATE_ADDRESSES"):
+        added["DATAELAN_PRIVATE_ADDRESSES"] = "true"  # on one's own machine, model servers are at home too
     if not is_set(environ, "SECRET_KEY"):
         added["SECRET_KEY_FILE"] = str(directory.secret("secret-key", lambda: secrets.token_urlsafe(48)))
     if not is_set(environ, "DATAELAN_KEYS"):

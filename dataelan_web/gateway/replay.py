@@ -1,0 +1,44 @@
+"""A request that comes twice under one idempotency key: it is run once, and answered from the record after that."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from ..executions.prompts import to_json
+from ..executions.submit import Request
+from ..extensions import db
+from ..models import Attempt, Execution, GatewayToken, State
+from ..router.types import Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall
+from .errors import Refused
+
+
+def key(token: GatewayToken, header: str) -> str | None:
+    """As it is stored: of one token, and of one length however long a key a program makes up."""
+    return f"token:{token.id}:{hashlib.sha256(header.encode()).hexdigest()}" if header else None
+
+
+def events(execution: Execution, wanted: Request) -> Iterator[Event]:
+    """The stored answer, or the stored failure: a paid call is never silently made again.
+
+    Raises Refused for another body under the same key, and while the first request is still running."""
+    body = execution.body
+    if body.request != to_json(wanted.prompt) or execution.requested != wanted.requested:
+        message = "This idempotency key was used for another request. Send a new key with a new request."
+        raise Refused(422, message, "idempotency_mismatch")
+    if execution.is_open:
+        raise Refused(409, "The first request under this idempotency key is still running.", "idempotency_conflict")
+    if execution.state is not State.COMPLETED:
+        raise Failure(_kind(execution.error_kind), body.error)
+    if body.reasoning:
+        yield Reasoning(body.reasoning)
+    if body.text:
+        yield Text(body.text)
+    for index, call in enumerate(body.tool_calls):
+        yield ToolCall(index, **call)
+    last = db.session.query(Attempt).filter_by(execution_id=execution.id).order_by(Attempt.number.desc()).first()
+    yield Done(Finish(execution.finish or Finish.STOP), model=last.response_model if last else "")
+
+
+def _kind(name: str | None) -> Kind:
+    return Kind(name) if name in list(Kind) else Kind.TRANSIENT  # the sweeper writes `interrupted`

@@ -1,0 +1,85 @@
+"""A provider of the test's own: it answers what it is told to, and remembers every request it got."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+RECORDINGS = Path(__file__).parents[2] / "shared" / "recordings"
+
+
+@dataclass
+class Reply:
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+
+
+@dataclass
+class Upstream:
+    """`reply` is what the next requests get."""
+
+    url: str = ""
+    reply: Reply = field(default_factory=lambda: Reply(b"{}"))
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    def answers(self, document: Any, status: int = 200) -> None:
+        self.reply = Reply(json.dumps(document).encode(), status)
+
+    def streams(self, *documents: Any) -> None:
+        body = "".join(f"data: {one if isinstance(one, str) else json.dumps(one)}\n\n" for one in documents)
+        self.reply = Reply(body.encode(), content_type="text/event-stream")
+
+
+@contextmanager
+def upstream() -> Iterator[Upstream]:
+    """An HTTP server on a free port of this machine, as a provider's base URL."""
+    told = Upstream()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            size = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(size)
+            told.requests.append(
+                {"path": self.path, "headers": dict(self.headers), "body": json.loads(body) if body else None}
+            )
+            self.send_response(told.reply.status)
+            self.send_header("Content-Type", told.reply.content_type)
+            self.send_header("Content-Length", str(len(told.reply.body)))
+            self.end_headers()
+            self.wfile.write(told.reply.body)
+
+        do_GET = do_POST = answer  # noqa: N815
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    told.url = f"http://127.0.0.1:{server.server_port}/v1"
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield told
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def recorded(api: str) -> Iterator[tuple[Reply, dict[str, Any]]]:
+    """Every whole recorded stream of one wire format, with what it must parse to."""
+    expected = json.loads((RECORDINGS / "expected.json").read_text())
+    for row in json.loads((RECORDINGS / "index.json").read_text()):
+        right = expected.get(row["id"], {})
+        if row["api"] == api and row["stream"] and right.get("finish_norm"):  # some were cut while recording
+            response = json.loads((RECORDINGS / "corpus" / f"{row['id']}.json").read_text())["response"]
+            text = response["body"]
+            body = base64.b64decode(text) if response["body_encoding"] == "base64" else text.encode()
+            yield Reply(body, content_type="text/event-stream"), right | {"id": row["id"]}
