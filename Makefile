@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run flask test lint bench vendor lock clean
 
+# The tests wait more than they work: two processes, each with servers of its own.
+PYTEST_ARGS ?= -n 2 --dist loadgroup
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALL := $(PYTHON) -m pip install -qq --disable-pip-version-check --no-input --require-hashes
@@ -18,7 +20,7 @@ run: $(VENV)/run ## start everything on http://127.0.0.1:8000 (PORT=…, DATAELA
 flask: $(VENV)/run ## run a flask command against the same data: make flask ARGS="create-superuser --email …"
 	@exec $(PYTHON) -m dataelan_web.local flask $(ARGS)
 
-test: $(VENV)/dev ## run all tests: make test PYTEST_ARGS="tests/router -x"
+test: $(VENV)/dev ## run all tests, or some: make test PYTEST_ARGS="tests/router -x"
 	@exec $(PYTHON) -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/dev ## check style and types

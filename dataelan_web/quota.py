@@ -176,7 +176,8 @@ def window_of(window: Window, now: datetime, zone: ZoneInfo) -> tuple[datetime, 
     """The window that `now` lies in, by the calendar of `zone`: [start, end), in UTC. Weeks start on Monday."""
     if window is Window.TOTAL:
         return datetime(1970, 1, 1, tzinfo=UTC), None
-    day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    # fold=0: where clocks go back over midnight, the day begins at its first midnight, whichever `now` is after.
+    day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if window is Window.WEEK:
         day -= timedelta(days=day.weekday())
         end = day + timedelta(days=7)

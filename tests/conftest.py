@@ -116,7 +116,7 @@ def rival(context: None) -> people.Cast:
     return people.cast("Rival")
 
 
-class process:
+class process:  # noqa: N801 (reads as a verb: `with process(…)`)
     """A program for as long as a `with` block; its output is shown when it ends badly."""
 
     def __init__(self, command: list[str], environment: dict[str, str]):

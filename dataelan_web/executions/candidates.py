@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
-from sqlalchemy.orm import contains_eager, selectinload
+from sqlalchemy.orm import selectinload
 
 from ..models import (
     APIKey,
@@ -19,7 +20,6 @@ from ..models import (
     Provider,
     RoutingRule,
     RoutingRuleModel,
-    now,
 )
 from ..models.base import DbSession
 from ..models.executions import Payer
@@ -27,7 +27,42 @@ from ..router.candidates import Candidate, Choice, Key, Rule
 from ..router.pricing import Rates
 
 AUTO = "auto"
-BUILT_IN = "built-in: the cheapest model you have a key for"
+MODEL = (
+    Model.id.label("model_id"),
+    Model.name.label("model"),
+    Model.model_type,
+    Model.capabilities,
+    Model.context_window,
+    Model.max_output_tokens,
+)
+PROVIDER = (
+    Provider.id.label("provider_id"),
+    Provider.name.label("provider"),
+    Provider.organization_id.label("provider_owner"),
+    Provider.kind,
+    Provider.base_url,
+    Provider.needs_key,
+    Provider.is_simulated,
+)
+PRICE = (
+    Price.id.label("price_id"),
+    Price.input,
+    Price.output,
+    Price.cache_read,
+    Price.cache_write,
+    Price.per_request,
+    Price.tiers,
+)
+KEY = (
+    APIKey.id,
+    APIKey.provider_id,
+    APIKey.organization_id,
+    APIKey.label,
+    APIKey.last_four,
+    APIKey.weight,
+    APIKey.listed_models,
+)
+BUILT_IN = "built-in: the cheapest you can use"
 
 
 def rules_for(session: DbSession, project: Project, requested: str, model_type: ModelType) -> list[Rule]:
@@ -63,7 +98,6 @@ class _Hub:
     def __init__(self, session: DbSession, project: Project):
         self.session, self.project = session, project
         self.organization: Organization = project.organization
-        self._keys: dict[uuid.UUID, list[APIKey]] | None = None
 
     def named(self, requested: str) -> list[Candidate]:
         """`model`, or `provider/model` where several providers offer the same name (a name may hold slashes)."""
@@ -116,59 +150,55 @@ class _Hub:
             .scalar_subquery()
         )
         rows = self.session.execute(
-            select(Model, Price)
+            select(*MODEL, *PROVIDER, *PRICE)  # columns, not objects: every prompt comes through here
             .join(Model.provider)
             .outerjoin(Price, Price.id == newest)
             .where(ours, visible, Model.is_enabled, which)
-            .options(contains_eager(Model.provider))
             .order_by(Provider.name, Model.name)
         ).all()
-        return [self._candidate(model, price) for model, price in rows]
+        keys = self._keys_of({row.provider_id for row in rows})
+        return [self._candidate(row, keys.get(row.provider_id, [])) for row in rows]
 
-    def _candidate(self, model: Model, price: Price | None) -> Candidate:
-        provider = model.provider
-        return Candidate(
-            model_id=model.id,
-            model=model.name,
-            provider_id=provider.id,
-            provider=provider.name,
-            kind=provider.kind,
-            base_url=provider.base_url,
-            keys=self._keys_of(provider, model.name),
-            rates=rates_of(price),
-            price_id=price.id if price else None,
-            model_type=model.model_type.value,
-            capabilities=frozenset(model.capabilities) if model.capabilities else None,
-            context_window=model.context_window,
-            max_output_tokens=model.max_output_tokens,
-            is_simulated=provider.is_simulated,
-            is_own=provider.organization_id is not None,
-        )
-
-    def _keys_of(self, provider: Provider, model_name: str) -> tuple[Key, ...]:
-        rows = self._usable_keys().get(provider.id, [])
-        able = [key for key in rows if not key.listed_models or model_name in key.listed_models]
+    def _candidate(self, row: Any, keys: Sequence[Any]) -> Candidate:
+        able = [key for key in keys if not key.listed_models or row.model in key.listed_models]
         own = [_key(key, Payer.ORGANIZATION) for key in able if key.organization_id]
         platform = [_key(key, Payer.PLATFORM) for key in able if not key.organization_id]
-        return keys_for(self.organization.key_strategy, provider.needs_key, own, platform)
+        return Candidate(
+            model_id=row.model_id,
+            model=row.model,
+            provider_id=row.provider_id,
+            provider=row.provider,
+            kind=row.kind,
+            base_url=row.base_url,
+            keys=keys_for(self.organization.key_strategy, row.needs_key, own, platform),
+            rates=rates_of(row) if row.price_id else None,
+            price_id=row.price_id,
+            model_type=row.model_type.value,
+            capabilities=frozenset(row.capabilities) if row.capabilities else None,
+            context_window=row.context_window,
+            max_output_tokens=row.max_output_tokens,
+            is_simulated=row.is_simulated,
+            is_own=row.provider_owner is not None,
+        )
 
-    def _usable_keys(self) -> dict[uuid.UUID, list[APIKey]]:
-        if self._keys is None:
-            rows = self.session.scalars(
-                select(APIKey)
-                .where(or_(APIKey.organization_id == self.organization.id, APIKey.organization_id.is_(None)))
+    def _keys_of(self, providers: set[uuid.UUID]) -> dict[uuid.UUID, list[Any]]:
+        """The keys this organization may use at these providers, by provider; the default first."""
+        found: dict[uuid.UUID, list[Any]] = {}
+        if providers:
+            mine = or_(APIKey.organization_id == self.organization.id, APIKey.organization_id.is_(None))
+            unexpired = or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now())
+            rows = self.session.execute(
+                select(*KEY)
+                .where(mine, unexpired, APIKey.is_enabled, APIKey.provider_id.in_(providers))
                 .order_by(APIKey.is_default.desc(), APIKey.id)
-            ).all()
-            self._keys = {}
-            for key in rows:
-                if key.is_usable(now()):
-                    self._keys.setdefault(key.provider_id, []).append(key)
-        return self._keys
+            )
+            for row in rows:
+                found.setdefault(row.provider_id, []).append(row)
+        return found
 
 
-def rates_of(price: Price | None) -> Rates | None:
-    if price is None:
-        return None
+def rates_of(price: Any) -> Rates:
+    """A Price, or a row with its columns, as the router's Rates."""
     return Rates(
         price.input,
         price.output,
@@ -179,7 +209,7 @@ def rates_of(price: Price | None) -> Rates | None:
     )
 
 
-def _tier(tier: dict[str, int | None], price: Price) -> Rates:
+def _tier(tier: dict[str, int | None], price: Any) -> Rates:
     return Rates(
         tier.get("input") or price.input,
         tier.get("output") or price.output,
@@ -206,5 +236,5 @@ def _rule(row: RoutingRule, candidates: dict[uuid.UUID, Candidate]) -> Rule:
     )
 
 
-def _key(row: APIKey, payer: Payer) -> Key:
+def _key(row: Any, payer: Payer) -> Key:
     return Key(row.id, f"{row.label} (••••{row.last_four})", payer, row.weight)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import random
 import socket
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
-import httpx2
 from flask import current_app
 from sqlalchemy import update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 
 from ..extensions import db
@@ -23,14 +25,18 @@ from ..router.candidates import Question
 from ..router.plan import Plan, plan
 from ..router.run import run
 from ..router.types import Event, Failure, Kind, Prompt, Reasoning, Text, ToolCall
+from ..router.wire import Client
 from . import live
 from .answer import Answer
 from .candidates import rules_for
 from .keeper import keeper
 from .prompts import from_json
-from .record import Record
+from .record import Record, summary
 
 log = logging.getLogger(__name__)
+
+PAUSES = (0.1, 1.0, 3.0)
+"""Seconds between tries to write an end while the database is away; after the last, the sweeper does it."""
 
 OWNER = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
 
@@ -55,7 +61,9 @@ def execute_queued(execution_id: uuid.UUID) -> None:
 
 
 def load(execution_id: uuid.UUID) -> Execution:
-    return db.session.get_one(Execution, execution_id, options=[joinedload(Execution.body)])
+    """One execution with all that running it needs, in one query."""
+    project = joinedload(Execution.project).joinedload(Project.organization)
+    return db.session.get_one(Execution, execution_id, options=[joinedload(Execution.body), project])
 
 
 def execute(execution: Execution, fence: int) -> Iterator[Event]:
@@ -63,22 +71,28 @@ def execute(execution: Execution, fence: int) -> Iterator[Event]:
 
     Raises Failure after recording it. When the reader goes away the call is stopped and recorded as cancelled.
     """
-    prompt = from_json(execution.body.request)
     answer = Answer()
-    record = Record(execution, answer)
-    chosen = _plan(execution, prompt)
+    record = Record(execution, fence, answer)
+    chosen = Plan(())
     failure: Failure | None = Failure(Kind.ABORTED, "Stopped: the reader went away.")
     try:
+        prompt = from_json(execution.body.request)
+        chosen = _plan(execution, prompt)
+        if execution in db.session:
+            # From here on plain values: a rollback would empty them, and a reader may leave in another session.
+            db.session.expunge(execution)
         with keeper().hold(execution.id, fence) as stop:
-            for event in run(chosen, prompt, _http(), record, record.secret, stop):
-                answer.add(event)
-                yield event
+            with closing(run(chosen, prompt, _http(), record, record.secret, stop)) as events:
+                for event in events:
+                    answer.add(event)
+                    yield event
         failure = None
     except Failure as problem:
         failure = problem
         raise
     except Exception:
         log.exception("execution %s broke", execution.id)
+        record.roll_back()
         failure = Failure(Kind.TRANSIENT, "Dataelan itself failed while running this. The operator's log has details.")
         raise failure from None
     finally:
@@ -86,21 +100,37 @@ def execute(execution: Execution, fence: int) -> Iterator[Event]:
 
 
 def _plan(execution: Execution, prompt: Prompt) -> Plan:
-    project = db.session.get_one(Project, execution.project_id, options=[joinedload(Project.organization)])
-    rules = rules_for(db.session, project, execution.requested, execution.model_type)
+    rules = rules_for(db.session, execution.project, execution.requested, execution.model_type)
     question = Question.of(prompt, execution.model_type.value)
     return plan(question, rules, random.Random(), execution.requested)
 
 
-def _http() -> httpx2.Client:
-    client: httpx2.Client = current_app.extensions["dataelan_http"]
+def _http() -> Client:
+    client: Client = current_app.extensions["dataelan_http"]
     return client
 
 
 def _finish(
     execution: Execution, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
 ) -> None:
-    """The final state, with the last attempt's cost, in one commit. A lost fence writes nothing."""
+    """The final state, with the last attempt's cost, in one commit. A lost fence writes nothing.
+
+    A lost connection is tried again: the fence makes a second time harmless, whatever became of the first.
+    """
+    for pause in PAUSES:
+        try:
+            return _write_end(execution, fence, chosen, record, answer, failure)
+        except SQLAlchemyError:
+            log.exception("the end of execution %s could not be written; trying again", execution.id)
+            record.roll_back()
+            time.sleep(pause)
+    _write_end(execution, fence, chosen, record, answer, failure)
+
+
+def _write_end(
+    execution: Execution, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
+) -> None:
+    record.catch_up()
     state = _state(failure, bool(answer.said))
     if not close(db.session, execution.id, fence, state, **_columns(execution, chosen, record, failure)):
         db.session.rollback()
@@ -110,6 +140,7 @@ def _finish(
     db.session.execute(
         update(ExecutionBody)
         .where(ExecutionBody.id == execution.id)
+        .execution_options(synchronize_session=False)
         .values(
             text=text.replace("\x00", "�"),
             reasoning="".join(answer.reasoning).replace("\x00", "�"),
@@ -142,28 +173,11 @@ def _state(failure: Failure | None, has_text: bool) -> State:
 
 
 def _columns(execution: Execution, chosen: Plan, record: Record, failure: Failure | None) -> dict[str, Any]:
-    """The narrow row's summary: the last attempt speaks for speed and tokens, the cost is of all of them."""
     values: dict[str, Any] = {
         "rule_id": chosen.rule.id if chosen.rule else None,
         "error_kind": failure.kind.value if failure else None,
-        "finish": None,
+        "finish": record.finish or None,
         "attempts_made": execution.attempts_made + len(record.attempts),
     }
-    last = record.last
-    if last is None:
-        return values
     costs = [attempt["cost"] for attempt in record.attempts if "cost" in attempt]
-    return values | {
-        "provider_id": last.provider_id,
-        "model_id": last.model_id,
-        "api_key_id": last.api_key_id,
-        "payer": last.payer,
-        "first_token_at": last.first_token_at,
-        "finish": record.finish,
-        "tokens_input": last.tokens_input,
-        "tokens_cache_read": last.tokens_cache_read,
-        "tokens_cache_write": last.tokens_cache_write,
-        "tokens_output": last.tokens_output,
-        "tokens_reasoning": last.tokens_reasoning,
-        "cost": None if None in costs else sum(costs),
-    }
+    return values | summary(record.last, costs)

@@ -71,6 +71,8 @@ class Keeper:
                 self._renew(held)
             except SQLAlchemyError:
                 log.exception("leases could not be renewed; they run out unless the database comes back")
+            except Exception:  # this thread must not end: every run of the process depends on it
+                log.exception("leases could not be renewed")
 
     def _renew(self, held: dict[uuid.UUID, _Held]) -> None:
         if not held:
@@ -89,15 +91,14 @@ class Keeper:
                     pubsub = store().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
                     pubsub.subscribe(CHANNEL)
                     for message in pubsub.listen():
-                        self._stop(message["data"].decode())
+                        self._stop(message["data"].decode(errors="replace"))
             except redis.RedisError:
                 time.sleep(1)
 
     def _stop(self, id: str) -> None:
-        with self._lock:
-            held = self._held.get(uuid.UUID(id))
-        if held:
-            held.stop.request()
+        with contextlib.suppress(ValueError), self._lock:  # whatever else is published must not end this thread
+            if held := self._held.get(uuid.UUID(id)):
+                held.stop.request()
 
 
 def keeper() -> Keeper:

@@ -39,13 +39,13 @@ class Entry:
 
 
 class Writer:
-    """One answer's pen. The first piece goes out at once, later ones together every EVERY seconds."""
+    """One answer's pen. The first piece and the end go out at once, what is between every EVERY seconds."""
 
     def __init__(self, store: redis.Redis, execution_id: uuid.UUID):
-        self._store, self._key = store, key(execution_id)
+        self.store, self.key = store, key(execution_id)
         self._pending: list[tuple[str, str]] = []
         self._lock = threading.Lock()
-        self._flushed_at = 0.0
+        self._started = False
 
     def text(self, delta: str) -> None:
         self._add("t", delta)
@@ -55,82 +55,87 @@ class Writer:
 
     def end(self) -> None:
         self._add("e", "1")
-        self.flush(expire=True)
 
     def _add(self, field: str, value: str) -> None:
         with self._lock:
-            self._pending.append((field, value))
-        if time.monotonic() - self._flushed_at >= EVERY:
-            self.flush()
-        else:
-            _flusher.remember(self)
+            last = self._pending[-1] if self._pending else None
+            if last and last[0] == field:
+                self._pending[-1] = (field, last[1] + value)
+            else:
+                self._pending.append((field, value))
+        is_urgent, self._started = field == "e" or not self._started, True
+        _post.take(self, is_urgent)
 
-    def flush(self, *, expire: bool = False) -> None:
+    def write(self, pipeline: Any) -> None:
+        """Put what is pending into a pipeline. Only the post office calls this, so pieces keep their order."""
         with self._lock:
-            pieces, self._pending = _joined(self._pending), []
-            self._flushed_at = time.monotonic()
-            if not pieces:
-                return
-            try:
-                with self._store.pipeline(transaction=False) as pipeline:
-                    for field, value in pieces:
-                        pipeline.xadd(self._key, {field: value}, maxlen=LONGEST, approximate=True)
-                    if expire:
-                        pipeline.expire(self._key, KEPT)
-                    pipeline.execute()
-            except redis.RedisError:
-                log.warning("an answer goes on unseen: Valkey is away")  # the stored result is still complete
+            pieces, self._pending = self._pending, []
+        for field, value in pieces:
+            pipeline.xadd(self.key, {field: value}, maxlen=LONGEST, approximate=True)
+            if field == "e":
+                pipeline.expire(self.key, KEPT)
 
 
-def _joined(pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Neighbours of one kind as one entry."""
-    joined: list[tuple[str, str]] = []
-    for field, value in pieces:
-        if joined and joined[-1][0] == field and field in "tr":
-            joined[-1] = (field, joined[-1][1] + value)
-        else:
-            joined.append((field, value))
-    return joined
-
-
-class _Flusher:
-    """Writes what a provider's pause left pending: one thread for all answers of a process."""
+class _PostOffice:
+    """Sends the pieces of all answers of a process: one thread, one round trip for however many are being written."""
 
     def __init__(self) -> None:
-        self._writers: set[Writer] = set()
+        self._waiting: dict[Writer, None] = {}
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._something, self._urgent = threading.Event(), threading.Event()
         self._started = False
 
-    def remember(self, writer: Writer) -> None:
+    def take(self, writer: Writer, is_urgent: bool) -> None:
         with self._lock:
-            self._writers.add(writer)
+            self._waiting[writer] = None
             if not self._started:
                 self._started = True
-                threading.Thread(target=self._run, name="live-flusher", daemon=True).start()
-        self._wake.set()
+                threading.Thread(target=self._run, name="live", daemon=True).start()
+        if is_urgent:
+            self._urgent.set()
+        self._something.set()
 
     def _run(self) -> None:
+        pause = EVERY
         while True:
-            self._wake.wait()
-            self._wake.clear()
-            time.sleep(EVERY)
-            with self._lock:
-                writers, self._writers = self._writers, set()
-            for writer in writers:
-                writer.flush()
+            self._something.wait()
+            self._urgent.wait(pause)
+            self._urgent.clear()
+            self._something.clear()
+            started = time.monotonic()
+            self._send()
+            # Under load the pauses grow with the work, so that sending never takes more than a fifth of the time.
+            pause = max(EVERY, 4 * (time.monotonic() - started))
+
+    def _send(self) -> None:
+        with self._lock:
+            writers, self._waiting = list(self._waiting), {}
+        for store in {id(writer.store): writer.store for writer in writers}.values():
+            try:
+                with store.pipeline(transaction=False) as pipeline:
+                    for writer in writers:
+                        if writer.store is store:
+                            writer.write(pipeline)
+                    pipeline.execute()
+            except redis.RedisError:
+                log.warning("answers go on unseen: Valkey is away")  # the stored results are still complete
 
 
-_flusher = _Flusher()
+_post = _PostOffice()
 
 
-def follow(store: redis.Redis, execution_id: uuid.UUID, after: str = "0") -> Iterator[Entry | None]:
-    """Entries after `after`, as they come; None every few seconds without one. Ends after the last entry.
+def follow(
+    store: redis.Redis, execution_id: uuid.UUID, after: str = "0", *, wait: bool = True
+) -> Iterator[Entry | None]:
+    """Entries after `after`, as they come; None every few seconds without one. Ends after the last entry, or,
+    without `wait`, with what is there.
 
     All that is already there comes as one entry, so that a reload costs one event and not a thousand.
     """
     while True:
-        answer: Any = store.xread({key(execution_id): after}, block=5000, count=1000)
+        answer: Any = store.xread({key(execution_id): after}, block=5000 if wait else None, count=1000)
+        if not answer and not wait:
+            return
         if not answer:
             yield None
             continue

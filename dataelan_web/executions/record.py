@@ -7,14 +7,19 @@ with the execution's final state, by whoever closes it.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from .. import quota
 from ..extensions import db
 from ..models import APIKey, Attempt, Execution, LedgerEntry, Outcome, Payer, new_id, now
+from ..models.executions import may_go_on
 from ..router import pricing
 from ..router.candidates import token_bound, tokens_of
 from ..router.plan import Step
@@ -23,6 +28,9 @@ from ..router.types import Failure, Kind, Prompt, Usage
 from ..secrets import Place, Unreadable, keyring
 from .answer import Answer
 from .candidates import rates_of
+from .prompts import from_json
+
+log = logging.getLogger(__name__)
 
 OUTPUT_LIMIT = 8192
 """Output tokens assumed, and asked for, where a limit applies and neither person nor model names one."""
@@ -32,22 +40,27 @@ FEWEST = 16
 
 
 class Record:
-    def __init__(self, execution: Execution, answer: Answer):
-        self.execution, self.answer = execution, answer
+    def __init__(self, execution: Execution, fence: int, answer: Answer):
+        self.execution, self.fence, self.answer = execution, fence, answer
         self.attempts: list[dict[str, Any]] = []
         self.notice = self.finish = ""
         self.last: Attempt | None = None
         self._secret = ""
         self._input_tokens = 0
+        self._ended: tuple[Step, Result, dict[str, Any]] | None = None
+        self._is_written = True
 
     # -- the router's journal ------------------------------------------------------------------
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
-        self._secret = self._open(step)
         attempt = self._attempt(step, number)
-        db.session.add(attempt)
         try:
+            self.catch_up()
+            if not may_go_on(db.session, self.execution.id, self.fence):
+                raise Failure(Kind.ABORTED, "Stopped.", sent=False)
+            self._secret = self._open(step)
+            db.session.add(attempt)
             allowed = self._reserve(attempt, step, prompt)
             db.session.commit()
             # From here on a plain record, written by statements: a streamed gateway answer outlives the
@@ -57,6 +70,12 @@ class Record:
             db.session.rollback()
             self._refused(step, number, str(refusal))
             raise _refusal(refusal) from refusal
+        except SQLAlchemyError as error:
+            log.exception("attempt %s could not be recorded, so it is not made", attempt.id)
+            self._take_back(attempt.id)
+            message = "Dataelan's database could not record this call, so it was not made. Try again."
+            self._refused(step, number, message)
+            raise Failure(Kind.TRANSIENT, message, sent=False) from error
         self.last, self._input_tokens = attempt, tokens_of(allowed)
         return allowed
 
@@ -64,18 +83,50 @@ class Record:
         attempt, failure = self._begun(), result.failure
         usage, estimated = self._usage(result)
         cost = pricing.cost(usage, step.candidate.rates) if usage else 0
-        self._close(attempt, result, usage, estimated, cost)
-        self._charge(attempt, cost, sent=usage is not None)
-        self._note_key(step, failure)
+        self._ended = (step, result, self._values(attempt, result, usage, estimated, cost))
+        self._is_written = False
         self.finish = result.done.finish.value if result.done else ""
         self.attempts.append(_receipt(step, number, attempt))
-        if failure and not result.visible:
-            db.session.commit()  # others may follow, after a pause; hold no lock meanwhile
+        try:
+            self.catch_up()
+            if failure and not result.visible:
+                db.session.commit()  # others may follow, after a pause; hold no lock meanwhile
+        except SQLAlchemyError:
+            log.exception("the end of attempt %s could not be written yet", attempt.id)
+            self.roll_back()
+
+    def catch_up(self) -> None:
+        """Write how the last call ended, unless that is done. Safe to run twice: it finds nothing open then."""
+        if self._is_written or self._ended is None:
+            return
+        step, result, values = self._ended
+        if self._close(self._begun(), values):
+            self._charge(self._begun(), values["cost"], sent=_is_owed(result))
+            self._note_key(step, result.failure)
+        self._is_written = True
+
+    def roll_back(self) -> None:
+        """Forget what this transaction wrote, to write it again later."""
+        with contextlib.suppress(SQLAlchemyError):
+            db.session.rollback()
+        self._is_written = self._ended is None
 
     def secret(self, step: Step) -> str:
         return self._secret
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _take_back(self, attempt_id: uuid.UUID) -> None:
+        """Nothing was sent, though the commit that announced it may have succeeded unheard."""
+        self.roll_back()
+        unsent = update(Attempt).where(Attempt.id == attempt_id, Attempt.outcome == Outcome.SENT)
+        try:
+            db.session.execute(unsent.values(outcome=Outcome.FAILED, ended_at=func.now(), cost=0))
+            quota.void(db.session, attempt_id)
+            db.session.commit()
+        except SQLAlchemyError:
+            log.exception("attempt %s is left to the sweeper", attempt_id)
+            self.roll_back()
 
     def _open(self, step: Step) -> str:
         if step.key.id is None:
@@ -159,22 +210,25 @@ class Record:
 
     def _usage(self, result: Result) -> tuple[Usage | None, bool]:
         """(tokens to charge, estimated?). None: the provider refused or never saw the request; nothing is owed."""
-        failure = result.failure
-        if failure and not result.visible and (not failure.sent or failure.status is not None):
+        if not _is_owed(result):
             return None, False
         reported = result.usage
-        if failure is None and reported.known:
+        if result.failure is None and reported.input is not None and reported.output is not None:
             return reported, False
+        said = estimated_tokens(self.answer.said)
         counted = Usage(
             input=reported.input if reported.input is not None else self._input_tokens,
             cache_read=reported.cache_read,
             cache_write=reported.cache_write,
-            output=max(reported.output or 0, -(-len(self.answer.said.encode()) // 4)),
+            output=max(reported.output_total, said) - (reported.reasoning or 0),
             reasoning=reported.reasoning,
         )
         return counted, True
 
-    def _close(self, attempt: Attempt, result: Result, usage: Usage | None, estimated: bool, cost: int | None) -> None:
+    def _values(
+        self, attempt: Attempt, result: Result, usage: Usage | None, estimated: bool, cost: int | None
+    ) -> dict[str, Any]:
+        """How a call ended, as columns of its attempt, which gets them too."""
         failure, done = result.failure, result.done
         values: dict[str, Any] = {
             "outcome": _outcome(result),
@@ -191,7 +245,18 @@ class Record:
             values |= dict(zip(COUNTERS, usage.counters, strict=True))
         for name, value in values.items():
             setattr(attempt, name, value)
-        db.session.execute(update(Attempt).where(Attempt.id == attempt.id).values(**values))
+        return values
+
+    def _close(self, attempt: Attempt, values: dict[str, Any]) -> bool:
+        """False: the sweeper thought us dead and has closed it."""
+        closed = db.session.scalar(
+            update(Attempt)
+            .where(Attempt.id == attempt.id, Attempt.outcome == Outcome.SENT)
+            .values(**values)
+            .returning(Attempt.id)
+            .execution_options(synchronize_session=False)
+        )
+        return closed is not None
 
     def _charge(self, attempt: Attempt, cost: int | None, *, sent: bool) -> None:
         if not sent:
@@ -225,6 +290,18 @@ class Record:
     def _refused(self, step: Step, number: int, reason: str) -> None:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
         self.attempts.append(refused | {"error": reason})
+
+
+def _is_owed(result: Result) -> bool:
+    """Nothing is, where the provider refused or never saw the request."""
+    failure = result.failure
+    refused = failure is not None and (not failure.sent or failure.status is not None)
+    return not refused or result.visible or result.usage.known
+
+
+def estimated_tokens(text: str) -> int:
+    """Four bytes a token, rounded up."""
+    return -(-len(text.encode()) // 4)
 
 
 def _is_stale(key: APIKey | None) -> bool:
@@ -263,18 +340,27 @@ def _receipt(step: Step, number: int, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def close_abandoned(execution_id: uuid.UUID, text: str) -> None:
+def summary(last: Attempt | None, costs: Sequence[int | None]) -> dict[str, Any]:
+    """The narrow row's share: the last attempt speaks for speed and tokens, the cost is of all of them."""
+    if last is None:
+        return {"cost": 0}
+    names = ("provider_id", "model_id", "api_key_id", "payer", "first_token_at", *COUNTERS)
+    known = [cost for cost in costs if cost is not None]
+    return {name: getattr(last, name) for name in names} | {"cost": sum(known) if len(known) == len(costs) else None}
+
+
+def close_abandoned(execution: Execution, text: str) -> None:
     """Settle what a dead worker left open, by estimate: the request may have reached the provider."""
-    for attempt in db.session.query(Attempt).filter_by(execution_id=execution_id, outcome=Outcome.SENT):
-        price = attempt.price
+    for attempt in db.session.query(Attempt).filter_by(execution_id=execution.id, outcome=Outcome.SENT):
         attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, now(), True
         attempt.error = "The worker that ran it stopped."
-        attempt.tokens_output = -(-len(text.encode()) // 4)
-        usage = Usage(input=attempt.tokens_input or 0, output=attempt.tokens_output)
-        attempt.cost = pricing.cost(usage, rates_of(price))
+        attempt.tokens_input = tokens_of(from_json(execution.body.request))
+        attempt.tokens_output = estimated_tokens(text)
+        usage = Usage(input=attempt.tokens_input, output=attempt.tokens_output)
+        attempt.cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None)
         db.session.flush()
         entry = LedgerEntry(
-            organization_id=db.session.get_one(Execution, execution_id).organization_id,
+            organization_id=execution.organization_id,
             kind="charge",
             payer=attempt.payer,
             amount=attempt.cost or 0,

@@ -9,18 +9,19 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from datetime import timedelta
 
 import redis
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 
 from .. import quota
 from ..extensions import db
 from ..jobs import queue
-from ..models import Attempt, Execution, ExecutionBody, Origin, Outcome, Reservation, ReservationState, State
-from ..models.executions import close, release, was_sent
+from ..models import Attempt, Execution, ExecutionBody, Origin, Reservation, ReservationState, State
+from ..models.executions import OPEN, close, release, was_sent
 from . import live
-from .record import close_abandoned
+from .record import close_abandoned, summary
 
 log = logging.getLogger(__name__)
 
@@ -64,41 +65,48 @@ def requeue() -> int:
 
 def close_dead() -> int:
     """End or re-queue running rows with a dead lease, one transaction each. Returns how many."""
-    closed = 0
-    while row := _dead():
-        if was_sent(db.session, row.id) or row.cancel_requested_at or row.origin is Origin.GATEWAY:
-            _interrupt(row)
-        else:
-            release(db.session, row.id, row.fence)
-        db.session.commit()
-        closed += 1
+    closed, stuck = 0, set[uuid.UUID]()
+    while row := _dead(stuck):
+        id = row.id
+        try:
+            if was_sent(db.session, id) or row.cancel_requested_at or row.origin is Origin.GATEWAY:
+                _interrupt(row)
+            else:
+                release(db.session, id, row.fence)
+            db.session.commit()
+            closed += 1
+        except Exception:  # one that cannot be closed must not keep the others waiting
+            log.exception("execution %s could not be closed", id)
+            db.session.rollback()
+            stuck.add(id)
     db.session.rollback()
     return closed
 
 
 def end_stale_holds() -> int:
-    """Release holds whose attempt is over or whose execution has ended without settling."""
+    """Settle or release holds that outlived their execution."""
     stale = db.session.execute(
-        select(Reservation.attempt_id)
-        .join(Attempt, Attempt.id == Reservation.attempt_id)
+        select(Reservation.attempt_id, Execution)
+        .join(Execution, Execution.id == Reservation.execution_id)
         .where(
             Reservation.state == ReservationState.HELD,
             Reservation.expires_at < func.now(),
-            or_(Attempt.outcome != Outcome.SENT, Reservation.expires_at < func.now() - timedelta(hours=1)),
+            Execution.state.not_in(OPEN),
         )
         .limit(BATCH)
         .with_for_update(of=Reservation, skip_locked=True)
     ).all()
-    for row in stale:
-        quota.void(db.session, row.attempt_id)
+    for attempt_id, execution in stale:
+        close_abandoned(execution, execution.body.text + execution.body.reasoning)  # settled, if it was sent
+        quota.void(db.session, attempt_id)  # released, if it was not
     db.session.commit()
     return len(stale)
 
 
-def _dead() -> Execution | None:
+def _dead(but: set[uuid.UUID]) -> Execution | None:
     return db.session.scalars(
         select(Execution)
-        .where(Execution.state == State.RUNNING, Execution.lease_until < func.now())
+        .where(Execution.state == State.RUNNING, Execution.lease_until < func.now(), Execution.id.not_in(but))
         .order_by(Execution.lease_until)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -107,10 +115,11 @@ def _dead() -> Execution | None:
 
 def _interrupt(row: Execution) -> None:
     written = _written(row)
-    close_abandoned(row.id, written.text + written.reasoning)
-    cost = db.session.scalar(select(func.sum(Attempt.cost)).where(Attempt.execution_id == row.id))
+    close_abandoned(row, written.text + written.reasoning)
     state = State.CANCELLED if row.cancel_requested_at else State.INTERRUPTED
-    close(db.session, row.id, row.fence, state, cost=cost, error_kind="interrupted")
+    made = db.session.scalars(select(Attempt).where(Attempt.execution_id == row.id).order_by(Attempt.number)).all()
+    sums = summary(made[-1] if made else None, [attempt.cost for attempt in made])
+    close(db.session, row.id, row.fence, state, error_kind="interrupted", attempts_made=len(made), **sums)
     db.session.execute(
         update(ExecutionBody)
         .where(ExecutionBody.id == row.id)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from .pricing import Rates
-from .types import Prompt
+from .types import ImagePart, Prompt
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,26 @@ class Question:
         return cls(model_type, tokens_of(prompt), prompt.max_tokens, _needs(prompt))
 
 
+USUAL_IMAGE, LARGEST_IMAGE = 1_000, 50_000
+"""Tokens of an image: what most models count, and the most that any does (gpt-4o-mini: 48,169)."""
+
+
 def tokens_of(prompt: Prompt) -> int:
     """A fair guess at the input size: four bytes a token, four tokens a message. Not an upper bound."""
-    return prompt.text_bytes // 4 + 4 * len(prompt.messages)
+    return prompt.text_bytes // 4 + 4 * len(prompt.messages) + USUAL_IMAGE * _images(prompt)
 
 
 def token_bound(prompt: Prompt) -> int:
     """More tokens than any tokenizer makes of this text: one a byte, and room for the wire's own markers."""
-    tools = sum(len(str(tool.parameters)) + len(tool.description) for tool in prompt.tools)
-    return prompt.text_bytes + 16 * len(prompt.messages) + tools + len(str(prompt.schema or "")) + 64
+    parts = [part for message in prompt.messages for part in message.parts]
+    labels = sum(len(f"{getattr(part, 'id', '')}{getattr(part, 'name', '')}".encode()) + 16 for part in parts)
+    tools = sum(len(f"{tool.name}{tool.description}{tool.parameters}".encode()) + 16 for tool in prompt.tools)
+    words = prompt.text_bytes + labels + tools + len(str(prompt.schema or "").encode())
+    return words + 16 * len(prompt.messages) + LARGEST_IMAGE * _images(prompt) + 64
+
+
+def _images(prompt: Prompt) -> int:
+    return sum(isinstance(part, ImagePart) for message in prompt.messages for part in message.parts)
 
 
 def _needs(prompt: Prompt) -> frozenset[str]:
@@ -99,6 +110,6 @@ def _needs(prompt: Prompt) -> frozenset[str]:
         needs.add("tools")
     if prompt.schema:
         needs.add("json_schema")
-    if any(type(part).__name__ == "ImagePart" for message in prompt.messages for part in message.parts):
+    if _images(prompt):
         needs.add("vision")
     return frozenset(needs)

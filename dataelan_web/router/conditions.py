@@ -46,8 +46,9 @@ class MaxCost:
         rates = choice.candidate.rates
         if rates is None:
             return "its price is unknown, and this rule limits the price"
-        if rates.dearest_per_thousand > self.limit:
-            dearest, limit = Decimal(rates.dearest_per_thousand) / NANO, Decimal(self.limit) / NANO
+        asked = rates.at(question.input_tokens).dearest_per_thousand
+        if asked > self.limit:
+            dearest, limit = Decimal(asked) / NANO, Decimal(self.limit) / NANO
             return f"${dearest.normalize():f} per 1K tokens is over the rule's ${limit.normalize():f}"
         return None
 

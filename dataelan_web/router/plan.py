@@ -15,6 +15,7 @@ from .candidates import Candidate, Choice, Key, Question, Rule
 from .types import Kind
 
 FALLBACK = "fallback"
+NO_SUCH_MODEL = "model_not_found"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Plan:
     @property
     def problem_kind(self) -> Kind:
         return Kind.CONTEXT_TOO_LONG if self.receipt.get("too_long") else Kind.BAD_REQUEST
+
+    @property
+    def problem_code(self) -> str:
+        return "" if self.receipt.get("candidates") or self.receipt.get("requested") == "auto" else NO_SUCH_MODEL
 
 
 def plan(question: Question, rules: Iterable[Rule], draw: random.Random, requested: str = "auto") -> Plan:

@@ -26,20 +26,17 @@ class Rates:
     """Steps by total input: from more than `tokens` on, these rates apply to the whole request."""
 
     def at(self, input_tokens: int) -> Rates:
-        chosen = self
-        for above, rates in self.tiers:
-            if input_tokens > above:
-                chosen = rates
-        return chosen
+        reached = [(above, rates) for above, rates in self.tiers if input_tokens > above]
+        return max(reached, key=lambda tier: tier[0])[1] if reached else self
 
     @property
     def is_free(self) -> bool:
-        return not (self.input or self.output or self.per_request or self.tiers)
+        return not any((self.input, self.output, self.cache_read, self.cache_write, self.per_request, self.tiers))
 
     @property
     def dearest_per_thousand(self) -> int:
-        """Nano-USD per 1,000 tokens of the dearer of input and output: what `max_cost` is held against."""
-        return max(self.input, self.output) // 1000
+        """Nano-USD per 1,000 tokens of the dearer of input and output, rounded up: what `max_cost` is held against."""
+        return -(-max(self.input, self.output) // 1000)
 
 
 def cost(usage: Usage, rates: Rates | None) -> int | None:

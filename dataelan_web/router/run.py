@@ -10,10 +10,11 @@ The only file that touches the wire, and the only one that catches. Three rules 
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -72,25 +73,31 @@ def run(
     secret: Callable[[Step], str],
     stop: Stop,
     deadlines: Deadlines | None = None,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Try each step in turn. Raises the first Failure when all failed, the last when something was visible."""
     deadlines = deadlines or Deadlines()
+    ends_at = time.monotonic() + deadlines.total
     steps, first, number, tries = deque(plan.steps), None, 0, 0
-    while steps:
+    while steps and (first is None or time.monotonic() < ends_at):
         step, number = steps[0], number + 1
         result = Result()
         try:
             allowed = journal.begin(step, number, prompt)
         except Failure as refusal:
-            first, steps = first or refusal, _after(steps, refusal)
+            if refusal.advice is Advice.STOP:
+                raise
+            first, steps, tries = first or refusal, _after(steps, refusal), 0
             continue
         try:
-            yield from _attempt(step, allowed, http, secret, stop, deadlines, result)
+            yield from _attempt(step, allowed, http, secret, stop, deadlines, ends_at, result)
             return
         except Failure as failure:
             result.failure = failure
         except GeneratorExit:
             result.failure = Failure(Kind.ABORTED, "The reader went away.")
+            raise
+        except Exception:
+            result.failure = Failure(Kind.TRANSIENT, "Dataelan itself failed during this call.")
             raise
         finally:
             journal.end(step, number, result)
@@ -102,16 +109,19 @@ def run(
                 raise _stopped()
             continue
         steps, tries = _after(steps, result.failure), 0
-    raise first or Failure(plan.problem_kind, plan.problem, sent=False)
+    raise first or Failure(plan.problem_kind, plan.problem, code=plan.problem_code, sent=False)
 
 
 def ask(http: httpx2.Client, call: Call, failure: Callable[[int, bytes], Failure], seconds: float = 15) -> bytes:
     """One short question, such as a list of models. Raises Failure."""
-    request = _request(http, call, Deadlines(connect=3, first_byte=seconds, idle=seconds))
+    deadlines = Deadlines(connect=3, first_byte=seconds, idle=seconds, total=seconds)
+    ends_at = time.monotonic() + seconds
+    request = _request(http, call, deadlines, ends_at)
     try:
         response = http.send(request, stream=True)
         try:
-            body = _read_all(response)
+            _now_idle(request, deadlines, ends_at)
+            body = _read_all(response, ends_at)
         finally:
             response.close()
     except httpx2.HTTPError as error:
@@ -128,12 +138,16 @@ def _attempt(
     secret: Callable[[Step], str],
     stop: Stop,
     deadlines: Deadlines,
+    ends_at: float,
     result: Result,
 ) -> Iterator[Event]:
-    format = adapter(step.candidate.kind, step.candidate.base_url)
-    ends_at = time.monotonic() + deadlines.total
+    key = secret(step)
+    try:
+        format = adapter(step.candidate.kind, step.candidate.base_url)
+        call: Call | None = format.call(prompt, step.candidate.model, key)
+    except ValueError as error:  # such as half an IPv6 address
+        raise _unsendable() from error
     decode = format.decoder()
-    call: Call | None = format.call(prompt, step.candidate.model, secret(step))
     while call:
         again: Again | None = None
         for chunk, is_last in _chunks(http, call, format.failure, stop, deadlines, ends_at):
@@ -169,15 +183,19 @@ def _chunks(
 ) -> Iterator[tuple[bytes, bool]]:
     """The answer's bytes as they come, closed by (b"", True)."""
     if stop.requested:
-        raise _stopped()
+        raise _stopped(sent=False)
+    request = _request(http, call, deadlines, ends_at)
     try:
-        response = http.send(_request(http, call, deadlines), stream=True)
+        with stop.watching():
+            response = http.send(request, stream=True)
     except httpx2.HTTPError as error:
-        raise _stopped() if stop.requested else _unreachable(error) from error
+        stop.unwatch()
+        unreachable = _unreachable(error)
+        raise _stopped(sent=unreachable.sent) if stop.requested else unreachable from error
     try:
-        stop.watch(response)
+        _now_idle(request, deadlines, ends_at)
         if response.status_code >= 300:
-            raise _answered(response, _read_all(response), failure)
+            raise _answered(response, _read_all(response, ends_at), failure)
         _refuse_compressed(response)
         size = 0
         for chunk in response.iter_raw():
@@ -199,24 +217,31 @@ def _chunks(
         response.close()
 
 
-def _request(http: httpx2.Client, call: Call, deadlines: Deadlines) -> httpx2.Request:
-    # httpx's read timeout is per read, so before the first byte it is that deadline and afterwards the idle one;
-    # it cannot change in between, hence the longer of the two. The total is checked by the reader.
-    read = max(deadlines.first_byte, deadlines.idle)
-    return http.build_request(
-        call.method,
-        call.url,
-        json=call.body,
-        headers=dict(call.headers),
-        timeout=httpx2.Timeout(read, connect=deadlines.connect, pool=deadlines.connect),
-    )
+def _request(http: httpx2.Client, call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request:
+    first_byte = min(deadlines.first_byte, max(ends_at - time.monotonic(), 0.001))
+    try:
+        return http.build_request(
+            call.method,
+            call.url,
+            json=call.body,
+            headers=dict(call.headers),
+            timeout=httpx2.Timeout(first_byte, connect=deadlines.connect, pool=deadlines.connect),
+        )
+    except (httpx2.InvalidURL, ValueError, TypeError, RecursionError) as error:
+        raise _unsendable() from error
 
 
-def _read_all(response: httpx2.Response, limit: int = 4 * 1024 * 1024) -> bytes:
+def _now_idle(request: httpx2.Request, deadlines: Deadlines, ends_at: float) -> None:
+    """httpx's read timeout is per read: up to the answer's head it was the first byte's, from here the idle one.
+    It is not shortened again, so a silence that begins just before the total's end may outlast it by `idle`."""
+    request.extensions["timeout"]["read"] = min(deadlines.idle, max(ends_at - time.monotonic(), 0.001))
+
+
+def _read_all(response: httpx2.Response, ends_at: float, limit: int = 4 * 1024 * 1024) -> bytes:
     body = bytearray()
     for chunk in response.iter_raw():
         body += chunk
-        if len(body) > limit:
+        if len(body) > limit or time.monotonic() > ends_at:
             break
     return bytes(body[:limit])
 
@@ -252,7 +277,7 @@ def _unreachable(error: httpx2.HTTPError) -> Failure:
     if isinstance(error, httpx2.PoolTimeout):
         return Failure(Kind.TRANSIENT, "Too many calls are in flight from this process.", sent=False)
     if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
-        return Failure(Kind.BAD_REQUEST, "The provider's address or key cannot be sent as it is.", sent=False)
+        return _unsendable()
     if isinstance(error, httpx2.ReadTimeout):
         return Failure(Kind.TRANSIENT, "The provider took the request but did not answer in time.")
     return Failure(Kind.TRANSIENT, "The connection broke before the provider answered.")
@@ -264,8 +289,13 @@ def _broken(error: Exception) -> Failure:
     return Failure(Kind.TRANSIENT, "The provider cut the connection before the answer was whole.")
 
 
-def _stopped() -> Failure:
-    return Failure(Kind.ABORTED, "Stopped.")
+def _unsendable() -> Failure:
+    message = "The provider's address, key or this prompt holds characters that cannot be sent. Correct it."
+    return Failure(Kind.BAD_REQUEST, message, sent=False)
+
+
+def _stopped(*, sent: bool = True) -> Failure:
+    return Failure(Kind.ABORTED, "Stopped.", sent=sent)
 
 
 # -- what to do after a failure ------------------------------------------------------------------
@@ -294,7 +324,8 @@ def _after(steps: deque[Step], failure: Failure) -> deque[Step]:
 def retry_after(header: str) -> float | None:
     """Seconds a Retry-After header asks for: a number or an HTTP date (RFC 9110 §10.2.3)."""
     try:
-        return max(0.0, float(header))
+        seconds = float(header)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import httpcore2
 import httpx2
+
+Client = httpx2.Client
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,15 @@ class Deadlines:
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
-def client(connections: int = 1000) -> httpx2.Client:
+def client(connections: int = 1000) -> Client:
     """One a process, shared by all its threads."""
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections // 4)
+    transport = httpx2.HTTPTransport(trust_env=False, limits=limits)
+    transport._pool._network_backend = _Backend()  # httpx has no public way to hand its pool a backend
     return httpx2.Client(
+        transport=transport,
         trust_env=False,
         follow_redirects=False,
-        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections // 4),
         headers={"Accept-Encoding": "identity", "User-Agent": "Dataelan"},
     )
 
@@ -61,13 +70,54 @@ class Stop:
         """Sleep unless or until asked to stop. True: asked."""
         return self._asked.wait(seconds)
 
-    def watch(self, response: httpx2.Response) -> None:
-        stream = response.extensions.get("network_stream")
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """While inside, the connection this thread sends its request on is the one to be shut down."""
+        _sending.stop = self
+        try:
+            yield
+        finally:
+            _sending.stop = None
+
+    def watch(self, connection: socket.socket) -> None:
         with self._lock:
-            self._socket = stream.get_extra_info("socket") if stream else None
+            self._socket = connection
         if self.requested:
             self.request()
 
     def unwatch(self) -> None:
         with self._lock:
             self._socket = None
+
+
+_sending = threading.local()
+
+
+class _Backend(httpcore2.SyncBackend):
+    """Connections that tell whose request they carry: only they know, and long before the answer begins."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        return _Line(super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class _Line(httpcore2.NetworkStream):
+    def __init__(self, stream: httpcore2.NetworkStream):
+        self._stream = stream
+        self.read, self.close, self.get_extra_info = stream.read, stream.close, stream.get_extra_info  # type: ignore[method-assign]
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if stop := getattr(_sending, "stop", None):
+            stop.watch(self.get_extra_info("socket"))
+        self._stream.write(buffer, timeout)
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        return _Line(self._stream.start_tls(ssl_context, server_hostname, timeout))

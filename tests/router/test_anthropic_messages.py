@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from prompts import PARAMETERS, PLAIN, RICH, SCHEMA
-from recordings import decoded
 
 from dataelan_web.router.providers import adapter
 from dataelan_web.router.providers.anthropic_messages import DEFAULT_MAX_TOKENS
 from dataelan_web.router.types import Call, Done, Event, Failure, Finish, Kind, Text, ToolCall, Usage
+
+from .prompts import PARAMETERS, PLAIN, RICH, SCHEMA
+from .recordings import decoded
 
 ANTHROPIC = adapter("anthropic", "https://api.anthropic.com/v1")
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recordings import ANSWERS, BASE_URLS, FORMATS, INDEX, answer, decoded, decoder_for, needs_recordings
 
 from dataelan_web.router.providers import adapter
 from dataelan_web.router.types import Done, Kind, Usage
+
+from .recordings import ANSWERS, BASE_URLS, FORMATS, INDEX, answer, decoded, decoder_for, needs_recordings
 
 
 @settings(max_examples=200, deadline=None)

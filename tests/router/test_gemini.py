@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from prompts import PARAMETERS, PLAIN, RICH, SCHEMA
-from recordings import decoded
 
 from dataelan_web.router.providers import adapter
 from dataelan_web.router.types import Asset, Call, Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall, Usage
+
+from .prompts import PARAMETERS, PLAIN, RICH, SCHEMA
+from .recordings import decoded
 
 BASE = "https://generativelanguage.googleapis.com/v1beta"
 GEMINI = adapter("google", BASE)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from recordings import BASE_URLS, LISTS, answer, expectations, needs_recordings
 
 from dataelan_web.router.providers import adapter
 from dataelan_web.router.types import Failure, ListedModel
+
+from .recordings import BASE_URLS, LISTS, answer, expectations, needs_recordings
 
 KNOWN = {
     "groq.models-list.models.cb4d7d4699": ListedModel("groq/compound-mini", "Compound Mini", 131072, 8192, None, ()),

@@ -8,8 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from prompts import PARAMETERS, PLAIN, RICH, SCHEMA
-from recordings import decoded
 
 from dataelan_web.router.providers import adapter
 from dataelan_web.router.providers.openai_chat_answer import usage_of
@@ -26,6 +24,9 @@ from dataelan_web.router.types import (
     ToolCall,
     Usage,
 )
+
+from .prompts import PARAMETERS, PLAIN, RICH, SCHEMA
+from .recordings import decoded
 
 OPENAI = adapter("openai", "https://api.openai.com/v1")
 OLLAMA = adapter("openai", "http://localhost:11434/v1/")

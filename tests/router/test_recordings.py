@@ -7,9 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from recordings import ANSWERS, IDS, adapter_for, answer, decoded, decoder_for, expectations, joined, needs_recordings
 
 from dataelan_web.router.types import Asset, Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall, Usage
+
+from .recordings import ANSWERS, IDS, adapter_for, answer, decoded, decoder_for, expectations, joined, needs_recordings
 
 TOO_LONG = (Kind.CONTEXT_TOO_LONG, "the message says so, and another model may have room; the status is a bare 400")
 PARSED = (

@@ -246,7 +246,7 @@ def masked(text: str) -> str:
 
 
 def _failure(status: int, said: Reported) -> Failure:
-    message = masked(" ".join(said.message[: 4 * LONGEST_MESSAGE].split()))
+    message = masked(" ".join(string(said.message[: 4 * LONGEST_MESSAGE]).split()))
     if len(message) > LONGEST_MESSAGE:
         message = message[:LONGEST_MESSAGE].rstrip() + "…"
     return Failure(

@@ -14,8 +14,8 @@ from dataelan_web.router.types import Failure, Kind
 WEB_PAGE = "The provider answered with a web page, not with JSON. Check the base URL."
 NOT_JSON = "The provider's answer is not valid JSON; it may have been cut off."
 
-# No bill counts a trillion tokens in one answer; a larger number is garbage and would overflow a database column.
-LARGEST_COUNT = 10**12
+# No answer has a thousand million tokens; a larger number is garbage, and sums of two must fit a database's integer.
+LARGEST_COUNT = 10**9
 
 
 def broken(message: str) -> Failure:
@@ -56,12 +56,14 @@ def mappings(value: Any) -> list[dict[str, Any]]:
 
 
 def string(value: Any) -> str:
-    """Text that can be stored and sent on: half a surrogate pair (legal in JSON, not in UTF-8) becomes U+FFFD."""
+    """Text that can be stored and sent on: NUL (which no database takes as text) and half a surrogate pair (legal
+    in JSON, not in UTF-8) become U+FFFD."""
     if not isinstance(value, str):
         return ""
-    if value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value):
-        return value
-    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    text = value.replace("\0", "\ufffd")
+    if text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def count(value: Any) -> int | None:
