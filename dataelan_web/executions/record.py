@@ -18,25 +18,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import quota
 from ..extensions import db
-from ..models import APIKey, Attempt, Execution, LedgerEntry, Outcome, Payer, new_id, now
+from ..models import APIKey, Attempt, EntryKind, Execution, LedgerEntry, Outcome, Payer, new_id, now
 from ..models.executions import may_go_on
 from ..router import pricing
-from ..router.candidates import token_bound, tokens_of
+from ..router.candidates import tokens_of
 from ..router.plan import Step
-from ..router.run import Result, limited
+from ..router.run import Result
 from ..router.types import Failure, Kind, Prompt, Usage
 from ..secrets import Place, Unreadable, keyring
+from .allowance import reserve
 from .answer import Answer
-from .candidates import rates_of
-from .prompts import from_json
 
 log = logging.getLogger(__name__)
 
-OUTPUT_LIMIT = 8192
-"""Output tokens assumed, and asked for, where a limit applies and neither person nor model names one."""
 COUNTERS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_output", "tokens_reasoning")
-FEWEST = 16
-"""Under so many affordable output tokens an answer is not worth starting."""
 
 
 class Record:
@@ -61,7 +56,7 @@ class Record:
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
             self._secret = self._open(step)
             db.session.add(attempt)
-            allowed = self._reserve(attempt, step, prompt)
+            allowed, self.notice = reserve(self.execution, attempt.id, step, prompt)
             db.session.commit()
             # From here on a plain record, written by statements: a streamed gateway answer outlives the
             # database session in which its attempt began.
@@ -101,7 +96,10 @@ class Record:
             return
         step, result, values = self._ended
         if self._close(self._begun(), values):
-            self._charge(self._begun(), values["cost"], sent=_is_owed(result))
+            if _is_owed(result):
+                charge(self.execution.organization_id, self._begun())
+            else:
+                quota.void(db.session, self._begun().id)
             self._note_key(step, result.failure)
         self._is_written = True
 
@@ -160,54 +158,6 @@ class Record:
             payer=Payer(step.key.payer),
         )
 
-    def _reserve(self, attempt: Attempt, step: Step, prompt: Prompt) -> Prompt:
-        """Hold the most this call can cost; where that is more than is left, lower the output to what can be paid."""
-        rates = step.candidate.rates
-        if rates is not None and rates.is_free:
-            return prompt
-        budgets = quota.applicable(db.session, self._subjects(step))
-        if not budgets:
-            return prompt
-        if rates is None:
-            raise Failure(
-                Kind.BILLING,
-                f"The price of {step.candidate.label} is unknown and a limit applies, so its cost cannot be held to it."
-                " Set a price, or choose a priced model.",
-                sent=False,
-            )
-        given = prompt.max_tokens or min(step.candidate.max_output_tokens or OUTPUT_LIMIT, OUTPUT_LIMIT)
-        size = token_bound(prompt)
-        allowed = given
-        for _ in range(3):  # what is left may shrink while we look
-            try:
-                with db.session.begin_nested():
-                    amount = pricing.upper_bound(size, allowed, rates)
-                    quota.reserve(db.session, budgets, self.execution.id, attempt.id, amount)
-                break
-            except quota.OverLimit as over:
-                affordable = pricing.affordable_output(size, over.left, rates)
-                if affordable is None or min(affordable, allowed) < min(FEWEST, given) or affordable >= allowed:
-                    raise
-                allowed, last = affordable, over
-        else:
-            raise last
-        if allowed < given:
-            self.notice = f"The answer is limited to {allowed:,} tokens: more could not be paid. {last.message}"
-        return limited(prompt, allowed)
-
-    def _subjects(self, step: Step) -> quota.Subjects:
-        execution = self.execution
-        return quota.Subjects(
-            execution.organization_id,
-            execution.project_id,
-            execution.user_id,
-            execution.token_id,
-            step.key.id,
-            step.candidate.provider_id,
-            step.candidate.model_id,
-            Payer(step.key.payer),
-        )
-
     def _usage(self, result: Result) -> tuple[Usage | None, bool]:
         """(tokens to charge, estimated?). None: the provider refused or never saw the request; nothing is owed."""
         if not _is_owed(result):
@@ -258,20 +208,6 @@ class Record:
         )
         return closed is not None
 
-    def _charge(self, attempt: Attempt, cost: int | None, *, sent: bool) -> None:
-        if not sent:
-            quota.void(db.session, attempt.id)
-            return
-        entry = LedgerEntry(
-            organization_id=self.execution.organization_id,
-            kind="charge",
-            payer=attempt.payer,
-            amount=cost or 0,
-            price_id=attempt.price_id,
-            note="estimated" if attempt.usage_is_estimated else "",
-        )
-        quota.settle(db.session, attempt.id, entry if cost else None)
-
     def _note_key(self, step: Step, failure: Failure | None) -> None:
         """The key's health: its last use (to the minute) and what last went wrong with it."""
         if step.key.id is None:
@@ -290,6 +226,19 @@ class Record:
     def _refused(self, step: Step, number: int, reason: str) -> None:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
         self.attempts.append(refused | {"error": reason})
+
+
+def charge(organization_id: uuid.UUID, attempt: Attempt) -> None:
+    """Settle an attempt's hold with its cost, and write the ledger's line, when there is anything to pay."""
+    entry = LedgerEntry(
+        organization_id=organization_id,
+        kind=EntryKind.CHARGE,
+        payer=attempt.payer,
+        amount=attempt.cost or 0,
+        price_id=attempt.price_id,
+        note="estimated" if attempt.usage_is_estimated else "",
+    )
+    quota.settle(db.session, attempt.id, entry if attempt.cost else None)
 
 
 def _is_owed(result: Result) -> bool:
@@ -347,24 +296,3 @@ def summary(last: Attempt | None, costs: Sequence[int | None]) -> dict[str, Any]
     names = ("provider_id", "model_id", "api_key_id", "payer", "first_token_at", *COUNTERS)
     known = [cost for cost in costs if cost is not None]
     return {name: getattr(last, name) for name in names} | {"cost": sum(known) if len(known) == len(costs) else None}
-
-
-def close_abandoned(execution: Execution, text: str) -> None:
-    """Settle what a dead worker left open, by estimate: the request may have reached the provider."""
-    for attempt in db.session.query(Attempt).filter_by(execution_id=execution.id, outcome=Outcome.SENT):
-        attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, now(), True
-        attempt.error = "The worker that ran it stopped."
-        attempt.tokens_input = tokens_of(from_json(execution.body.request))
-        attempt.tokens_output = estimated_tokens(text)
-        usage = Usage(input=attempt.tokens_input, output=attempt.tokens_output)
-        attempt.cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None)
-        db.session.flush()
-        entry = LedgerEntry(
-            organization_id=execution.organization_id,
-            kind="charge",
-            payer=attempt.payer,
-            amount=attempt.cost or 0,
-            price_id=attempt.price_id,
-            note="estimated after a worker stopped",
-        )
-        quota.settle(db.session, attempt.id, entry if attempt.cost else None)

@@ -21,7 +21,8 @@ from ..jobs import queue
 from ..models import Attempt, Execution, ExecutionBody, Origin, Reservation, ReservationState, State
 from ..models.executions import OPEN, close, release, was_sent
 from . import live
-from .record import close_abandoned, summary
+from .abandoned import close_attempts
+from .record import summary
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def end_stale_holds() -> int:
         .with_for_update(of=Reservation, skip_locked=True)
     ).all()
     for attempt_id, execution in stale:
-        close_abandoned(execution, execution.body.text + execution.body.reasoning)  # settled, if it was sent
+        close_attempts(execution, execution.body.text + execution.body.reasoning)  # settled, if it was sent
         quota.void(db.session, attempt_id)  # released, if it was not
     db.session.commit()
     return len(stale)
@@ -115,7 +116,7 @@ def _dead(but: set[uuid.UUID]) -> Execution | None:
 
 def _interrupt(row: Execution) -> None:
     written = _written(row)
-    close_abandoned(row, written.text + written.reasoning)
+    close_attempts(row, written.text + written.reasoning)
     state = State.CANCELLED if row.cancel_requested_at else State.INTERRUPTED
     made = db.session.scalars(select(Attempt).where(Attempt.execution_id == row.id).order_by(Attempt.number)).all()
     sums = summary(made[-1] if made else None, [attempt.cost for attempt in made])
