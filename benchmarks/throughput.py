@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +76,9 @@ def watch(app: Flask, ids: list[str], stack: Stack) -> tuple[float, float, float
 
 def worker_of(stack: Stack) -> psutil.Process:
     """The worker itself, not the launcher that keeps it tied to its supervisor."""
-    children = psutil.Process(stack.supervisor.pid).children(recursive=True)
-    workers = [child for child in children if child.cmdline()[1:] == ["-m", "dataelan_web.jobs.worker"]]
+    workers = []
+    for child in psutil.Process(stack.supervisor.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it may have ended since it was listed
+            if child.cmdline()[1:] == ["-m", "dataelan_web.jobs.worker"]:
+                workers.append(child)
     return workers[-1]
