@@ -7,7 +7,11 @@
   }, options);
   const store = {
     get: (key) => { try { return localStorage.getItem(key); } catch { return null; } },
-    set: (key, value) => { try { value ? localStorage.setItem(key, value) : localStorage.removeItem(key); } catch { /* closed to us */ } },
+    set: (key, value) => {
+      try { value ? localStorage.setItem(key, value) : localStorage.removeItem(key); } catch {
+        try { localStorage.removeItem(key); } catch { /* closed to us */ }   // too long to keep: then no old one either
+      }
+    },
   };
 
   // Theme: light, dark, or whatever the system says.
@@ -33,9 +37,12 @@
       const area = Object.assign(document.createElement('textarea'), { value: text, className: 'sr-only' });
       button.after(area); area.select(); document.execCommand('copy'); area.remove();
     }
-    button.classList.add('copied');
     announce('Copied');
-    setTimeout(() => button.classList.remove('copied'), 1600);
+    if (button.classList.contains('copied')) return;
+    const word = button.matches('.btn-copy') && button.textContent;        // has no icon to turn into a tick
+    button.classList.add('copied');
+    if (word) button.textContent = 'Copied';
+    setTimeout(() => { button.classList.remove('copied'); if (word) button.textContent = word; }, 1600);
   });
   const announce = (text) => { const place = document.getElementById('announcer'); if (place) place.textContent = text; };
 
@@ -99,6 +106,8 @@
       event.target.form.requestSubmit();
     }
   });
+  // A wrong value in a part that is folded away would make the button seem dead.
+  on('invalid', '.composer-more *', (field) => { field.form.querySelector('[data-composer-more]').checked = true; }, true);
   on('input', 'textarea[data-submit]', (area) => { grow(area); if (area.dataset.draft) store.set(`draft:${area.dataset.draft}`, area.value); });
   const wakeArea = (area) => {
     const draft = area.dataset.draft && store.get(`draft:${area.dataset.draft}`);
@@ -114,6 +123,7 @@
     grow(area);
     area.focus({ preventScroll: true });
     following = true;
+    document.getElementById('connect')?.removeAttribute('open');           // it has had its moment
   });
 
   // Follow the answer as it grows, as long as the reader is at the end of the page.
@@ -131,12 +141,15 @@
     });
   }, 200);
 
+  const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
+
   // New elements, wherever they come from.
   const wake = (root) => {
     root.querySelectorAll?.('[data-toast]').forEach(retire);
     root.querySelectorAll?.('textarea[data-submit]').forEach(wakeArea);
     // What scrolls sideways must be reachable by keyboard; the sanitizer leaves no attributes for it.
     root.querySelectorAll?.('.markdown :is(pre, table)').forEach((wide) => { wide.tabIndex = 0; });
+    if (isMac) root.querySelectorAll?.('kbd[data-mod]').forEach((key) => { key.textContent = '⌘'; });
     root.querySelectorAll?.('dialog[data-open]').forEach((dialog) => { if (!dialog.open) dialog.showModal(); });
   };
   new MutationObserver((changes) => {
@@ -149,8 +162,13 @@
     if (document.getElementById('runs')) follow();
   }).observe(document.body, { childList: true, subtree: true });
 
+  // What the address names is open.
+  const openTarget = () => document.getElementById(location.hash.slice(1))?.querySelector(':scope > details')?.setAttribute('open', '');
+  addEventListener('hashchange', openTarget);
+
   showTheme();
   wake(document);
+  openTarget();
   if (document.querySelector('#composer') && document.querySelector('#runs > .run') && !location.hash) {
     scrollTo({ top: document.documentElement.scrollHeight });
     following = true;

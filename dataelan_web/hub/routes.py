@@ -15,7 +15,7 @@ from ..extensions import db
 from ..models import APIKey, Model, Price, PromptSession, Provider
 from ..organizations.blueprint import inside_organization
 from ..playground.connect import newcomer, prefer
-from ..router.types import Failure
+from ..router.types import Failure, Kind
 from ..web import local_path, page_number, redirect, render, toast, wants_fragment, with_toast
 from . import keys, servers
 from .forms import KeyForm, ServerForm
@@ -66,7 +66,10 @@ def create_key() -> Response:
         try:
             key = keys.add_key(provider, g.organization, current_user.id, label, str(form.key.data))
         except Failure as failure:
-            problem = f"{provider.name} did not accept it: {failure.message}"
+            refused = (
+                f"{provider.name} did not accept it" if failure.kind is Kind.CREDENTIAL else "It cannot be checked"
+            )
+            problem = f"{refused}: {failure.message}"
         else:
             return _key_added(key, session)
     problem = problem or " ".join(word for words in form.errors.values() for word in words)
@@ -149,7 +152,7 @@ def _key_refused(problem: str, provider: Provider, label: str, session: PromptSe
     if not wants_fragment():
         toast(problem, "danger")
         return redirect(url_for("playground.show", id=session.id))
-    context = newcomer(session) | {"problem": problem, "provider_id": str(provider.id)}
+    context = newcomer() | {"problem": problem, "provider_id": str(provider.id)}
     return render("playground/session.html", "connect", status=422, session=session, newcomer=context)
 
 

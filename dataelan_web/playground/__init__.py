@@ -2,8 +2,10 @@
 
 from flask import Flask
 
+from . import files
 from .routes import bp
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
+    app.jinja_env.filters.update(pretty_json=files.pretty, checklist=files.checklist)

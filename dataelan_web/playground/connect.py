@@ -22,26 +22,29 @@ def is_newcomer(session: PromptSession) -> bool:
     return not db.session.scalar(select(keys + own))
 
 
-def newcomer(session: PromptSession) -> dict[str, Any]:
-    """What the card shows: the starter prompt, the providers to choose from, a local server when one answers."""
+def newcomer() -> dict[str, Any]:
+    """What the card shows: the providers to choose from, a local server when one answers."""
     rows = db.session.scalars(access.scoped(Provider).where(Provider.needs_key).order_by(Provider.created_at))
     found = servers.found_locally(g.organization)
     return {
-        "starter": session.settings.get("starter", ""),
         "providers": [(row.id, row.name) for row in rows],
         "found": found[0] if found else None,
     }
 
 
-def prefer(session: PromptSession, provider: Provider) -> None:
-    """Let the session's next prompt go to this provider: its cheapest priced text model, or its first."""
+def prefer(session: PromptSession, key: APIKey) -> None:
+    """Let the session's next prompt go to what this key can use: its cheapest priced text model, or its first."""
     models = db.session.scalars(
-        select(Model)
-        .where(Model.provider_id == provider.id, Model.model_type == ModelType.TEXT, Model.listed_at.is_not(None))
+        access.scoped(Model)
+        .where(
+            Model.provider_id == key.provider_id,
+            Model.model_type == ModelType.TEXT,
+            Model.name.in_(key.listed_models),
+        )
         .order_by(Model.name)
     ).all()
     if models:
         priced = [model for model in models if model.prices]
         chosen = min(priced, key=lambda model: model.prices[-1].output) if priced else models[0]
-        session.remember(model=f"{provider.slug}/{chosen.name}")
+        session.remember(model=f"{key.provider.slug}/{chosen.name}")
         db.session.commit()

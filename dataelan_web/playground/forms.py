@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -17,15 +18,26 @@ def _trim(value: str | None) -> str | None:
     return value.strip() if value else value
 
 
+def _bounded(value: int | Decimal | None) -> int | Decimal | None:
+    """NumberRange makes a float of it, which neither 400 digits nor every kind of NaN survive: -1 is refused too."""
+    if isinstance(value, Decimal) and not value.is_finite():
+        return Decimal(-1)
+    return max(min(value, 10**9), -1) if value is not None else None
+
+
 class PromptForm(FlaskForm):
     text = TextAreaField("Prompt")
     model = StringField("Model", [Length(max=200)], default="auto")
     system = TextAreaField("System prompt", [Length(max=100_000)], filters=[_trim])
     max_tokens = IntegerField(
-        "Max tokens", [Optional(), NumberRange(1, 1_000_000, "A number from 1 to 1,000,000, or leave it empty.")]
+        "Max tokens",
+        [Optional(), NumberRange(1, 1_000_000, "A number from 1 to 1,000,000, or leave it empty.")],
+        filters=[_bounded],
     )
     temperature = DecimalField(
-        "Temperature", [Optional(), NumberRange(0, 2, "A number from 0 to 2, or leave it empty.")]
+        "Temperature",
+        [Optional(), NumberRange(0, 2, "A number from 0 to 2, or leave it empty.")],
+        filters=[_bounded],
     )
     submission = HiddenField()
     """Made anew with each rendered form: a double click or a re-sent request is one execution."""

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 import uuid
 from dataclasses import replace
 
 from flask import Response as FlaskResponse
-from flask import g, request, stream_with_context, url_for
+from flask import abort, g, request, send_file, stream_with_context, url_for
 from flask_login import current_user
+from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from .. import access, audit
@@ -17,7 +19,7 @@ from ..models import Execution, ModelType, Origin, Project, Prompt, PromptSessio
 from ..organizations.blueprint import inside_organization
 from ..projects import totals
 from ..web import redirect, render, toast, with_toast
-from . import conversation
+from . import conversation, files
 from .connect import is_newcomer, newcomer
 from .forms import PromptForm, SessionForm, TitleForm, remembered
 from .options import model_options
@@ -101,6 +103,19 @@ def events(id: uuid.UUID) -> Response:
     db.session.commit()  # hold no connection while streaming
     body = stream_with_context(event_stream(found.id, can_edit))
     return FlaskResponse(body, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+@bp.get("/executions/<uuid:id>/actions/<int:position>/file")
+def action_file(id: uuid.UUID, position: int) -> Response:
+    """What was found in an answer, to save: never shown by a browser, whatever it holds."""
+    found = access.visible(Execution, id, selectinload(Execution.actions))
+    action = next((action for action in found.actions if action.position == position), None)
+    file = files.file_of(action) if action else None
+    if file is None:
+        abort(404)
+    response = send_file(io.BytesIO(file.content), file.media_type, as_attachment=True, download_name=file.name)
+    response.headers["Content-Security-Policy"] = "sandbox"
+    return response
 
 
 @bp.post("/executions/<uuid:id>/cancellation")
@@ -198,7 +213,7 @@ def _page(
         chosen=form.model.data or "auto",
         form=form,
         can_edit=access.may(access.EDIT, session),
-        newcomer=newcomer(session) if is_newcomer(session) else None,
+        newcomer=newcomer() if is_newcomer(session) else None,
     )
 
 

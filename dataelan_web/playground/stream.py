@@ -18,8 +18,9 @@ from markupsafe import escape
 from ..executions import live
 from ..extensions import db
 from ..jobs.queue import store
-from ..models import Execution
+from ..models import Attempt, Execution, Model, Provider
 from ..projects import totals
+from ..web import partial
 from .conversation import CARD
 
 KEEP_ALIVE = ":\n\n"
@@ -29,27 +30,26 @@ def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
     """Hold no database connection while waiting: an open tab costs one idle Valkey connection."""
     target = f"run-{execution_id}"
     yield KEEP_ALIVE
+    is_named = False
     try:
-        for entry in live.follow(store(), execution_id, _last_seen()):
+        for entry in live.follow(store(), execution_id, _last_seen(), wait=not _is_over(execution_id)):
             if entry is None:
                 yield KEEP_ALIVE
                 if _is_over(execution_id):  # the stream may be gone; PostgreSQL knows
                     break
                 continue
-            if entry.reasoning:
-                yield message(partial(f"#{target}-reasoning", str(escape(entry.reasoning))), entry.id)
-            if entry.text:
-                yield message(str(escape(entry.text)), entry.id)
+            thought = partial(f"#{target}-reasoning", str(escape(entry.reasoning))) if entry.reasoning else ""
+            if said := thought + str(escape(entry.text)):
+                yield message(said, entry.id)  # one message: a reader that comes back has seen both or neither
             if entry.ended:
                 break
+            if not is_named:  # after the first words, which must not wait for it
+                is_named = True
+                yield message(_model_now(execution_id))
     except redis.RedisError:
         yield from _wait_without_stream(execution_id)
     yield message(finished(execution_id, can_edit))
     yield "event: done\ndata: \n\n"
-
-
-def partial(target: str, html: str) -> str:
-    return f'<hx-partial hx-target="{target}" hx-swap="beforeend">{html}</hx-partial>'
 
 
 def message(html: str, id: str = "") -> str:
@@ -64,6 +64,21 @@ def finished(execution_id: uuid.UUID, can_edit: bool) -> str:
     # Not render_template: the person's navigation has no place in this piece, and their session is long closed.
     template = current_app.jinja_env.get_template("playground/finished.html")
     html = template.render(execution=execution, totals=sums, can_edit=can_edit, organization=g.organization)
+    db.session.commit()
+    return html
+
+
+def _model_now(execution_id: uuid.UUID) -> str:
+    """Which model is answering."""
+    attempt = db.session.scalars(
+        db.select(Attempt).where(Attempt.execution_id == execution_id).order_by(Attempt.number.desc()).limit(1)
+    ).first()
+    provider = db.session.get(Provider, attempt.provider_id) if attempt and attempt.provider_id else None
+    model = db.session.get(Model, attempt.model_id) if attempt and attempt.model_id else None
+    if attempt is None:
+        return ""
+    template = current_app.jinja_env.get_template("playground/answering.html")
+    html = template.render(execution_id=execution_id, attempt=attempt, model=model, provider=provider)
     db.session.commit()
     return html
 

@@ -1,0 +1,71 @@
+"""An action of an answer as a file to keep: code, a table as CSV, JSON, a checklist.
+
+The content is a stranger's: it is only ever sent as an attachment, in a type no browser draws or runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ..models import Action
+
+ENDINGS = dict(
+    pair.split("=")
+    for pair in (
+        "python=py javascript=js typescript=ts rust=rs ruby=rb golang=go shell=sh bash=sh zsh=sh markdown=md kotlin=kt "
+        "haskell=hs perl=pl csharp=cs cs=cs c++=cpp yaml=yml elixir=ex powershell=ps1"
+    ).split()
+)
+FORMULA = re.compile(r"^\s*(?:[@\t\r]|[=+-](?!\d[\d.,]*\s*%?$))")
+"""What a spreadsheet would take for a formula; a plain number with its sign is none."""
+
+
+@dataclass(frozen=True)
+class File:
+    name: str
+    media_type: str
+    content: bytes
+
+
+def file_of(action: Action) -> File | None:
+    """None for what is no file, such as a link."""
+    payload: dict[str, Any] = action.payload
+    number = action.position + 1
+    match action.kind:
+        case "code":
+            name = payload.get("file_name", "").rsplit("/", 1)[-1] or f"code-{number}.{_ending(payload)}"
+            return File(name, "text/plain", payload["content"].encode())
+        case "table":
+            return File(f"table-{number}.csv", "text/csv", _csv([payload["header"], *payload["rows"]]))
+        case "json":
+            return File(f"data-{number}.json", "application/json", pretty(payload["value"]).encode())
+        case "tool_call":
+            return File(f"call-{number}.json", "application/json", pretty(payload).encode())
+        case "checklist":
+            return File(f"checklist-{number}.md", "text/plain", checklist(payload["items"]).encode())
+    return None
+
+
+def pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def checklist(items: list[dict[str, Any]]) -> str:
+    return "".join(f"- [{'x' if item['done'] else ' '}] {item['text']}\n" for item in items)
+
+
+def _ending(payload: dict[str, Any]) -> str:
+    language = payload.get("language", "")
+    return ENDINGS.get(language) or (language if re.fullmatch(r"[a-z0-9]{1,6}", language) else "txt")
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    """With a byte order mark, without which Excel misreads every accent; formulas are defused."""
+    out = io.StringIO()
+    csv.writer(out).writerows([["'" + cell if FORMULA.match(cell) else cell for cell in row] for row in rows])
+    return out.getvalue().encode("utf-8-sig")

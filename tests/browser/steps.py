@@ -1,0 +1,75 @@
+"""What people do on a session's page, and what they then see."""
+
+from __future__ import annotations
+
+import uuid
+
+from playwright.sync_api import Locator, Page, expect
+
+from dataelan_web.extensions import db
+from dataelan_web.models import Execution
+
+PATIENCE = 20_000
+OVER = "[data-state=completed], [data-state=failed], [data-state=cancelled], [data-state=interrupted]"
+
+expect.set_options(timeout=PATIENCE)
+
+
+def ask(page: Page, text: str, model: str | None = None) -> Locator:
+    """Write a prompt and press Run. The new run's card, running."""
+    before = page.locator(".run").count()
+    if model:
+        page.locator("#composer select[name=model]").select_option(model)
+    page.locator("#text").fill(text)
+    page.get_by_role("button", name="Run", exact=True).click()
+    return card(page, before)
+
+
+def card(page: Page, number: int = 0) -> Locator:
+    """The card of the run at this place, in whatever state: the live one is replaced when it is over."""
+    found = page.locator(".run").nth(number)
+    found.wait_for()
+    return found
+
+
+def finished(run: Locator) -> Locator:
+    expect(run.locator(f":scope:is({OVER})")).to_have_count(1)
+    return run
+
+
+def live_text(run: Locator) -> str:
+    """What has arrived so far; all of the answer's source once it is whole."""
+    return str(
+        run.evaluate(
+            "run => (run.querySelector('.live-text') ?? run.querySelector('[id$=-source]'))?.textContent ?? ''"
+        )
+    )
+
+
+def wait_for_text(page: Page, longer_than: int = 0) -> int:
+    """Until the answer being written is longer than this. Its length."""
+    handle = page.wait_for_function(
+        "least => { const last = [...document.querySelectorAll('.live-text')].at(-1);"
+        " const length = last?.textContent.length ?? 0; return length > least && length }",
+        arg=longer_than,
+    )
+    return int(handle.json_value())
+
+
+def id_of(run: Locator) -> uuid.UUID:
+    return uuid.UUID((run.get_attribute("id") or "").removeprefix("run-"))
+
+
+def stored(run: Locator) -> Execution:
+    """The execution behind a card, as the database has it now."""
+    db.session.rollback()
+    return db.session.get_one(Execution, id_of(run), populate_existing=True)
+
+
+def in_view(element: Locator) -> bool:
+    return bool(
+        element.evaluate(
+            "e => { const r = e.getBoundingClientRect(); return r.width > 0 && r.height > 0 && r.left >= 0"
+            " && r.right <= innerWidth + 1 && r.top >= 0 && r.bottom <= innerHeight + 1 }"
+        )
+    )

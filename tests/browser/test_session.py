@@ -1,0 +1,260 @@
+"""A session's page: the answer as it arrives, whatever happens to the connection, and all that one does around it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dataelan_web.extensions import db
+from dataelan_web.models import State
+from tests import people
+
+from . import steps
+from .wire import Wire
+
+pytestmark = pytest.mark.browser
+
+FAST = "simulated/simulated-fast"
+WATCH_TEXT = """
+new MutationObserver(() => {
+  const live = [...document.querySelectorAll('.live-text')].at(-1);
+  if (live) (window.seen ??= []).push(live.textContent);
+}).observe(document, { childList: true, subtree: true, characterData: true });
+"""
+"""Keeps every state of the text being written, to compare its last one with what was stored."""
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def wire(server: str) -> Iterator[Wire]:
+    wire = Wire(server)
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def session(open_page: Opener, acme: people.Cast) -> Page:
+    page = open_page(acme.mia)
+    page.add_init_script(WATCH_TEXT)
+    page.goto(acme.session_url)
+    return page
+
+
+# -- the stream ------------------------------------------------------------------------------------
+
+
+def test_words_appear_as_they_arrive_and_nothing_is_lost_at_the_end(session: Page) -> None:
+    run = steps.ask(session, "!simulate tokens=120 rate=80\nA story", FAST)
+    expect(run.locator(".state:visible")).to_contain_text("Running")
+    steps.finished(run)
+    states = session.evaluate("seen")
+    assert len(set(states)) > 8, "many small steps, not one jump"
+    assert states[-1] == steps.stored(run).body.text
+    assert all(later.startswith(earlier) for earlier, later in pairwise(states))
+    expect(session.locator("#announcer")).to_have_text("Answer ready")
+    expect(session.locator("#totals")).to_contain_text("run1")
+
+
+def test_a_reload_in_the_middle_continues_without_loss_or_doubling(session: Page) -> None:
+    steps.ask(session, "!simulate tokens=180 rate=100\nA story to be reloaded", FAST)
+    steps.wait_for_text(session, 60)
+    session.reload()
+    steps.wait_for_text(session, 60)
+    run = steps.finished(steps.card(session))
+    assert session.evaluate("seen").pop() == steps.stored(run).body.text
+
+
+def test_a_dropped_connection_continues_where_it_was(open_page: Opener, acme: people.Cast, wire: Wire) -> None:
+    page = open_page(acme.mia, base_url=wire.url, strict=False)  # the browser complains of the lost connection
+    page.add_init_script(WATCH_TEXT)
+    page.goto(acme.session_url)
+    run = steps.ask(page, "!simulate tokens=250 rate=100\nA story on a train", FAST)
+    steps.wait_for_text(page, 60)
+    wire.cut()
+    page.wait_for_timeout(200)
+    seen = steps.live_text(run)
+    page.wait_for_timeout(300)
+    assert steps.live_text(run) == seen, "really cut"
+    wire.mend()
+    steps.wait_for_text(page, len(seen))
+    steps.finished(run)
+    assert page.evaluate("seen").pop() == steps.stored(run).body.text
+
+
+def test_stop_keeps_what_had_come_and_retry_runs_it_again(session: Page) -> None:
+    run = steps.ask(session, "!simulate tokens=900 rate=40\nA very long story", FAST)
+    steps.wait_for_text(session, 40)
+    run.get_by_role("button", name="Stop").click()
+    steps.finished(run)
+    expect(run.locator(".notice")).to_contain_text("stopped")
+    execution = steps.stored(run)
+    assert execution.state is State.CANCELLED
+    assert len(execution.body.text) > 40
+    assert steps.live_text(run) == execution.body.text
+
+    run.get_by_role("button", name="Retry").click()
+    again = steps.card(session, 1)
+    steps.wait_for_text(session, 10)
+    assert steps.stored(again).prompt_id == execution.prompt_id
+    again.get_by_role("button", name="Stop").click()
+    steps.finished(again)
+
+
+def test_a_failure_says_what_to_do_and_offers_another_try(session: Page) -> None:
+    run = steps.finished(steps.ask(session, "!simulate fail=unauthorized\nHello", FAST))
+    assert run.get_attribute("data-state") == "failed"
+    expect(run.locator(".notice")).to_contain_text("key")
+    expect(run.get_by_role("button", name="Retry")).to_be_visible()
+    expect(run.locator(".prompt-text")).to_contain_text("Hello")
+
+
+def test_the_page_follows_the_answer_only_while_the_reader_is_at_its_end(session: Page) -> None:
+    session.set_viewport_size({"width": 1000, "height": 600})
+    run = steps.ask(session, "!simulate tokens=700 rate=400\nA long story", FAST)
+    steps.wait_for_text(session, 1500)
+    assert session.evaluate("innerHeight + scrollY >= document.documentElement.scrollHeight - 5")
+    session.mouse.move(500, 200)
+    session.mouse.wheel(0, -5000)
+    session.wait_for_function("() => scrollY === 0")
+    steps.finished(run)
+    assert session.evaluate("scrollY") == 0, "a reader who went back up is left alone"
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def test_a_draft_survives_a_reload_and_is_gone_once_it_was_run_by_ctrl_enter(session: Page) -> None:
+    box = session.get_by_label("Prompt", exact=True)
+    box.fill("Half a thought")
+    session.reload()
+    expect(box).to_have_value("Half a thought")
+    session.locator("#composer select[name=model]").select_option("simulated/simulated-instant")
+    box.press("Control+Enter")
+    expect(box).to_have_value("")
+    steps.finished(steps.card(session))
+    session.reload()
+    expect(box).to_have_value("")
+    assert session.locator(".run").count() == 1
+
+
+def test_a_refused_form_says_why_and_keeps_every_word(session: Page) -> None:
+    session.get_by_label("Prompt", exact=True).fill("Keep this")
+    session.get_by_label("More settings").check(force=True)
+    session.get_by_label("Temperature").fill("9")
+    session.get_by_label("More settings").uncheck(force=True)
+    session.get_by_role("button", name="Run", exact=True).click()
+    expect(session.get_by_label("Temperature")).to_be_focused()  # the browser's own word, not a dead button
+    session.locator("#composer").evaluate("form => { form.noValidate = true }")
+    session.get_by_role("button", name="Run", exact=True).click()
+    expect(session.locator(".field-error")).to_contain_text("from 0 to 2")
+    expect(session.get_by_label("Prompt", exact=True)).to_have_value("Keep this")
+    assert session.locator(".run").count() == 0
+    session.get_by_label("Temperature").fill("1")
+    session.get_by_role("button", name="Run", exact=True).click()
+    steps.finished(steps.card(session))
+    expect(session.get_by_label("Prompt", exact=True)).to_have_value("")
+
+
+# -- the answer ------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_markdown_with_highlighted_code_that_can_be_copied_and_saved(
+    open_page: Opener, acme: people.Cast
+) -> None:
+    page = open_page(acme.mia, permissions=["clipboard-read", "clipboard-write"])
+    page.goto(acme.session_url)
+    run = steps.finished(steps.ask(page, "Write a Python function for the median", "simulated/simulated-instant"))
+    expect(run.locator(".answer blockquote")).to_be_visible()
+    code = run.locator(".code-block pre")
+    assert code.locator("span.k, span.kn, span.nf").count() > 0
+    run.get_by_role("button", name="Copy", exact=True).click()
+    expect(run.locator(".btn-copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == code.text_content()
+    run.get_by_role("button", name="Copy the answer").click()
+    expect(run.locator(".copied")).to_have_count(2)
+    assert page.evaluate("navigator.clipboard.readText()") == steps.stored(run).body.text
+
+    run.get_by_role("link", name="1 block of code").click()
+    found = page.locator("#action-0")
+    expect(found.locator("pre")).to_be_visible()
+    with page.expect_download() as download:
+        found.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "code-1.py"
+    assert download.value.path().read_text() == code.text_content()
+
+
+# -- any screen, any hands -------------------------------------------------------------------------
+
+
+def test_on_a_phone_the_sidebar_opens_and_the_composer_is_at_hand(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.mia, viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True)
+    page.goto(acme.session_url)
+    sidebar = page.locator("#sidebar")
+    expect(sidebar).to_be_hidden()
+    page.get_by_role("button", name="Open navigation").tap()
+    expect(sidebar).to_be_visible()
+    expect(sidebar.get_by_role("link", name="Home")).to_be_visible()
+    page.get_by_role("button", name="Close navigation").tap()
+    expect(sidebar).to_be_hidden()
+    for control in ("#text", "#composer button[type=submit]", "#composer select[name=model]"):
+        assert steps.in_view(page.locator(control))
+    run = steps.finished(steps.ask(page, "A table of rivers", "simulated/simulated-instant"))
+    assert run.bounding_box()["width"] <= 390  # type: ignore[index]
+    assert steps.in_view(page.locator("#composer button[type=submit]"))
+
+
+def test_the_dark_theme_is_kept_and_never_flashes_light(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.mia, color_scheme="light")
+    page.add_init_script(
+        "new MutationObserver((_, self) => { if (document.body) {"
+        " window.darkAtFirst = document.documentElement.classList.contains('dark'); self.disconnect(); } })"
+        ".observe(document, { childList: true, subtree: true })"
+    )
+    page.goto(acme.home + "/")
+    assert page.evaluate("darkAtFirst") is False
+    page.get_by_role("button", name="Your account").click()
+    page.get_by_role("button", name="Dark").click()
+    expect(page.locator("html")).to_have_class("dark")
+    page.goto(acme.session_url)
+    assert page.evaluate("darkAtFirst") is True, "dark before there is anything to see"
+    page.get_by_role("button", name="Your account").click()
+    expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="System").click()
+    expect(page.locator("html")).not_to_have_class("dark")
+
+
+def test_with_the_keyboard_alone_one_signs_in_runs_a_prompt_and_stops_it(page: Page, acme: people.Cast) -> None:
+    acme.mia.set_password("a few words work well")
+    db.session.commit()
+    page.goto("/login")
+    expect(page.get_by_label("E-mail")).to_be_focused()
+    page.keyboard.type(acme.mia.email)
+    page.keyboard.press("Tab")
+    page.keyboard.type("a few words work well")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/o/*/")
+    tab_to(page, "#quick-text")
+    page.keyboard.type(f"A long story {uuid.uuid4().hex}")
+    page.keyboard.press("Enter")
+    page.keyboard.type("!simulate tokens=900 rate=30")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/sessions/*")
+    steps.wait_for_text(page)
+    tab_to(page, ".run-acts button")
+    page.keyboard.press("Enter")
+    run = steps.finished(steps.card(page))
+    assert run.get_attribute("data-state") == "cancelled"
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until it has the focus, and see that the focus can be seen."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"Tab does not reach {selector}")
