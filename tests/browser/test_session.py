@@ -115,9 +115,9 @@ def test_a_failure_says_what_to_do_and_offers_another_try(session: Page) -> None
 
 def test_the_page_follows_the_answer_only_while_the_reader_is_at_its_end(session: Page) -> None:
     session.set_viewport_size({"width": 1000, "height": 600})
-    run = steps.ask(session, "!simulate tokens=700 rate=400\nA long story", FAST)
+    run = steps.ask(session, "!simulate tokens=1500 rate=400\nA long story", FAST)
     steps.wait_for_text(session, 1500)
-    assert session.evaluate("innerHeight + scrollY >= document.documentElement.scrollHeight - 5")
+    session.wait_for_function("() => innerHeight + scrollY >= document.documentElement.scrollHeight - 40")
     session.mouse.move(500, 200)
     session.mouse.wheel(0, -5000)
     session.wait_for_function("() => scrollY === 0")

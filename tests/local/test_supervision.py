@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -138,8 +139,15 @@ def test_sigterm_stops_everything_in_order(dataelan: Running, data: Path) -> Non
     ]
 
 
-def test_nothing_outlives_a_killed_supervisor_and_its_lock_is_no_obstacle(data: Path) -> None:
-    port = free_port()
+@pytest.fixture
+def other_data() -> Iterator[Path]:
+    """Not the one that the tests above share: pytest may run this before the last of them."""
+    with tempfile.TemporaryDirectory(prefix="dataelan-") as path:
+        yield Path(path)
+
+
+def test_nothing_outlives_a_killed_supervisor_and_its_lock_is_no_obstacle(other_data: Path) -> None:
+    data, port = other_data, free_port()
     first = Running(data, port).until_ready()
     first.process.kill()
     first.process.wait()

@@ -25,6 +25,7 @@ Send = Callable[[Message], Awaitable[None]]
 LARGEST_BODY = 20 * 1024 * 1024
 LOGGED = 10_000
 KEYS = 10_000
+FLUSH_SECONDS = 0.05
 STALL_SECONDS = 600
 BORN = 1_767_225_600  # what /v1/models says of every model: 2026-01-01
 
@@ -200,6 +201,8 @@ async def _end(reply: Reply, gone: asyncio.Future[Message], send: Send) -> bool:
     if reply.ending is Ending.STALL:
         await asyncio.wait({gone}, timeout=STALL_SECONDS)
         return not gone.done()
+    if reply.ending is Ending.CUT:
+        await asyncio.wait({gone}, timeout=FLUSH_SECONDS)  # what was sent would be lost with the connection
     if reply.ending is Ending.WHOLE and not reply.frames:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     return True
