@@ -346,8 +346,10 @@ def connect(app: Flask, cast: people.Cast, url: str, **fields: object):  # type:
 
 
 def test_a_server_of_ones_own_is_connected_and_free(app: Flask, simulated: str, acme: people.Cast) -> None:
-    answer = connect(app, acme, f"{simulated}/", next=acme.session_url)
+    answer = connect(app, acme, f"{simulated}/", session_id=acme.session.id)
     assert answer.location == acme.session_url
+    db.session.refresh(acme.session)
+    assert acme.session.settings["model"].startswith("our-server/")
     usable = [candidate for candidate in usable_models(db.session, acme.project) if candidate.is_own]
     assert {candidate.base_url for candidate in usable} == {simulated}
     assert len(usable) == 4
@@ -360,10 +362,11 @@ def test_a_server_of_ones_own_is_connected_and_free(app: Flask, simulated: str, 
     assert len(keys_of(acme)) == 1
 
 
-def test_connecting_a_server_leads_to_no_other_site(app: Flask, simulated: str, acme: people.Cast) -> None:
-    for evil in ("https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
-        answer = connect(app, acme, simulated, next=evil)
-        assert answer.location == f"{acme.home}/hub/providers", evil
+def test_a_server_cannot_be_connected_from_anothers_session(
+    app: Flask, simulated: str, acme: people.Cast, rival: people.Cast
+) -> None:
+    assert connect(app, acme, simulated, session_id=rival.session.id).status_code == 404
+    assert not db.session.scalars(select(Provider).where(Provider.organization_id == acme.organization.id)).all()
 
 
 def test_a_local_server_is_found_and_offered_until_it_is_connected(

@@ -23,4 +23,4 @@ class ServerForm(FlaskForm):
     name = StringField("Name", [DataRequired("Give it a name."), Length(max=200)], filters=[_trim])
     base_url = StringField("Address", [DataRequired("Enter its address."), Length(max=500)], filters=[_trim])
     key = PasswordField("Key", [Length(max=1000), PLAIN], filters=[_trim])
-    next = StringField("Next")
+    session_id = StringField("Session")

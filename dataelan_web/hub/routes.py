@@ -16,7 +16,7 @@ from ..models import APIKey, Model, Price, PromptSession, Provider
 from ..organizations.blueprint import inside_organization
 from ..playground.connect import newcomer, prefer
 from ..router.types import Failure, Kind
-from ..web import local_path, page_number, redirect, render, toast, wants_fragment, with_toast
+from ..web import page_number, redirect, render, toast, wants_fragment, with_toast
 from . import keys, servers
 from .forms import KeyForm, ServerForm
 
@@ -86,23 +86,23 @@ def delete_key(id: uuid.UUID) -> Response:
 
 @bp.post("/hub/servers")
 def connect_server() -> Response:
+    """From the hub, or from a newcomer's session (which then continues with the server's models)."""
     access.require(access.ADMINISTER)
     form = ServerForm()
-    if form.validate_on_submit():
-        try:
-            provider = servers.connect(
-                g.organization,
-                current_user,
-                str(form.name.data),
-                str(form.base_url.data),
-                form.key.data or "",
-            )
-        except (servers.AddressRefused, Failure) as refused:
-            form.base_url.errors = [str(refused)]
-        else:
-            toast(f"{provider.name} is connected.", "good")
-            return redirect(local_path(form.next.data or "") or url_for("hub.providers"))
-    return _hub(422, server_form=form)
+    session = access.editable(PromptSession, _uuid(form.session_id.data)) if form.session_id.data else None
+    if not form.validate_on_submit():
+        return _hub(422, server_form=form)
+    name, base_url = str(form.name.data), str(form.base_url.data)
+    try:
+        provider = servers.connect(g.organization, current_user, name, base_url, form.key.data or "")
+    except (servers.AddressRefused, Failure) as refused:
+        form.base_url.errors = [str(refused)]
+        return _hub(422, server_form=form)
+    toast(f"{provider.name} is connected.", "good")
+    if session is None:
+        return redirect(url_for("hub.providers"))
+    prefer(session, provider, db.session.scalars(select(Model.name).where(Model.provider_id == provider.id)).all())
+    return redirect(url_for("playground.show", id=session.id))
 
 
 def _hub(status: int = 200, **context: Any) -> FlaskResponse:
@@ -141,7 +141,7 @@ def _key_added(key: APIKey, session: PromptSession | None) -> Response:
     word = f"{key.provider.name} accepts this key: {count} models can be used."
     if session is None:
         return with_toast(_hub(), word, "good")
-    prefer(session, key)
+    prefer(session, key.provider, key.listed_models)
     toast(word, "good")
     return redirect(url_for("playground.show", id=session.id))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import g
@@ -32,19 +33,19 @@ def newcomer() -> dict[str, Any]:
     }
 
 
-def prefer(session: PromptSession, key: APIKey) -> None:
-    """Let the session's next prompt go to what this key can use: its cheapest priced text model, or its first."""
+def prefer(session: PromptSession, provider: Provider, names: Sequence[str]) -> None:
+    """Let the session's next prompt go to one of these models: the cheapest priced text model, or the first."""
     models = db.session.scalars(
         access.scoped(Model)
         .where(
-            Model.provider_id == key.provider_id,
+            Model.provider_id == provider.id,
             Model.model_type == ModelType.TEXT,
-            Model.name.in_(key.listed_models),
+            Model.name.in_(names),
         )
         .order_by(Model.name)
     ).all()
     if models:
         priced = [model for model in models if model.prices]
         chosen = min(priced, key=lambda model: model.prices[-1].output) if priced else models[0]
-        session.remember(model=f"{key.provider.slug}/{chosen.name}")
+        session.remember(model=f"{provider.slug}/{chosen.name}")
         db.session.commit()
