@@ -10,7 +10,7 @@ from flask import Flask, Response, current_app, g, jsonify, make_response, rende
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from jinja2_fragments.flask import render_block
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
 from .extensions import db, login
@@ -33,7 +33,10 @@ def _known(error: HTTPException) -> AnyResponse:
     if isinstance(error.response, AnyResponse):
         return error.response
     code = error.code or 500
-    return show(code, text=None if code in (404, 403) else error.description)
+    answer = show(code, text=None if code in (404, 403) else error.description)
+    if isinstance(error, MethodNotAllowed):
+        answer.headers["Allow"] = ", ".join(error.valid_methods or ())
+    return answer
 
 
 def _csrf(error: CSRFError) -> AnyResponse:

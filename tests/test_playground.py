@@ -104,6 +104,17 @@ def test_retry_asks_the_same_prompt_again(app: Flask, worker: object, acme: peop
     assert fresh(again).prompt_id == fresh(id).prompt_id
 
 
+def test_an_answer_that_broke_off_keeps_its_text_and_says_what_happened(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    id = ask(app, acme, "!simulate tokens=60 fail=cut after=20\nA story", model="simulated/simulated-fast")
+    assert fresh(id).state is State.INTERRUPTED
+    page = people.browser(app, acme.mia).get(acme.session_url).get_data(as_text=True)
+    assert fresh(id).body.text
+    assert fresh(id).body.error in page
+    assert "Retry" in page
+
+
 def test_a_conversation_carries_what_was_said(app: Flask, worker: object, acme: people.Cast) -> None:
     ask(app, acme, "My name is Mia.")
     second = fresh(ask(app, acme, "What is my name?"))

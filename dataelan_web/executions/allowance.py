@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .. import quota
 from ..extensions import db
@@ -27,14 +28,23 @@ TRIES = 3
 """What is left may shrink while we look."""
 
 
-def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt) -> tuple[Prompt, str]:
-    """The prompt as it may be sent, and a notice when its output was lowered. Raises Failure or quota.OverLimit."""
+@dataclass(frozen=True)
+class Allowance:
+    """The prompt as it may be sent; a notice when its output was lowered; whether money is held for it."""
+
+    prompt: Prompt
+    notice: str = ""
+    is_held: bool = False
+
+
+def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt) -> Allowance:
+    """Raises Failure or quota.OverLimit."""
     rates = step.candidate.rates
     if rates is not None and rates.is_free:
-        return prompt, ""
+        return Allowance(prompt)
     budgets = quota.applicable(db.session, _subjects(execution, step))
     if not budgets:
-        return prompt, ""
+        return Allowance(prompt)
     if rates is None:
         raise Failure(
             Kind.BILLING,
@@ -44,7 +54,7 @@ def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Pro
         )
     wanted = prompt.max_tokens or min(step.candidate.max_output_tokens or OUTPUT_LIMIT, OUTPUT_LIMIT)
     allowed, notice = _hold(budgets, execution.id, attempt_id, rates, token_bound(prompt), wanted)
-    return limited(prompt, allowed), notice
+    return Allowance(limited(prompt, allowed), notice, is_held=True)
 
 
 def _hold(

@@ -41,7 +41,7 @@ class Record:
         self.notice = self.finish = ""
         self.last: Attempt | None = None
         self._secret = ""
-        self._input_tokens = 0
+        self._input_tokens, self._is_held = 0, False
         self._ended: tuple[Step, Result, dict[str, Any]] | None = None
         self._is_written = True
 
@@ -56,7 +56,7 @@ class Record:
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
             self._secret = self._open(step)
             db.session.add(attempt)
-            allowed, self.notice = reserve(self.execution, attempt.id, step, prompt)
+            allowance = reserve(self.execution, attempt.id, step, prompt)
             db.session.commit()
             # From here on a plain record, written by statements: a streamed gateway answer outlives the
             # database session in which its attempt began.
@@ -71,8 +71,9 @@ class Record:
             message = "Dataelan's database could not record this call, so it was not made. Try again."
             self._refused(step, number, message)
             raise Failure(Kind.TRANSIENT, message, sent=False) from error
-        self.last, self._input_tokens = attempt, tokens_of(allowed)
-        return allowed
+        self.last, self._input_tokens = attempt, tokens_of(allowance.prompt)
+        self.notice, self._is_held = allowance.notice, allowance.is_held
+        return allowance.prompt
 
     def end(self, step: Step, number: int, result: Result) -> None:
         attempt, failure = self._begun(), result.failure
@@ -96,9 +97,9 @@ class Record:
             return
         step, result, values = self._ended
         if self._close(self._begun(), values):
-            if _is_owed(result):
+            if _is_owed(result) and (values["cost"] or self._is_held):
                 charge(self.execution.organization_id, self._begun())
-            else:
+            elif self._is_held:
                 quota.void(db.session, self._begun().id)
             self._note_key(step, result.failure)
         self._is_written = True

@@ -57,10 +57,14 @@ CODE = re.compile(
     r"refactor|implement|compile|unit tests?|api|program)\b|```|def |[(){};]{2}",
     re.IGNORECASE,
 )
-DULL_WORDS = """about after also answer because been before being best better code could describe does each every from
-    explain function give good have help here into just like list make many more most much need only other please
-    program python question script should show some such tell than that their them then there these they this those
-    using very want what when where which while will with without would write your"""
+TABLE = re.compile(r"\btables?\b", re.IGNORECASE)
+DULL_WORDS = """
+    about after also answer because been before being best better code could describe does each every explain
+    from function give good have help here into just like list make many more most much need only other please
+    program python question questions script short should show some such table tell than that their them then
+    there these they this those three using very want what when where which while will with without would write
+    your
+"""
 DULL = frozenset(DULL_WORDS.split())
 PIECE = re.compile(r"\s*\w{1,6}|\s*[^\w\s]|\s+")
 
@@ -120,7 +124,8 @@ def _markdown(request: Request, prompt: str) -> str:
     elif CODE.search(prompt[:20_000]):
         middle = [dice.choice(OPENINGS).format(first=words[0]), _code(words, dice)]
     else:
-        middle = [dice.choice(OPENINGS).format(first=words[0]), dice.choice((_list, _table, _steps))(words, dice)]
+        shape = _table if TABLE.search(prompt[:20_000]) else dice.choice((_list, _table, _steps))
+        middle = [dice.choice(OPENINGS).format(first=words[0]), shape(words, dice)]
     images = [f"You also sent {request.images} image{'s' * (request.images > 1)}."] if request.images else []
     return "\n\n".join([LABEL, "You asked:", _quote(prompt), *images, *middle, dice.choice(CLOSINGS)])
 
