@@ -236,6 +236,20 @@ def test_an_empty_answer_is_empty_text_and_not_null(client: OpenAI) -> None:
     assert ask(client, text="!simulate fail=empty\nHi").choices[0].message.content == ""
 
 
+def test_a_refusal_stays_apart_from_the_content(client: OpenAI, provider: Upstream, acme: people.Cast) -> None:
+    people.own_model(acme, people.own_provider(acme, provider.url), "shy")
+    said = "I cannot help with that."
+    provider.answers({"choices": [{"message": {"content": None, "refusal": said}, "finish_reason": "stop"}]})
+    whole = ask(client, "shy")
+    assert whole.choices[0].message.refusal == said
+    assert whole.choices[0].message.content is None
+    assert execution(whole.id).body.text == said  # a person reads it like any answer
+    provider.streams({"choices": [{"delta": {"refusal": said}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    deltas = [chunk.choices[0].delta for chunk in ask(client, "shy", stream=True)]
+    assert "".join(delta.refusal or "" for delta in deltas) == said
+    assert not any(delta.content for delta in deltas)
+
+
 def test_text_that_no_database_can_hold_is_answered_all_the_same(raw: httpx2.Client) -> None:
     body = b'{"model": "simulated-instant", "messages": [{"role": "user", "content": "a\\u0000b \\ud800 c"}]}'
     answer = raw.post("/chat/completions", content=body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..router.types import Event, Reasoning, Text, ToolCall
+from ..router.types import Event, Reasoning, Refusal, Text, ToolCall
 
 
 @dataclass
@@ -14,10 +14,12 @@ class Answer:
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     tool_calls: dict[int, dict[str, str]] = field(default_factory=dict)
+    is_refusal: bool = False
 
     def add(self, event: Event) -> None:
         if isinstance(event, Text):
             self.text.append(event.delta)
+            self.is_refusal = self.is_refusal or isinstance(event, Refusal)
         elif isinstance(event, Reasoning):
             self.reasoning.append(event.delta)
         elif isinstance(event, ToolCall):

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..executions.answer import Answer
 from ..models import Execution
-from ..router.types import Done, Event, Finish, Reasoning, Text, ToolCall, Usage
+from ..router.types import Done, Event, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 
 FINISH = {Finish.OTHER: "stop"}
 
@@ -23,6 +23,8 @@ def completion(execution: Execution, answer: Answer, usage: Usage, done: Done | 
     text = "".join(answer.text)
     message: dict[str, Any] = {"role": "assistant", "content": text or ("" if not answer.tool_calls else None)}
     message["refusal"] = None
+    if answer.is_refusal:
+        message |= {"content": None, "refusal": text}
     if answer.reasoning:
         message["reasoning_content"] = "".join(answer.reasoning)
     if answer.tool_calls:
@@ -49,6 +51,8 @@ class Chunks:
 
     def of(self, event: Event) -> bytes:
         """The chunk of one event; empty when it makes none."""
+        if isinstance(event, Refusal):
+            return self._delta({"refusal": event.delta})
         if isinstance(event, Text):
             return self._delta({"content": event.delta})
         if isinstance(event, Reasoning):

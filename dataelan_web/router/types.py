@@ -138,6 +138,11 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Refusal(Text):
+    """Text in which the model declines. A person reads it like any answer; a program may want to tell it apart."""
+
+
+@dataclass(frozen=True)
 class Reasoning:
     delta: str
 

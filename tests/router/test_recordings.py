@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from dataelan_web.router.types import Asset, Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall, Usage
+from dataelan_web.router.types import (
+    Asset,
+    Done,
+    Event,
+    Failure,
+    Finish,
+    Kind,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    Usage,
+)
 
 from .recordings import ANSWERS, IDS, adapter_for, answer, decoded, decoder_for, expectations, joined, needs_recordings
 
@@ -25,15 +37,6 @@ EXCEPTIONS: dict[str, dict[str, tuple[Any, str]]] = {
     "perplexity.openai-chat.error.74022e6e07": {"kind": TOO_LONG},
     "cloudflare.openai-chat.structured.919dfc37a2": {"text": PARSED},
     "cloudflare.openai-chat.structured.973887bf25": {"text": PARSED},
-    "openai.openai-chat.structured.24e3ddc152": {
-        "text": (
-            "I'm really sorry, but I can't assist with this request.",
-            "a refusal is what the model said; expected.json keeps it apart from the text",
-        )
-    },
-    "openrouter.openai-chat.structured.99b02f4024": {
-        "text": ("I'm sorry, but I can't assist with that request.", "a refusal is what the model said, as above")
-    },
     "snowflake.openai-chat.stream.8ec052540e": {
         "reasoning_text": ("15 * 27 = 405", "said in reasoning_details only, which expected.json skips in streams")
     },
@@ -112,7 +115,8 @@ def observed(events: list[Event]) -> dict[str, Any]:
     assert isinstance(done, Done), "an answer ends with Done"
     assert sum(isinstance(event, Done) for event in events) == 1
     return {
-        "text": "".join(event.delta for event in events if isinstance(event, Text)),
+        "text": "".join(event.delta for event in events if type(event) is Text),
+        "refusal": "".join(event.delta for event in events if isinstance(event, Refusal)),
         "reasoning_text": "".join(event.delta for event in events if isinstance(event, Reasoning)),
         "finish": done.finish.value,
         "raw": done.raw,
@@ -157,6 +161,7 @@ def expected_answer(expected: dict[str, Any]) -> dict[str, Any]:
     calls = expected["tool_calls"] or []
     assets = [*(expected.get("images") or []), *([expected["audio"]] if expected.get("audio") else [])]
     return {
+        "refusal": expected.get("refusal") or "",
         "text": expected["text"] or "",
         "reasoning_text": expected.get("reasoning_text") or "",
         "finish": expected.get("finish_norm") or Finish.OTHER.value,

@@ -17,7 +17,19 @@ from dataelan_web.router.providers.json_values import (
     string,
 )
 from dataelan_web.router.providers.media import asset_from_data_url, decode_base64, sniffed
-from dataelan_web.router.types import Asset, Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall, Usage
+from dataelan_web.router.types import (
+    Asset,
+    Done,
+    Event,
+    Failure,
+    Finish,
+    Kind,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    Usage,
+)
 
 CUT_OFF = "The provider's answer broke off before its end."
 
@@ -121,7 +133,7 @@ class ChatAnswer:
             yield Reasoning(thought)
         yield from _content(message.get("content"))
         if refusal := string(message.get("refusal")):
-            yield Text(refusal)  # the model's own words of refusal, for the person who asked
+            yield Refusal(refusal)
         for image in mappings(message.get("images")):
             yield from _image(image)
         self._sound += decode_base64(string(mapping(message.get("audio")).get("data")))
