@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, true
 from sqlalchemy.orm import selectinload
 
 from ..models import (
@@ -63,6 +63,38 @@ KEY = (
     APIKey.listed_models,
 )
 BUILT_IN = "built-in: the cheapest you can use"
+
+
+def _ours(owner: Any) -> ColumnElement[bool]:
+    return or_(owner == bindparam("here"), owner.is_(None))
+
+
+_NEWEST = (
+    select(Price.id)
+    .where(Price.model_id == Model.id, Price.effective_at <= func.now())
+    .order_by(Price.effective_at.desc(), Price.id.desc())
+    .limit(1)
+    .correlate(Model)
+    .scalar_subquery()
+)
+# Both built once, and of columns rather than objects: every prompt comes through here.
+_MODELS = (
+    select(*MODEL, *PROVIDER, *PRICE)
+    .join(Model.provider)
+    .outerjoin(Price, Price.id == _NEWEST)
+    .where(_ours(Provider.organization_id), _ours(Model.organization_id), Model.is_enabled)
+    .order_by(Provider.name, Model.name)
+)
+_KEYS = (
+    select(*KEY)
+    .where(
+        _ours(APIKey.organization_id),
+        or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now()),
+        APIKey.is_enabled,
+        APIKey.provider_id.in_(bindparam("providers", expanding=True)),
+    )
+    .order_by(APIKey.is_default.desc(), APIKey.id)
+)
 
 
 def rules_for(session: DbSession, project: Project, requested: str, model_type: ModelType) -> list[Rule]:
@@ -139,23 +171,7 @@ class _Hub:
         return Rule(BUILT_IN, tuple(Choice(c) for c in chosen), model_type=model_type.value, strategy="cheapest")
 
     def _candidates(self, which: ColumnElement[bool]) -> list[Candidate]:
-        ours = or_(Provider.organization_id == self.organization.id, Provider.organization_id.is_(None))
-        visible = or_(Model.organization_id == self.organization.id, Model.organization_id.is_(None))
-        newest = (
-            select(Price.id)
-            .where(Price.model_id == Model.id, Price.effective_at <= func.now())
-            .order_by(Price.effective_at.desc(), Price.id.desc())
-            .limit(1)
-            .correlate(Model)
-            .scalar_subquery()
-        )
-        rows = self.session.execute(
-            select(*MODEL, *PROVIDER, *PRICE)  # columns, not objects: every prompt comes through here
-            .join(Model.provider)
-            .outerjoin(Price, Price.id == newest)
-            .where(ours, visible, Model.is_enabled, which)
-            .order_by(Provider.name, Model.name)
-        ).all()
+        rows = self.session.execute(_MODELS.where(which), {"here": self.organization.id}).all()
         keys = self._keys_of({row.provider_id for row in rows})
         return [self._candidate(row, keys.get(row.provider_id, [])) for row in rows]
 
@@ -185,14 +201,8 @@ class _Hub:
         """The keys this organization may use at these providers, by provider; the default first."""
         found: dict[uuid.UUID, list[Any]] = {}
         if providers:
-            mine = or_(APIKey.organization_id == self.organization.id, APIKey.organization_id.is_(None))
-            unexpired = or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now())
-            rows = self.session.execute(
-                select(*KEY)
-                .where(mine, unexpired, APIKey.is_enabled, APIKey.provider_id.in_(providers))
-                .order_by(APIKey.is_default.desc(), APIKey.id)
-            )
-            for row in rows:
+            asked = {"here": self.organization.id, "providers": list(providers)}
+            for row in self.session.execute(_KEYS, asked):
                 found.setdefault(row.provider_id, []).append(row)
         return found
 

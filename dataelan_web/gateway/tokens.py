@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import request
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.orm import contains_eager
 
 from ..extensions import db
@@ -27,18 +27,21 @@ def authenticate() -> GatewayToken:
     return token
 
 
+_MEMBER = and_(Membership.organization_id == Project.organization_id, Membership.user_id == GatewayToken.created_by)
+_GUEST = and_(Collaborator.project_id == Project.id, Collaborator.user_id == GatewayToken.created_by)
+_TOKEN = (  # built once: every call begins with it
+    select(GatewayToken)
+    .join(GatewayToken.project)
+    .outerjoin(Membership, _MEMBER)
+    .outerjoin(Collaborator, _GUEST)
+    .where(
+        GatewayToken.token_hash == bindparam("hash"),
+        or_(Membership.role != Role.VIEWER, Collaborator.role == ProjectRole.EDITOR),
+    )
+    .options(contains_eager(GatewayToken.project).joinedload(Project.organization))
+)
+
+
 def _find(secret: str) -> GatewayToken | None:
     """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more."""
-    member = and_(Membership.organization_id == Project.organization_id, Membership.user_id == GatewayToken.created_by)
-    guest = and_(Collaborator.project_id == Project.id, Collaborator.user_id == GatewayToken.created_by)
-    return db.session.scalars(
-        select(GatewayToken)
-        .join(GatewayToken.project)
-        .outerjoin(Membership, member)
-        .outerjoin(Collaborator, guest)
-        .where(
-            GatewayToken.token_hash == GatewayToken.digest(secret),
-            or_(Membership.role != Role.VIEWER, Collaborator.role == ProjectRole.EDITOR),
-        )
-        .options(contains_eager(GatewayToken.project).joinedload(Project.organization))
-    ).first()
+    return db.session.scalars(_TOKEN, {"hash": GatewayToken.digest(secret)}).first()

@@ -285,19 +285,21 @@ def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, boo
     return {row.id: row.cancel_requested_at is not None for row in rows if held.get(row.id) == row.fence}
 
 
+_MAY_GO_ON = (
+    select(Execution.id)
+    .where(
+        Execution.id == bindparam("running"),
+        Execution.fence == bindparam("with_fence"),
+        Execution.state == State.RUNNING,
+        Execution.cancel_requested_at.is_(None),
+    )
+    .with_for_update(read=True)
+)
+
+
 def may_go_on(session: DbSession, id: uuid.UUID, fence: int) -> bool:
     """Is it still this fence's to run, and not asked to stop? Until the transaction ends no sweeper takes it away."""
-    held = session.scalar(
-        select(Execution.id)
-        .where(
-            Execution.id == id,
-            Execution.fence == fence,
-            Execution.state == State.RUNNING,
-            Execution.cancel_requested_at.is_(None),
-        )
-        .with_for_update(read=True)
-    )
-    return held is not None
+    return session.scalar(_MAY_GO_ON, {"running": id, "with_fence": fence}) is not None
 
 
 def close(session: DbSession, id: uuid.UUID, fence: int, state: State, **values: Any) -> bool:
