@@ -6,14 +6,7 @@ from flask_wtf import FlaskForm
 from wtforms import EmailField, PasswordField, StringField
 from wtforms.validators import DataRequired, Email, Length
 
-
-def _trim(value: str | None) -> str | None:
-    return value.strip() if value else value
-
-
-def _lower(value: str | None) -> str | None:
-    return value.strip().lower() if value else value
-
+from ..fields import lower, trim
 
 EMAIL: list[Any] = [
     DataRequired("Enter your e-mail address."),
@@ -23,13 +16,13 @@ EMAIL: list[Any] = [
 
 
 class LoginForm(FlaskForm):
-    email = EmailField("E-mail", EMAIL, filters=[_lower])
+    email = EmailField("E-mail", EMAIL, filters=[lower])
     password = PasswordField("Password", [DataRequired("Enter your password."), Length(max=1000)])
 
 
 class SignUpForm(FlaskForm):
-    name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=100)], filters=[_trim])
-    email = EmailField("E-mail", EMAIL, filters=[_lower])
+    name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=100)], filters=[trim])
+    email = EmailField("E-mail", EMAIL, filters=[lower])
     password = PasswordField(
         "Password",
         [

@@ -7,15 +7,12 @@ from flask_wtf import FlaskForm
 from wtforms import DecimalField, HiddenField, IntegerField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, NumberRange, Optional, ValidationError
 
+from ..fields import trim
 from ..models import ModelType, PromptSession
 from ..router.types import Message, Prompt, system, user
 
 LONGEST = 2 * 1024 * 1024
 """Bytes of one prompt: more than any model's context window holds."""
-
-
-def _trim(value: str | None) -> str | None:
-    return value.strip() if value else value
 
 
 def _bounded(value: int | Decimal | None) -> int | Decimal | None:
@@ -28,7 +25,7 @@ def _bounded(value: int | Decimal | None) -> int | Decimal | None:
 class PromptForm(FlaskForm):
     text = TextAreaField("Prompt")
     model = StringField("Model", [Length(max=200)], default="auto")
-    system = TextAreaField("System prompt", [Length(max=100_000)], filters=[_trim])
+    system = TextAreaField("System prompt", [Length(max=100_000)], filters=[trim])
     max_tokens = IntegerField(
         "Max tokens",
         [Optional(), NumberRange(1, 1_000_000, "A number from 1 to 1,000,000, or leave it empty.")],
@@ -75,7 +72,7 @@ class PromptForm(FlaskForm):
 
 
 class SessionForm(FlaskForm):
-    title = StringField("Title", [Length(max=200)], filters=[_trim])
+    title = StringField("Title", [Length(max=200)], filters=[trim])
     model_type = StringField("Type", default=ModelType.TEXT.value)
     text = TextAreaField("Prompt")
     model = StringField("Model", [Length(max=200)], default="auto")
@@ -86,7 +83,7 @@ class SessionForm(FlaskForm):
 
 
 class TitleForm(FlaskForm):
-    title = StringField("Title", [DataRequired("A session needs a title."), Length(max=200)], filters=[_trim])
+    title = StringField("Title", [DataRequired("A session needs a title."), Length(max=200)], filters=[trim])
 
 
 def remembered(session: PromptSession) -> dict[str, Any]:
