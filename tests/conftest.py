@@ -20,6 +20,7 @@ import httpx2
 import pytest
 from flask import Flask
 from flask_migrate import upgrade
+from hypothesis import settings
 
 from dataelan_web import create_app
 from dataelan_web.config import load
@@ -30,6 +31,10 @@ from dataelan_web.local.databases import databases
 from . import people
 
 ROOT = Path(__file__).parent.parent
+
+# On a developer's machine Hypothesis looks for new examples; where a change has to land it tries the same ones.
+settings.register_profile("ci", derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ numbers. The five usage counters are disjoint (types.Usage), so nothing is count
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .types import Usage
@@ -34,6 +35,10 @@ class Rates:
         return not any((self.input, self.output, self.cache_read, self.cache_write, self.per_request, self.tiers))
 
     @property
+    def dearest_input(self) -> int:
+        return max(self.input, self.cache_write or 0, self.cache_read or 0)
+
+    @property
     def dearest_per_thousand(self) -> int:
         """Nano-USD per 1,000 tokens of the dearer of input and output, rounded up: what `max_cost` is held against."""
         return -(-max(self.input, self.output) // 1000)
@@ -59,23 +64,30 @@ def cost(usage: Usage, rates: Rates | None) -> int | None:
 
 def upper_bound(input_tokens: int, output_tokens: int, rates: Rates) -> int:
     """The most a call can cost: every input token at the dearest input class, in the dearest tier it may reach."""
-    worst = 0
-    for at in (rates, *(tier for above, tier in rates.tiers if input_tokens > above)):
-        dearest_input = max(at.input, at.cache_write or 0, at.cache_read or 0)
-        total = input_tokens * dearest_input + output_tokens * at.output
-        worst = max(worst, at.per_request + -(-total // MILLION))
-    return worst
+    return max(
+        at.per_request + -(-(input_tokens * at.dearest_input + output_tokens * at.output) // MILLION)
+        for at in _reachable(input_tokens, rates)
+    )
 
 
 def affordable_output(input_tokens: int, available: int, rates: Rates) -> int | None:
-    """How many output tokens `available` nano-USD can pay for after the input. None: without limit (free)."""
+    """The most output tokens whose `upper_bound` is within `available` nano-USD. None: as many as one likes."""
     if rates.is_free:
         return None
-    left = available - upper_bound(input_tokens, 0, rates)
-    dearest = max(rates.output, *(tier.output for _, tier in rates.tiers), 0)
-    if left < 0:
-        return 0
-    return left * MILLION // dearest if dearest else None
+    limits = []
+    for at in _reachable(input_tokens, rates):
+        left = (available - at.per_request) * MILLION - input_tokens * at.dearest_input
+        if left < 0:
+            return 0
+        if at.output:
+            limits.append(left // at.output)
+    return min(limits, default=None)
+
+
+def _reachable(input_tokens: int, rates: Rates) -> Iterator[Rates]:
+    """The rates that apply at some input of at most this size."""
+    yield rates
+    yield from (tier for above, tier in rates.tiers if input_tokens > above)
 
 
 def _or(value: int | None, otherwise: int) -> int:
