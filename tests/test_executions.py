@@ -184,6 +184,16 @@ def test_a_dead_execution_that_sent_nothing_goes_back_into_the_queue(acme: peopl
     assert (again.state, again.lease_owner, again.attempts) == (State.QUEUED, None, [])
 
 
+def test_an_execution_that_many_workers_died_on_is_not_given_to_another(acme: people.Cast) -> None:
+    execution = claimed(acme, "Hi")
+    for _ in range(sweep.MOST_CLAIMS):
+        let_the_lease_run_out(execution.id)
+        claim(db.session, execution.id, "another")
+        db.session.commit()
+    ended = fresh(execution.id)
+    assert (ended.state, ended.fence, ended.attempts) == (State.INTERRUPTED, sweep.MOST_CLAIMS, [])
+
+
 def test_a_dead_execution_that_was_to_be_stopped_is_cancelled(acme: people.Cast) -> None:
     execution = claimed(acme, "Hi")
     execution.cancel_requested_at = func.now()

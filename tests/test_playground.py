@@ -138,6 +138,17 @@ def test_a_prompt_of_5_mb_is_refused_with_its_text_kept(app: Flask, acme: people
     assert text[:1000] in page
 
 
+def test_a_first_prompt_that_is_refused_is_kept_in_its_new_session(app: Flask, acme: people.Cast) -> None:
+    text = "long " * 1_048_576
+    url = f"{acme.home}/projects/{acme.project.id}/sessions"
+    mia = people.browser(app, acme.mia)
+    answer = mia.post(url, data={"text": text, "model": "auto", "csrf_token": mia.csrf()})
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "the most is 2 MB" in page
+    assert text[:1000] in page
+
+
 def test_a_viewer_cannot_run_a_prompt(app: Flask, acme: people.Cast) -> None:
     answer = people.browser(app, acme.victor).submit(f"{acme.session_url}/executions", {"text": "Hi", "model": "auto"})
     assert answer.status_code == 403

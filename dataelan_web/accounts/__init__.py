@@ -11,7 +11,6 @@ from .routes import bp
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
-    login.login_view = "accounts.login"
     login.user_loader(load_user)
 
 

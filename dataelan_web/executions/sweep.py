@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 EVERY = 5.0
 UNHEARD = timedelta(seconds=10)
 BATCH = 100
+MOST_CLAIMS = 5
+"""A prompt that so many workers died on is not given to another."""
 
 
 def sweep() -> None:
@@ -70,10 +72,10 @@ def close_dead() -> int:
     while row := _dead(stuck):
         id = row.id
         try:
-            if was_sent(db.session, id) or row.cancel_requested_at or row.origin is Origin.GATEWAY:
-                _interrupt(row)
-            else:
+            if _may_run_again(row):
                 release(db.session, id, row.fence)
+            else:
+                _interrupt(row)
             db.session.commit()
             closed += 1
         except Exception:  # one that cannot be closed must not keep the others waiting
@@ -111,7 +113,15 @@ def _dead(but: set[uuid.UUID]) -> Execution | None:
         .order_by(Execution.lease_until)
         .limit(1)
         .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)  # its fence as it is now, not as this session last saw it
     ).first()
+
+
+def _may_run_again(row: Execution) -> bool:
+    """Only what surely sent nothing, has nobody waiting at the other end of a line, and is still wanted."""
+    if row.fence >= MOST_CLAIMS or row.cancel_requested_at or row.origin is Origin.GATEWAY:
+        return False
+    return not was_sent(db.session, row.id)
 
 
 def _interrupt(row: Execution) -> None:

@@ -136,9 +136,6 @@ class APIKey(Base):
 
     provider: Mapped[Provider] = relationship()
 
-    def is_usable(self, at: datetime) -> bool:
-        return self.is_enabled and (self.expires_at is None or self.expires_at > at)
-
 
 class Strategy(StrEnum):
     """How a rule orders its models."""

@@ -36,14 +36,11 @@ def create(project_id: uuid.UUID) -> Response:
     if not form.validate_on_submit():
         toast(" ".join(word for words in form.errors.values() for word in words), "danger")
         return redirect(url_for("projects.show", id=project.id))
-    session = PromptSession(id=new_id(), project=project, created_by=current_user.id)
-    session.title = form.title.data or _title(form.text.data or "")
-    session.model_type = ModelType(form.model_type.data or "TEXT")
-    session.settings = {"model": form.model.data or "auto"}
-    db.session.add(session)
-    db.session.commit()
+    session = _new_session(project, form)
     first = PromptForm()
-    if first.text.data and first.validate():
+    if first.text.data and not first.validate():
+        return _page(session, first, status=422)  # with every word of it, and why
+    if first.text.data:
         _ask(session, first)
     return redirect(url_for("playground.show", id=session.id))
 
@@ -148,6 +145,16 @@ def retry(id: uuid.UUID) -> Response:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(url_for("playground.show", id=session.id) if session else url_for("organizations.home"))
     return _started(again)
+
+
+def _new_session(project: Project, form: SessionForm) -> PromptSession:
+    session = PromptSession(id=new_id(), project=project, created_by=current_user.id)
+    session.title = form.title.data or _title(form.text.data or "")
+    session.model_type = ModelType(form.model_type.data or "TEXT")
+    session.settings = {"model": form.model.data or "auto"}
+    db.session.add(session)
+    db.session.commit()
+    return session
 
 
 def _ask(session: PromptSession, form: PromptForm) -> Execution:

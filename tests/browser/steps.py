@@ -20,6 +20,7 @@ def ask(page: Page, text: str, model: str | None = None) -> Locator:
     before = page.locator(".run").count()
     if model:
         page.locator("#composer select[name=model]").select_option(model)
+    expect(page.locator("#composer.htmx-request")).to_have_count(0)  # nobody is quicker than the form before
     page.locator("#text").fill(text)
     page.get_by_role("button", name="Run", exact=True).click()
     return card(page, before)
