@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(_flask_settings(settings))
     app.extensions["dataelan_settings"] = settings
     app.extensions["dataelan_keyring"] = Keyring(settings.keys)
-    app.extensions["dataelan_http"] = wire.client()
+    app.extensions["dataelan_http"] = wire.clients()
     app.extensions["dataelan_keeper"] = keeper.Keeper(app)
 
     db.init_app(app)

@@ -25,7 +25,7 @@ from ..router.candidates import Question
 from ..router.plan import Plan, plan
 from ..router.run import run
 from ..router.types import Event, Failure, Kind, Prompt, Reasoning, Text, ToolCall
-from ..router.wire import Client
+from ..router.wire import Clients
 from . import live
 from .answer import Answer
 from .candidates import rules_for
@@ -105,9 +105,9 @@ def _plan(execution: Execution, prompt: Prompt) -> Plan:
     return plan(question, rules, random.Random(), execution.requested)
 
 
-def _http() -> Client:
-    client: Client = current_app.extensions["dataelan_http"]
-    return client
+def _http() -> Clients:
+    clients: Clients = current_app.extensions["dataelan_http"]
+    return clients
 
 
 def _finish(

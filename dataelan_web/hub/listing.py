@@ -10,28 +10,38 @@ from sqlalchemy import or_, select
 
 from ..extensions import db
 from ..models import Model, ModelType, Provider, new_id, now
-from ..router.providers import adapter
-from ..router.run import ask
+from ..router.exchange import ask
+from ..router.providers import lister
 from ..router.types import Call, ListedModel
+from ..router.wire import Client, Clients
 from . import catalogue
 
 
-def list_models(kind: str, base_url: str, key: str, seconds: float = 15) -> list[ListedModel]:
-    """Raises router Failure: a wrong key, an address that does not answer …"""
-    format = adapter(kind, base_url)
-    body = ask(current_app.extensions["dataelan_http"], format.list_call(key), format.failure, seconds)
-    return format.listed(body)
+def list_models(
+    kind: str, base_url: str, key: str, *, is_trusted: bool, seconds: float = 15
+) -> list[ListedModel] | None:
+    """What the provider says it has; None where it has no list. Raises router Failure: a wrong key, an address that
+    does not answer …"""
+    format = lister(kind, base_url)
+    if format is None:
+        return None
+    return format.listed(ask(_http(is_trusted), format.list_call(key), format.failure, seconds))
 
 
-def check_key(provider: Provider, key: str) -> list[ListedModel]:
+def check_key(provider: Provider, key: str) -> list[ListedModel] | None:
     """Is this key accepted, and what can it use? Raises router Failure."""
-    listed = list_models(provider.kind, provider.base_url, key)
-    if provider.check_path:
-        format = adapter(provider.kind, provider.base_url)
+    listed = list_models(provider.kind, provider.base_url, key, is_trusted=provider.is_trusted)
+    format = lister(provider.kind, provider.base_url)
+    if provider.check_path and format:
         headers = format.list_call(key).headers
         call = Call(provider.base_url + provider.check_path, headers=headers, method="GET")
-        ask(current_app.extensions["dataelan_http"], call, format.failure)
+        ask(_http(provider.is_trusted), call, format.failure)
     return listed
+
+
+def _http(is_trusted: bool) -> Client:
+    clients: Clients = current_app.extensions["dataelan_http"]
+    return clients.reaching(is_trusted)
 
 
 def keep(provider: Provider, listed: Sequence[ListedModel], organization_id: uuid.UUID) -> list[Model]:

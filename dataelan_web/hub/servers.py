@@ -58,7 +58,7 @@ def connect(organization: Organization, user: User, name: str, base_url: str, se
     """Make a provider of the organization's own. Raises AddressRefused or router Failure. Commits."""
     base_url = base_url.rstrip("/")
     is_inside = check_address(base_url)
-    listed = list_models("openai", base_url, secret)
+    listed = list_models("openai", base_url, secret, is_trusted=is_inside)
     provider = make_provider(organization, name, "openai", base_url, needs_key=bool(secret))
     db.session.flush()
     models = keep(provider, listed, organization.id)
@@ -163,7 +163,7 @@ class _Look:
 def _probe(app: Flask, url: str) -> Found | None:
     with app.app_context():
         try:
-            listed = list_models("openai", url, "", seconds=0.5)
+            listed = list_models("openai", url, "", is_trusted=True, seconds=0.5) or []
         except Failure:
             return None
     if not listed:

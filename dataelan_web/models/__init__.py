@@ -1,6 +1,16 @@
 """All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, ledger, audit."""
 
-from .accounts import KeyStrategy, Membership, Organization, OrganizationKind, Role, User, slug_for, waste_a_hash
+from .accounts import (
+    KeyStrategy,
+    Membership,
+    Organization,
+    OrganizationKind,
+    Role,
+    UnknownPrice,
+    User,
+    slug_for,
+    waste_a_hash,
+)
 from .audit import AuditEvent
 from .base import NANO, Base, new_id, now
 from .executions import Action, Asset, Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
@@ -58,6 +68,7 @@ __all__ = [
     "Scope",
     "State",
     "Strategy",
+    "UnknownPrice",
     "User",
     "Window",
     "new_id",

@@ -14,7 +14,7 @@ from flask_login import UserMixin
 from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, Name, Time, now, parent
+from .base import Base, Name, Nano, Time, now, parent
 
 _hasher = PasswordHasher()
 _DECOY = _hasher.hash(secrets.token_hex())
@@ -32,6 +32,14 @@ class KeyStrategy(StrEnum):
     DATAELAN = "DATAELAN"  # the platform's
     BYOK = "BYOK"  # the organization's own
     HYBRID = "HYBRID"  # own first, then the platform's
+
+
+class UnknownPrice(StrEnum):
+    """What happens to a call whose price nobody knows, where a budget applies."""
+
+    REFUSE = "refuse"
+    CEILING = "ceiling"  # count it as the organization's ceiling for one call
+    ALLOW = "allow"  # count it as nothing
 
 
 class Role(StrEnum):
@@ -90,6 +98,8 @@ class Organization(Base):
     kind: Mapped[OrganizationKind] = mapped_column(default=OrganizationKind.SOLO)
     key_strategy: Mapped[KeyStrategy] = mapped_column(default=KeyStrategy.HYBRID)
     time_zone: Mapped[Name] = mapped_column(default="UTC")
+    unknown_price: Mapped[UnknownPrice] = mapped_column(default=UnknownPrice.REFUSE)
+    unknown_price_ceiling: Mapped[Nano | None]
 
     memberships: Mapped[list[Membership]] = relationship(back_populates="organization")
 

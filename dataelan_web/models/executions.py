@@ -114,11 +114,15 @@ class Execution(Base):
     tokens_cache_write: Mapped[int | None]
     tokens_output: Mapped[int | None]
     tokens_reasoning: Mapped[int | None]
+    measures: Mapped[Json] = mapped_column(default=dict)
+    """What was used beside tokens, and which tokens were of sound or pictures: {images, seconds, characters,
+    input_audio, input_image, output_audio, output_image}; only what was reported. Seconds are a decimal in text."""
     cost: Mapped[Nano | None]
 
     body: Mapped[ExecutionBody] = relationship(cascade="all, delete-orphan", single_parent=True)
     attempts: Mapped[list[Attempt]] = relationship(order_by="Attempt.number", cascade="all, delete-orphan")
     actions: Mapped[list[Action]] = relationship(order_by="Action.position", cascade="all, delete-orphan")
+    assets: Mapped[list[Asset]] = relationship(order_by="Asset.position")
     prompt: Mapped[Prompt | None] = relationship()
     session: Mapped[PromptSession | None] = relationship()
     project: Mapped[Project] = relationship()
@@ -170,6 +174,8 @@ class ExecutionBody(Base):
     text: Mapped[Long] = mapped_column(default="")
     reasoning: Mapped[Long] = mapped_column(default="")
     tool_calls: Mapped[JsonList] = mapped_column(default=list)
+    segments: Mapped[JsonList] = mapped_column(default=list)
+    """A transcript's stretches: [{text, start, end, speaker}], in seconds."""
     receipt: Mapped[Json] = mapped_column(default=dict)
     error: Mapped[Long] = mapped_column(default="")
     notice: Mapped[Long] = mapped_column(default="")
@@ -205,8 +211,12 @@ class Attempt(Base):
     tokens_cache_write: Mapped[int | None]
     tokens_output: Mapped[int | None]
     tokens_reasoning: Mapped[int | None]
+    measures: Mapped[Json] = mapped_column(default=dict)
     usage_is_estimated: Mapped[bool] = mapped_column(default=False)
     cost: Mapped[Nano | None]
+    job: Mapped[Json | None]
+    """A job that the provider works on (a film): how to ask for its answer, so that any worker can go on
+    {url, method, delay, cancel?: {url, method}}. Never a key."""
 
     price: Mapped[Price | None] = relationship()
 
@@ -216,17 +226,25 @@ class Attempt(Base):
 
 
 class Asset(Base):
-    """A file that came with a prompt or out of an answer. The bytes are elsewhere, under `storage_key`."""
+    """A file that came with a prompt or out of an answer. The bytes are in storage (storage.py), under `storage_key`.
+
+    One that came with a prompt belongs to no execution: every run of that prompt uses it.
+    """
 
     __tablename__ = "assets"
 
     organization_id: Mapped[uuid.UUID] = parent("organizations.id")
+    project_id: Mapped[uuid.UUID] = parent("projects.id")
     execution_id: Mapped[uuid.UUID | None] = parent("executions.id")
+    prompt_id: Mapped[uuid.UUID | None] = parent("prompts.id")
+    user_id: Mapped[uuid.UUID | None] = reference("users.id")
+    position: Mapped[int] = mapped_column(default=0)
     name: Mapped[Name]
     media_type: Mapped[Name]
     size: Mapped[Nano]
     sha256: Mapped[Name]
     storage_key: Mapped[Name]
+    note: Mapped[Long] = mapped_column(default="")
 
 
 class Action(Base):

@@ -41,6 +41,13 @@ class Provider(Base):
     check_path: Mapped[Name] = mapped_column(default="")
     """What to ask to check a key, where the list of models is open to everyone."""
     models_listed_at: Mapped[Time | None]
+    is_trusted: Mapped[bool] = mapped_column(default=False)
+    """The operator named its address (fixture, command line), so it may be a private one."""
+    needs_address: Mapped[bool] = mapped_column(default=False)
+    """A pattern rather than an address: every organization connects its own (Azure, Bedrock, vLLM …)."""
+    model_types: Mapped[JsonList] = mapped_column(default=list)
+    """What kinds of models it offers: TEXT, IMAGE …"""
+    is_enabled: Mapped[bool] = mapped_column(default=True)
 
     @property
     def origin(self) -> str:
@@ -51,7 +58,10 @@ class Provider(Base):
 
 
 class Model(Base):
-    """One model of one provider. `capabilities`: streaming, tools, vision, json_schema, reasoning …"""
+    """One model of one provider.
+
+    `capabilities`: streaming, tools, vision, json_schema, reasoning, audio_in, audio_out, document_in, video_in.
+    """
 
     __tablename__ = "models"
     __table_args__ = (Index("uq_models_name", "provider_id", text(OWNER), "name", unique=True),)
@@ -62,10 +72,15 @@ class Model(Base):
     name: Mapped[Name]
     display_name: Mapped[Name]
     model_type: Mapped[ModelType] = mapped_column(default=ModelType.TEXT)
+    task: Mapped[Name] = mapped_column(default="chat")
+    """What it is asked to make (router.types.Task); a VOICE model speaks or transcribes."""
     capabilities: Mapped[JsonList] = mapped_column(default=list)
     context_window: Mapped[int | None]
     max_output_tokens: Mapped[int | None]
     shutdown_on: Mapped[Name | None]
+    """The day the provider says it ends, as it says it (ISO 8601)."""
+    replacement: Mapped[Name] = mapped_column(default="")
+    """What the provider says to use instead."""
     listed_at: Mapped[Time | None]
     """When the provider last listed it to one of our keys."""
     is_enabled: Mapped[bool] = mapped_column(default=True)
@@ -75,24 +90,37 @@ class Model(Base):
 
 
 class Price(Base):
-    """One version of a model's price, never changed once used. Per 1,000,000 tokens, in nano-USD.
+    """One version of a model's price in the price book, never changed. In nano-USD, per 1,000,000 tokens, and each
+    per picture, second, character and request.
 
     No row: the price is unknown. All zeros: it is free. A class without a price of its own (None) costs what
-    its plain class does: cached input as input, reasoning as output. `tiers` are steps by input size:
+    its plain class does: cached or audio input as input, audio output as output. `tiers` are steps by input size:
     [{"above": tokens, "input": …, "cache_read": …, "cache_write": …, "output": …}].
+
+    An organization's own price goes before everyone's, until `ends_at`.
     """
 
     __tablename__ = "prices"
     __table_args__ = (Index("ix_prices_model_id_effective_at", "model_id", "effective_at"),)
 
     model_id: Mapped[uuid.UUID] = parent("models.id", index=False)
+    organization_id: Mapped[uuid.UUID | None] = parent("organizations.id")
     effective_at: Mapped[Time] = mapped_column(default=now)
+    ends_at: Mapped[Time | None]
     source: Mapped[Name]
     input: Mapped[Nano]
     cache_read: Mapped[Nano | None]
     cache_write: Mapped[Nano | None]
     output: Mapped[Nano]
     per_request: Mapped[Nano] = mapped_column(default=0)
+    input_audio: Mapped[Nano | None]
+    input_image: Mapped[Nano | None]
+    output_audio: Mapped[Nano | None]
+    output_image: Mapped[Nano | None]
+    per_image: Mapped[Nano | None]
+    per_second: Mapped[Nano | None]
+    per_character: Mapped[Nano | None]
+    created_by: Mapped[uuid.UUID | None] = reference("users.id")
     tiers: Mapped[JsonList] = mapped_column(default=list)
 
 
@@ -129,8 +157,12 @@ class APIKey(Base):
     expires_at: Mapped[Time | None]
     listed_models: Mapped[JsonList] = mapped_column(default=list)
     """Names the provider listed to this key; empty: it lists none, so any may be tried."""
+    allowed_models: Mapped[JsonList] = mapped_column(default=list)
+    """Names it may be used for; empty: for all."""
     last_used_at: Mapped[Time | None]
     last_error: Mapped[Long] = mapped_column(default="")
+    last_error_kind: Mapped[Name] = mapped_column(default="")
+    """router.types.Kind: credential, billing, rate_limit …"""
     last_error_at: Mapped[Time | None]
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
 
@@ -164,6 +196,8 @@ class RoutingRule(Base):
     conditions: Mapped[Json] = mapped_column(default=dict)
     strategy: Mapped[Strategy] = mapped_column(default=Strategy.WEIGHTED)
     is_enabled: Mapped[bool] = mapped_column(default=True)
+    created_by: Mapped[uuid.UUID | None] = reference("users.id")
+    updated_at: Mapped[Time | None]
 
     models: Mapped[list[RoutingRuleModel]] = relationship(
         order_by="RoutingRuleModel.position", cascade="all, delete-orphan"
@@ -171,7 +205,7 @@ class RoutingRule(Base):
 
 
 class RoutingRuleModel(Base):
-    """A model within a rule. A missing weight is 1; tags such as `fallback` order what comes after the draw."""
+    """A model within a rule. A missing weight is 1; reserved tags say when it comes (router.candidates.Choice)."""
 
     __tablename__ = "routing_rule_models"
     __table_args__ = (

@@ -33,6 +33,8 @@ class Project(Base):
     name: Mapped[Name]
     description: Mapped[Long] = mapped_column(default="")
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
+    allows_platform_keys: Mapped[bool] = mapped_column(default=True)
+    """False: what runs here is paid by the organization's own keys, or not at all."""
 
     organization: Mapped[Organization] = relationship()
 

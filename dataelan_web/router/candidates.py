@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from .pricing import Rates
-from .types import ImagePart, Prompt
+from .types import ImagePart, Prompt, Task
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Candidate:
     rates: Rates | None = None
     price_id: UUID | None = None
     model_type: str = "TEXT"
+    task: Task = Task.CHAT
     capabilities: frozenset[str] | None = None
     """None: nobody says what it can do."""
     context_window: int | None = None
@@ -40,6 +41,8 @@ class Candidate:
     is_simulated: bool = False
     is_own: bool = False
     """The organization's own server or key, rather than the platform's."""
+    is_trusted: bool = True
+    """The operator named its address, so that may be a private one."""
 
     @property
     def label(self) -> str:

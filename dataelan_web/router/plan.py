@@ -24,6 +24,10 @@ class Step:
 
     candidate: Candidate
     key: Key
+    only_after: Kind | None = None
+    """Kept for after a failure of this kind: a prompt too long for the others, or one they would not answer."""
+    wait: float = 0.0
+    """Seconds until it has rested enough, where all others rest too."""
 
 
 @dataclass(frozen=True)

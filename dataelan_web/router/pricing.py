@@ -1,22 +1,26 @@
 """Usage × price → exact cost in whole nano-USD, or None when it cannot be known.
 
-Prices are nano-USD per 1,000,000 tokens, so that cached-token prices such as $0.0375 per million stay whole
-numbers. The five usage counters are disjoint (types.Usage), so nothing is counted twice.
+Token prices are nano-USD per 1,000,000 tokens, so that cached-token prices such as $0.0375 per million stay whole
+numbers; pictures, seconds and characters are priced each. The five usage counters are disjoint and the finer ones
+are parts of them (types.Usage), so nothing is counted twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from decimal import ROUND_CEILING, Decimal
 
 from .types import Usage
 
 MILLION = 1_000_000
+NANO = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Rates:
-    """One class of prices. None: a class without its own price costs what its plain class does."""
+    """One class of prices. None: a class without its own price costs what its plain class does; a picture, second
+    or character without one costs nothing beside its tokens."""
 
     input: int
     output: int
@@ -25,6 +29,13 @@ class Rates:
     per_request: int = 0
     tiers: tuple[tuple[int, Rates], ...] = ()
     """Steps by total input: from more than `tokens` on, these rates apply to the whole request."""
+    input_audio: int | None = None
+    input_image: int | None = None
+    output_audio: int | None = None
+    output_image: int | None = None
+    per_image: int | None = None
+    per_second: int | None = None
+    per_character: int | None = None
 
     def at(self, input_tokens: int) -> Rates:
         reached = [(above, rates) for above, rates in self.tiers if input_tokens > above]
@@ -32,11 +43,21 @@ class Rates:
 
     @property
     def is_free(self) -> bool:
-        return not any((self.input, self.output, self.cache_read, self.cache_write, self.per_request, self.tiers))
+        return not any(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def has_token_price(self) -> bool:
+        return any((self.input, self.output, self.cache_read, self.cache_write, self.input_audio, self.input_image,
+                    self.output_audio, self.output_image, self.tiers))  # fmt: skip
 
     @property
     def dearest_input(self) -> int:
-        return max(self.input, self.cache_write or 0, self.cache_read or 0)
+        return max(self.input, *(rate or 0 for rate in (self.cache_write, self.cache_read, self.input_audio,
+                                                        self.input_image)))  # fmt: skip
+
+    @property
+    def dearest_output(self) -> int:
+        return max(self.output, self.output_audio or 0, self.output_image or 0)
 
     @property
     def dearest_per_thousand(self) -> int:
@@ -44,44 +65,79 @@ class Rates:
         return -(-max(self.input, self.output) // 1000)
 
 
+@dataclass(frozen=True)
+class Most:
+    """The most that a call can use, apart from its output tokens."""
+
+    input_tokens: int
+    images: int = 0
+    seconds: Decimal = Decimal(0)
+    characters: int = 0
+
+
 def cost(usage: Usage, rates: Rates | None) -> int | None:
-    """What this usage costs, rounded up to the next nano-USD. None: price or usage unknown."""
+    """What this usage costs, rounded up to the next nano-USD. None: price or usage unknown.
+
+    Where no price is known, the provider's own bill is taken when it sends one (OpenRouter does).
+    """
     if rates is None:
-        return None
+        return None if usage.billed_usd is None else _ceil(usage.billed_usd * NANO)
     if rates.is_free:
         return 0
     if not usage.known:
         return None
     at = rates.at(usage.input_total)
-    total = (
-        (usage.input or 0) * at.input
+    tokens = (
+        _mixed(usage.input, at.input, (usage.input_audio, at.input_audio), (usage.input_image, at.input_image))
         + (usage.cache_read or 0) * _or(at.cache_read, at.input)
         + (usage.cache_write or 0) * _or(at.cache_write, at.input)
-        + usage.output_total * at.output
+        + _mixed(usage.output, at.output, (usage.output_audio, at.output_audio), (usage.output_image, at.output_image))
+        + (usage.reasoning or 0) * at.output
     )
-    return at.per_request + -(-total // MILLION)
+    return at.per_request + -(-tokens // MILLION) + _units(at, usage.images, usage.seconds, usage.characters)
 
 
-def upper_bound(input_tokens: int, output_tokens: int, rates: Rates) -> int:
-    """The most a call can cost: every input token at the dearest input class, in the dearest tier it may reach."""
+def upper_bound(most: Most | int, output_tokens: int, rates: Rates) -> int:
+    """The most a call can cost: every token of its dearest class, in the dearest tier it may reach."""
+    most = most if isinstance(most, Most) else Most(most)
     return max(
-        at.per_request + -(-(input_tokens * at.dearest_input + output_tokens * at.output) // MILLION)
-        for at in _reachable(input_tokens, rates)
+        _fixed(most, at) + -(-(most.input_tokens * at.dearest_input + output_tokens * at.dearest_output) // MILLION)
+        for at in _reachable(most.input_tokens, rates)
     )
 
 
-def affordable_output(input_tokens: int, available: int, rates: Rates) -> int | None:
+def affordable_output(most: Most | int, available: int, rates: Rates) -> int | None:
     """The most output tokens whose `upper_bound` is within `available` nano-USD. None: as many as one likes."""
+    most = most if isinstance(most, Most) else Most(most)
     if rates.is_free:
         return None
     limits = []
-    for at in _reachable(input_tokens, rates):
-        left = (available - at.per_request) * MILLION - input_tokens * at.dearest_input
+    for at in _reachable(most.input_tokens, rates):
+        left = (available - _fixed(most, at)) * MILLION - most.input_tokens * at.dearest_input
         if left < 0:
             return 0
-        if at.output:
-            limits.append(left // at.output)
+        if at.dearest_output:
+            limits.append(left // at.dearest_output)
     return min(limits, default=None)
+
+
+def _fixed(most: Most, at: Rates) -> int:
+    return at.per_request + _units(at, most.images, most.seconds, most.characters)
+
+
+def _units(at: Rates, images: int | None, seconds: Decimal | None, characters: int | None) -> int:
+    by_time = _ceil((seconds or Decimal(0)) * (at.per_second or 0))
+    return (images or 0) * (at.per_image or 0) + by_time + (characters or 0) * (at.per_character or 0)
+
+
+def _mixed(total: int | None, rate: int, *parts: tuple[int | None, int | None]) -> int:
+    """Tokens of one counter, some of which have a price of their own. Parts larger than the whole are cut to it."""
+    left, sum_ = total or 0, 0
+    for tokens, own in parts:
+        if tokens and own is not None:
+            taken = min(tokens, left)
+            left, sum_ = left - taken, sum_ + taken * own
+    return sum_ + left * rate
 
 
 def _reachable(input_tokens: int, rates: Rates) -> Iterator[Rates]:
@@ -92,3 +148,7 @@ def _reachable(input_tokens: int, rates: Rates) -> Iterator[Rates]:
 
 def _or(value: int | None, otherwise: int) -> int:
     return otherwise if value is None else value
+
+
+def _ceil(nano: Decimal) -> int:
+    return int(nano.to_integral_value(ROUND_CEILING))

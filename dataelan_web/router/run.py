@@ -1,6 +1,6 @@
-"""A plan → a stream of Events: attempts, retries, fallback, deadlines.
+"""A plan → a stream of Events: attempts, retries, fallback, polled jobs.
 
-The only file that touches the wire, and the only one that catches. Three rules hold:
+Three rules hold:
 
 * After the first visible event there is no retry and no fallback.
 * The same candidate is asked again only when it surely did not take the request: it was never sent, or it was
@@ -10,40 +10,46 @@ The only file that touches the wire, and the only one that catches. Three rules 
 
 from __future__ import annotations
 
-import math
+import contextlib
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Protocol
 
-import httpx2
-
+from .exchange import Line, ask, chunks, fetch, stopped, unsendable, with_key
 from .plan import Plan, Step
-from .providers import adapter
+from .providers import UnknownFormat, adapter
 from .types import (
+    Adapter,
     Advice,
     Again,
     Asset,
+    AssetAt,
     Call,
+    Decoder,
     Done,
+    Embedding,
     Event,
     Failure,
     Kind,
     Prompt,
     Reasoning,
+    Segment,
     Text,
     ToolCall,
+    Unsupported,
     Usage,
 )
-from .wire import MAX_ANSWER_BYTES, Deadlines, Stop
+from .wire import Clients, Deadlines, Stop
 
-VISIBLE = (Text, Reasoning, ToolCall, Asset)
+VISIBLE = (Text, Reasoning, ToolCall, Asset, AssetAt, Segment, Embedding)
 RETRIES = 2
 LONGEST_PAUSE = 20.0
+POLL_RETRIES = 5
+SHORTEST_POLL = 0.2
 
 
 @dataclass
@@ -57,10 +63,23 @@ class Result:
     first_token_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Job:
+    """A call that another worker made, and what to ask next for its answer."""
+
+    step: Step
+    number: int
+    again: Again
+
+
 class Journal(Protocol):
     """Who keeps the record. `begin` may lower the prompt's limits, or refuse by raising Failure."""
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt: ...
+
+    def waiting(self, step: Step, number: int, again: Again) -> None:
+        """The provider works on it, and `again` will bring the answer: kept, another worker can go on from there."""
+        ...
 
     def end(self, step: Step, number: int, result: Result) -> None: ...
 
@@ -68,28 +87,38 @@ class Journal(Protocol):
 def run(
     plan: Plan,
     prompt: Prompt,
-    http: httpx2.Client,
+    http: Clients,
     journal: Journal,
     secret: Callable[[Step], str],
     stop: Stop,
     deadlines: Deadlines | None = None,
+    job: Job | None = None,
 ) -> Generator[Event, None, None]:
-    """Try each step in turn. Raises the first Failure when all failed, the last when something was visible."""
+    """Try each step in turn, beginning with the `job` left by another worker. Raises the first Failure when all
+    failed, the last when something was visible."""
     deadlines = deadlines or Deadlines()
     ends_at = time.monotonic() + deadlines.total
     steps, first, number, tries = deque(plan.steps), None, 0, 0
+    if job:
+        steps.appendleft(job.step)
+        number = job.number - 1
     while steps and (first is None or time.monotonic() < ends_at):
         step, number = steps[0], number + 1
+        if step.wait and stop.wait(step.wait):
+            raise stopped(sent=False)
         result = Result()
+        taken_over = job.again if job and job.number == number else None
         try:
-            allowed = journal.begin(step, number, prompt)
+            allowed = prompt if taken_over else journal.begin(step, number, prompt)
         except Failure as refusal:
             if refusal.advice is Advice.STOP:
                 raise
             first, steps, tries = first or refusal, _after(steps, refusal), 0
             continue
+        line = Line(http, step.candidate.is_trusted, step.candidate.base_url, stop, deadlines, ends_at)
         try:
-            yield from _attempt(step, allowed, http, secret, stop, deadlines, ends_at, result)
+            attempt = _Attempt(line, step, number, journal, result)
+            yield from attempt.events(allowed, secret(step), taken_over)
             return
         except Failure as failure:
             result.failure = failure
@@ -101,201 +130,97 @@ def run(
             raise
         finally:
             journal.end(step, number, result)
-        if result.visible or result.failure.advice is Advice.STOP:
-            raise result.failure
         first, tries = first or result.failure, tries + 1
+        if result.visible:
+            raise result.failure
         if (pause := _pause(result.failure, tries, others=len(steps) > 1)) is not None:
             if stop.wait(pause):
-                raise _stopped()
+                raise stopped()
             continue
-        steps, tries = _after(steps, result.failure), 0
+        left = _after(steps, result.failure)
+        if result.failure.advice is Advice.STOP and not left:
+            raise result.failure
+        steps, tries = left, 0
     raise first or Failure(plan.problem_kind, plan.problem, code=plan.problem_code, sent=False)
 
 
-def ask(http: httpx2.Client, call: Call, failure: Callable[[int, bytes], Failure], seconds: float = 15) -> bytes:
-    """One short question, such as a list of models. Raises Failure."""
-    deadlines = Deadlines(connect=3, first_byte=seconds, idle=seconds, total=seconds)
-    ends_at = time.monotonic() + seconds
-    request = _request(http, call, deadlines, ends_at)
-    try:
-        response = http.send(request, stream=True)
+@dataclass
+class _Attempt:
+    """One call to one provider, with the further ones of a polled job."""
+
+    line: Line
+    step: Step
+    number: int
+    journal: Journal
+    result: Result
+
+    def events(self, prompt: Prompt, key: str, again: Again | None) -> Iterator[Event]:
+        candidate = self.step.candidate
         try:
-            _now_idle(request, deadlines, ends_at)
-            body = _read_all(response, ends_at)
-        finally:
-            response.close()
-    except httpx2.HTTPError as error:
-        raise _unreachable(error) from error
-    if response.status_code >= 300:
-        raise _answered(response, body, failure)
-    return body
-
-
-def _attempt(
-    step: Step,
-    prompt: Prompt,
-    http: httpx2.Client,
-    secret: Callable[[Step], str],
-    stop: Stop,
-    deadlines: Deadlines,
-    ends_at: float,
-    result: Result,
-) -> Iterator[Event]:
-    key = secret(step)
-    try:
-        format = adapter(step.candidate.kind, step.candidate.base_url)
-        call: Call | None = format.call(prompt, step.candidate.model, key)
-    except ValueError as error:  # such as half an IPv6 address
-        raise _unsendable() from error
-    decode = format.decoder()
-    while call:
-        again: Again | None = None
-        for chunk, is_last in _chunks(http, call, format.failure, stop, deadlines, ends_at):
-            for event in decode(chunk, is_last):
+            format = adapter(candidate.kind, candidate.base_url, prompt.task)
+            first = format.call(prompt, candidate.model, key)
+        except (UnknownFormat, Unsupported) as error:
+            raise Failure(Kind.BAD_REQUEST, f"{candidate.label}: {error}", sent=False) from error
+        except ValueError as error:  # such as half an IPv6 address
+            raise unsendable() from error
+        decode = format.decoder()
+        call: Call | None = None if again else first
+        while call or again:
+            if again:
+                self._wait(again, first, format)
+                call = with_key(again.call, first, self.line)
+            again = None
+            for event in self._answers(call or first, decode, format, is_poll=call is not first):
                 if isinstance(event, Again):
                     again = event
-                    continue
-                _note(event, result)
-                yield event
-        if again and stop.wait(again.delay):
-            raise _stopped()
-        call = again.call if again else None
+                elif isinstance(event, AssetAt):
+                    yield self._note(fetch(self.line, event, first.headers, format.failure))
+                else:
+                    yield self._note(event)
+            call = None
 
+    def _answers(self, call: Call, decode: Decoder, format: Adapter, *, is_poll: bool) -> Iterator[Event]:
+        """The events of one answer. Asking how a job stands is harmless, so that is tried again when the line fails."""
+        for left in range(POLL_RETRIES if is_poll else 0, -1, -1):
+            seen = False
+            try:
+                for chunk, is_last in chunks(self.line, call, format.failure):
+                    for event in decode(chunk, is_last):
+                        seen = True
+                        yield event
+                return
+            except Failure as failure:
+                passing = failure.kind in (Kind.TRANSIENT, Kind.RATE_LIMIT) and failure.code != "job_failed"
+                if seen or not left or not passing:
+                    raise
+                if self.line.stop.wait(min(failure.after or 1.0, LONGEST_PAUSE)):
+                    raise stopped() from failure
 
-def _note(event: Event, result: Result) -> None:
-    if isinstance(event, VISIBLE):
-        if not result.visible:
-            result.first_token_at = datetime.now(UTC)
-        result.visible = True
-    elif isinstance(event, Usage):
-        result.usage = result.usage.updated(event)
-    elif isinstance(event, Done):
-        result.done = event
+    def _wait(self, again: Again, first: Call, format: Adapter) -> None:
+        """Until it is time to ask again. Stopped meanwhile: the job is ended at the provider too, where it can be."""
+        self.journal.waiting(self.step, self.number, again)
+        if time.monotonic() > self.line.ends_at:
+            self._cancel(again, first, format)
+            raise Failure(Kind.TRANSIENT, f"The job took longer than {self.line.deadlines.total:.0f} seconds.")
+        if self.line.stop.wait(max(again.delay, SHORTEST_POLL)):
+            self._cancel(again, first, format)
+            raise stopped()
 
+    def _cancel(self, again: Again, first: Call, format: Adapter) -> None:
+        if again.cancel:
+            with contextlib.suppress(Failure):
+                ask(self.line.client, with_key(again.cancel, first, self.line), format.failure, seconds=5)
 
-def _chunks(
-    http: httpx2.Client,
-    call: Call,
-    failure: Callable[[int, bytes], Failure],
-    stop: Stop,
-    deadlines: Deadlines,
-    ends_at: float,
-) -> Iterator[tuple[bytes, bool]]:
-    """The answer's bytes as they come, closed by (b"", True)."""
-    if stop.requested:
-        raise _stopped(sent=False)
-    request = _request(http, call, deadlines, ends_at)
-    try:
-        with stop.watching():
-            response = http.send(request, stream=True)
-    except httpx2.HTTPError as error:
-        stop.unwatch()
-        unreachable = _unreachable(error)
-        raise _stopped(sent=unreachable.sent) if stop.requested else unreachable from error
-    try:
-        _now_idle(request, deadlines, ends_at)
-        if response.status_code >= 300:
-            raise _answered(response, _read_all(response, ends_at), failure)
-        _refuse_compressed(response)
-        size = 0
-        for chunk in response.iter_raw():
-            size += len(chunk)
-            if stop.requested:
-                raise _stopped()
-            if time.monotonic() > ends_at:
-                raise Failure(Kind.TRANSIENT, f"The answer took longer than {deadlines.total:.0f} seconds.")
-            if size > MAX_ANSWER_BYTES:
-                raise Failure(Kind.TRANSIENT, "The answer is larger than Dataelan accepts (64 MB).")
-            yield chunk, False
-        if stop.requested:
-            raise _stopped()
-        yield b"", True
-    except (httpx2.HTTPError, OSError) as error:
-        raise _stopped() if stop.requested else _broken(error) from error
-    finally:
-        stop.unwatch()
-        response.close()
-
-
-def _request(http: httpx2.Client, call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request:
-    first_byte = min(deadlines.first_byte, max(ends_at - time.monotonic(), 0.001))
-    try:
-        return http.build_request(
-            call.method,
-            call.url,
-            json=call.body,
-            headers=dict(call.headers),
-            timeout=httpx2.Timeout(first_byte, connect=deadlines.connect, pool=deadlines.connect),
-        )
-    except (httpx2.InvalidURL, ValueError, TypeError, RecursionError) as error:
-        raise _unsendable() from error
-
-
-def _now_idle(request: httpx2.Request, deadlines: Deadlines, ends_at: float) -> None:
-    """httpx's read timeout is per read: up to the answer's head it was the first byte's, from here the idle one.
-    It is not shortened again, so a silence that begins just before the total's end may outlast it by `idle`."""
-    request.extensions["timeout"]["read"] = min(deadlines.idle, max(ends_at - time.monotonic(), 0.001))
-
-
-def _read_all(response: httpx2.Response, ends_at: float, limit: int = 4 * 1024 * 1024) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_raw():
-        body += chunk
-        if len(body) > limit or time.monotonic() > ends_at:
-            break
-    return bytes(body[:limit])
-
-
-def _refuse_compressed(response: httpx2.Response) -> None:
-    encoding = response.headers.get("content-encoding", "identity").lower()
-    if encoding not in ("", "identity"):
-        raise Failure(Kind.TRANSIENT, f"The provider compressed its answer ({encoding}) though asked not to.")
-
-
-# -- failures of the wire, in our words ----------------------------------------------------------
-
-
-def _answered(response: httpx2.Response, body: bytes, failure: Callable[[int, bytes], Failure]) -> Failure:
-    if response.is_redirect:
-        return Failure(
-            Kind.BAD_REQUEST,
-            "The provider's address redirects elsewhere. Keys are never sent on; correct the base URL.",
-            status=response.status_code,
-        )
-    refused = failure(response.status_code, body)
-    refused.status = response.status_code
-    if refused.after is None:
-        refused.after = retry_after(response.headers.get("retry-after", ""))
-    return refused
-
-
-def _unreachable(error: httpx2.HTTPError) -> Failure:
-    if isinstance(error, httpx2.ConnectTimeout):
-        return Failure(Kind.TRANSIENT, "The provider did not accept a connection in time.", sent=False)
-    if isinstance(error, httpx2.ConnectError):
-        return Failure(Kind.TRANSIENT, "The provider cannot be reached: no connection to its address.", sent=False)
-    if isinstance(error, httpx2.PoolTimeout):
-        return Failure(Kind.TRANSIENT, "Too many calls are in flight from this process.", sent=False)
-    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
-        return _unsendable()
-    if isinstance(error, httpx2.ReadTimeout):
-        return Failure(Kind.TRANSIENT, "The provider took the request but did not answer in time.")
-    return Failure(Kind.TRANSIENT, "The connection broke before the provider answered.")
-
-
-def _broken(error: Exception) -> Failure:
-    if isinstance(error, httpx2.ReadTimeout):
-        return Failure(Kind.TRANSIENT, "The provider stopped sending before the answer was whole.")
-    return Failure(Kind.TRANSIENT, "The provider cut the connection before the answer was whole.")
-
-
-def _unsendable() -> Failure:
-    message = "The provider's address, key or this prompt holds characters that cannot be sent. Correct it."
-    return Failure(Kind.BAD_REQUEST, message, sent=False)
-
-
-def _stopped(*, sent: bool = True) -> Failure:
-    return Failure(Kind.ABORTED, "Stopped.", sent=sent)
+    def _note(self, event: Event) -> Event:
+        if isinstance(event, VISIBLE):
+            if not self.result.visible:
+                self.result.first_token_at = datetime.now(UTC)
+            self.result.visible = True
+        elif isinstance(event, Usage):
+            self.result.usage = self.result.usage.updated(event)
+        elif isinstance(event, Done):
+            self.result.done = event
+        return event
 
 
 # -- what to do after a failure ------------------------------------------------------------------
@@ -313,25 +238,17 @@ def _pause(failure: Failure, tries: int, *, others: bool) -> float | None:
 
 
 def _after(steps: deque[Step], failure: Failure) -> deque[Step]:
-    """What is left to try: another key where the key was the trouble, else another model."""
-    model = steps[0].candidate.model_id
-    rest = list(steps)[1:]
+    """What is left to try: another key where the key was the trouble, a model kept for this kind of failure, or
+    simply the next one. Models kept for another kind wait for theirs."""
+    tried, rest = steps[0], list(steps)[1:]
+    kept = [step for step in rest if step.only_after is failure.kind]
+    if failure.advice is Advice.STOP:
+        return deque(kept)
     if failure.advice is not Advice.NEXT_KEY:
-        rest = [step for step in rest if step.candidate.model_id != model]
-    return deque(rest)
-
-
-def retry_after(header: str) -> float | None:
-    """Seconds a Retry-After header asks for: a number or an HTTP date (RFC 9110 §10.2.3)."""
-    try:
-        seconds = float(header)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
+        rest = [step for step in rest if step.candidate.model_id != tried.candidate.model_id]
+    ready = [step for step in rest if step.only_after is None]
+    others = [step for step in rest if step.only_after not in (None, failure.kind)]
+    return deque([*kept, *ready, *others]) if kept or ready else deque()
 
 
 def limited(prompt: Prompt, max_tokens: int) -> Prompt:

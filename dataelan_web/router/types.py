@@ -1,4 +1,4 @@
-"""The router's vocabulary: what goes in (Prompt), what comes out (Events), and what can go wrong (Failure).
+"""The router's vocabulary: what goes in (a Prompt: prompt.py), what comes out (Events), what can go wrong (Failure).
 
 Everything here is a frozen value. Adapters turn a Prompt into a Call and bytes into Events; the runner
 owns the wire, the clock and the retries. Nothing in this file does I/O.
@@ -7,126 +7,96 @@ owns the wire, the clock and the retries. Nothing in this file does I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
-# -- what goes in ------------------------------------------------------------------------------
+from .prompt import (
+    FilePart,
+    ImagePart,
+    Message,
+    Part,
+    Prompt,
+    Task,
+    TextPart,
+    Tool,
+    ToolResult,
+    ToolUse,
+    assistant,
+    system,
+    user,
+)
 
-
-@dataclass(frozen=True)
-class TextPart:
-    text: str
-
-
-@dataclass(frozen=True)
-class ImagePart:
-    """An image as input: a `data` base64 string with its media type, or a URL the provider fetches."""
-
-    media_type: str = ""
-    data: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True)
-class ToolUse:
-    """A tool call the assistant made earlier in the conversation. `arguments` is JSON text."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True)
-class ToolResult:
-    """What the tool answered, quoted back to the model."""
-
-    id: str
-    text: str
-    name: str = ""
-
-
-Part = TextPart | ImagePart | ToolUse | ToolResult
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn. `role` is `system`, `user`, `assistant` or `tool`."""
-
-    role: str
-    parts: tuple[Part, ...]
-
-    @property
-    def text(self) -> str:
-        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
-
-
-@dataclass(frozen=True)
-class Tool:
-    """A function the model may call. `parameters` is a JSON Schema."""
-
-    name: str
-    description: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A whole request in our own words, before any provider's wire format.
-
-    `tool_choice` is `auto`, `none`, `required` or a tool's name; `schema` asks for an answer that
-    satisfies that JSON Schema. None means: not said, so not sent.
-    """
-
-    messages: tuple[Message, ...]
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    tools: tuple[Tool, ...] = ()
-    tool_choice: str | None = None
-    schema: Mapping[str, Any] | None = None
-    reasoning_effort: str | None = None
-    stream: bool = True
-
-    @property
-    def system(self) -> str:
-        return "\n\n".join(message.text for message in self.messages if message.role == "system")
-
-    @property
-    def text_bytes(self) -> int:
-        """UTF-8 size of everything a model would read as text; a safe upper bound of its tokens."""
-        total = 0
-        for message in self.messages:
-            for part in message.parts:
-                total += len(getattr(part, "text", getattr(part, "arguments", "")).encode())
-        return total
-
-
-def user(text: str) -> Message:
-    return Message("user", (TextPart(text),))
-
-
-def system(text: str) -> Message:
-    return Message("system", (TextPart(text),))
-
-
-def assistant(text: str) -> Message:
-    return Message("assistant", (TextPart(text),))
-
+__all__ = [
+    "ADVICE",
+    "USAGE_FIELDS",
+    "Adapter",
+    "Advice",
+    "Again",
+    "Asset",
+    "AssetAt",
+    "Call",
+    "Decoder",
+    "Done",
+    "Embedding",
+    "Event",
+    "Failure",
+    "FilePart",
+    "Finish",
+    "ImagePart",
+    "Kind",
+    "ListedModel",
+    "Lister",
+    "Message",
+    "Part",
+    "Progress",
+    "Prompt",
+    "Reasoning",
+    "Refusal",
+    "Segment",
+    "Task",
+    "Text",
+    "TextPart",
+    "Tool",
+    "ToolCall",
+    "ToolResult",
+    "ToolUse",
+    "Unsupported",
+    "Upload",
+    "Usage",
+    "assistant",
+    "system",
+    "user",
+]
 
 # -- the wire, as data -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
+class Upload:
+    """One file of a multipart form."""
+
+    name: str
+    filename: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Call:
-    """One HTTP request. `headers` hold the key, so a Call is never logged."""
+    """One HTTP request: a JSON `body`, or raw `content`, or a multipart `form` with `uploads`.
+
+    `headers` hold the key, so a Call is never logged.
+    """
 
     url: str
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     method: str = "POST"
+    content: bytes | None = field(default=None, repr=False)
+    form: Mapping[str, str] | None = None
+    uploads: tuple[Upload, ...] = ()
 
 
 # -- what comes out ----------------------------------------------------------------------------
@@ -160,13 +130,52 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Asset:
+    """A picture, sound or film the model made. `note`: what the model says of it, such as a prompt it rewrote."""
+
     media_type: str
     content: bytes = field(repr=False)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class AssetAt:
+    """An asset that the provider keeps at an address. The runner fetches it and hands on an Asset; the key goes
+    along only to the provider's own origin."""
+
+    url: str
+    media_type: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a transcript with its place in the recording, in seconds. Its words come as Text too."""
+
+    text: str
+    start: float
+    end: float
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    index: int
+    vector: tuple[float, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a long job is: a share between 0 and 1 where the provider says so, and its own word for the state."""
+
+    share: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens in five disjoint counters; their sum is what the provider counts in all.
+    """What was used. Tokens are in five disjoint counters, whose sum is what the provider counts in all;
+    `input_audio`, `input_image` are parts of `input`, and `output_audio`, `output_image` of `output`.
+    Beside tokens: pictures made, seconds of sound or film, characters spoken, and the provider's own bill in USD.
 
     None means not reported, never 0. A later Usage replaces an earlier one counter by counter.
     """
@@ -176,12 +185,22 @@ class Usage:
     cache_write: int | None = None
     output: int | None = None
     reasoning: int | None = None
+    input_audio: int | None = None
+    input_image: int | None = None
+    output_audio: int | None = None
+    output_image: int | None = None
+    images: int | None = None
+    seconds: Decimal | None = None
+    characters: int | None = None
+    billed_usd: Decimal | None = None
 
     def updated(self, later: Usage) -> Usage:
-        return Usage(*(new if new is not None else old for new, old in zip(later.counters, self.counters, strict=True)))
+        said = {name: value for name in USAGE_FIELDS if (value := getattr(later, name)) is not None}
+        return replace(self, **said)
 
     @property
     def counters(self) -> tuple[int | None, ...]:
+        """The five disjoint token counters."""
         return (self.input, self.cache_read, self.cache_write, self.output, self.reasoning)
 
     @property
@@ -194,7 +213,11 @@ class Usage:
 
     @property
     def known(self) -> bool:
-        return self.input is not None or self.output is not None
+        measures = (self.input, self.output, self.images, self.seconds, self.characters)
+        return any(measure is not None for measure in measures)
+
+
+USAGE_FIELDS = tuple(field.name for field in fields(Usage))
 
 
 class Finish(StrEnum):
@@ -220,13 +243,20 @@ class Done:
 
 @dataclass(frozen=True)
 class Again:
-    """Not finished: make this further call after `delay` seconds (a polled job)."""
+    """Not finished: make this further call after `delay` seconds (a polled job).
+
+    A call without headers gets those of the first one, if it stays at the provider's own origin. It is kept with
+    the attempt, so that another worker can go on asking. `cancel` ends the job at the provider.
+    """
 
     call: Call
     delay: float = 0.0
+    cancel: Call | None = None
 
 
-Event = Text | Reasoning | ToolCall | Asset | Usage | Again | Done
+Event = (
+    Text | Reasoning | ToolCall | Asset | AssetAt | Segment | Embedding | Progress | Usage | Again | Done
+)  # fmt: skip
 
 
 # -- what can go wrong -------------------------------------------------------------------------
@@ -291,6 +321,10 @@ class Failure(Exception):
         return ADVICE[self.kind]
 
 
+class Unsupported(ValueError):
+    """This wire format cannot carry that; the message says what, in words fit to show."""
+
+
 # -- what an adapter is ------------------------------------------------------------------------
 
 Decoder = Callable[[bytes, bool], Iterable[Event]]
@@ -306,22 +340,37 @@ class ListedModel:
     max_output_tokens: int | None = None
     shutdown_at: str | None = None
     capabilities: tuple[str, ...] | None = None
+    replacement: str = ""
+    """What the provider says to use instead, where it says so."""
+    task: Task | None = None
 
 
 class Adapter(Protocol):
-    """One wire format, without I/O: values in, values out."""
+    """One task of one wire format, without I/O: values in, values out."""
 
     def __init__(self, base_url: str) -> None: ...
 
-    def call(self, prompt: Prompt, model: str, key: str) -> Call: ...
+    def call(self, prompt: Prompt, model: str, key: str) -> Call:
+        """Raises Unsupported for a prompt this format cannot carry."""
+        ...
 
     def decoder(self) -> Decoder:
-        """`(chunk, is_last) -> events`. Same events at any chunk size, streaming or not. Raises Failure
-        for an error inside a 200 answer, for garbage, and for a stream that ends before its end."""
+        """`(chunk, is_last) -> events`, for the first answer and, after an Again, for those that follow.
+
+        Same events at any chunk size, streaming or not. Raises Failure for an error inside a 200 answer, for
+        garbage, and for a stream that ends before its end."""
         ...
 
     def failure(self, status: int, body: bytes) -> Failure: ...
 
+
+class Lister(Protocol):
+    """How a provider is asked which models it has."""
+
+    def __init__(self, base_url: str) -> None: ...
+
     def list_call(self, key: str) -> Call: ...
 
     def listed(self, body: bytes) -> list[ListedModel]: ...
+
+    def failure(self, status: int, body: bytes) -> Failure: ...

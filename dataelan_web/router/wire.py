@@ -1,4 +1,4 @@
-"""The HTTP client, and how a call in flight is stopped. Everything about httpx is in this file and run.py.
+"""The HTTP client, and how a call in flight is stopped. Everything about httpx is in this file and exchange.py.
 
 No ambient proxy or credentials (`trust_env`), no redirects: a key goes to the address it was entered for or
 nowhere. Answers are asked for uncompressed, so that a small reply cannot unpack into a large one.
@@ -31,10 +31,41 @@ class Deadlines:
 
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_ASSET_BYTES = 256 * 1024 * 1024
+"""Of one file that a provider made and keeps for us, such as a film."""
+
+
+class Forbidden(Exception):
+    """A connection to an address that may not be reached; the message is fit to show."""
+
+
+@dataclass(frozen=True)
+class Clients:
+    """One of each a process, shared by all its threads."""
+
+    anywhere: Client
+    public: Client
+    """Connects to public addresses only, whatever a name resolves to at that moment."""
+
+    def reaching(self, is_trusted: bool) -> Client:
+        return self.anywhere if is_trusted else self.public
+
+    def close(self) -> None:
+        self.anywhere.close()
+        self.public.close()
+
+    def __enter__(self) -> Clients:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def clients(connections: int = 1000) -> Clients:
+    return Clients(client(connections), client(connections))
 
 
 def client(connections: int = 1000) -> Client:
-    """One a process, shared by all its threads."""
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections // 4)
     transport = httpx2.HTTPTransport(trust_env=False, limits=limits)
     transport._pool._network_backend = _Backend()  # httpx has no public way to hand its pool a backend

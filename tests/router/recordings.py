@@ -13,10 +13,15 @@ from typing import Any
 import pytest
 
 from dataelan_web.router.providers import adapter
-from dataelan_web.router.types import Adapter, Decoder, Event, Failure, Reasoning, Text, ToolCall
+from dataelan_web.router.types import Adapter, Decoder, Event, Failure, Reasoning, Task, Text, ToolCall
 
 RECORDINGS = Path(os.environ.get("DATAELAN_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recordings")
-FORMATS = {"openai-chat": "openai", "anthropic-messages": "anthropic", "gemini-generate": "google"}
+# The recordings' name of a wire format -> our kind and task.
+FORMATS = {
+    "openai-chat": ("openai", Task.CHAT),
+    "anthropic-messages": ("anthropic", Task.CHAT),
+    "gemini-generate": ("google", Task.CHAT),
+}
 BASE_URLS = {
     "openai": "https://api.openai.com/v1",
     "anthropic": "https://api.anthropic.com/v1",
@@ -49,8 +54,8 @@ def answer(id: str) -> tuple[int, bytes]:
 
 
 def adapter_for(id: str) -> Adapter:
-    kind = FORMATS[expectations()[id]["api"]]
-    return adapter(kind, BASE_URLS[kind])
+    kind, task = FORMATS[expectations()[id]["api"]]
+    return adapter(kind, BASE_URLS[kind], task)
 
 
 def decoder_for(id: str) -> Decoder:

@@ -15,12 +15,13 @@ from uuid import uuid4
 
 import pytest
 
+from dataelan_web.router import exchange, wire
 from dataelan_web.router import run as running
-from dataelan_web.router import wire
 from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.run import Result, run
 from dataelan_web.router.types import (
+    Again,
     Call,
     Done,
     Event,
@@ -144,12 +145,16 @@ class Book:
     begun: list[str] = field(default_factory=list)
     ended: list[Result] = field(default_factory=list)
     refusals: list[Failure] = field(default_factory=list)
+    waits: list[Again] = field(default_factory=list)
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         if self.refusals:
             raise self.refusals.pop(0)
         self.begun.append(step.key.label)
         return prompt
+
+    def waiting(self, step: Step, number: int, again: Again) -> None:
+        self.waits.append(again)
 
     def end(self, step: Step, number: int, result: Result) -> None:
         self.ended.append(result)
@@ -185,7 +190,7 @@ NAMED: dict[str, Any] = {}
 def ask(book: Book, *steps: Step, prompt: Prompt = PROMPT, **options: Any) -> list[Event]:
     """All events. The key's label is its secret."""
     options = {"deadlines": QUICK, "stop": Stop(), "secret": lambda step: step.key.label} | options
-    with wire.client() as http:
+    with wire.clients() as http:
         return list(run(Plan(steps), prompt, http, book, **options))
 
 
@@ -284,7 +289,7 @@ def test_when_all_fail_the_first_failure_is_told(provider: Provider, book: Book)
 def test_after_visible_text_there_is_no_retry_and_no_fallback(provider: Provider, book: Book) -> None:
     provider.answers(streams(chunk("Hel")), whole)
     events: list[Event] = []
-    with pytest.raises(Failure), wire.client() as http:
+    with pytest.raises(Failure), wire.clients() as http:
         steps = (step(provider, "a"), step(provider, "b"))
         for event in run(Plan(steps), PROMPT, http, book, lambda step: "k", Stop(), QUICK):
             events.append(event)
@@ -337,7 +342,7 @@ def test_a_compressed_answer_is_refused_before_it_unpacks(provider: Provider, bo
 
 
 def test_an_endless_answer_is_bounded(provider: Provider, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(exchange, "MAX_ANSWER_BYTES", 100_000)
     comments = b": still here\n" * 1000
     provider.answers(streams(*[comments] * 1000))
     assert "larger than" in failing(book, step(provider)).message
@@ -403,7 +408,7 @@ def test_stop_wakes_a_read_on_a_connection_that_was_used_before(provider: Provid
         time.sleep(3)
 
     provider.answers(twice)
-    with wire.client() as http:
+    with wire.clients() as http:
         assert text(list(run(Plan((step(provider),)), PROMPT, http, book, lambda step: "k", Stop(), QUICK))) == "Hi"
         stop = Stop()
         threading.Timer(0.3, stop.request).start()
@@ -449,7 +454,7 @@ def test_a_reader_that_goes_away_closes_the_journal_and_the_line(provider: Provi
         closed.set()
 
     provider.answers(reply)
-    with wire.client() as http:
+    with wire.clients() as http:
         events = run(Plan((step(provider),)), PROMPT, http, book, lambda step: "k", Stop(), QUICK)
         assert next(events) == Text("Hello")
         events.close()
@@ -511,11 +516,11 @@ def test_a_key_is_in_no_message(provider: Provider, book: Book) -> None:
     ("header", "seconds"), [("5", 5), ("-3", 0), ("1.5", 1.5), ("nan", None), ("inf", None), ("soon", None), ("", None)]
 )
 def test_a_retry_after_is_seconds_or_nothing(header: str, seconds: float | None) -> None:
-    assert running.retry_after(header) == seconds
+    assert exchange.retry_after(header) == seconds
 
 
 def test_an_empty_plan_says_why(book: Book) -> None:
     with pytest.raises(Failure, match="No model"):
-        with wire.client() as http:
+        with wire.clients() as http:
             receipt = {"problem": "No model."}
             list(run(Plan((), receipt), PROMPT, http, book, lambda step: "", Stop()))

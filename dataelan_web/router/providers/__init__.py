@@ -1,30 +1,62 @@
-"""Wire formats, one a file. A provider of a known format is a row of data; only a new format is a new file here."""
+"""Wire formats: one file a task of a format. A provider of a known format is a row of data; only a new format is a
+new file here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 
-from dataelan_web.router.types import Adapter
+from dataelan_web.router.types import Adapter, Lister, Task
 
-# name -> "module:Class", imported on first use. "openai" is the chat completions format, which also speaks for
+# kind -> task -> "module:Class", imported on first use. "openai" is the chat completions format, which also speaks for
 # Ollama (/v1), vLLM, LM Studio, llama.cpp, Groq, DeepSeek, Mistral, Together, OpenRouter, xAI and many more.
-KINDS: dict[str, str] = {
+KINDS: dict[str, Mapping[Task, str]] = {
+    "openai": {
+        Task.CHAT: "openai_chat:OpenAIChat",
+    },
+    "anthropic": {
+        Task.CHAT: "anthropic_messages:AnthropicMessages",
+    },
+    "google": {
+        Task.CHAT: "gemini:Gemini",
+    },
+}
+
+# kind -> "module:Class" that reads its list of models. A kind that is not here has no such list.
+LISTERS: dict[str, str] = {
     "openai": "openai_chat:OpenAIChat",
     "anthropic": "anthropic_messages:AnthropicMessages",
     "google": "gemini:Gemini",
 }
 
 
-def adapter(kind: str, base_url: str) -> Adapter:
-    """The adapter for a wire format. `base_url` includes the version prefix, as in https://api.openai.com/v1."""
-    return _adapter_class(kind)(base_url)
+class UnknownFormat(LookupError):
+    """No such wire format, or it cannot do that task."""
+
+
+def adapter(kind: str, base_url: str, task: Task = Task.CHAT) -> Adapter:
+    """The adapter for a task of a wire format. `base_url` includes the version prefix, as in
+    https://api.openai.com/v1. Raises UnknownFormat."""
+    if kind not in KINDS:
+        raise UnknownFormat(f"No wire format is called {kind!r}. Known: {', '.join(sorted(KINDS))}.")
+    if task not in KINDS[kind]:
+        raise UnknownFormat(f"The wire format {kind!r} has no {task.value}.")
+    found: type[Adapter] = _class(KINDS[kind][task])
+    return found(base_url)
+
+
+def lister(kind: str, base_url: str) -> Lister | None:
+    """Reads a provider's list of models; None where it has none."""
+    if kind not in LISTERS:
+        return None
+    found: type[Lister] = _class(LISTERS[kind])
+    return found(base_url)
 
 
 @cache
-def _adapter_class(kind: str) -> type[Adapter]:
-    if kind not in KINDS:
-        raise LookupError(f"No wire format is called {kind!r}. Known: {', '.join(sorted(KINDS))}.")
-    module, _, name = KINDS[kind].partition(":")
-    found: type[Adapter] = getattr(import_module(f"{__name__}.{module}"), name)
+def _class(place: str) -> type:
+    module, _, name = place.partition(":")
+    found: type = getattr(import_module(f"{__name__}.{module}"), name)
     return found

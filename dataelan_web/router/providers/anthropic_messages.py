@@ -23,12 +23,14 @@ from dataelan_web.router.providers.json_values import (
     parse_or_none,
     string,
 )
+from dataelan_web.router.providers.media import decode_base64
 from dataelan_web.router.types import (
     Call,
     Decoder,
     Done,
     Event,
     Failure,
+    FilePart,
     Finish,
     ImagePart,
     Kind,
@@ -41,6 +43,7 @@ from dataelan_web.router.types import (
     ToolCall,
     ToolResult,
     ToolUse,
+    Unsupported,
     Usage,
 )
 
@@ -152,10 +155,29 @@ def _block(part: Part) -> dict[str, Any]:
         case ImagePart(media_type, data):
             source = {"type": "base64", "media_type": media_type or "image/png", "data": data}
             return {"type": "image", "source": source}
+        case FilePart():
+            return _document(part)
         case ToolUse(id, name, arguments):
             return {"type": "tool_use", "id": id, "name": name, "input": mapping(parse_or_none(arguments))}
         case ToolResult(id, text):
             return {"type": "tool_result", "tool_use_id": id, "content": text}
+
+
+def _document(part: FilePart) -> dict[str, Any]:
+    """PDF and plain text are all that Messages reads (docs.anthropic.com, “PDF support”)."""
+    if part.url:
+        return {"type": "document", "source": {"type": "url", "url": part.url}}
+    if part.media_type == "application/pdf":
+        source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+    elif part.media_type.startswith("text/"):
+        source = {
+            "type": "text",
+            "media_type": "text/plain",
+            "data": decode_base64(part.data).decode("utf-8", "replace"),
+        }
+    else:
+        raise Unsupported(f"It reads PDF and text documents, not {part.media_type or 'this file'}.")
+    return {"type": "document", "source": source} | ({"title": part.name} if part.name else {})
 
 
 # -- the answer -----------------------------------------------------------------------------------

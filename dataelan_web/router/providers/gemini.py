@@ -26,6 +26,7 @@ from dataelan_web.router.types import (
     Call,
     Decoder,
     Failure,
+    FilePart,
     ImagePart,
     ListedModel,
     Part,
@@ -107,9 +108,9 @@ def _part(part: Part, names: Mapping[str, str]) -> dict[str, Any]:
     match part:
         case TextPart(text):
             return {"text": text}
-        case ImagePart(url=url) if url:
+        case ImagePart(url=url) | FilePart(url=url) if url:
             return {"fileData": {"fileUri": url} | ({"mimeType": part.media_type} if part.media_type else {})}
-        case ImagePart(media_type, data):
+        case ImagePart(media_type, data) | FilePart(media_type, data):
             return {"inlineData": {"mimeType": media_type or "image/png", "data": data}}
         case ToolUse(_, name, arguments):
             return {"functionCall": {"name": name, "args": mapping(parse_or_none(arguments))}}

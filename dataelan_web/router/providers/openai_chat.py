@@ -19,6 +19,7 @@ from dataelan_web.router.types import (
     Call,
     Decoder,
     Failure,
+    FilePart,
     ImagePart,
     ListedModel,
     Message,
@@ -38,6 +39,7 @@ class Dialect:
     max_tokens: str = "max_tokens"
     seed: str = "seed"
     stream_options: bool = True
+    key_header: str = "Authorization"
 
 
 # By end of host name. OpenAI's own newer models refuse `max_tokens` (400, unsupported_parameter), while many
@@ -45,17 +47,29 @@ class Dialect:
 # answers 422 to fields it does not know; it calls the seed `random_seed` and reports usage without being asked.
 DIALECTS: Mapping[str, Dialect] = {
     "api.openai.com": Dialect(max_tokens="max_completion_tokens"),
-    ".openai.azure.com": Dialect(max_tokens="max_completion_tokens"),
-    ".services.ai.azure.com": Dialect(max_tokens="max_completion_tokens"),
+    ".openai.azure.com": Dialect(max_tokens="max_completion_tokens", key_header="api-key"),
+    ".services.ai.azure.com": Dialect(max_tokens="max_completion_tokens", key_header="api-key"),
     "api.mistral.ai": Dialect(seed="random_seed", stream_options=False),
 }
+
+
+def dialect_of(base_url: str) -> Dialect:
+    host = urlsplit(base_url).hostname or ""
+    return next((known for end, known in DIALECTS.items() if host.endswith(end)), Dialect())
+
+
+def key_headers(base_url: str, key: str) -> dict[str, str]:
+    """How every API of an OpenAI-compatible server is told the key; a local server needs none."""
+    if not key:
+        return {}
+    header = dialect_of(base_url).key_header
+    return {header: f"Bearer {key}" if header == "Authorization" else key}
 
 
 class OpenAIChat:
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
-        host = urlsplit(self.base_url).hostname or ""
-        self._dialect = next((known for end, known in DIALECTS.items() if host.endswith(end)), Dialect())
+        self._dialect = dialect_of(self.base_url)
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         messages = [said for message in prompt.messages for said in _messages(message)]
@@ -67,7 +81,7 @@ class OpenAIChat:
             body["stream"] = True
             if self._dialect.stream_options:  # without it, a stream does not say what it cost
                 body["stream_options"] = {"include_usage": True}
-        return Call(f"{self.base_url}/chat/completions", body, _headers(key))
+        return Call(f"{self.base_url}/chat/completions", body, key_headers(self.base_url, key))
 
     def _options(self, prompt: Prompt) -> dict[str, Any]:
         options = {
@@ -87,14 +101,10 @@ class OpenAIChat:
         return failures.failure(status, body)
 
     def list_call(self, key: str) -> Call:
-        return Call(f"{self.base_url}/models", headers=_headers(key), method="GET")
+        return Call(f"{self.base_url}/models", headers=key_headers(self.base_url, key), method="GET")
 
     def listed(self, body: bytes) -> list[ListedModel]:
         return listed(body)
-
-
-def _headers(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"} if key else {}  # a local server needs none
 
 
 def _messages(message: Message) -> Iterator[dict[str, Any]]:
@@ -103,14 +113,14 @@ def _messages(message: Message) -> Iterator[dict[str, Any]]:
     for result in results:
         yield {"role": "tool", "tool_call_id": result.id, "content": result.text}
     uses = [part for part in message.parts if isinstance(part, ToolUse)]
-    content = _content([part for part in message.parts if isinstance(part, TextPart | ImagePart)])
+    content = _content([part for part in message.parts if isinstance(part, TextPart | ImagePart | FilePart)])
     if uses:
         yield {"role": "assistant", "content": content or None, "tool_calls": [_tool_call(use) for use in uses]}
     elif content or not results:
         yield {"role": "user" if message.role == "tool" else message.role, "content": content}
 
 
-def _content(parts: list[TextPart | ImagePart]) -> str | list[dict[str, Any]]:
+def _content(parts: list[TextPart | ImagePart | FilePart]) -> str | list[dict[str, Any]]:
     """Plain text where there is only text: every server understands that, and not every one a list."""
     if all(isinstance(part, TextPart) for part in parts):
         return "".join(part.text for part in parts if isinstance(part, TextPart))
@@ -121,7 +131,21 @@ def _content_part(part: Part) -> dict[str, Any]:
     if isinstance(part, ImagePart):
         url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
         return {"type": "image_url", "image_url": {"url": url}}
+    if isinstance(part, FilePart):
+        return _file(part)
     return {"type": "text", "text": part.text if isinstance(part, TextPart) else ""}
+
+
+def _file(part: FilePart) -> dict[str, Any]:
+    """Sound has a form of its own, and is named by its container: wav, mp3."""
+    kind, _, subtype = part.media_type.partition("/")
+    if kind == "audio" and part.data:
+        form = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}.get(subtype, subtype)
+        return {"type": "input_audio", "input_audio": {"data": part.data, "format": form}}
+    data = part.url or f"data:{part.media_type or 'application/octet-stream'};base64,{part.data}"
+    if kind == "video":
+        return {"type": "video_url", "video_url": {"url": data}}
+    return {"type": "file", "file": {"filename": part.name or "file", "file_data": data}}
 
 
 def _tool_call(use: ToolUse) -> dict[str, Any]:

@@ -1,0 +1,247 @@
+"""One call over the wire: send it, read the answer as it comes, and say in our words what went wrong.
+
+With `run.py`, the only file that touches the wire and the only one that catches what happens there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin, urlsplit
+
+import httpx2
+
+from .types import Asset, AssetAt, Call, Failure, Kind
+from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, Stop
+
+ToFailure = Callable[[int, bytes], Failure]
+MOST_REDIRECTS = 3
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the calls of one attempt share: the clients, the wish to stop, and the clock."""
+
+    http: Clients
+    is_trusted: bool
+    """The operator named the provider's address, so it may be a private one."""
+    base_url: str
+    stop: Stop
+    deadlines: Deadlines
+    ends_at: float
+    """On time.monotonic()'s clock."""
+
+    @property
+    def client(self) -> Client:
+        return self.http.reaching(self.is_trusted)
+
+    def is_home(self, url: str) -> bool:
+        """Is it at the provider's own origin, where its key may go?"""
+        return origin(url) == origin(self.base_url)
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+
+
+def chunks(line: Line, call: Call, failure: ToFailure) -> Iterator[tuple[bytes, bool]]:
+    """The answer's bytes as they come, closed by (b"", True). Raises Failure."""
+    with _sent(line, line.client, call, MAX_ANSWER_BYTES) as (response, pieces):
+        if response.status_code >= 300:
+            raise _answered(response, _read_all(response, line.ends_at), failure)
+        _refuse_compressed(response)
+        for piece in pieces:
+            yield piece, False
+        yield b"", True
+
+
+def fetch(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFailure) -> Asset:
+    """The bytes of an asset that was announced by its address. Elsewhere than at the provider's own origin only
+    public addresses are reached, and the key stays at home; so at every redirect. Raises Failure."""
+    url = at.url
+    for _ in range(MOST_REDIRECTS + 1):
+        is_home = line.is_home(url)
+        if not is_home and not url.startswith("https://"):
+            break
+        client = line.client if is_home else line.http.public
+        call = Call(url, headers=headers if is_home else {}, method="GET")
+        with _sent(line, client, call, MAX_ASSET_BYTES) as (response, pieces):
+            if response.is_redirect:
+                url = urljoin(url, response.headers.get("location", ""))
+                continue
+            if response.status_code >= 300:
+                raise _answered(response, _read_all(response, line.ends_at), failure)
+            _refuse_compressed(response)
+            said = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            return Asset(at.media_type or said or "application/octet-stream", b"".join(pieces), at.note)
+    raise Failure(Kind.TRANSIENT, "The provider made the file, but its address could not be followed.")
+
+
+def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> bytes:
+    """One short question, such as a list of models. Raises Failure."""
+    deadlines = Deadlines(connect=3, first_byte=seconds, idle=seconds, total=seconds)
+    ends_at = time.monotonic() + seconds
+    request = _request(http, call, deadlines, ends_at)
+    try:
+        response = http.send(request, stream=True)
+        try:
+            _now_idle(request, deadlines, ends_at)
+            body = _read_all(response, ends_at)
+        finally:
+            response.close()
+    except (httpx2.HTTPError, Forbidden) as error:
+        raise _unreachable(error) from error
+    if response.status_code >= 300:
+        raise _answered(response, body, failure)
+    return body
+
+
+@contextlib.contextmanager
+def _sent(line: Line, http: Client, call: Call, limit: int) -> Iterator[tuple[httpx2.Response, Iterator[bytes]]]:
+    """Send it: the answer's head, and its bytes as they come."""
+    if line.stop.requested:
+        raise stopped(sent=False)
+    request = _request(http, call, line.deadlines, line.ends_at)
+    try:
+        with line.stop.watching():
+            response = http.send(request, stream=True)
+    except (httpx2.HTTPError, Forbidden) as error:
+        line.stop.unwatch()
+        unreachable = _unreachable(error)
+        raise stopped(sent=unreachable.sent) if line.stop.requested else unreachable from error
+    try:
+        _now_idle(request, line.deadlines, line.ends_at)
+        yield response, _pieces(line, response, limit)
+    except (httpx2.HTTPError, OSError) as error:
+        raise stopped() if line.stop.requested else _broken(error) from error
+    finally:
+        line.stop.unwatch()
+        response.close()
+
+
+def _pieces(line: Line, response: httpx2.Response, limit: int) -> Iterator[bytes]:
+    size = 0
+    for chunk in response.iter_raw():
+        size += len(chunk)
+        if line.stop.requested:
+            raise stopped()
+        if time.monotonic() > line.ends_at:
+            raise Failure(Kind.TRANSIENT, f"The answer took longer than {line.deadlines.total:.0f} seconds.")
+        if size > limit:
+            raise Failure(Kind.TRANSIENT, f"The answer is larger than Dataelan accepts ({limit // 1024**2} MB).")
+        yield chunk
+    if line.stop.requested:
+        raise stopped()
+
+
+def _request(http: Client, call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request:
+    first_byte = min(deadlines.first_byte, max(ends_at - time.monotonic(), 0.001))
+    files = [(upload.name, (upload.filename, upload.content, upload.media_type)) for upload in call.uploads]
+    try:
+        return http.build_request(
+            call.method,
+            call.url,
+            json=call.body,
+            content=call.content,
+            data=dict(call.form) if call.form is not None else None,
+            files=files or None,
+            headers=dict(call.headers),
+            timeout=httpx2.Timeout(first_byte, connect=deadlines.connect, pool=deadlines.connect),
+        )
+    except (httpx2.InvalidURL, ValueError, TypeError, RecursionError) as error:
+        raise unsendable() from error
+
+
+def _now_idle(request: httpx2.Request, deadlines: Deadlines, ends_at: float) -> None:
+    """httpx's read timeout is per read: up to the answer's head it was the first byte's, from here the idle one.
+    It is not shortened again, so a silence that begins just before the total's end may outlast it by `idle`."""
+    request.extensions["timeout"]["read"] = min(deadlines.idle, max(ends_at - time.monotonic(), 0.001))
+
+
+def _read_all(response: httpx2.Response, ends_at: float, limit: int = 4 * 1024 * 1024) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_raw():
+        body += chunk
+        if len(body) > limit or time.monotonic() > ends_at:
+            break
+    return bytes(body[:limit])
+
+
+def _refuse_compressed(response: httpx2.Response) -> None:
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("", "identity"):
+        raise Failure(Kind.TRANSIENT, f"The provider compressed its answer ({encoding}) though asked not to.")
+
+
+# -- failures of the wire, in our words ----------------------------------------------------------
+
+
+def _answered(response: httpx2.Response, body: bytes, failure: ToFailure) -> Failure:
+    if response.is_redirect:
+        return Failure(
+            Kind.BAD_REQUEST,
+            "The provider's address redirects elsewhere. Keys are never sent on; correct the base URL.",
+            status=response.status_code,
+        )
+    refused = failure(response.status_code, body)
+    refused.status = response.status_code
+    if refused.after is None:
+        refused.after = retry_after(response.headers.get("retry-after", ""))
+    return refused
+
+
+def _unreachable(error: Exception) -> Failure:
+    if isinstance(error, Forbidden):
+        return Failure(Kind.BAD_REQUEST, str(error), code="address_refused", sent=False)
+    if isinstance(error, httpx2.ConnectTimeout):
+        return Failure(Kind.TRANSIENT, "The provider did not accept a connection in time.", sent=False)
+    if isinstance(error, httpx2.ConnectError):
+        return Failure(Kind.TRANSIENT, "The provider cannot be reached: no connection to its address.", sent=False)
+    if isinstance(error, httpx2.PoolTimeout):
+        return Failure(Kind.TRANSIENT, "Too many calls are in flight from this process.", sent=False)
+    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
+        return unsendable()
+    if isinstance(error, httpx2.ReadTimeout):
+        return Failure(Kind.TRANSIENT, "The provider took the request but did not answer in time.")
+    return Failure(Kind.TRANSIENT, "The connection broke before the provider answered.")
+
+
+def _broken(error: Exception) -> Failure:
+    if isinstance(error, httpx2.ReadTimeout):
+        return Failure(Kind.TRANSIENT, "The provider stopped sending before the answer was whole.")
+    return Failure(Kind.TRANSIENT, "The provider cut the connection before the answer was whole.")
+
+
+def unsendable() -> Failure:
+    message = "The provider's address, key or this prompt holds characters that cannot be sent. Correct it."
+    return Failure(Kind.BAD_REQUEST, message, sent=False)
+
+
+def stopped(*, sent: bool = True) -> Failure:
+    return Failure(Kind.ABORTED, "Stopped.", sent=sent)
+
+
+def retry_after(header: str) -> float | None:
+    """Seconds a Retry-After header asks for: a number or an HTTP date (RFC 9110 §10.2.3)."""
+    try:
+        seconds = float(header)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def with_key(call: Call, first: Call, line: Line) -> Call:
+    """A further call of a job with the first one's key, if it stays at the provider's own origin."""
+    if call.headers or not line.is_home(call.url):
+        return call
+    return replace(call, headers=first.headers)

@@ -1,0 +1,162 @@
+"""What goes into the router: a Prompt, in our own words, before any provider's wire format. Frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TextPart:
+    text: str
+
+
+@dataclass(frozen=True)
+class ImagePart:
+    """An image as input: a `data` base64 string with its media type, or a URL the provider fetches.
+
+    `asset` names bytes that we keep ourselves; whoever runs the prompt puts them into `data` first.
+    """
+
+    media_type: str = ""
+    data: str = field(default="", repr=False)
+    url: str = ""
+    asset: str = ""
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """A document, sound or film as input, told apart by its media type; otherwise as an ImagePart."""
+
+    media_type: str = ""
+    data: str = field(default="", repr=False)
+    url: str = ""
+    name: str = ""
+    asset: str = ""
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    """A tool call the assistant made earlier in the conversation. `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What the tool answered, quoted back to the model."""
+
+    id: str
+    text: str
+    name: str = ""
+
+
+Part = TextPart | ImagePart | FilePart | ToolUse | ToolResult
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn. `role` is `system`, `user`, `assistant` or `tool`."""
+
+    role: str
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function the model may call. `parameters` is a JSON Schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Task(StrEnum):
+    """What a model is asked to make. Each wire format has one adapter a task."""
+
+    CHAT = "chat"
+    IMAGE = "image"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
+    VIDEO = "video"
+    EMBEDDING = "embedding"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A whole request in our own words, before any provider's wire format.
+
+    `tool_choice` is `auto`, `none`, `required` or a tool's name; `schema` asks for an answer that
+    satisfies that JSON Schema. None means: not said, so not sent.
+
+    The words of any task are the text of `messages`: what to draw, to say aloud, to film or to embed (one message a
+    text). Pictures to work from and recordings to transcribe are their parts. `media` holds the task's own options:
+
+    | task | options |
+    |---|---|
+    | image | `count` (int), `size` ("1024x1024"), `aspect_ratio` ("16:9"), `quality`, `background`, `format` |
+    | speech | `voice`, `format` ("mp3", "wav" …), `speed` (float), `instructions` |
+    | transcription | `language` (ISO 639-1), `timestamps` (bool), `diarize` (bool) |
+    | video | `seconds` (int), `aspect_ratio`, `resolution` ("720p"), `negative_prompt` |
+    | embedding | `dimensions` (int), `input_type` |
+    """
+
+    messages: tuple[Message, ...]
+    task: Task = Task.CHAT
+    media: Mapping[str, Any] = field(default_factory=dict)
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
+    schema: Mapping[str, Any] | None = None
+    reasoning_effort: str | None = None
+    stream: bool = True
+
+    @property
+    def system(self) -> str:
+        return "\n\n".join(message.text for message in self.messages if message.role == "system")
+
+    @property
+    def words(self) -> str:
+        """All that is to be drawn, said or filmed: every turn's text but the system's."""
+        return "\n\n".join(message.text for message in self.messages if message.role != "system" and message.text)
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        return tuple(part for message in self.messages for part in message.parts if isinstance(part, ImagePart))
+
+    @property
+    def files(self) -> tuple[FilePart, ...]:
+        return tuple(part for message in self.messages for part in message.parts if isinstance(part, FilePart))
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 size of everything a model would read as text; a safe upper bound of its tokens."""
+        total = 0
+        for message in self.messages:
+            for part in message.parts:
+                total += len(getattr(part, "text", getattr(part, "arguments", "")).encode())
+        return total
+
+
+def user(text: str) -> Message:
+    return Message("user", (TextPart(text),))
+
+
+def system(text: str) -> Message:
+    return Message("system", (TextPart(text),))
+
+
+def assistant(text: str) -> Message:
+    return Message("assistant", (TextPart(text),))
