@@ -1,8 +1,9 @@
-"""The Model Hub: providers, models, keys and local servers."""
+"""The Model Hub: providers, keys, models with their prices, and the rules that choose."""
 
 from flask import Flask
 
-from .routes import bp
+from . import key_routes, model_routes, provider_routes  # noqa: F401  (they add themselves to the blueprint)
+from .blueprint import bp
 
 
 def init_app(app: Flask) -> None:
