@@ -19,13 +19,59 @@ RECORDINGS = Path(os.environ.get("DATAELAN_RECORDINGS") or Path(__file__).parent
 # The recordings' name of a wire format -> our kind and task.
 FORMATS = {
     "openai-chat": ("openai", Task.CHAT),
+    "openai-responses": ("openai-responses", Task.CHAT),
+    "openai-completions": ("openai-completions", Task.CHAT),
     "anthropic-messages": ("anthropic", Task.CHAT),
     "gemini-generate": ("google", Task.CHAT),
+    "gemini-interactions": ("google-interactions", Task.CHAT),
+    "bedrock-converse": ("bedrock", Task.CHAT),
+    "bedrock-converse-stream": ("bedrock", Task.CHAT),
+    "bedrock-invoke": ("bedrock-invoke", Task.CHAT),
+    "bedrock-invoke-stream": ("bedrock-invoke", Task.CHAT),
+    "cohere-chat-v2": ("cohere", Task.CHAT),
+    "cohere-chat-v1": ("cohere-v1", Task.CHAT),
+    "cohere-generate": ("cohere-generate", Task.CHAT),
+    "ollama-chat": ("ollama", Task.CHAT),
+    "ollama-generate": ("ollama-generate", Task.CHAT),
+    "openai-images": ("openai", Task.IMAGE),
+    "gemini-predict": ("google-predict", Task.IMAGE),
+    "replicate-prediction": ("replicate", Task.IMAGE),
+    "openai-tts": ("openai", Task.SPEECH),
+    "openai-stt": ("openai", Task.TRANSCRIPTION),
+    "elevenlabs-tts": ("elevenlabs", Task.SPEECH),
+    "elevenlabs-stt": ("elevenlabs", Task.TRANSCRIPTION),
+    "deepgram-tts": ("deepgram", Task.SPEECH),
+    "deepgram-stt": ("deepgram", Task.TRANSCRIPTION),
+    "openai-embeddings": ("openai", Task.EMBEDDING),
+    "gemini-embed": ("google", Task.EMBEDDING),
+    "cohere-embed": ("cohere", Task.EMBEDDING),
+    "ollama-embed": ("ollama", Task.EMBEDDING),
 }
+# Where a format holds several tasks: its name and the exchange's modality in the index -> our kind and task.
+FORMATS_BY_MODALITY = {
+    ("gemini-predict", "embeddings"): ("google-predict", Task.EMBEDDING),
+    ("bedrock-invoke", "embeddings"): ("bedrock", Task.EMBEDDING),
+}
+# What no task asks for, under a format that others do.
+LEFT_OUT = {("bedrock-invoke", "rerank")}
 BASE_URLS = {
     "openai": "https://api.openai.com/v1",
+    "openai-responses": "https://api.openai.com/v1",
+    "openai-completions": "https://api.openai.com/v1",
     "anthropic": "https://api.anthropic.com/v1",
     "google": "https://generativelanguage.googleapis.com/v1beta",
+    "google-interactions": "https://generativelanguage.googleapis.com/v1beta",
+    "google-predict": "https://aiplatform.googleapis.com/v1",
+    "replicate": "https://api.replicate.com/v1",
+    "cohere": "https://api.cohere.com/v2",
+    "cohere-v1": "https://api.cohere.com",
+    "cohere-generate": "https://api.cohere.com",
+    "ollama": "http://localhost:11434/api",
+    "ollama-generate": "http://localhost:11434",
+    "bedrock": "https://bedrock-runtime.us-east-1.amazonaws.com",
+    "bedrock-invoke": "https://bedrock-runtime.us-east-1.amazonaws.com",
+    "elevenlabs": "https://api.elevenlabs.io/v1",
+    "deepgram": "https://api.deepgram.com/v1",
 }
 
 
@@ -34,9 +80,15 @@ def _index() -> list[dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
+def format_of(row: dict[str, Any]) -> tuple[str, Task] | None:
+    """The kind and task of an exchange, from its row in the index or its expectation."""
+    place = row["api"], row["modality"]
+    return None if place in LEFT_OUT else FORMATS_BY_MODALITY.get(place) or FORMATS.get(row["api"])
+
+
 INDEX = _index()
-IDS = [row["id"] for row in INDEX if row["api"] in FORMATS]
-ANSWERS = [row["id"] for row in INDEX if row["api"] in FORMATS and row["status"] < 400]
+IDS = [row["id"] for row in INDEX if format_of(row)]
+ANSWERS = [row["id"] for row in INDEX if format_of(row) and row["status"] < 400]
 LISTS = [row["id"] for row in INDEX if row["api"] == "models-list" and row["status"] < 400]
 needs_recordings = pytest.mark.skipif(not INDEX, reason=f"the recordings are not at {RECORDINGS}")
 
@@ -54,7 +106,9 @@ def answer(id: str) -> tuple[int, bytes]:
 
 
 def adapter_for(id: str) -> Adapter:
-    kind, task = FORMATS[expectations()[id]["api"]]
+    found = format_of(expectations()[id])
+    assert found, "only exchanges of known formats are tested"
+    kind, task = found
     return adapter(kind, BASE_URLS[kind], task)
 
 

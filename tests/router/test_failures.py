@@ -50,6 +50,18 @@ def openai(message: str = "no", **error: Any) -> dict[str, Any]:
         (422, {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}, Kind.BAD_REQUEST),
         (499, {"error": {"code": 499, "status": "CANCELLED", "message": "The operation was cancelled."}}, Kind.ABORTED),
         (302, "", Kind.BAD_REQUEST),
+        (401, {"detail": {"status": "quota_exceeded", "message": "You have 3 credits left."}}, Kind.BILLING),
+        (422, {"detail": [{"loc": ["body", "prompt"], "msg": "no", "type": "content_policy_violation"}]},
+         Kind.CONTENT_POLICY),
+        (400, {"__type": "com.amazon.coral.service#ExpiredTokenException", "message": "expired"}, Kind.CREDENTIAL),
+        (400, {"__type": "ThrottlingException:http://internal.amazon.com/", "Message": "slow"}, Kind.RATE_LIMIT),
+        (400, {"message": "Input Tokens Exceeded: Number of input tokens exceeds maximum length."},
+         Kind.CONTEXT_TOO_LONG),
+        (500, openai("input (4002 tokens) is too large to process.", type="server_error"), Kind.CONTEXT_TOO_LONG),
+        (400, openai("Invalid size '3x3'.", type="image_generation_user_error", code="invalid_value"),
+         Kind.BAD_REQUEST),
+        (400, openai("no", type="image_generation_user_error", code="moderation_blocked"), Kind.CONTENT_POLICY),
+        (424, {"message": "The model could not be run."}, Kind.TRANSIENT),
     ],
 )  # fmt: skip
 def test_a_refusal_has_a_kind(status: int, body: Any, kind: Kind) -> None:
@@ -75,6 +87,16 @@ def test_a_refusal_has_a_kind(status: int, body: Any, kind: Kind) -> None:
         ('data: {"error":{"message":"framed"}}\n\n', "framed"),
         ("", "The provider answered 400 Bad Request and did not say why."),
         ({"error": {}}, "The provider answered 400 Bad Request and did not say why."),
+        ({"detail": {"status": "voice_not_found", "message": "No such voice."}}, "No such voice."),
+        ({"type": "https://x.test/problem", "title": "Bad", "status": 422, "detail": "- prompt is required\n"},
+         "- prompt is required"),
+        ({"title": "Insufficient credit", "status": 402}, "Insufficient credit"),
+        ({"detail": "Runner died", "error_type": "runner_server_error"}, "Runner died"),
+        ({"__type": "ValidationException", "Message": "With a capital"}, "With a capital"),
+        ({"error": "bad_request", "message": "Beside a code"}, "Beside a code"),
+        ({"error": ["One", "Two"]}, "One; Two"),
+        ({"name": "bad_request", "errors": ["One", {"message": "Two"}]}, "One; Two"),
+        ({"err_code": "INVALID_AUTH", "err_msg": "Invalid credentials."}, "Invalid credentials."),
     ],
 )  # fmt: skip
 def test_a_refusal_is_said_in_the_words_of_the_provider(body: Any, message: str) -> None:
@@ -136,6 +158,8 @@ def test_names_are_not_taken_for_keys(text: str) -> None:
         (openai("Please try again in 6m0s."), 360.0),
         (openai("Please try again in 1h2m3s."), 3723.0),
         (openai("Try again later."), None),
+        (openai("Please retry after 26 seconds."), 26.0),
+        ({"detail": "Request was throttled. Expected available in 5 seconds."}, 5.0),
         ({"error": {"message": "quota", "details": [{"@type": "RetryInfo", "retryDelay": "48s"}]}}, 48.0),
     ],
 )
@@ -143,6 +167,22 @@ def test_the_wish_to_wait_is_read_from_the_body(body: dict[str, Any], seconds: f
     assert failure(429, json.dumps(body).encode()).after == seconds
 
 
+def test_the_sentence_after_a_key_is_kept() -> None:
+    said = failure(401, json.dumps(openai("Wrong key: sk-abc***def. Get another.")).encode()).message
+    assert said == "Wrong key: [key]. Get another."
+
+
+def test_the_code_is_the_machine_readable_word() -> None:
+    for body, code in (
+        ({"detail": {"status": "voice_not_found", "message": "?"}}, "voice_not_found"),
+        ({"detail": "?", "error_type": "request_timeout"}, "request_timeout"),
+        ({"__type": "com.amazon.coral.service#ThrottlingException", "message": "?"}, "throttlingexception"),
+        ({"type": "https://x.test/problem", "detail": "?"}, ""),
+        ({"type": "error", "code": "server_error", "message": "?"}, "server_error"),
+    ):
+        assert failure(400, json.dumps(body).encode()).code == code
+
+
 def test_an_unknown_wire_format_is_named_with_the_known_ones() -> None:
-    with pytest.raises(LookupError, match=r"'smoke'.*anthropic, google, openai"):
+    with pytest.raises(LookupError, match=r"'smoke'.*anthropic.*google.*openai"):
         adapter("smoke", "http://x")

@@ -108,8 +108,20 @@ def test_thoughts_images_and_calls_are_told_apart() -> None:
         Text("Hi"),
         Asset("image/png", b"picture"),
         ToolCall(0, "", "f", '{"x":1}'),
+        Usage(images=1),
         Done(Finish.TOOL_CALLS, "STOP"),
     ]
+
+
+def test_tokens_of_pictures_and_sound_are_told_apart() -> None:
+    usage = {
+        "promptTokenCount": 300,
+        "candidatesTokenCount": 1300,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 42}, {"modality": "IMAGE", "tokenCount": 258}],
+        "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}],
+    }
+    events, _ = stream(candidate(finishReason="STOP") | {"usageMetadata": usage})
+    assert events[-2] == Usage(input=300, output=1300, input_image=258, output_image=1290)
 
 
 def test_usage_of_several_documents_is_put_together() -> None:

@@ -8,21 +8,38 @@ from typing import Any
 
 import pytest
 
+from dataelan_web.router.providers.failures import masked
 from dataelan_web.router.types import (
+    Again,
     Asset,
+    AssetAt,
     Done,
+    Embedding,
     Event,
     Failure,
     Finish,
     Kind,
     Reasoning,
     Refusal,
+    Segment,
+    Task,
     Text,
     ToolCall,
     Usage,
 )
 
-from .recordings import ANSWERS, IDS, adapter_for, answer, decoded, decoder_for, expectations, joined, needs_recordings
+from .recordings import (
+    ANSWERS,
+    IDS,
+    adapter_for,
+    answer,
+    decoded,
+    decoder_for,
+    expectations,
+    format_of,
+    joined,
+    needs_recordings,
+)
 
 TOO_LONG = (Kind.CONTEXT_TOO_LONG, "the message says so, and another model may have room; the status is a bare 400")
 PARSED = (
@@ -30,11 +47,31 @@ PARSED = (
     "Cloudflare sends the answer to a schema as an object, which expected.json reads as no text",
 )
 
+THOUGHT = "usage.tokens.reasoning_tokens says so, which expected.json does not read"
+
 # Where we mean something else than `expected.json` does, exchange by exchange: id -> field -> (our value, reason).
 EXCEPTIONS: dict[str, dict[str, tuple[Any, str]]] = {
     "anthropic.anthropic-messages.error.290c1ad6cc": {"kind": TOO_LONG},
     "openrouter.openai-chat.error.794b3aea61": {"kind": TOO_LONG},
     "perplexity.openai-chat.error.74022e6e07": {"kind": TOO_LONG},
+    "openai.openai-responses.error.2b9898485f": {"kind": TOO_LONG},
+    "bedrock.bedrock-converse.error.0dd6ad5948": {"kind": TOO_LONG},
+    "bedrock.bedrock-invoke.embeddings.e20beebdd4": {
+        "input_total": (None, "said in a header only, and answers are read from their bodies")
+    },
+    "bedrock.bedrock-invoke-stream.stream.fc782166ad": {
+        "finish": ("content_filter", "amazon-bedrock-guardrailAction says that a guardrail intervened")
+    },
+    "cohere.cohere-chat-v2.cache.e82573254e": {"reasoning": (28, THOUGHT)},
+    "cohere.cohere-chat-v2.image-in.205578698d": {"reasoning": (0, THOUGHT)},
+    "cohere.cohere-chat-v2.image-in.70b9c5f73d": {"reasoning": (0, THOUGHT)},
+    "cohere.cohere-chat-v2.tools.8757748f63": {"reasoning": (304, THOUGHT)},
+    "openai.openai-responses.error.501de15e94": {
+        "kind": (Kind.BILLING, "insufficient_quota inside a stream whose status, 200, says nothing")
+    },
+    "xai.openai-responses.error.7dd7366cbd": {
+        "kind": (Kind.CREDENTIAL, "the message says that the key is wrong; the status is a bare 400")
+    },
     "cloudflare.openai-chat.structured.919dfc37a2": {"text": PARSED},
     "cloudflare.openai-chat.structured.973887bf25": {"text": PARSED},
     "snowflake.openai-chat.stream.8ec052540e": {
@@ -46,11 +83,19 @@ EXCEPTIONS: dict[str, dict[str, tuple[Any, str]]] = {
             "the length limit cut the call before its arguments; an empty object would claim that it is whole",
         )
     },
-    "openai.openai-chat.error.fceea15bb7": {
-        "says": (
-            "Incorrect API key provided: [key]. You can find your API key at "
-            "https://platform.openai.com/account/api-keys.",
-            "a key is never repeated, not even a wrong one",
+    "gemini.gemini-generate.video-in.07b5b8dff6": {
+        "input_audio": (36, "285 of the 321 were read from the cache, which is a counter of its own")
+    },
+    "llamacpp.openai-embeddings.error.a0cd633069": {
+        "kind": (Kind.CONTEXT_TOO_LONG, "the message says so; asking again would not help, whatever a 500 promises")
+    },
+    "voyage.openai-embeddings.embeddings.38cfe6b50f": {
+        "input_total": (3, "the total is said alone, and an embedding has nothing but input")
+    },
+    "perplexity.openai-embeddings.embeddings.ef4c11a2d7": {
+        "embeddings": (
+            {"count": 3, "dims": 256, "first_values": pytest.approx([-41, -1, 0])},
+            "its base64 is of int8, which expected.json reads as float32",
         )
     },
     "openrouter.openai-chat.error.4e0a6ca6d8": {
@@ -62,6 +107,9 @@ EXCEPTIONS: dict[str, dict[str, tuple[Any, str]]] = {
         )
     },
 }
+
+# Bedrock's answers do not name their model, or only in its maker's words; expected.json takes it from the address.
+MODEL_FROM_ADDRESS = "bedrock-"
 
 # A stream without its end is a broken line for us, though expected.json takes its text for whole.
 CUT_OFF = {"vertexai.gemini-generate.stream.30368d97b8": "a fixture shortened by hand: no finishReason anywhere"}
@@ -83,12 +131,24 @@ def test_an_exchange_is_read_as_what_it_says(id: str) -> None:
         assert failure is not None
         assert failure.code == "cut_off"
         assert joined(events) == [Text(expected["text"])]
+    elif expected.get("status") == "canceled":
+        assert failure is not None
+        assert (failure.kind, failure.code) == (Kind.ABORTED, "job_failed")
+    elif expected.get("job") and expected["status"] != "succeeded":
+        assert failure is None, failure
+        assert isinstance(events[-1], Again), "a job that is not over is asked after"
+        assert expected["job"]["id"] in events[-1].call.url
+    elif expected["finish_reason"] in ("queued", "in_progress"):
+        assert failure is None, failure
+        assert isinstance(events[-1], Again)
+        assert events[-1].call.url.endswith(f"/responses/{expected['response_id']}")
     elif expected["error"]:
         assert failure is not None
         assert observed_failure(failure) == wanted(id, expected_failure(expected["error"]))
     else:
         assert failure is None, failure
-        assert observed(events) == wanted(id, expected_answer(expected))
+        seen, want = observed(events), wanted(id, expected_answer(expected))
+        assert {name: seen[name] for name in want} == want
 
 
 @needs_recordings
@@ -123,9 +183,32 @@ def observed(events: list[Event]) -> dict[str, Any]:
         "model": done.model,
         "response_id": done.response_id,
         "tool_calls": tool_calls(events),
-        "assets": [hashlib.sha256(event.content).hexdigest() for event in events if isinstance(event, Asset)],
+        "assets": [found for event in events if (found := asset(event))],
+        **observed_sound(events),
+        "embeddings": observed_embeddings(events),
         **observed_usage(usage),
     }
+
+
+def observed_sound(events: list[Event]) -> dict[str, Any]:
+    segments = [event for event in events if isinstance(event, Segment)]
+    return {"segments": len(segments), "speakers": sorted({segment.speaker for segment in segments})}
+
+
+def observed_embeddings(events: list[Event]) -> dict[str, Any] | None:
+    vectors = [event for event in events if isinstance(event, Embedding)]
+    if not vectors:
+        return None
+    assert [event.index for event in vectors] == list(range(len(vectors)))
+    (size,) = {len(event.vector) for event in vectors}
+    return {"count": len(vectors), "dims": size, "first_values": list(vectors[0].vector[:3])}
+
+
+def asset(event: Event) -> str:
+    """What can be compared of it: its hash, or its address."""
+    if isinstance(event, AssetAt):
+        return event.url
+    return hashlib.sha256(event.content).hexdigest() if isinstance(event, Asset) else ""
 
 
 def observed_usage(usage: Usage) -> dict[str, Any]:
@@ -134,6 +217,11 @@ def observed_usage(usage: Usage) -> dict[str, Any]:
         "output_total": usage.output_total if usage.output is not None or usage.reasoning is not None else None,
         "cached": usage.cache_read,
         "reasoning": usage.reasoning,
+        "input_audio": usage.input_audio,
+        "input_image": usage.input_image,
+        "output_audio": usage.output_audio,
+        "output_image": usage.output_image,
+        "seconds": None if usage.seconds is None else float(usage.seconds),
     }
 
 
@@ -158,19 +246,58 @@ def _json_or_text(text: str) -> Any:
 
 
 def expected_answer(expected: dict[str, Any]) -> dict[str, Any]:
+    """What every answer must say, and the rest of it where `expected.json` does."""
+    return (
+        _expected_words(expected)
+        | _expected_sound(expected)
+        | expected_usage(expected.get("usage") or {})
+        | ({"embeddings": _expected_embeddings(found)} if (found := expected.get("embeddings")) else {})
+    )
+
+
+def _expected_words(expected: dict[str, Any]) -> dict[str, Any]:
     calls = expected["tool_calls"] or []
+    names = [name for name in ("model", "response_id") if expected.get(name) or not makes_media(expected)]
+    names = [name for name in names if name != "model" or not expected["api"].startswith(MODEL_FROM_ADDRESS)]
     assets = [*(expected.get("images") or []), *([expected["audio"]] if expected.get("audio") else [])]
     return {
-        "refusal": expected.get("refusal") or "",
+        "refusal": expected.get("refusal") or "".join(expected.get("rai_filtered") or []),
         "text": expected["text"] or "",
         "reasoning_text": expected.get("reasoning_text") or "",
-        "finish": expected.get("finish_norm") or Finish.OTHER.value,
+        "finish": expected.get("finish_norm") or silent_finish(expected),
         "raw": expected["finish_reason"] or expected.get("prompt_blocked") or "",
-        "model": expected.get("model") or "",
-        "response_id": expected.get("response_id") or "",
+        **{name: expected.get(name) or "" for name in names},
         "tool_calls": [(call["id"] or "", call["name"], call["arguments"]) for call in calls],
-        "assets": [found["sha256"] for found in assets],
-        **expected_usage(expected.get("usage") or {}),
+        "assets": [found.get("sha256") or found["url"] for found in assets],
+    }
+
+
+def makes_media(expected: dict[str, Any]) -> bool:
+    """Sound, transcripts and vectors: `expected.json` gives their ids and models a few times only."""
+    found = format_of(expected)
+    return found is not None and found[1] in (Task.SPEECH, Task.TRANSCRIPTION, Task.EMBEDDING)
+
+
+def silent_finish(expected: dict[str, Any]) -> str:
+    """Of an answer that does not say why it ends: pictures that are there are whole, and so are sound and vectors."""
+    if expected.get("rai_filtered"):
+        return Finish.CONTENT_FILTER.value
+    return Finish.STOP.value if expected.get("images") or makes_media(expected) else Finish.OTHER.value
+
+
+def _expected_sound(expected: dict[str, Any]) -> dict[str, Any]:
+    """Words without segments are grouped into segments by us, so only segments that are told can be counted."""
+    told = {name: expected[name] for name in ("segments", "speakers") if name in expected}
+    used = (expected.get("usage") or {}).get("seconds")
+    seconds = used if used is not None else expected.get("duration")
+    return told if seconds is None else told | {"seconds": pytest.approx(seconds)}
+
+
+def _expected_embeddings(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "count": found["count"],
+        "dims": found["dims"],
+        "first_values": pytest.approx(found["first_values"], abs=1e-6),
     }
 
 
@@ -178,7 +305,17 @@ def expected_usage(usage: dict[str, Any]) -> dict[str, Any]:
     """A part that is reported larger than its whole is cut to it: counters are disjoint and never negative."""
     total_in, total_out = usage.get("input_total"), usage.get("output_total")
     cached, reasoning = usage.get("cached_tokens"), usage.get("reasoning_tokens")
-    return {
+    plain = {
+        "input": (total_in or 0) - (cached or 0) - (usage.get("cache_write_tokens") or 0),
+        "output": (total_out or 0) - (reasoning or 0),
+    }
+    parts = {
+        f"{side}_{kind}": min(tokens, max(plain[side], 0))
+        for side in plain
+        for kind in ("audio", "image")
+        if (tokens := usage.get(f"{kind}_{side}_tokens")) is not None
+    }
+    return parts | {
         "input_total": total_in,
         "output_total": total_out,
         "cached": cached if cached is None or total_in is None else min(cached, total_in),
@@ -195,11 +332,13 @@ KINDS_BY_STATUS = {
     404: Kind.BAD_REQUEST,
     429: Kind.RATE_LIMIT,
     500: Kind.TRANSIENT,
+    501: Kind.BAD_REQUEST,
 }
 
 
 def expected_failure(error: dict[str, Any]) -> dict[str, Any]:
-    return {"kind": KINDS_BY_STATUS[error["status"]], "says": " ".join(error["message"].split())}
+    """A key is never repeated, not even a wrong one."""
+    return {"kind": KINDS_BY_STATUS[error["status"]], "says": masked(" ".join(error["message"].split()))}
 
 
 def observed_failure(failure: Failure) -> dict[str, Any]:

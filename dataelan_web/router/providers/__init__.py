@@ -15,20 +15,94 @@ from dataelan_web.router.types import Adapter, Lister, Task
 KINDS: dict[str, Mapping[Task, str]] = {
     "openai": {
         Task.CHAT: "openai_chat:OpenAIChat",
+        Task.IMAGE: "openai_images:OpenAIImages",
+        Task.SPEECH: "openai_speech:OpenAISpeech",
+        Task.TRANSCRIPTION: "openai_transcription:OpenAITranscription",
+        Task.EMBEDDING: "openai_embeddings:OpenAIEmbeddings",
+    },
+    "openai-responses": {
+        Task.CHAT: "openai_responses:OpenAIResponses",
+    },
+    "openai-completions": {
+        Task.CHAT: "openai_completions:OpenAICompletions",
     },
     "anthropic": {
         Task.CHAT: "anthropic_messages:AnthropicMessages",
     },
     "google": {
         Task.CHAT: "gemini:Gemini",
+        Task.IMAGE: "gemini_images:GeminiImages",
+        Task.VIDEO: "veo:Veo",
+        Task.SPEECH: "gemini_sound:GeminiSpeech",
+        Task.TRANSCRIPTION: "gemini_sound:GeminiTranscription",
+        Task.EMBEDDING: "gemini_embeddings:GeminiEmbeddings",
+    },
+    "google-interactions": {
+        Task.CHAT: "gemini_interactions:GeminiInteractions",
+    },
+    "google-predict": {
+        Task.IMAGE: "imagen:Imagen",
+        Task.EMBEDDING: "gemini_embeddings:VertexEmbeddings",
+    },
+    "replicate": {
+        Task.IMAGE: "replicate:ReplicateImages",
+        Task.VIDEO: "replicate:ReplicateFilms",
+        Task.SPEECH: "replicate:ReplicateSpeech",
+    },
+    "fal": {
+        Task.IMAGE: "fal:FalImages",
+        Task.VIDEO: "fal:FalFilms",
+        Task.SPEECH: "fal:FalSpeech",
+    },
+    "cohere": {
+        Task.CHAT: "cohere:Cohere",
+        Task.EMBEDDING: "cohere_embeddings:CohereEmbeddings",
+    },
+    "cohere-v1": {
+        Task.CHAT: "cohere_v1:CohereV1",
+    },
+    "cohere-generate": {
+        Task.CHAT: "cohere_v1:CohereGenerate",
+    },
+    "ollama": {
+        Task.CHAT: "ollama:Ollama",
+        Task.EMBEDDING: "ollama_embeddings:OllamaEmbeddings",
+    },
+    "ollama-generate": {
+        Task.CHAT: "ollama:OllamaGenerate",
+    },
+    "bedrock": {
+        Task.CHAT: "bedrock_converse:BedrockConverse",
+        Task.EMBEDDING: "bedrock_embeddings:BedrockEmbeddings",
+    },
+    "bedrock-invoke": {
+        Task.CHAT: "bedrock_invoke:BedrockInvoke",
+    },
+    "elevenlabs": {
+        Task.SPEECH: "elevenlabs:ElevenLabsSpeech",
+        Task.TRANSCRIPTION: "elevenlabs:ElevenLabsTranscription",
+    },
+    "deepgram": {
+        Task.SPEECH: "deepgram:DeepgramSpeech",
+        Task.TRANSCRIPTION: "deepgram:DeepgramTranscription",
     },
 }
 
 # kind -> "module:Class" that reads its list of models. A kind that is not here has no such list.
 LISTERS: dict[str, str] = {
     "openai": "openai_chat:OpenAIChat",
+    "openai-responses": "openai_chat:OpenAIChat",
+    "openai-completions": "openai_chat:OpenAIChat",
     "anthropic": "anthropic_messages:AnthropicMessages",
     "google": "gemini:Gemini",
+    "google-interactions": "gemini:Gemini",
+    "elevenlabs": "elevenlabs:ElevenLabsModels",
+    "deepgram": "deepgram:DeepgramModels",
+    "cohere": "cohere_models:CohereModels",
+    "cohere-v1": "cohere_models:CohereModels",
+    "cohere-generate": "cohere_models:CohereModels",
+    "ollama": "ollama:Ollama",
+    "ollama-generate": "ollama:Ollama",
 }
 
 

@@ -79,7 +79,7 @@ class AnthropicMessages:
         return Call(f"{self.base_url}/messages", body, _headers(key))
 
     def decoder(self) -> Decoder:
-        return decoder(_MessagesAnswer())
+        return decoder(MessagesAnswer())
 
     def failure(self, status: int, body: bytes) -> Failure:
         return failures.failure(status, body)
@@ -183,7 +183,7 @@ def _document(part: FilePart) -> dict[str, Any]:
 # -- the answer -----------------------------------------------------------------------------------
 
 
-class _MessagesAnswer:
+class MessagesAnswer:
     def __init__(self) -> None:
         self._model = self._id = self._finish = ""
         self._whole = self._done = False

@@ -1,14 +1,16 @@
 """From a provider's refusal to a Failure: read any error body, decide its Kind, say it in words fit to show.
 
-Shapes read, each from recorded traffic: OpenAI's `{"error": {message, type, code}}`, Google's (also inside a
+Shapes read, most from recorded traffic: OpenAI's `{"error": {message, type, code}}`, Google's (also inside a
 one-item list), Anthropic's, Mistral's `{"detail": [...]}` and flat `{"message", "type", "code"}`, OpenRouter's
-`metadata.raw`, `{"error": "text"}`, plain text, a web page, nothing.
+`metadata.raw`, Ollama's `{"error": "text"}`, Cohere's `{"message"}`, AWS's `{"__type", "message" or "Message"}`,
+ElevenLabs' `{"detail": {status, message}}`, Replicate's problem details (RFC 9457), fal's `{"detail", "error_type"}`,
+Deepgram's `{"err_code", "err_msg"}`, Cloudflare's and Stability's `{"errors": [...]}`, plain text, a web page, nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -57,25 +59,45 @@ def reported(document: Any) -> Reported:
     if isinstance(document, str):
         return Reported(string(document))
     outer = mapping(document)
-    inner = outer.get("error") or outer
-    if isinstance(inner, str):
-        inner = {**outer, "message": inner}
-    inner = mapping(inner)
-    message = _message(inner)
-    details = mappings(inner.get("details"))
-    words = [inner.get("type"), inner.get("code"), inner.get("status"), *(detail.get("reason") for detail in details)]
+    error = _error(outer)
+    message = _message(error)
+    details = mappings(error.get("details"))
     return Reported(
         message,
-        tuple(string(word).lower() for word in words if isinstance(word, str) and word),
-        _status(inner.get("status_code"), inner.get("raw_status_code"), inner.get("code"), inner.get("status")),
+        tuple(dict.fromkeys(_codes(outer, error, details))),
+        _status(error.get("status_code"), error.get("raw_status_code"), error.get("code"), error.get("status")),
         _after(details, message),
     )
 
 
+def _error(outer: Mapping[str, Any]) -> dict[str, Any]:
+    """The part that speaks of the error; what stands beside a bare text or list says more of it."""
+    for name in ("error", "errors", "detail"):
+        value = outer.get(name)
+        if isinstance(value, dict) and value:
+            return value
+        if value and name != "detail":
+            return {**outer, "message": outer.get("message") or value}
+    return {**outer}
+
+
+def _codes(outer: Mapping[str, Any], error: Mapping[str, Any], details: list[dict[str, Any]]) -> Iterator[str]:
+    """Machine-readable words, lower case. A list of validation errors has its own (fal: content_policy_violation)."""
+    validation = [item.get("type") for item in mappings(outer.get("detail"))]
+    reasons = [detail.get("reason") for detail in details]
+    said = [error.get(name) for name in ("type", "code", "status", "error_type", "__type", "err_code", "name")]
+    for word in (*said, outer.get("error_type"), outer.get("error"), *reasons, *validation):
+        # AWS: "com.amazonaws.bedrock#ThrottlingException:http://…". A problem's type may be a mere address.
+        text = string(word).rpartition("#")[2].partition(":")[0].lower()
+        if text not in ("", "error", "http", "https", "about") and len(text.split()) == 1:
+            yield text
+
+
 def _message(error: Mapping[str, Any]) -> str:
-    said = error.get("message") or error.get("detail") or error.get("error_description") or error.get("title")
+    names = ("message", "Message", "detail", "error_description", "err_msg", "title")
+    said = next(filter(None, map(error.get, names)), None)
     upstream = mapping(error.get("metadata")).get("raw")
-    message = _words(said)
+    message = _words(said) or _words(error)
     return f"{message}: {_words(upstream)}".removeprefix(": ") if upstream else message
 
 
@@ -110,11 +132,15 @@ def _first_data(text: str) -> str:
     return next((line[5:].strip() for line in text.splitlines() if line.startswith("data:")), "")
 
 
-_AGAIN_IN = re.compile(r"try again in (?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|s))?", re.IGNORECASE)
+_AGAIN_IN = re.compile(
+    r"(?:try again|retry|available) (?:in|after) (?:(\d{1,4})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,9}(?:\.\d+)?) ?(ms|s))?",
+    re.I,
+)
 
 
 def _after(details: list[dict[str, Any]], message: str) -> float | None:
-    """The provider's wish when it is in the body: Google's RetryInfo, or OpenAI's and Groq's "try again in 1m2.5s"."""
+    """The provider's wish when it is in the body: Google's RetryInfo, OpenAI's and Groq's "try again in 1m2.5s",
+    Azure's "retry after 26 seconds", Replicate's "available in 5 seconds"."""
     for detail in details:
         if found := re.fullmatch(r"(\d{1,6}(?:\.\d{1,9})?)s", string(detail.get("retryDelay"))):
             return float(found[1])
@@ -132,7 +158,7 @@ def _after(details: list[dict[str, Any]], message: str) -> float | None:
 _CODES: Mapping[Kind, frozenset[str]] = {
     Kind.CONTENT_POLICY: frozenset(
         "content_policy_violation content_filter content_policy moderation_blocked responsibleaipolicyviolation "
-        "image_generation_user_error safety prohibited_content data_inspection_failed".split()
+        "safety prohibited_content data_inspection_failed".split()
     ),
     Kind.CONTEXT_TOO_LONG: frozenset(
         "context_length_exceeded too_many_prompt_tokens exceed_context_size_error request_too_large "
@@ -140,35 +166,45 @@ _CODES: Mapping[Kind, frozenset[str]] = {
     ),
     Kind.BILLING: frozenset(
         "insufficient_quota billing_error billing_hard_limit_reached billing_not_active insufficient_balance "
-        "insufficient_credits insufficient_funds payment_required credits_exhausted access_terminated".split()
+        "insufficient_credits insufficient_funds payment_required credits_exhausted access_terminated "
+        "quota_exceeded".split()
     ),
     Kind.CREDENTIAL: frozenset(
         "invalid_api_key authentication_error permission_error api_key_invalid api_key_expired "
-        "api_key_service_blocked unauthenticated permission_denied invalid_authentication unauthorized".split()
+        "api_key_service_blocked unauthenticated permission_denied invalid_authentication unauthorized "
+        "accessdeniedexception expiredtokenexception invalidsignatureexception missingauthenticationtokenexception "
+        "unrecognizedclientexception".split()
     ),
     Kind.RATE_LIMIT: frozenset(
         "rate_limit_error rate_limit_exceeded rate_limited resource_exhausted too_many_requests "
-        "tokens_usage_based engine_overloaded_rate_limit".split()
+        "tokens_usage_based engine_overloaded_rate_limit throttlingexception servicequotaexceededexception "
+        "too_many_concurrent_requests".split()
     ),
     Kind.ABORTED: frozenset(["cancelled", "request_cancelled", "client_closed_request"]),
     Kind.TRANSIENT: frozenset(
         "overloaded_error overloaded api_error server_error internal_error internal_server_error internal unavailable "
-        "service_unavailable timeout timeout_error deadline_exceeded engine_overloaded bad_gateway".split()
+        "service_unavailable timeout timeout_error deadline_exceeded engine_overloaded bad_gateway "
+        "internalserverexception modelerrorexception modelnotreadyexception modelstreamerrorexception "
+        "modeltimeoutexception serviceunavailableexception request_timeout system_busy".split()
     ),
     Kind.BAD_REQUEST: frozenset(
         "invalid_request_error not_found_error model_not_found invalid_argument not_found failed_precondition "
-        "unsupported_parameter unsupported_value tool_use_failed".split()
+        "unsupported_parameter unsupported_value tool_use_failed resourcenotfoundexception "
+        "validationexception".split()
     ),
 }
 
 # What providers say in prose where their code says too little. Read for 4xx only, and never against a precise code.
 _PROSE: Mapping[Kind, re.Pattern[str]] = {
     Kind.CONTENT_POLICY: re.compile(
-        r"content management policy|content policy|usage polic|safety system|was flagged|input was blocked", re.I
+        r"content management policy|content policy|usage (?:polic|guideline)|responsible ai|\bnsfw\b|safety system|"
+        r"was flagged|input was blocked",
+        re.I,
     ),
     Kind.CONTEXT_TOO_LONG: re.compile(
         r"maximum context length|context length exceeded|context window|context size|prompt is too long|"
         r"input is too long|too many (?:input |prompt )?tokens|input token count .{0,60}exceeds|"
+        r"input tokens exceed|number of (?:input )?tokens exceeds|tokens\) is too large to process|"
         r"exceeds? the (?:maximum|model's) .{0,30}(?:tokens|context)|"
         r"reduce the length of the (?:messages|input|prompt)",
         re.I,
@@ -191,6 +227,7 @@ _STATUSES: Mapping[int, Kind] = {
     408: Kind.TRANSIENT,
     409: Kind.TRANSIENT,  # a lock or a model still loading: OpenAI's own clients retry it
     413: Kind.CONTEXT_TOO_LONG,
+    424: Kind.TRANSIENT,  # AWS: the model itself failed
     425: Kind.TRANSIENT,
     429: Kind.RATE_LIMIT,
     498: Kind.RATE_LIMIT,  # Groq: flex capacity exceeded
@@ -211,6 +248,9 @@ def kind_of(status: int, codes: tuple[str, ...], message: str) -> Kind:
         for kind, prose in _PROSE.items():
             if prose.search(message[:5000]):
                 return kind
+    # llama.cpp answers 500 to an input that is too long; to send it again would not help.
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and _PROSE[Kind.CONTEXT_TOO_LONG].search(message[:5000]):
+        return Kind.CONTEXT_TOO_LONG
     if status in _STATUSES:
         return _STATUSES[status]
     if status >= 500:
@@ -226,7 +266,8 @@ def kind_of(status: int, codes: tuple[str, ...], message: str) -> Kind:
 _KEYS = (
     # the marks that providers put on their keys
     re.compile(
-        r"\b(?:(?:sk|pk|rk|gsk|xai|hf|r8|nvapi|pplx|csk|fw|fpk|tgp|gh[opu])[-_]|AIza|AQ\.|ya29\.|eyJ)[\w*.~+/=-]{4,}"
+        r"\b(?:(?:sk|pk|rk|gsk|xai|hf|r8|nvapi|pplx|csk|fw|fpk|tgp|gh[opu])[-_]|AIza|AQ\.|ya29\.|eyJ)"
+        r"[\w*.~+/=-]{3,}[\w*~+/=-]"
     ),
     re.compile(r"(?i)(?<=bearer )\S{4,}"),
     re.compile(r"(?i)(?<=[?&]key=)[^&\s\"']+"),

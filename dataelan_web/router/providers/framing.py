@@ -16,6 +16,9 @@ from dataelan_web.router.types import Decoder, Event, Failure
 MEBIBYTE = 1024 * 1024
 EVENT_LIMIT = 8 * MEBIBYTE
 BODY_LIMIT = 64 * MEBIBYTE
+WIDE_LIMIT = 16 * MEBIBYTE
+LINE_COST = 64
+"""Bytes of memory that even a line of nothing takes."""
 
 _BOM = b"\xef\xbb\xbf"
 _DATA_FIELDS = ("data", "error")  # `error:` is llama.cpp's own, for a failure in mid-stream
@@ -42,13 +45,16 @@ class Answer(Protocol):
 
 
 def decoder(answer: Answer, event_limit: int = EVENT_LIMIT) -> Decoder:
-    """Feed the documents of a body to `answer` as they become complete."""
+    """Feed the documents of a body to `answer` as they become complete. After its last byte another body may follow
+    (a polled job), which need not be framed as the first one was."""
     frames = Frames(event_limit)
 
     def decode(chunk: bytes, is_last: bool) -> Iterator[Event]:
+        nonlocal frames
         for frame in frames.feed(chunk, is_last):
             yield from answer.read(frame)
         if is_last:
+            frames = Frames(event_limit)
             yield from answer.end()
 
     return decode
@@ -94,8 +100,12 @@ class _Body:
             raise broken(f"The provider's answer is larger than {BODY_LIMIT // MEBIBYTE} MiB.")
         if not is_last:
             return
-        document = parse(self._bytes.decode("utf-8", "replace"))
+        # What is not ASCII takes up to four bytes a character in memory, and a document twice that while it is parsed.
+        if len(self._bytes) > WIDE_LIMIT and not (self._bytes.isascii() and b"\\u" not in self._bytes):
+            raise broken(f"The provider's answer is larger than {WIDE_LIMIT // MEBIBYTE} MiB and not plain ASCII.")
+        text = self._bytes.decode("utf-8", "replace")
         self._bytes.clear()
+        document = parse(text)
         if isinstance(document, list):
             yield from map(Frame, document)
         else:
@@ -133,7 +143,7 @@ class _Stream:
 
     def _add(self, value: str) -> None:
         self._data.append(value)
-        self._size += len(value)
+        self._size += len(value) + LINE_COST
         if self._size > self._limit:
             raise _too_large(self._limit)
 

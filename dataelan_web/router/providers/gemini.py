@@ -56,7 +56,7 @@ class Gemini:
         names = tool_names(prompt.messages)
         body: dict[str, Any] = {
             "contents": [
-                {"role": "model" if by_assistant else "user", "parts": _parts(parts, names)}
+                {"role": "model" if by_assistant else "user", "parts": wire_parts(parts, names)}
                 for by_assistant, parts in turns(prompt.messages)
             ]
         }
@@ -65,7 +65,7 @@ class Gemini:
         if config := _generation_config(prompt):
             body["generationConfig"] = config
         verb = "streamGenerateContent?alt=sse" if prompt.stream else "generateContent"
-        return Call(f"{self.base_url}/{_path(model)}:{verb}", body | _tools(prompt), _headers(key))
+        return Call(f"{self.base_url}/{model_path(model)}:{verb}", body | _tools(prompt), key_headers(key))
 
     def decoder(self) -> Decoder:
         return decoder(GeminiAnswer(), EVENT_LIMIT)
@@ -74,7 +74,7 @@ class Gemini:
         return failures.failure(status, body)
 
     def list_call(self, key: str) -> Call:
-        return Call(f"{self.base_url}/models?pageSize=1000", headers=_headers(key), method="GET")
+        return Call(f"{self.base_url}/models?pageSize=1000", headers=key_headers(key), method="GET")
 
     def listed(self, body: bytes) -> list[ListedModel]:
         document = mapping(parse(body.decode("utf-8", "replace")))
@@ -85,17 +85,19 @@ class Gemini:
         return [_listed_model(model) for model in mappings(document["models"]) if string(model.get("name"))]
 
 
-def _headers(key: str) -> dict[str, str]:
-    """Never in the URL, where logs and error messages would repeat it."""
+def key_headers(key: str) -> dict[str, str]:
+    """Never in the URL, where logs and error messages would repeat it. Vertex AI takes OAuth access tokens as well."""
+    if key.startswith("ya29."):
+        return {"Authorization": f"Bearer {key}"}
     return {"x-goog-api-key": key} if key else {}
 
 
-def _path(model: str) -> str:
+def model_path(model: str) -> str:
     """`models/…`, and tuned models or Vertex AI's publishers under their own path."""
     return quote(model if "/" in model else f"models/{model}", safe="/-._~@")
 
 
-def _parts(parts: list[Part], names: Mapping[str, str]) -> list[dict[str, Any]]:
+def wire_parts(parts: list[Part], names: Mapping[str, str]) -> list[dict[str, Any]]:
     wire = [_part(part, names) for part in parts]
     for part in wire:
         if "functionCall" in part:  # of parallel calls only the first carries a signature

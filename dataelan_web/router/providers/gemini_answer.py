@@ -8,6 +8,7 @@ from typing import Any
 from dataelan_web.router.providers.failures import failure_in_answer
 from dataelan_web.router.providers.framing import Frame
 from dataelan_web.router.providers.json_values import broken, compact, count, mapping, mappings, string
+from dataelan_web.router.providers.measures import part_of
 from dataelan_web.router.providers.media import asset
 from dataelan_web.router.types import Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall, Usage
 
@@ -33,6 +34,16 @@ _COUNTS = (
     "thoughtsTokenCount",
 )
 
+# Parts of a count that have prices of their own: where they are told, of which modality, and our name for them.
+_PARTS = (
+    ("promptTokensDetails", "AUDIO", "input_audio"),
+    ("promptTokensDetails", "IMAGE", "input_image"),
+    ("cacheTokensDetails", "AUDIO", "cached_audio"),
+    ("cacheTokensDetails", "IMAGE", "cached_image"),
+    ("candidatesTokensDetails", "AUDIO", "output_audio"),
+    ("candidatesTokensDetails", "IMAGE", "output_image"),
+)
+
 
 class GeminiAnswer:
     """The documents of one answer as Events. Only the first candidate is read: we never ask for more."""
@@ -40,7 +51,7 @@ class GeminiAnswer:
     def __init__(self) -> None:
         self._model = self._id = self._finish = self._blocked = ""
         self._whole = self._done = False
-        self._calls = 0
+        self._calls = self._images = 0
         self._counts: dict[str, int] = {}
 
     def read(self, frame: Frame) -> Iterator[Event]:
@@ -68,6 +79,8 @@ class GeminiAnswer:
         if not (self._finish or self._blocked or self._whole):
             raise Failure(Kind.TRANSIENT, "The provider's answer broke off before its end.", code="cut_off")
         self._done = True
+        if self._images:
+            yield Usage(images=self._images)
         yield Done(self._normalised(), self._finish or self._blocked, self._model, self._id)
 
     def _normalised(self) -> Finish:
@@ -82,7 +95,9 @@ class GeminiAnswer:
             yield Reasoning(text) if part.get("thought") is True else Text(text)
         inline = mapping(part.get("inlineData")) or mapping(part.get("inline_data"))
         if inline and part.get("thought") is not True:  # image models show drafts while they think
-            yield asset(string(inline.get("mimeType")) or string(inline.get("mime_type")), string(inline.get("data")))
+            made = asset(string(inline.get("mimeType")) or string(inline.get("mime_type")), string(inline.get("data")))
+            self._images += made.media_type.startswith("image/")
+            yield made
         if call := mapping(part.get("functionCall")):
             yield ToolCall(self._calls, string(call.get("id")), string(call.get("name")), _arguments(call))
             self._calls += 1
@@ -90,6 +105,7 @@ class GeminiAnswer:
     def _cost(self, metadata: Mapping[str, Any]) -> Iterator[Usage]:
         """Counters grow from document to document, and not every document has all of them."""
         found = {name: number for name in _COUNTS if (number := count(metadata.get(name))) is not None}
+        found |= _parts(metadata)
         if found and found != self._counts:
             self._counts |= found
             yield _usage(self._counts)
@@ -97,6 +113,15 @@ class GeminiAnswer:
 
 def _arguments(call: Mapping[str, Any]) -> str:
     return compact(mapping(call.get("args")))
+
+
+def _parts(metadata: Mapping[str, Any]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for place, modality, name in _PARTS:
+        for detail in mappings(metadata.get(place)):
+            if detail.get("modality") == modality and (tokens := count(detail.get("tokenCount"))) is not None:
+                found[name] = tokens
+    return found
 
 
 def _usage(counts: Mapping[str, int]) -> Usage:
@@ -109,4 +134,19 @@ def _usage(counts: Mapping[str, int]) -> Usage:
         read = min(read, prompt)
         prompt -= read
     output, reasoning = counts.get("candidatesTokenCount"), counts.get("thoughtsTokenCount")
-    return Usage(input=prompt, cache_read=read, output=output, reasoning=reasoning)
+
+    def fresh(kind: str) -> int | None:
+        """Those of the input that were not read from the cache."""
+        told = counts.get(f"input_{kind}")
+        return None if told is None else max(0, told - counts.get(f"cached_{kind}", 0))
+
+    return Usage(
+        input=prompt,
+        cache_read=read,
+        output=output,
+        reasoning=reasoning,
+        input_audio=part_of(prompt, fresh("audio")),
+        input_image=part_of(prompt, fresh("image")),
+        output_audio=part_of(output, counts.get("output_audio")),
+        output_image=part_of(output, counts.get("output_image")),
+    )

@@ -7,6 +7,7 @@ adapter reads `string(mapping(doc.get("a")).get("b"))` and never meets an except
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from dataelan_web.router.types import Failure, Kind
@@ -17,6 +18,11 @@ NOT_JSON = "The provider's answer is not valid JSON; it may have been cut off."
 # No answer has a thousand million tokens; a larger number is garbage, and sums of two must fit a database's integer.
 LARGEST_COUNT = 10**9
 
+# An empty list takes 80 bytes of memory and three of JSON, so that a few megabytes could fill a machine. The largest
+# honest documents are a few long strings (pictures) or very many numbers (2,000 embeddings of 1,536 dimensions).
+MOST = {"[": 150_000, "{": 150_000, '"': 1_000_000, ",": 3_200_000}
+SURELY_FEW = 1024 * 1024
+
 
 def broken(message: str) -> Failure:
     """An answer that cannot be understood. Transient: the same request often succeeds the next time."""
@@ -25,10 +31,11 @@ def broken(message: str) -> Failure:
 
 def parse(text: str) -> Any:
     """JSON, strictly: NaN, absurd nesting and absurd numbers are refused like any other garbage."""
-    try:
+    if len(text) > SURELY_FEW and any(text.count(mark) > most for mark, most in MOST.items()):
+        raise broken("The provider's answer holds more values than Dataelan accepts.")
+    with suppress(ValueError, RecursionError):  # the error holds the text, so none is raised from it
         return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise broken(WEB_PAGE if text.lstrip().startswith("<") else NOT_JSON) from None
+    raise broken(WEB_PAGE if text[:1000].lstrip().startswith("<") else NOT_JSON)
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -67,7 +74,11 @@ def string(value: Any) -> str:
 
 
 def count(value: Any) -> int | None:
-    """A number of tokens, or None for everything that is not one (negative, text, 1.5, 1e999, true)."""
+    """A number of tokens, or None for everything that is not one (negative, text, 1.5, 1e999, true).
+
+    6.0 is a count as 6 is: JSON has one kind of number, and some providers write all of theirs so."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_COUNT:
         return None
     return value

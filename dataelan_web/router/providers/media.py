@@ -16,9 +16,31 @@ _SIGNATURES = (
     (b"RIFF", "audio/wav"),
     (b"ID3", "audio/mpeg"),
     (b"\xff\xfb", "audio/mpeg"),
+    (b"\xff\xfa", "audio/mpeg"),
+    (b"\xff\xf3", "audio/mpeg"),
+    (b"\xff\xf2", "audio/mpeg"),
+    (b"\xff\xf1", "audio/aac"),
+    (b"\xff\xf9", "audio/aac"),
     (b"OggS", "audio/ogg"),
     (b"fLaC", "audio/flac"),
 )
+
+_ENDINGS = {
+    "png": "image/png",
+    "apng": "image/apng",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "avif": "image/avif",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
+    "mov": "video/quicktime",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "ogg": "audio/ogg",
+    "flac": "audio/flac",
+}
 
 
 def asset(media_type: str, base64_text: str) -> Asset:
@@ -42,4 +64,12 @@ def decode_base64(text: str) -> bytes:
 
 def sniffed(content: bytes, otherwise: str) -> str:
     """The media type that the first bytes give away, for formats that do not say it."""
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return "image/webp"
     return next((name for start, name in _SIGNATURES if content.startswith(start)), otherwise)
+
+
+def by_ending(url: str) -> str:
+    """The media type that an address ends in; "" where its end says nothing, and whoever serves it will."""
+    path = url.partition("?")[0].partition("#")[0]
+    return _ENDINGS.get(path.rpartition("/")[2].rpartition(".")[2].lower(), "")

@@ -173,17 +173,18 @@ def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Strict where the schema allows it: OpenAI refuses `strict` for schemas with optional or open properties."""
     return {
         "type": "json_schema",
-        "json_schema": {"name": "answer", "schema": dict(schema), "strict": _is_closed(schema)},
+        "json_schema": {"name": "answer", "schema": dict(schema), "strict": is_closed(schema)},
     }
 
 
-def _is_closed(schema: Any) -> bool:
+def is_closed(schema: Any) -> bool:
+    """No property is optional and none may be added, which is what OpenAI means by a strict schema."""
     if isinstance(schema, list):
-        return all(map(_is_closed, schema))
+        return all(map(is_closed, schema))
     if not isinstance(schema, Mapping):
         return True
     if schema.get("type") == "object" or "properties" in schema:
         required = set(schema.get("required") or ())
         if schema.get("additionalProperties") is not False or set(schema.get("properties") or ()) - required:
             return False
-    return all(_is_closed(value) for value in schema.values())
+    return all(is_closed(value) for value in schema.values())

@@ -16,6 +16,7 @@ from dataelan_web.router.providers.json_values import (
     mappings,
     string,
 )
+from dataelan_web.router.providers.measures import billed_usd, part_of
 from dataelan_web.router.providers.media import asset_from_data_url, decode_base64, sniffed
 from dataelan_web.router.types import (
     Asset,
@@ -260,4 +261,15 @@ def usage_of(reported: Mapping[str, Any]) -> Usage:
     if completion is not None:
         reasoning = None if reasoning is None else min(reasoning, completion)
         completion -= reasoning or 0
-    return Usage(prompt, read, written, completion, reasoning)
+    return Usage(
+        prompt,
+        read,
+        written,
+        completion,
+        reasoning,
+        input_audio=part_of(prompt, inputs.get("audio_tokens")),
+        input_image=part_of(prompt, inputs.get("image_tokens")),
+        output_audio=part_of(completion, outputs.get("audio_tokens")),
+        output_image=part_of(completion, outputs.get("image_tokens")),
+        billed_usd=billed_usd(reported),
+    )

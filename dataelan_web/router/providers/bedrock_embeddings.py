@@ -1,0 +1,87 @@
+"""Embeddings of Bedrock, which are InvokeModel in each maker's own format: Titan, Nova, Cohere.
+
+Sources: docs.aws.amazon.com/bedrock, “Amazon Titan Embeddings Text” and “Cohere Embed”; docs.aws.amazon.com/nova,
+“Complete embeddings request and response schema”; recorded traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dataelan_web.router.providers import failures, vectors
+from dataelan_web.router.providers.bedrock_converse import key_headers, model_url
+from dataelan_web.router.providers.json_values import count, mappings, sequence
+from dataelan_web.router.types import Call, Decoder, Failure, Prompt, Unsupported, Usage
+
+_PURPOSES: Mapping[str, str] = {"query": "search_query", "document": "search_document"}
+_NOVA_PURPOSES: Mapping[str, str] = {
+    "query": "TEXT_RETRIEVAL",
+    "classification": "CLASSIFICATION",
+    "clustering": "CLUSTERING",
+}
+
+
+class BedrockEmbeddings:
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+
+    def call(self, prompt: Prompt, model: str, key: str) -> Call:
+        write = _cohere if "cohere." in model else _nova if "amazon.nova" in model else _titan
+        return Call(model_url(self.base_url, model, "invoke"), write(prompt), key_headers(key))
+
+    def decoder(self) -> Decoder:
+        return vectors.reader(_found, _usage)
+
+    def failure(self, status: int, body: bytes) -> Failure:
+        return failures.failure(status, body)
+
+
+def _cohere(prompt: Prompt) -> dict[str, Any]:
+    """Its models demand to know what the vectors are for; unless said, they are documents to be found."""
+    purpose = vectors.purpose(prompt) or "document"
+    body: dict[str, Any] = {"texts": vectors.texts(prompt), "input_type": _PURPOSES.get(purpose, purpose)}
+    if size := vectors.dimensions(prompt):
+        body["output_dimension"] = size
+    return body
+
+
+def _titan(prompt: Prompt) -> dict[str, Any]:
+    body: dict[str, Any] = {"inputText": _one_text(prompt)}
+    if size := vectors.dimensions(prompt):
+        body["dimensions"] = size
+    return body
+
+
+def _nova(prompt: Prompt) -> dict[str, Any]:
+    text = {"truncationMode": "NONE", "value": _one_text(prompt)}
+    purpose = _NOVA_PURPOSES.get(vectors.purpose(prompt), "GENERIC_INDEX")
+    asked: dict[str, Any] = {"embeddingPurpose": purpose, "text": text}
+    if size := vectors.dimensions(prompt):
+        asked["embeddingDimension"] = size
+    return {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": asked}
+
+
+def _one_text(prompt: Prompt) -> str:
+    texts = vectors.texts(prompt)
+    if len(texts) > 1:
+        raise Unsupported("This model embeds one text a call.")
+    return texts[0]
+
+
+def _found(document: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+    """Titan: `embedding`. Cohere: a list of vectors, or lists by type. Nova: a list of `{"embedding"}`."""
+    found = document.get("embeddings")
+    if "embedding" in document:
+        yield 0, document["embedding"]
+    elif isinstance(found, dict):
+        yield from enumerate(sequence(found.get("float")))
+    elif named := mappings(found):
+        yield from enumerate(item.get("embedding") for item in named)
+    else:
+        yield from enumerate(sequence(found))
+
+
+def _usage(document: Mapping[str, Any]) -> Usage:
+    """Titan counts in its answer; of the others Bedrock tells the count in a header only, which is not read."""
+    return Usage(input=count(document.get("inputTextTokenCount")))

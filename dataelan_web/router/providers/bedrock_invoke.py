@@ -1,0 +1,161 @@
+"""Bedrock's InvokeModel and InvokeModelWithResponseStream: each maker's own format behind one address.
+
+The maker is in the model's id, such as us.anthropic.claude-sonnet-4-6. Sources: docs.aws.amazon.com/bedrock, “Inference
+request parameters and response fields”; docs.aws.amazon.com/nova; recorded traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.anthropic_messages import AnthropicMessages
+from dataelan_web.router.providers.aws_event_stream import decoder
+from dataelan_web.router.providers.bedrock_converse import converse_body, key_headers, model_url, nova_reasoning
+from dataelan_web.router.providers.bedrock_invoke_answer import InvokeAnswer
+from dataelan_web.router.providers.cohere import options as cohere_options
+from dataelan_web.router.providers.cohere_v1 import chat_body, generate_body
+from dataelan_web.router.providers.conversation import turns
+from dataelan_web.router.providers.openai_chat import OpenAIChat
+from dataelan_web.router.providers.plain_text import refuse_more_than_text
+from dataelan_web.router.types import Call, Decoder, Failure, Prompt, TextPart, Unsupported
+
+ANTHROPIC_VERSION = "bedrock-2023-05-31"
+
+
+class BedrockInvoke:
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+
+    def call(self, prompt: Prompt, model: str, key: str) -> Call:
+        body = next((write for mark, write in _FAMILIES.items() if mark in model), _openai)(prompt, model)
+        verb = "invoke-with-response-stream" if prompt.stream else "invoke"
+        return Call(model_url(self.base_url, model, verb), body, key_headers(key))
+
+    def decoder(self) -> Decoder:
+        return decoder(InvokeAnswer())
+
+    def failure(self, status: int, body: bytes) -> Failure:
+        return failures.failure(status, body)
+
+
+def _anthropic(prompt: Prompt, model: str) -> dict[str, Any]:
+    """Messages, whose model and streaming are said by the address."""
+    body = AnthropicMessages("").call(prompt, model, "").body or {}
+    kept = {name: value for name, value in body.items() if name not in ("model", "stream")}
+    return {"anthropic_version": ANTHROPIC_VERSION} | kept
+
+
+def _nova(prompt: Prompt, model: str) -> dict[str, Any]:
+    """Converse, but for documents and schemas."""
+    if prompt.schema is not None:
+        raise Unsupported("Nova cannot be held to a JSON schema in this format; Converse can do it.")
+    if any(not file.media_type.startswith(("audio/", "video/")) for file in prompt.files):
+        raise Unsupported("Nova does not read documents in this format; it does in Converse.")
+    body = converse_body(prompt)
+    if prompt.reasoning_effort:
+        body["inferenceConfig"] = {
+            **body.get("inferenceConfig", {}),
+            "reasoningConfig": nova_reasoning(prompt.reasoning_effort),
+        }
+    return {"schemaVersion": "messages-v1"} | body
+
+
+def _openai(prompt: Prompt, model: str) -> dict[str, Any]:
+    """Chat completions, the format of all newer makers: gpt-oss, Mistral, Qwen, DeepSeek, Jamba and more."""
+    body = {**(OpenAIChat("").call(replace(prompt, stream=False), model, "").body or {})}
+    del body["model"]
+    if "openai." in model and "max_tokens" in body:
+        body["max_completion_tokens"] = body.pop("max_tokens")
+    return body
+
+
+def _llama(prompt: Prompt, model: str) -> dict[str, Any]:
+    """One text, with the marks of the model's own template (llama.com/docs, “Model cards and prompt formats”)."""
+    start, end, stop = (
+        ("<|header_start|>", "<|header_end|>", "<|eot|>")
+        if "llama4" in model
+        else ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+    )
+    said = [("system", prompt.system)] if prompt.system else []
+    said += [("assistant" if by_assistant else "user", text) for by_assistant, text in _turns(prompt)]
+    written = "".join(f"{start}{role}{end}\n\n{text}{stop}" for role, text in said)
+    names = {"max_gen_len": prompt.max_tokens, "temperature": prompt.temperature, "top_p": prompt.top_p}
+    return {"prompt": f"<|begin_of_text|>{written}{start}assistant{end}\n\n"} | _given(names)
+
+
+def _mistral(prompt: Prompt, model: str) -> dict[str, Any]:
+    """The older models take one text: `<s>[INST] question [/INST] answer</s>[INST] …`."""
+    written, system = "<s>", prompt.system
+    for by_assistant, text in _turns(prompt):
+        if by_assistant:
+            written += f" {text}</s>"
+        else:
+            written += f"[INST] {system}\n\n{text} [/INST]" if system else f"[INST] {text} [/INST]"
+            system = ""
+    return {"prompt": written} | _given(
+        {
+            "max_tokens": prompt.max_tokens,
+            "temperature": prompt.temperature,
+            "top_p": prompt.top_p,
+            "stop": list(prompt.stop) or None,
+        }
+    )
+
+
+def _titan(prompt: Prompt, model: str) -> dict[str, Any]:
+    """A conversation is written as `User: …\\nBot: …`; a single text stands for itself."""
+    said = [*_turns(prompt)]
+    system = f"{prompt.system}\n\n" if prompt.system else ""
+    if len(said) == 1:
+        written = said[0][1]
+    else:
+        written = "".join(f"{'Bot' if by_assistant else 'User'}: {text}\n" for by_assistant, text in said) + "Bot:"
+    config = {
+        "maxTokenCount": prompt.max_tokens,
+        "temperature": prompt.temperature,
+        "topP": prompt.top_p,
+        "stopSequences": list(prompt.stop) or None,
+    }
+    return {"inputText": system + written} | ({"textGenerationConfig": given} if (given := _given(config)) else {})
+
+
+def _command_r(prompt: Prompt, model: str) -> dict[str, Any]:
+    return chat_body(prompt) | {name: value for name, value in cohere_options(prompt).items() if name != "stream"}
+
+
+def _command(prompt: Prompt, model: str) -> dict[str, Any]:
+    """This one wants to be told of streaming in its body as well."""
+    return generate_body(prompt) | {name: value for name, value in cohere_options(prompt).items() if name != "seed"}
+
+
+def _turns(prompt: Prompt) -> list[tuple[bool, str]]:
+    """`(spoken by the assistant, text)`. Raises Unsupported for what is not text."""
+    refuse_more_than_text(prompt)
+    if prompt.schema is not None:
+        raise Unsupported("This model cannot be held to a JSON schema in this format; use Converse.")
+    return [
+        (by_assistant, "".join(part.text for part in parts if isinstance(part, TextPart)))
+        for by_assistant, parts in turns(prompt.messages)
+    ]
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+# A part of a model's id -> its request. What is not here takes chat completions.
+_FAMILIES: Mapping[str, Callable[[Prompt, str], dict[str, Any]]] = {
+    "anthropic.": _anthropic,
+    "amazon.nova": _nova,
+    "amazon.titan": _titan,
+    "meta.llama": _llama,
+    "mistral.mistral-7b": _mistral,
+    "mistral.mixtral": _mistral,
+    "mistral.mistral-large-2402": _mistral,
+    "mistral.mistral-small-2402": _mistral,
+    "cohere.command-r": _command_r,
+    "cohere.command": _command,
+}

@@ -1,0 +1,144 @@
+"""OpenAI's Responses, also spoken by Azure, xAI, DeepSeek, OpenRouter, Bedrock's OpenAI endpoint and others.
+
+Nothing is kept at the provider (`store: false`): the whole conversation goes along each time, as in every other format.
+
+Source: openai/openai-openapi (f85dbe2) and recorded traffic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.framing import MEBIBYTE, decoder
+from dataelan_web.router.providers.openai_chat import is_closed, key_headers
+from dataelan_web.router.providers.openai_responses_answer import ResponsesAnswer
+from dataelan_web.router.types import (
+    Call,
+    Decoder,
+    Failure,
+    FilePart,
+    ImagePart,
+    Message,
+    Prompt,
+    TextPart,
+    Tool,
+    ToolResult,
+    ToolUse,
+    Unsupported,
+)
+
+# A picture is one event of a stream, and the last event repeats them all.
+EVENT_LIMIT = 32 * MEBIBYTE
+
+
+class OpenAIResponses:
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+
+    def call(self, prompt: Prompt, model: str, key: str) -> Call:
+        """There is no seed in this format, and no stop sequence: the one is a wish, the other a promise to keep."""
+        if prompt.stop:
+            raise Unsupported("The Responses format has no stop sequences.")
+        items = [item for message in prompt.messages if message.role != "system" for item in _items(message)]
+        body: dict[str, Any] = {"model": model, "input": items, "store": False}
+        body |= _options(prompt) | _tools(prompt)
+        return Call(f"{self.base_url}/responses", body, key_headers(self.base_url, key))
+
+    def decoder(self) -> Decoder:
+        return decoder(ResponsesAnswer(self.base_url), EVENT_LIMIT)
+
+    def failure(self, status: int, body: bytes) -> Failure:
+        return failures.failure(status, body)
+
+
+def _options(prompt: Prompt) -> dict[str, Any]:
+    options = {
+        "instructions": prompt.system or None,
+        "max_output_tokens": prompt.max_tokens,
+        "temperature": prompt.temperature,
+        "top_p": prompt.top_p,
+        "reasoning": _reasoning(prompt.reasoning_effort) if prompt.reasoning_effort else None,
+        "text": {"format": _format(prompt)} if prompt.schema is not None else None,
+        "stream": prompt.stream or None,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _reasoning(effort: str) -> dict[str, str]:
+    """What the model thought is told only when asked for."""
+    return {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
+
+
+def _format(prompt: Prompt) -> dict[str, Any]:
+    schema = dict(prompt.schema or {})
+    return {"type": "json_schema", "name": "answer", "schema": schema, "strict": is_closed(schema)}
+
+
+def _tools(prompt: Prompt) -> dict[str, Any]:
+    if not prompt.tools:
+        return {}
+    tools: dict[str, Any] = {"tools": [_tool(tool) for tool in prompt.tools]}
+    if prompt.tool_choice in ("auto", "none", "required"):
+        tools["tool_choice"] = prompt.tool_choice
+    elif prompt.tool_choice:
+        tools["tool_choice"] = {"type": "function", "name": prompt.tool_choice}
+    return tools
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    """`strict` is on here unless switched off, and would refuse optional parameters."""
+    parameters = dict(tool.parameters) or {"type": "object", "properties": {}}
+    description = {"description": tool.description} if tool.description else {}
+    return {"type": "function", "name": tool.name, **description, "parameters": parameters, "strict": False}
+
+
+# -- the conversation --------------------------------------------------------------------------
+
+
+def _items(message: Message) -> Iterator[dict[str, Any]]:
+    """Results first, as they answer the turn before; then what is said; then the calls the turn ends in."""
+    for part in message.parts:
+        if isinstance(part, ToolResult):
+            yield {"type": "function_call_output", "call_id": part.id, "output": part.text}
+    yield from _said(message)
+    for part in message.parts:
+        if isinstance(part, ToolUse):
+            yield {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments or "{}"}
+
+
+def _said(message: Message) -> Iterator[dict[str, Any]]:
+    """Only a user may show pictures and files, so those that the assistant made are shown to it by the user."""
+    is_ours = message.role != "assistant"
+    shown = [part for part in message.parts if isinstance(part, ImagePart | FilePart)]
+    together = [part for part in message.parts if isinstance(part, TextPart | ImagePart | FilePart)]
+    if message.text and not (shown and is_ours):
+        yield {"role": "user" if is_ours else "assistant", "content": message.text}
+    if shown:
+        yield {"role": "user", "content": [_content(part) for part in (together if is_ours else shown)]}
+
+
+def _content(part: TextPart | ImagePart | FilePart) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "input_text", "text": part.text}
+    if isinstance(part, FilePart):
+        return _file(part)
+    return {
+        "type": "input_image",
+        "image_url": part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}",
+    }
+
+
+def _file(part: FilePart) -> dict[str, Any]:
+    """Sound has a form of its own, named by its container; there is none for film."""
+    kind, _, subtype = part.media_type.partition("/")
+    if kind == "video" or (kind == "audio" and not part.data):
+        raise Unsupported(f"The Responses format cannot carry {part.media_type} as it was given.")
+    if kind == "audio":
+        container = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}.get(subtype, subtype)
+        return {"type": "input_audio", "input_audio": {"data": part.data, "format": container}}
+    if part.url:
+        return {"type": "input_file", "file_url": part.url}
+    data = f"data:{part.media_type or 'application/octet-stream'};base64,{part.data}"
+    return {"type": "input_file", "filename": part.name or "file", "file_data": data}

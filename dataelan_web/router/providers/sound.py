@@ -1,0 +1,128 @@
+"""Sound in and out: the recording of a prompt, and the bytes that a speech model made, as a file that plays."""
+
+from __future__ import annotations
+
+import binascii
+import re
+import struct
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dataelan_web.router.providers.media import sniffed
+from dataelan_web.router.types import Asset, FilePart, Prompt, Unsupported
+
+# What the raw samples of OpenAI, ElevenLabs and Gemini have in common: 16 bits, little-endian, one channel.
+SAMPLE_BYTES = 2
+USUAL_RATE = 24_000
+_LARGEST_WAV = 2**32 - 64
+
+# Providers' names of a format -> what its bytes are, where they do not say it themselves.
+MEDIA_TYPES: Mapping[str, str] = {
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "opus": "audio/ogg",
+    "ogg": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "mulaw": "audio/basic",
+    "ulaw": "audio/basic",
+}
+# Media type -> the ending that servers recognize a recording by.
+_ENDINGS: Mapping[str, str] = {
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/vnd.wave": "wav",
+    "audio/mp4": "m4a",
+    "audio/x-m4a": "m4a",
+    "audio/m4a": "m4a",
+    "audio/ogg": "ogg",
+    "audio/opus": "ogg",
+    "audio/webm": "webm",
+    "audio/flac": "flac",
+    "audio/x-flac": "flac",
+    "audio/aac": "aac",
+    "video/mp4": "mp4",
+    "video/mpeg": "mpeg",
+    "video/webm": "webm",
+    "video/quicktime": "mov",
+}
+
+
+# -- out ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What was asked for, as far as the reader of the answer needs it.
+
+    `pcm_rate`: samples a second of raw PCM; 0 for every format that has a container. A reader that was never told
+    (it takes over from another worker) has no characters to count.
+    """
+
+    characters: int | None = None
+    format: str = "mp3"
+    pcm_rate: int = 0
+
+
+def asset(sound: bytes, spoken: Spoken) -> Asset:
+    """The sound as a file: raw PCM gets a WAV header, since nothing plays it without one."""
+    if spoken.pcm_rate and not sound.startswith(b"RIFF"):
+        return Asset("audio/wav", wav(sound, spoken.pcm_rate))
+    otherwise = MEDIA_TYPES.get(spoken.format, "application/octet-stream")
+    return Asset(sniffed(sound, otherwise), sound)
+
+
+def wav(samples: bytes, rate: int, channels: int = 1) -> bytes:
+    """16-bit PCM as a RIFF file (Multimedia Programming Interface and Data Specifications 1.0, 1991)."""
+    frame = SAMPLE_BYTES * channels
+    size = min(len(samples), _LARGEST_WAV)
+    head = struct.pack("<HHIIHH", 1, channels, rate, rate * frame, frame, 8 * SAMPLE_BYTES)
+    return b"".join((
+        b"RIFF", struct.pack("<I", 36 + size), b"WAVE",
+        b"fmt ", struct.pack("<I", len(head)), head,
+        b"data", struct.pack("<I", size), samples,
+    ))  # fmt: skip
+
+
+def rate_of(media_type: str) -> int:
+    """The rate of `audio/L16;codec=pcm;rate=24000`, within what a sound card knows."""
+    said = re.search(r";\s*rate=(\d{4,6})\b", media_type)
+    return int(said[1]) if said else USUAL_RATE
+
+
+# -- in ----------------------------------------------------------------------------------------
+
+
+def recording(prompt: Prompt) -> FilePart:
+    """The recording to be transcribed: the first sound or film of the prompt. Raises Unsupported."""
+    for part in prompt.files:
+        if part.media_type.startswith(("audio/", "video/")):
+            return part
+    raise Unsupported("There is no recording to transcribe. Attach a sound or a film.")
+
+
+def content(part: FilePart) -> bytes:
+    """The bytes of a recording. Raises Unsupported where there is only an address, or nothing that can be read."""
+    if not part.data and part.url:
+        raise Unsupported("This provider takes a recording as a file, not as an address.")
+    try:
+        found = b64decode(part.data)
+    except (binascii.Error, ValueError):
+        raise Unsupported("The recording cannot be read: it is not valid base64.") from None
+    if not found:
+        raise Unsupported("The recording is empty.")
+    return found
+
+
+def filename(part: FilePart) -> str:
+    """A name with an ending: many servers go by nothing else."""
+    return part.name if re.search(r"\.\w{2,5}$", part.name) else f"{part.name or 'recording'}.{ending_of(part)}"
+
+
+def ending_of(part: FilePart) -> str:
+    plain = part.media_type.partition(";")[0].strip().lower()
+    return _ENDINGS.get(plain) or re.sub(r"[^a-z0-9]", "", plain.partition("/")[2].removeprefix("x-")) or "bin"
