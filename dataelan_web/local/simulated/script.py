@@ -12,12 +12,14 @@ MAX_TOKENS = 50_000
 
 @dataclass(frozen=True)
 class Script:
-    """Times are in milliseconds. `rate` 0 sends everything at once; `tokens` None is as long as it gets."""
+    """Times are in milliseconds, but `seconds`, which overrules them. `rate` 0 sends everything at once; `tokens`
+    None is as long as it gets."""
 
     tokens: int | None = None
     rate: float = 0
     first_token_ms: float = 0
     total_ms: float | None = None
+    seconds: float | None = None
     reasoning: int = 0
     cached: int | None = None
     fail: str = ""
@@ -36,6 +38,8 @@ class Script:
         return [first + gap * place for place in range(count)]
 
     def end(self, count: int) -> float:
+        if self.seconds is not None:
+            return self.seconds
         return max([*self.due(count)[-1:], (self.total_ms or 0) / 1000, self.first_token_ms / 1000])
 
 
@@ -46,10 +50,20 @@ MODELS = {
     "simulated-second": Script(tokens=12, total_ms=1000),
 }
 
+# Those that make something else than words, by the path that they answer at.
+MAKERS = {
+    "/v1/audio/speech": {"simulated-voice": Script(first_token_ms=300)},
+    "/v1/audio/transcriptions": {"simulated-ear": Script(first_token_ms=300)},
+    "/v1/embeddings": {"simulated-vectors": Script()},
+    "/v1/images/generations": {"simulated-image": Script(total_ms=1500)},
+    "/v1/images/edits": {"simulated-image": Script(total_ms=1500)},
+}
+
 # What a directive may say: how to read it, and the largest value that is taken.
 WORDS: dict[str, tuple[type[int] | type[float], float]] = {
     "tokens": (int, MAX_TOKENS),
     "rate": (float, 100_000),
+    "seconds": (float, 3_600),
     "first_token_ms": (float, 3_600_000),
     "total_ms": (float, 3_600_000),
     "reasoning": (int, MAX_TOKENS),
@@ -60,11 +74,11 @@ WORDS: dict[str, tuple[type[int] | type[float], float]] = {
 }
 
 
-def for_model(name: str) -> Script | None:
-    """The model's own pace, or None for a model that does not exist."""
+def for_model(name: str, path: str = "") -> Script | None:
+    """The model's own pace, or None for a model that does not exist, or does not answer at this path."""
     if name.startswith(FAIL_PREFIX):
         return Script(fail=plain(name.removeprefix(FAIL_PREFIX)))
-    return MODELS.get(name)
+    return MAKERS.get(path, MODELS).get(name)
 
 
 def directed(script: Script, text: str) -> tuple[Script, str]:

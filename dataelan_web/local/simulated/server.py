@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any
 from urllib.parse import parse_qs
 
-from dataelan_web.local.simulated import failures, wire
+from dataelan_web.local.simulated import failures, films, pictures, sounds, vectors, wire
 from dataelan_web.local.simulated import request as requests
 from dataelan_web.local.simulated import script as scripts
 from dataelan_web.local.simulated.answers import answer
+from dataelan_web.local.simulated.making import Reader
 from dataelan_web.local.simulated.script import Script
 from dataelan_web.local.simulated.wire import Ending, Reply, error, json_reply
 
@@ -27,6 +28,13 @@ LOGGED = 10_000
 KEYS = 10_000
 FLUSH_SECONDS = 0.05
 STALL_SECONDS = 600
+MAKERS: dict[str, Reader] = {
+    "/v1/audio/speech": sounds.speech,
+    "/v1/audio/transcriptions": sounds.transcription,
+    "/v1/embeddings": vectors.embeddings,
+    "/v1/images/generations": pictures.generation,
+    "/v1/images/edits": pictures.edit,
+}
 BORN = 1_767_225_600  # what /v1/models says of every model: 2026-01-01
 
 
@@ -45,6 +53,7 @@ class Entry:
     at: float = field(default_factory=time.time)
 
 
+Answered = Callable[[bytes, Message], tuple[Reply, Entry | None]]
 log: deque[Entry] = deque(maxlen=LOGGED)
 numbers = count(1)
 failed: Counter[str] = Counter()
@@ -57,7 +66,11 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         return None
     match scope["method"], scope["path"]:
         case "POST", "/v1/chat/completions":
-            await _chat(scope, receive, send)
+            await _asked(scope, receive, send, _answered)
+        case "POST", path if path in MAKERS:
+            await _asked(scope, receive, send, _made)
+        case _, path if path.startswith(f"{films.PREFIX}/"):
+            await _asked(scope, receive, send, _job)
         case "GET", "/v1/models":
             await _play(_models(scope), receive, send)
         case "GET", "/_requests":
@@ -74,17 +87,17 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-# -- the three paths -----------------------------------------------------------------------------
+# -- the paths -----------------------------------------------------------------------------------
 
 
-async def _chat(scope: Message, receive: Receive, send: Send) -> None:
+async def _asked(scope: Message, receive: Receive, send: Send, answered: Answered) -> None:
     body = await _body(receive)
     if body is None:
         await _play(json_reply(error("The body is larger than 20 MB."), 413), receive, send)
     elif _wrong_key(scope):
         await _play(failures.refuse("unauthorized", Script()), receive, send)
     else:
-        reply, entry = _answered(body, scope)
+        reply, entry = answered(body, scope)
         whole = await _play(reply, receive, send)
         if entry:
             entry.aborted, entry.running = not whole, False
@@ -97,17 +110,64 @@ def _answered(body: bytes, scope: Message) -> tuple[Reply, Entry | None]:
         script = scripts.for_model(asked.model)
         if script is None:
             return failures.refuse("not_found", Script()), None
-        script, prompt = scripts.directed(script, asked.prompt)
-        if script.fail and script.fail not in failures.KINDS:
-            raise ValueError(f"fail must be one of {', '.join(failures.KINDS)}")
+        script, prompt = _directed(script, asked.prompt, failures.KINDS)
     except ValueError as reason:
         return json_reply(error(str(reason)), 400), None
-    script = _counted(script)
+    entry = _logged(scope, "chatcmpl-sim", asked.model, asked.stream, script)
+    return _composed(asked, prompt, script, entry.id), entry
+
+
+def _made(body: bytes, scope: Message) -> tuple[Reply, Entry | None]:
+    """The same for what is no chat, and comes in one piece."""
+    path = scope["path"]
+    try:
+        asked = MAKERS[path](body, _header(scope, b"content-type"))
+        script = scripts.for_model(asked.model, path)
+        if script is None:
+            return failures.refuse("not_found", Script()), None
+        script, words = _directed(script, asked.words, (*failures.REFUSALS, *failures.REPLIES))
+    except ValueError as reason:
+        return json_reply(error(str(reason)), 400), None
+    entry = _logged(scope, "sim-", asked.model, False, script)
+    if script.fail in failures.REFUSALS:
+        return failures.refuse(script.fail, script), entry
+    reply = asked.make(words)
+    due = script.end(1)
+    reply = replace(reply, frames=[replace(frame, due=due) for frame in reply.frames])
+    return failures.REPLIES[script.fail](reply, script) if script.fail else reply, entry
+
+
+def _job(body: bytes, scope: Message) -> tuple[Reply, Entry | None]:
+    """Replicate's form: a job is started, asked after, cancelled, and its file fetched."""
+    path = scope["path"].removeprefix(films.PREFIX)
+    home, now = f"{scope['scheme']}://{_header(scope, b'host')}{films.PREFIX}", time.time()
+    if scope["method"] != "POST" or not path.endswith("/predictions"):
+        return films.answered(scope["method"], path, home, now), None
+    try:
+        order = films.read(path, body)
+        if order.model not in films.MAKERS:
+            return films.problem(404, "Not found", "The requested resource could not be found."), None
+        script, words = _directed(films.MAKERS[order.model], order.words, films.FAILURES)
+    except ValueError as reason:
+        return films.problem(422, "Input validation failed", str(reason)), None
+    entry = _logged(scope, "sim-", order.model, False, script)
+    return films.started(order, words, script, home, now), entry
+
+
+def _directed(script: Script, prompt: str, kinds: Collection[str]) -> tuple[Script, str]:
+    """The script as the prompt's directives change it, and the prompt without them. Raises ValueError."""
+    script, prompt = scripts.directed(script, prompt)
+    if script.fail and script.fail not in kinds:
+        raise ValueError(f"fail must be one of {', '.join(kinds)}")
+    return _counted(script), prompt
+
+
+def _logged(scope: Message, prefix: str, model: str, stream: bool, script: Script) -> Entry:
     number = next(numbers)
     caller = _header(scope, b"x-client-request-id")[:200]
-    entry = Entry(number, f"chatcmpl-sim{number:08x}", asked.model, caller, asked.stream, script.fail)
+    entry = Entry(number, f"{prefix}{number:08x}", model, caller, stream, script.fail)
     log.append(entry)
-    return _composed(asked, prompt, script, entry.id), entry
+    return entry
 
 
 def _counted(script: Script) -> Script:
@@ -140,7 +200,8 @@ def _composed(asked: requests.Request, prompt: str, script: Script, id: str) -> 
 def _models(scope: Message) -> Reply:
     if _wrong_key(scope):
         return failures.refuse("unauthorized", Script())
-    models = [{"id": name, "object": "model", "created": BORN, "owned_by": "simulated"} for name in scripts.MODELS]
+    names = dict.fromkeys([*scripts.MODELS, *(name for models in scripts.MAKERS.values() for name in models)])
+    models = [{"id": name, "object": "model", "created": BORN, "owned_by": "simulated"} for name in names]
     return json_reply({"object": "list", "data": models})
 
 
