@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("start", "throughput", "first_token", "pages", "gateway")
+ALL = ("planning", "start", "throughput", "first_token", "pages", "gateway", "balancing")
 
 
 def main() -> None:

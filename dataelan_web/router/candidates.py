@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from .expressions import context
+from .health import RESTED, Pair, Vital
 from .pricing import Rates
-from .types import ImagePart, Prompt, Task
+from .types import Prompt, Task
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,13 @@ class Candidate:
         return f"{self.provider} / {self.model}"
 
 
+UNMEASURED = Vital()
+
+FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK = "fallback", "context-fallback", "policy-fallback"
+"""Tags that say when a model of a rule comes: after the others failed; after a prompt was too long for them; after
+they would not answer it for reasons of content."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A candidate as one rule names it."""
@@ -56,17 +66,6 @@ class Choice:
     candidate: Candidate
     weight: int = 1
     tags: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Rule:
-    name: str
-    choices: tuple[Choice, ...]
-    id: UUID | None = None
-    model_type: str = "TEXT"
-    priority: int = 100
-    strategy: str = "weighted"
-    conditions: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,10 +78,64 @@ class Question:
     output_tokens: int | None = None
     needs: frozenset[str] = frozenset()
     """Capabilities the prompt cannot do without."""
+    task: Task = Task.CHAT
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What expressions may ask (expressions.VARIABLES)."""
+    vitals: Mapping[Pair, Vital] = field(default_factory=dict)
+    """What was lately measured of each model with each key."""
+    now: float = 0.0
+    """Unix seconds."""
 
     @classmethod
-    def of(cls, prompt: Prompt, model_type: str) -> Question:
-        return cls(model_type, tokens_of(prompt), prompt.max_tokens, _needs(prompt))
+    def of(
+        cls,
+        prompt: Prompt,
+        model_type: str,
+        facts: Mapping[str, Mapping[str, Any]] | None = None,
+        vitals: Mapping[Pair, Vital] | None = None,
+        now: float = 0.0,
+    ) -> Question:
+        said = {"prompt": facts_of(prompt), "session": {"type": model_type, "task": prompt.task.value}}
+        known = said | dict(facts or {})
+        size, needs = tokens_of(prompt), _needs(prompt)
+        return cls(model_type, size, prompt.max_tokens, needs, prompt.task, known, vitals or {}, now)
+
+    @cached_property
+    def tokens_needed(self) -> int:
+        """Room this prompt takes in a context window: itself and its output limit."""
+        return self.input_tokens + (self.output_tokens or 0)
+
+    @cached_property
+    def context(self) -> Any:
+        """The facts in the form that expressions are computed on; made once for all rules."""
+        return context(self.facts)
+
+    @cached_property
+    def has_rested(self) -> bool:
+        """Does anything rest, or come back from a rest? Rarely; then nobody's rest need be looked at."""
+        return any(vital.rest is not RESTED or vital.key_rest is not RESTED for vital in self.vitals.values())
+
+    def vital(self, candidate: Candidate, key: Key) -> Vital:
+        return self.vitals.get((candidate.model_id, key.id), UNMEASURED)
+
+    def vitals_of(self, candidate: Candidate) -> list[Vital]:
+        return [self.vital(candidate, key) for key in candidate.keys]
+
+
+def facts_of(prompt: Prompt) -> dict[str, Any]:
+    """The prompt's own variables (expressions.VARIABLES["prompt"])."""
+    return {
+        "tokens": tokens_of(prompt),
+        "max_tokens": prompt.max_tokens or 0,
+        "characters": sum(len(message.text) for message in prompt.messages),
+        "text": prompt.messages[-1].text[:10_000] if prompt.messages else "",
+        "turns": len(prompt.messages),
+        "images": len(prompt.images),
+        "files": len(prompt.files),
+        "tools": len(prompt.tools),
+        "wants_json": prompt.schema is not None,
+        "streams": prompt.stream,
+    }
 
 
 USUAL_IMAGE, LARGEST_IMAGE = 1_000, 50_000
@@ -91,7 +144,8 @@ USUAL_IMAGE, LARGEST_IMAGE = 1_000, 50_000
 
 def tokens_of(prompt: Prompt) -> int:
     """A fair guess at the input size: four bytes a token, four tokens a message. Not an upper bound."""
-    return prompt.text_bytes // 4 + 4 * len(prompt.messages) + USUAL_IMAGE * _images(prompt)
+    media = USUAL_IMAGE * len(prompt.images) + sum(_file_tokens(file.media_type, file.size) for file in prompt.files)
+    return prompt.text_bytes // 4 + 4 * len(prompt.messages) + media
 
 
 def token_bound(prompt: Prompt) -> int:
@@ -100,19 +154,29 @@ def token_bound(prompt: Prompt) -> int:
     labels = sum(len(f"{getattr(part, 'id', '')}{getattr(part, 'name', '')}".encode()) + 16 for part in parts)
     tools = sum(len(f"{tool.name}{tool.description}{tool.parameters}".encode()) + 16 for tool in prompt.tools)
     words = prompt.text_bytes + labels + tools + len(str(prompt.schema or "").encode())
-    return words + 16 * len(prompt.messages) + LARGEST_IMAGE * _images(prompt) + 64
+    files = sum(2 * _file_tokens(file.media_type, file.size) + 1_000 for file in prompt.files)
+    return words + 16 * len(prompt.messages) + LARGEST_IMAGE * len(prompt.images) + files + 64
 
 
-def _images(prompt: Prompt) -> int:
-    return sum(isinstance(part, ImagePart) for message in prompt.messages for part in message.parts)
+def _file_tokens(media_type: str, size: int) -> int:
+    """By what models count: 32 tokens a second of sound (at no less than 1 KB a second), 300 a second of film (at no
+    less than 10 KB), a token for four bytes of text, 3,000 a page of PDF (at no less than 5 KB)."""
+    kind = media_type.partition("/")[0]
+    per_kilobyte = {"audio": 32, "video": 30, "text": 256}.get(kind, 600)
+    return -(-size // 1024) * per_kilobyte
 
 
 def _needs(prompt: Prompt) -> frozenset[str]:
-    needs = set()
+    """Only of a chat: what other tasks need, the task itself says."""
+    needs: set[str] = set()
+    if prompt.task is not Task.CHAT:
+        return frozenset()
+    kinds = {file.media_type.partition("/")[0] for file in prompt.files}
+    needs |= {f"{kind}_in" if kind in ("audio", "video") else "document_in" for kind in kinds}
     if prompt.tools:
         needs.add("tools")
     if prompt.schema:
         needs.add("json_schema")
-    if _images(prompt):
+    if len(prompt.images):
         needs.add("vision")
     return frozenset(needs)

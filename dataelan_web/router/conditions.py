@@ -1,4 +1,4 @@
-"""Conditions of a routing rule: one small class each, that can test a candidate and explain itself.
+"""Conditions of a routing rule: one small class each, that can test, say why not, and say itself in plain words.
 
 To add one: write a class, add it to CONDITIONS. A name that is not there is refused, never ignored: a rule
 that says something we do not understand must not route.
@@ -6,12 +6,15 @@ that says something we do not understand must not route.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, ClassVar, Protocol
 
 from .candidates import Choice, Question
+from .expressions import Expression, ExpressionError, expression
 
 NANO = 1_000_000_000
 
@@ -21,8 +24,15 @@ class ConditionError(ValueError):
 
 
 class Condition(Protocol):
+    name: ClassVar[str]
+
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         """Why this choice breaks the condition, or None when it holds."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """Itself, as a part of “prompts go to models …”."""
         ...
 
 
@@ -30,6 +40,7 @@ class Condition(Protocol):
 class MaxCost:
     """USD per 1,000 tokens, of the dearer of input and output. An unknown price does not pass."""
 
+    name: ClassVar[str] = "max_cost"
     limit: int
 
     @classmethod
@@ -38,7 +49,7 @@ class MaxCost:
             usd = Decimal(str(value))
         except InvalidOperation as error:
             raise ConditionError(f"max_cost must be a number of USD per 1K tokens, not {value!r}") from error
-        if not usd.is_finite() or usd < 0:
+        if isinstance(value, bool) or not usd.is_finite() or usd < 0:
             raise ConditionError("max_cost must not be negative")
         return cls(int(usd * NANO))
 
@@ -48,85 +59,236 @@ class MaxCost:
             return "its price is unknown, and this rule limits the price"
         asked = rates.at(question.input_tokens).dearest_per_thousand
         if asked > self.limit:
-            dearest, limit = Decimal(asked) / NANO, Decimal(self.limit) / NANO
-            return f"${dearest.normalize():f} per 1K tokens is over the rule's ${limit.normalize():f}"
+            return f"${_usd(asked)} per 1K tokens is over the rule's ${_usd(self.limit)}"
         return None
+
+    @property
+    def words(self) -> str:
+        return f"at most ${_usd(self.limit)} per 1K tokens"
 
 
 @dataclass(frozen=True)
 class MinContextWindow:
+    """At least so many tokens. That this prompt and its output limit fit is asked of every model anyway."""
+
+    name: ClassVar[str] = "min_context_window"
     tokens: int
 
     @classmethod
     def read(cls, value: Any) -> MinContextWindow:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ConditionError(f"min_context_window must be a whole number of tokens, not {value!r}")
-        return cls(value)
+        return cls(_whole(cls.name, value, "tokens"))
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         window = choice.candidate.context_window
         if window is None:
             return "its context window is unknown, and this rule asks for one"
-        return f"its context window of {window:,} is under {self.tokens:,} tokens" if window < self.tokens else None
+        needed = max(self.tokens, question.tokens_needed)
+        return f"its context window of {window:,} is under {needed:,} tokens" if window < needed else None
+
+    @property
+    def words(self) -> str:
+        return f"at least {self.tokens:,} tokens of context"
 
 
 @dataclass(frozen=True)
 class Capabilities:
+    name: ClassVar[str] = "capabilities"
     needed: frozenset[str]
 
     @classmethod
     def read(cls, value: Any) -> Capabilities:
-        return cls(frozenset(_names("capabilities", value)))
+        return cls(frozenset(_names(cls.name, value)))
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         missing = self.needed - (choice.candidate.capabilities or frozenset())
         return f"it lacks {', '.join(sorted(missing))}" if missing else None
 
+    @property
+    def words(self) -> str:
+        return f"able to do {_and(name.replace('_', ' ') for name in sorted(self.needed))}"
+
+
+@dataclass(frozen=True)
+class MaxLatency:
+    """Milliseconds to the first token, as lately measured. What was never measured passes, or it never would be."""
+
+    name: ClassVar[str] = "max_latency_ms"
+    limit: int
+
+    @classmethod
+    def read(cls, value: Any) -> MaxLatency:
+        return cls(_whole(cls.name, value, "milliseconds"))
+
+    def reason_against(self, choice: Choice, question: Question) -> str | None:
+        measured = [vital.first_token_ms for vital in question.vitals_of(choice.candidate) if vital.first_token_ms]
+        if not measured or min(measured) <= self.limit:
+            return None
+        return f"its first token lately took {min(measured):,.0f} ms, over the rule's {self.limit:,}"
+
+    @property
+    def words(self) -> str:
+        return f"answering within {self.limit:,} ms"
+
+
+@dataclass(frozen=True)
+class MinSuccessRate:
+    """A share from 0 to 1 of lately made calls that did not fail. Too few calls to tell: it passes."""
+
+    name: ClassVar[str] = "min_success_rate"
+    share: Decimal
+
+    @classmethod
+    def read(cls, value: Any) -> MinSuccessRate:
+        try:
+            share = Decimal(str(value))
+        except InvalidOperation as error:
+            raise ConditionError(f"min_success_rate must be a number from 0 to 1, not {value!r}") from error
+        if isinstance(value, bool) or not share.is_finite() or not 0 <= share <= 1:
+            raise ConditionError("min_success_rate must be from 0 to 1, such as 0.95")
+        return cls(share)
+
+    def reason_against(self, choice: Choice, question: Question) -> str | None:
+        rates = [vital.success_rate(question.now) for vital in question.vitals_of(choice.candidate)]
+        known = [rate for rate in rates if rate is not None]
+        if not known or len(known) < len(rates) or max(known) >= self.share:
+            return None
+        return f"only {max(known):.0%} of its calls lately succeeded, under the rule's {float(self.share):.0%}"
+
+    @property
+    def words(self) -> str:
+        return f"succeeding {(self.share * 100).normalize():f} % of the time"
+
 
 @dataclass(frozen=True)
 class Providers:
+    name: ClassVar[str] = "providers"
     allowed: frozenset[str]
 
     @classmethod
     def read(cls, value: Any) -> Providers:
-        return cls(frozenset(name.lower() for name in _names("providers", value)))
+        return cls(frozenset(name.lower() for name in _names(cls.name, value)))
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         provider = choice.candidate.provider
         return None if provider.lower() in self.allowed else f"{provider} is not among the rule's providers"
 
+    @property
+    def words(self) -> str:
+        return f"of {_and(sorted(self.allowed), 'or')}"
+
 
 @dataclass(frozen=True)
 class Tags:
+    name: ClassVar[str] = "tags"
     needed: frozenset[str]
 
     @classmethod
     def read(cls, value: Any) -> Tags:
-        return cls(frozenset(_names("tags", value)))
+        return cls(frozenset(_names(cls.name, value)))
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         missing = self.needed - choice.tags
         return f"it is not tagged {', '.join(sorted(missing))}" if missing else None
 
+    @property
+    def words(self) -> str:
+        return f"tagged {_and(sorted(self.needed))}"
 
-CONDITIONS: dict[str, type[MaxCost | MinContextWindow | Capabilities | Providers | Tags]] = {
-    "max_cost": MaxCost,
-    "min_context_window": MinContextWindow,
-    "capabilities": Capabilities,
-    "providers": Providers,
-    "tags": Tags,
+
+@dataclass(frozen=True)
+class Custom:
+    """A CEL expression about the prompt; it says whether the rule applies, and nothing of its models."""
+
+    name: ClassVar[str] = "expression"
+    expression: Expression
+
+    @classmethod
+    def read(cls, value: Any) -> Custom:
+        if not isinstance(value, str) or not value.strip():
+            raise ConditionError("expression must be text in CEL, such as: prompt.tokens > 1000")
+        try:
+            return cls(expression(value.strip()))
+        except ExpressionError as error:
+            raise ConditionError(str(error)) from error
+
+    def reason_against(self, choice: Choice, question: Question) -> str | None:
+        return self.unmet(question)
+
+    def unmet(self, question: Question) -> str | None:
+        try:
+            met = self.expression.holds(question.context)
+        except ExpressionError as error:
+            return str(error)
+        return None if met else f"{self.expression.source} is not true of this prompt"
+
+    @property
+    def words(self) -> str:
+        return f"when {self.expression.source}"
+
+
+CONDITIONS: dict[str, type[Any]] = {
+    condition.name: condition
+    for condition in (MaxCost, MinContextWindow, Capabilities, MaxLatency, MinSuccessRate, Providers, Tags, Custom)
 }
 
 
-def read(conditions: Mapping[str, Any]) -> tuple[Condition, ...]:
+@dataclass(frozen=True)
+class Conditions:
+    """A rule's conditions: what must be true of the prompt, and of each model."""
+
+    of_prompt: tuple[Custom, ...] = ()
+    of_model: tuple[Condition, ...] = ()
+
+    def unmet(self, question: Question) -> str | None:
+        """Why the rule does not apply to this prompt at all, or None."""
+        return next((reason for test in self.of_prompt if (reason := test.unmet(question))), None)
+
+    def reason_against(self, choice: Choice, question: Question) -> str | None:
+        for test in self.of_model:
+            if (reason := test.reason_against(choice, question)) is not None:
+                return reason
+        return None
+
+    @property
+    def all(self) -> tuple[Condition, ...]:
+        return (*self.of_prompt, *self.of_model)
+
+
+def read(conditions: Mapping[str, Any]) -> Conditions:
     """Conditions as stored → conditions that test. Raises ConditionError."""
+    return _read(json.dumps(conditions, sort_keys=True, default=str)) if conditions else Conditions()
+
+
+@lru_cache(maxsize=2000)
+def _read(text: str) -> Conditions:
+    conditions: dict[str, Any] = json.loads(text)
     unknown = sorted(set(conditions) - set(CONDITIONS))
     if unknown:
         raise ConditionError(f"{', '.join(unknown)}: not a condition this version can test")
-    return tuple(CONDITIONS[name].read(value) for name, value in conditions.items())
+    tests = [CONDITIONS[name].read(value) for name, value in conditions.items()]
+    return Conditions(
+        tuple(test for test in tests if isinstance(test, Custom)),
+        tuple(test for test in tests if not isinstance(test, Custom)),
+    )
 
 
 def _names(field: str, value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ConditionError(f"{field} must be a list of names, not {value!r}")
     return value
+
+
+def _whole(field: str, value: Any, unit: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConditionError(f"{field} must be a whole number of {unit}, not {value!r}")
+    return value
+
+
+@lru_cache(maxsize=10_000)
+def _usd(nano: int) -> str:
+    return f"{(Decimal(nano) / NANO).normalize():f}"
+
+
+def _and(names: Any, word: str = "and") -> str:
+    *others, last = list(names) or [""]
+    return f"{', '.join(others)} {word} {last}" if others else str(last)

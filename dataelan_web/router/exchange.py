@@ -6,21 +6,25 @@ With `run.py`, the only file that touches the wire and the only one that catches
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urljoin, urlsplit
+from functools import lru_cache
+from urllib.parse import urljoin
 
 import httpx2
 
 from .types import Asset, AssetAt, Call, Failure, Kind
-from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, Stop
+from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, Stop, sending
 
 ToFailure = Callable[[int, bytes], Failure]
 MOST_REDIRECTS = 3
+PORTS = {"http": 80, "https": 443}
+NO_WAY = "The provider made the file, but its address could not be followed."
 
 
 @dataclass(frozen=True)
@@ -36,23 +40,34 @@ class Line:
     ends_at: float
     """On time.monotonic()'s clock."""
 
-    @property
-    def client(self) -> Client:
-        return self.http.reaching(self.is_trusted)
-
     def is_home(self, url: str) -> bool:
         """Is it at the provider's own origin, where its key may go?"""
-        return origin(url) == origin(self.base_url)
+        return (there := origin(url)) is not None and there == _home(self.base_url)
+
+    def client_for(self, url: str) -> Client:
+        """Beyond the provider's own origin only public addresses are reached, whoever named them."""
+        return self.http.reaching(self.is_trusted and self.is_home(url))
 
 
-def origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+def origin(url: str) -> tuple[str, bytes, int] | None:
+    """Scheme, host and port, as read by the client that will connect there; None for what is no web address."""
+    try:
+        parts = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return None
+    if parts.scheme not in PORTS or not parts.raw_host:
+        return None
+    return parts.scheme, parts.raw_host, parts.port or PORTS[parts.scheme]
+
+
+@lru_cache(maxsize=1000)
+def _home(base_url: str) -> tuple[str, bytes, int] | None:
+    return origin(base_url)
 
 
 def chunks(line: Line, call: Call, failure: ToFailure) -> Iterator[tuple[bytes, bool]]:
     """The answer's bytes as they come, closed by (b"", True). Raises Failure."""
-    with _sent(line, line.client, call, MAX_ANSWER_BYTES) as (response, pieces):
+    with _sent(line, line.client_for(call.url), call, MAX_ANSWER_BYTES) as (response, pieces):
         if response.status_code >= 300:
             raise _answered(response, _read_all(response, line.ends_at), failure)
         _refuse_compressed(response)
@@ -63,24 +78,49 @@ def chunks(line: Line, call: Call, failure: ToFailure) -> Iterator[tuple[bytes, 
 
 def fetch(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFailure) -> Asset:
     """The bytes of an asset that was announced by its address. Elsewhere than at the provider's own origin only
-    public addresses are reached, and the key stays at home; so at every redirect. Raises Failure."""
-    url = at.url
+    public addresses are reached, by https and without the key; so at every redirect, and there is no way back home.
+    Raises Failure, which never says that the request was not taken: the file was made, and may have been paid for."""
+    try:
+        return _fetched(line, at, headers, failure)
+    except Failure as refused:
+        refused.status, refused.sent = None, True
+        raise
+
+
+def _fetched(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFailure) -> Asset:
+    url, is_home = at.url, True
     for _ in range(MOST_REDIRECTS + 1):
-        is_home = line.is_home(url)
-        if not is_home and not url.startswith("https://"):
+        is_home = is_home and line.is_home(url)
+        place = origin(url)
+        if place is None or not (is_home or place[0] == "https"):
             break
-        client = line.client if is_home else line.http.public
+        client = line.client_for(url) if is_home else line.http.public
         call = Call(url, headers=headers if is_home else {}, method="GET")
         with _sent(line, client, call, MAX_ASSET_BYTES) as (response, pieces):
             if response.is_redirect:
-                url = urljoin(url, response.headers.get("location", ""))
+                url = _redirected(url, response)
                 continue
             if response.status_code >= 300:
                 raise _answered(response, _read_all(response, line.ends_at), failure)
             _refuse_compressed(response)
             said = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            return Asset(at.media_type or said or "application/octet-stream", b"".join(pieces), at.note)
-    raise Failure(Kind.TRANSIENT, "The provider made the file, but its address could not be followed.")
+            return Asset(at.media_type or said or "application/octet-stream", _joined(pieces), at.note)
+    raise Failure(Kind.TRANSIENT, NO_WAY)
+
+
+def _redirected(url: str, response: httpx2.Response) -> str:
+    try:
+        return urljoin(url, response.headers.get("location", ""))
+    except ValueError:
+        return ""
+
+
+def _joined(pieces: Iterator[bytes]) -> bytes:
+    """Unlike a list that is joined, a BytesIO holds the whole only once."""
+    whole = io.BytesIO()
+    for piece in pieces:
+        whole.write(piece)
+    return whole.getvalue()
 
 
 def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> bytes:
@@ -89,9 +129,9 @@ def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> by
     ends_at = time.monotonic() + seconds
     request = _request(http, call, deadlines, ends_at)
     try:
-        response = http.send(request, stream=True)
+        with sending(ends_at):
+            response = http.send(request, stream=True)
         try:
-            _now_idle(request, deadlines, ends_at)
             body = _read_all(response, ends_at)
         finally:
             response.close()
@@ -99,6 +139,7 @@ def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> by
         raise _unreachable(error) from error
     if response.status_code >= 300:
         raise _answered(response, body, failure)
+    _refuse_compressed(response)
     return body
 
 
@@ -109,17 +150,17 @@ def _sent(line: Line, http: Client, call: Call, limit: int) -> Iterator[tuple[ht
         raise stopped(sent=False)
     request = _request(http, call, line.deadlines, line.ends_at)
     try:
-        with line.stop.watching():
+        with sending(line.ends_at, line.stop):
             response = http.send(request, stream=True)
     except (httpx2.HTTPError, Forbidden) as error:
         line.stop.unwatch()
         unreachable = _unreachable(error)
         raise stopped(sent=unreachable.sent) if line.stop.requested else unreachable from error
     try:
-        _now_idle(request, line.deadlines, line.ends_at)
+        request.extensions["timeout"]["read"] = line.deadlines.idle  # until here, the first byte's
         yield response, _pieces(line, response, limit)
     except (httpx2.HTTPError, OSError) as error:
-        raise stopped() if line.stop.requested else _broken(error) from error
+        raise stopped() if line.stop.requested else _broken(line, error) from error
     finally:
         line.stop.unwatch()
         response.close()
@@ -132,7 +173,7 @@ def _pieces(line: Line, response: httpx2.Response, limit: int) -> Iterator[bytes
         if line.stop.requested:
             raise stopped()
         if time.monotonic() > line.ends_at:
-            raise Failure(Kind.TRANSIENT, f"The answer took longer than {line.deadlines.total:.0f} seconds.")
+            raise _too_long(line)
         if size > limit:
             raise Failure(Kind.TRANSIENT, f"The answer is larger than Dataelan accepts ({limit // 1024**2} MB).")
         yield chunk
@@ -141,7 +182,8 @@ def _pieces(line: Line, response: httpx2.Response, limit: int) -> Iterator[bytes
 
 
 def _request(http: Client, call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request:
-    first_byte = min(deadlines.first_byte, max(ends_at - time.monotonic(), 0.001))
+    left = max(ends_at - time.monotonic(), 0.001)
+    connect = min(deadlines.connect, left)
     files = [(upload.name, (upload.filename, upload.content, upload.media_type)) for upload in call.uploads]
     try:
         return http.build_request(
@@ -152,16 +194,10 @@ def _request(http: Client, call: Call, deadlines: Deadlines, ends_at: float) -> 
             data=dict(call.form) if call.form is not None else None,
             files=files or None,
             headers=dict(call.headers),
-            timeout=httpx2.Timeout(first_byte, connect=deadlines.connect, pool=deadlines.connect),
+            timeout=httpx2.Timeout(deadlines.first_byte, connect=connect, pool=connect),
         )
     except (httpx2.InvalidURL, ValueError, TypeError, RecursionError) as error:
         raise unsendable() from error
-
-
-def _now_idle(request: httpx2.Request, deadlines: Deadlines, ends_at: float) -> None:
-    """httpx's read timeout is per read: up to the answer's head it was the first byte's, from here the idle one.
-    It is not shortened again, so a silence that begins just before the total's end may outlast it by `idle`."""
-    request.extensions["timeout"]["read"] = min(deadlines.idle, max(ends_at - time.monotonic(), 0.001))
 
 
 def _read_all(response: httpx2.Response, ends_at: float, limit: int = 4 * 1024 * 1024) -> bytes:
@@ -174,9 +210,13 @@ def _read_all(response: httpx2.Response, ends_at: float, limit: int = 4 * 1024 *
 
 
 def _refuse_compressed(response: httpx2.Response) -> None:
-    encoding = response.headers.get("content-encoding", "identity").lower()
-    if encoding not in ("", "identity"):
-        raise Failure(Kind.TRANSIENT, f"The provider compressed its answer ({encoding}) though asked not to.")
+    if encoding := _compression(response):
+        raise Failure(Kind.TRANSIENT, f"The provider compressed its answer ({encoding[:40]}) though asked not to.")
+
+
+def _compression(response: httpx2.Response) -> str:
+    encoding = str(response.headers.get("content-encoding", "")).strip().lower()
+    return "" if encoding == "identity" else encoding
 
 
 # -- failures of the wire, in our words ----------------------------------------------------------
@@ -189,7 +229,7 @@ def _answered(response: httpx2.Response, body: bytes, failure: ToFailure) -> Fai
             "The provider's address redirects elsewhere. Keys are never sent on; correct the base URL.",
             status=response.status_code,
         )
-    refused = failure(response.status_code, body)
+    refused = failure(response.status_code, b"" if _compression(response) else body)
     refused.status = response.status_code
     if refused.after is None:
         refused.after = retry_after(response.headers.get("retry-after", ""))
@@ -207,12 +247,20 @@ def _unreachable(error: Exception) -> Failure:
         return Failure(Kind.TRANSIENT, "Too many calls are in flight from this process.", sent=False)
     if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
         return unsendable()
+    if isinstance(error, httpx2.WriteTimeout):
+        return Failure(Kind.TRANSIENT, "The provider did not take the whole request in time.")
     if isinstance(error, httpx2.ReadTimeout):
         return Failure(Kind.TRANSIENT, "The provider took the request but did not answer in time.")
     return Failure(Kind.TRANSIENT, "The connection broke before the provider answered.")
 
 
-def _broken(error: Exception) -> Failure:
+def _too_long(line: Line) -> Failure:
+    return Failure(Kind.TRANSIENT, f"The answer took longer than {line.deadlines.total:.0f} seconds.")
+
+
+def _broken(line: Line, error: Exception) -> Failure:
+    if isinstance(error, httpx2.ReadTimeout) and time.monotonic() >= line.ends_at:
+        return _too_long(line)
     if isinstance(error, httpx2.ReadTimeout):
         return Failure(Kind.TRANSIENT, "The provider stopped sending before the answer was whole.")
     return Failure(Kind.TRANSIENT, "The provider cut the connection before the answer was whole.")

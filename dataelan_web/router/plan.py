@@ -1,21 +1,29 @@
-"""Rules and candidates → an ordered plan, with a reason for every choice and every rejection.
-
-The receipt is the answer to “why this model?”: plain JSON, kept with the execution, read by a person.
-"""
+"""Rules and candidates → an ordered plan, with a reason for every choice and every rejection (receipt.py)."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from . import conditions
-from .candidates import Candidate, Choice, Key, Question, Rule
+from . import conditions, receipt
+from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice, Key, Question
+from .health import Vital, best_latency, ranked
+from .rules import Rule
 from .types import Kind
 
-FALLBACK = "fallback"
 NO_SUCH_MODEL = "model_not_found"
+MOST_MODELS = 12
+"""Models in one plan: nobody waits for a thirteenth."""
+ENOUGH_OTHERS = f"{MOST_MODELS} others come before it"
+LONGEST_REST = 20.0
+"""Seconds that a plan waits for a resting model, where all rest. Beyond that it is tried at once."""
+
+RESERVED: dict[str, Kind] = {
+    CONTEXT_FALLBACK: Kind.CONTEXT_TOO_LONG,
+    POLICY_FALLBACK: Kind.CONTENT_POLICY,
+}
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,27 @@ class Step:
     """Seconds until it has rested enough, where all others rest too."""
 
 
+class Rejected(NamedTuple):
+    choice: Choice
+    rule: Rule
+    reason: str
+    too_long: bool = False
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A weighted draw, kept with the receipt: who could be drawn with which weight, and the number."""
+
+    weights: dict[str, float]
+    number: float
+
+
 @dataclass(frozen=True)
 class Plan:
     steps: tuple[Step, ...]
     receipt: dict[str, Any] = field(default_factory=dict)
     rule: Rule | None = None
+    rejected: tuple[Rejected, ...] = ()
 
     @property
     def problem(self) -> str:
@@ -47,205 +71,245 @@ class Plan:
 
     @property
     def problem_code(self) -> str:
-        return "" if self.receipt.get("candidates") or self.receipt.get("requested") == "auto" else NO_SUCH_MODEL
+        return "" if self.rejected or self.receipt.get("requested") == "auto" else NO_SUCH_MODEL
 
 
 def plan(question: Question, rules: Iterable[Rule], draw: random.Random, requested: str = "auto") -> Plan:
-    """The first rule, in the order given, that leaves at least one candidate decides."""
-    receipt = _receipt(requested, question)
+    """The first rule, in the order given, that applies and leaves at least one candidate decides."""
+    said, dropped = receipt.opened(requested, question), []
     for rule in rules:
-        passed, rejected, too_long = _sift(rule, question)
-        receipt["too_long"] = receipt["too_long"] or too_long
-        receipt["candidates"] += [_candidate(choice, rule, reason=reason) for choice, reason in rejected]
-        receipt["rules"].append(_considered(rule, passed, rejected))
+        passed, rejected, unmet = _sift(rule, question)
+        dropped += rejected
+        said["rules"].append(receipt.considered(rule, passed, rejected, unmet))
         if passed:
-            ordered, drawn = _order(rule, passed, draw)
-            receipt["candidates"] = _chosen(rule, ordered) + receipt["candidates"]
-            receipt |= {"rule": rule.name, "strategy": rule.strategy, "draw": drawn}
-            receipt["summary"] = _summary(rule, ordered, drawn)
-            return Plan(tuple(_steps(ordered, draw)), receipt, rule)
-    receipt["problem"] = receipt["summary"] = _problem(requested, receipt["candidates"])
-    return Plan((), receipt)
+            steps, ordered, drawn = _arrange(rule, passed, question, draw)
+            left_out = _left_out(ordered, passed, rule, question)
+            receipt.decide(said, rule, ordered, [*left_out, *dropped], drawn, question)
+            return Plan(tuple(steps), said, rule, (*left_out, *dropped))
+    receipt.give_up(said, requested, dropped)
+    return Plan((), said, None, tuple(dropped))
 
 
-def _sift(rule: Rule, question: Question) -> tuple[list[Choice], list[tuple[Choice, str]], bool]:
+# -- who may answer --------------------------------------------------------------------------------
+
+
+def _sift(rule: Rule, question: Question) -> tuple[list[Choice], list[Rejected], str | None]:
+    """(who passes, who does not and why, why the rule as a whole does not apply)"""
     try:
-        tests = conditions.read(rule.conditions)
+        tests = rule.tests
     except conditions.ConditionError as error:
-        return [], [(choice, f"the rule cannot be used: {error}") for choice in rule.choices], False
-    passed, rejected, too_long = [], [], False
+        unusable = f"the rule cannot be used: {error}"
+        return [], [Rejected(choice, rule, unusable) for choice in rule.choices], unusable
+    if unmet := tests.unmet(question):
+        return [], [], unmet
+    passed, rejected = [], []
+    types, needed = compatible(question.model_type), question.tokens_needed
     for choice in rule.choices:
-        reason = _unfit(choice.candidate, question) or next(
-            (against for test in tests if (against := test.reason_against(choice, question))), None
-        )
-        too_long = too_long or _does_not_fit(choice.candidate, question) is not None
-        if reason:
-            rejected.append((choice, reason))
+        candidate = choice.candidate
+        window = candidate.context_window
+        if reason := _unfit(candidate, question, types):
+            rejected.append(Rejected(choice, rule, reason))
+        elif window is not None and window < needed:
+            reason = f"about {needed:,} tokens do not fit its context window of {window:,}"
+            rejected.append(Rejected(choice, rule, reason, too_long=True))
+        elif reason := tests.reason_against(choice, question):
+            rejected.append(Rejected(choice, rule, reason))
         else:
             passed.append(choice)
-    return passed, rejected, too_long
+    return passed, rejected, None
 
 
-def _unfit(candidate: Candidate, question: Question) -> str | None:
-    """What no rule can overlook: type, key, context window, capabilities the prompt itself needs."""
-    if candidate.model_type not in _compatible(question.model_type):
+def _unfit(candidate: Candidate, question: Question, types: Sequence[str]) -> str | None:
+    """What no rule can overlook: task, type, key, capabilities the prompt itself needs."""
+    if candidate.task is not question.task:
+        return f"it does {candidate.task.value}, and the prompt asks for {question.task.value}"
+    if candidate.model_type not in types:
         return f"it is a {candidate.model_type} model, and the prompt is {question.model_type}"
     if not candidate.keys:
         return f"there is no usable key for {candidate.provider}"
-    if candidate.capabilities is not None and (missing := question.needs - candidate.capabilities):
+    if question.needs and candidate.capabilities is not None and (missing := question.needs - candidate.capabilities):
         return f"the prompt needs {', '.join(sorted(missing))}"
-    return _does_not_fit(candidate, question)
+    return None
 
 
-def _does_not_fit(candidate: Candidate, question: Question) -> str | None:
-    window = candidate.context_window
-    needed = question.input_tokens + (question.output_tokens or 0)
-    if window is None or needed <= window:
-        return None
-    return f"about {needed:,} tokens do not fit its context window of {window:,}"
-
-
-def _compatible(model_type: str) -> tuple[str, ...]:
-    """Text models write code too."""
+def compatible(model_type: str) -> tuple[str, ...]:
+    """Which types of models and rules serve a session of this type: text models write code too."""
     return ("TEXT", "CODE") if model_type in ("TEXT", "CODE") else (model_type,)
 
 
-def _order(rule: Rule, passed: Sequence[Choice], draw: random.Random) -> tuple[list[Choice], dict[str, Any] | None]:
+# -- in which order ----------------------------------------------------------------------------------
+
+
+def _arrange(
+    rule: Rule, passed: Sequence[Choice], question: Question, draw: random.Random
+) -> tuple[list[Step], list[Choice], Drawn | None]:
+    """The steps, the models they stand for in order, and the draw that was made."""
+    kept = {tag: [choice for choice in passed if tag in choice.tags] for tag in RESERVED}
+    ready = [choice for choice in passed if not choice.tags & RESERVED.keys()]
+    if not ready:  # such as a prompt that only the models for long ones can take
+        ready, kept = list(passed), {}
+    awake = ready
+    if question.has_rested:
+        awake = [choice for choice in ready if not _rest(choice.candidate, question)]
+    ordered, drawn = _order(rule, awake, question, draw)
+    wait = 0.0
+    if not ordered:
+        ordered = sorted(ready, key=lambda choice: _rest(choice.candidate, question))
+        wait = _rest(ordered[0].candidate, question)
+        wait = wait if wait <= LONGEST_REST else 0.0
+    ordered = ordered[:MOST_MODELS]
+    steps = list(_steps(ordered, question, draw, wait=wait))
+    for tag, choices in kept.items():
+        steps += _steps(choices[:MOST_MODELS], question, draw, only_after=RESERVED[tag])
+        ordered = [*ordered, *(choice for choice in choices if choice not in ordered)]
+    return steps, ordered, drawn
+
+
+def _order(
+    rule: Rule, ready: Sequence[Choice], question: Question, draw: random.Random
+) -> tuple[list[Choice], Drawn | None]:
     """Primaries by the rule's strategy, then what is tagged `fallback`, in the rule's own order."""
-    primaries = [choice for choice in passed if FALLBACK not in choice.tags] or list(passed)
-    fallbacks = [choice for choice in passed if choice not in primaries]
-    if rule.strategy == "cheapest":
-        return [*sorted(primaries, key=_price), *fallbacks], None
-    if rule.strategy == "weighted":
-        ordered, drawn = _draw(primaries, draw)
-        return [*ordered, *fallbacks], drawn
-    return [*primaries, *fallbacks], None
+    primaries = [choice for choice in ready if FALLBACK not in choice.tags] or list(ready)
+    fallbacks = [choice for choice in ready if FALLBACK in choice.tags and choice not in primaries]
+    drawn = None
+    match rule.strategy:
+        case "weighted":
+            primaries, drawn = _draw(primaries, question, draw)
+        case "cheapest":
+            primaries = sorted(primaries, key=lambda choice: _price(choice.candidate))
+        case "fastest":
+            primaries = _soonest(primaries, question, draw)
+        case "balanced":
+            primaries = _balanced(primaries, question)
+    return [*primaries, *fallbacks], drawn
 
 
-def _price(choice: Choice) -> tuple[bool, int]:
-    rates = choice.candidate.rates
-    return (rates is None, rates.input + rates.output if rates else 0)
+def _price(candidate: Candidate) -> tuple[bool, int]:
+    """Known prices first, each by what a thousand tokens, a picture, a minute and a thousand characters come to."""
+    rates = candidate.rates
+    if rates is None:
+        return (True, 0)
+    tokens = rates.dearest_input + rates.dearest_output
+    media = (rates.per_image or 0) + 60 * (rates.per_second or 0) + 1000 * (rates.per_character or 0)
+    return (False, tokens + 1000 * (media + rates.per_request))
 
 
-def _draw(choices: Sequence[Choice], draw: random.Random) -> tuple[list[Choice], dict[str, Any] | None]:
-    """Weighted, without putting back; weight 0 is never drawn first, only kept as a last resort."""
-    drawable = [choice for choice in choices if choice.weight > 0]
+def _soonest(choices: Sequence[Choice], question: Question, draw: random.Random) -> list[Choice]:
+    vitals = [_best_vital(choice.candidate, question) for choice in choices]
+    return [choices[place] for place in ranked(vitals, question.now, draw)]
+
+
+def _best_vital(candidate: Candidate, question: Question) -> Vital:
+    """Of the key that would be used: one that is awake, with the lowest score."""
+    vitals = question.vitals_of(candidate)
+    if len(vitals) == 1:
+        return vitals[0]
+    best = best_latency(vitals)
+    return min(vitals, key=lambda vital: (vital.share(question.now) == 0, vital.score(question.now, best)))
+
+
+def _balanced(choices: Sequence[Choice], question: Question) -> list[Choice]:
+    """By wait × price, each as a multiple of the best: half the price makes up for twice the wait. An unknown price
+    counts as the dearest; what was never measured as the fastest, so that it is tried."""
+    vitals = {id(choice): _best_vital(choice.candidate, question) for choice in choices}
+    best = best_latency(vitals.values()) or 1.0
+    waits = {place: max(vital.score(question.now, best), best) for place, vital in vitals.items()}
+    prices = {id(choice): _price(choice.candidate) for choice in choices}
+    known = [price for is_unknown, price in prices.values() if not is_unknown]
+    cheapest, dearest = max(min(known, default=1), 1), max([*known, 1])
+
+    def product(choice: Choice) -> float:
+        is_unknown, price = prices[id(choice)]
+        return waits[id(choice)] / best * max((dearest if is_unknown else price) / cheapest, 1.0)
+
+    return sorted(choices, key=product)
+
+
+def _draw(choices: Sequence[Choice], question: Question, draw: random.Random) -> tuple[list[Choice], Drawn | None]:
+    """Weighted, without putting back; weight 0 is never drawn, only kept as a last resort. A model that comes back
+    from a rest gets its weight back little by little."""
+    weights: list[float] = [choice.weight for choice in choices]
+    if question.has_rested:
+        weights = [choice.weight * _share(choice.candidate, question) for choice in choices]
+    left = [place for place, weight in enumerate(weights) if weight > 0]
+    drawn = Drawn({choices[place].candidate.label: weights[place] for place in left}, draw.random())
     ordered: list[Choice] = []
-    number = draw.random()
-    weights = {choice.candidate.label: choice.weight for choice in drawable}
-    first = number
-    while drawable:
-        chosen = _pick(drawable, number)
-        drawable.remove(chosen)
-        ordered.append(chosen)
+    number = drawn.number
+    while left and len(ordered) < MOST_MODELS:
+        place = _pick(left, weights, number)
+        left.remove(place)
+        ordered.append(choices[place])
         number = draw.random()
-    recorded = {"weights": weights, "number": round(first, 6)} if len(weights) > 1 else None
-    return [*ordered, *(choice for choice in choices if choice.weight <= 0)], recorded
+    last = [choice for choice, weight in zip(choices, weights, strict=True) if weight <= 0]
+    return [*ordered, *last], drawn if len(drawn.weights) > 1 else None
 
 
-def _pick(choices: Sequence[Choice], number: float) -> Choice:
-    point = number * sum(choice.weight for choice in choices)
-    for choice in choices:
-        point -= choice.weight
+def _pick(places: Sequence[int], weights: Sequence[float], number: float) -> int:
+    point = number * sum(weights[place] for place in places)
+    for place in places:
+        point -= weights[place]
         if point < 0:
-            return choice
-    return choices[-1]
+            return place
+    return places[-1]
 
 
-def _steps(ordered: Sequence[Choice], draw: random.Random) -> Iterable[Step]:
-    """All keys of a model before the next model; among equals of a payer, spread by weight."""
-    for choice in ordered:
-        for key in _spread(choice.candidate.keys, draw):
-            yield Step(choice.candidate, key)
+# -- rest --------------------------------------------------------------------------------------------
 
 
-def _spread(keys: Sequence[Key], draw: random.Random) -> Iterable[Key]:
-    """Payers in the order given (own before platform); within one payer a weighted draw."""
-    payers = list(dict.fromkeys(key.payer for key in keys))
-    for payer in payers:
-        group = [key for key in keys if key.payer == payer]
+def _rest(candidate: Candidate, question: Question) -> float:
+    """Seconds until one of its keys may be used again; 0: now."""
+    until = min(vital.resting_until for vital in question.vitals_of(candidate))
+    return max(0.0, until - question.now)
+
+
+def _share(candidate: Candidate, question: Question) -> float:
+    return max(vital.share(question.now) for vital in question.vitals_of(candidate))
+
+
+def _left_out(ordered: Sequence[Choice], passed: Sequence[Choice], rule: Rule, question: Question) -> list[Rejected]:
+    """Those that could answer and are not in the plan, because they rest or because it is long enough."""
+    taken = {id(choice) for choice in ordered}
+    left = [choice for choice in passed if id(choice) not in taken]
+    if not question.has_rested:
+        return [Rejected(choice, rule, ENOUGH_OTHERS) for choice in left]
+    return [Rejected(choice, rule, _why_left_out(choice.candidate, question)) for choice in left]
+
+
+def _why_left_out(candidate: Candidate, question: Question) -> str:
+    if seconds := _rest(candidate, question):
+        why = next((vital.why for vital in question.vitals_of(candidate) if vital.why), "failures")
+        return f"it rests for {seconds:,.0f} s more ({why})"
+    return ENOUGH_OTHERS
+
+
+# -- with which key ----------------------------------------------------------------------------------
+
+
+def _steps(
+    ordered: Sequence[Choice],
+    question: Question,
+    draw: random.Random,
+    *,
+    wait: float = 0.0,
+    only_after: Kind | None = None,
+) -> Iterator[Step]:
+    """All keys of a model before the next model."""
+    for place, choice in enumerate(ordered):
+        for key in _spread(choice.candidate, question, draw):
+            yield Step(choice.candidate, key, only_after, wait if place == 0 else 0.0)
+
+
+def _spread(candidate: Candidate, question: Question, draw: random.Random) -> Iterator[Key]:
+    """Payers in the order given (own before platform); within one payer a weighted draw; who rests comes last."""
+    if len(candidate.keys) == 1:
+        yield candidate.keys[0]
+        return
+    resting = [key for key in candidate.keys if question.vital(candidate, key).resting_until > question.now]
+    awake = [key for key in candidate.keys if key not in resting] or resting
+    for payer in dict.fromkeys(key.payer for key in awake):
+        group = [key for key in awake if key.payer == payer]
         while group:
-            weights = [max(key.weight, 0) for key in group]
+            weights = [max(key.weight, 0) * question.vital(candidate, key).share(question.now) for key in group]
             key = draw.choices(group, weights)[0] if sum(weights) else group[0]
             group.remove(key)
             yield key
-
-
-# -- the receipt ---------------------------------------------------------------------------------
-
-
-def _receipt(requested: str, question: Question) -> dict[str, Any]:
-    return {
-        "requested": requested,
-        "prompt": {
-            "type": question.model_type,
-            "input_tokens_estimated": question.input_tokens,
-            "max_tokens": question.output_tokens,
-            "needs": sorted(question.needs),
-        },
-        "summary": "",
-        "rules": [],
-        "candidates": [],
-        "too_long": False,
-    }
-
-
-def _considered(rule: Rule, passed: Sequence[Choice], rejected: Sequence[tuple[Choice, str]]) -> dict[str, Any]:
-    if passed:
-        reason = "it applies"
-    elif rejected:
-        reason = f"none of its {len(rejected)} models can be used" if len(rejected) > 1 else rejected[0][1]
-    else:
-        reason = "it names no model that can be seen here"
-    return {
-        "name": rule.name,
-        "id": str(rule.id) if rule.id else None,
-        "priority": rule.priority,
-        "matched": bool(passed),
-        "reason": reason,
-    }
-
-
-def _chosen(rule: Rule, ordered: Sequence[Choice]) -> list[dict[str, Any]]:
-    weights = sum(choice.weight for choice in ordered if choice.weight > 0 and FALLBACK not in choice.tags)
-    rows = []
-    for place, choice in enumerate(ordered):
-        is_drawn = rule.strategy == "weighted" and FALLBACK not in choice.tags and len(ordered) > 1 and weights
-        share = f"{choice.weight * 100 // weights} %" if is_drawn else ""
-        reason = "first choice" if place == 0 else "next, should those before it fail"
-        rows.append(_candidate(choice, rule, chosen=place == 0, kept=True, reason=reason, share=share))
-    return rows
-
-
-def _candidate(
-    choice: Choice, rule: Rule, *, reason: str, chosen: bool = False, kept: bool = False, share: str = ""
-) -> dict[str, Any]:
-    return {
-        "model": choice.candidate.model,
-        "provider": choice.candidate.provider,
-        "rule": rule.name,
-        "chosen": chosen,
-        "kept": kept,
-        "reason": reason,
-        "share": share,
-    }
-
-
-def _summary(rule: Rule, ordered: Sequence[Choice], drawn: dict[str, Any] | None) -> str:
-    first = ordered[0].candidate.label
-    if drawn:
-        return f"{first} was drawn among {len(drawn['weights'])} models of the rule “{rule.name}”, by weight."
-    if len(ordered) > 1:
-        return f"{first} is the first of {len(ordered)} models of “{rule.name}” ({rule.strategy})."
-    return f"{first}: {rule.name}."
-
-
-def _problem(requested: str, rejected: Sequence[dict[str, Any]]) -> str:
-    if not rejected:
-        if requested == "auto":
-            return "No model can be used yet. Add a provider key or connect a local server in the Model Hub."
-        return f"No model or rule named “{requested}” can be used here. See the Model Hub for those that can."
-    first = f"{rejected[0]['provider']} / {rejected[0]['model']}"
-    if len(rejected) == 1:
-        return f"{first} cannot be used: {rejected[0]['reason']}."
-    return f"None of {len(rejected)} candidates can be used; the first: {first}: {rejected[0]['reason']}."

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from decimal import ROUND_CEILING, Decimal
+from functools import cached_property
 
 from .types import Usage
 
@@ -38,6 +39,8 @@ class Rates:
     per_character: int | None = None
 
     def at(self, input_tokens: int) -> Rates:
+        if not self.tiers:
+            return self
         reached = [(above, rates) for above, rates in self.tiers if input_tokens > above]
         return max(reached, key=lambda tier: tier[0])[1] if reached else self
 
@@ -59,7 +62,7 @@ class Rates:
     def dearest_output(self) -> int:
         return max(self.output, self.output_audio or 0, self.output_image or 0)
 
-    @property
+    @cached_property
     def dearest_per_thousand(self) -> int:
         """Nano-USD per 1,000 tokens of the dearer of input and output, rounded up: what `max_cost` is held against."""
         return -(-max(self.input, self.output) // 1000)
@@ -84,17 +87,24 @@ def cost(usage: Usage, rates: Rates | None) -> int | None:
         return None if usage.billed_usd is None else _ceil(usage.billed_usd * NANO)
     if rates.is_free:
         return 0
-    if not usage.known:
+    if not _covers(usage, rates):
         return None
     at = rates.at(usage.input_total)
-    tokens = (
+    if usage.billed_input is not None or usage.billed_output is not None:
+        tokens = (usage.billed_input or 0) * at.input + (usage.billed_output or 0) * at.output
+    else:
+        tokens = _tokens(usage, at)
+    return at.per_request + -(-tokens // MILLION) + _units(at, usage.images, usage.seconds, usage.characters)
+
+
+def _tokens(usage: Usage, at: Rates) -> int:
+    return (
         _mixed(usage.input, at.input, (usage.input_audio, at.input_audio), (usage.input_image, at.input_image))
         + (usage.cache_read or 0) * _or(at.cache_read, at.input)
         + (usage.cache_write or 0) * _or(at.cache_write, at.input)
         + _mixed(usage.output, at.output, (usage.output_audio, at.output_audio), (usage.output_image, at.output_image))
         + (usage.reasoning or 0) * at.output
     )
-    return at.per_request + -(-tokens // MILLION) + _units(at, usage.images, usage.seconds, usage.characters)
 
 
 def upper_bound(most: Most | int, output_tokens: int, rates: Rates) -> int:
@@ -119,6 +129,18 @@ def affordable_output(most: Most | int, available: int, rates: Rates) -> int | N
         if at.dearest_output:
             limits.append(left // at.dearest_output)
     return min(limits, default=None)
+
+
+def _covers(usage: Usage, rates: Rates) -> bool:
+    """Is at least one of the priced measures reported? Else the cost is unknown, not nothing."""
+    measures = {
+        "tokens": (rates.has_token_price, usage.input is not None or usage.output is not None),
+        "images": (rates.per_image, usage.images is not None),
+        "seconds": (rates.per_second, usage.seconds is not None),
+        "characters": (rates.per_character, usage.characters is not None),
+    }
+    priced = {name for name, (price, _) in measures.items() if price}
+    return any(measures[name][1] for name in priced) if priced else usage.known
 
 
 def _fixed(most: Most, at: Rates) -> int:

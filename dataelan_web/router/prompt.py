@@ -36,6 +36,11 @@ class FilePart:
     name: str = ""
     asset: str = ""
 
+    @property
+    def size(self) -> int:
+        """In bytes; 0 for one that the provider fetches."""
+        return len(self.data) * 3 // 4
+
 
 @dataclass(frozen=True)
 class ToolUse:

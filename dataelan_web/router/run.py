@@ -117,11 +117,10 @@ def run(
             continue
         line = Line(http, step.candidate.is_trusted, step.candidate.base_url, stop, deadlines, ends_at)
         try:
-            attempt = _Attempt(line, step, number, journal, result)
-            yield from attempt.events(allowed, secret(step), taken_over)
+            yield from _Attempt(line, step, number, journal, result).events(allowed, secret(step), taken_over)
             return
         except Failure as failure:
-            result.failure = failure
+            result.failure = _bare(failure)
         except GeneratorExit:
             result.failure = Failure(Kind.ABORTED, "The reader went away.")
             raise
@@ -153,6 +152,7 @@ class _Attempt:
     number: int
     journal: Journal
     result: Result
+    decode: Decoder = field(init=False)
 
     def events(self, prompt: Prompt, key: str, again: Again | None) -> Iterator[Event]:
         candidate = self.step.candidate
@@ -163,53 +163,65 @@ class _Attempt:
             raise Failure(Kind.BAD_REQUEST, f"{candidate.label}: {error}", sent=False) from error
         except ValueError as error:  # such as half an IPv6 address
             raise unsendable() from error
-        decode = format.decoder()
-        call: Call | None = None if again else first
-        while call or again:
-            if again:
-                self._wait(again, first, format)
-                call = with_key(again.call, first, self.line)
-            again = None
-            for event in self._answers(call or first, decode, format, is_poll=call is not first):
-                if isinstance(event, Again):
-                    again = event
-                elif isinstance(event, AssetAt):
-                    yield self._note(fetch(self.line, event, first.headers, format.failure))
-                else:
-                    yield self._note(event)
-            call = None
+        self.decode = format.decoder()
+        asked = again
+        try:
+            if not again:
+                asked = again = yield from self._answer(first, first, format)
+            while again:
+                asked = again
+                self._wait(again)
+                again = yield from self._answer(with_key(again.call, first, self.line), first, format)
+        except Failure as failure:
+            if asked and asked.cancel and failure.code != "job_failed" and not self.line.stop.is_lost:
+                self._cancel(asked.cancel, first, format)
+            raise
 
-    def _answers(self, call: Call, decode: Decoder, format: Adapter, *, is_poll: bool) -> Iterator[Event]:
-        """The events of one answer. Asking how a job stands is harmless, so that is tried again when the line fails."""
+    def _answer(self, call: Call, first: Call, format: Adapter) -> Generator[Event, None, Again | None]:
+        """One answer's events with the files they announce. Returns what is to be asked next."""
+        again = None
+        for event in self._answers(call, format, is_poll=call is not first):
+            if isinstance(event, Again):
+                again = event
+            elif isinstance(event, AssetAt):
+                yield self._note(fetch(self.line, event, first.headers, format.failure))
+            else:
+                yield self._note(event)
+        return again
+
+    def _answers(self, call: Call, format: Adapter, *, is_poll: bool) -> Iterator[Event]:
+        """The events of one answer. Asking how a job stands is harmless, so that is tried again when the line fails;
+        but the job itself was taken, and may have been paid for, so it is never begun anew."""
         for left in range(POLL_RETRIES if is_poll else 0, -1, -1):
             seen = False
             try:
                 for chunk, is_last in chunks(self.line, call, format.failure):
-                    for event in decode(chunk, is_last):
+                    for event in self.decode(chunk, is_last):
                         seen = True
                         yield event
                 return
             except Failure as failure:
+                if is_poll:
+                    failure.status, failure.sent = None, True
                 passing = failure.kind in (Kind.TRANSIENT, Kind.RATE_LIMIT) and failure.code != "job_failed"
-                if seen or not left or not passing:
+                if seen or not left or not passing or time.monotonic() > self.line.ends_at:
                     raise
                 if self.line.stop.wait(min(failure.after or 1.0, LONGEST_PAUSE)):
                     raise stopped() from failure
+                self.decode = format.decoder()  # half an answer may be left in the old one
 
-    def _wait(self, again: Again, first: Call, format: Adapter) -> None:
-        """Until it is time to ask again. Stopped meanwhile: the job is ended at the provider too, where it can be."""
+    def _wait(self, again: Again) -> None:
+        """Until it is time to ask again."""
         self.journal.waiting(self.step, self.number, again)
         if time.monotonic() > self.line.ends_at:
-            self._cancel(again, first, format)
             raise Failure(Kind.TRANSIENT, f"The job took longer than {self.line.deadlines.total:.0f} seconds.")
         if self.line.stop.wait(max(again.delay, SHORTEST_POLL)):
-            self._cancel(again, first, format)
             raise stopped()
 
-    def _cancel(self, again: Again, first: Call, format: Adapter) -> None:
-        if again.cancel:
-            with contextlib.suppress(Failure):
-                ask(self.line.client, with_key(again.cancel, first, self.line), format.failure, seconds=5)
+    def _cancel(self, cancel: Call, first: Call, format: Adapter) -> None:
+        """A job that is given up, for whatever reason, is ended at the provider too: nobody will fetch its work."""
+        with contextlib.suppress(Failure):
+            ask(self.line.client_for(cancel.url), with_key(cancel, first, self.line), format.failure, seconds=5)
 
     def _note(self, event: Event) -> Event:
         if isinstance(event, VISIBLE):
@@ -224,6 +236,12 @@ class _Attempt:
 
 
 # -- what to do after a failure ------------------------------------------------------------------
+
+
+def _bare(failure: Failure) -> Failure:
+    """Without what it came through: frames hold the whole answer, and an exception that is kept would keep them."""
+    failure.__traceback__ = failure.__cause__ = failure.__context__ = None
+    return failure
 
 
 def _pause(failure: Failure, tries: int, *, others: bool) -> float | None:

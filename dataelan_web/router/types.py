@@ -175,7 +175,8 @@ class Progress:
 class Usage:
     """What was used. Tokens are in five disjoint counters, whose sum is what the provider counts in all;
     `input_audio`, `input_image` are parts of `input`, and `output_audio`, `output_image` of `output`.
-    Beside tokens: pictures made, seconds of sound or film, characters spoken, and the provider's own bill in USD.
+    Beside tokens: pictures made, seconds of sound or film, characters spoken; the tokens that are charged, where
+    those are other than were read and written (Cohere); and the provider's own bill in USD.
 
     None means not reported, never 0. A later Usage replaces an earlier one counter by counter.
     """
@@ -192,6 +193,8 @@ class Usage:
     images: int | None = None
     seconds: Decimal | None = None
     characters: int | None = None
+    billed_input: int | None = None
+    billed_output: int | None = None
     billed_usd: Decimal | None = None
 
     def updated(self, later: Usage) -> Usage:

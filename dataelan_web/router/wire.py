@@ -1,21 +1,30 @@
 """The HTTP client, and how a call in flight is stopped. Everything about httpx is in this file and exchange.py.
 
-No ambient proxy or credentials (`trust_env`), no redirects: a key goes to the address it was entered for or
-nowhere. Answers are asked for uncompressed, so that a small reply cannot unpack into a large one.
+No ambient proxy or credentials (`trust_env`), no redirects, no cookies: a key goes to the address it was entered for
+or nowhere, and what one tenant's provider says is not carried into another's call. Answers are asked for uncompressed,
+so that a small reply cannot unpack into a large one.
+
+A name is resolved here, once for each new connection, and that connection goes to an address that was resolved: between
+the check of an address and its use nobody is asked again. A reused connection leads where it was checked to lead.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpcore2
 import httpx2
+
+from .addresses import refusal
 
 Client = httpx2.Client
 
@@ -31,8 +40,11 @@ class Deadlines:
 
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-MAX_ASSET_BYTES = 256 * 1024 * 1024
-"""Of one file that a provider made and keeps for us, such as a film."""
+MAX_ASSET_BYTES = 128 * 1024 * 1024
+"""Of one file that a provider made and keeps for us, such as a film. It is in memory as a whole for a moment."""
+
+
+PIECE = 64 * 1024
 
 
 class Forbidden(Exception):
@@ -45,7 +57,8 @@ class Clients:
 
     anywhere: Client
     public: Client
-    """Connects to public addresses only, whatever a name resolves to at that moment."""
+    """Connects to public addresses only, whatever a name resolves to at that moment. A name that leads to a private
+    address as well is refused outright: no honest one does."""
 
     def reaching(self, is_trusted: bool) -> Client:
         return self.anywhere if is_trusted else self.public
@@ -62,17 +75,18 @@ class Clients:
 
 
 def clients(connections: int = 1000) -> Clients:
-    return Clients(client(connections), client(connections))
+    return Clients(_client(connections, is_public=False), _client(connections, is_public=True))
 
 
-def client(connections: int = 1000) -> Client:
+def _client(connections: int, *, is_public: bool) -> Client:
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections // 4)
     transport = httpx2.HTTPTransport(trust_env=False, limits=limits)
-    transport._pool._network_backend = _Backend()  # httpx has no public way to hand its pool a backend
+    transport._pool._network_backend = _Backend(is_public)  # httpx has no public way to hand its pool a backend
     return httpx2.Client(
         transport=transport,
         trust_env=False,
         follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         headers={"Accept-Encoding": "identity", "User-Agent": "Dataelan"},
     )
 
@@ -82,12 +96,18 @@ class Stop:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self.is_lost = False
+        """Nobody wishes it: the run is another worker's now, and its job must go on."""
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
 
     @property
     def requested(self) -> bool:
         return self._asked.is_set()
+
+    def lose(self) -> None:
+        self.is_lost = True
+        self.request()
 
     def request(self) -> None:
         self._asked.set()
@@ -100,15 +120,6 @@ class Stop:
     def wait(self, seconds: float) -> bool:
         """Sleep unless or until asked to stop. True: asked."""
         return self._asked.wait(seconds)
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """While inside, the connection this thread sends its request on is the one to be shut down."""
-        _sending.stop = self
-        try:
-            yield
-        finally:
-            _sending.stop = None
 
     def watch(self, connection: socket.socket) -> None:
         with self._lock:
@@ -124,8 +135,22 @@ class Stop:
 _sending = threading.local()
 
 
+@contextlib.contextmanager
+def sending(ends_at: float, stop: Stop | None = None) -> Iterator[None]:
+    """While inside, the connection this thread sends its request on is the one that `stop` shuts down, and no later
+    than `ends_at` (time.monotonic()) nothing more is read from it."""
+    _sending.call = ends_at, stop
+    try:
+        yield
+    finally:
+        _sending.call = None
+
+
 class _Backend(httpcore2.SyncBackend):
     """Connections that tell whose request they carry: only they know, and long before the answer begins."""
+
+    def __init__(self, is_public: bool):
+        self._is_public = is_public
 
     def connect_tcp(
         self,
@@ -135,20 +160,65 @@ class _Backend(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        return _Line(super().connect_tcp(host, port, timeout, local_address, socket_options))
+        addresses = _resolved(host, port)
+        if self._is_public:
+            _check(host, port, addresses)
+        ends_at = time.monotonic() + (math.inf if timeout is None else timeout)
+        for left in range(len(addresses), 0, -1):
+            address, share = addresses[-left], (ends_at - time.monotonic()) / left
+            try:
+                seconds = None if timeout is None else max(share, 0.001)
+                return _Line(super().connect_tcp(address, port, seconds, local_address, socket_options))
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                if left == 1:
+                    raise
+        raise httpcore2.ConnectError(f"no address is known for {host}")
+
+
+def _resolved(host: str, port: int) -> Sequence[str]:
+    """Every address the name leads to, in the resolver's order."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, OverflowError) as error:  # unknown; no name at all; a port above 65535
+        raise httpcore2.ConnectError(str(error)) from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _check(host: str, port: int, addresses: Sequence[str]) -> None:
+    for address in addresses:
+        if refused := refusal(address, port):
+            words = refused.replace(f" ({host})", "")  # the address itself was named
+            raise Forbidden(f"{host} leads to {words}. Ask the operator to allow it (DATAELAN_PRIVATE_ADDRESSES).")
 
 
 class _Line(httpcore2.NetworkStream):
     def __init__(self, stream: httpcore2.NetworkStream):
         self._stream = stream
-        self.read, self.close, self.get_extra_info = stream.read, stream.close, stream.get_extra_info  # type: ignore[method-assign]
+        self._ends_at = math.inf
+        self.close, self.get_extra_info = stream.close, stream.get_extra_info  # type: ignore[method-assign]
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._within(timeout, httpcore2.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if stop := getattr(_sending, "stop", None):
+        self._ends_at, stop = getattr(_sending, "call", None) or (math.inf, None)
+        if stop:
             stop.watch(self.get_extra_info("socket"))
-        self._stream.write(buffer, timeout)
+        # In pieces: the stream below begins its timeout anew with whatever little the other side takes.
+        for start in range(0, len(buffer), PIECE):
+            piece = buffer[start : start + PIECE]
+            self._stream.write(piece, self._within(timeout, httpcore2.WriteTimeout))
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
         return _Line(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def _within(self, timeout: float | None, late: type[httpcore2.TimeoutException]) -> float | None:
+        """A timeout holds for one read or write; together they must not outlast the call."""
+        if self._ends_at == math.inf:
+            return timeout
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise late("the call's time is over")
+        return left if timeout is None else min(timeout, left)

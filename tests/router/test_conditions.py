@@ -20,8 +20,7 @@ def choice(rates: Rates | None = None, tags: tuple[str, ...] = (), **values: Any
 
 
 def against(conditions: dict[str, Any], subject: Choice) -> str | None:
-    (test,) = read(conditions)
-    return test.reason_against(subject, Question())
+    return read(conditions).reason_against(subject, Question())
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def test_a_price_just_over_the_limit_is_not_rounded_down_to_it() -> None:
 
 def test_the_dearer_tier_a_prompt_can_reach_counts_against_max_cost() -> None:
     tiered = Rates(CENT, CENT, tiers=((200_000, Rates(1_000 * CENT, 2_000 * CENT)),))
-    (test,) = read({"max_cost": 0.01})
+    test = read({"max_cost": 0.01})
     assert test.reason_against(choice(tiered), Question(input_tokens=1_000)) is None
     assert test.reason_against(choice(tiered), Question(input_tokens=300_000)) is not None
 
@@ -92,4 +91,4 @@ def test_a_value_that_is_not_understood_is_refused_with_its_name(name: str, valu
 
 def test_every_condition_can_be_read_and_none_is_ignored() -> None:
     everything = {"max_cost": 1, "min_context_window": 1, "capabilities": [], "providers": ["x"], "tags": []}
-    assert {type(test) for test in read(everything)} >= {CONDITIONS[name] for name in everything if name in CONDITIONS}
+    assert {type(test) for test in read(everything).all} >= {CONDITIONS[name] for name in everything if name in CONDITIONS}

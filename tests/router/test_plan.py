@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataelan_web.router import conditions
-from dataelan_web.router.candidates import Candidate, Choice, Key, Question, Rule, token_bound, tokens_of
+from dataelan_web.router.candidates import Candidate, Choice, Key, Question, token_bound, tokens_of
 from dataelan_web.router.plan import Plan, plan
 from dataelan_web.router.pricing import Rates
+from dataelan_web.router.rules import Rule
 from dataelan_web.router.types import ImagePart, Kind, Message, Prompt, TextPart, Tool, user
 
 OWN, PLATFORM = "organization", "platform"
@@ -259,7 +260,7 @@ def test_no_plan_holds_what_breaks_a_condition_and_every_rejection_has_its_reaso
     chosen = {step.candidate.model_id for step in made.steps}
     for choice in made.rule.choices:
         if choice.candidate.model_id in chosen:
-            assert not any(test.reason_against(choice, question) for test in tests)
+            assert tests.reason_against(choice, question) is None
             assert choice.candidate.keys
             assert choice.candidate.capabilities is None or question.needs <= choice.candidate.capabilities
             needed = question.input_tokens + (question.output_tokens or 0)

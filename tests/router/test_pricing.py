@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataelan_web.router.pricing import Rates, affordable_output, cost, upper_bound
+from dataelan_web.router.pricing import Most, Rates, affordable_output, cost, upper_bound
 from dataelan_web.router.types import Usage
 
 USD = 1_000_000_000
@@ -122,3 +123,57 @@ def test_no_more_could_be_afforded_at_a_flat_price(rates: Rates, size: int, avai
     if output is not None and rates.output:
         rounding = 1_000_000 // rates.output + 2
         assert upper_bound(size, output + rounding, rates) > available
+
+
+# -- beside plain tokens ---------------------------------------------------------------------------
+
+
+def test_tokens_of_sound_and_pictures_have_prices_of_their_own_and_are_counted_once() -> None:
+    rates = Rates(1_000_000, 2_000_000, input_audio=10_000_000, output_image=40_000_000)
+    usage = Usage(input=100, output=50, input_audio=30, output_image=20)
+    assert cost(usage, rates) == 70 * 1 + 30 * 10 + 30 * 2 + 20 * 40
+    assert cost(Usage(input=100, output=50, input_audio=30, output_image=20), Rates(1_000_000, 2_000_000)) == 200
+    assert cost(Usage(input=10, output=0, input_audio=999), rates) == 10 * 10  # a part is never more than its whole
+
+
+@pytest.mark.parametrize(
+    ("rates", "usage", "nano"),
+    [
+        (Rates(0, 0, per_image=40_000_000), Usage(images=2), 80_000_000),
+        (Rates(0, 0, per_second=100_000), Usage(seconds=Decimal("12.3456789")), 1_234_568),
+        (Rates(0, 0, per_character=15_000), Usage(characters=1_000), 15_000_000),
+        (Rates(5_000_000, 10_000_000, per_image=1), Usage(images=3), 3),
+        (Rates(0, 0, per_image=40_000_000), Usage(input=100, output=5), None),  # its pictures were not counted
+        (Rates(0, 0, per_second=100), Usage(characters=9), None),
+        (Rates(1_000_000, 0), Usage(images=1), None),
+    ],
+)
+def test_pictures_seconds_and_characters_are_charged_or_the_cost_is_unknown(
+    rates: Rates, usage: Usage, nano: int | None
+) -> None:
+    assert cost(usage, rates) == nano
+
+
+def test_the_providers_own_bill_counts_where_no_price_is_known() -> None:
+    assert cost(Usage(10, output=5, billed_usd=Decimal("0.00001234")), None) == 12_340
+    assert cost(Usage(1_000_000, output=0, billed_usd=Decimal(9)), Rates(1_000, 0)) == 1_000
+
+
+@given(
+    st.integers(0, 10_000), st.integers(0, 10_000), st.integers(0, 9), st.integers(0, 99), st.integers(0, 5_000),
+    st.lists(st.none() | st.integers(0, 10**9), min_size=7, max_size=7),
+)  # fmt: skip
+def test_no_call_costs_more_than_its_bound(
+    tokens_in: int, tokens_out: int, images: int, seconds: int, characters: int, finer: list[int | None]
+) -> None:
+    rates = Rates(1_000, 3_000, None, None, 7, (), *finer)
+    most = Most(tokens_in, images, Decimal(seconds), characters)
+    for audio in (0, tokens_in // 2, tokens_in):
+        usage = Usage(
+            input=tokens_in - audio, cache_read=0, input_audio=(tokens_in - audio) // 2, cache_write=audio,
+            output=tokens_out, output_audio=tokens_out // 3, output_image=tokens_out // 3,
+            images=images, seconds=Decimal(seconds), characters=characters,
+        )  # fmt: skip
+        charged = cost(usage, rates)
+        assert charged is not None
+        assert charged <= upper_bound(most, tokens_out, rates)

@@ -1,0 +1,81 @@
+"""A routing rule as a plain value, and what it says in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
+from .conditions import ConditionError, Conditions, read
+
+STRATEGIES: Mapping[str, str] = {
+    "weighted": "a weighted draw",
+    "cheapest": "the cheapest first",
+    "fastest": "the one that lately answered soonest",
+    "balanced": "price and speed weighed against each other",
+    "ordered": "in this order",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    name: str
+    choices: tuple[Choice, ...]
+    id: UUID | None = None
+    model_type: str = "TEXT"
+    priority: int = 100
+    strategy: str = "weighted"
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def tests(self) -> Conditions:
+        """Its conditions, ready to test. Raises ConditionError."""
+        return read(self.conditions)
+
+    @property
+    def words(self) -> str:
+        """Such as: TEXT prompts go 70 % to gpt-4, 30 % to claude-2, of models at most $0.05 per 1K tokens with …"""
+        try:
+            conditions = self.tests
+        except ConditionError as error:
+            return f"It cannot be used: {error}."
+        when = "".join(f" {test.words}" for test in conditions.of_prompt)
+        which = _and([test.words for test in conditions.of_model])
+        models = f", of models {which}" if which else ""
+        return f"{self.model_type} prompts{when} go {self._destination()}{models}."
+
+    def _destination(self) -> str:
+        reserved = {FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK}
+        primaries = [choice for choice in self.choices if not choice.tags & reserved]
+        names = [choice.candidate.model for choice in primaries]
+        if not names:
+            return "nowhere yet"
+        if len(names) == 1:
+            words = f"to {names[0]}"
+        elif self.strategy == "weighted":
+            total = sum(choice.weight for choice in primaries) or 1
+            words = _and([f"{100 * choice.weight / total:.0f} % to {choice.candidate.model}" for choice in primaries])
+        else:
+            words = f"to {_and(names, 'or')}: {STRATEGIES.get(self.strategy, self.strategy)}"
+        for tag, when in ((FALLBACK, "when they fail"), (CONTEXT_FALLBACK, "when the prompt is too long for them"),
+                          (POLICY_FALLBACK, "when they refuse its content")):  # fmt: skip
+            if kept := [choice.candidate.model for choice in self.choices if tag in choice.tags]:
+                words += f", then {_and(kept, 'or')} {when}"
+        return words
+
+    def contradiction(self) -> str | None:
+        """Why no model of this rule could ever pass its conditions, or None. Raises ConditionError."""
+        question = Question(self.model_type)
+        reasons = [self.tests.reason_against(choice, question) for choice in self.choices]
+        if not reasons or not all(reasons):
+            return None
+        first = self.choices[0].candidate.model
+        others = f", and the {len(reasons) - 1} others are out too" if len(reasons) > 1 else ""
+        return f"These conditions shut out every model of the rule: {first} is out because {reasons[0]}{others}."
+
+
+def _and(words: list[str], last: str = "and") -> str:
+    return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else "".join(words)
