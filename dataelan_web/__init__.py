@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from .jobs import queue
     from .router import wire
     from .secrets import Keyring
+    from .storage import Storage
 
     settings = settings or config.load()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["dataelan_settings"] = settings
     app.extensions["dataelan_keyring"] = Keyring(settings.keys)
     app.extensions["dataelan_http"] = wire.clients()
+    app.extensions["dataelan_storage"] = Storage(settings.storage_url)
     app.extensions["dataelan_keeper"] = keeper.Keeper(app)
 
     db.init_app(app)

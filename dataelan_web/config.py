@@ -30,6 +30,8 @@ class Settings:
     keys: tuple[tuple[str, bytes], ...] = field(repr=False)
     """Encryption keys as (id, 32 bytes); the first encrypts, all decrypt."""
     data_dir: Path
+    storage_url: str
+    """Where assets are kept: file:///…, s3://bucket/prefix …"""
     simulated_url: str
     local_servers: tuple[str, ...]
     """OpenAI-compatible servers on this machine to offer when they answer."""
@@ -59,6 +61,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         secret_key=read.secret_key(),
         keys=read.keys(),
         data_dir=Path(read("DATAELAN_DATA_DIR") or "./var").resolve(),
+        storage_url=read.storage_url(),
         simulated_url=read("DATAELAN_SIMULATED_URL"),
         local_servers=tuple((read("DATAELAN_LOCAL_SERVERS") or " ".join(LOCAL_SERVERS)).split()),
         secure_cookies=read.flag("DATAELAN_SECURE_COOKIES", False),
@@ -125,6 +128,14 @@ class _Reader:
         if not text.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError("REDIS_URL must begin with redis://, rediss:// or unix://.")
         return text
+
+    def storage_url(self) -> str:
+        value = self("DATAELAN_STORAGE_URL")
+        if not value:
+            return (Path(self("DATAELAN_DATA_DIR") or "./var").resolve() / "assets").as_uri()
+        if not value.startswith(("file:///", "s3://", "gs://", "az://")):
+            raise ConfigError("DATAELAN_STORAGE_URL must begin with file:///, s3://, gs:// or az://.")
+        return value
 
     def log_level(self) -> str:
         value = self("DATAELAN_LOG_LEVEL").upper() or "INFO"

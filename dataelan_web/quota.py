@@ -45,8 +45,8 @@ class Subjects:
     user_id: uuid.UUID | None
     token_id: uuid.UUID | None
     key_id: uuid.UUID | None
-    provider_id: uuid.UUID
-    model_id: uuid.UUID
+    provider_id: uuid.UUID | None
+    model_id: uuid.UUID | None
     payer: Payer
 
     @property
@@ -150,6 +150,44 @@ def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry | None)
 def void(session: DbSession, attempt_id: uuid.UUID) -> None:
     """Release a hold whose request surely never reached the provider."""
     _end(session, attempt_id, ReservationState.VOIDED, 0)
+
+
+def held(session: DbSession, attempt_id: uuid.UUID) -> int | None:
+    """What is held for an attempt; None: nothing."""
+    amount: int | None = session.scalar(
+        select(Reservation.amount).where(
+            Reservation.attempt_id == attempt_id, Reservation.state == ReservationState.HELD
+        )
+    )
+    return amount
+
+
+def prolong(session: DbSession, attempt_id: uuid.UUID) -> None:
+    """A hold's time begins anew: what it is held for still goes on."""
+    session.execute(
+        update(Reservation)
+        .where(Reservation.attempt_id == attempt_id, Reservation.state == ReservationState.HELD)
+        .values(expires_at=func.now() + GRACE)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def used_percent(session: DbSession, subjects: Subjects) -> int:
+    """How much of the tightest limit that counts these subjects is spent or held now, 0 to 100; 0: none does."""
+    budgets = applicable(session, subjects)
+    if not budgets:
+        return 0
+    now, zone = _clock(session, budgets)
+    starts = {budget.id: window_of(budget.window, now, zone)[0] for budget in budgets}
+    rows = session.execute(
+        select(BudgetPeriod.budget_id, BudgetPeriod.starts_at, BudgetPeriod.spent + BudgetPeriod.reserved).where(
+            BudgetPeriod.budget_id.in_(starts)
+        )
+    ).all()
+    used = {budget_id: sum_ for budget_id, starts_at, sum_ in rows if starts_at == starts[budget_id]}
+    return max(
+        100 if not budget.limit else min(100, 100 * used.get(budget.id, 0) // budget.limit) for budget in budgets
+    )
 
 
 def set_limit(

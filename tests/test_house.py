@@ -24,13 +24,14 @@ MAY_IMPORT = {
     "quota": {"models"},
     "secrets": set(),
     "audit": {"extensions", "models"},
+    "storage": set(),
     "jobs.queue": set(),
-    "executions": {"executions", "quota", "audit", "secrets", "jobs", "models", "extensions", "router"},
+    "executions": {"executions", "quota", "audit", "secrets", "storage", "jobs", "models", "extensions", "router"},
     "access": {"extensions", "models"},
     "web": set(),
     "shell": {"access", "extensions", "models"},
     "local": {"local"},
-    **{name: FEATURES | WEB | {"executions", "quota", "secrets", "jobs", "models", "extensions", "router"}
+    **{name: FEATURES | WEB | {"executions", "quota", "secrets", "storage", "jobs", "models", "extensions", "router"}
        for name in FEATURES},
 }  # fmt: skip
 """Room → the rooms it may import from. What is not in here (cli, bootstrap, worker …) stands above all of them."""

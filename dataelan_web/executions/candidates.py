@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, true
 from sqlalchemy.orm import selectinload
 
 from ..models import (
     APIKey,
+    Attempt,
     KeyStrategy,
     Model,
     ModelType,
@@ -23,14 +25,19 @@ from ..models import (
 )
 from ..models.base import DbSession
 from ..models.executions import Payer
-from ..router.candidates import Candidate, Choice, Key, Rule
+from ..router.candidates import Candidate, Choice, Key
+from ..router.plan import Step, compatible
 from ..router.pricing import Rates
+from ..router.prompt import Task
+from ..router.rules import Rule
+from ..router.types import Failure, Kind
 
 AUTO = "auto"
 MODEL = (
     Model.id.label("model_id"),
     Model.name.label("model"),
     Model.model_type,
+    Model.task,
     Model.capabilities,
     Model.context_window,
     Model.max_output_tokens,
@@ -43,6 +50,16 @@ PROVIDER = (
     Provider.base_url,
     Provider.needs_key,
     Provider.is_simulated,
+    Provider.is_trusted,
+)
+FINER = (
+    "input_audio",
+    "input_image",
+    "output_audio",
+    "output_image",
+    "per_image",
+    "per_second",
+    "per_character",
 )
 PRICE = (
     Price.id.label("price_id"),
@@ -52,6 +69,7 @@ PRICE = (
     Price.cache_write,
     Price.per_request,
     Price.tiers,
+    *(getattr(Price, name) for name in FINER),
 )
 KEY = (
     APIKey.id,
@@ -61,6 +79,7 @@ KEY = (
     APIKey.last_four,
     APIKey.weight,
     APIKey.listed_models,
+    APIKey.allowed_models,
 )
 BUILT_IN = "built-in: the cheapest you can use"
 
@@ -69,10 +88,13 @@ def _ours(owner: Any) -> ColumnElement[bool]:
     return or_(owner == bindparam("here"), owner.is_(None))
 
 
+_NOW = func.statement_timestamp()  # not the transaction's: it may have set a price itself
+IN_FORCE = and_(Price.effective_at <= _NOW, or_(Price.ends_at.is_(None), Price.ends_at > _NOW))
+OWN_FIRST = (Price.organization_id.is_(None), Price.effective_at.desc(), Price.id.desc())
 _NEWEST = (
     select(Price.id)
-    .where(Price.model_id == Model.id, Price.effective_at <= func.now())
-    .order_by(Price.effective_at.desc(), Price.id.desc())
+    .where(Price.model_id == Model.id, _ours(Price.organization_id), IN_FORCE)
+    .order_by(*OWN_FIRST)
     .limit(1)
     .correlate(Model)
     .scalar_subquery()
@@ -82,7 +104,13 @@ _MODELS = (
     select(*MODEL, *PROVIDER, *PRICE)
     .join(Model.provider)
     .outerjoin(Price, Price.id == _NEWEST)
-    .where(_ours(Provider.organization_id), _ours(Model.organization_id), Model.is_enabled)
+    .where(
+        _ours(Provider.organization_id),
+        _ours(Model.organization_id),
+        Model.is_enabled,
+        Provider.is_enabled,
+        ~Provider.needs_address,
+    )
     .order_by(Provider.name, Model.name)
 )
 _KEYS = (
@@ -97,23 +125,74 @@ _KEYS = (
 )
 
 
-def rules_for(session: DbSession, project: Project, requested: str, model_type: ModelType) -> list[Rule]:
+def rules_for(
+    session: DbSession, project: Project, requested: str, model_type: ModelType, task: Task = Task.CHAT
+) -> list[Rule]:
     """The rules to try, in order. A model's name makes a rule of its own; a rule's name leaves only that rule."""
-    hub = _Hub(session, project)
+    hub = _Hub(session, project.organization, project)
     if requested != AUTO:
         if chosen := hub.named(requested):
             return [Rule("the model you chose", tuple(Choice(candidate) for candidate in chosen), strategy="ordered")]
         return hub.rules(name=requested)
-    return [*hub.rules(model_type=model_type), hub.built_in(model_type)]
+    return [*hub.rules(model_type=model_type), built_in(hub.all(), model_type, task)]
 
 
 def usable_models(session: DbSession, project: Project) -> list[Candidate]:
     """Every model this project could call now, for a picker or `GET /v1/models`."""
-    return [candidate for candidate in _Hub(session, project).all() if candidate.keys]
+    return [candidate for candidate in _Hub(session, project.organization, project).all() if candidate.keys]
 
 
-def keys_for(strategy: KeyStrategy, needs_key: bool, own: Sequence[Key], platform: Sequence[Key]) -> tuple[Key, ...]:
-    """Whose keys may be used, in order: the one place where an organization's key strategy is decided."""
+def candidates_of(
+    session: DbSession,
+    organization: Organization,
+    models: Collection[uuid.UUID] | None = None,
+    *,
+    project: Project | None = None,
+) -> dict[uuid.UUID, Candidate]:
+    """These models (None: all) by id, as the router sees them here; what is switched off or gone is not among them."""
+    which = true() if models is None else Model.id.in_(models)
+    return {candidate.model_id: candidate for candidate in _Hub(session, organization, project).which(which)}
+
+
+def rule_of(row: RoutingRule, candidates: Mapping[uuid.UUID, Candidate]) -> Rule:
+    """A rule as the router sees it, of those of its models that are among the candidates."""
+    choices: Iterable[RoutingRuleModel] = row.models
+    return Rule(
+        row.name,
+        tuple(
+            Choice(candidates[entry.model_id], entry.weight, frozenset(entry.tags))
+            for entry in choices
+            if entry.model_id in candidates
+        ),
+        id=row.id,
+        model_type=row.model_type.value,
+        priority=row.priority,
+        strategy=row.strategy.value,
+        conditions=row.conditions,
+    )
+
+
+def built_in(candidates: Iterable[Candidate], model_type: ModelType, task: Task) -> Rule:
+    """When no rule applies: own keys and servers by price; the simulated provider only where nothing else is."""
+    types = compatible(model_type.value)
+    usable = [c for c in candidates if c.keys and c.model_type in types and c.task is task]
+    real = [candidate for candidate in usable if not candidate.is_simulated]
+    chosen = real or [candidate for candidate in usable if candidate.is_simulated][:1]
+    return Rule(BUILT_IN, tuple(Choice(c) for c in chosen), model_type=model_type.value, strategy="cheapest")
+
+
+def keys_for(
+    strategy: KeyStrategy,
+    needs_key: bool,
+    own: Sequence[Key],
+    platform: Sequence[Key],
+    *,
+    allows_platform_keys: bool = True,
+) -> tuple[Key, ...]:
+    """Whose keys may be used, in order: the one place where that is decided, by the organization's key strategy and
+    the project's own wish."""
+    if not allows_platform_keys:
+        platform = ()
     allowed = {
         KeyStrategy.BYOK: tuple(own),
         KeyStrategy.DATAELAN: tuple(platform),
@@ -124,21 +203,34 @@ def keys_for(strategy: KeyStrategy, needs_key: bool, own: Sequence[Key], platfor
     return allowed
 
 
-class _Hub:
-    """One project's view of the Model Hub."""
+def step_of(session: DbSession, project: Project, attempt: Attempt) -> Step:
+    """The model and key of an attempt that was already made. Raises Failure when the model is gone."""
+    found = _Hub(session, project.organization, project).of_id(attempt.model_id) if attempt.model_id else None
+    if found is None:
+        raise Failure(Kind.BAD_REQUEST, f"{attempt.model_name} was deleted while it worked.")
+    label = next((key.label for key in found.keys if key.id == attempt.api_key_id), "the key it began with")
+    return Step(found, Key(attempt.api_key_id, label, attempt.payer))
 
-    def __init__(self, session: DbSession, project: Project):
-        self.session, self.project = session, project
-        self.organization: Organization = project.organization
+
+class _Hub:
+    """An organization's view of the Model Hub, or one project's of it."""
+
+    def __init__(self, session: DbSession, organization: Organization, project: Project | None = None):
+        self.session, self.organization = session, organization
+        self.project_id = project.id if project else None
+        self.allows_platform_keys = project is None or project.allows_platform_keys
 
     def named(self, requested: str) -> list[Candidate]:
         """`model`, or `provider/model` where several providers offer the same name (a name may hold slashes)."""
         provider, _, name = requested.partition("/")
-        exact = self._candidates(or_(Model.name == requested, and_(Provider.slug == provider, Model.name == name)))
+        exact = self.which(or_(Model.name == requested, and_(Provider.slug == provider, Model.name == name)))
         return sorted(exact, key=lambda candidate: (not candidate.keys, candidate.is_simulated))
 
+    def of_id(self, id: uuid.UUID) -> Candidate | None:
+        return next(iter(self.which(Model.id == id)), None)
+
     def all(self) -> list[Candidate]:
-        return self._candidates(true())
+        return self.which(true())
 
     def rules(self, *, name: str | None = None, model_type: ModelType | None = None) -> list[Rule]:
         """Project rules before the organization's before the platform's; lowest priority number first."""
@@ -148,7 +240,7 @@ class _Hub:
             .where(
                 RoutingRule.is_enabled,
                 or_(RoutingRule.organization_id == self.organization.id, RoutingRule.organization_id.is_(None)),
-                or_(RoutingRule.project_id == self.project.id, RoutingRule.project_id.is_(None)),
+                or_(RoutingRule.project_id == self.project_id, RoutingRule.project_id.is_(None)),
             )
             .options(selectinload(RoutingRule.models))
             .order_by(scope, RoutingRule.priority, RoutingRule.id)
@@ -156,27 +248,19 @@ class _Hub:
         if name is not None:
             query = query.where(RoutingRule.name == name)
         if model_type is not None:
-            same = [ModelType.TEXT, ModelType.CODE] if model_type in (ModelType.TEXT, ModelType.CODE) else [model_type]
-            query = query.where(RoutingRule.model_type.in_(same))
+            query = query.where(RoutingRule.model_type.in_(compatible(model_type.value)))
         rows = self.session.scalars(query).all()
         named = {entry.model_id for row in rows for entry in row.models}
-        candidates = {c.model_id: c for c in self._candidates(Model.id.in_(named))} if named else {}
-        return [_rule(row, candidates) for row in rows]
+        candidates = {c.model_id: c for c in self.which(Model.id.in_(named))} if named else {}
+        return [rule_of(row, candidates) for row in rows]
 
-    def built_in(self, model_type: ModelType) -> Rule:
-        """When no rule applies: own keys and servers by price; the simulated provider only where nothing else is."""
-        usable = [candidate for candidate in self.all() if candidate.keys and candidate.model_type == model_type.value]
-        real = [candidate for candidate in usable if not candidate.is_simulated]
-        chosen = real or [candidate for candidate in usable if candidate.is_simulated][:1]
-        return Rule(BUILT_IN, tuple(Choice(c) for c in chosen), model_type=model_type.value, strategy="cheapest")
-
-    def _candidates(self, which: ColumnElement[bool]) -> list[Candidate]:
+    def which(self, which: ColumnElement[bool]) -> list[Candidate]:
         rows = self.session.execute(_MODELS.where(which), {"here": self.organization.id}).all()
         keys = self._keys_of({row.provider_id for row in rows})
         return [self._candidate(row, keys.get(row.provider_id, [])) for row in rows]
 
     def _candidate(self, row: Any, keys: Sequence[Any]) -> Candidate:
-        able = [key for key in keys if not key.listed_models or row.model in key.listed_models]
+        able = [key for key in keys if _may_use(key, row.model)]
         own = [_key(key, Payer.ORGANIZATION) for key in able if key.organization_id]
         platform = [_key(key, Payer.PLATFORM) for key in able if not key.organization_id]
         return Candidate(
@@ -186,15 +270,23 @@ class _Hub:
             provider=row.provider,
             kind=row.kind,
             base_url=row.base_url,
-            keys=keys_for(self.organization.key_strategy, row.needs_key, own, platform),
+            keys=keys_for(
+                self.organization.key_strategy,
+                row.needs_key,
+                own,
+                platform,
+                allows_platform_keys=self.allows_platform_keys,
+            ),
             rates=rates_of(row) if row.price_id else None,
             price_id=row.price_id,
             model_type=row.model_type.value,
+            task=Task(row.task),
             capabilities=frozenset(row.capabilities) if row.capabilities else None,
             context_window=row.context_window,
             max_output_tokens=row.max_output_tokens,
             is_simulated=row.is_simulated,
             is_own=row.provider_owner is not None,
+            is_trusted=row.is_trusted or current_app.extensions["dataelan_settings"].private_addresses,
         )
 
     def _keys_of(self, providers: set[uuid.UUID]) -> dict[uuid.UUID, list[Any]]:
@@ -216,6 +308,7 @@ def rates_of(price: Any) -> Rates:
         price.cache_write,
         price.per_request,
         tuple((tier["above"], _tier(tier, price)) for tier in price.tiers),
+        **{name: getattr(price, name) for name in FINER},
     )
 
 
@@ -226,24 +319,14 @@ def _tier(tier: dict[str, int | None], price: Any) -> Rates:
         tier.get("cache_read"),
         tier.get("cache_write"),
         price.per_request,
+        **{name: getattr(price, name) for name in FINER},
     )
 
 
-def _rule(row: RoutingRule, candidates: dict[uuid.UUID, Candidate]) -> Rule:
-    choices: Iterable[RoutingRuleModel] = row.models
-    return Rule(
-        row.name,
-        tuple(
-            Choice(candidates[entry.model_id], entry.weight, frozenset(entry.tags))
-            for entry in choices
-            if entry.model_id in candidates
-        ),
-        id=row.id,
-        model_type=row.model_type.value,
-        priority=row.priority,
-        strategy=row.strategy.value,
-        conditions=row.conditions,
-    )
+def _may_use(key: Any, model: str) -> bool:
+    """What the provider listed to this key, and what its owner allows it."""
+    is_listed = not key.listed_models or model in key.listed_models
+    return is_listed and (not key.allowed_models or model in key.allowed_models)
 
 
 def _key(row: Any, payer: Payer) -> Key:

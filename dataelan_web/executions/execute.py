@@ -7,8 +7,9 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 from flask import current_app
@@ -18,25 +19,33 @@ from sqlalchemy.orm import joinedload
 
 from ..extensions import db
 from ..jobs.queue import store
-from ..models import Action, Execution, ExecutionBody, Project, State
+from ..models import Action, Execution, ExecutionBody, Project, State, now
 from ..models.executions import claim, close
 from ..router.actions import actions
 from ..router.candidates import Question
 from ..router.plan import Plan, plan
-from ..router.run import run
-from ..router.types import Event, Failure, Kind, Prompt, Reasoning, Text, ToolCall
-from ..router.wire import Clients
-from . import live
+from ..router.rules import Rule
+from ..router.run import Job, run
+from ..router.types import Asset, Event, Failure, Kind, Progress, Prompt, Reasoning, Task, Text, ToolCall
+from ..router.wire import Clients, Deadlines
+from ..storage import Unavailable
+from . import assets, jobs, live
 from .answer import Answer
-from .candidates import rules_for
+from .candidates import rules_for, step_of
+from .facts import facts_for
+from .health import health
+from .jobs import left_behind
 from .keeper import keeper
-from .prompts import from_json
+from .prompts import from_json, with_files
 from .record import Record, summary
 
 log = logging.getLogger(__name__)
 
 PAUSES = (0.1, 1.0, 3.0)
 """Seconds between tries to write an end while the database is away; after the last, the sweeper does it."""
+
+LONGEST_JOB = 3600.0
+"""Seconds that a provider may work on one job, such as a film."""
 
 OWNER = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
 
@@ -54,6 +63,8 @@ def execute_queued(execution_id: uuid.UUID) -> None:
                 writer.text(event.delta)
             elif isinstance(event, Reasoning):
                 writer.reasoning(event.delta)
+            elif isinstance(event, Progress):
+                writer.progress(event.share, event.note)
     except Failure:
         pass  # recorded with the execution; the page shows it from there
     finally:
@@ -76,20 +87,27 @@ def execute(execution: Execution, fence: int) -> Iterator[Event]:
     chosen = Plan(())
     failure: Failure | None = Failure(Kind.ABORTED, "Stopped: the reader went away.")
     try:
-        prompt = from_json(execution.body.request)
-        chosen = _plan(execution, prompt)
+        prompt = with_files(from_json(execution.body.request), assets.read)
+        chosen, job = choose(execution, prompt), _job(execution, record, prompt)
         if execution in db.session:
             # From here on plain values: a rollback would empty them, and a reader may leave in another session.
             db.session.expunge(execution)
+        db.session.commit()  # hold no connection while a provider thinks
         with keeper().hold(execution.id, fence) as stop:
-            with closing(run(chosen, prompt, _http(), record, record.secret, stop)) as events:
+            deadlines = _deadlines(prompt, record)
+            with closing(run(chosen, prompt, _http(), record, record.secret, stop, deadlines, job)) as events:
                 for event in events:
                     answer.add(event)
+                    if isinstance(event, Asset):
+                        answer.assets.append(assets.keep(execution, event))
                     yield event
         failure = None
     except Failure as problem:
         failure = problem
         raise
+    except Unavailable as problem:
+        failure = Failure(Kind.TRANSIENT, str(problem))
+        raise failure from None
     except Exception:
         log.exception("execution %s broke", execution.id)
         record.roll_back()
@@ -99,10 +117,37 @@ def execute(execution: Execution, fence: int) -> Iterator[Event]:
         _finish(execution, fence, chosen, record, answer, failure)
 
 
-def _plan(execution: Execution, prompt: Prompt) -> Plan:
-    rules = rules_for(db.session, execution.project, execution.requested, execution.model_type)
-    question = Question.of(prompt, execution.model_type.value)
-    return plan(question, rules, random.Random(), execution.requested)
+def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:
+    """The plan for a prompt as things stand now; also for trying out what would be chosen."""
+    rules = rules_for(db.session, execution.project, execution.requested, execution.model_type, prompt.task)
+    return plan(question_of(execution, prompt, rules), rules, draw or random.Random(), execution.requested)
+
+
+def question_of(execution: Execution, prompt: Prompt, rules: Sequence[Rule]) -> Question:
+    """What these rules may ask of a prompt, as things stand now."""
+    facts = facts_for(db.session, execution, rules)
+    named = (choice.candidate for rule in rules for choice in rule.choices)
+    pairs = {(candidate.model_id, key.id) for candidate in named for key in candidate.keys}
+    return Question.of(prompt, execution.model_type.value, facts, vitals=health().read(pairs), now=time.time())
+
+
+def _job(execution: Execution, record: Record, prompt: Prompt) -> Job | None:
+    """What a worker before us left at a provider, to go on with."""
+    attempt = left_behind(db.session, execution)
+    if attempt is None or attempt.job is None:
+        return None
+    number, again = attempt.number - execution.attempts_made, jobs.from_json(attempt.job)
+    step = step_of(db.session, execution.project, attempt)
+    record.take_over(attempt, step, number, prompt)
+    return Job(step, number, again)
+
+
+def _deadlines(prompt: Prompt, record: Record) -> Deadlines:
+    """A film takes minutes, counted from its first call whichever worker made it."""
+    if prompt.task is not Task.VIDEO:
+        return Deadlines()
+    begun = record.last.started_at if record.last else now()
+    return Deadlines(total=max(30.0, LONGEST_JOB - (now() - begun).total_seconds()))
 
 
 def _http() -> Clients:
@@ -131,7 +176,7 @@ def _write_end(
     execution: Execution, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
 ) -> None:
     record.catch_up()
-    state = _state(failure, bool(answer.said))
+    state = _state(failure, has_content=not answer.is_empty)
     if not close(db.session, execution.id, fence, state, **_columns(execution, chosen, record, failure)):
         db.session.rollback()
         log.warning("execution %s is no longer ours to finish", execution.id)
@@ -145,6 +190,7 @@ def _write_end(
             text=text.replace("\x00", "�"),
             reasoning="".join(answer.reasoning).replace("\x00", "�"),
             tool_calls=list(answer.tool_calls.values()),
+            segments=[asdict(segment) for segment in answer.segments],
             receipt={**chosen.receipt, "attempts": record.attempts},
             error=failure.message if failure else "",
             notice=record.notice,
@@ -161,15 +207,17 @@ def _write_end(
                 payload=action.payload,
             )
         )
+    for position, kept in enumerate(answer.assets):
+        db.session.add(assets.row(execution, position, kept))
     db.session.commit()
 
 
-def _state(failure: Failure | None, has_text: bool) -> State:
+def _state(failure: Failure | None, *, has_content: bool) -> State:
     if failure is None:
         return State.COMPLETED
     if failure.kind is Kind.ABORTED:
         return State.CANCELLED
-    return State.INTERRUPTED if has_text else State.FAILED
+    return State.INTERRUPTED if has_content else State.FAILED
 
 
 def _columns(execution: Execution, chosen: Plan, record: Record, failure: Failure | None) -> dict[str, Any]:

@@ -82,7 +82,9 @@ class Keeper:
             kept = renew(db.session, {id: entry.fence for id, entry in held.items()})
             db.session.commit()
         for id, entry in held.items():
-            if kept.get(id, True):  # asked to stop, or no longer ours
+            if id not in kept:
+                entry.stop.lose()
+            elif kept[id]:
                 entry.stop.request()
 
     def _listen_forever(self) -> None:

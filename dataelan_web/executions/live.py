@@ -1,6 +1,6 @@
 """An answer while it is being written: a Valkey stream an execution, from the one that runs it to all who watch.
 
-An entry is one of: {t: text} {r: reasoning} {e: the end; PostgreSQL says how}. Its id is its
+An entry is one of: {t: text} {r: reasoning} {p: how far a job is} {e: the end; PostgreSQL says how}. Its id is its
 place, so a reader that lost its connection continues after the last id it saw. The stream is a convenience:
 when it is gone, the stored result is served.
 """
@@ -35,6 +35,8 @@ class Entry:
     id: str
     text: str = ""
     reasoning: str = ""
+    progress: str = ""
+    """The latest word: a share from 0 to 1 or nothing, a space, and the provider's word for the state."""
     ended: bool = False
 
 
@@ -53,13 +55,16 @@ class Writer:
     def reasoning(self, delta: str) -> None:
         self._add("r", delta)
 
+    def progress(self, share: float | None, note: str) -> None:
+        self._add("p", f"{'' if share is None else round(share, 3)} {note[:200]}")
+
     def end(self) -> None:
         self._add("e", "1")
 
     def _add(self, field: str, value: str) -> None:
         with self._lock:
             last = self._pending[-1] if self._pending else None
-            if last and last[0] == field:
+            if last and last[0] == field and field != "p":
                 self._pending[-1] = (field, last[1] + value)
             else:
                 self._pending.append((field, value))
@@ -154,8 +159,10 @@ def written(store: redis.Redis, execution_id: uuid.UUID) -> Entry:
 
 
 def _merged(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Entry:
-    parts: dict[bytes, list[str]] = {b"t": [], b"r": [], b"e": []}
+    parts: dict[bytes, list[str]] = {b"t": [], b"r": [], b"p": [""], b"e": []}
     for _, fields in entries:
         for field, value in fields.items():
             parts[field].append(value.decode())
-    return Entry(entries[-1][0].decode(), "".join(parts[b"t"]), "".join(parts[b"r"]), bool(parts[b"e"]))
+    return Entry(
+        entries[-1][0].decode(), "".join(parts[b"t"]), "".join(parts[b"r"]), parts[b"p"][-1], bool(parts[b"e"])
+    )

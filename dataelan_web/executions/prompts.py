@@ -1,18 +1,27 @@
-"""A Prompt as JSON and back, for keeping it with its execution."""
+"""A Prompt as JSON and back, for keeping it with its execution. Files are kept by reference, not in the JSON."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
-from ..router.types import ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
+from ..router.types import FilePart, ImagePart, Message, Part, Prompt, Task, TextPart, Tool, ToolResult, ToolUse
 
-PARTS: dict[str, type[Part]] = {"text": TextPart, "image": ImagePart, "use": ToolUse, "result": ToolResult}
+PARTS: dict[str, type[Part]] = {
+    "text": TextPart,
+    "image": ImagePart,
+    "file": FilePart,
+    "use": ToolUse,
+    "result": ToolResult,
+}
 _NAMES = {part: name for name, part in PARTS.items()}
 _PLAIN = ("max_tokens", "temperature", "top_p", "seed", "tool_choice", "schema", "reasoning_effort", "stream")
 
 
 def to_json(prompt: Prompt) -> dict[str, Any]:
+    media = {"task": prompt.task.value, "media": dict(prompt.media)} if prompt.task is not Task.CHAT else {}
     return {
         "messages": [
             {"role": message.role, "parts": [{"type": _NAMES[type(part)], **asdict(part)} for part in message.parts]}
@@ -20,6 +29,7 @@ def to_json(prompt: Prompt) -> dict[str, Any]:
         ],
         "stop": list(prompt.stop),
         "tools": [asdict(tool) for tool in prompt.tools],
+        **media,
         **{name: value for name in _PLAIN if (value := getattr(prompt, name)) is not None},
     }
 
@@ -29,10 +39,30 @@ def from_json(data: dict[str, Any]) -> Prompt:
         messages=tuple(
             Message(message["role"], tuple(_part(part) for part in message["parts"])) for message in data["messages"]
         ),
+        task=Task(data.get("task", Task.CHAT)),
+        media=data.get("media", {}),
         stop=tuple(data.get("stop", ())),
         tools=tuple(Tool(**tool) for tool in data.get("tools", ())),
         **{name: data[name] for name in _PLAIN if name in data},
     )
+
+
+def with_files(prompt: Prompt, read: Callable[[str], bytes]) -> Prompt:
+    """The prompt with the bytes of the files it refers to. `read`: asset id → its content."""
+    if not any(image.asset for image in prompt.images) and not any(file.asset for file in prompt.files):
+        return prompt
+    return replace(
+        prompt,
+        messages=tuple(
+            replace(message, parts=tuple(_filled(part, read) for part in message.parts)) for message in prompt.messages
+        ),
+    )
+
+
+def _filled(part: Part, read: Callable[[str], bytes]) -> Part:
+    if isinstance(part, ImagePart | FilePart) and part.asset:
+        return replace(part, data=b64encode(read(part.asset)).decode())
+    return part
 
 
 def _part(data: dict[str, Any]) -> Part:

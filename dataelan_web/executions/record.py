@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import Update, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import quota
@@ -22,15 +24,21 @@ from ..models import APIKey, Attempt, EntryKind, Execution, LedgerEntry, Outcome
 from ..models.executions import may_go_on
 from ..router import pricing
 from ..router.candidates import tokens_of
+from ..router.health import Observation, Pair, work_of
 from ..router.plan import Step
 from ..router.run import Result
-from ..router.types import Failure, Kind, Prompt, Usage
+from ..router.types import Again, Failure, Kind, Prompt, Task, Usage
 from ..secrets import Place, Unreadable, keyring
-from .allowance import reserve
+from . import jobs
+from .allowance import Unpriced, reserve
 from .answer import Answer
+from .health import health
+from .measures import measured, to_json
 
 log = logging.getLogger(__name__)
 
+KEPT_FOR = 300.0
+"""Seconds after which a job that goes on is written down anew, and its hold prolonged."""
 COUNTERS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_output", "tokens_reasoning")
 
 
@@ -41,9 +49,11 @@ class Record:
         self.notice = self.finish = ""
         self.last: Attempt | None = None
         self._secret = ""
-        self._input_tokens, self._is_held = 0, False
+        self._prompt = Prompt(())
+        self._held: int | None = None
+        self._unpriced = Unpriced.of(execution.project.organization)
         self._ended: tuple[Step, Result, dict[str, Any]] | None = None
-        self._is_written = True
+        self._is_written, self._kept_until = True, 0.0
 
     # -- the router's journal ------------------------------------------------------------------
 
@@ -56,7 +66,7 @@ class Record:
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
             self._secret = self._open(step)
             db.session.add(attempt)
-            allowance = reserve(self.execution, attempt.id, step, prompt)
+            allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
             db.session.commit()
             # From here on a plain record, written by statements: a streamed gateway answer outlives the
             # database session in which its attempt began.
@@ -71,18 +81,50 @@ class Record:
             message = "Dataelan's database could not record this call, so it was not made. Try again."
             self._refused(step, number, message)
             raise Failure(Kind.TRANSIENT, message, sent=False) from error
-        self.last, self._input_tokens = attempt, tokens_of(allowance.prompt)
-        self.notice, self._is_held = allowance.notice, allowance.is_held
+        self.last, self._prompt = attempt, allowance.prompt
+        self.notice, self._held = allowance.notice, allowance.held
+        health().begin(_pair(step), attempt.id)
         return allowance.prompt
+
+    def take_over(self, attempt: Attempt, step: Step, number: int, prompt: Prompt) -> None:
+        """Go on with an attempt that another worker began; those before it are told of as it would have."""
+        earlier = select(Attempt).where(Attempt.execution_id == attempt.execution_id, Attempt.id != attempt.id)
+        self.attempts = [_told(row) for row in db.session.scalars(earlier.order_by(Attempt.number))]
+        self.last, self._prompt = attempt, prompt
+        self._held = quota.held(db.session, attempt.id)
+        db.session.expunge(attempt)
+        try:
+            self._secret = self._open(step)
+        except Failure as failure:
+            self.end(step, number, Result(failure=failure))
+            raise
+        health().begin(_pair(step), attempt.id)
+
+    def waiting(self, step: Step, number: int, again: Again) -> None:
+        """Keep how to ask for the answer, and what is held for it, so that any worker can go on. Commits."""
+        attempt, job = self._begun(), jobs.to_json(again)
+        if attempt.job == job and time.monotonic() < self._kept_until:
+            return
+        attempt.job, self._kept_until = job, time.monotonic() + KEPT_FOR
+        try:
+            db.session.execute(_same_attempt(attempt).values(job=job))
+            quota.prolong(db.session, attempt.id)
+            db.session.commit()
+        except SQLAlchemyError:
+            log.exception("the job of attempt %s could not be kept", attempt.id)
+            self.roll_back()
 
     def end(self, step: Step, number: int, result: Result) -> None:
         attempt, failure = self._begun(), result.failure
         usage, estimated = self._usage(result)
         cost = pricing.cost(usage, step.candidate.rates) if usage else 0
+        if cost is None and self._held:  # nobody can say what it cost: the most it could
+            cost, estimated = self._held, True
+        self._observe(step, attempt, result, usage)
         self._ended = (step, result, self._values(attempt, result, usage, estimated, cost))
         self._is_written = False
         self.finish = result.done.finish.value if result.done else ""
-        self.attempts.append(_receipt(step, number, attempt))
+        self.attempts.append(_told(attempt, step.key.label))
         try:
             self.catch_up()
             if failure and not result.visible:
@@ -97,9 +139,9 @@ class Record:
             return
         step, result, values = self._ended
         if self._close(self._begun(), values):
-            if _is_owed(result) and (values["cost"] or self._is_held):
+            if _is_owed(result) and (values["cost"] or self._held is not None):
                 charge(self.execution.organization_id, self._begun())
-            elif self._is_held:
+            elif self._held is not None:
                 quota.void(db.session, self._begun().id)
             self._note_key(step, result.failure)
         self._is_written = True
@@ -163,16 +205,17 @@ class Record:
         """(tokens to charge, estimated?). None: the provider refused or never saw the request; nothing is owed."""
         if not _is_owed(result):
             return None, False
-        reported = result.usage
-        if result.failure is None and reported.input is not None and reported.output is not None:
+        reported = measured(self._prompt, [kept.media_type for kept in self.answer.assets], result.usage)
+        is_counted = reported.input is not None and reported.output is not None
+        if result.failure is None and (is_counted or (self._prompt.task is not Task.CHAT and reported.known)):
             return reported, False
+        if self._prompt.task is not Task.CHAT:
+            return reported, True
         said = estimated_tokens(self.answer.said)
-        counted = Usage(
-            input=reported.input if reported.input is not None else self._input_tokens,
-            cache_read=reported.cache_read,
-            cache_write=reported.cache_write,
+        counted = replace(
+            reported,
+            input=reported.input if reported.input is not None else tokens_of(self._prompt),
             output=max(reported.output_total, said) - (reported.reasoning or 0),
-            reasoning=reported.reasoning,
         )
         return counted, True
 
@@ -187,37 +230,56 @@ class Record:
             "first_token_at": result.first_token_at,
             "cost": cost,
             "usage_is_estimated": estimated,
+            "job": None,
         }
         if failure:
             values |= {"error_kind": failure.kind.value, "error": failure.message, "status": failure.status}
         if done:
             values |= {"response_id": done.response_id[:200], "response_model": done.model[:200]}
         if usage:
-            values |= dict(zip(COUNTERS, usage.counters, strict=True))
+            values |= dict(zip(COUNTERS, usage.counters, strict=True)) | {"measures": to_json(usage)}
         for name, value in values.items():
             setattr(attempt, name, value)
         return values
 
     def _close(self, attempt: Attempt, values: dict[str, Any]) -> bool:
-        """False: the sweeper thought us dead and has closed it."""
+        """False: the sweeper thought us dead; it has closed it, or given it to another worker."""
+        ours = select(Execution.id).where(Execution.id == self.execution.id, Execution.fence == self.fence)
         closed = db.session.scalar(
-            update(Attempt)
-            .where(Attempt.id == attempt.id, Attempt.outcome == Outcome.SENT)
+            _same_attempt(attempt)
+            .where(Attempt.outcome == Outcome.SENT, Attempt.execution_id.in_(ours))
             .values(**values)
             .returning(Attempt.id)
-            .execution_options(synchronize_session=False)
         )
         return closed is not None
+
+    def _observe(self, step: Step, attempt: Attempt, result: Result, usage: Usage | None) -> None:
+        """What this call tells of the model's and the key's health."""
+        started, ended = attempt.started_at, now()
+        failure, first = result.failure, result.first_token_at
+        is_counted = self._prompt.task is Task.CHAT and usage is not None
+        observation = Observation(
+            kind=failure.kind if failure else None,
+            seconds=(ended - started).total_seconds(),
+            work=work_of(usage.output_total if usage and is_counted else None),
+            first_token_seconds=(first - started).total_seconds() if first else None,
+            retry_after=failure.after if failure else None,
+        )
+        health().end(_pair(step), attempt.id, observation)
 
     def _note_key(self, step: Step, failure: Failure | None) -> None:
         """The key's health: its last use (to the minute) and what last went wrong with it."""
         if step.key.id is None:
             return
         if failure and failure.kind in (Kind.CREDENTIAL, Kind.BILLING, Kind.RATE_LIMIT):
-            values: dict[str, Any] = {"last_error": failure.message, "last_error_at": func.now()}
+            values: dict[str, Any] = {
+                "last_error": failure.message,
+                "last_error_kind": failure.kind.value,
+                "last_error_at": func.now(),
+            }
             fresh = True
         elif failure is None:
-            values = {"last_used_at": func.now(), "last_error": ""}
+            values = {"last_used_at": func.now(), "last_error": "", "last_error_kind": ""}
             fresh = _is_stale(db.session.get(APIKey, step.key.id))
         else:
             return
@@ -227,6 +289,15 @@ class Record:
     def _refused(self, step: Step, number: int, reason: str) -> None:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
         self.attempts.append(refused | {"error": reason})
+
+
+def _pair(step: Step) -> Pair:
+    return step.candidate.model_id, step.key.id
+
+
+def _same_attempt(attempt: Attempt) -> Update:
+    """Straight to the database; the attempt in memory is a plain record."""
+    return update(Attempt).where(Attempt.id == attempt.id).execution_options(synchronize_session=False)
 
 
 def charge(organization_id: uuid.UUID, attempt: Attempt) -> None:
@@ -274,12 +345,12 @@ def _outcome(result: Result) -> Outcome:
     return Outcome.INTERRUPTED if result.visible else Outcome.FAILED
 
 
-def _receipt(step: Step, number: int, attempt: Attempt) -> dict[str, Any]:
+def _told(attempt: Attempt, key: str = "") -> dict[str, Any]:
     """One attempt as the decision receipt shows it. Cost in nano-USD."""
     return {
-        "number": number,
-        "model": step.candidate.label,
-        "key": step.key.label,
+        "number": attempt.number,
+        "model": f"{attempt.provider_name} / {attempt.model_name}",
+        "key": key,
         "payer": attempt.payer.value,
         "outcome": attempt.outcome.value,
         "error": attempt.error,
@@ -294,6 +365,6 @@ def summary(last: Attempt | None, costs: Sequence[int | None]) -> dict[str, Any]
     """The narrow row's share: the last attempt speaks for speed and tokens, the cost is of all of them."""
     if last is None:
         return {"cost": 0}
-    names = ("provider_id", "model_id", "api_key_id", "payer", "first_token_at", *COUNTERS)
+    names = ("provider_id", "model_id", "api_key_id", "payer", "first_token_at", "measures", *COUNTERS)
     known = [cost for cost in costs if cost is not None]
     return {name: getattr(last, name) for name in names} | {"cost": sum(known) if len(known) == len(costs) else None}

@@ -1,7 +1,8 @@
 """Find what died and bring it to an end: every worker does this every few seconds, and several at once do no harm.
 
 * A queued row whose message got lost is put into the queue again.
-* A running row whose lease ran out: nothing sent → back into the queue; possibly sent → *interrupted*, with what
+* A running row whose lease ran out: nothing sent, or a job that the provider still works on → back into the queue;
+  possibly sent → *interrupted*, with what
   was written and its estimated cost. The person decides whether to ask again; we never repeat a paid call.
 * A hold that outlived its call is settled with its attempt, or released.
 """
@@ -22,6 +23,7 @@ from ..models import Attempt, Execution, ExecutionBody, Origin, Reservation, Res
 from ..models.executions import OPEN, close, release, was_sent
 from . import live
 from .abandoned import close_attempts
+from .jobs import left_behind
 from .record import summary
 
 log = logging.getLogger(__name__)
@@ -118,10 +120,11 @@ def _dead(but: set[uuid.UUID]) -> Execution | None:
 
 
 def _may_run_again(row: Execution) -> bool:
-    """Only what surely sent nothing, has nobody waiting at the other end of a line, and is still wanted."""
+    """Only what surely sent nothing, or left a job whose answer can still be asked for; has nobody waiting at the
+    other end of a line; and is still wanted."""
     if row.fence >= MOST_CLAIMS or row.cancel_requested_at or row.origin is Origin.GATEWAY:
         return False
-    return not was_sent(db.session, row.id)
+    return not was_sent(db.session, row.id) or left_behind(db.session, row) is not None
 
 
 def _interrupt(row: Execution) -> None:

@@ -176,7 +176,7 @@ def _order(
         case "weighted":
             primaries, drawn = _draw(primaries, question, draw)
         case "cheapest":
-            primaries = sorted(primaries, key=lambda choice: _price(choice.candidate))
+            primaries = sorted(primaries, key=lambda choice: price_of(choice.candidate))
         case "fastest":
             primaries = _soonest(primaries, question, draw)
         case "balanced":
@@ -184,7 +184,7 @@ def _order(
     return [*primaries, *fallbacks], drawn
 
 
-def _price(candidate: Candidate) -> tuple[bool, int]:
+def price_of(candidate: Candidate) -> tuple[bool, int]:
     """Known prices first, each by what a thousand tokens, a picture, a minute and a thousand characters come to."""
     rates = candidate.rates
     if rates is None:
@@ -214,7 +214,7 @@ def _balanced(choices: Sequence[Choice], question: Question) -> list[Choice]:
     vitals = {id(choice): _best_vital(choice.candidate, question) for choice in choices}
     best = best_latency(vitals.values()) or 1.0
     waits = {place: max(vital.score(question.now, best), best) for place, vital in vitals.items()}
-    prices = {id(choice): _price(choice.candidate) for choice in choices}
+    prices = {id(choice): price_of(choice.candidate) for choice in choices}
     known = [price for is_unknown, price in prices.values() if not is_unknown]
     cheapest, dearest = max(min(known, default=1), 1), max([*known, 1])
 

@@ -1,0 +1,83 @@
+"""Where the files of prompts and answers are kept: a folder by default, an S3-compatible bucket by setting.
+
+    key = storage().put(organization_id, content)
+    content = storage().get(key)
+
+A key names its organization and the content's SHA-256, so the same file is kept once. obstore does the work; its
+credentials come from the setting's own environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT …).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import obstore
+from flask import current_app
+from obstore.exceptions import BaseError
+from obstore.store import from_url
+
+log = logging.getLogger(__name__)
+
+
+class Unavailable(Exception):
+    """The storage cannot be reached, or the file is not there; the message is fit to show."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    key: str
+    sha256: str
+    size: int
+
+
+class Storage:
+    def __init__(self, url: str):
+        self._store: Any = from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
+
+    def put(self, organization_id: uuid.UUID, content: bytes) -> Stored:
+        """Keep it. Raises Unavailable."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        key = f"{organization_id}/{sha256[:2]}/{sha256}"
+        try:
+            obstore.put(self._store, key, content)
+        except (BaseError, OSError) as error:
+            raise self._unavailable("could not be kept", error) from error
+        return Stored(key, sha256, len(content))
+
+    def get(self, key: str) -> bytes:
+        """Raises Unavailable."""
+        try:
+            return bytes(obstore.get(self._store, key).bytes())
+        except (BaseError, OSError) as error:
+            raise self._unavailable("cannot be read", error) from error
+
+    def stream(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `end`, in pieces. Raises Unavailable before the first."""
+        try:
+            pieces = obstore.get(self._store, key, options={"range": (start, end)}).stream(min_chunk_size=256 * 1024)
+        except (BaseError, OSError) as error:
+            raise self._unavailable("cannot be read", error) from error
+        return (bytes(piece) for piece in pieces)
+
+    def delete(self, key: str) -> None:
+        """Gone is gone: a file that is not there is no error."""
+        try:
+            obstore.delete(self._store, key)
+        except FileNotFoundError:
+            pass
+        except (BaseError, OSError) as error:
+            raise self._unavailable("could not be deleted", error) from error
+
+    def _unavailable(self, what: str, error: Exception) -> Unavailable:
+        log.error("a stored file %s: %s", what, type(error).__name__)  # the message may name the bucket's credentials
+        return Unavailable(f"A file {what}: Dataelan's storage does not answer, or the file is gone.")
+
+
+def storage() -> Storage:
+    kept: Storage = current_app.extensions["dataelan_storage"]
+    return kept
