@@ -1,0 +1,184 @@
+"""A LiteLLM config.yaml becomes rules of the same names, and says what it could not carry over."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataelan_web.hub import document
+from dataelan_web.hub.document import BadDocument, Document
+from dataelan_web.hub.litellm import Translation, translate
+from dataelan_web.models import ModelType, Strategy
+
+CONFIG = """
+model_list:
+  - model_name: gpt-4
+    litellm_params:
+      {model: azure/gpt-4-eu, api_base: "https://mine.openai.azure.com/", api_key: os.environ/AZ, weight: 7}
+  - model_name: gpt-4
+    litellm_params: {model: gpt-4o, weight: 3, input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001, odd: 1}
+    model_info: {mode: chat, supports_vision: true, max_input_tokens: 128000}
+  - model_name: gpt-4
+    litellm_params: {model: openai/gpt-4-backup, order: 2, rpm: 6}
+  - model_name: claude
+    litellm_params: {model: anthropic/claude-3, api_key: sk-CANARY-secret}
+  - model_name: long
+    litellm_params: {model: gemini/gemini-long}
+  - model_name: artist
+    litellm_params: {model: openai/pictures}
+    model_info: {mode: image_generation}
+router_settings:
+  routing_strategy: latency-based-routing
+  fallbacks: [{gpt-4: [claude]}]
+  model_group_alias: {smart: gpt-4}
+  num_retries: 2
+litellm_settings:
+  context_window_fallbacks: [{gpt-4: [long]}]
+  content_policy_fallbacks: [{gpt-4: [nowhere]}]
+  success_callback: [langfuse]
+general_settings: {master_key: sk-CANARY-master}
+"""
+
+
+@pytest.fixture(scope="module")
+def made() -> Translation:
+    return translate(CONFIG)
+
+
+def rule(made: Translation, name: str) -> Any:
+    return next(rule for rule in made.document.rules if rule.name == name)
+
+
+def test_a_group_of_deployments_is_a_rule_of_its_name_with_its_weights(made: Translation) -> None:
+    models = {entry.model: entry for entry in rule(made, "gpt-4").models}
+    assert models["azure-mine-openai-azure-com/gpt-4-eu"].weight == 7
+    assert models["openai/gpt-4o"].weight == 3
+    assert rule(made, "gpt-4").strategy is Strategy.FASTEST
+
+
+def test_order_and_fallbacks_become_tags(made: Translation) -> None:
+    tags = {entry.model: entry.tags for entry in rule(made, "gpt-4").models}
+    assert tags["openai/gpt-4-backup"] == ["fallback"]
+    assert tags["anthropic/claude-3"] == ["fallback"]
+    assert tags["google/gemini-long"] == ["context-fallback"]
+    assert any("nowhere is not in the model_list" in line for line in made.left)
+
+
+def test_an_alias_is_another_rule_with_the_same_models(made: Translation) -> None:
+    assert rule(made, "smart").models == rule(made, "gpt-4").models
+
+
+def test_an_address_becomes_a_provider_without_its_key(made: Translation) -> None:
+    (provider,) = made.document.providers
+    assert (provider.kind, provider.address) == ("openai", "https://mine.openai.azure.com/openai/v1")
+
+
+def test_models_keep_what_is_said_of_them(made: Translation) -> None:
+    models = {f"{entry.provider}/{entry.name}": entry for entry in made.document.models}
+    assert models["openai/gpt-4o"].capabilities == ["vision"]
+    assert models["openai/gpt-4o"].context_window == 128_000
+    assert models["openai/pictures"].type is ModelType.IMAGE
+    (price,) = made.document.prices
+    assert (price.input, price.output) == (Decimal("2.5"), Decimal(10))
+
+
+def test_everything_that_is_left_behind_is_told_with_its_reason(made: Translation) -> None:
+    told = "\n".join(made.left)
+    for word in (
+        "rpm: limits are budgets",
+        "odd has no counterpart",
+        "num_retries",
+        "success_callback",
+        "general_settings",
+    ):
+        assert word in told
+
+
+def test_no_secret_of_the_file_is_repeated_anywhere(made: Translation) -> None:
+    everything = document.write(made.document) + "\n".join(made.left + made.carried)
+    assert "CANARY" not in everything
+
+
+def test_the_translation_is_a_document_that_can_be_read_back(made: Translation) -> None:
+    assert document.read(document.write(made.document)) == made.document
+
+
+def test_a_missing_weight_is_one_also_beside_given_ones() -> None:
+    made = translate(
+        yaml.safe_dump(
+            {
+                "model_list": [
+                    {"model_name": "m", "litellm_params": {"model": "openai/a"}},
+                    {"model_name": "m", "litellm_params": {"model": "openai/b", "weight": 9}},
+                ]
+            }
+        )
+    )
+    assert [entry.weight for entry in made.document.rules[0].models] == [1, 9]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("model_list: [", "line"),
+        ("just words", "no settings by name"),
+        ("a: 1", "model_list"),
+        ("model_list: 7", "model_list"),
+        ("!!python/object/apply:os.system ['true']", "not YAML"),
+        ("a: &a [x]\nb: [" + "*a, " * 200 + "]", "refers back"),
+        ("x" * 2_000_000, "larger than"),
+        ("[" * 5_000, "YAML"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_with_a_word(text: str, word: str) -> None:
+    with pytest.raises(BadDocument, match=word):
+        translate(text)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+names = st.sampled_from(["model", "api_base", "weight", "order", "tags", "api_key", "custom_llm_provider", "rpm"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"model_name": values | st.just("g"), "litellm_params": st.dictionaries(names, values, max_size=4) | values}
+        )
+        | values,
+        max_size=4,
+    ),
+    st.dictionaries(
+        st.sampled_from(["fallbacks", "routing_strategy", "model_group_alias", "default_fallbacks"]), values
+    ),
+)
+def test_no_file_breaks_it(model_list: list[Any], router: dict[str, Any]) -> None:
+    made = translate(yaml.safe_dump({"model_list": model_list, "router_settings": router}))
+    assert isinstance(document.read(document.write(made.document)), Document)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("rules: []", "dataelan: 1"),
+        ("dataelan: 2", "dataelan"),
+        ("dataelan: 1\nrules: [{name: ''}]", "rules.1.name"),
+        ("dataelan: 1\nrules: [{name: a, models: [{model: nobody}]}]", "rules.1.models.1.model"),
+        ("dataelan: 1\nrules: [{name: a, models: [{model: a/b, weight: -1}]}]", "weight"),
+        ("dataelan: 1\nprices: [{model: a/b, input: -1}]", "prices.1.input"),
+        ("dataelan: 1\nprices: [{model: a/b, input: .nan}]", "prices.1.input"),
+        ("dataelan: 1\nkeys: [{provider: a, secret: x}]", "secret"),
+    ],
+)
+def test_a_document_with_a_mistake_is_refused_with_its_place(text: str, word: str) -> None:
+    with pytest.raises(BadDocument, match=word):
+        document.read(text)
