@@ -12,7 +12,7 @@ from sqlalchemy import select
 from . import quota
 from .accounts.sign_up import create_organization, create_project, create_user, find
 from .extensions import db
-from .hub import catalogue, servers
+from .hub import catalogue, connections, purpose, servers
 from .hub.keys import reseal, seal
 from .hub.rotation import place_of
 from .models import (
@@ -33,6 +33,7 @@ from .models import (
     Window,
     new_id,
 )
+from .router.types import Task
 from .secrets import Unreadable, keyring
 
 RULE = "default"
@@ -94,8 +95,14 @@ def _model(organization: Organization, offer: Offer) -> Model:
     url = offer.url.rstrip("/")
     servers.host_of(url)
     name = f"{offer.kind} at {urlsplit(url).netloc}"
-    provider = servers.make_provider(
-        organization, name, offer.kind, url, needs_key=bool(offer.secret), catalogue=CATALOGUES.get(offer.kind, "")
+    provider = connections.make_provider(
+        organization,
+        name,
+        offer.kind,
+        url,
+        needs_key=bool(offer.secret),
+        catalogue=CATALOGUES.get(offer.kind, ""),
+        is_trusted=True,
     )
     db.session.flush()
     if offer.secret:
@@ -104,7 +111,7 @@ def _model(organization: Organization, offer: Offer) -> Model:
     if model is None:
         model = Model(id=new_id(), provider=provider, organization_id=organization.id, name=offer.model)
         model.display_name = offer.model
-        model.model_type = catalogue.model_type(offer.model) or ModelType.TEXT
+        model.model_type, model.task = purpose.task_of(offer.model) or (ModelType.TEXT, Task.CHAT)
         db.session.add(model)
     _price(model, provider)
     db.session.flush()
@@ -121,7 +128,7 @@ def _price(model: Model, provider: Provider) -> None:
     if known and known.price:
         model.prices = [known.price]
     elif servers.is_private(provider.base_url):
-        servers.price_as_free([model])
+        connections.price_as_free([model])
 
 
 def _key(organization: Organization, provider: Provider, secret: str) -> APIKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal, InvalidOperation
+from typing import TextIO
 
 import click
 from flask import Flask, current_app
@@ -12,6 +13,7 @@ from flask.cli import AppGroup
 from .accounts.sign_up import create_user, find
 from .extensions import db
 from .hub import fixture
+from .models import NANO
 from .router.providers import KINDS
 
 
@@ -36,7 +38,7 @@ def create_superuser(email: str, password: str) -> None:
 
 @click.command("load-providers")
 def load_providers() -> None:
-    """Write the providers everyone has. Running it again changes nothing."""
+    """Write the providers everyone has. Running it again mends their addresses, and touches no organization's."""
     click.echo(f"{fixture.load(current_app.extensions['dataelan_settings'].simulated_url)} providers.")
 
 
@@ -89,7 +91,50 @@ def bootstrap(
         raise click.ClickException(str(refused)) from refused
 
 
-keys = AppGroup("keys", help="The encryption of provider keys.")
+keys = AppGroup("keys", help="The platform's provider keys, and the encryption of all.")
+
+
+@keys.command("add")
+@click.option("--provider", "slug", required=True, help="Its slug: openai, anthropic …")
+@click.option("--label", default="")
+@click.option("--weight", type=click.IntRange(0, 1000), default=1)
+@click.option("--daily-quota", type=Usd(), help="USD a day it may spend, for all organizations together.")
+@click.option(
+    "--key-file",
+    type=click.File("r"),
+    default="-",
+    help="The file that holds the key; else it is read from standard input.",
+)
+def keys_add(slug: str, label: str, weight: int, daily_quota: Decimal | None, key_file: TextIO) -> None:
+    """Check a key of the platform's with its provider, and keep it encrypted. It is never an argument."""
+    from .hub import platform_keys
+    from .hub.checking import problem_of
+    from .router.types import Failure
+
+    quota = None if daily_quota is None else int(daily_quota * NANO)
+    try:
+        key, checked = platform_keys.add(slug, key_file.read().strip(), label, weight, quota)
+    except platform_keys.NotAKey as problem:
+        raise click.ClickException(str(problem)) from problem
+    except Failure as failure:
+        raise click.ClickException(problem_of(slug, failure)) from failure
+    said = f"{len(key.listed_models)} models" if checked.listed is not None else "no list of models"
+    proven = "" if checked.is_proven else " It could not be checked; its first use will."
+    click.echo(f"“{key.label}” ••••{key.last_four} is the platform's key for {key.provider.name}: {said}.{proven}")
+
+
+@keys.command("list")
+def keys_list() -> None:
+    """The platform's keys, without their secrets."""
+    from .hub.lists import health_of
+    from .hub.platform_keys import all_keys
+    from .quota import usd
+
+    for key in all_keys():
+        limit = "no limit" if key.daily_quota is None else f"{usd(key.daily_quota)} a day"
+        state = health_of(key)
+        words = (key.provider.slug, key.label, f"••••{key.last_four}", f"weight {key.weight}", limit, state.text)
+        click.echo("  ".join((*words, *filter(None, [state.detail]))))
 
 
 @keys.command("status")

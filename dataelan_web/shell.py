@@ -12,6 +12,8 @@ from .extensions import db
 from .models import Project, PromptSession
 
 IN_SIDEBAR = 8
+HUB = tuple(f"hub.{name}" for name in "provider new_provider connect change create key replace hub_settings".split())
+"""Endpoints of the pages of providers, keys and settings, by how they begin."""
 
 
 def init_app(app: Flask) -> None:
@@ -37,8 +39,9 @@ def shell() -> dict[str, Any]:
 def _navigation(slug: str) -> list[dict[str, Any]]:
     places = [
         ("Home", "home", "organizations.home", ("organizations.",)),
-        ("Providers and keys", "key", "hub.providers", ("hub.provider", "hub.create", "hub.connect")),
-        ("Models", "boxes", "hub.models", ("hub.models",)),
+        ("Providers and keys", "key", "hub.providers", HUB),
+        ("Models", "boxes", "hub.models", ("hub.model", "hub.shutdowns")),
+        ("Routing rules", "route", "hub.rules_page", ("hub.rule",)),
     ]
     return [
         {

@@ -24,13 +24,18 @@ from dataelan_web.extensions import db
 from dataelan_web.jobs.queue import store
 from dataelan_web.models import (
     Action,
+    APIKey,
     Base,
     Execution,
     ExecutionBody,
     GatewayToken,
     Membership,
+    Model,
     Origin,
+    Price,
     Prompt,
+    RoutingRule,
+    RoutingRuleModel,
     State,
     User,
     new_id,
@@ -115,6 +120,31 @@ ROUTES = (
     Route("playground.retry", "POST", "/o/{slug}/executions/{execution}/retry", EDIT | GUEST, 303),
     Route("hub.providers", "GET", "/o/{slug}/hub/providers", SEE),
     Route("hub.models", "GET", "/o/{slug}/hub/models", SEE),
+    Route("hub.model_form", "GET", "/o/{slug}/hub/models/new", ADMINISTER),
+    Route("hub.model_add", "POST", "/o/{slug}/hub/models", ADMINISTER, 422, {"provider_id": "{provider}"}),
+    Route(
+        "hub.models_from_catalogue",
+        "POST",
+        "/o/{slug}/hub/models/catalogue",
+        ADMINISTER,
+        422,
+        {"provider_id": "{provider}"},
+    ),
+    Route("hub.model", "GET", "/o/{slug}/hub/models/{model}", SEE),
+    Route("hub.model_enablement", "POST", "/o/{slug}/hub/models/{model}/enablement", ADMINISTER),
+    Route("hub.model_deletion", "POST", "/o/{slug}/hub/models/{other_model}/deletion", ADMINISTER, 303),
+    Route("hub.model_session", "POST", "/o/{slug}/hub/models/{model}/sessions", EDIT, 303, {"project_id": "{project}"}),
+    Route("hub.model_price", "POST", "/o/{slug}/hub/models/{model}/prices", ADMINISTER, 200, {"state": "free"}),
+    Route("hub.model_price_ending", "POST", "/o/{slug}/hub/models/{model}/prices/{price}/ending", ADMINISTER),
+    Route(
+        "hub.model_replacement",
+        "POST",
+        "/o/{slug}/hub/models/{model}/replacement",
+        ADMINISTER,
+        200,
+        {"rule_id": "{rule}", "model_id": "{other_model}"},
+    ),
+    Route("hub.shutdowns_page", "GET", "/o/{slug}/hub/shutdowns", SEE),
     Route(
         "hub.create_key",
         "POST",
@@ -125,6 +155,24 @@ ROUTES = (
     ),
     Route("hub.delete_key", "POST", "/o/{slug}/hub/keys/{key}/deletion", ADMINISTER),
     Route("hub.connect_server", "POST", "/o/{slug}/hub/servers", ADMINISTER, 422, {"name": "Mine", "base_url": "ftp:"}),
+    Route("hub.new_provider", "GET", "/o/{slug}/hub/providers/new", ADMINISTER),
+    Route("hub.provider", "GET", "/o/{slug}/hub/providers/{provider}", SEE),
+    Route("hub.refresh_models", "POST", "/o/{slug}/hub/providers/{provider}/listing", ADMINISTER),
+    Route("hub.change_provider", "POST", "/o/{slug}/hub/providers/{provider}/settings", ADMINISTER, 422, {"name": ""}),
+    Route("hub.delete_provider", "POST", "/o/{slug}/hub/providers/{provider}/deletion", ADMINISTER, 303),
+    Route("hub.key", "GET", "/o/{slug}/hub/keys/{key}", ADMINISTER),
+    Route("hub.change_key", "POST", "/o/{slug}/hub/keys/{key}/settings", ADMINISTER, 303, {"label": "Renamed"}),
+    Route("hub.replace_secret", "POST", "/o/{slug}/hub/keys/{key}/secret", ADMINISTER, 422, {"key": ""}),
+    Route("hub.test_key", "POST", "/o/{slug}/hub/keys/{key}/test", ADMINISTER),
+    Route("hub.set_key_state", "POST", "/o/{slug}/hub/keys/{key}/state", ADMINISTER, 200, {"is_enabled": "no"}),
+    Route("hub.make_default", "POST", "/o/{slug}/hub/keys/{key}/default", ADMINISTER),
+    Route("hub.transfer", "GET", "/o/{slug}/hub/transfer", ADMINISTER),
+    Route("hub.export", "GET", "/o/{slug}/hub/export.yaml", ADMINISTER),
+    Route("hub.preview_import", "POST", "/o/{slug}/hub/import/preview", ADMINISTER, 422, {"text": "none"}),
+    Route("hub.import_hub", "POST", "/o/{slug}/hub/import", ADMINISTER, 422, {"text": "none"}),
+    Route("hub.hub_settings", "GET", "/o/{slug}/hub/settings", ADMINISTER),
+    Route("hub.change_settings", "POST", "/o/{slug}/hub/settings", ADMINISTER, 422, {"key_strategy": "none"}),
+    Route("hub.change_project_keys", "POST", "/o/{slug}/hub/projects/{project}/platform-keys", ADMINISTER, 303),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
 )
@@ -143,13 +191,17 @@ class Ids:
     execution: str = ""
     token: str = ""
     key: str = ""
+    model: str = ""
+    other_model: str = ""
+    price: str = ""
+    rule: str = ""
     provider: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
         """One of each thing, new, in this organization."""
         run, token, key = execution(cast), gateway_token(cast), people.own_provider(cast, "http://x/v1", secret=CANARY)
-        rows = (cast.project, cast.session, run, token, key)
+        rows = (cast.project, cast.session, run, token, key, *models(cast, key))
         return cls(cast.organization.slug, *(str(row.id) for row in rows), provider=str(key.provider_id))
 
     @classmethod
@@ -178,6 +230,17 @@ def execution(cast: people.Cast) -> Execution:
     db.session.commit()
     Writer(store(), run.id).end()
     return run
+
+
+def models(cast: people.Cast, key: APIKey) -> tuple[Model, Model, Price, RoutingRule]:
+    """Two models of one's own, the first with a price of one's own and in a rule."""
+    model, other = people.own_model(cast, key, "one"), people.own_model(cast, key, "other")
+    price = Price(model_id=model.id, organization_id=cast.organization.id, source="own", input=1, output=1)
+    rule = RoutingRule(organization_id=cast.organization.id, name="A rule")
+    rule.models = [RoutingRuleModel(model_id=model.id)]
+    db.session.add_all([price, rule])
+    db.session.commit()
+    return model, other, price, rule
 
 
 def gateway_token(cast: people.Cast) -> GatewayToken:

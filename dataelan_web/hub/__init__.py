@@ -2,7 +2,16 @@
 
 from flask import Flask
 
-from . import key_routes, model_routes, provider_routes  # noqa: F401  (they add themselves to the blueprint)
+from . import (  # noqa: F401  (they add themselves to the blueprint)
+    connect_routes,
+    key_routes,
+    model_routes,
+    provider_routes,
+    rule_routes,
+    setting_routes,
+    shutdown_routes,
+    transfer_routes,
+)
 from .blueprint import bp
 
 

@@ -1,4 +1,4 @@
-"""Pages of providers and servers."""
+"""Pages of providers: all of them, and each with its keys."""
 
 from __future__ import annotations
 
@@ -6,75 +6,125 @@ import uuid
 from typing import Any
 
 from flask import Response as FlaskResponse
-from flask import g, url_for
+from flask import abort, g, url_for
 from flask_login import current_user
-from sqlalchemy import func, or_, select
 from werkzeug.wrappers import Response
 
 from .. import access
-from ..extensions import db
-from ..models import APIKey, Model, PromptSession, Provider
-from ..playground.connect import prefer
+from ..models import Provider
 from ..router.types import Failure
-from ..web import redirect, render, toast
-from . import servers
-from .blueprint import bp, id_in
-from .forms import ServerForm
+from ..web import redirect, render, toast, with_toast
+from . import connections, lists, servers
+from .blueprint import bp
+from .forms import KeyForm, ProviderSettingsForm
+from .wire_formats import wire_format
 
 
 @bp.get("/hub/providers")
 def providers() -> Response:
     access.require(access.SEE)  # a guest of one project is told nothing of the organization's servers and keys
-    return hub_page()
+    connected, waiting, patterns = lists.providers()
+    return render(
+        "hub/providers.html",
+        "hub",
+        connected=connected,
+        waiting=waiting,
+        patterns=patterns,
+        found=servers.found_locally(g.organization),
+        can_edit=access.may(access.ADMINISTER),
+    )
 
 
-@bp.post("/hub/servers")
-def connect_server() -> Response:
-    """From the hub, or from a newcomer's session (which then continues with the server's models)."""
-    access.require(access.ADMINISTER)
-    form = ServerForm()
-    session = access.editable(PromptSession, id_in(form.session_id.data)) if form.session_id.data else None
-    if not form.validate_on_submit():
-        return hub_page(422, server_form=form)
+@bp.get("/hub/providers/<uuid:id>")
+def provider(id: uuid.UUID) -> Response:
+    access.require(access.SEE)
+    return provider_page(access.visible(Provider, id))
+
+
+@bp.post("/hub/providers/<uuid:id>/listing")
+def refresh_models(id: uuid.UUID) -> Response:
+    """Ask it again which models it has."""
+    provider = _connectable(id)
+    done = connections.refresh(provider, g.organization)
+    page = provider_page(provider)
+    for problem in done.problems:
+        page = with_toast(page, f"{provider.name} gave no list. {problem}", "danger")
+    return page if done.problems else with_toast(page, f"{done.models_count} models are known now.", "good")
+
+
+@bp.post("/hub/providers/<uuid:id>/settings")
+def change_provider(id: uuid.UUID) -> Response:
+    provider, form = _own(id), ProviderSettingsForm()
+    if not form.validate_on_submit() or not _may_move(provider, form):
+        return provider_page(provider, 422, settings_form=form)
     name, base_url = str(form.name.data), str(form.base_url.data)
     try:
-        provider = servers.connect(g.organization, current_user, name, base_url, form.key.data or "")
+        sealed = connections.change(provider, current_user, name, base_url, bool(form.is_enabled.data))
     except (servers.AddressRefused, Failure) as refused:
         form.base_url.errors = [str(refused)]
-        return hub_page(422, server_form=form)
-    toast(f"{provider.name} is connected.", "good")
-    if session is None:
-        return redirect(url_for("hub.providers"))
-    prefer(session, provider, db.session.scalars(select(Model.name).where(Model.provider_id == provider.id)).all())
-    return redirect(url_for("playground.show", id=session.id))
+        return provider_page(provider, 422, settings_form=form)
+    word = " Enter its keys again: they were sealed for the old address." if sealed else ""
+    toast(f"{name} was changed.{word}", "warn" if sealed else "good")
+    return redirect(url_for("hub.provider", id=id))
 
 
-def hub_page(status: int = 200, **context: Any) -> FlaskResponse:
-    connected, others = _providers()
+@bp.post("/hub/providers/<uuid:id>/deletion")
+def delete_provider(id: uuid.UUID) -> Response:
+    provider = _own(id)
+    name = provider.name
+    connections.delete_provider(provider)
+    toast(f"“{name}” was deleted, with its models and keys.", "good")
+    return redirect(url_for("hub.providers"))
+
+
+def provider_page(provider: Provider, status: int = 200, **context: Any) -> FlaskResponse:
+    can_edit = access.may(access.ADMINISTER)
+    is_own = provider.organization_id is not None
     page: dict[str, Any] = {
-        "connected": connected,
-        "others": others,
-        "found": servers.found_locally(g.organization),
-        "server_form": ServerForm(formdata=None),
-        "can_edit": access.may(access.ADMINISTER),
+        "provider": provider,
+        "wire": wire_format(provider.kind),
+        "keys": lists.keys_of(provider),
+        "models_count": lists.models_count(provider),
+        "key_form": KeyForm(formdata=None),
+        "settings_form": ProviderSettingsForm(formdata=None, obj=provider) if is_own else None,
+        "dependents": connections.dependents(provider) if is_own and can_edit else None,
+        "can_edit": can_edit,
+        "crumbs": [("Model Hub", url_for("hub.providers"))],
     }
-    return render("hub/providers.html", "hub", status=status, **(page | context))
+    return render("hub/provider.html", "provider", status=status, **(page | context))
 
 
-def _providers() -> tuple[list[Provider], list[Provider]]:
-    """(with a key or needing none, the rest); each with its `keys` and `models_count`."""
-    rows = db.session.scalars(access.scoped(Provider).order_by(Provider.name)).all()
-    own: dict[uuid.UUID, list[APIKey]] = {}
-    for key in db.session.scalars(access.scoped(APIKey).order_by(APIKey.is_default.desc(), APIKey.id)):
-        own.setdefault(key.provider_id, []).append(key)
-    counts = dict(
-        db.session.execute(
-            select(Model.provider_id, func.count())
-            .where(or_(Model.organization_id == g.organization.id, Model.organization_id.is_(None)))
-            .group_by(Model.provider_id)
-        ).all()
-    )
-    for row in rows:
-        row.keys, row.models_count = own.get(row.id, []), counts.get(row.id, 0)  # type: ignore[attr-defined]
-    connected = [row for row in rows if row.keys or not row.needs_key]  # type: ignore[attr-defined]
-    return connected, [row for row in rows if row not in connected]
+def _may_move(provider: Provider, form: ProviderSettingsForm) -> bool:
+    """Another origin makes its keys unreadable: that is said first, and done when it is wanted all the same."""
+    keys = lists.keys_of(provider)
+    if not keys or form.gives_up_keys.data or not _leads_elsewhere(provider, str(form.base_url.data)):
+        return True
+    form.base_url.errors = [
+        f"The stored {'key was' if len(keys) == 1 else f'{len(keys)} keys were'} sealed for {provider.origin} and "
+        "will never be sent elsewhere. You would have to enter them again: tick the box below if you want that."
+    ]
+    return False
+
+
+def _leads_elsewhere(provider: Provider, base_url: str) -> bool:
+    try:
+        servers.host_of(base_url)
+    except servers.AddressRefused:
+        return False  # it will be refused as an address
+    return Provider(base_url=base_url).origin != provider.origin
+
+
+def _connectable(id: uuid.UUID) -> Provider:
+    """One that can be asked: not a pattern without an address."""
+    provider = access.administered(Provider, id)
+    if provider.needs_address:
+        abort(404)
+    return provider
+
+
+def _own(id: uuid.UUID) -> Provider:
+    """Only an organization's own may be changed; those everyone has are the operator's."""
+    provider = access.administered(Provider, id)
+    if provider.organization_id is None:
+        abort(403)
+    return provider

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Response as FlaskResponse
 from flask import g, make_response
@@ -32,9 +33,10 @@ class ImportForm(FlaskForm):
         """Of the file, or else of the text. Raises BadDocument."""
         file = self.file.data
         if not isinstance(file, FileStorage) or not file.filename:
-            return self.text.data or ""
+            return str(self.text.data or "")
         try:
-            return file.read(4 * document.LARGEST + 1).decode("utf-8-sig")
+            content: bytes = file.read(4 * document.LARGEST + 1)
+            return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise BadDocument("It is no text file.") from error
 
@@ -94,5 +96,5 @@ def _split(line: str) -> tuple[str, str]:
     return subject, why
 
 
-def _page(form: ImportForm, status: int = 200, **context: object) -> FlaskResponse:
+def _page(form: ImportForm, status: int = 200, **context: Any) -> FlaskResponse:
     return render("hub/transfer.html", status=status, form=form, **context)

@@ -11,7 +11,9 @@ from sqlalchemy import func, select
 from .. import access
 from ..extensions import db
 from ..hub import servers
-from ..models import APIKey, Model, ModelType, PromptSession, Provider
+from ..hub.prices import in_force
+from ..models import APIKey, Model, ModelType, Price, PromptSession, Provider
+from ..router.types import Task
 
 
 def is_newcomer(session: PromptSession) -> bool:
@@ -25,7 +27,9 @@ def is_newcomer(session: PromptSession) -> bool:
 
 def newcomer() -> dict[str, Any]:
     """What the card shows: the providers to choose from, a local server when one answers."""
-    rows = db.session.scalars(access.scoped(Provider).where(Provider.needs_key).order_by(Provider.created_at))
+    rows = db.session.scalars(
+        access.scoped(Provider).where(Provider.needs_key, ~Provider.needs_address).order_by(Provider.created_at)
+    )
     found = servers.found_locally(g.organization)
     return {
         "providers": [(row.id, row.name) for row in rows],
@@ -35,17 +39,19 @@ def newcomer() -> dict[str, Any]:
 
 def prefer(session: PromptSession, provider: Provider, names: Sequence[str]) -> None:
     """Let the session's next prompt go to one of these models: the cheapest priced text model, or the first."""
-    models = db.session.scalars(
+    cheapest = db.session.scalar(
         access.scoped(Model)
+        .with_only_columns(Model.name)
+        .outerjoin(Price, Price.id == in_force(session.project.organization_id))
         .where(
             Model.provider_id == provider.id,
             Model.model_type == ModelType.TEXT,
+            Model.task == Task.CHAT,
             Model.name.in_(names),
         )
-        .order_by(Model.name)
-    ).all()
-    if models:
-        priced = [model for model in models if model.prices]
-        chosen = min(priced, key=lambda model: model.prices[-1].output) if priced else models[0]
-        session.remember(model=f"{provider.slug}/{chosen.name}")
+        .order_by(Price.output.asc().nulls_last(), Model.name)
+        .limit(1)
+    )
+    if cheapest:
+        session.remember(model=f"{provider.slug}/{cheapest}")
         db.session.commit()

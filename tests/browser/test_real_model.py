@@ -23,10 +23,10 @@ pytestmark = [
 def test_a_real_model_is_connected_and_answers_in_the_browser(open_page: Opener, acme: people.Cast) -> None:
     page: Page = open_page(acme.olivia)
     page.goto(f"{acme.home}/hub/providers")
-    page.get_by_role("button", name="Connect a server").click()
+    page.get_by_role("link", name="Connect a provider").click()
     page.get_by_label("Name", exact=True).fill("Small and real")
     page.get_by_label("Address").fill(os.environ["DATAELAN_TEST_MODEL_SERVER"])
-    page.get_by_role("button", name="Connect", exact=True).click()
+    page.get_by_role("button", name="Check and connect").click()
     expect(page.get_by_role("heading", name="Small and real")).to_be_visible()
 
     page.goto(acme.session_url)

@@ -90,5 +90,9 @@ def test_a_value_that_is_not_understood_is_refused_with_its_name(name: str, valu
 
 
 def test_every_condition_can_be_read_and_none_is_ignored() -> None:
-    everything = {"max_cost": 1, "min_context_window": 1, "capabilities": [], "providers": ["x"], "tags": []}
-    assert {type(test) for test in read(everything).all} >= {CONDITIONS[name] for name in everything if name in CONDITIONS}
+    everything = {
+        "max_cost": 1, "min_context_window": 1, "capabilities": [], "max_latency_ms": 9, "min_success_rate": 0.9,
+        "providers": ["x"], "tags": [], "expression": "prompt.tokens > 1",
+    }  # fmt: skip
+    assert set(everything) == set(CONDITIONS)
+    assert {type(test) for test in read(everything).all} == set(CONDITIONS.values())

@@ -41,7 +41,7 @@ def holds(source: str, **facts: dict[str, Any]) -> bool:
         ('member.role in ["OWNER", "ADMIN"]', {}, False),
         ('prompt.text.matches("(?i)urgent|asap")', {"prompt": {"text": "URGENT: help"}}, True),
         ("size(prompt.text) == 3", {"prompt": {"text": "abc"}}, True),
-        ('request.origin == "gateway" && request.token.startsWith("ci")', {"request": {"origin": "gateway", "token": "ci-1"}}, True),
+        ('request.token.startsWith("ci")', {"request": {"origin": "gateway", "token": "ci-1"}}, True),
         ("prompt.images > 0 ? prompt.tools == 0 : true", {"prompt": {"images": 1, "tools": 2}}, False),
         ("!prompt.streams", {}, True),
     ],
@@ -131,8 +131,9 @@ def _line(seed: int) -> str:
     draw = random.Random(seed)
     pieces = [
         *(f"{name}.{field}" for name, fields in VARIABLES.items() for field in fields),
-        *"&& || ! == != < > <= >= + - * / % ( ) [ ] { } , . ? : in true false null 1 0 -1 9223372036854775807 1.5".split(),
-        '"a"', "'b'", "size(", ".contains(", '.matches("(a+)+$")', ".map(x,", "prompt", "__class__", "[1,2,3]", "[[", "b'x'",
+        *"&& || ! == != < > <= >= + - * / % ( ) [ ] { } , . ? : in true false null 1 0 -1 1.5".split(),
+        '"a"', "'b'", "size(", ".contains(", '.matches("(a+)+$")', ".map(x,", "prompt", "__class__", "[1,2,3]",
+        "[[", "b'x'", "9223372036854775807",
     ]  # fmt: skip
     return " ".join(draw.choice(pieces) for _ in range(draw.randint(1, 30)))
 
