@@ -69,7 +69,7 @@ def simulated() -> None:
 
 def choosing(health: ValkeyHealth) -> None:
     pairs = [(uuid.uuid4(), key) for key in (uuid.uuid4(), uuid.uuid4()) for _ in range(PAIRS // 2)]
-    spread("one call's begin and end", [timed(partial(called, health, pair)) for pair in pairs])
+    spread("one call's begin and end, until written", [timed(partial(called, health, pair)) for pair in pairs])
     spread(f"read {PAIRS} pairs", [timed(partial(health.read, pairs)) for _ in range(ROUNDS)], "bar: 3 ms")
     vitals, now, draw = list(health.read(pairs).values()), time.time(), random.Random(1)
     best = best_latency(vitals)
@@ -82,6 +82,7 @@ def called(health: ValkeyHealth, pair: Pair) -> None:
     call_id = uuid.uuid4()
     health.begin(pair, call_id)
     health.end(pair, call_id, Observation(seconds=random.uniform(0.5, 20), first_token_seconds=0.4))
+    health.settle()
 
 
 def timed(work: Callable[[], object]) -> float:

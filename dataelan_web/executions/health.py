@@ -5,11 +5,11 @@ the next value, and a script puts it only where the one it was computed from sti
 member of one sorted set, with the time until which its process has vouched for it, and is counted in a hash; what
 a killed process leaves behind is taken off both by the next reader.
 
-A prompt waits only for reading. One thread a process writes: however many calls end at once, it takes two round
-trips, and they do not race each other.
+A prompt waits only for reading, and no longer than SLOWEST. One thread a process writes, with more patience: however
+many calls end at once, that takes a few round trips, and they do not race each other.
 
 Valkey may be empty (then nothing was ever measured) or away: then reads find nothing, writes are dropped, and for a
-moment nobody asks again, so that a prompt waits no longer than SLOWEST for it.
+moment it is not asked again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ PREFIX = "health:1:"
 CALLS, COUNTS = f"{PREFIX}calls", f"{PREFIX}counts"
 KEPT = 86400
 SLOWEST = 0.05
-"""Seconds that Valkey has for an answer."""
+"""Seconds that Valkey has to answer a prompt."""
+SLOWEST_WRITE = 1.0
 LEFT_ALONE = 2.0
 """Seconds in which it is not asked after it gave none."""
 VOUCHED = 60.0
@@ -103,6 +104,14 @@ _Learnt = tuple[Observation, float]
 """And when."""
 
 
+@dataclass
+class _Line:
+    """A way to Valkey, with a patience of its own."""
+
+    valkey: redis.Redis
+    asked_again_at: float = 0.0
+
+
 @dataclass(frozen=True)
 class _Note:
     """Something to be written. `call` is empty for what was learnt outside a call."""
@@ -118,14 +127,14 @@ class ValkeyHealth:
     """What router.health.Health asks for. Safe to use from many threads."""
 
     def __init__(self, valkey: redis.Redis, clock: Callable[[], float] = time.time):
-        self._valkey, self._clock = _impatient(valkey), clock
-        register = self._valkey.register_script
-        self._read, self._begin, self._end, self._put = register(READ), register(BEGIN), register(END), register(PUT)
+        self._quick, self._patient = _Line(_within(SLOWEST, valkey)), _Line(_within(SLOWEST_WRITE, valkey))
+        self._clock = clock
+        self._read = self._quick.valkey.register_script(READ)
+        self._begin, self._end, self._put = map(self._patient.valkey.register_script, (BEGIN, END, PUT))
         self._notes = queue.Queue[_Note]()
         self._open: set[str] = set()
         self._lock = threading.Lock()
         self._is_writing = self._is_away = False
-        self._asked_again_at = 0.0
 
     def read(self, pairs: Iterable[Pair]) -> Mapping[Pair, Vital]:
         """In one round trip for up to AT_ONCE pairs."""
@@ -150,7 +159,7 @@ class ValkeyHealth:
 
     def wake_key(self, key_id: UUID) -> None:
         self.settle()
-        self._ask(lambda: self._valkey.delete(_key_name(key_id)))
+        self._ask(self._patient, lambda: self._patient.valkey.delete(_key_name(key_id)))
 
     def settle(self) -> None:
         """Wait until all that was noted so far is written, or dropped."""
@@ -162,7 +171,7 @@ class ValkeyHealth:
         key_names = [_key_name(key, model) for model, key in pairs]
         places = {name: len(pairs) + place for place, name in enumerate(dict.fromkeys(key_names))}
         names = " ".join(map(_pair_name, pairs)), " ".join(places)
-        answer = self._ask(lambda: self._read([CALLS, COUNTS], [self._clock(), *names]))
+        answer = self._ask(self._quick, lambda: self._read([CALLS, COUNTS], [self._clock(), *names]))
         if answer is None:
             return {}
         values, counts = json.loads(answer)
@@ -173,14 +182,14 @@ class ValkeyHealth:
                 found[pair] = _vital(value, rest, count)
         return found
 
-    def _ask(self, ask: Callable[[], Any]) -> Any:
+    def _ask(self, line: _Line, ask: Callable[[], Any]) -> Any:
         """None where Valkey is away."""
-        if time.monotonic() < self._asked_again_at:
+        if time.monotonic() < line.asked_again_at:
             return None
         try:
             answer = ask()
         except redis.RedisError as error:
-            self._asked_again_at = time.monotonic() + LEFT_ALONE
+            line.asked_again_at = time.monotonic() + LEFT_ALONE
             with self._lock:
                 is_news, self._is_away = not self._is_away, True
             if is_news:
@@ -225,7 +234,7 @@ class ValkeyHealth:
 
     def _write(self, notes: Sequence[_Note]) -> None:
         ends, learnt = [], dict[Names, list[_Learnt]]()
-        with self._valkey.pipeline(transaction=False) as pipeline:
+        with self._patient.valkey.pipeline(transaction=False) as pipeline:
             for note in notes:
                 if note.observation is None:
                     self._open.add(note.call)
@@ -235,7 +244,7 @@ class ValkeyHealth:
                     self._open.discard(note.call)
                     self._end([CALLS, COUNTS, *note.names], [note.call], pipeline)
                     learnt.setdefault(note.names, []).append((note.observation, note.at))
-            answers = self._ask(pipeline.execute) if notes else None
+            answers = self._ask(self._patient, pipeline.execute) if notes else None
         if answers is not None:
             found = (answer for note, answer in zip(notes, answers, strict=True) if note.observation)
             self._learn(learnt, {note.names: answer for note, answer in zip(ends, found, strict=True)})
@@ -244,12 +253,12 @@ class ValkeyHealth:
         """Put what was learnt into what was found. Who loses a race TRIES times gives up, but not a rest."""
         for tries_left in reversed(range(TRIES)):
             names_put = []
-            with self._valkey.pipeline(transaction=False) as pipeline:
+            with self._patient.valkey.pipeline(transaction=False) as pipeline:
                 for names, values in found.items():
                     if change := _change(values, learnt[names], is_last_try=not tries_left):
                         names_put.append(names)
                         self._put(names, change, pipeline)
-                answers = self._ask(pipeline.execute) if names_put else None
+                answers = self._ask(self._patient, pipeline.execute) if names_put else None
             if not answers:
                 return
             found = {names: answer for names, answer in zip(names_put, answers, strict=True) if answer is not None}
@@ -258,7 +267,9 @@ class ValkeyHealth:
         """The calls that this process has open are still being made."""
         if self._open:
             until = self._clock() + VOUCHED
-            self._ask(lambda: self._valkey.zadd(CALLS, dict.fromkeys(self._open, until), xx=True))
+            self._ask(
+                self._patient, lambda: self._patient.valkey.zadd(CALLS, dict.fromkeys(self._open, until), xx=True)
+            )
 
 
 def health() -> ValkeyHealth:
@@ -269,15 +280,14 @@ def health() -> ValkeyHealth:
     return cast(ValkeyHealth, extensions["dataelan_health"])
 
 
-def _impatient(valkey: redis.Redis) -> redis.Redis:
-    """The same server, with connections that wait no longer than SLOWEST. One that was cut is made anew, once."""
+def _within(seconds: float, valkey: redis.Redis) -> redis.Redis:
+    """The same server, by connections that wait no longer. One that was cut is made anew, once."""
     pool = valkey.connection_pool
     retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-    impatience = {"socket_timeout": SLOWEST, "socket_connect_timeout": SLOWEST, "retry": retry}
-    settings = {**pool.connection_kwargs, **impatience, "health_check_interval": 0}
-    return redis.Redis(
-        connection_pool=redis.ConnectionPool(pool.connection_class, max_connections=10_000, **settings)
-    )  # fmt: skip
+    patience = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry}
+    settings = {**pool.connection_kwargs, **patience, "health_check_interval": 0}
+    pool = redis.ConnectionPool(pool.connection_class, max_connections=10_000, **settings)
+    return redis.Redis(connection_pool=pool)
 
 
 # -- how it is kept ------------------------------------------------------------------------------
@@ -316,9 +326,8 @@ def _vital(value: list[Any] | None, key_rest: list[Any] | None, in_flight: int =
     if value is None:
         return Vital(key_rest=rest, in_flight=in_flight)
     latency, first_token_ms, interval, errors, failures, calls, failed, seen_at, *own_rest = value
-    return Vital(
-        latency, first_token_ms, interval, errors, failures, calls, failed, seen_at, _rest(*own_rest), rest, in_flight
-    )  # fmt: skip
+    own = _rest(*own_rest)
+    return Vital(latency, first_token_ms, interval, errors, failures, calls, failed, seen_at, own, rest, in_flight)
 
 
 def _rest(since: float, until: float, kind: str) -> Rest:

@@ -26,7 +26,7 @@ from ..router import pricing
 from ..router.candidates import tokens_of
 from ..router.health import Observation, Pair, work_of
 from ..router.plan import Step
-from ..router.run import Result
+from ..router.run import OUR_OWN, Result
 from ..router.types import Again, Failure, Kind, Prompt, Task, Usage
 from ..secrets import Place, Unreadable, keyring
 from . import jobs
@@ -258,8 +258,9 @@ class Record:
         started, ended = attempt.started_at, now()
         failure, first = result.failure, result.first_token_at
         is_counted = self._prompt.task is Task.CHAT and usage is not None
+        kind = failure.kind if failure else None
         observation = Observation(
-            kind=failure.kind if failure else None,
+            kind=Kind.ABORTED if failure and failure.code == OUR_OWN else kind,
             seconds=(ended - started).total_seconds(),
             work=work_of(usage.output_total if usage and is_counted else None),
             first_token_seconds=(first - started).total_seconds() if first else None,

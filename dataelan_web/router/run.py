@@ -50,6 +50,8 @@ RETRIES = 2
 LONGEST_PAUSE = 20.0
 POLL_RETRIES = 5
 SHORTEST_POLL = 0.2
+OUR_OWN = "dataelan_failed"
+"""The code of a failure that says nothing about the provider."""
 
 
 @dataclass
@@ -125,7 +127,7 @@ def run(
             result.failure = Failure(Kind.ABORTED, "The reader went away.")
             raise
         except Exception:
-            result.failure = Failure(Kind.TRANSIENT, "Dataelan itself failed during this call.")
+            result.failure = Failure(Kind.TRANSIENT, "Dataelan itself failed during this call.", code=OUR_OWN)
             raise
         finally:
             journal.end(step, number, result)

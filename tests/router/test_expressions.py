@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import string
 import time
@@ -152,10 +153,8 @@ def test_no_text_does_anything_but_hold_or_be_refused_quickly(source: str) -> No
 
 def _tries(source: str) -> None:
     started = time.thread_time()
-    try:
+    with contextlib.suppress(ExpressionError):
         assert holds(source, **EXAMPLES) in (True, False)
-    except ExpressionError as refused:
-        assert str(refused)
     assert time.thread_time() - started < 0.05
 
 
