@@ -1,0 +1,36 @@
+"""What the documentation lists is what the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dataelan_web.router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK
+from dataelan_web.router.conditions import CONDITIONS
+from dataelan_web.router.expressions import FUNCTIONS, LONGEST, VARIABLES
+from dataelan_web.router.rules import STRATEGIES
+
+ROUTING = (Path(__file__).parent.parent / "docs" / "routing.md").read_text()
+
+
+def table() -> str:
+    rows = [
+        f"| `{variable}.{field}` | {type(example).__name__} | {meaning} |"
+        for variable, fields in VARIABLES.items()
+        for field, (example, meaning) in fields.items()
+    ]
+    return "\n".join(["| variable | type | meaning |", "|---|---|---|", *rows])
+
+
+def test_every_variable_of_expressions_is_documented_as_the_code_has_it() -> None:
+    found = re.search(r"<!-- variables -->\n(.*?)\n<!-- /variables -->", ROUTING, re.S)
+    assert found, "docs/routing.md has no place for the variables"
+    assert found[1] == table(), f"docs/routing.md should say:\n{table()}"
+
+
+def test_every_condition_strategy_tag_and_function_is_documented() -> None:
+    for name in (*CONDITIONS, FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK, *FUNCTIONS):
+        assert f"`{name}`" in ROUTING, name
+    for name in STRATEGIES:
+        assert f"| {name} |" in ROUTING, name
+    assert f"{LONGEST} characters" in ROUTING
