@@ -108,6 +108,7 @@ providers:
 - {{slug: inner, name: Inner, kind: openai, address: "http://user:pass@127.0.0.1/v1"}}
 rules:
 - {{name: good, models: [{{model: {slug}/real}}]}}
+- {{name: half, models: [{{model: {slug}/real}}, {{model: {slug}/gone}}]}}
 - {{name: nobody, models: [{{model: {slug}/unreal}}]}}
 - {{name: stranger, models: [{{model: nowhere/real}}]}}
 - {{name: contradicts, conditions: {{providers: [Nobody]}}, models: [{{model: {slug}/real}}]}}
@@ -115,10 +116,11 @@ rules:
 - {{name: elsewhere, project: Nope, models: [{{model: {slug}/real}}]}}
 """
     report = brought_in(document.read(text), acme)
-    assert [line.subject for line in report.of("made")] == ["Rule “good”"]
+    assert [line.subject for line in report.of("made")] == ["Rule “good”", "Rule “half”"]
     assert [line.subject for line in report.of("changed")] == ["Settings"]
     why = {line.subject: line.why for line in report.of("left")}
     assert "telepathy" in why["Provider Odd (https://odd.example.com)"]
+    assert "no model “gone”" in why[f"{slug}/gone in Rule “half”"]
     assert "no model “unreal”" in why["Rule “nobody”"]
     assert "no provider “nowhere”" in why["Rule “stranger”"]
     assert "shut out every model" in why["Rule “contradicts”"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -69,9 +69,12 @@ def bring_in(document: Document, organization: Organization, user: User, *, only
                     what, why = take(entry), ""
             except (_NotTaken, AddressRefused, rules.Refused) as refusal:
                 what, why = "left", str(refusal)
+                visit.missing.clear()
             except IntegrityError:
                 what, why = "left", "it was changed by somebody else just now; import it again"
             report.lines.append(Line(what, name(entry), why))
+            report.lines += [Line("left", f"{ref} in {name(entry)}", why) for ref, why in visit.missing]
+            visit.missing.clear()
 
     try:
         each([document.settings] if document.settings else [], lambda entry: "Settings", visit.settings)
@@ -97,6 +100,8 @@ class _Visit:
 
     def __init__(self, organization: Organization, user: User):
         self.organization, self.user = organization, user
+        self.missing: list[tuple[str, str]] = []
+        """Models of the last rule that are not here, and why; the rule was taken without them."""
 
     def settings(self, entry: Settings) -> What:
         ceiling = _nano(entry.unknown_price_ceiling_usd)
@@ -165,7 +170,7 @@ class _Visit:
         project = self._project(entry.project) if entry.project else None
         draft = rules.Draft(
             name=entry.name,
-            models=tuple(rules.Entry(self._model(one.model).id, one.weight, tuple(one.tags)) for one in entry.models),
+            models=tuple(self._entries(entry)),
             conditions=entry.conditions,
             model_type=entry.type,
             strategy=entry.strategy,
@@ -184,6 +189,19 @@ class _Visit:
             return "kept"
         rules.put(draft, self.organization, self.user.id, row)
         return "changed" if row else "made"
+
+    def _entries(self, entry: RuleEntry) -> Iterator[rules.Entry]:
+        found = False
+        for one in entry.models:
+            try:
+                model = self._model(one.model)
+            except _NotTaken as why:
+                self.missing.append((one.model, str(why)))
+                continue
+            found = True
+            yield rules.Entry(model.id, one.weight, tuple(one.tags))
+        if not found and self.missing:
+            raise _NotTaken(self.missing[0][1])
 
     # -- what entries refer to -----------------------------------------------------------------------
 
