@@ -12,7 +12,7 @@ from .program import Program
 
 ROUTINE = re.compile(r"\b(INFO|DEBUG)\b|allows spawning up to \d+ Python threads")  # that many is our intention
 LEVEL = re.compile(r"\b(DEBUG|INFO|WARN|WARNING|ERROR|ERRO|CRITICAL|CRIT)\b")
-RESTART = re.compile(r"\b(exited: .*not expected\)|gave up: .*)")
+RESTART = re.compile(r"\b(exited: [^:]*not expected\)|gave up: .*)")
 
 
 def say(text: str, to: int = 1) -> None:

@@ -81,7 +81,7 @@ def is_public(address: str) -> bool:
 def refusal(address: str, port: int) -> str | None:
     """Why this address and port may not be reached, to follow “… leads to”; None: they may."""
     if not is_public(address):
-        return f"a private address ({address})"
+        return "a private address"  # which one is nobody's business who may not reach it
     if port in _OTHER_PORTS or (port < 1024 and port not in _WEB_PORTS):
         return f"port {port}, which is not one of a web server"
     return None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from . import conditions, receipt
 from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice, Key, Question
-from .health import Vital, best_latency, ranked
+from .health import Pair, Vital, best_latency, ranked
 from .rules import Rule
 from .types import Kind
 
@@ -36,6 +36,11 @@ class Step:
     """Kept for after a failure of this kind: a prompt too long for the others, or one they would not answer."""
     wait: float = 0.0
     """Seconds until it has rested enough, where all others rest too."""
+
+    @property
+    def pair(self) -> Pair:
+        """Whose health it tells of; no two steps of a plan have the same."""
+        return self.candidate.model_id, self.key.id
 
 
 class Rejected(NamedTuple):
@@ -300,7 +305,7 @@ def _steps(
 
 
 def _spread(candidate: Candidate, question: Question, draw: random.Random) -> Iterator[Key]:
-    """Payers in the order given (own before platform); within one payer a weighted draw; who rests comes last."""
+    """Payers in the order given (own before platform); within one payer a weighted draw. Who rests is left out."""
     if len(candidate.keys) == 1:
         yield candidate.keys[0]
         return

@@ -35,6 +35,7 @@ from .types import (
     Event,
     Failure,
     Kind,
+    Progress,
     Prompt,
     Reasoning,
     Segment,
@@ -49,6 +50,7 @@ VISIBLE = (Text, Reasoning, ToolCall, Asset, AssetAt, Segment, Embedding)
 RETRIES = 2
 LONGEST_PAUSE = 20.0
 POLL_RETRIES = 5
+FETCH_RETRIES = 2
 SHORTEST_POLL = 0.2
 OUR_OWN = "dataelan_failed"
 """The code of a failure that says nothing about the provider."""
@@ -102,12 +104,14 @@ def run(
     ends_at = time.monotonic() + deadlines.total
     steps, first, number, tries = deque(plan.steps), None, 0, 0
     if job:
-        steps.appendleft(job.step)
+        steps = deque([job.step, *(step for step in plan.steps if step.pair != job.step.pair)])
         number = job.number - 1
+    elif steps and steps[0].wait:
+        yield Progress(note=f"waiting until {steps[0].candidate.label} has rested")
+        if stop.wait(steps[0].wait):
+            raise stopped(sent=False)
     while steps and (first is None or time.monotonic() < ends_at):
         step, number = steps[0], number + 1
-        if step.wait and stop.wait(step.wait):
-            raise stopped(sent=False)
         result = Result()
         taken_over = job.again if job and job.number == number else None
         try:
@@ -123,6 +127,8 @@ def run(
             return
         except Failure as failure:
             result.failure = _bare(failure)
+            if taken_over:  # by its provider, whatever went wrong here
+                failure.status, failure.sent = None, True
         except GeneratorExit:
             result.failure = Failure(Kind.ABORTED, "The reader went away.")
             raise
@@ -134,11 +140,11 @@ def run(
         first, tries = first or result.failure, tries + 1
         if result.visible:
             raise result.failure
-        if (pause := _pause(result.failure, tries, others=len(steps) > 1)) is not None:
+        left = _after(steps, result.failure)
+        if (pause := _pause(result.failure, tries, others=bool(left))) is not None:
             if stop.wait(pause):
                 raise stopped()
             continue
-        left = _after(steps, result.failure)
         if result.failure.advice is Advice.STOP and not left:
             raise result.failure
         steps, tries = left, 0
@@ -186,7 +192,7 @@ class _Attempt:
             if isinstance(event, Again):
                 again = event
             elif isinstance(event, AssetAt):
-                yield self._note(fetch(self.line, event, first.headers, format.failure))
+                yield self._note(self._fetched(event, first, format))
             else:
                 yield self._note(event)
         return again
@@ -205,12 +211,28 @@ class _Attempt:
             except Failure as failure:
                 if is_poll:
                     failure.status, failure.sent = None, True
-                passing = failure.kind in (Kind.TRANSIENT, Kind.RATE_LIMIT) and failure.code != "job_failed"
-                if seen or not left or not passing or time.monotonic() > self.line.ends_at:
+                if seen or not left or not self._has_paused(failure):
                     raise
-                if self.line.stop.wait(min(failure.after or 1.0, LONGEST_PAUSE)):
-                    raise stopped() from failure
                 self.decode = format.decoder()  # half an answer may be left in the old one
+
+    def _fetched(self, at: AssetAt, first: Call, format: Adapter) -> Asset:
+        """The file was made and may have been paid for, so one that is lost on its way is asked for again."""
+        for _ in range(FETCH_RETRIES):
+            try:
+                return fetch(self.line, at, first.headers, format.failure)
+            except Failure as failure:
+                if not self._has_paused(failure):
+                    raise
+        return fetch(self.line, at, first.headers, format.failure)
+
+    def _has_paused(self, failure: Failure) -> bool:
+        """Before asking again for what is there already. False: this failure does not pass, or the time is over."""
+        passing = failure.kind in (Kind.TRANSIENT, Kind.RATE_LIMIT) and failure.code != "job_failed"
+        if not passing or time.monotonic() > self.line.ends_at:
+            return False
+        if self.line.stop.wait(min(failure.after or 1.0, LONGEST_PAUSE)):
+            raise stopped() from failure
+        return True
 
     def _wait(self, again: Again) -> None:
         """Until it is time to ask again."""
@@ -258,10 +280,10 @@ def _pause(failure: Failure, tries: int, *, others: bool) -> float | None:
 
 
 def _after(steps: deque[Step], failure: Failure) -> deque[Step]:
-    """What is left to try: another key where the key was the trouble, a model kept for this kind of failure, or
-    simply the next one. Models kept for another kind wait for theirs."""
+    """What is left to try: another key where the key was the trouble, a model kept for this kind of failure (from
+    now on a model like any other), or simply the next one. Models kept for another kind wait for theirs."""
     tried, rest = steps[0], list(steps)[1:]
-    kept = [step for step in rest if step.only_after is failure.kind]
+    kept = [replace(step, only_after=None) for step in rest if step.only_after is failure.kind]
     if failure.advice is Advice.STOP:
         return deque(kept)
     if failure.advice is not Advice.NEXT_KEY:

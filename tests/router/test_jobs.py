@@ -267,6 +267,30 @@ def test_a_job_that_cannot_be_asked_after_leads_to_the_next_model(
     assert (book.begun, len(book.ended)) == (2, 2)
 
 
+def test_a_file_that_does_not_arrive_is_fetched_again_and_not_made_anew(provider: Server) -> None:
+    provider.states(succeeded(f"{provider.url}/files/out.png"))
+    provider.answers["/v1/files/out.png"] = [503, PNG]
+    assert Asset("image/png", PNG) in ask(Book(), step(provider), step(provider, "openai", "other"))
+    assert provider.asked("POST", "/v1/models/ada/paint/predictions") == 1
+
+
+def test_a_job_that_cannot_be_taken_over_was_begun_all_the_same(provider: Server) -> None:
+    book, again = Book(), Again(Call(f"{provider.url}/predictions/j1", method="GET"))
+    with pytest.raises(Failure):
+        ask(book, job=Job(step(provider, "gone"), 1, again))
+    assert book.ended[0].failure is not None
+    assert book.ended[0].failure.sent
+
+
+def test_a_job_that_was_taken_over_and_failed_is_not_begun_anew_with_the_same_key(provider: Server) -> None:
+    provider.answers["/v1/predictions/j1"] = [401]
+    same, book = step(provider), Book()
+    again = Again(Call(f"{provider.url}/predictions/j1", method="GET"))
+    with pytest.raises(Failure):
+        ask(book, same, job=Job(same, 1, again))
+    assert provider.asked("POST", "/v1/models/ada/paint/predictions") == 0
+
+
 def test_a_failed_job_is_neither_asked_after_nor_begun_again(provider: Server) -> None:
     provider.states({"status": "failed", "error": "CUDA out of memory"})
     with pytest.raises(Failure, match="CUDA out of memory") as caught:

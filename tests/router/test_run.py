@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +27,7 @@ from dataelan_web.router.types import (
     Event,
     Failure,
     Kind,
+    Progress,
     Prompt,
     Text,
     Tool,
@@ -524,3 +525,40 @@ def test_an_empty_plan_says_why(book: Book) -> None:
         with wire.clients() as http:
             receipt = {"problem": "No model."}
             list(run(Plan((), receipt), PROMPT, http, book, lambda step: "", Stop()))
+
+
+def test_a_model_kept_for_refused_prompts_is_asked_with_each_of_its_keys(provider: Provider, book: Book) -> None:
+    provider.answers(refuses("400 Bad Request", "content_policy_violation"), refuses("401 Unauthorized"), whole)
+    kept = [replace(step(provider, "frank", label), only_after=Kind.CONTENT_POLICY) for label in ("k2", "k3")]
+    assert text(ask(book, step(provider), *kept)) == "Hello you"
+    assert provider.keys == ["k1", "k2", "k3"]
+
+
+def test_the_second_model_kept_for_refused_prompts_is_asked_when_the_first_is_down(
+    provider: Provider, book: Book
+) -> None:
+    down = refuses("500 Internal Server Error")
+    provider.answers(refuses("400 Bad Request", "content_policy_violation"), down, down, down, whole)
+    kept = [replace(step(provider, name, name), only_after=Kind.CONTENT_POLICY) for name in ("frank", "blunt")]
+    assert text(ask(book, step(provider), *kept)) == "Hello you"
+    assert provider.keys[-1] == "blunt"
+
+
+def test_a_model_kept_for_another_kind_of_failure_is_no_reason_not_to_wait_for_a_rate(
+    provider: Provider, book: Book
+) -> None:
+    provider.answers(refuses("429 Too Many Requests", "", "retry-after: 0"), whole)
+    kept = replace(step(provider, "frank", "k2"), only_after=Kind.CONTENT_POLICY)
+    assert text(ask(book, step(provider), kept)) == "Hello you"
+    assert provider.keys == ["k1", "k1"]
+
+
+def test_a_rest_is_waited_for_once_and_told(provider: Provider, book: Book) -> None:
+    provider.answers(refuses("500 Internal Server Error"), refuses("401 Unauthorized"), whole)
+    tired = [replace(step(provider, label=label), wait=0.4) for label in ("k1", "k2")]
+    started = time.monotonic()
+    events = ask(book, *tired)
+    assert 0.4 <= time.monotonic() - started < 0.8
+    assert events[0] == Progress(note="waiting until P / m has rested")
+    assert text(events) == "Hello you"
+    assert provider.keys == ["k1", "k1", "k2"]

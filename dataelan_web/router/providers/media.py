@@ -8,12 +8,11 @@ from base64 import b64decode
 from dataelan_web.router.providers.json_values import broken
 from dataelan_web.router.types import Asset
 
-# The first bytes of the containers that providers send. Raw PCM has no mark at all.
+# The first bytes of the containers that providers and people send. Raw PCM has no mark at all.
 _SIGNATURES = (
     (b"\x89PNG", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
-    (b"RIFF", "audio/wav"),
     (b"ID3", "audio/mpeg"),
     (b"\xff\xfb", "audio/mpeg"),
     (b"\xff\xfa", "audio/mpeg"),
@@ -23,7 +22,22 @@ _SIGNATURES = (
     (b"\xff\xf9", "audio/aac"),
     (b"OggS", "audio/ogg"),
     (b"fLaC", "audio/flac"),
+    (b"%PDF-", "application/pdf"),
 )
+# What a RIFF file holds, and what an ISO base media file calls itself; every other brand of the latter is a film.
+_RIFF = {b"WAVE": "audio/wav", b"WEBP": "image/webp"}
+_BRANDS = {
+    b"avif": "image/avif",
+    b"avis": "image/avif",
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"mif1": "image/heif",
+    b"M4A ": "audio/mp4",
+    b"M4B ": "audio/mp4",
+    b"qt  ": "video/quicktime",
+}
+SIGNED = 64
+"""As many first bytes as `sniffed` looks at."""
 
 _ENDINGS = {
     "png": "image/png",
@@ -63,9 +77,13 @@ def decode_base64(text: str) -> bytes:
 
 
 def sniffed(content: bytes, otherwise: str) -> str:
-    """The media type that the first bytes give away, for formats that do not say it."""
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return "image/webp"
+    """The media type that the first bytes give away, for formats that do not say it and people who say it wrong."""
+    if content.startswith(b"RIFF"):
+        return _RIFF.get(content[8:12], otherwise)
+    if content[4:8] == b"ftyp":
+        return _BRANDS.get(content[8:12], "video/mp4")
+    if content.startswith(b"\x1aE\xdf\xa3") and b"webm" in content[:SIGNED]:
+        return "video/webm"
     return next((name for start, name in _SIGNATURES if content.startswith(start)), otherwise)
 
 

@@ -1,0 +1,46 @@
+"""Who this process tries to connect to, seen at the system call: nothing of ours or of a library can go around it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+_watching: list[Watched] = []
+
+
+@dataclass
+class Watched:
+    """`tried` holds (address, port) of every attempt. With `only_look` False none of them leaves this machine."""
+
+    tried: list[tuple[str, int]] = field(default_factory=list)
+    only_look: bool = True
+    thread: int = 0
+
+
+@contextmanager
+def connections(*, only_look: bool = True) -> Iterator[Watched]:
+    """What the current thread connects to meanwhile."""
+    watched = Watched(only_look=only_look, thread=threading.get_ident())
+    _watching.append(watched)
+    try:
+        yield watched
+    finally:
+        _watching.remove(watched)
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "socket.connect" or not _watching:
+        return
+    address = arguments[1]
+    for watched in _watching:
+        if watched.thread == threading.get_ident() and isinstance(address, tuple):
+            watched.tried.append((address[0], address[1]))
+            if not watched.only_look:
+                raise ConnectionRefusedError("seen, and not let through")
+
+
+sys.addaudithook(_hook)
