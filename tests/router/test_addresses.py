@@ -236,7 +236,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(http: Clients, mon
         ask(http.public, Call("https://models.example.com:8443/v1/models", method="GET"), failure_of)
     assert seen.tried == [("93.184.216.34", 8443)]
     assert asked == ["models.example.com"]
-    with connections(only_look=False) as seen, pytest.raises(Failure, match=r"private address \(127\.0\.0\.1\)"):
+    with connections(only_look=False) as seen, pytest.raises(Failure, match=r"private address"):
         ask(http.public, Call("https://models.example.com:8443/v1/models", method="GET"), failure_of)
     assert seen.tried == []
 
