@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from . import conditions, receipt
@@ -52,9 +54,10 @@ class Rejected(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawn:
-    """A weighted draw, kept with the receipt: who could be drawn with which weight, and the number."""
+    """A weighted draw, kept with the receipt: who could be drawn, with which weight, and the number."""
 
-    weights: dict[str, float]
+    choices: Sequence[Choice]
+    weights: Sequence[float]
     number: float
 
 
@@ -88,9 +91,12 @@ def plan(question: Question, rules: Iterable[Rule], draw: random.Random, request
         said["rules"].append(receipt.considered(rule, passed, rejected, unmet))
         if passed:
             steps, ordered, drawn = _arrange(rule, passed, question, draw)
-            left_out = _left_out(ordered, passed, rule, question)
-            receipt.decide(said, rule, ordered, [*left_out, *dropped], drawn, question)
-            return Plan(tuple(steps), said, rule, (*left_out, *dropped))
+            resting = _resting(passed, question, rule)
+            planned = set(map(id, ordered))
+            dropped = [*(rest for rest in resting if id(rest.choice) not in planned), *dropped]
+            spare = len(passed) - len(ordered) - len(resting)
+            receipt.decide(said, rule, ordered, dropped, drawn, {ENOUGH_OTHERS: spare} if spare > 0 else {})
+            return Plan(tuple(steps), said, rule, tuple(dropped))
     receipt.give_up(said, requested, dropped)
     return Plan((), said, None, tuple(dropped))
 
@@ -149,10 +155,10 @@ def _arrange(
     rule: Rule, passed: Sequence[Choice], question: Question, draw: random.Random
 ) -> tuple[list[Step], list[Choice], Drawn | None]:
     """The steps, the models they stand for in order, and the draw that was made."""
-    kept = {tag: [choice for choice in passed if tag in choice.tags] for tag in RESERVED}
-    ready = [choice for choice in passed if not choice.tags & RESERVED.keys()]
+    kept = {tag: found for tag in RESERVED if (found := [choice for choice in passed if tag in choice.tags])}
+    ready = [choice for choice in passed if not choice.tags & RESERVED.keys()] if kept else passed
     if not ready:  # such as a prompt that only the models for long ones can take
-        ready, kept = list(passed), {}
+        ready, kept = passed, {}
     awake = ready
     if question.has_rested:
         awake = [choice for choice in ready if not _rest(choice.candidate, question)]
@@ -166,7 +172,8 @@ def _arrange(
     steps = list(_steps(ordered, question, draw, wait=wait))
     for tag, choices in kept.items():
         steps += _steps(choices[:MOST_MODELS], question, draw, only_after=RESERVED[tag])
-        ordered = [*ordered, *(choice for choice in choices if choice not in ordered)]
+        planned = set(map(id, ordered))
+        ordered = [*ordered, *(choice for choice in choices if id(choice) not in planned)]
     return steps, ordered, drawn
 
 
@@ -174,8 +181,10 @@ def _order(
     rule: Rule, ready: Sequence[Choice], question: Question, draw: random.Random
 ) -> tuple[list[Choice], Drawn | None]:
     """Primaries by the rule's strategy, then what is tagged `fallback`, in the rule's own order."""
-    primaries = [choice for choice in ready if FALLBACK not in choice.tags] or list(ready)
-    fallbacks = [choice for choice in ready if FALLBACK in choice.tags and choice not in primaries]
+    fallbacks = [choice for choice in ready if FALLBACK in choice.tags]
+    primaries = [choice for choice in ready if FALLBACK not in choice.tags] if fallbacks else ready
+    if not primaries:
+        primaries, fallbacks = fallbacks, []
     drawn = None
     match rule.strategy:
         case "weighted":
@@ -236,26 +245,19 @@ def _draw(choices: Sequence[Choice], question: Question, draw: random.Random) ->
     weights: list[float] = [choice.weight for choice in choices]
     if question.has_rested:
         weights = [choice.weight * _share(choice.candidate, question) for choice in choices]
-    left = [place for place, weight in enumerate(weights) if weight > 0]
-    drawn = Drawn({choices[place].candidate.label: weights[place] for place in left}, draw.random())
-    ordered: list[Choice] = []
-    number = drawn.number
-    while left and len(ordered) < MOST_MODELS:
-        place = _pick(left, weights, number)
-        left.remove(place)
+    left, ordered, number = list(weights), [], draw.random()
+    drawn = Drawn(choices, weights, number)
+    for _ in range(min(len(choices), MOST_MODELS)):
+        reached = list(accumulate(left))
+        if reached[-1] <= 0:
+            break
+        place = bisect_right(reached, number * reached[-1])
+        place = min(place, bisect_left(reached, reached[-1]))  # a number just under 1 may round up to the sum
         ordered.append(choices[place])
-        number = draw.random()
+        left[place], number = 0.0, draw.random()
     last = [choice for choice, weight in zip(choices, weights, strict=True) if weight <= 0]
-    return [*ordered, *last], drawn if len(drawn.weights) > 1 else None
-
-
-def _pick(places: Sequence[int], weights: Sequence[float], number: float) -> int:
-    point = number * sum(weights[place] for place in places)
-    for place in places:
-        point -= weights[place]
-        if point < 0:
-            return place
-    return places[-1]
+    is_draw = sum(weight > 0 for weight in weights) > 1
+    return [*ordered, *last], drawn if is_draw else None
 
 
 # -- rest --------------------------------------------------------------------------------------------
@@ -271,20 +273,17 @@ def _share(candidate: Candidate, question: Question) -> float:
     return max(vital.share(question.now) for vital in question.vitals_of(candidate))
 
 
-def _left_out(ordered: Sequence[Choice], passed: Sequence[Choice], rule: Rule, question: Question) -> list[Rejected]:
-    """Those that could answer and are not in the plan, because they rest or because it is long enough."""
-    taken = {id(choice) for choice in ordered}
-    left = [choice for choice in passed if id(choice) not in taken]
+def _resting(passed: Sequence[Choice], question: Question, rule: Rule) -> list[Rejected]:
+    """Those that could answer if they did not rest."""
     if not question.has_rested:
-        return [Rejected(choice, rule, ENOUGH_OTHERS) for choice in left]
-    return [Rejected(choice, rule, _why_left_out(choice.candidate, question)) for choice in left]
+        return []
+    waits = [(choice, _rest(choice.candidate, question)) for choice in passed]
+    return [Rejected(choice, rule, _why_it_rests(choice.candidate, question, wait)) for choice, wait in waits if wait]
 
 
-def _why_left_out(candidate: Candidate, question: Question) -> str:
-    if seconds := _rest(candidate, question):
-        why = next((vital.why for vital in question.vitals_of(candidate) if vital.why), "failures")
-        return f"it rests for {seconds:,.0f} s more ({why})"
-    return ENOUGH_OTHERS
+def _why_it_rests(candidate: Candidate, question: Question, seconds: float) -> str:
+    why = next((vital.why for vital in question.vitals_of(candidate) if vital.why), "failures")
+    return f"it rests for {seconds:,.0f} s more ({why})"
 
 
 # -- with which key ----------------------------------------------------------------------------------

@@ -64,14 +64,14 @@ def decide(
     ordered: Sequence[Choice],
     rejected: Sequence[Rejected],
     drawn: Drawn | None,
-    question: Question,
+    spare: dict[str, int],
 ) -> None:
+    """`spare`: how many more could have answered, by why they are not in the plan."""
     receipt["candidates"] = _chosen(rule, ordered, drawn)
     _add_rejected(receipt, rejected)
-    receipt |= {"rule": rule.name, "strategy": rule.strategy, "draw": None}
-    if drawn:
-        weights = {label: round(weight, 4) for label, weight in drawn.weights.items()}
-        receipt["draw"] = {"weights": weights, "number": round(drawn.number, 6)}
+    if spare:
+        receipt["omitted"] = receipt.get("omitted", {}) | spare
+    receipt |= {"rule": rule.name, "strategy": rule.strategy, "draw": _draw(drawn, ordered) if drawn else None}
     receipt["summary"] = _summary(rule, ordered, drawn)
 
 
@@ -88,11 +88,26 @@ def _add_rejected(receipt: Receipt, rejected: Sequence[Rejected]) -> None:
         receipt["omitted"] = dict(others)
 
 
+def _draw(drawn: Drawn, ordered: Sequence[Choice]) -> Receipt:
+    """All weights, or of very many those of the models in the plan, with the sum of the others."""
+    pairs = [(c, weight) for c, weight in zip(drawn.choices, drawn.weights, strict=True) if weight > 0]
+    planned = set(map(id, ordered))
+    told = pairs if len(pairs) <= MOST_ROWS else [(c, weight) for c, weight in pairs if id(c) in planned]
+    weights: Counter[str] = Counter()
+    for choice, weight in told:
+        weights[choice.candidate.label] += weight  # type: ignore[assignment]
+    others = sum(drawn.weights) - sum(weights.values())
+    rounded = {label: round(weight, 4) for label, weight in weights.items()}
+    said = {"weights": rounded, "number": round(drawn.number, 6)}
+    return said | ({"others": round(others, 4)} if len(told) < len(pairs) else {})
+
+
 def _chosen(rule: Rule, ordered: Sequence[Choice], drawn: Drawn | None) -> list[Receipt]:
-    total = sum(drawn.weights.values()) if drawn else 0.0
+    total = sum(drawn.weights) if drawn else 0.0
+    weights = dict(zip(map(id, drawn.choices), drawn.weights, strict=True)) if drawn else {}
     rows = []
     for place, choice in enumerate(ordered):
-        weight = drawn.weights.get(choice.candidate.label, 0.0) if drawn else 0.0
+        weight = weights.get(id(choice), 0.0)
         share = f"{100 * weight / total:.0f} %" if total and weight else ""
         rows.append(_row(choice, rule, _place(choice, place), chosen=place == 0, kept=True, share=share))
     return rows
@@ -125,7 +140,8 @@ def _row(
 def _summary(rule: Rule, ordered: Sequence[Choice], drawn: Drawn | None) -> str:
     first = ordered[0].candidate.label
     if drawn:
-        return f"{first} was drawn among {len(drawn.weights)} models of the rule “{rule.name}”, by weight."
+        count = sum(weight > 0 for weight in drawn.weights)
+        return f"{first} was drawn among {count} models of the rule “{rule.name}”, by weight."
     if len(ordered) > 1:
         return f"{first} is the first of {len(ordered)} models of “{rule.name}” ({rule.strategy})."
     return f"{first}: {rule.name}."

@@ -10,7 +10,7 @@ import pytest
 from dataelan_web.router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice, Question
 from dataelan_web.router.conditions import ConditionError
 from dataelan_web.router.health import Rest, Vital
-from dataelan_web.router.plan import LONGEST_REST, MOST_MODELS, Plan
+from dataelan_web.router.plan import ENOUGH_OTHERS, LONGEST_REST, MOST_MODELS, Plan
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.types import Kind, Task
 
@@ -178,7 +178,7 @@ def test_a_plan_over_hundreds_of_models_stays_short_and_so_does_its_receipt() ->
     many = [model(f"m{number}", price=number) for number in range(300)]
     made = planned(rule(*(Choice(each) for each in many), strategy="cheapest"))
     assert names(made) == [f"m{number}" for number in range(MOST_MODELS)]
-    assert len(made.rejected) == 300 - MOST_MODELS
+    assert made.receipt["omitted"] == {ENOUGH_OTHERS: 300 - MOST_MODELS}
     assert len(made.receipt["candidates"]) + sum(made.receipt["omitted"].values()) == 300
     assert len(made.receipt["candidates"]) <= 60
 
