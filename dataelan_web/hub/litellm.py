@@ -109,9 +109,7 @@ def translate(text: str) -> Translation:
         _add_rule(made, group, deployments, strategy, fallbacks, [name for name in defaults if name != group])
     _aliases(made, settings)
     if groups:
-        made.left.append(
-            "auto: LiteLLM has none; here it tries these rules from the top: put them in order"
-        )
+        made.left.append("auto: LiteLLM has none; here it tries these rules from the top: put them in order")
     _tell_of_the_rest(made, config, settings)
     return made
 
