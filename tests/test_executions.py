@@ -22,6 +22,7 @@ from dataelan_web import create_app, quota
 from dataelan_web.config import load
 from dataelan_web.executions import live, sweep
 from dataelan_web.executions.answer import Answer
+from dataelan_web.executions.candidates import rules_for
 from dataelan_web.executions.execute import execute
 from dataelan_web.executions.record import Record
 from dataelan_web.executions.submit import Request, record, submit
@@ -33,15 +34,20 @@ from dataelan_web.models import (
     Execution,
     ExecutionBody,
     LedgerEntry,
+    ModelType,
     Origin,
     Outcome,
     Project,
     PromptSession,
+    Provider,
     Reservation,
     ReservationState,
+    RoutingRule,
+    RoutingRuleModel,
     Scope,
     State,
     Window,
+    new_id,
 )
 from dataelan_web.models.executions import claim, close
 from dataelan_web.router import run
@@ -446,3 +452,23 @@ def budget_of(id: uuid.UUID) -> int:
     )
     assert period.reserved == 0
     return period.spent
+
+
+def test_a_rule_goes_before_a_model_of_its_name_which_its_provider_still_names(
+    acme: people.Cast, simulated: str
+) -> None:
+    key = people.own_provider(acme, simulated)
+    named, other = (people.own_model(acme, key, name) for name in ("simulated-instant", "simulated-fast"))
+    rule = RoutingRule(id=new_id(), organization_id=acme.organization.id, name="simulated-instant")
+    rule.models = [RoutingRuleModel(model_id=other.id)]
+    db.session.add(rule)
+    db.session.commit()
+    project, slug = db.session.get_one(Project, acme.project.id), db.session.get_one(Provider, key.provider_id).slug
+
+    def asked(requested: str) -> list[uuid.UUID]:
+        rules = rules_for(db.session, project, requested, ModelType.TEXT)
+        return [choice.candidate.model_id for rule in rules for choice in rule.choices]
+
+    assert asked("simulated-instant") == [other.id]
+    assert asked(f"{slug}/simulated-instant") == [named.id]
+    assert asked("nothing of that name") == []

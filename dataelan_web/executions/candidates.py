@@ -125,16 +125,22 @@ _KEYS = (
 )
 
 
-def rules_for(
-    session: DbSession, project: Project, requested: str, model_type: ModelType, task: Task = Task.CHAT
-) -> list[Rule]:
-    """The rules to try, in order. A model's name makes a rule of its own; a rule's name leaves only that rule."""
+def rules_for(session: DbSession, project: Project, requested: str, model_type: ModelType) -> list[Rule]:
+    """The rules to try, in order, apart from the built-in one. A rule's name leaves only that rule; a model's name
+    makes a rule of its own. A rule goes before a model of the same name, which `provider/model` still reaches: so a
+    program that asks for a model can be given several, without a change in it."""
     hub = _Hub(session, project.organization, project)
-    if requested != AUTO:
-        if chosen := hub.named(requested):
-            return [Rule("the model you chose", tuple(Choice(candidate) for candidate in chosen), strategy="ordered")]
-        return hub.rules(name=requested)
-    return [*hub.rules(model_type=model_type), built_in(hub.all(), model_type, task)]
+    if requested == AUTO:
+        return hub.rules(model_type=model_type)
+    if rules := hub.rules(name=requested):
+        return rules
+    chosen = tuple(Choice(candidate) for candidate in hub.named(requested))
+    return [Rule("the model you chose", chosen, strategy="ordered")] if chosen else []
+
+
+def last_rule(session: DbSession, project: Project, model_type: ModelType, task: Task) -> Rule:
+    """The built-in rule, over everything this project can use: for what asks for `auto`, when no other decides."""
+    return built_in(_Hub(session, project.organization, project).all(), model_type, task)
 
 
 def usable_models(session: DbSession, project: Project) -> list[Candidate]:

@@ -16,6 +16,7 @@ from flask import current_app
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from ..extensions import db
 from ..jobs.queue import store
@@ -30,8 +31,9 @@ from ..router.types import Asset, Event, Failure, Kind, Progress, Prompt, Reason
 from ..router.wire import Clients, Deadlines
 from ..storage import Unavailable
 from . import assets, jobs, live
+from .abandoned import close_attempts
 from .answer import Answer
-from .candidates import rules_for, step_of
+from .candidates import AUTO, last_rule, rules_for, step_of
 from .facts import facts_for
 from .health import health
 from .jobs import left_behind
@@ -56,9 +58,11 @@ def execute_queued(execution_id: uuid.UUID) -> None:
     db.session.commit()
     if fence is None:
         return
-    writer = live.Writer(store(), execution_id)
+    writer, execution = live.Writer(store(), execution_id), load(execution_id)
     try:
-        for event in execute(load(execution_id), fence):
+        if "task" in execution.body.request:  # not a chat: whoever watches sees no words, and waits to see it begin
+            writer.progress(None, "")
+        for event in execute(execution, fence):
             if isinstance(event, Text):
                 writer.text(event.delta)
             elif isinstance(event, Reasoning):
@@ -68,7 +72,8 @@ def execute_queued(execution_id: uuid.UUID) -> None:
     except Failure:
         pass  # recorded with the execution; the page shows it from there
     finally:
-        writer.end()
+        if not execution.is_open:  # else another worker goes on with it, or the sweeper will
+            writer.end()
 
 
 def load(execution_id: uuid.UUID) -> Execution:
@@ -94,6 +99,8 @@ def execute(execution: Execution, fence: int) -> Iterator[Event]:
             db.session.expunge(execution)
         db.session.commit()  # hold no connection while a provider thinks
         with keeper().hold(execution.id, fence) as stop:
+            if execution.cancel_requested_at:  # while no worker had the job that is to be ended
+                stop.request()
             deadlines = _deadlines(prompt, record)
             with closing(run(chosen, prompt, _http(), record, record.secret, stop, deadlines, job)) as events:
                 for event in events:
@@ -119,8 +126,15 @@ def execute(execution: Execution, fence: int) -> Iterator[Event]:
 
 def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:
     """The plan for a prompt as things stand now; also for trying out what would be chosen."""
-    rules = rules_for(db.session, execution.project, execution.requested, execution.model_type, prompt.task)
-    return plan(question_of(execution, prompt, rules), rules, draw or random.Random(), execution.requested)
+    project, requested, draw = execution.project, execution.requested, draw or random.Random()
+    rules = rules_for(db.session, project, requested, execution.model_type)
+    if rules or requested != AUTO:
+        chosen = plan(question_of(execution, prompt, rules), rules, draw, requested)
+        if chosen.steps or requested != AUTO:
+            return chosen
+    # Most organizations have thousands of models, so those are read only where no rule decides.
+    rules.append(last_rule(db.session, project, execution.model_type, prompt.task))
+    return plan(question_of(execution, prompt, rules), rules, draw, requested)
 
 
 def question_of(execution: Execution, prompt: Prompt, rules: Sequence[Rule]) -> Question:
@@ -175,6 +189,8 @@ def _finish(
 def _write_end(
     execution: Execution, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
 ) -> None:
+    if record.is_open:
+        record.tell(close_attempts(execution, answer.said))
     record.catch_up()
     state = _state(failure, has_content=not answer.is_empty)
     if not close(db.session, execution.id, fence, state, **_columns(execution, chosen, record, failure)):
@@ -210,6 +226,7 @@ def _write_end(
     for position, kept in enumerate(answer.assets):
         db.session.add(assets.row(execution, position, kept))
     db.session.commit()
+    set_committed_value(execution, "state", state)  # for whoever ran it: it has ended, and by this worker
 
 
 def _state(failure: Failure | None, *, has_content: bool) -> State:
