@@ -7,11 +7,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import conditions, receipt
 from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice, Key, Question
 from .health import Pair, Vital, best_latency, ranked
+from .receipt import Drawn, Rejected
 from .rules import Rule
 from .types import Kind
 
@@ -43,22 +44,6 @@ class Step:
     def pair(self) -> Pair:
         """Whose health it tells of; no two steps of a plan have the same."""
         return self.candidate.model_id, self.key.id
-
-
-class Rejected(NamedTuple):
-    choice: Choice
-    rule: Rule
-    reason: str
-    too_long: bool = False
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A weighted draw, kept with the receipt: who could be drawn, with which weight, and the number."""
-
-    choices: Sequence[Choice]
-    weights: Sequence[float]
-    number: float
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
 from .rules import Rule
-
-if TYPE_CHECKING:
-    from .plan import Drawn, Rejected
 
 MOST_ROWS = 60
 """Candidates told one by one; of those beyond, only how many fell for which reason."""
 
 Receipt = dict[str, Any]
+
+
+class Rejected(NamedTuple):
+    choice: Choice
+    rule: Rule
+    reason: str
+    too_long: bool = False
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A weighted draw, kept with the receipt: who could be drawn, with which weight, and the number."""
+
+    choices: Sequence[Choice]
+    weights: Sequence[float]
+    number: float
 
 
 def opened(requested: str, question: Question) -> Receipt:
