@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Select, false, or_, select
 from .extensions import db
 from .models import (
     APIKey,
+    Asset,
     Base,
     Collaborator,
     Execution,
@@ -127,7 +128,7 @@ def _visible_here(model: type[Base]) -> ColumnElement[bool]:
     if model in (APIKey, RoutingRule):
         owner = getattr(model, "organization_id")  # noqa: B009
         return owner == organization_id if g.role is not None else false()
-    if model in (Project, PromptSession, Execution, GatewayToken):
+    if model in (Project, PromptSession, Execution, Asset, GatewayToken):
         here: ColumnElement[bool] = Project.organization_id == organization_id
         return here if g.role is not None else here & Project.id.in_(_guest_projects(current_user.id, Project.id))
     raise LookupError(f"access.py does not know who may see a {model.__name__}")
@@ -141,6 +142,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     Model: lambda query: query.join(Model.provider),
     PromptSession: lambda query: query.join(Project, PromptSession.project_id == Project.id),
     Execution: lambda query: query.join(Project, Execution.project_id == Project.id),
+    Asset: lambda query: query.join(Project, Asset.project_id == Project.id),
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
 }
 

@@ -43,6 +43,7 @@ def _protect(response: Response) -> Response:
         if "v" in request.args:
             headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
-    headers["Cache-Control"] = "no-store"  # send_file alone would let anybody keep a private file for a year
+    if "private" not in response.cache_control:  # said on purpose, as of an asset, which never changes
+        headers["Cache-Control"] = "no-store"  # send_file alone would let anybody keep a private file for a year
     response.vary.update(VARIES_BY)
     return response

@@ -60,9 +60,9 @@ def with_toast(response: Response, text: str, tone: str = "neutral") -> Response
     return response
 
 
-def partial(target: str, html: str) -> str:
-    """A piece for the end of another element than the one that asked."""
-    return f'<hx-partial hx-target="{target}" hx-swap="beforeend">{html}</hx-partial>'
+def partial(target: str, html: str, swap: str = "beforeend") -> str:
+    """A piece for another element than the one that asked: for its end, or as `swap` says."""
+    return f'<hx-partial hx-target="{target}" hx-swap="{swap}">{html}</hx-partial>'
 
 
 def local_path(url: str) -> str:

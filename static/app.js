@@ -131,6 +131,7 @@
   const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
   addEventListener('scroll', () => { following = atEnd(); }, { passive: true });
   const follow = () => { if (following) scrollTo({ top: document.documentElement.scrollHeight }); };
+  document.addEventListener('load', ({ target }) => { if (target.closest?.('#runs')) follow(); }, true);   // a picture takes its room late
 
   // How long a running answer has taken so far.
   setInterval(() => {

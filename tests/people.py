@@ -19,6 +19,7 @@ from dataelan_web.extensions import db
 from dataelan_web.hub.keys import seal
 from dataelan_web.models import (
     APIKey,
+    Asset,
     Collaborator,
     GatewayToken,
     Membership,
@@ -35,6 +36,7 @@ from dataelan_web.models import (
     User,
     new_id,
 )
+from dataelan_web.storage import storage
 
 ROLES = {"olivia": Role.OWNER, "adam": Role.ADMIN, "mia": Role.MEMBER, "victor": Role.VIEWER}
 
@@ -165,3 +167,23 @@ def own_model(
     db.session.add(model)
     db.session.commit()
     return model
+
+
+def asset(
+    cast: Cast, content: bytes, media_type: str = "image/png", name: str = "picture.png", **values: object
+) -> Asset:
+    """A file in storage; its row is not in the session yet."""
+    stored = storage().put(cast.organization.id, content)
+    made = Asset(
+        id=new_id(),
+        organization_id=cast.organization.id,
+        project_id=cast.project.id,
+        name=name,
+        media_type=media_type,
+        size=stored.size,
+        sha256=stored.sha256,
+        storage_key=stored.key,
+    )
+    for field_name, value in values.items():
+        setattr(made, field_name, value)
+    return made

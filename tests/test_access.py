@@ -117,6 +117,15 @@ ROUTES = (
     Route("playground.events", "GET", "/o/{slug}/executions/{execution}/events", SEE | GUEST),
     Route("playground.action_file", "GET", "/o/{slug}/executions/{execution}/actions/0/file", SEE | GUEST),
     Route("playground.cancel", "POST", "/o/{slug}/executions/{execution}/cancellation", EDIT | GUEST),
+    Route(
+        "playground.answer_tools",
+        "POST",
+        "/o/{slug}/executions/{execution}/tool-results",
+        EDIT | GUEST,
+        422,
+        {"result": "No tool was called"},
+    ),
+    Route("playground.asset", "GET", "/o/{slug}/assets/{asset}", SEE | GUEST),
     Route("playground.retry", "POST", "/o/{slug}/executions/{execution}/retry", EDIT | GUEST, 303),
     Route("hub.providers", "GET", "/o/{slug}/hub/providers", SEE),
     Route("hub.models", "GET", "/o/{slug}/hub/models", SEE),
@@ -145,6 +154,25 @@ ROUTES = (
         {"rule_id": "{rule}", "model_id": "{other_model}"},
     ),
     Route("hub.shutdowns_page", "GET", "/o/{slug}/hub/shutdowns", SEE),
+    Route("hub.rules_page", "GET", "/o/{slug}/hub/rules", SEE),
+    Route("hub.rule_new", "GET", "/o/{slug}/hub/rules/new", ADMINISTER),
+    Route("hub.rule_create", "POST", "/o/{slug}/hub/rules", ADMINISTER, 422, {"name": ""}),
+    Route("hub.rule", "GET", "/o/{slug}/hub/rules/{rule}", ADMINISTER),
+    Route("hub.rule_change", "POST", "/o/{slug}/hub/rules/{rule}", ADMINISTER, 422, {"name": ""}),
+    Route("hub.rule_draft", "POST", "/o/{slug}/hub/rules/draft", ADMINISTER, 200, {"rule_id": "{rule}"}),
+    Route("hub.rule_preview", "POST", "/o/{slug}/hub/rules/preview", ADMINISTER, 200, {"rule_id": "{rule}"}),
+    Route("hub.rule_rehearsal", "POST", "/o/{slug}/hub/rules/rehearsal", ADMINISTER, 200, {"rule_id": "{rule}"}),
+    Route("hub.rule_place", "POST", "/o/{slug}/hub/rules/{rule}/place", ADMINISTER),
+    Route("hub.rule_enablement", "POST", "/o/{slug}/hub/rules/{rule}/enablement", ADMINISTER),
+    Route("hub.rule_deletion", "POST", "/o/{slug}/hub/rules/{rule}/deletion", ADMINISTER),
+    Route(
+        "hub.rule_dry_run",
+        "POST",
+        "/o/{slug}/hub/rules/dry-run",
+        SEE,
+        200,
+        {"project_id": "{project}", "model_type": "TEXT", "text": "Hello"},
+    ),
     Route(
         "hub.create_key",
         "POST",
@@ -196,13 +224,15 @@ class Ids:
     price: str = ""
     rule: str = ""
     provider: str = ""
+    asset: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
         """One of each thing, new, in this organization."""
         run, token, key = execution(cast), gateway_token(cast), people.own_provider(cast, "http://x/v1", secret=CANARY)
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
-        return cls(cast.organization.slug, *(str(row.id) for row in rows), provider=str(key.provider_id))
+        others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
+        return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
     @classmethod
     def of_nobody(cls, slug: str = "no-such-place-a1b2c3") -> Ids:
@@ -225,6 +255,7 @@ def execution(cast: people.Cast) -> Execution:
         finished_at=now(),
         body=ExecutionBody(request=to_json(prompt), text=f"Only for {cast.organization.name}"),
         actions=[Action(position=0, kind="json", title="JSON", payload={"value": {}})],
+        assets=[people.asset(cast, b"GIF89a", "image/gif", "dot.gif")],
     )
     db.session.add(run)
     db.session.commit()

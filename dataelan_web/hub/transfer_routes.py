@@ -13,8 +13,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 from wtforms import FileField, RadioField, TextAreaField
 
-from .. import access, audit
-from ..extensions import db
+from .. import access
 from ..web import render, toast
 from . import document, importing, litellm, portable
 from .blueprint import bp
@@ -51,12 +50,11 @@ def transfer() -> Response:
 def export() -> Response:
     access.require(access.ADMINISTER)
     text = document.write(portable.export(g.organization))
-    audit.record("hub.exported", g.organization, g.organization.id)
-    db.session.commit()
     response = make_response(text)
     response.mimetype = "application/yaml"
     name = f"dataelan-{g.organization.slug}-{datetime.now(UTC):%Y-%m-%d}.yaml"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["Content-Security-Policy"] = "sandbox"
     return response
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import Organization, User
 from .base import Base, Json, Long, Name, Time, now, parent, reference
+
+if TYPE_CHECKING:
+    from .executions import Asset
 
 
 class ModelType(StrEnum):
@@ -49,8 +52,8 @@ class Collaborator(Base):
 
 
 class PromptSession(Base):
-    """Related prompts of one model type. `settings` holds what the composer remembers:
-    model, system, max_tokens, temperature."""
+    """Related prompts of one model type. `settings` holds what the composer remembers: the fields that its form
+    names in `REMEMBERED` (playground/forms.py and its neighbours)."""
 
     __tablename__ = "prompt_sessions"
     __table_args__ = (Index("ix_prompt_sessions_project_id_updated_at", "project_id", "updated_at"),)
@@ -81,3 +84,4 @@ class Prompt(Base):
 
     session: Mapped[PromptSession] = relationship()
     author: Mapped[User | None] = relationship()
+    assets: Mapped[list[Asset]] = relationship(order_by="Asset.position", passive_deletes=True)

@@ -2,10 +2,11 @@
 
 from flask import Flask
 
-from . import files
-from .routes import bp
+from . import asset_routes, display, files, routes, run_routes  # noqa: F401  (they add themselves to the blueprint)
+from .blueprint import bp
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
-    app.jinja_env.filters.update(pretty_json=files.pretty, checklist=files.checklist)
+    app.jinja_env.tests["usable_in"] = display.usable_in
+    app.jinja_env.filters.update(display.FILTERS, pretty_json=files.pretty, checklist=files.checklist)

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
+from ..executions.prompts import from_json
 from ..extensions import db
-from ..models import Execution, Prompt, PromptSession, State
-from ..router.types import Message, assistant, user
+from ..models import Execution, ExecutionBody, ModelType, Prompt, PromptSession, State
+from ..router.types import Message, ToolResult, ToolUse, assistant
 
 PAGE = 20
 
 CARD = (
     joinedload(Execution.body),
     joinedload(Execution.prompt).joinedload(Prompt.author),
+    joinedload(Execution.prompt).selectinload(Prompt.assets),
     joinedload(Execution.model),
     joinedload(Execution.provider),
     selectinload(Execution.attempts),
     selectinload(Execution.actions),
+    selectinload(Execution.assets),
 )
-"""What a run card needs, in three queries for any number of cards."""
+"""What a run card needs, in five queries for any number of cards."""
 
 
 def runs(session: PromptSession, before: uuid.UUID | None = None) -> tuple[list[Execution], uuid.UUID | None]:
@@ -34,22 +40,63 @@ def runs(session: PromptSession, before: uuid.UUID | None = None) -> tuple[list[
     return rows[:PAGE][::-1], older
 
 
-def so_far(session: PromptSession, until: uuid.UUID | None = None) -> tuple[Message, ...]:
-    """The conversation a new prompt continues: each prompt with its last whole answer, up to `until`."""
+def continues(session: PromptSession) -> bool:
+    """Is a prompt part of a conversation? Those for pictures, voice and films each stand for themselves."""
+    return session.model_type in (ModelType.TEXT, ModelType.CODE)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What was asked, with its files or what tools answered, and what came of it."""
+
+    asked: Message
+    text: str
+    calls: tuple[ToolUse, ...]
+
+    @property
+    def results(self) -> set[str]:
+        return {part.id for part in self.asked.parts if isinstance(part, ToolResult)}
+
+
+def so_far(session: PromptSession) -> tuple[Message, ...]:
+    """The conversation a new prompt continues: each prompt as it was asked, with its last whole answer."""
+    asked = ExecutionBody.request["messages"][-1]  # before it stands the conversation up to there, once more
     query = (
-        select(Execution)
+        select(Execution.prompt_id, asked, ExecutionBody.text, ExecutionBody.tool_calls)
+        .join(ExecutionBody, ExecutionBody.id == Execution.id)
         .where(Execution.session_id == session.id, Execution.state == State.COMPLETED)
-        .options(joinedload(Execution.body), joinedload(Execution.prompt))
         .order_by(Execution.id)
     )
-    if until:
-        query = query.where(Execution.id < until)
-    latest: dict[uuid.UUID | None, Execution] = {}
-    for execution in db.session.scalars(query):
-        latest.pop(execution.prompt_id, None)
-        latest[execution.prompt_id] = execution
-    messages: list[Message] = []
-    for execution in latest.values():
-        if execution.prompt and execution.body.text:
-            messages += [user(execution.prompt.text), assistant(execution.body.text)]
-    return tuple(messages)
+    latest: dict[uuid.UUID | None, Turn] = {}
+    for prompt_id, message, text, calls in db.session.execute(query):
+        latest.pop(prompt_id, None)
+        latest[prompt_id] = _turn(message, text, calls)
+    return tuple(_messages(list(latest.values())))
+
+
+def _turn(message: dict[str, Any], text: str, calls: Iterable[dict[str, str]]) -> Turn:
+    (asked,) = from_json({"messages": [message]}).messages
+    return Turn(asked, text, tuple(ToolUse(call["id"], call["name"], call["arguments"]) for call in calls))
+
+
+def _messages(turns: list[Turn]) -> Iterator[Message]:
+    """Providers refuse a tool call without its result, and a result without its call: neither goes along alone."""
+    open_calls: set[str] = set()
+    for turn, answered in zip(turns, _answered(turns), strict=True):
+        parts = tuple(p for p in turn.asked.parts if not isinstance(p, ToolResult) or p.id in open_calls)
+        said = (*(assistant(turn.text).parts if turn.text else ()), *answered)
+        open_calls = set()
+        if parts and said:
+            yield replace(turn.asked, parts=parts)
+            yield Message("assistant", said)
+            open_calls = {call.id for call in answered}
+
+
+def _answered(turns: list[Turn]) -> list[tuple[ToolUse, ...]]:
+    """Of each turn, the tool calls whose results the next one brings, if that one itself came to something."""
+    answered: list[tuple[ToolUse, ...]] = []
+    results: set[str] = set()
+    for turn in reversed(turns):
+        answered.append(tuple(call for call in turn.calls if call.id in results))
+        results = turn.results if turn.text or answered[-1] else set()
+    return answered[::-1]

@@ -24,6 +24,8 @@ from ..web import partial
 from .conversation import CARD
 
 KEEP_ALIVE = ":\n\n"
+NAMED_WITHIN = 1.0
+"""Seconds to wait for the name of the model, when a run says that it has begun before it was chosen."""
 
 
 def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
@@ -39,13 +41,15 @@ def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
                     break
                 continue
             thought = partial(f"#{target}-reasoning", str(escape(entry.reasoning))) if entry.reasoning else ""
-            if said := thought + str(escape(entry.text)):
-                yield message(said, entry.id)  # one message: a reader that comes back has seen both or neither
+            how_far = partial(f"#{target}-progress", _progress(entry.progress), "innerHTML") if entry.progress else ""
+            if said := thought + how_far + str(escape(entry.text)):
+                yield message(said, entry.id)  # one message: a reader that comes back has seen all of it or none
             if entry.ended:
                 break
             if not is_named:  # after the first words, which must not wait for it
-                is_named = True
-                yield message(_model_now(execution_id))
+                name = _model_now(execution_id, patience=0 if entry.text or entry.reasoning else NAMED_WITHIN)
+                is_named = bool(name)
+                yield message(name)
     except redis.RedisError:
         yield from _wait_without_stream(execution_id)
     yield message(finished(execution_id, can_edit))
@@ -68,11 +72,20 @@ def finished(execution_id: uuid.UUID, can_edit: bool) -> str:
     return html
 
 
-def _model_now(execution_id: uuid.UUID) -> str:
-    """Which model is answering."""
-    attempt = db.session.scalars(
-        db.select(Attempt).where(Attempt.execution_id == execution_id).order_by(Attempt.number.desc()).limit(1)
-    ).first()
+def _progress(said: str) -> str:
+    """A bar for what live.Entry.progress says."""
+    share, _, word = said.partition(" ")
+    template = current_app.jinja_env.get_template("playground/progress.html")
+    return template.render(share=min(max(float(share), 0.0), 1.0) if share else None, word=word)
+
+
+def _model_now(execution_id: uuid.UUID, patience: float) -> str:
+    """Which model is answering; nothing when that is not known within `patience` seconds."""
+    query = db.select(Attempt).where(Attempt.execution_id == execution_id).order_by(Attempt.number.desc()).limit(1)
+    until = time.monotonic() + patience
+    while (attempt := db.session.scalars(query).first()) is None and time.monotonic() < until:
+        db.session.commit()
+        time.sleep(0.1)
     provider = db.session.get(Provider, attempt.provider_id) if attempt and attempt.provider_id else None
     model = db.session.get(Model, attempt.model_id) if attempt and attempt.model_id else None
     if attempt is None:

@@ -47,7 +47,6 @@ def show(id: uuid.UUID) -> Response:
         project=project,
         stats=sums,
         sessions=lists.sessions_of(project, page, PAGE),
-        model_types=["TEXT", "CODE"],
         can_edit=access.may(access.EDIT, project),
         newer_url=url_for("projects.show", id=id, page=page - 1) if page > 1 else None,
         older_url=url_for("projects.show", id=id, page=page + 1) if page * PAGE < sums.sessions else None,

@@ -1,0 +1,106 @@
+"""From a composer's form to a run: its files kept, its prompt and its execution recorded in one commit."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..executions.prompts import from_json
+from ..executions.submit import Request, submit
+from ..extensions import db
+from ..models import Execution, ModelType, Origin, Project, Prompt, PromptSession, new_id
+from ..router.types import Message, ToolResult, ToolUse, assistant
+from . import conversation, uploads
+from .forms import PromptForm, SessionForm
+
+UNNAMED = ("First session", "New session")
+
+
+def new_session(project: Project, form: SessionForm, user_id: uuid.UUID) -> PromptSession:
+    """Commits."""
+    session = PromptSession(id=new_id(), project=project, created_by=user_id)
+    session.title = form.title.data or title_of(form.text.data or "")
+    session.model_type = ModelType(form.model_type.data or "TEXT")
+    is_chat = session.model_type in (ModelType.TEXT, ModelType.CODE)
+    session.settings = {"model": (form.model.data if is_chat else "") or "auto"}
+    db.session.add(session)
+    db.session.commit()
+    return session
+
+
+def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_first: bool = False) -> Execution:
+    """Run what the form says. Raises storage.Unavailable before anything is recorded.
+
+    `is_first`: it came with the session, from a form that has the prompt and nothing else.
+    """
+    assets = uploads.keep(form.uploads, form.referenced, session, user_id)
+    text = str(form.text.data or "")
+    session.remember(**({} if is_first else form.settings))
+    if session.title in UNNAMED:
+        session.title = title_of(text or (assets[0].name if assets else ""))
+    earlier = conversation.so_far(session) if conversation.continues(session) else ()
+    submission = form.submission.data or ""
+    return submit(
+        Request(
+            project=session.project,
+            prompt=form.prompt([uploads.part_of(asset) for asset in assets], earlier),
+            origin=Origin.PLAYGROUND,
+            requested=str(session.settings["model"]) if is_first else form.requested,
+            user_id=user_id,
+            session=session,
+            asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
+            model_type=session.model_type,
+            idempotency_key=f"form:{user_id}:{submission}"[:200] if submission else None,
+        )
+    )
+
+
+def again(earlier: Execution, project: Project, session: PromptSession | None, user_id: uuid.UUID) -> Execution:
+    """The same prompt once more, as it was asked, with its files and the conversation that came before it."""
+    return submit(
+        Request(
+            project=project,
+            prompt=replace(from_json(earlier.body.request), stream=True),
+            origin=Origin.PLAYGROUND,
+            requested=earlier.requested,
+            user_id=user_id,
+            session=session,
+            asked=earlier.prompt,
+            model_type=earlier.model_type,
+        )
+    )
+
+
+def answer_tools(earlier: Execution, session: PromptSession, results: Sequence[str], user_id: uuid.UUID) -> Execution:
+    """Go on from an answer that called tools, with what they answered: one text a call, in their order.
+
+    The same results for the same answer are one execution, however often they come.
+    """
+    calls, asked = earlier.body.tool_calls, from_json(earlier.body.request)
+    said = assistant(earlier.body.text).parts if earlier.body.text else ()
+    uses = tuple(ToolUse(call["id"], call["name"], call["arguments"]) for call in calls)
+    answers = tuple(ToolResult(call["id"], text, call["name"]) for call, text in zip(calls, results, strict=True))
+    turns = (Message("assistant", (*said, *uses)), Message("tool", answers))
+    session.remember()
+    digest = hashlib.sha256("\0".join(results).encode()).hexdigest()
+    return submit(
+        Request(
+            project=session.project,
+            prompt=replace(asked, messages=(*asked.messages, *turns), stream=True),
+            origin=Origin.PLAYGROUND,
+            requested=earlier.requested,
+            user_id=user_id,
+            session=session,
+            asked=Prompt(session_id=session.id, author_id=user_id, text="\n\n".join(results)),
+            model_type=earlier.model_type,
+            idempotency_key=f"tools:{user_id}:{earlier.id}:{digest[:32]}",
+        )
+    )
+
+
+def title_of(text: str) -> str:
+    """The first words of a prompt."""
+    line = " ".join(text.split())
+    return (line[:60].rsplit(" ", 1)[0] + "…" if len(line) > 60 else line) or "New session"

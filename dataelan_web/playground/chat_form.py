@@ -1,0 +1,123 @@
+"""What a text or code session can be told beside its prompt: instructions, limits, a schema, tools."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from jsonschema import validators
+from jsonschema.exceptions import SchemaError
+from wtforms import DecimalField, IntegerField, TextAreaField
+from wtforms.validators import Length, NumberRange, Optional, ValidationError
+
+from ..fields import trim
+from ..router.types import Message, Part, Prompt, Tool, system
+from .forms import PromptForm, bounded
+
+MOST_TOOLS = 64
+LONGEST = 100_000
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+"""What OpenAI, Anthropic and Google all take."""
+
+
+class ChatForm(PromptForm):
+    REMEMBERED: ClassVar[tuple[str, ...]] = ("model", "system", "max_tokens", "temperature", "schema", "tools")
+    NEEDS_TEXT: ClassVar[bool] = False
+
+    system = TextAreaField("System prompt", [Length(max=100_000)], filters=[trim])
+    max_tokens = IntegerField(
+        "Max tokens",
+        [Optional(), NumberRange(1, 1_000_000, "A number from 1 to 1,000,000, or leave it empty.")],
+        filters=[bounded],
+    )
+    temperature = DecimalField(
+        "Temperature",
+        [Optional(), NumberRange(0, 2, "A number from 0 to 2, or leave it empty.")],
+        filters=[bounded],
+    )
+    schema = TextAreaField("JSON schema of the answer", [Length(max=LONGEST)], filters=[trim])
+    tools = TextAreaField("Tools", [Length(max=LONGEST)], filters=[trim])
+
+    def validate_schema(self, field: Any) -> None:
+        schema = read_json(field.data)
+        if schema is not None:
+            check_schema(schema)
+
+    def validate_tools(self, field: Any) -> None:
+        tools_of(field.data)
+
+    def prompt(self, parts: Sequence[Part], earlier: tuple[Message, ...] = ()) -> Prompt:
+        prompt = super().prompt(parts, earlier)
+        instructions = (system(self.system.data),) if self.system.data else ()
+        temperature = self.settings["temperature"]
+        return replace(
+            prompt,
+            messages=(*instructions, *earlier, *prompt.messages),
+            max_tokens=self.max_tokens.data,
+            temperature=temperature,
+            schema=read_json(self.schema.data),
+            tools=tools_of(self.tools.data),
+        )
+
+
+def read_json(text: str | None) -> Any:
+    """None for an empty field. Raises ValidationError, with the place."""
+    if not text:
+        return None
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ValidationError(f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
+    except (ValueError, RecursionError):
+        raise ValidationError("This is not JSON that can be read: it is nested too deeply, or holds NaN.") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def check_schema(schema: Any, of: str = "The schema") -> None:
+    """Raises ValidationError for what is no JSON Schema of an object."""
+    if not isinstance(schema, dict):
+        raise ValidationError(f'{of} must be a JSON object, such as {{"type": "object", "properties": …}}.')
+    try:
+        validators.validator_for(schema).check_schema(schema)
+    except SchemaError as error:
+        place = ".".join(map(str, error.absolute_path))
+        raise ValidationError(
+            f"{of} is no JSON Schema: {error.message[:300]}{f' (at {place})' if place else ''}."
+        ) from None
+    except RecursionError:
+        raise ValidationError(f"{of} is nested too deeply.") from None
+
+
+def tools_of(text: str | None) -> tuple[Tool, ...]:
+    """A list of {name, description, parameters}, or of OpenAI's {type, function}. Raises ValidationError."""
+    found = read_json(text)
+    if found is None:
+        return ()
+    if not isinstance(found, list):
+        raise ValidationError('Write a list of tools: [{"name": …, "description": …, "parameters": …}].')
+    if len(found) > MOST_TOOLS:
+        raise ValidationError(f"These are {len(found)} tools; the most is {MOST_TOOLS}.")
+    tools = tuple(_tool(one, number) for number, one in enumerate(found, 1))
+    names = [tool.name for tool in tools]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValidationError(f"Two tools have the name “{min(twice)}”.")
+    return tools
+
+
+def _tool(data: Any, number: int) -> Tool:
+    if isinstance(data, dict) and isinstance(data.get("function"), dict):
+        data = data["function"]
+    if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+        raise ValidationError(f"Tool {number} has no name.")
+    name, parameters = data["name"], data.get("parameters")
+    if not TOOL_NAME.fullmatch(name):
+        raise ValidationError(f"The name of tool {number} may hold letters, digits, _ and -, 64 at most.")
+    if parameters is not None:
+        check_schema(parameters, f"What “{name}” takes")
+    return Tool(name, str(data.get("description") or ""), parameters or {})

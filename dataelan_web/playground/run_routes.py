@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import io
+import uuid
+
+from flask import Response as FlaskResponse
+from flask import abort, request, send_file, stream_with_context, url_for
+from flask_login import current_user
+from sqlalchemy.orm import selectinload
+from werkzeug.wrappers import Response
+
+from .. import access, audit
+from ..executions.keeper import cancel as request_cancel
+from ..extensions import db
+from ..models import Execution, Project, PromptSession, State
+from ..web import redirect, render, with_toast
+from . import asking, conversation, files, page
+from .blueprint import bp
+from .forms import LONGEST
+from .stream import events as event_stream
+
+
+@bp.get("/executions/<uuid:id>")
+def execution(id: uuid.UUID) -> Response:
+    found = access.visible(Execution, id, *conversation.CARD)
+    return render(
+        "playground/run.html",
+        "execution",
+        execution=found,
+        session=found.session,
+        can_edit=access.may(access.EDIT, found) and found.session_id is not None,
+    )
+
+
+@bp.get("/executions/<uuid:id>/events")
+def events(id: uuid.UUID) -> Response:
+    found = access.visible(Execution, id)
+    can_edit = access.may(access.EDIT, found)
+    db.session.commit()  # hold no connection while streaming
+    body = stream_with_context(event_stream(found.id, can_edit))
+    return FlaskResponse(body, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+@bp.get("/executions/<uuid:id>/actions/<int:position>/file")
+def action_file(id: uuid.UUID, position: int) -> Response:
+    """What was found in an answer, to save: never shown by a browser, whatever it holds."""
+    found = access.visible(Execution, id, selectinload(Execution.actions))
+    action = next((action for action in found.actions if action.position == position), None)
+    file = files.file_of(action) if action else None
+    if file is None:
+        abort(404)
+    response = send_file(io.BytesIO(file.content), file.media_type, as_attachment=True, download_name=file.name)
+    response.headers["Content-Security-Policy"] = "sandbox"
+    return response
+
+
+@bp.post("/executions/<uuid:id>/cancellation")
+def cancel(id: uuid.UUID) -> Response:
+    found = access.editable(Execution, id)
+    state = request_cancel(found.id)
+    audit.record("execution.cancelled", found)
+    db.session.commit()
+    response = FlaskResponse("", 200)
+    return response if state else with_toast(response, "It had already ended.")
+
+
+@bp.post("/executions/<uuid:id>/retry")
+def retry(id: uuid.UUID) -> Response:
+    earlier = access.editable(Execution, id, *conversation.CARD)
+    session = access.editable(PromptSession, earlier.session_id) if earlier.session_id else None
+    project = session.project if session else access.editable(Project, earlier.project_id)
+    again = asking.again(earlier, project, session, current_user.id)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(url_for("playground.show", id=session.id) if session else url_for("organizations.home"))
+    return page.started(again)
+
+
+@bp.post("/executions/<uuid:id>/tool-results")
+def answer_tools(id: uuid.UUID) -> Response:
+    """What the tools that an answer called have to say: one `result` a call."""
+    earlier = access.editable(Execution, id, *conversation.CARD)
+    results = [text.replace("\r\n", "\n").strip() for text in request.form.getlist("result")]
+    if earlier.session is None or earlier.state is not State.COMPLETED or not earlier.body.tool_calls:
+        abort(422, "This answer waits for no tool.")
+    if len(results) != len(earlier.body.tool_calls) or not all(results):
+        abort(422, "Write what each tool answered; for nothing, write “nothing”.")
+    if sum(len(text.encode()) for text in results) > LONGEST:
+        abort(422, "What the tools answered is larger than 2 MB. Shorten it.")
+    again = asking.answer_tools(earlier, earlier.session, results, current_user.id)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(url_for("playground.show", id=earlier.session_id))
+    return page.started(again)

@@ -1,0 +1,290 @@
+"""The five types of sessions in a browser: files in, pictures, sound and film out, and all one does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from dataelan_web.extensions import db
+from dataelan_web.local.simulated.painting import png
+from dataelan_web.local.simulated.sounds import tune
+from dataelan_web.models import ModelType, PromptSession, State, new_id
+from tests import people
+
+from . import steps
+from .test_pages import assert_fine, look
+
+__all__ = ["look"]
+
+pytestmark = pytest.mark.browser
+
+Opener = Callable[..., Page]
+File = dict[str, Any]
+
+PICTURE: File = {"name": "harbour.png", "mimeType": "image/png", "buffer": png(b"a seed" * 6, 300, 200)}
+SOUND: File = {"name": "monday.wav", "mimeType": "audio/wav", "buffer": tune("words that were said " * 6)}
+NOTES: File = {"name": "notes.md", "mimeType": "text/markdown", "buffer": b"The budget is twelve."}
+IS_DRAWN = "picture => picture.complete && picture.naturalWidth > 0"
+
+
+def opened(page: Page, cast: people.Cast, model_type: str) -> Page:
+    row = PromptSession(id=new_id(), project=cast.project, title="New session", model_type=ModelType(model_type))
+    db.session.add(row)
+    db.session.commit()
+    page.goto(f"{cast.home}/sessions/{row.id}")
+    return page
+
+
+def attach(page: Page, *files: File) -> None:
+    page.locator("[data-files]").set_input_files(list(files))
+
+
+def attached(page: Page) -> Locator:
+    return page.locator("#attached .file-chip")
+
+
+def drop(page: Page, target: str, *names: str) -> None:
+    """Files from the desktop."""
+    page.evaluate(
+        """([target, names]) => {
+          const dataTransfer = new DataTransfer();
+          names.forEach(name => dataTransfer.items.add(new File(['words of ' + name], name, { type: 'text/plain' })));
+          const options = { bubbles: true, cancelable: true, dataTransfer };
+          for (const type of ['dragenter', 'dragover', 'drop'])
+            document.querySelector(target).dispatchEvent(new DragEvent(type, options));
+        }""",
+        [target, list(names)],
+    )
+
+
+# -- what comes out --------------------------------------------------------------------------------
+
+
+def test_pictures_are_drawn_opened_large_and_used_for_the_next(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = opened(open_page(acme.mia), acme, "IMAGE")
+    page.get_by_label("How many").select_option("2")
+    run = steps.finished(steps.ask(page, "A small harbour at dawn"))
+    pictures = run.locator(".shot-open img")
+    expect(pictures).to_have_count(2)
+    for picture in pictures.all():
+        picture.scroll_into_view_if_needed()
+        page.wait_for_function(IS_DRAWN, arg=picture.element_handle())
+    run.get_by_role("button", name="Picture 1 of 2: A small harbour at dawn").click()
+    first, second = page.locator("dialog.lightbox").all()
+    expect(first).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(second).to_be_visible()
+    expect(first).to_be_hidden()
+    second.get_by_role("button", name="Use").click()
+    expect(second).to_be_hidden()
+    expect(attached(page)).to_contain_text("image-2.png")
+    expect(page.locator("#text")).to_be_focused()
+    again = steps.finished(steps.ask(page, "The same at night"))
+    assert steps.stored(again).state is State.COMPLETED
+    expect(again.locator(".given-picture img")).to_have_attribute("alt", "Attached: image-2.png")
+    expect(attached(page)).to_have_count(0)
+    with page.expect_download() as saved:
+        again.get_by_role("link", name="Download image-1.png").first.click()
+    assert saved.value.suggested_filename == "image-1.png"
+
+
+def test_speech_plays_and_can_be_sought(open_page: Opener, acme: people.Cast, worker: object) -> None:
+    page = opened(open_page(acme.mia), acme, "VOICE")
+    page.get_by_label("Voice", exact=True).fill("coral")
+    run = steps.finished(steps.ask(page, "Good morning, and welcome aboard this train to the coast"))
+    sound = run.locator("audio").element_handle()
+    page.wait_for_function("sound => sound.readyState > 0 && sound.duration > 1", arg=sound)
+    page.evaluate("sound => { sound.currentTime = 1 }", sound)
+    page.wait_for_function("sound => !sound.seeking && sound.currentTime >= 1", arg=sound)
+    run.get_by_role("button", name="Write down").click()
+    expect(attached(page)).to_contain_text("audio-1.wav")
+    page.get_by_role("button", name="Run", exact=True).click()
+    heard = steps.finished(steps.card(page, 1))
+    expect(heard.locator(".transcript")).to_contain_text("audio-1.wav")
+
+
+def test_a_recording_is_written_down_and_its_marks_play_it(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = opened(open_page(acme.mia), acme, "VOICE")
+    expect(page.get_by_label("Language")).to_be_hidden()
+    attach(page, SOUND)
+    expect(page.get_by_text("The recording will be written down")).to_be_visible()
+    expect(page.get_by_label("Language")).to_be_visible()
+    expect(page.get_by_label("Voice", exact=True)).to_be_hidden()
+    expect(page.get_by_label("Model for transcripts")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()  # no words are needed
+    run = steps.finished(steps.card(page))
+    run.get_by_role("button", name="Play from 0:00").click()
+    page.wait_for_function(
+        "() => { const heard = document.querySelector('.run audio'); return heard.currentTime > 0.1 }"
+    )
+    expect(run.locator(".time-mark[aria-current]")).to_have_count(1)
+
+
+def test_a_film_shows_how_far_it_is_after_a_reload_too_and_can_be_stopped(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = opened(open_page(acme.mia), acme, "VIDEO")
+    attach(page, PICTURE)
+    run = steps.ask(page, "!simulate seconds=30\nA paper boat")
+    expect(run.locator("progress")).to_be_visible()
+    expect(run.locator(".fact-model")).to_contain_text("Simulated film")
+    expect(run.locator(".state-line")).to_contain_text("Running")
+    page.wait_for_function("() => document.querySelector('progress')?.value > 0")
+    page.reload()
+    page.wait_for_function("() => document.querySelector('progress')?.value > 0.02")
+    page.locator(".run").get_by_role("button", name="Stop").click()
+    run = steps.finished(page.locator(".run"))
+    assert steps.stored(run).state is State.CANCELLED
+    short = steps.finished(steps.ask(page, "!simulate seconds=1\nA paper boat"))
+    page.wait_for_function(IS_DRAWN, arg=short.locator(".shot-open img").element_handle())
+
+
+def test_a_tool_call_is_answered_under_it(open_page: Opener, acme: people.Cast, worker: object) -> None:
+    page = opened(open_page(acme.mia), acme, "CODE")
+    page.get_by_label("More settings").check(force=True)
+    page.locator("summary", has_text="JSON schema and tools").click()
+    page.get_by_label("Tools").fill('[{"name": "get_weather"')
+    page.locator("#text").fill("What is the weather in Paris?")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#tools-error")).to_be_in_viewport()
+    expect(page.locator("#text")).to_have_value("What is the weather in Paris?")
+    page.get_by_label("Tools").fill('[{"name": "get_weather", "description": "The weather now"}]')
+    run = steps.finished(steps.ask(page, "What is the weather in Paris?", "simulated/simulated-fast"))
+    run.get_by_label("What get_weather answers").fill("18 °C")
+    run.get_by_role("button", name="Send result").click()
+    steps.finished(steps.card(page, 1))
+    expect(page.locator(".run").nth(1)).to_contain_text("The tool answered")
+    expect(run.locator(".tool-answer")).to_be_hidden()
+
+
+# -- what goes in ----------------------------------------------------------------------------------
+
+
+def test_files_are_chosen_dropped_pasted_and_removed_by_keyboard(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = opened(open_page(acme.mia), acme, "TEXT")
+    attach(page, PICTURE, NOTES)
+    attach(page, {**NOTES, "name": "more.md"})
+    expect(attached(page)).to_have_count(3)
+    expect(attached(page).first.locator("canvas")).to_be_visible()
+    drop(page, "main", "dropped.txt")
+    page.evaluate(
+        """() => {
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File(['x'], 'image.png', { type: 'image/png' }));
+          const pasted = new ClipboardEvent('paste', { bubbles: true, cancelable: true, clipboardData });
+          document.querySelector('#text').dispatchEvent(pasted);
+        }"""
+    )
+    expect(attached(page)).to_have_count(5)
+    expect(attached(page).last).to_contain_text("pasted-5.png")
+    page.get_by_role("button", name="Remove pasted-5.png").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Attach pictures, PDF, text or sound")).to_be_focused()
+    page.get_by_role("button", name="Remove more.md").click()
+    run = steps.finished(steps.ask(page, "What is the budget?", "simulated/simulated-fast"))
+    expect(run.locator(".answer")).to_contain_text("The budget is twelve.")
+    expect(run.locator(".given .file-chip")).to_contain_text(["notes.md", "dropped.txt"])
+    expect(attached(page)).to_have_count(0)
+
+
+def test_a_refused_form_still_has_its_words_and_files(open_page: Opener, acme: people.Cast, worker: object) -> None:
+    page = opened(open_page(acme.mia), acme, "IMAGE")
+    attach(page, PICTURE, {**PICTURE, "name": "not-a-picture.png", "buffer": b"<svg>"})
+    page.locator("#text").fill("These are my words")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#files-error")).to_contain_text("not-a-picture.png")
+    expect(page.locator("#text")).to_have_value("These are my words")
+    expect(attached(page)).to_have_count(2)
+    page.get_by_role("button", name="Remove not-a-picture.png").click()
+    expect(page.locator("#files-error")).to_be_hidden()
+    page.get_by_role("button", name="Run", exact=True).click()
+    run = steps.finished(steps.card(page))
+    expect(run.locator(".given-picture")).to_have_count(1)
+
+
+def test_too_many_and_too_large_files_are_refused_before_they_are_sent(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = opened(open_page(acme.mia), acme, "TEXT")
+    attach(page, *({**NOTES, "name": f"{n}.md"} for n in range(12)))
+    expect(attached(page)).to_have_count(10)
+    expect(page.locator("#files-error")).to_contain_text("at most 10 files")
+    page.reload()
+    attach(page, {**NOTES, "buffer": bytes(21 * 1024 * 1024)})
+    expect(attached(page)).to_have_count(0)
+    expect(page.locator("#files-error")).to_contain_text("20 MB")
+    attach(page, {**NOTES, "buffer": b""})
+    expect(page.locator("#files-error")).to_contain_text("empty")
+
+
+def test_a_starter_is_put_into_the_composer(open_page: Opener, acme: people.Cast, worker: object) -> None:
+    page = opened(open_page(acme.mia), acme, "VIDEO")
+    page.get_by_role("link", name="Nature").click()
+    expect(page.locator("#text")).to_have_value(
+        "A paper boat drifts down a rain gutter, the camera follows close behind, evening light"
+    )
+    expect(page.locator("#text")).to_be_focused()
+
+
+def test_a_session_of_each_type_is_opened_from_its_project(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = open_page(acme.mia)
+    for name in ("Text", "Code", "Image", "Voice", "Video"):
+        page.goto(f"{acme.home}/projects/{acme.project.id}")
+        page.get_by_role("button", name="New session").first.click()
+        page.locator(".type-choice", has_text=name).first.click()
+        page.get_by_role("button", name="Open session").click()
+        expect(page.locator(".session-title .tag")).to_have_text(name)
+
+
+# -- how it looks ----------------------------------------------------------------------------------
+
+
+def test_every_type_empty_running_done_and_failed(
+    look: Callable[..., Page],
+    acme: people.Cast,
+    worker: object,
+) -> None:
+    page = look(acme.mia)
+    page.goto(f"{acme.home}/")
+    assert_fine(page, "home")
+    page.goto(f"{acme.home}/projects/{acme.project.id}")
+    page.get_by_role("button", name="New session").first.click()
+    assert_fine(page, "the choice of a type")
+    page.get_by_role("button", name="Cancel").click()
+    waiting = "!simulate seconds=60 total_ms=60000\n"
+    for name, file in (("IMAGE", PICTURE), ("VOICE", None), ("VIDEO", PICTURE)):
+        opened(page, acme, name)
+        assert_fine(page, f"{name}, empty")
+        page.get_by_label("More settings").check(force=True)
+        steps.finished(steps.ask(page, "!simulate seconds=1\nA paper boat"))
+        steps.finished(steps.ask(page, "!simulate fail=unauthorized seconds=1\nNo"))
+        running = steps.ask(page, f"{waiting}A paper boat")
+        running.locator("progress").wait_for()
+        if file:
+            attach(page, file)
+        page.add_style_tag(content=".composer-dock { position: static !important }")
+        assert_fine(page, f"{name}, in every state")
+        running.get_by_role("button", name="Stop").click()
+        steps.finished(running)
+    opened(page, acme, "VOICE")
+    attach(page, SOUND)
+    page.get_by_role("button", name="Run", exact=True).click()
+    steps.finished(steps.card(page))
+    attach(page, SOUND)
+    page.add_style_tag(content=".composer-dock { position: static !important }")
+    assert_fine(page, "a transcript")
+    opened(page, acme, "IMAGE")
+    run = steps.finished(steps.ask(page, "A fox"))
+    run.locator(".shot-open").click()
+    assert_fine(page, "a picture, large")
