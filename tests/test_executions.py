@@ -23,7 +23,8 @@ from dataelan_web.config import load
 from dataelan_web.executions import live, sweep
 from dataelan_web.executions.answer import Answer
 from dataelan_web.executions.candidates import rules_for
-from dataelan_web.executions.execute import execute
+from dataelan_web.executions.execute import choose, execute
+from dataelan_web.executions.health import health
 from dataelan_web.executions.record import Record
 from dataelan_web.executions.submit import Request, record, submit
 from dataelan_web.extensions import db
@@ -52,6 +53,7 @@ from dataelan_web.models import (
 from dataelan_web.models.executions import claim, close
 from dataelan_web.router import run
 from dataelan_web.router.candidates import Candidate, Key
+from dataelan_web.router.health import Vital
 from dataelan_web.router.plan import Step
 from dataelan_web.router.types import Failure, Kind, Prompt, Text, user
 
@@ -314,6 +316,31 @@ def test_an_answer_survives_a_connection_that_breaks_while_its_end_is_written(
     assert held(execution.id) == 0
 
 
+def test_the_end_of_a_call_is_not_forgotten_when_the_next_one_is_refused(acme: people.Cast, simulated: str) -> None:
+    quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL, USD)
+    execution = claimed(acme, "!simulate fail=server_error\nHi", requested=priced(acme, simulated))
+    broken = list[int]()
+
+    def breaks(connection: Any, cursor: Any, statement: str, *rest: object) -> None:
+        """While the end is written the connection is lost, and somebody asks to stop."""
+        if statement.startswith("UPDATE attempts SET outcome") and not broken:
+            broken.append(connection.connection.dbapi_connection.info.backend_pid)
+            with db.engine.begin() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": broken[0]})
+                asked = text("UPDATE executions SET cancel_requested_at = now() WHERE id = :id")
+                other.execute(asked, {"id": execution.id})
+
+    event.listen(db.engine, "before_cursor_execute", breaks)
+    try:
+        with pytest.raises(Failure, match="Stopped"):
+            list(execute(execution, execution.fence))
+    finally:
+        event.remove(db.engine, "before_cursor_execute", breaks)
+    ended = fresh(execution.id)
+    assert [(attempt.outcome, attempt.cost) for attempt in ended.attempts] == [(Outcome.FAILED, 0)]
+    assert (ended.state, held(execution.id), ledger(execution.id)) == (State.CANCELLED, 0, [])
+
+
 # -- Valkey goes away, or lies -------------------------------------------------------------------
 
 
@@ -410,6 +437,25 @@ def test_a_worker_that_is_asked_to_leave_finishes_what_it_has_begun(
         leaving.send_signal(signal.SIGTERM)
         assert leaving.wait(15) == 0
         assert [fresh(execution.id).state for execution in begun] == [State.COMPLETED] * 5
+
+
+# -- who shares a model --------------------------------------------------------------------------
+
+
+def test_failures_that_one_organization_asks_the_simulated_provider_for_rest_it_for_nobody(
+    acme: people.Cast, rival: people.Cast, simulated: str
+) -> None:
+    wanted = people.simulated_model("simulated-fail-overloaded").name
+    execution = claimed(acme, "Hi", requested=wanted)
+    with suppress(Failure):
+        list(execute(execution, execution.fence))
+    health().settle()
+    theirs = claimed(rival, "Hi", requested=wanted)
+    (step,) = choose(theirs, Prompt((user("Hi"),))).steps
+    close(db.session, theirs.id, theirs.fence, State.CANCELLED)
+    db.session.commit()
+    assert step.wait == 0
+    assert health().read([step.pair]).get(step.pair, Vital()).in_flight == 0
 
 
 # -- money ---------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from werkzeug.test import EnvironBuilder
 
 from dataelan_web import quota
 from dataelan_web.bootstrap import Offer, set_up
+from dataelan_web.executions.health import health
 from dataelan_web.extensions import db
 from dataelan_web.models import (
     NANO,
@@ -34,6 +35,8 @@ from dataelan_web.models import (
     new_id,
     now,
 )
+from dataelan_web.router.health import Observation
+from dataelan_web.router.types import Kind
 
 from . import people
 from .conftest import wait_until
@@ -509,6 +512,20 @@ def test_a_rate_limit_says_when_to_come_back(client: OpenAI) -> None:
     with pytest.raises(openai.RateLimitError) as error:
         ask(client, text="!simulate fail=rate_limit retry_after=30\nHi", stream=True)
     assert error.value.response.headers["Retry-After"] == "30"
+
+
+def test_a_failure_after_waiting_for_a_model_to_rest_has_its_own_status(
+    client: OpenAI, acme: people.Cast, simulated: str
+) -> None:
+    key = people.own_provider(acme, simulated)
+    model, call = people.own_model(acme, key, "simulated-instant"), new_id()
+    health().end((model.id, key.id), call, Observation(Kind.RATE_LIMIT, retry_after=3))
+    health().settle()
+    began = time.monotonic()
+    with pytest.raises(openai.APIStatusError) as error:
+        ask(client, f"{model.provider.slug}/{model.name}", "!simulate fail=billing\nHi", stream=True)
+    assert error.value.status_code == 402
+    assert time.monotonic() - began > 1
 
 
 def test_a_failure_after_the_first_token_is_an_error_in_the_stream(client: OpenAI) -> None:

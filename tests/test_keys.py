@@ -85,7 +85,7 @@ def fresh(key: APIKey) -> APIKey:
 
 
 def events(cast: people.Cast) -> list[AuditEvent]:
-    query = select(AuditEvent).where(AuditEvent.organization_id == cast.organization.id).order_by(AuditEvent.id)
+    query = select(AuditEvent).where(AuditEvent.organization_id == cast.organization.id).order_by(AuditEvent.created_at)
     return list(db.session.scalars(query))
 
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import Column, Connection, MetaData, inspect, select, text
 
+from dataelan_web import create_app
+from dataelan_web.config import load
 from dataelan_web.extensions import db
 
 
@@ -21,3 +30,47 @@ def test_there_is_one_line_of_migrations_and_the_database_is_at_its_end(app: Fla
         heads = ScriptDirectory("migrations").get_heads()
         assert len(heads) == 1
         assert MigrationContext.configure(connection).get_current_heads() == tuple(heads)
+
+
+def test_a_database_of_the_first_version_with_a_row_in_every_table_goes_forth_and_back(
+    app: Flask, environment: dict[str, str]
+) -> None:
+    name = f"old_{uuid.uuid4().hex[:8]}"
+    with app.app_context(), db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = re.sub(r"/\w+(\?|$)", rf"/{name}\1", environment["DATABASE_URL"])
+    with create_app(load({**environment, "DATABASE_URL": url})).app_context():
+        upgrade(revision="0001")
+        with db.engine.begin() as connection:
+            tables = filled(connection)
+        upgrade()
+        downgrade(revision="0001")
+        upgrade()
+        with db.engine.connect() as connection:
+            assert all(connection.execute(select(table.c[0]).limit(1)).first() for table in tables)
+
+
+def filled(connection: Connection) -> list[Any]:
+    """One row in every table, each naming those before it. Returns the tables."""
+    found, ids = MetaData(), dict[str, uuid.UUID]()
+    found.reflect(connection)
+    tables = [table for table in found.sorted_tables if table.name != "alembic_version"]
+    for table in tables:
+        words = dict[str, str]()
+        for check in inspect(connection).get_check_constraints(table.name):
+            if word := re.search(r'(\w+)"?\)?::text = ANY .*?\[\'(\w+)\'', check["sqltext"]):
+                words[word[1]] = word[2]
+        ids[table.name] = uuid.uuid4()
+        row = {column.name: words.get(column.name) or some(column, ids) for column in table.columns}
+        row |= {"id": ids[table.name]} if "id" in row and not table.c.id.foreign_keys else {}
+        connection.execute(table.insert().values(**row))
+    return tables
+
+
+def some(column: Column[Any], ids: dict[str, uuid.UUID]) -> Any:
+    """A value that the column takes."""
+    for key in column.foreign_keys:
+        named = key.column.table.name
+        return None if named == column.table.name else ids[named]
+    kinds = {uuid.UUID: uuid.uuid4(), bool: True, datetime: datetime.now(UTC), int: 1, str: uuid.uuid4().hex[:20]}
+    return kinds.get(column.type.python_type, [])

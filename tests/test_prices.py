@@ -186,7 +186,9 @@ def test_an_admin_sets_a_price_of_ones_own_which_is_said_and_noted(app: Flask, m
     assert price is not None
     assert (price.input, price.output, price.cache_read) == (2_500_000_000, 10 * NANO, 1)
     assert (price.cache_write, price.per_request, price.created_by) == (None, 10_000_000, acme.adam.id)
-    event = db.session.scalars(select(AuditEvent).where(AuditEvent.action == "price.set").order_by(AuditEvent.id)).all()
+    event = db.session.scalars(
+        select(AuditEvent).where(AuditEvent.action == "price.set").order_by(AuditEvent.created_at)
+    ).all()
     assert event[-1].subject_id == model.id
     assert event[-1].detail["input"] == 2_500_000_000
 

@@ -72,7 +72,7 @@ def page(app: Flask, cast: people.Cast, path: str, who: str = "olivia") -> str:
 
 def events(cast: people.Cast) -> list[str]:
     query = select(AuditEvent.action).where(AuditEvent.organization_id == cast.organization.id)
-    return list(db.session.scalars(query.order_by(AuditEvent.id)))
+    return list(db.session.scalars(query.order_by(AuditEvent.created_at)))
 
 
 # -- the fixture -----------------------------------------------------------------------------------

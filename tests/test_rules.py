@@ -502,7 +502,9 @@ def test_a_rule_is_switched_off_and_then_passed_by(app: Flask, acme: people.Cast
     assert 'aria-checked="false"' in answer.get_data(as_text=True)
     db.session.expire_all()
     assert "Mine" not in [each.name for each in rules_for(db.session, acme.project, "auto", ModelType.TEXT)]
-    actions = db.session.scalars(select(AuditEvent.action).where(AuditEvent.subject_id == rule.id))
+    actions = db.session.scalars(
+        select(AuditEvent.action).where(AuditEvent.subject_id == rule.id).order_by(AuditEvent.created_at)
+    )
     assert list(actions) == ["rule.created", "rule.disabled"]
 
 

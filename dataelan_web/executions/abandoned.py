@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from .. import quota
 from ..extensions import db
 from ..models import Attempt, Execution, Outcome, now
 from ..router import pricing
-from ..router.candidates import tokens_of
-from ..router.types import Usage
+from ..router.types import Prompt, Usage
+from ..storage import Unavailable
+from . import assets
 from .candidates import rates_of
-from .prompts import from_json
-from .record import charge, estimated_tokens
+from .measures import estimated, measured, to_json
+from .prompts import from_json, with_files
+from .record import COUNTERS, charge
 
 
-def close_attempts(execution: Execution, text: str) -> None:
-    """Settle what was left open: the whole prompt, and the `text` that had arrived."""
-    for attempt in db.session.query(Attempt).filter_by(execution_id=execution.id, outcome=Outcome.SENT):
-        attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, now(), True
-        attempt.error = "The worker that ran it stopped."
-        attempt.tokens_input = tokens_of(from_json(execution.body.request))
-        attempt.tokens_output = estimated_tokens(text)
-        usage = Usage(input=attempt.tokens_input, output=attempt.tokens_output)
-        attempt.cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None)
-        db.session.flush()
-        charge(execution.organization_id, attempt)
+def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:
+    """Settle what was left open: by what can be said of it, with the `text` that had arrived, or else by all that is
+    held for it. Returns every attempt of the execution, in order."""
+    made = db.session.scalars(
+        select(Attempt)
+        .where(Attempt.execution_id == execution.id)
+        .order_by(Attempt.number)
+        .with_for_update()  # its worker may be writing its end at this moment
+        .execution_options(populate_existing=True)
+    ).all()
+    for attempt in made:
+        if attempt.outcome is Outcome.SENT:
+            _close(execution, attempt, text)
+    return made
+
+
+def _close(execution: Execution, attempt: Attempt, text: str) -> None:
+    usage = estimated(prompt := _prompt_of(execution), measured(prompt, (), Usage()), text)
+    attempt.cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None)
+    if attempt.cost is None:
+        attempt.cost = quota.held(db.session, attempt.id)
+    attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, now(), True
+    attempt.error, attempt.job = "The worker that ran it stopped.", None
+    attempt.measures = to_json(usage)
+    for name, counter in zip(COUNTERS, usage.counters, strict=True):
+        setattr(attempt, name, counter)
+    db.session.flush()
+    charge(execution.organization_id, attempt)
+
+
+def _prompt_of(execution: Execution) -> Prompt:
+    """With its files, where they are still there."""
+    prompt = from_json(execution.body.request)
+    with contextlib.suppress(Unavailable):
+        return with_files(prompt, assets.read)
+    return prompt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import current_app
@@ -210,10 +211,11 @@ def keys_for(
 
 
 def step_of(session: DbSession, project: Project, attempt: Attempt) -> Step:
-    """The model and key of an attempt that was already made. Raises Failure when the model is gone."""
+    """The model, price and key of an attempt that was already made. Raises Failure when the model is gone."""
     found = _Hub(session, project.organization, project).of_id(attempt.model_id) if attempt.model_id else None
     if found is None:
-        raise Failure(Kind.BAD_REQUEST, f"{attempt.model_name} was deleted while it worked.")
+        raise Failure(Kind.BAD_REQUEST, f"{attempt.model_name} was deleted or switched off while it worked.")
+    found = replace(found, rates=rates_of(attempt.price) if attempt.price else None, price_id=attempt.price_id)
     label = next((key.label for key in found.keys if key.id == attempt.api_key_id), "the key it began with")
     return Step(found, Key(attempt.api_key_id, label, attempt.payer))
 

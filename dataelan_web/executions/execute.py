@@ -147,7 +147,7 @@ def question_of(execution: Execution, prompt: Prompt, rules: Sequence[Rule]) -> 
 
 def _job(execution: Execution, record: Record, prompt: Prompt) -> Job | None:
     """What a worker before us left at a provider, to go on with."""
-    attempt = left_behind(db.session, execution)
+    attempt = left_behind(db.session, execution) if record.fence > 1 else None  # at the first claim nobody was before
     if attempt is None or attempt.job is None:
         return None
     number, again = attempt.number - execution.attempts_made, jobs.from_json(attempt.job)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import io
+import math
 from base64 import b64decode
-from binascii import Error as NotBase64
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import mutagen
+from mutagen.aac import AAC
+from mutagen.aiff import AIFF
+from mutagen.flac import FLAC
+from mutagen.mp3 import MP3
+from mutagen.mp4 import MP4
+from mutagen.oggopus import OggOpus
+from mutagen.oggvorbis import OggVorbis
+from mutagen.wave import WAVE
 
-from ..router.candidates import token_bound
+from ..router.candidates import token_bound, tokens_of
 from ..router.pricing import Most
 from ..router.prompt import FilePart, Prompt, Task
 from ..router.types import Usage
@@ -22,11 +31,14 @@ LOWEST_BITRATE = 750
 """Bytes a second of the most compressed speech (6 kbit/s): an unreadable recording is at most this long."""
 TOKENS_OF_AN_IMAGE = 20_000
 """More output tokens than any model counts for one picture (the largest documented are about 6,300)."""
+READ = [MP3, WAVE, FLAC, OggOpus, OggVorbis, MP4, AAC, AIFF]
+"""What people record and providers take. Of mutagen's other formats some can be made to read for ever (Musepack)."""
+LONGEST_SPEECH = 16_384
+"""Output tokens that a voice may go on for, however short its text (Gemini's limit)."""
 TOKENS_OF_A_CHARACTER, TOKENS_OF_A_SECOND = 10, 100
 """More than any model counts for a spoken character, and for a second of film or of transcript."""
 SECONDS_OF_A_FILM = 12
 """Where none are asked for: providers make 4 to 10."""
-MOST_IMAGES = 10
 
 
 def most(prompt: Prompt, output_tokens: int) -> tuple[Most, int]:
@@ -38,7 +50,7 @@ def most(prompt: Prompt, output_tokens: int) -> tuple[Most, int]:
             return Most(size, images=count), count * TOKENS_OF_AN_IMAGE
         case Task.SPEECH:
             characters = len(prompt.words)
-            return Most(size, characters=characters), characters * TOKENS_OF_A_CHARACTER + 2_000
+            return Most(size, characters=characters), max(characters * TOKENS_OF_A_CHARACTER + 2_000, LONGEST_SPEECH)
         case Task.TRANSCRIPTION:
             seconds = sum((seconds_of(file, longest=True) for file in prompt.files), Decimal(0))
             return Most(size, seconds=seconds), int(seconds) * TOKENS_OF_A_SECOND + 2_000
@@ -51,7 +63,8 @@ def most(prompt: Prompt, output_tokens: int) -> tuple[Most, int]:
 
 
 def measured(prompt: Prompt, media_types: Sequence[str], reported: Usage) -> Usage:
-    """What the provider reported, and what we can tell ourselves where it did not."""
+    """What the provider reported, and what we can tell ourselves where it did not. `media_types`: of all the files
+    it made; empty when that is not known, for it may have made more than arrived."""
     known = Usage()
     match prompt.task:
         case Task.IMAGE:
@@ -59,15 +72,32 @@ def measured(prompt: Prompt, media_types: Sequence[str], reported: Usage) -> Usa
         case Task.SPEECH:
             known = Usage(characters=len(prompt.words))
         case Task.TRANSCRIPTION:
-            known = Usage(seconds=sum((seconds_of(file) for file in prompt.files), Decimal(0)))
-        case Task.VIDEO if media_types:
+            known = Usage(seconds=sum((seconds_of(file) for file in prompt.files), Decimal(0)) or None)
+        case Task.VIDEO if media_types and "seconds" in prompt.media:
             known = Usage(seconds=film_seconds(prompt) * len(media_types))
     return known.updated(reported)
 
 
+def estimated(prompt: Prompt, known: Usage, said: str) -> Usage:
+    """What is known of a call that no bill came for. A chat has read the whole prompt and written at least what had
+    arrived; of all else nothing can be guessed."""
+    if prompt.task is not Task.CHAT:
+        return known
+    return replace(
+        known,
+        input=known.input if known.input is not None else tokens_of(prompt),
+        output=max(known.output_total, estimated_tokens(said)) - (known.reasoning or 0),
+    )
+
+
+def estimated_tokens(text: str) -> int:
+    """Four bytes a token, rounded up."""
+    return -(-len(text.encode()) // 4)
+
+
 def images_of(prompt: Prompt) -> int:
     count = prompt.media.get("count")
-    return count if isinstance(count, int) and 1 <= count <= MOST_IMAGES else 1
+    return count if isinstance(count, int) and count >= 1 else 1
 
 
 def film_seconds(prompt: Prompt) -> Decimal:
@@ -76,14 +106,15 @@ def film_seconds(prompt: Prompt) -> Decimal:
 
 
 def seconds_of(file: FilePart, *, longest: bool = False) -> Decimal:
-    """How long a recording is, by its own header. Unreadable: 0, or the longest it can be."""
+    """How long a recording is, by its own header. Unreadable: 0, or the longest it can be. At the longest a length is
+    rounded as those do who count whole seconds, with one for another reading of the same header."""
     try:
-        found = mutagen.File(io.BytesIO(b64decode(file.data)))
-    except (mutagen.MutagenError, NotBase64, ValueError, EOFError):
+        found = mutagen.File(io.BytesIO(b64decode(file.data)), READ)
+    except Exception:  # a stranger's file: mutagen meets it with whatever error comes to it
         found = None
     length = getattr(getattr(found, "info", None), "length", None)
-    if isinstance(length, int | float) and length > 0:
-        return Decimal(str(round(length, 3)))
+    if isinstance(length, int | float) and 0 < length < math.inf:
+        return Decimal(math.ceil(length) + 1) if longest else Decimal(str(round(length, 3)))
     return Decimal(-(-file.size // LOWEST_BITRATE)) if longest else Decimal(0)
 
 

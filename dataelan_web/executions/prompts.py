@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from html import escape
 from typing import Any
 
 from ..router.types import FilePart, ImagePart, Message, Part, Prompt, Task, TextPart, Tool, ToolResult, ToolUse
@@ -60,6 +61,10 @@ def with_files(prompt: Prompt, read: Callable[[str], bytes]) -> Prompt:
 
 
 def _filled(part: Part, read: Callable[[str], bytes]) -> Part:
+    """A file of text becomes text of the prompt, with its name: that every model can read, a file only some."""
+    if isinstance(part, FilePart) and part.asset and part.media_type.startswith("text/"):
+        content = read(part.asset).decode(errors="replace")
+        return TextPart(f'<file name="{escape(part.name)}">\n{content.strip()}\n</file>\n\n')
     if isinstance(part, ImagePart | FilePart) and part.asset:
         return replace(part, data=b64encode(read(part.asset)).decode())
     return part

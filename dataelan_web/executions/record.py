@@ -12,7 +12,6 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Update, func, select, update
@@ -23,17 +22,16 @@ from ..extensions import db
 from ..models import APIKey, Attempt, EntryKind, Execution, LedgerEntry, Outcome, Payer, new_id, now
 from ..models.executions import may_go_on
 from ..router import pricing
-from ..router.candidates import tokens_of
-from ..router.health import Observation, Pair, work_of
+from ..router.health import Observation, work_of
 from ..router.plan import Step
-from ..router.run import OUR_OWN, Result
-from ..router.types import Again, Failure, Kind, Prompt, Task, Usage
+from ..router.run import Result
+from ..router.types import JOB_FAILED, OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
 from ..secrets import Place, Unreadable, keyring
 from . import jobs
 from .allowance import Unpriced, reserve
 from .answer import Answer
 from .health import health
-from .measures import measured, to_json
+from .measures import estimated, measured, to_json
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +70,7 @@ class Record:
             # database session in which its attempt began.
             db.session.expunge(attempt)
         except (Failure, quota.OverLimit) as refusal:
-            db.session.rollback()
+            self.roll_back()
             self._refused(step, number, str(refusal))
             raise _refusal(refusal) from refusal
         except SQLAlchemyError as error:
@@ -81,35 +79,36 @@ class Record:
             message = "Dataelan's database could not record this call, so it was not made. Try again."
             self._refused(step, number, message)
             raise Failure(Kind.TRANSIENT, message, sent=False) from error
-        self.last, self._prompt = attempt, allowance.prompt
+        self.last, self._ended, self._prompt = attempt, None, allowance.prompt
         self.notice, self._held = allowance.notice, allowance.held
-        health().begin(_pair(step), attempt.id)
+        health().begin(step.pair, attempt.id)
         return allowance.prompt
 
     def take_over(self, attempt: Attempt, step: Step, number: int, prompt: Prompt) -> None:
         """Go on with an attempt that another worker began; those before it are told of as it would have."""
         earlier = select(Attempt).where(Attempt.execution_id == attempt.execution_id, Attempt.id != attempt.id)
-        self.attempts = [_told(row) for row in db.session.scalars(earlier.order_by(Attempt.number))]
+        self.tell(db.session.scalars(earlier.order_by(Attempt.number)).all())
         self.last, self._prompt = attempt, prompt
         self._held = quota.held(db.session, attempt.id)
         db.session.expunge(attempt)
         try:
             self._secret = self._open(step)
         except Failure as failure:
+            failure.sent, failure.code = True, OUR_OWN  # its provider has long taken the job
             self.end(step, number, Result(failure=failure))
             raise
-        health().begin(_pair(step), attempt.id)
+        health().begin(step.pair, attempt.id)
 
     def waiting(self, step: Step, number: int, again: Again) -> None:
         """Keep how to ask for the answer, and what is held for it, so that any worker can go on. Commits."""
         attempt, job = self._begun(), jobs.to_json(again)
         if attempt.job == job and time.monotonic() < self._kept_until:
             return
-        attempt.job, self._kept_until = job, time.monotonic() + KEPT_FOR
         try:
-            db.session.execute(_same_attempt(attempt).values(job=job))
+            db.session.execute(self._open_attempt(attempt).values(job=job))
             quota.prolong(db.session, attempt.id)
             db.session.commit()
+            attempt.job, self._kept_until = job, time.monotonic() + KEPT_FOR
         except SQLAlchemyError:
             log.exception("the job of attempt %s could not be kept", attempt.id)
             self.roll_back()
@@ -154,6 +153,16 @@ class Record:
 
     def secret(self, step: Step) -> str:
         return self._secret
+
+    @property
+    def is_open(self) -> bool:
+        """Did nothing end since the last call began, this worker's or another's?"""
+        return self._ended is None
+
+    def tell(self, made: Sequence[Attempt]) -> None:
+        """Attempts that were closed elsewhere, all there are so far, for the receipt and the sums."""
+        if made:
+            self.attempts, self.last = [_told(attempt) for attempt in made], made[-1]
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -205,19 +214,12 @@ class Record:
         """(tokens to charge, estimated?). None: the provider refused or never saw the request; nothing is owed."""
         if not _is_owed(result):
             return None, False
-        reported = measured(self._prompt, [kept.media_type for kept in self.answer.assets], result.usage)
+        made = [kept.media_type for kept in self.answer.assets] if result.failure is None else []
+        reported = measured(self._prompt, made, result.usage)
         is_counted = reported.input is not None and reported.output is not None
         if result.failure is None and (is_counted or (self._prompt.task is not Task.CHAT and reported.known)):
             return reported, False
-        if self._prompt.task is not Task.CHAT:
-            return reported, True
-        said = estimated_tokens(self.answer.said)
-        counted = replace(
-            reported,
-            input=reported.input if reported.input is not None else tokens_of(self._prompt),
-            output=max(reported.output_total, said) - (reported.reasoning or 0),
-        )
-        return counted, True
+        return estimated(self._prompt, reported, self.answer.said), True
 
     def _values(
         self, attempt: Attempt, result: Result, usage: Usage | None, estimated: bool, cost: int | None
@@ -244,14 +246,17 @@ class Record:
 
     def _close(self, attempt: Attempt, values: dict[str, Any]) -> bool:
         """False: the sweeper thought us dead; it has closed it, or given it to another worker."""
-        ours = select(Execution.id).where(Execution.id == self.execution.id, Execution.fence == self.fence)
-        closed = db.session.scalar(
-            _same_attempt(attempt)
-            .where(Attempt.outcome == Outcome.SENT, Attempt.execution_id.in_(ours))
-            .values(**values)
-            .returning(Attempt.id)
-        )
+        closed = db.session.scalar(self._open_attempt(attempt).values(**values).returning(Attempt.id))
         return closed is not None
+
+    def _open_attempt(self, attempt: Attempt) -> Update:
+        """Straight to the database, while it is this fence's to write; the attempt in memory is a plain record."""
+        ours = select(Execution.id).where(Execution.id == self.execution.id, Execution.fence == self.fence)
+        return (
+            update(Attempt)
+            .where(Attempt.id == attempt.id, Attempt.outcome == Outcome.SENT, Attempt.execution_id.in_(ours))
+            .execution_options(synchronize_session=False)
+        )
 
     def _observe(self, step: Step, attempt: Attempt, result: Result, usage: Usage | None) -> None:
         """What this call tells of the model's and the key's health."""
@@ -259,14 +264,16 @@ class Record:
         failure, first = result.failure, result.first_token_at
         is_counted = self._prompt.task is Task.CHAT and usage is not None
         kind = failure.kind if failure else None
+        if failure and (failure.code == OUR_OWN or step.candidate.is_simulated):  # the latter fails as a prompt says
+            kind = Kind.ABORTED
         observation = Observation(
-            kind=Kind.ABORTED if failure and failure.code == OUR_OWN else kind,
+            kind=kind,
             seconds=(ended - started).total_seconds(),
             work=work_of(usage.output_total if usage and is_counted else None),
             first_token_seconds=(first - started).total_seconds() if first else None,
             retry_after=failure.after if failure else None,
         )
-        health().end(_pair(step), attempt.id, observation)
+        health().end(step.pair, attempt.id, observation)
 
     def _note_key(self, step: Step, failure: Failure | None) -> None:
         """The key's health: its last use (to the minute) and what last went wrong with it."""
@@ -292,15 +299,6 @@ class Record:
         self.attempts.append(refused | {"error": reason})
 
 
-def _pair(step: Step) -> Pair:
-    return step.candidate.model_id, step.key.id
-
-
-def _same_attempt(attempt: Attempt) -> Update:
-    """Straight to the database; the attempt in memory is a plain record."""
-    return update(Attempt).where(Attempt.id == attempt.id).execution_options(synchronize_session=False)
-
-
 def charge(organization_id: uuid.UUID, attempt: Attempt) -> None:
     """Settle an attempt's hold with its cost, and write the ledger's line, when there is anything to pay."""
     entry = LedgerEntry(
@@ -315,15 +313,10 @@ def charge(organization_id: uuid.UUID, attempt: Attempt) -> None:
 
 
 def _is_owed(result: Result) -> bool:
-    """Nothing is, where the provider refused or never saw the request."""
+    """Nothing is, where the provider refused, never saw the request, or says that its job came to nothing."""
     failure = result.failure
-    refused = failure is not None and (not failure.sent or failure.status is not None)
+    refused = failure is not None and (not failure.sent or failure.status is not None or failure.code == JOB_FAILED)
     return not refused or result.visible or result.usage.known
-
-
-def estimated_tokens(text: str) -> int:
-    """Four bytes a token, rounded up."""
-    return -(-len(text.encode()) // 4)
 
 
 def _is_stale(key: APIKey | None) -> bool:

@@ -2,8 +2,8 @@
 
 * A queued row whose message got lost is put into the queue again.
 * A running row whose lease ran out: nothing sent, or a job that the provider still works on → back into the queue;
-  possibly sent → *interrupted*, with what
-  was written and its estimated cost. The person decides whether to ask again; we never repeat a paid call.
+  possibly sent → *interrupted*, with what was written and its estimated cost. The person decides whether to ask
+  again; we never repeat a paid call.
 * A hold that outlived its call is settled with its attempt, or released.
 """
 
@@ -19,7 +19,7 @@ from sqlalchemy import func, select, update
 from .. import quota
 from ..extensions import db
 from ..jobs import queue
-from ..models import Attempt, Execution, ExecutionBody, Origin, Reservation, ReservationState, State
+from ..models import Execution, ExecutionBody, Origin, Reservation, ReservationState, State
 from ..models.executions import OPEN, close, release, was_sent
 from . import live
 from .abandoned import close_attempts
@@ -120,18 +120,18 @@ def _dead(but: set[uuid.UUID]) -> Execution | None:
 
 
 def _may_run_again(row: Execution) -> bool:
-    """Only what surely sent nothing, or left a job whose answer can still be asked for; has nobody waiting at the
-    other end of a line; and is still wanted."""
-    if row.fence >= MOST_CLAIMS or row.cancel_requested_at or row.origin is Origin.GATEWAY:
+    """Only what has nobody waiting at the other end of a line, and surely sent nothing and is still wanted, or left
+    a job whose answer can still be asked for, or that is to be ended at its provider."""
+    if row.fence >= MOST_CLAIMS or row.origin is Origin.GATEWAY:
         return False
-    return not was_sent(db.session, row.id) or left_behind(db.session, row) is not None
+    is_unsent = not was_sent(db.session, row.id)
+    return (is_unsent and row.cancel_requested_at is None) or left_behind(db.session, row) is not None
 
 
 def _interrupt(row: Execution) -> None:
     written = _written(row)
-    close_attempts(row, written.text + written.reasoning)
+    made = close_attempts(row, written.text + written.reasoning)
     state = State.CANCELLED if row.cancel_requested_at else State.INTERRUPTED
-    made = db.session.scalars(select(Attempt).where(Attempt.execution_id == row.id).order_by(Attempt.number)).all()
     sums = summary(made[-1] if made else None, [attempt.cost for attempt in made])
     close(db.session, row.id, row.fence, state, error_kind="interrupted", attempts_made=len(made), **sums)
     db.session.execute(
@@ -143,6 +143,7 @@ def _interrupt(row: Execution) -> None:
             error="The worker that ran this prompt stopped before the answer was whole. What had arrived is kept.",
         )
     )
+    db.session.commit()  # whoever is told of the end reads the row
     live.Writer(queue.store(), row.id).end()
     log.warning("execution %s was interrupted: its lease ran out", row.id)
 

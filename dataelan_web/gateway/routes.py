@@ -17,7 +17,7 @@ from ..executions.record import COUNTERS
 from ..executions.submit import Request, record
 from ..extensions import db
 from ..models import NANO, Attempt, Execution, GatewayToken, ModelType, Origin, new_id, now
-from ..router.types import Done, Event, Failure, Usage
+from ..router.types import Done, Event, Failure, Progress, Usage
 from . import chat_answer, chat_request, errors, replay
 from .tokens import authenticate
 
@@ -103,7 +103,7 @@ def _stream(execution: Execution, asked: chat_request.ChatRequest, events: Itera
 def _until_visible(events: Iterator[Event]) -> Iterator[Event]:
     for event in events:
         yield event
-        if not isinstance(event, Usage):
+        if not isinstance(event, Progress | Usage):
             return
 
 

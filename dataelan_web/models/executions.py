@@ -343,10 +343,12 @@ def release(session: DbSession, id: uuid.UUID, fence: int) -> bool:
 
 
 def request_cancel(session: DbSession, id: uuid.UUID) -> State | None:
-    """Ask an open execution to stop. A queued one is cancelled on the spot; the state now, or None if it had ended."""
+    """Ask an open execution to stop. A queued one is cancelled on the spot, unless it waits to go on with a job at a
+    provider: that is to be ended too. The state now, or None if it had ended."""
+    has_job = select(Attempt.id).where(Attempt.execution_id == id, Attempt.outcome == Outcome.SENT).exists()
     cancelled: State | None = session.scalar(
         _update()
-        .where(Execution.id == id, Execution.state == State.QUEUED)
+        .where(Execution.id == id, Execution.state == State.QUEUED, ~has_job)
         .values(
             state=State.CANCELLED,
             fence=Execution.fence + 1,
@@ -357,13 +359,13 @@ def request_cancel(session: DbSession, id: uuid.UUID) -> State | None:
     )
     if cancelled:
         return cancelled
-    running: State | None = session.scalar(
+    asked: State | None = session.scalar(
         _update()
-        .where(Execution.id == id, Execution.state == State.RUNNING)
+        .where(Execution.id == id, Execution.state.in_(OPEN))
         .values(cancel_requested_at=func.coalesce(Execution.cancel_requested_at, func.now()))
         .returning(Execution.state)
     )
-    return running
+    return asked
 
 
 def was_sent(session: DbSession, id: uuid.UUID) -> bool:

@@ -11,7 +11,7 @@ from uuid import UUID
 from .expressions import context
 from .health import RESTED, Pair, Vital
 from .pricing import Rates
-from .types import Prompt, Task
+from .types import FilePart, Prompt, Task
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ class Question:
 
     @cached_property
     def tokens_needed(self) -> int:
-        """Room this prompt takes in a context window: itself and its output limit."""
-        return self.input_tokens + (self.output_tokens or 0)
+        """Room this prompt takes in a context window: itself and its output limit. What is no chat takes none: long
+        recordings are cut up, and texts embedded one by one."""
+        return self.input_tokens + (self.output_tokens or 0) if self.task is Task.CHAT else 0
 
     @cached_property
     def context(self) -> Any:
@@ -140,11 +141,15 @@ def facts_of(prompt: Prompt) -> dict[str, Any]:
 
 USUAL_IMAGE, LARGEST_IMAGE = 1_000, 50_000
 """Tokens of an image: what most models count, and the most that any does (gpt-4o-mini: 48,169)."""
+USUAL_DENSITY = {"audio": 4, "video": 2, "text": 256, "document": 30}
+LARGEST_DENSITY = {"audio": 32, "video": 30, "text": 256, "document": 600}
+"""Tokens of a kilobyte. Models count 32 tokens a second of sound (usually of 8 KB, and of 1 KB at least), 300 a second
+of film (150 KB; 10 KB), a token for four bytes of text, and 1,500 to 3,000 a page of PDF (50 KB; 5 KB)."""
 
 
 def tokens_of(prompt: Prompt) -> int:
     """A fair guess at the input size: four bytes a token, four tokens a message. Not an upper bound."""
-    media = USUAL_IMAGE * len(prompt.images) + sum(_file_tokens(file.media_type, file.size) for file in prompt.files)
+    media = USUAL_IMAGE * len(prompt.images) + sum(_file_tokens(file, USUAL_DENSITY) for file in prompt.files)
     return prompt.text_bytes // 4 + 4 * len(prompt.messages) + media
 
 
@@ -154,16 +159,13 @@ def token_bound(prompt: Prompt) -> int:
     labels = sum(len(f"{getattr(part, 'id', '')}{getattr(part, 'name', '')}".encode()) + 16 for part in parts)
     tools = sum(len(f"{tool.name}{tool.description}{tool.parameters}".encode()) + 16 for tool in prompt.tools)
     words = prompt.text_bytes + labels + tools + len(str(prompt.schema or "").encode())
-    files = sum(2 * _file_tokens(file.media_type, file.size) + 1_000 for file in prompt.files)
+    files = sum(2 * _file_tokens(file, LARGEST_DENSITY) + 1_000 for file in prompt.files)
     return words + 16 * len(prompt.messages) + LARGEST_IMAGE * len(prompt.images) + files + 64
 
 
-def _file_tokens(media_type: str, size: int) -> int:
-    """By what models count: 32 tokens a second of sound (at no less than 1 KB a second), 300 a second of film (at no
-    less than 10 KB), a token for four bytes of text, 3,000 a page of PDF (at no less than 5 KB)."""
-    kind = media_type.partition("/")[0]
-    per_kilobyte = {"audio": 32, "video": 30, "text": 256}.get(kind, 600)
-    return -(-size // 1024) * per_kilobyte
+def _file_tokens(file: FilePart, density: Mapping[str, int]) -> int:
+    kind = file.media_type.partition("/")[0]
+    return -(-file.size // 1024) * density.get(kind, density["document"])
 
 
 def _needs(prompt: Prompt) -> frozenset[str]:

@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from .types import Asset, AssetAt, Call, Failure, Kind
+from .types import OUR_OWN, Asset, AssetAt, Call, Failure, Kind
 from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, Stop, sending
 
 ToFailure = Callable[[int, bytes], Failure]
@@ -244,7 +244,7 @@ def _unreachable(error: Exception) -> Failure:
     if isinstance(error, httpx2.ConnectError):
         return Failure(Kind.TRANSIENT, "The provider cannot be reached: no connection to its address.", sent=False)
     if isinstance(error, httpx2.PoolTimeout):
-        return Failure(Kind.TRANSIENT, "Too many calls are in flight from this process.", sent=False)
+        return Failure(Kind.TRANSIENT, "Too many calls are in flight from this process.", code=OUR_OWN, sent=False)
     if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
         return unsendable()
     if isinstance(error, httpx2.WriteTimeout):

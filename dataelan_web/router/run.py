@@ -23,6 +23,8 @@ from .exchange import Line, ask, chunks, fetch, stopped, unsendable, with_key
 from .plan import Plan, Step
 from .providers import UnknownFormat, adapter
 from .types import (
+    JOB_FAILED,
+    OUR_OWN,
     Adapter,
     Advice,
     Again,
@@ -52,8 +54,6 @@ LONGEST_PAUSE = 20.0
 POLL_RETRIES = 5
 FETCH_RETRIES = 2
 SHORTEST_POLL = 0.2
-OUR_OWN = "dataelan_failed"
-"""The code of a failure that says nothing about the provider."""
 
 
 @dataclass
@@ -181,7 +181,7 @@ class _Attempt:
                 self._wait(again)
                 again = yield from self._answer(with_key(again.call, first, self.line), first, format)
         except Failure as failure:
-            if asked and asked.cancel and failure.code != "job_failed" and not self.line.stop.is_lost:
+            if asked and asked.cancel and failure.code != JOB_FAILED and not self.line.stop.is_lost:
                 self._cancel(asked.cancel, first, format)
             raise
 
@@ -227,7 +227,7 @@ class _Attempt:
 
     def _has_paused(self, failure: Failure) -> bool:
         """Before asking again for what is there already. False: this failure does not pass, or the time is over."""
-        passing = failure.kind in (Kind.TRANSIENT, Kind.RATE_LIMIT) and failure.code != "job_failed"
+        passing = failure.kind in (Kind.TRANSIENT, Kind.RATE_LIMIT) and failure.code != JOB_FAILED
         if not passing or time.monotonic() > self.line.ends_at:
             return False
         if self.line.stop.wait(min(failure.after or 1.0, LONGEST_PAUSE)):

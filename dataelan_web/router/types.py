@@ -30,6 +30,8 @@ from .prompt import (
 
 __all__ = [
     "ADVICE",
+    "JOB_FAILED",
+    "OUR_OWN",
     "USAGE_FIELDS",
     "Adapter",
     "Advice",
@@ -295,6 +297,10 @@ ADVICE: Mapping[Kind, Advice] = {
     Kind.CONTEXT_TOO_LONG: Advice.NEXT_MODEL,
     Kind.ABORTED: Advice.STOP,
 }
+
+
+OUR_OWN, JOB_FAILED = "dataelan_failed", "job_failed"
+"""Codes of a Failure: one that says nothing about the provider, and a job that the provider says came to nothing."""
 
 
 class Failure(Exception):

@@ -36,7 +36,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("last_error_kind", sa.String(length=200), nullable=False, server_default=""))
 
     with op.batch_alter_table("assets", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("project_id", sa.Uuid(), nullable=False))
+        batch_op.add_column(sa.Column("project_id", sa.Uuid(), nullable=True))
         batch_op.add_column(sa.Column("prompt_id", sa.Uuid(), nullable=True))
         batch_op.add_column(sa.Column("user_id", sa.Uuid(), nullable=True))
         batch_op.add_column(sa.Column("position", sa.Integer(), nullable=False, server_default="0"))
@@ -50,6 +50,10 @@ def upgrade() -> None:
         batch_op.create_foreign_key(
             batch_op.f("fk_assets_project_id"), "projects", ["project_id"], ["id"], ondelete="CASCADE"
         )
+
+    op.execute("UPDATE assets SET project_id = e.project_id FROM executions e WHERE e.id = assets.execution_id")
+    op.execute("DELETE FROM assets WHERE project_id IS NULL")  # of no execution, and so nowhere to be seen
+    op.alter_column("assets", "project_id", nullable=False)
 
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.add_column(

@@ -197,8 +197,7 @@ def test_the_message_says_where_the_name_leads(http: Clients, monkeypatch: pytes
     with pytest.raises(Failure) as caught:
         ask(http.public, Call("https://models.example.com/v1/models", method="GET"), failure_of)
     assert caught.value.message == (
-        "models.example.com leads to a private address. "
-        "Ask the operator to allow it (DATAELAN_PRIVATE_ADDRESSES)."
+        "models.example.com leads to a private address. Ask the operator to allow it (DATAELAN_PRIVATE_ADDRESSES)."
     )
     assert (caught.value.kind, caught.value.code, caught.value.sent) == (Kind.BAD_REQUEST, "address_refused", False)
 

@@ -18,7 +18,7 @@ from dataelan_web.router.candidates import Candidate, Choice, Key, Question, tok
 from dataelan_web.router.plan import Plan, plan
 from dataelan_web.router.pricing import Rates
 from dataelan_web.router.rules import Rule
-from dataelan_web.router.types import ImagePart, Kind, Message, Prompt, TextPart, Tool, user
+from dataelan_web.router.types import FilePart, ImagePart, Kind, Message, Prompt, Task, TextPart, Tool, user
 
 OWN, PLATFORM = "organization", "platform"
 
@@ -283,3 +283,23 @@ def test_the_size_of_a_prompt_is_never_underestimated_by_its_bound() -> None:
     assert token_bound(picture) >= 48_169
     named = Prompt((user("x"),), tools=(Tool("n" * 64, "d" * 500, {"type": "object"}),))
     assert token_bound(named) > token_bound(Prompt((user("x"),))) + 560
+
+
+@pytest.mark.parametrize(
+    ("media_type", "size", "most"),
+    [("application/pdf", 1_000_000, 60_000), ("audio/wav", 2_000_000, 20_000), ("video/mp4", 20_000_000, 100_000)],
+)
+def test_an_ordinary_file_fits_an_ordinary_window(media_type: str, size: int, most: int) -> None:
+    """Twenty pages; a minute of sound; two minutes of film."""
+    prompt = Prompt((Message("user", (FilePart(media_type, "A" * (size * 4 // 3)), TextPart("What is it about?"))),))
+    assert 500 < tokens_of(prompt) < most
+    assert token_bound(prompt) > 10 * tokens_of(prompt)
+    asked = Question.of(prompt, "TEXT")
+    assert names(planned(rule(Choice(model("usual", context_window=128_000))), question=asked)) == ["usual"]
+
+
+def test_a_long_recording_is_transcribed_whatever_the_window() -> None:
+    """Those who transcribe cut it up."""
+    prompt = Prompt((Message("user", (FilePart("audio/mpeg", "A" * 20_000_000),)),), task=Task.TRANSCRIPTION)
+    ear = model("ear", context_window=16_000, model_type="VOICE", task=Task.TRANSCRIPTION)
+    assert names(planned(rule(Choice(ear)), question=Question.of(prompt, "VOICE"))) == ["ear"]

@@ -12,10 +12,7 @@ from urllib.parse import urlsplit
 from dataelan_web.router.providers import failures
 from dataelan_web.router.providers.framing import Frame, decoder
 from dataelan_web.router.providers.json_values import broken
-from dataelan_web.router.types import Decoder, Event, Failure, Kind
-
-JOB_FAILED = "job_failed"
-"""The code of every Failure of a job that was taken and came to nothing. To ask again how it stands is no use."""
+from dataelan_web.router.types import JOB_FAILED, Decoder, Event, Failure, Kind
 
 PICTURE_POLL, FILM_POLL = 1.0, 3.0
 """Seconds between two questions. A picture takes some ten seconds to make, a film minutes."""
