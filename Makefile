@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run flask test lint bench vendor lock clean
 
-# The tests wait more than they work: two processes, each with servers of its own.
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# The tests wait as much as they work: three processes for two cores, each with servers of its own.
+PYTEST_ARGS ?= -n 3 --dist loadgroup
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALL := $(PYTHON) -m pip install -qq --disable-pip-version-check --no-input --require-hashes

@@ -53,7 +53,7 @@ def assert_fine(page: Page, name: str) -> None:
     faults = []
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
-        for theme in ("light", "dark"):
+        for theme in ("light", "dark") if size == "wide" else ("dark",):  # colours are the same at any width
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
             page.wait_for_function(
                 "dark => document.documentElement.classList.contains('dark') === dark", arg=theme == "dark"
