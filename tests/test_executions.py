@@ -231,7 +231,8 @@ def test_a_dead_execution_that_sent_is_interrupted_and_its_stale_writer_changes_
     assert attempt.cost == ended.cost == sum(ledger(execution.id)) > 400 * 1000
     assert (ended.model_id, ended.tokens_out) == (attempt.model_id, attempt.tokens_output)
     assert held(execution.id) == 0
-    list(events)  # the stale writer wakes up and goes on to its end
+    with suppress(Failure):  # its keeper may have told it to stop
+        list(events)  # the stale writer wakes up and goes on to its end
     unchanged = fresh(execution.id)
     assert (unchanged.state, unchanged.cost, unchanged.body.text) == (State.INTERRUPTED, ended.cost, first.delta)
     assert [made.outcome for made in unchanged.attempts] == [Outcome.INTERRUPTED]
