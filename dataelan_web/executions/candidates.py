@@ -126,6 +126,21 @@ _KEYS = (
 )
 
 
+_SCOPE = case((RoutingRule.project_id.is_not(None), 0), (RoutingRule.organization_id.is_not(None), 1), else_=2)
+_RULES = (
+    select(RoutingRule)
+    .where(
+        RoutingRule.is_enabled,
+        _ours(RoutingRule.organization_id),
+        or_(RoutingRule.project_id == bindparam("project"), RoutingRule.project_id.is_(None)),
+    )
+    .options(selectinload(RoutingRule.models))
+    .order_by(_SCOPE, RoutingRule.priority, RoutingRule.id)
+)
+_RULES_CALLED = _RULES.where(RoutingRule.name == bindparam("called"))
+_RULES_OF = _RULES.where(RoutingRule.model_type.in_(bindparam("types", expanding=True)))
+
+
 def rules_for(session: DbSession, project: Project, requested: str, model_type: ModelType) -> list[Rule]:
     """The rules to try, in order, apart from the built-in one. A rule's name leaves only that rule; a model's name
     makes a rule of its own. A rule goes before a model of the same name, which `provider/model` still reaches: so a
@@ -242,22 +257,10 @@ class _Hub:
 
     def rules(self, *, name: str | None = None, model_type: ModelType | None = None) -> list[Rule]:
         """Project rules before the organization's before the platform's; lowest priority number first."""
-        scope = case((RoutingRule.project_id.is_not(None), 0), (RoutingRule.organization_id.is_not(None), 1), else_=2)
-        query = (
-            select(RoutingRule)
-            .where(
-                RoutingRule.is_enabled,
-                or_(RoutingRule.organization_id == self.organization.id, RoutingRule.organization_id.is_(None)),
-                or_(RoutingRule.project_id == self.project_id, RoutingRule.project_id.is_(None)),
-            )
-            .options(selectinload(RoutingRule.models))
-            .order_by(scope, RoutingRule.priority, RoutingRule.id)
-        )
-        if name is not None:
-            query = query.where(RoutingRule.name == name)
-        if model_type is not None:
-            query = query.where(RoutingRule.model_type.in_(compatible(model_type.value)))
-        rows = self.session.scalars(query).all()
+        which = {"called": name} if name is not None else {"types": compatible(model_type.value if model_type else "")}
+        query = _RULES_CALLED if name is not None else _RULES_OF
+        here = {"here": self.organization.id, "project": self.project_id}
+        rows = self.session.scalars(query, here | which).all()
         named = {entry.model_id for row in rows for entry in row.models}
         candidates = {c.model_id: c for c in self.which(Model.id.in_(named))} if named else {}
         return [rule_of(row, candidates) for row in rows]

@@ -143,6 +143,8 @@ class ChatAnswer:
     def _cost(self, document: Mapping[str, Any]) -> Iterator[Usage]:
         """Usage comes in its own last document, in every document (Perplexity), or in Groq's own place."""
         reported = mapping(document.get("usage")) or mapping(mapping(document.get("x_groq")).get("usage"))
+        if not reported:
+            return
         usage = usage_of(reported)
         if any(counter is not None for counter in usage.counters) and usage != self._usage:
             self._usage = usage
