@@ -141,7 +141,7 @@ def test_a_provider_that_came_to_lie_inside_is_not_called_nor_asked(
     olivia = people.browser(strict, acme.olivia)
     monkeypatch.setattr(run, "RETRIES", 0)
     told = []
-    for number, url in enumerate(addresses[::3]):
+    for number, url in enumerate(addresses):
         # A new one each, for none to be at rest.
         provider = open_provider(acme, "https://models.example.com/v1", f"model-{number}")
         provider.base_url = url
@@ -152,7 +152,7 @@ def test_a_provider_that_came_to_lie_inside_is_not_called_nor_asked(
             told.append(answer.get_json()["error"]["message"])
             assert REFUSED.search(told[-1]), url
             olivia.submit(f"{acme.home}/hub/providers/{provider.id}/listing")
-    assert any("leads to a private address. Ask the operator to allow it (DATAELAN_PRIVATE" in word for word in told)
+    assert "127.0.0.1 leads to a private address. Ask the operator to allow it (DATAELAN_PRIVATE_ADDRESSES)." in told
 
 
 def test_a_key_is_checked_at_no_such_address(

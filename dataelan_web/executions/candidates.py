@@ -147,8 +147,8 @@ def rules_for(session: DbSession, project: Project, requested: str, model_type: 
     program that asks for a model can be given several, without a change in it."""
     hub = _Hub(session, project.organization, project)
     if requested == AUTO:
-        return hub.rules(model_type=model_type)
-    if rules := hub.rules(name=requested):
+        return hub.rules(_RULES_OF, types=compatible(model_type.value))
+    if rules := hub.rules(_RULES_CALLED, called=requested):
         return rules
     chosen = tuple(Choice(candidate) for candidate in hub.named(requested))
     return [Rule("the model you chose", chosen, strategy="ordered")] if chosen else []
@@ -255,10 +255,8 @@ class _Hub:
     def all(self) -> list[Candidate]:
         return self.which(true())
 
-    def rules(self, *, name: str | None = None, model_type: ModelType | None = None) -> list[Rule]:
+    def rules(self, query: Any, **which: Any) -> list[Rule]:
         """Project rules before the organization's before the platform's; lowest priority number first."""
-        which = {"called": name} if name is not None else {"types": compatible(model_type.value if model_type else "")}
-        query = _RULES_CALLED if name is not None else _RULES_OF
         here = {"here": self.organization.id, "project": self.project_id}
         rows = self.session.scalars(query, here | which).all()
         named = {entry.model_id for row in rows for entry in row.models}

@@ -6,6 +6,7 @@ docs.fal.ai/model-endpoints/queue.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -34,7 +35,7 @@ from dataelan_web.router.types import (
 _FILES = ("images", "image", "videos", "video", "audio", "audio_file")
 
 
-class _Fal:
+class _Fal(ABC):
     """Subclasses say what a task's inputs are called, and what is counted."""
 
     poll: ClassVar[float] = jobs.PICTURE_POLL
@@ -53,11 +54,11 @@ class _Fal:
         body = {"prompt": prompt.words} | self.inputs(prompt) | said(seed=prompt.seed) | pictures
         return Call(f"{self.base_url}/{quote(model.strip('/'), safe='/-._~')}", body, headers)
 
-    def inputs(self, prompt: Prompt) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def inputs(self, prompt: Prompt) -> dict[str, Any]: ...
 
-    def usage(self, files: list[dict[str, Any]]) -> Usage:
-        raise NotImplementedError
+    @abstractmethod
+    def usage(self, files: list[dict[str, Any]]) -> Usage: ...
 
     def decoder(self) -> Decoder:
         return jobs.documents(self._read)

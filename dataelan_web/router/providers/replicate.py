@@ -7,6 +7,7 @@ does not know (replicate/cog#2943). Source: replicate/replicate-python (0110c2c)
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -35,7 +36,7 @@ _ADDRESS = re.compile(r"(?:https?://|data:)\S+")
 _DEEPEST = 5
 
 
-class _Replicate:
+class _Replicate(ABC):
     """Subclasses say what a task's inputs are called, and what is counted."""
 
     poll: ClassVar[float] = jobs.PICTURE_POLL
@@ -52,11 +53,11 @@ class _Replicate:
         place = path if path.startswith("deployments/") else f"models/{path}"
         return Call(f"{self.base_url}/{quote(place, safe='/-._~')}/predictions", body, headers)
 
-    def inputs(self, prompt: Prompt) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def inputs(self, prompt: Prompt) -> dict[str, Any]: ...
 
-    def usage(self, inputs: Mapping[str, Any], files: int) -> Usage:
-        raise NotImplementedError
+    @abstractmethod
+    def usage(self, inputs: Mapping[str, Any], files: int) -> Usage: ...
 
     def decoder(self) -> Decoder:
         return jobs.documents(self._read)
