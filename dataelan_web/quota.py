@@ -26,6 +26,7 @@ from .models import (
     Reservation,
     ReservationState,
     Scope,
+    Unit,
     Window,
     new_id,
 )
@@ -114,7 +115,7 @@ def reserve(
             execution_id=execution_id,
             amount=amount,
             expires_at=now + GRACE,
-            holds=[Hold(period_id=period_id) for period_id in periods],
+            holds=[Hold(period_id=period_id, amount=amount) for period_id in periods],
         )
     )
     session.flush()
@@ -200,7 +201,13 @@ def set_limit(
 ) -> Budget:
     """Make or change a budget. Lowering it under what is spent breaks nothing; it only refuses what comes."""
     budget = session.scalars(
-        select(Budget).where(Budget.scope == scope, Budget.subject_id == subject_id, Budget.window == window)
+        select(Budget).where(
+            Budget.organization_id == organization_id,
+            Budget.scope == scope,
+            Budget.subject_id == subject_id,
+            Budget.window == window,
+            Budget.unit == Unit.USD,
+        )
     ).first()
     if budget is None:
         budget = Budget(organization_id=organization_id, scope=scope, subject_id=subject_id, window=window)

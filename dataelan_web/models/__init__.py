@@ -1,4 +1,5 @@
-"""All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, ledger, audit."""
+"""All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, limits, ledger,
+notices, audit."""
 
 from .accounts import (
     KeyStrategy,
@@ -15,23 +16,16 @@ from .audit import AuditEvent
 from .base import NANO, Base, new_id, now
 from .executions import Action, Asset, Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
-from .ledger import (
-    Budget,
-    BudgetPeriod,
-    EntryKind,
-    Hold,
-    LedgerEntry,
-    Reservation,
-    ReservationState,
-    Scope,
-    Window,
-)
+from .ledger import EntryKind, Hold, LedgerEntry, Reservation, ReservationState
+from .limits import Answer, Budget, BudgetPeriod, Increase, RateLimit, Scope, Unit, Window
+from .notices import Delivery, DeliveryState, Notice, Webhook
 from .workspace import Collaborator, ModelType, Project, ProjectRole, Prompt, PromptSession
 
 __all__ = [
     "NANO",
     "APIKey",
     "Action",
+    "Answer",
     "Asset",
     "Attempt",
     "AuditEvent",
@@ -39,16 +33,20 @@ __all__ = [
     "Budget",
     "BudgetPeriod",
     "Collaborator",
+    "Delivery",
+    "DeliveryState",
     "EntryKind",
     "Execution",
     "ExecutionBody",
     "GatewayToken",
     "Hold",
+    "Increase",
     "KeyStrategy",
     "LedgerEntry",
     "Membership",
     "Model",
     "ModelType",
+    "Notice",
     "Organization",
     "OrganizationKind",
     "Origin",
@@ -60,6 +58,7 @@ __all__ = [
     "Prompt",
     "PromptSession",
     "Provider",
+    "RateLimit",
     "Reservation",
     "ReservationState",
     "Role",
@@ -68,8 +67,10 @@ __all__ = [
     "Scope",
     "State",
     "Strategy",
+    "Unit",
     "UnknownPrice",
     "User",
+    "Webhook",
     "Window",
     "new_id",
     "now",

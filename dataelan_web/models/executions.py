@@ -107,6 +107,8 @@ class Execution(Base):
     payer: Mapped[Payer | None]
     finish: Mapped[Name | None]
     error_kind: Mapped[Name | None]
+    refused_by: Mapped[uuid.UUID | None] = reference("budgets.id")
+    """The limit that stopped it."""
     attempts_made: Mapped[int] = mapped_column(default=0)
 
     tokens_input: Mapped[int | None]

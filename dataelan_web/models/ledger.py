@@ -1,4 +1,4 @@
-"""Money: limits, what is held against them, and an append-only ledger. All amounts in nano-USD."""
+"""Money that is held for calls and money that was spent: reservations, and an append-only ledger. In nano-USD."""
 
 from __future__ import annotations
 
@@ -8,65 +8,8 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, Long, Nano, Time, parent, reference
+from .base import Base, Long, Nano, Time, parent
 from .executions import Payer
-
-
-class Scope(StrEnum):
-    PLATFORM = "platform"
-    ORGANIZATION = "organization"
-    PROJECT = "project"
-    MEMBER = "member"
-    KEY = "key"
-    TOKEN = "token"  # noqa: S105 (a scope, not a secret)
-    PROVIDER = "provider"
-    MODEL = "model"
-
-
-class Window(StrEnum):
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    TOTAL = "total"
-
-
-class Budget(Base):
-    """A limit on what one subject may spend in each window, in the organization's time zone."""
-
-    __tablename__ = "budgets"
-    __table_args__ = (
-        UniqueConstraint("scope", "subject_id", "window"),
-        Index("ix_budgets_subject_id", "subject_id"),
-        CheckConstraint('"limit" >= 0', name="limit_is_not_negative"),
-    )
-
-    organization_id: Mapped[uuid.UUID | None] = parent("organizations.id")
-    scope: Mapped[Scope]
-    subject_id: Mapped[uuid.UUID]
-    """The organization, project, member …; the nil id for the platform."""
-    window: Mapped[Window]
-    limit: Mapped[Nano]
-    is_hard: Mapped[bool] = mapped_column(default=True)
-    created_by: Mapped[uuid.UUID | None] = reference("users.id")
-
-
-class BudgetPeriod(Base):
-    """One window of one budget: what was spent in it and what is held. `spent + reserved ≤ limit` at every commit."""
-
-    __tablename__ = "budget_periods"
-    __table_args__ = (
-        UniqueConstraint("budget_id", "starts_at"),
-        CheckConstraint("spent >= 0", name="spent_is_not_negative"),
-        CheckConstraint("reserved >= 0", name="reserved_is_not_negative"),
-    )
-
-    budget_id: Mapped[uuid.UUID] = parent("budgets.id", index=False)
-    starts_at: Mapped[Time]
-    ends_at: Mapped[Time | None]
-    spent: Mapped[Nano] = mapped_column(default=0)
-    reserved: Mapped[Nano] = mapped_column(default=0)
-
-    budget: Mapped[Budget] = relationship()
 
 
 class ReservationState(StrEnum):
@@ -88,19 +31,22 @@ class Reservation(Base):
     execution_id: Mapped[uuid.UUID] = parent("executions.id")
     state: Mapped[ReservationState] = mapped_column(default=ReservationState.HELD)
     amount: Mapped[Nano]
+    tokens: Mapped[Nano] = mapped_column(default=0)
+    """The most it may use, of all classes together."""
     expires_at: Mapped[Time]
 
     holds: Mapped[list[Hold]] = relationship(cascade="all, delete-orphan")
 
 
 class Hold(Base):
-    """A reservation's share of one budget period; it charges the period in which it was made."""
+    """A reservation's share of one budget period, in that budget's unit; it charges the period in which it was made."""
 
     __tablename__ = "holds"
     __table_args__ = (UniqueConstraint("reservation_id", "period_id"),)
 
     reservation_id: Mapped[uuid.UUID] = parent("reservations.id", index=False)
     period_id: Mapped[uuid.UUID] = parent("budget_periods.id")
+    amount: Mapped[Nano]
 
 
 class EntryKind(StrEnum):
@@ -109,7 +55,10 @@ class EntryKind(StrEnum):
 
 
 class LedgerEntry(Base):
-    """What was spent. Append-only: a mistake is mended by a further line. One charge an attempt at most."""
+    """What was spent. Append-only, by a trigger: a mistake is mended by a further line. One charge an attempt at most.
+
+    A call that cost nothing has a line too where a limit counted it, for its tokens.
+    """
 
     __tablename__ = "ledger_entries"
     __table_args__ = (
@@ -120,8 +69,9 @@ class LedgerEntry(Base):
     # No cascade: nothing that was paid for can be deleted from under its line.
     organization_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
     attempt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("attempts.id"))
+    price_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("prices.id"))
     kind: Mapped[EntryKind] = mapped_column(default=EntryKind.CHARGE)
     payer: Mapped[Payer]
     amount: Mapped[Nano]
-    price_id: Mapped[uuid.UUID | None] = reference("prices.id")
+    tokens: Mapped[Nano] = mapped_column(default=0)
     note: Mapped[Long] = mapped_column(default="")

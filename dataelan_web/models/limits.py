@@ -1,0 +1,153 @@
+"""Limits: what one subject may spend or do, the windows in which that is counted, and more for a while.
+
+Amounts are whole numbers in the limit's own unit: nano-USD, tokens or requests.
+"""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .accounts import User
+from .base import NIL, Base, JsonList, Long, Nano, Time, parent, reference
+
+OWNER = f"coalesce(organization_id, '{NIL}')"
+
+
+class Scope(StrEnum):
+    PLATFORM = "platform"
+    ORGANIZATION = "organization"
+    PROJECT = "project"
+    MEMBER = "member"
+    KEY = "key"
+    TOKEN = "token"  # noqa: S105 (a scope, not a secret)
+    PROVIDER = "provider"
+    MODEL = "model"
+
+
+class Window(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class Unit(StrEnum):
+    USD = "usd"  # in nano-USD
+    TOKENS = "tokens"
+    REQUESTS = "requests"
+
+
+class Budget(Base):
+    """A limit on what one subject may use in each window, in the organization's time zone.
+
+    Without an organization it is the operator's: on the platform, or on one organization, provider or model of it.
+    """
+
+    __tablename__ = "budgets"
+    __table_args__ = (
+        Index("uq_budgets_subject", text(OWNER), "scope", "subject_id", "window", "unit", unique=True),
+        Index("ix_budgets_subject_id", "subject_id"),
+        CheckConstraint('"limit" >= 0', name="limit_is_not_negative"),
+    )
+
+    organization_id: Mapped[uuid.UUID | None] = parent("organizations.id")
+    scope: Mapped[Scope]
+    subject_id: Mapped[uuid.UUID]
+    """The organization, project, member …; the nil id for the platform."""
+    window: Mapped[Window]
+    unit: Mapped[Unit] = mapped_column(default=Unit.USD)
+    limit: Mapped[Nano]
+    is_hard: Mapped[bool] = mapped_column(default=True)
+    """Hard: refuses. Soft: only counts, and tells."""
+    alerts: Mapped[JsonList] = mapped_column(default=lambda: [50, 80, 100])
+    """Percentages of the limit at which its people are told, once a window."""
+    created_by: Mapped[uuid.UUID | None] = reference("users.id")
+    updated_at: Mapped[Time | None]
+
+    increases: Mapped[list[Increase]] = relationship(back_populates="budget", passive_deletes=True)
+
+
+class BudgetPeriod(Base):
+    """One window of one budget: what was spent in it and what is held. Of a hard one `spent + reserved` is at most
+    the limit, with the increases then in force, at every commit that adds to it."""
+
+    __tablename__ = "budget_periods"
+    __table_args__ = (
+        UniqueConstraint("budget_id", "starts_at"),
+        CheckConstraint("spent >= 0", name="spent_is_not_negative"),
+        CheckConstraint("reserved >= 0", name="reserved_is_not_negative"),
+    )
+
+    budget_id: Mapped[uuid.UUID] = parent("budgets.id", index=False)
+    starts_at: Mapped[Time]
+    ends_at: Mapped[Time | None]
+    opening: Mapped[Nano] = mapped_column(default=0)
+    """What the ledger already said for this window when the budget was made in the middle of it; within `spent`."""
+    spent: Mapped[Nano] = mapped_column(default=0)
+    reserved: Mapped[Nano] = mapped_column(default=0)
+    alerted: Mapped[int] = mapped_column(default=0)
+    """The highest of the budget's alerts that was told, in percent."""
+
+    budget: Mapped[Budget] = relationship()
+
+
+class Answer(StrEnum):
+    """What became of a request for more."""
+
+    ASKED = "asked"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+
+
+class Increase(Base):
+    """A request for more of one budget, and what came of it: `granted` is added to the limit until `expires_at`."""
+
+    __tablename__ = "budget_increases"
+    __table_args__ = (
+        Index("ix_budget_increases_budget_id_expires_at", "budget_id", "expires_at"),
+        CheckConstraint("asked > 0", name="asked_is_positive"),
+        CheckConstraint("granted > 0", name="granted_is_positive"),
+    )
+
+    organization_id: Mapped[uuid.UUID] = parent("organizations.id")
+    budget_id: Mapped[uuid.UUID] = parent("budgets.id", index=False)
+    asked: Mapped[Nano]
+    reason: Mapped[Long] = mapped_column(default="")
+    asked_by: Mapped[uuid.UUID | None] = reference("users.id")
+    answer: Mapped[Answer] = mapped_column(default=Answer.ASKED)
+    answer_note: Mapped[Long] = mapped_column(default="")
+    answered_by: Mapped[uuid.UUID | None] = reference("users.id")
+    answered_at: Mapped[Time | None]
+    granted: Mapped[Nano | None]
+    expires_at: Mapped[Time | None]
+
+    budget: Mapped[Budget] = relationship(back_populates="increases")
+    asker: Mapped[User | None] = relationship(foreign_keys=[asked_by])
+    answerer: Mapped[User | None] = relationship(foreign_keys=[answered_by])
+
+
+class RateLimit(Base):
+    """How fast one subject may ask: counted in Valkey, over the last minute and at the same moment. None: no limit."""
+
+    __tablename__ = "rate_limits"
+    __table_args__ = (
+        Index("uq_rate_limits_subject", text(OWNER), "scope", "subject_id", unique=True),
+        Index("ix_rate_limits_subject_id", "subject_id"),
+        CheckConstraint("requests_per_minute > 0", name="requests_are_positive"),
+        CheckConstraint("tokens_per_minute > 0", name="tokens_are_positive"),
+        CheckConstraint("parallel > 0", name="parallel_is_positive"),
+    )
+
+    organization_id: Mapped[uuid.UUID | None] = parent("organizations.id", index=False)
+    scope: Mapped[Scope]
+    subject_id: Mapped[uuid.UUID]
+    requests_per_minute: Mapped[int | None]
+    tokens_per_minute: Mapped[Nano | None]
+    parallel: Mapped[int | None]
+    created_by: Mapped[uuid.UUID | None] = reference("users.id")
+    updated_at: Mapped[Time | None]

@@ -1,0 +1,285 @@
+"""limits in money, tokens and requests; increases, rates, notices and their deliveries"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+ADDED = (
+    ("budget_periods", "opening"),
+    ("budget_periods", "alerted"),
+    ("budgets", "unit"),
+    ("budgets", "alerts"),
+    ("ledger_entries", "tokens"),
+    ("reservations", "tokens"),
+)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "notices",
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("kind", sa.String(length=200), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_notices_organization_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_notices_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
+        sa.UniqueConstraint("user_id", "key", name=op.f("uq_notices_user_id_key")),
+    )
+    op.create_index(op.f("ix_notices_organization_id"), "notices", ["organization_id"], unique=False)
+    op.create_index(
+        "ix_notices_unread", "notices", ["user_id"], unique=False, postgresql_where=sa.text("read_at IS NULL")
+    )
+    op.create_index("ix_notices_user_id_created_at", "notices", ["user_id", "created_at"], unique=False)
+    op.create_table(
+        "rate_limits",
+        sa.Column("organization_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "scope",
+            sa.Enum(
+                "platform",
+                "organization",
+                "project",
+                "member",
+                "key",
+                "token",
+                "provider",
+                "model",
+                name="scope",
+                native_enum=False,
+                create_constraint=True,
+                length=20,
+            ),
+            nullable=False,
+        ),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("requests_per_minute", sa.Integer(), nullable=True),
+        sa.Column("tokens_per_minute", sa.BigInteger(), nullable=True),
+        sa.Column("parallel", sa.Integer(), nullable=True),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("parallel > 0", name=op.f("ck_rate_limits_parallel_is_positive")),
+        sa.CheckConstraint("requests_per_minute > 0", name=op.f("ck_rate_limits_requests_are_positive")),
+        sa.CheckConstraint("tokens_per_minute > 0", name=op.f("ck_rate_limits_tokens_are_positive")),
+        sa.ForeignKeyConstraint(
+            ["created_by"], ["users.id"], name=op.f("fk_rate_limits_created_by"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_rate_limits_organization_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rate_limits")),
+    )
+    op.create_index("ix_rate_limits_subject_id", "rate_limits", ["subject_id"], unique=False)
+    op.create_index(
+        "uq_rate_limits_subject",
+        "rate_limits",
+        [sa.literal_column("coalesce(organization_id, '00000000-0000-0000-0000-000000000000')"), "scope", "subject_id"],
+        unique=True,
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("label", sa.String(length=200), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("ciphertext", sa.Text(), nullable=False),
+        sa.Column("events", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("is_enabled", sa.Boolean(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["created_by"], ["users.id"], name=op.f("fk_webhooks_created_by"), ondelete="SET NULL"),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_webhooks_organization_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+    )
+    op.create_index(op.f("ix_webhooks_organization_id"), "webhooks", ["organization_id"], unique=False)
+    op.create_table(
+        "budget_increases",
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("budget_id", sa.Uuid(), nullable=False),
+        sa.Column("asked", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.Uuid(), nullable=True),
+        sa.Column(
+            "answer",
+            sa.Enum(
+                "asked",
+                "approved",
+                "declined",
+                "withdrawn",
+                name="answer",
+                native_enum=False,
+                create_constraint=True,
+                length=20,
+            ),
+            nullable=False,
+        ),
+        sa.Column("answer_note", sa.Text(), nullable=False),
+        sa.Column("answered_by", sa.Uuid(), nullable=True),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("granted", sa.BigInteger(), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("asked > 0", name=op.f("ck_budget_increases_asked_is_positive")),
+        sa.CheckConstraint("granted > 0", name=op.f("ck_budget_increases_granted_is_positive")),
+        sa.ForeignKeyConstraint(
+            ["answered_by"], ["users.id"], name=op.f("fk_budget_increases_answered_by"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["asked_by"], ["users.id"], name=op.f("fk_budget_increases_asked_by"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["budget_id"], ["budgets.id"], name=op.f("fk_budget_increases_budget_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("fk_budget_increases_organization_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_budget_increases")),
+    )
+    op.create_index(
+        "ix_budget_increases_budget_id_expires_at", "budget_increases", ["budget_id", "expires_at"], unique=False
+    )
+    op.create_index(op.f("ix_budget_increases_organization_id"), "budget_increases", ["organization_id"], unique=False)
+    op.create_table(
+        "deliveries",
+        sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("webhook_id", sa.Uuid(), nullable=True),
+        sa.Column("address", sa.String(length=200), nullable=False),
+        sa.Column("event", sa.String(length=200), nullable=False),
+        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "waiting",
+                "delivered",
+                "failed",
+                name="deliverystate",
+                native_enum=False,
+                create_constraint=True,
+                length=20,
+            ),
+            nullable=False,
+        ),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_deliveries_organization_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"], ["webhooks.id"], name=op.f("fk_deliveries_webhook_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
+    )
+    op.create_index(
+        "ix_deliveries_organization_id_created_at", "deliveries", ["organization_id", "created_at"], unique=False
+    )
+    op.create_index(
+        "ix_deliveries_waiting", "deliveries", ["next_at"], unique=False, postgresql_where=sa.text("state = 'waiting'")
+    )
+    op.create_index(op.f("ix_deliveries_webhook_id"), "deliveries", ["webhook_id"], unique=False)
+    op.add_column("budget_periods", sa.Column("opening", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("budget_periods", sa.Column("alerted", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column(
+        "budgets",
+        sa.Column(
+            "unit",
+            sa.Enum("usd", "tokens", "requests", name="unit", native_enum=False, create_constraint=True, length=20),
+            nullable=False,
+            server_default="usd",
+        ),
+    )
+    op.add_column(
+        "budgets",
+        sa.Column("alerts", postgresql.JSONB(astext_type=sa.Text()), nullable=False, server_default="[50, 80, 100]"),
+    )
+    op.add_column("budgets", sa.Column("updated_at", sa.DateTime(timezone=True), nullable=True))
+    op.drop_constraint(op.f("uq_budgets_scope_subject_id_window"), "budgets", type_="unique")
+    op.create_index(
+        "uq_budgets_subject",
+        "budgets",
+        [
+            sa.literal_column("coalesce(organization_id, '00000000-0000-0000-0000-000000000000')"),
+            "scope",
+            "subject_id",
+            "window",
+            "unit",
+        ],
+        unique=True,
+    )
+    op.add_column("executions", sa.Column("refused_by", sa.Uuid(), nullable=True))
+    op.create_foreign_key(
+        op.f("fk_executions_refused_by"), "executions", "budgets", ["refused_by"], ["id"], ondelete="SET NULL"
+    )
+    op.add_column("holds", sa.Column("amount", sa.BigInteger(), nullable=True))
+    op.execute("UPDATE holds SET amount = r.amount FROM reservations r WHERE r.id = holds.reservation_id")
+    op.alter_column("holds", "amount", nullable=False)
+    op.add_column("ledger_entries", sa.Column("tokens", sa.BigInteger(), nullable=False, server_default="0"))
+    op.drop_constraint(op.f("fk_ledger_entries_price_id"), "ledger_entries", type_="foreignkey")
+    op.create_foreign_key(op.f("fk_ledger_entries_price_id"), "ledger_entries", "prices", ["price_id"], ["id"])
+    op.add_column("reservations", sa.Column("tokens", sa.BigInteger(), nullable=False, server_default="0"))
+
+    for table, column in ADDED:  # the models give their own
+        op.alter_column(table, column, server_default=None)
+
+
+def downgrade() -> None:
+    op.drop_column("reservations", "tokens")
+    op.drop_constraint(op.f("fk_ledger_entries_price_id"), "ledger_entries", type_="foreignkey")
+    op.create_foreign_key(
+        op.f("fk_ledger_entries_price_id"), "ledger_entries", "prices", ["price_id"], ["id"], ondelete="SET NULL"
+    )
+    op.drop_column("ledger_entries", "tokens")
+    op.drop_column("holds", "amount")
+    op.drop_constraint(op.f("fk_executions_refused_by"), "executions", type_="foreignkey")
+    op.drop_column("executions", "refused_by")
+    op.drop_index("uq_budgets_subject", table_name="budgets")
+    op.execute("DELETE FROM budgets WHERE unit <> 'usd'")  # the older version counts money only
+    op.create_unique_constraint(
+        op.f("uq_budgets_scope_subject_id_window"), "budgets", ["scope", "subject_id", "window"]
+    )
+    op.drop_column("budgets", "updated_at")
+    op.drop_column("budgets", "alerts")
+    op.drop_column("budgets", "unit")
+    op.drop_column("budget_periods", "alerted")
+    op.drop_column("budget_periods", "opening")
+    op.drop_index(op.f("ix_deliveries_webhook_id"), table_name="deliveries")
+    op.drop_index("ix_deliveries_waiting", table_name="deliveries", postgresql_where=sa.text("state = 'waiting'"))
+    op.drop_index("ix_deliveries_organization_id_created_at", table_name="deliveries")
+    op.drop_table("deliveries")
+    op.drop_index(op.f("ix_budget_increases_organization_id"), table_name="budget_increases")
+    op.drop_index("ix_budget_increases_budget_id_expires_at", table_name="budget_increases")
+    op.drop_table("budget_increases")
+    op.drop_index(op.f("ix_webhooks_organization_id"), table_name="webhooks")
+    op.drop_table("webhooks")
+    op.drop_index("uq_rate_limits_subject", table_name="rate_limits")
+    op.drop_index("ix_rate_limits_subject_id", table_name="rate_limits")
+    op.drop_table("rate_limits")
+    op.drop_index("ix_notices_user_id_created_at", table_name="notices")
+    op.drop_index("ix_notices_unread", table_name="notices", postgresql_where=sa.text("read_at IS NULL"))
+    op.drop_index(op.f("ix_notices_organization_id"), table_name="notices")
+    op.drop_table("notices")
