@@ -12,9 +12,10 @@ from sqlalchemy import select
 from . import quota
 from .accounts.sign_up import create_organization, create_project, create_user, find
 from .extensions import db
-from .hub import catalogue, connections, purpose, servers
-from .hub.keys import reseal, seal
-from .hub.rotation import place_of
+from .hub.keys.keeping import reseal, seal
+from .hub.keys.rotation import place_of
+from .hub.models import catalogue, purpose
+from .hub.providers import connections, servers
 from .models import (
     NANO,
     APIKey,

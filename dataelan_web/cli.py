@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 
 from .accounts.sign_up import create_user, find
 from .extensions import db
-from .hub import fixture
+from .hub.providers import fixture
 from .models import NANO
 from .router.providers import KINDS
 
@@ -78,7 +78,7 @@ def bootstrap(
 ) -> None:
     """Make (or find) all that a program needs to send prompts; print it as one line of JSON."""
     from .bootstrap import Offer, set_up
-    from .hub.servers import AddressRefused
+    from .hub.providers.servers import AddressRefused
 
     if not len(kinds) == len(urls) == len(secrets) == len(models):
         raise click.UsageError(
@@ -107,14 +107,14 @@ keys = AppGroup("keys", help="The platform's provider keys, and the encryption o
 )
 def keys_add(slug: str, label: str, weight: int, daily_quota: Decimal | None, key_file: TextIO) -> None:
     """Check a key of the platform's with its provider, and keep it encrypted. It is never an argument."""
-    from .hub import platform_keys
-    from .hub.checking import problem_of
+    from .hub.keys import platform
+    from .hub.providers.checking import problem_of
     from .router.types import Failure
 
     quota = None if daily_quota is None else int(daily_quota * NANO)
     try:
-        key, checked = platform_keys.add(slug, key_file.read().strip(), label, weight, quota)
-    except platform_keys.NotAKey as problem:
+        key, checked = platform.add(slug, key_file.read().strip(), label, weight, quota)
+    except platform.NotAKey as problem:
         raise click.ClickException(str(problem)) from problem
     except Failure as failure:
         raise click.ClickException(problem_of(slug, failure)) from failure
@@ -126,8 +126,8 @@ def keys_add(slug: str, label: str, weight: int, daily_quota: Decimal | None, ke
 @keys.command("list")
 def keys_list() -> None:
     """The platform's keys, without their secrets."""
-    from .hub.lists import health_of
-    from .hub.platform_keys import all_keys
+    from .hub.keys.platform import all_keys
+    from .hub.providers.overview import health_of
     from .quota import usd
 
     for key in all_keys():
@@ -140,7 +140,7 @@ def keys_list() -> None:
 @keys.command("status")
 def keys_status() -> None:
     """How many provider keys are sealed with which encryption key."""
-    from .hub.rotation import counts
+    from .hub.keys.rotation import counts
 
     for name, count in counts().items():
         click.echo(f"{name}: {count}")
@@ -149,7 +149,7 @@ def keys_status() -> None:
 @keys.command("verify")
 def keys_verify() -> None:
     """Decrypt every provider key; exit 1 when one cannot be read."""
-    from .hub.rotation import unreadable
+    from .hub.keys.rotation import unreadable
 
     bad = unreadable()
     for key, problem in bad:
@@ -162,7 +162,7 @@ def keys_verify() -> None:
 @keys.command("rotate")
 def keys_rotate() -> None:
     """Seal every provider key with the first of DATAELAN_KEYS."""
-    from .hub.rotation import counts, rotate
+    from .hub.keys.rotation import counts, rotate
     from .secrets import keyring
 
     click.echo(f"{rotate()} provider keys were sealed anew.")
@@ -174,7 +174,7 @@ def keys_rotate() -> None:
 @click.argument("key_id")
 def keys_retire(key_id: str) -> None:
     """May this encryption key be taken out of DATAELAN_KEYS? Exit 1 while rows still need it."""
-    from .hub.rotation import counts
+    from .hub.keys.rotation import counts
     from .secrets import keyring
 
     if key_id == keyring().newest:

@@ -25,7 +25,7 @@ from hypothesis import settings
 from dataelan_web import create_app
 from dataelan_web.config import load
 from dataelan_web.extensions import db
-from dataelan_web.hub import fixture
+from dataelan_web.hub.providers import fixture
 from dataelan_web.local.databases import databases
 
 from . import people

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from dataelan_web.accounts.sign_up import create_organization, create_project
 from dataelan_web.extensions import db
-from dataelan_web.hub.keys import seal
+from dataelan_web.hub.keys.keeping import seal
 from dataelan_web.models import (
     APIKey,
     Asset,

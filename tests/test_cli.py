@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, func, select, text
 from dataelan_web import create_app
 from dataelan_web.config import ConfigError, Settings, load
 from dataelan_web.extensions import db
-from dataelan_web.hub.rotation import place_of
+from dataelan_web.hub.keys.rotation import place_of
 from dataelan_web.models import (
     APIKey,
     GatewayToken,

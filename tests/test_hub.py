@@ -16,8 +16,8 @@ from sqlalchemy import select
 from dataelan_web import create_app
 from dataelan_web.executions.candidates import usable_models
 from dataelan_web.extensions import db
-from dataelan_web.hub.rotation import place_of
-from dataelan_web.hub.servers import AddressRefused, check_address
+from dataelan_web.hub.keys.rotation import place_of
+from dataelan_web.hub.providers.servers import AddressRefused, check_address
 from dataelan_web.local.simulated.script import MAKERS, MODELS
 from dataelan_web.models import APIKey, Execution, Model, Provider, new_id
 from dataelan_web.models.audit import AuditEvent

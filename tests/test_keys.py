@@ -17,8 +17,8 @@ from werkzeug.test import TestResponse
 from dataelan_web import create_app
 from dataelan_web.executions.candidates import usable_models
 from dataelan_web.extensions import db
-from dataelan_web.hub.keys import seal, secret_of
-from dataelan_web.hub.lists import health_of
+from dataelan_web.hub.keys.keeping import seal, secret_of
+from dataelan_web.hub.providers.overview import health_of
 from dataelan_web.models import (
     APIKey,
     AuditEvent,

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataelan_web.hub import document
-from dataelan_web.hub.document import BadDocument, Document
-from dataelan_web.hub.litellm import Translation, translate
+from dataelan_web.hub.transfer import document
+from dataelan_web.hub.transfer.document import BadDocument, Document
+from dataelan_web.hub.transfer.litellm import Translation, translate
 from dataelan_web.models import ModelType, Strategy
 
 CONFIG = """

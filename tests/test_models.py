@@ -12,7 +12,8 @@ from flask import Flask
 from sqlalchemy import event, func, select
 
 from dataelan_web.extensions import db
-from dataelan_web.hub import catalogue, listing, purpose
+from dataelan_web.hub.models import catalogue, purpose
+from dataelan_web.hub.providers import listing
 from dataelan_web.models import (
     NANO,
     APIKey,

@@ -17,8 +17,9 @@ from sqlalchemy import func, select
 from dataelan_web.executions.candidates import rates_of
 from dataelan_web.extensions import db
 from dataelan_web.formats import exact_money
-from dataelan_web.hub import catalogue, listing, prices, purpose
-from dataelan_web.hub.model_forms import nano_of
+from dataelan_web.hub.models import catalogue, prices, purpose
+from dataelan_web.hub.models.forms import nano_of
+from dataelan_web.hub.providers import listing
 from dataelan_web.models import NANO, Model, ModelType, Price, Provider, new_id, now
 from dataelan_web.models.audit import AuditEvent
 from dataelan_web.router import pricing

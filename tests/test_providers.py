@@ -17,10 +17,10 @@ from sqlalchemy import func, select
 from dataelan_web import create_app, quota
 from dataelan_web.executions.candidates import usable_models
 from dataelan_web.extensions import db
-from dataelan_web.hub import fixture
-from dataelan_web.hub.connections import move
-from dataelan_web.hub.keys import ENTER_AGAIN, seal
-from dataelan_web.hub.wire_formats import FORMATS, wire_format
+from dataelan_web.hub.keys.keeping import ENTER_AGAIN, seal
+from dataelan_web.hub.providers import fixture
+from dataelan_web.hub.providers.connections import move
+from dataelan_web.hub.providers.wire_formats import FORMATS, wire_format
 from dataelan_web.models import (
     APIKey,
     AuditEvent,

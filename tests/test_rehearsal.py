@@ -16,9 +16,9 @@ from dataelan_web.accounts.sign_up import create_project
 from dataelan_web.executions.execute import choose
 from dataelan_web.executions.prompts import from_json, to_json
 from dataelan_web.extensions import db
-from dataelan_web.hub import rules
-from dataelan_web.hub.rehearsal import Rehearsal, rehearse
-from dataelan_web.hub.rules import Draft, Entry
+from dataelan_web.hub.rules import drafts
+from dataelan_web.hub.rules.drafts import Draft, Entry
+from dataelan_web.hub.rules.rehearsal import Rehearsal, rehearse
 from dataelan_web.models import (
     APIKey,
     Execution,
@@ -123,7 +123,7 @@ def test_a_price_that_is_not_known_is_counted_apart_and_is_not_nothing(
 
 def test_a_draft_comes_in_its_place_among_the_rules(acme: people.Cast, cheap: Model, dear: Model) -> None:
     made(acme, 4)
-    rules.save(Draft("First", (Entry(cheap.id),), priority=20), acme.organization, None)
+    drafts.save(Draft("First", (Entry(cheap.id),), priority=20), acme.organization, None)
     assert tried(acme, draft_of(dear, priority=10)).changed == 4
     assert tried(acme, draft_of(dear, priority=30)).changed == 0
     assert tried(acme, draft_of(dear)).changed == 0, "without a priority it comes after all others"
@@ -133,7 +133,7 @@ def test_a_draft_comes_in_its_place_among_the_rules(acme: people.Cast, cheap: Mo
 
 def test_a_changed_rule_is_compared_with_itself_as_it_stands(acme: people.Cast, cheap: Model, dear: Model) -> None:
     made(acme, 5)
-    row = rules.save(Draft("Mine", (Entry(cheap.id),)), acme.organization, None)
+    row = drafts.save(Draft("Mine", (Entry(cheap.id),)), acme.organization, None)
     assert pairs(tried(acme, draft_of(dear), row)) == [("cheap", "dear", 5)]
     assert tried(acme, Draft.of(row), row).changed == 0
     narrow = draft_of(dear, conditions={"expression": "prompt.characters > 100"})
@@ -141,7 +141,7 @@ def test_a_changed_rule_is_compared_with_itself_as_it_stands(acme: people.Cast, 
 
 
 def test_a_rule_asked_for_by_its_name_is_tried_alone(acme: people.Cast, cheap: Model, dear: Model) -> None:
-    row = rules.save(Draft("Mine", (Entry(cheap.id),)), acme.organization, None)
+    row = drafts.save(Draft("Mine", (Entry(cheap.id),)), acme.organization, None)
     made(acme, 2, requested="Mine")
     made(acme, 3, requested="own/cheap")
     renamed = draft_of(dear)
@@ -154,7 +154,7 @@ def test_a_rule_asked_for_by_its_name_is_tried_alone(acme: people.Cast, cheap: M
 def test_runs_that_would_have_no_model_are_counted_with_the_reason(
     acme: people.Cast, cheap: Model, dear: Model
 ) -> None:
-    row = rules.save(Draft("Mine", (Entry(dear.id),)), acme.organization, None)
+    row = drafts.save(Draft("Mine", (Entry(dear.id),)), acme.organization, None)
     made(acme, 3, text="x" * 4 * 50_000, requested="Mine")
     made(acme, 1, text="x" * 4 * 300_000, requested="Mine")
     said = tried(acme, Draft("Mine", (Entry(cheap.id),)), row)
@@ -175,7 +175,7 @@ def test_the_same_draft_gives_the_same_answer_every_time_and_draws_like_a_weight
 
 def test_runs_that_a_new_weight_does_not_touch_keep_their_draw(acme: people.Cast, cheap: Model, dear: Model) -> None:
     made(acme, 200)
-    row = rules.save(Draft("R", (Entry(cheap.id, 50), Entry(dear.id, 50))), acme.organization, None)
+    row = drafts.save(Draft("R", (Entry(cheap.id, 50), Entry(dear.id, 50))), acme.organization, None)
     said = tried(acme, Draft("R", (Entry(cheap.id, 60), Entry(dear.id, 40))), row)
     assert [pair[:2] for pair in pairs(said)] == [("dear", "cheap")], "none goes the other way"
     assert 5 <= said.changed <= 40
@@ -266,7 +266,7 @@ def test_500_runs_take_less_than_two_seconds_and_the_hub_is_read_once(
     made(acme, 500, text="A prompt of ordinary length. " * 40)
     for number in range(10):
         conditions = {"expression": f"prompt.tokens > {1_000 * (number + 1)}", "max_cost": 0.5}
-        rules.save(Draft(f"R{number}", (Entry(dear.id), Entry(cheap.id)), conditions), acme.organization, None)
+        drafts.save(Draft(f"R{number}", (Entry(dear.id), Entry(cheap.id)), conditions), acme.organization, None)
     statements: list[str] = []
 
     def count(*said: Any) -> None:

@@ -16,10 +16,10 @@ from werkzeug.datastructures import MultiDict
 
 from dataelan_web.executions.candidates import rules_for
 from dataelan_web.extensions import db
-from dataelan_web.hub import rules
-from dataelan_web.hub.rule_forms import READ, RuleForm
-from dataelan_web.hub.rule_page import INPUTS
-from dataelan_web.hub.rules import Draft, Entry, Refused
+from dataelan_web.hub.rules import drafts
+from dataelan_web.hub.rules.beside import INPUTS
+from dataelan_web.hub.rules.drafts import Draft, Entry, Refused
+from dataelan_web.hub.rules.forms import READ, RuleForm
 from dataelan_web.models import (
     APIKey,
     Execution,
@@ -89,7 +89,7 @@ def rules_of(cast: people.Cast) -> list[RoutingRule]:
 
 def saved(cast: people.Cast, *models: Model, name: str = "My rule", **values: Any) -> RoutingRule:
     draft = Draft(name, tuple(Entry(model.id) for model in models), **values)
-    return rules.save(draft, cast.organization, cast.olivia.id)
+    return drafts.save(draft, cast.organization, cast.olivia.id)
 
 
 # -- saving ----------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def test_a_new_rule_without_a_priority_comes_after_all_others_of_its_scope(
 def test_saving_raises_everything_that_is_wrong_at_once_for_an_importer(acme: people.Cast, cheap: Model) -> None:
     draft = Draft("", (Entry(cheap.id, -4), Entry(new_id())), {"max_cost": "x", "nonsense": 1}, priority=-1)
     with pytest.raises(Refused) as refused:
-        rules.save(draft, acme.organization, None)
+        drafts.save(draft, acme.organization, None)
     assert set(refused.value.problems) >= {
         "name",
         "priority",
@@ -299,9 +299,9 @@ def test_saving_raises_everything_that_is_wrong_at_once_for_an_importer(acme: pe
 
 
 def test_several_rules_are_saved_together_or_not_at_all(acme: people.Cast, cheap: Model) -> None:
-    rules.put(Draft("One", (Entry(cheap.id),)), acme.organization, None)
+    drafts.put(Draft("One", (Entry(cheap.id),)), acme.organization, None)
     with pytest.raises(Refused):
-        rules.put(Draft("Two", ()), acme.organization, None)
+        drafts.put(Draft("Two", ()), acme.organization, None)
     db.session.rollback()
     assert rules_of(acme) == []
 
@@ -455,7 +455,7 @@ def test_people_who_move_rules_at_the_same_time_lose_none_and_every_move_counts(
                 row = db.session.get_one(RoutingRule, id)
                 home = db.session.get_one(Organization, organization)
                 start.wait(20)
-                rules.place(row, home, None)
+                drafts.place(row, home, None)
         except BaseException as error:
             failures.append(error)
 
@@ -481,7 +481,7 @@ def test_two_people_cannot_give_one_name_to_two_rules_at_the_same_time(
             home = db.session.get_one(Organization, ids[0])
             start.wait(20)
             try:
-                rules.save(Draft("Same", (Entry(ids[1]),)), home, None)
+                drafts.save(Draft("Same", (Entry(ids[1]),)), home, None)
                 outcomes.append("saved")
             except Refused:
                 outcomes.append("refused")

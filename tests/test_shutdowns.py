@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from dataelan_web.extensions import db
-from dataelan_web.hub.days import end_of
+from dataelan_web.hub.endings.days import end_of
 from dataelan_web.models import (
     NANO,
     APIKey,

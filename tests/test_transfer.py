@@ -10,8 +10,9 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from dataelan_web.extensions import db
-from dataelan_web.hub import document, importing, portable, prices
-from dataelan_web.hub.document import Document
+from dataelan_web.hub.models import prices
+from dataelan_web.hub.transfer import document, importing, portable
+from dataelan_web.hub.transfer.document import Document
 from dataelan_web.models import (
     APIKey,
     Execution,

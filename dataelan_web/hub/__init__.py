@@ -2,17 +2,15 @@
 
 from flask import Flask
 
-from . import (  # noqa: F401  (they add themselves to the blueprint)
-    connect_routes,
-    key_routes,
-    model_routes,
-    provider_routes,
-    rule_routes,
-    setting_routes,
-    shutdown_routes,
-    transfer_routes,
-)
 from .blueprint import bp
+from .endings import routes as ending_routes  # noqa: F401  (the pages add themselves to the blueprint)
+from .keys import routes as key_routes  # noqa: F401
+from .models import routes as model_routes  # noqa: F401
+from .providers import connect_routes  # noqa: F401
+from .providers import routes as provider_routes  # noqa: F401
+from .rules import routes as rule_routes  # noqa: F401
+from .settings import routes as setting_routes  # noqa: F401
+from .transfer import routes as transfer_routes  # noqa: F401
 
 
 def init_app(app: Flask) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from .. import access
 from ..extensions import db
-from ..hub import servers
-from ..hub.prices import in_force
+from ..hub.models.prices import in_force
+from ..hub.providers import servers
 from ..models import APIKey, Model, ModelType, Price, PromptSession, Provider
 from ..router.types import Task
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from dataelan_web.extensions import db
-from dataelan_web.hub.keys import seal
+from dataelan_web.hub.keys.keeping import seal
 from dataelan_web.models import APIKey, Provider, now
 from tests import people
 

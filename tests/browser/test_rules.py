@@ -10,8 +10,8 @@ from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 
 from dataelan_web.extensions import db
-from dataelan_web.hub import rules
-from dataelan_web.hub.rules import Draft, Entry
+from dataelan_web.hub.rules import drafts
+from dataelan_web.hub.rules.drafts import Draft, Entry
 from dataelan_web.models import NANO, APIKey, Model, RoutingRule, Strategy
 from tests import people
 from tests.test_rehearsal import made
@@ -40,7 +40,7 @@ def models(acme: people.Cast, key: APIKey) -> dict[str, Model]:
 
 def saved(cast: people.Cast, name: str, *models: Model, **values: Any) -> RoutingRule:
     draft = Draft(name, tuple(Entry(model.id) for model in models), **values)
-    return rules.save(draft, cast.organization, cast.olivia.id)
+    return drafts.save(draft, cast.organization, cast.olivia.id)
 
 
 def rules_of(cast: people.Cast) -> list[RoutingRule]:

@@ -1,0 +1,1 @@
+"""Provider keys: kept sealed, tested, spread, rotated."""

@@ -1,0 +1,218 @@
+"""Provider keys: checked with the provider, sealed, shown never again. Every verb commits and is noted in the audit."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
+
+from ... import audit, quota
+from ...executions.health import health as vitals
+from ...extensions import db
+from ...models import APIKey, Budget, Organization, Provider, Scope, Window, new_id, now
+from ...router.types import Failure, Kind
+from ...secrets import Place, Unreadable, keyring
+from ..providers.checking import Checked, check
+from ..providers.listing import keep
+from .rotation import place_of
+
+ENTER_AGAIN = "The provider’s address changed, and the key was sealed for the old one. Enter it again."
+UNREADABLE = "The stored key cannot be read any more. Enter it again."
+
+
+@dataclass(frozen=True)
+class KeySettings:
+    """What may be changed of a key without knowing its secret."""
+
+    label: str
+    weight: int = 1
+    daily_quota: int | None = None
+    """Nano-USD; None: no limit of its own."""
+    allowed_models: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+
+
+def add_key(
+    provider: Provider,
+    owner: Organization | None,
+    user_id: uuid.UUID | None,
+    secret: str,
+    settings: KeySettings,
+    *,
+    is_default: bool = False,
+) -> tuple[APIKey, Checked]:
+    """Check, seal and keep a key; without an owner it is the platform's. Raises router Failure."""
+    checked = check(provider, secret)
+    one_at_a_time(provider.id)
+    key = seal(provider, owner, user_id, settings.label, secret)
+    db.session.flush()
+    _apply(key, settings)
+    if is_default:
+        _make_default(key)
+    if provider.organization_id is not None:
+        provider.needs_key = True
+    _remember(key, checked)
+    audit.record("key.created", key, key.organization_id, provider=provider.slug)
+    db.session.commit()
+    return key, checked
+
+
+def seal(provider: Provider, owner: Organization | None, user_id: uuid.UUID | None, label: str, secret: str) -> APIKey:
+    """An encrypted key, bound to its row, owner and the provider's origin. An owner's first is the default."""
+    row_id, owner_id = new_id(), owner.id if owner else None
+    is_first = not db.session.scalar(select(func.count(APIKey.id)).where(_siblings(provider.id, owner_id)))
+    key = APIKey(
+        id=row_id,
+        provider=provider,
+        organization_id=owner_id,
+        label=label,
+        ciphertext=keyring().encrypt(secret, Place(owner_id, row_id, "ciphertext", provider.origin)),
+        last_four=_last_four(secret),
+        is_default=is_first,
+        created_by=user_id,
+    )
+    db.session.add(key)
+    return key
+
+
+def change_key(key: APIKey, settings: KeySettings) -> None:
+    before = settings_of(key)
+    _apply(key, settings)
+    changed = [name for name in vars(settings) if getattr(before, name) != getattr(settings, name)]
+    if changed:
+        audit.record("key.changed", key, key.organization_id, provider=key.provider.slug, fields=changed)
+    db.session.commit()
+
+
+def replace_secret(key: APIKey, secret: str) -> Checked:
+    """Another secret in the same row, once the provider has accepted it. Raises router Failure."""
+    checked = check(key.provider, secret)
+    reseal(key, secret)
+    _remember(key, checked)
+    audit.record("key.replaced", key, key.organization_id, provider=key.provider.slug)
+    db.session.commit()
+    return checked
+
+
+def reseal(key: APIKey, secret: str) -> None:
+    key.ciphertext = keyring().encrypt(secret, place_of(key))
+    key.last_four = _last_four(secret)
+    _is_well(key)
+
+
+def test_key(key: APIKey) -> Checked:
+    """Ask the provider with the stored key, and note what comes of it. Raises router Failure."""
+    try:
+        checked = check(key.provider, secret_of(key))
+    except Failure as failure:
+        if failure.kind in (Kind.CREDENTIAL, Kind.BILLING, Kind.RATE_LIMIT):
+            _note(key, failure.kind, failure.message)
+            vitals().rest_key(key.id, failure.kind, failure.after)
+        db.session.commit()
+        raise
+    if checked.is_proven:
+        _is_well(key)
+    _remember(key, checked)
+    db.session.commit()
+    return checked
+
+
+def secret_of(key: APIKey) -> str:
+    """Raises router Failure for a key that was sealed for another place, or with an encryption key that is gone."""
+    try:
+        return keyring().decrypt(key.ciphertext, place_of(key))
+    except Unreadable as unreadable:
+        raise Failure(Kind.CREDENTIAL, UNREADABLE, sent=False) from unreadable
+
+
+def set_enabled(key: APIKey, is_enabled: bool) -> None:
+    if key.is_enabled != is_enabled:
+        key.is_enabled = is_enabled
+        vitals().wake_key(key.id)
+        action = "key.enabled" if is_enabled else "key.disabled"
+        audit.record(action, key, key.organization_id, provider=key.provider.slug)
+    db.session.commit()
+
+
+def make_default(key: APIKey) -> None:
+    one_at_a_time(key.provider_id)
+    db.session.refresh(key)
+    if not key.is_default:
+        _make_default(key)
+        audit.record("key.made_default", key, key.organization_id, provider=key.provider.slug)
+    db.session.commit()
+
+
+def delete_key(key: APIKey) -> None:
+    """Another key of the same provider becomes the default."""
+    one_at_a_time(key.provider_id)
+    audit.record("key.deleted", key, key.organization_id, provider=key.provider.slug)
+    siblings, was_default = _siblings(key.provider_id, key.organization_id), key.is_default
+    _limit(key, None)
+    db.session.delete(key)
+    db.session.flush()
+    if was_default and (heir := db.session.scalars(select(APIKey).where(siblings).order_by(APIKey.id)).first()):
+        heir.is_default = True
+    db.session.commit()
+
+
+def enter_again(key: APIKey) -> None:
+    """Its provider moved: what is sealed for the old address is never sent to the new one."""
+    _note(key, Kind.CREDENTIAL, ENTER_AGAIN)
+
+
+def settings_of(key: APIKey) -> KeySettings:
+    return KeySettings(key.label, key.weight, key.daily_quota, tuple(key.allowed_models), key.expires_at)
+
+
+def _apply(key: APIKey, settings: KeySettings) -> None:
+    key.label, key.weight, key.expires_at = settings.label, settings.weight, settings.expires_at
+    key.allowed_models = list(settings.allowed_models)
+    _limit(key, settings.daily_quota)
+
+
+def _limit(key: APIKey, daily_quota: int | None) -> None:
+    """The column is what pages show; the budget is what is held to. They are only ever changed together, here."""
+    key.daily_quota = daily_quota
+    if daily_quota is None:
+        mine = (Budget.scope == Scope.KEY, Budget.subject_id == key.id, Budget.window == Window.DAY)
+        db.session.execute(delete(Budget).where(*mine))
+    else:
+        quota.set_limit(db.session, key.organization_id, Scope.KEY, key.id, Window.DAY, daily_quota)
+
+
+def _make_default(key: APIKey) -> None:
+    siblings = _siblings(key.provider_id, key.organization_id)
+    db.session.execute(update(APIKey).where(siblings, APIKey.is_default).values(is_default=False))
+    key.is_default = True
+
+
+def one_at_a_time(provider_id: uuid.UUID) -> None:
+    """From here to the commit: two would both be the default, and both make the models nobody had listed before."""
+    db.session.execute(select(Provider.id).where(Provider.id == provider_id).with_for_update(key_share=True))
+
+
+def _siblings(provider_id: uuid.UUID, owner_id: uuid.UUID | None) -> ColumnElement[bool]:
+    return and_(APIKey.provider_id == provider_id, APIKey.organization_id == owner_id)
+
+
+def _remember(key: APIKey, checked: Checked) -> None:
+    """The models the provider listed to this key."""
+    if checked.listed is not None:
+        one_at_a_time(key.provider_id)
+        key.listed_models = [model.name for model in keep(key.provider, checked.listed, key.organization_id)]
+
+
+def _note(key: APIKey, kind: Kind, message: str) -> None:
+    key.last_error, key.last_error_kind, key.last_error_at = message, kind.value, now()
+
+
+def _is_well(key: APIKey) -> None:
+    key.last_error, key.last_error_kind = "", ""
+    vitals().wake_key(key.id)
+
+
+def _last_four(secret: str) -> str:
+    return secret[-4:] if len(secret) >= 12 else ""

@@ -1,0 +1,171 @@
+"""Pages of provider keys. A secret goes in and never comes out."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import Response as FlaskResponse
+from flask import abort, g, request, url_for
+from flask_login import current_user
+from sqlalchemy.orm import joinedload
+from werkzeug.wrappers import Response
+
+from ... import access
+from ...extensions import db
+from ...models import APIKey, PromptSession, Provider, User
+from ...playground.connect import newcomer, prefer
+from ...router.types import Failure
+from ...web import redirect, render, toast, wants_fragment, with_toast
+from ..blueprint import bp, id_in
+from ..providers import overview
+from ..providers.checking import Checked, problem_of
+from ..providers.routes import provider_page
+from . import keeping
+from .forms import KeyForm, KeySettingsForm, SecretForm
+
+
+@bp.post("/hub/keys")
+def create_key() -> Response:
+    """From a provider's page, or from the card in a newcomer's session (which then goes on with the key's models)."""
+    access.require(access.ADMINISTER)
+    provider = access.visible(Provider, id_in(request.form.get("provider_id")))
+    if provider.needs_address:
+        abort(404)
+    form = KeyForm(known_models=overview.known_models(provider), zone=g.organization.time_zone)
+    session = access.visible(PromptSession, id_in(form.session_id.data)) if form.session_id.data else None
+    if not form.validate_on_submit():
+        return _key_refused(form, provider, session)
+    settings = form.settings(label=f"{provider.name[:190]} key")
+    try:
+        key, checked = keeping.add_key(
+            provider,
+            g.organization,
+            current_user.id,
+            str(form.key.data),
+            settings,
+            is_default=bool(form.is_default.data),
+        )
+    except Failure as failure:
+        form.key.errors = [problem_of(provider.name, failure)]
+        return _key_refused(form, provider, session)
+    return _key_added(key, checked, session)
+
+
+@bp.get("/hub/keys/<uuid:id>")
+def key(id: uuid.UUID) -> Response:
+    return _key_page(_administered(id))
+
+
+@bp.post("/hub/keys/<uuid:id>/settings")
+def change_key(id: uuid.UUID) -> Response:
+    key = _administered(id)
+    form = KeySettingsForm(known_models=_known(key), zone=g.organization.time_zone)
+    if not form.validate_on_submit():
+        return _key_page(key, 422, form=form)
+    keeping.change_key(key, form.settings(label=key.label))
+    toast(f"“{key.label}” was changed.", "good")
+    return redirect(url_for("hub.provider", id=key.provider_id))
+
+
+@bp.post("/hub/keys/<uuid:id>/secret")
+def replace_secret(id: uuid.UUID) -> Response:
+    key, form = _administered(id), SecretForm()
+    if not form.validate_on_submit():
+        return _key_page(key, 422, secret_form=form)
+    try:
+        checked = keeping.replace_secret(key, str(form.key.data))
+    except Failure as failure:
+        form.key.errors = [problem_of(key.provider.name, failure)]
+        return _key_page(key, 422, secret_form=form)
+    toast(_accepted(key, checked), "good")
+    return redirect(url_for("hub.provider", id=key.provider_id))
+
+
+@bp.post("/hub/keys/<uuid:id>/test")
+def test_key(id: uuid.UUID) -> Response:
+    key = _administered(id)
+    try:
+        word, tone = _accepted(key, keeping.test_key(key)), "good"
+    except Failure as failure:
+        word, tone = problem_of(key.provider.name, failure), "danger"
+    return with_toast(provider_page(key.provider), f"“{key.label}”: {word}", tone)
+
+
+@bp.post("/hub/keys/<uuid:id>/state")
+def set_key_state(id: uuid.UUID) -> Response:
+    """`is_enabled`: yes or no."""
+    key = _administered(id)
+    keeping.set_enabled(key, request.form.get("is_enabled") == "yes")
+    word = "is in use again" if key.is_enabled else "is switched off: nothing is sent with it"
+    return with_toast(provider_page(key.provider), f"“{key.label}” {word}.", "good")
+
+
+@bp.post("/hub/keys/<uuid:id>/default")
+def make_default(id: uuid.UUID) -> Response:
+    key = _administered(id)
+    keeping.make_default(key)
+    return with_toast(provider_page(key.provider), f"“{key.label}” is the default now.", "good")
+
+
+@bp.post("/hub/keys/<uuid:id>/deletion")
+def delete_key(id: uuid.UUID) -> Response:
+    key = _administered(id)
+    label, provider = key.label, key.provider
+    keeping.delete_key(key)
+    return with_toast(provider_page(provider), f"“{label}” was deleted.", "good")
+
+
+def _administered(id: uuid.UUID) -> APIKey:
+    return access.administered(APIKey, id, joinedload(APIKey.provider))
+
+
+def _known(key: APIKey) -> list[str]:
+    """What it may be limited to: what is known, what was listed to it, and what it is limited to already."""
+    return sorted({*overview.known_models(key.provider), *key.listed_models, *key.allowed_models})
+
+
+def _key_page(key: APIKey, status: int = 200, **context: Any) -> FlaskResponse:
+    page: dict[str, Any] = {
+        "key": key,
+        "health": overview.health_of(key),
+        "provider": key.provider,
+        "creator": db.session.get(User, key.created_by) if key.created_by else None,
+        "known_models": _known(key),
+        "form": KeySettingsForm.of(key, _known(key), g.organization.time_zone),
+        "secret_form": SecretForm(formdata=None),
+        "crumbs": [
+            ("Model Hub", url_for("hub.providers")),
+            (key.provider.name, url_for("hub.provider", id=key.provider_id)),
+        ],
+    }
+    return render("hub/keys/key.html", "key", status=status, **(page | context))
+
+
+def _accepted(key: APIKey, checked: Checked) -> str:
+    """What the check came to, without more than it showed."""
+    name, listed = key.provider.name, len(key.listed_models)
+    said = "accepts this key" if checked.is_proven else "shows its models to anyone; the first use checks this key"
+    if checked.listed is not None:
+        return f"{name} {said}: {listed} models can be used."
+    return f"{name} accepts this key." if checked.is_proven else f"{name} cannot check a key: its first use will."
+
+
+def _key_added(key: APIKey, checked: Checked, session: PromptSession | None) -> Response:
+    word = _accepted(key, checked)
+    if session is None:
+        return with_toast(provider_page(key.provider), word, "good")
+    prefer(session, key.provider, key.listed_models)
+    toast(word, "good")
+    return redirect(url_for("playground.show", id=session.id))
+
+
+def _key_refused(form: KeyForm, provider: Provider, session: PromptSession | None) -> Response:
+    if session is None:
+        return provider_page(provider, 422, key_form=form)
+    problem = " ".join(word for words in form.errors.values() for word in words)
+    if not wants_fragment():
+        toast(problem, "danger")
+        return redirect(url_for("playground.show", id=session.id))
+    context = newcomer() | {"problem": problem, "provider_id": str(provider.id)}
+    return render("playground/session.html", "connect", status=422, session=session, newcomer=context)

@@ -1,0 +1,1 @@
+"""Models: the catalogue, the price book, and the pages of both."""

@@ -1,0 +1,255 @@
+"""The list of models: one query for a page of them, with what each costs here and whether it can be used."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from flask import abort, g
+from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_, select, true
+from sqlalchemy.orm import contains_eager
+
+from ... import access
+from ...extensions import db
+from ...models import NANO, APIKey, KeyStrategy, Model, ModelType, Price, Provider, now
+from ...router.types import Task
+from ..endings import days
+from . import prices
+from .prices import Amount
+
+PAGE = 50
+SOON = timedelta(days=60)
+SORTS = {"name": "Name", "price": "Price", "context": "Context", "newest": "Newest"}
+PRICED, FREE, UNKNOWN = "priced", "free", "unknown"
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What is asked for, as the address has it; what makes no sense there is as good as nothing."""
+
+    q: str = ""
+    provider: str = ""
+    type: str = ""
+    task: str = ""
+    capability: str = ""
+    context: str = ""
+    """Tokens at least."""
+    price: str = ""
+    most: str = ""
+    """USD at most, per 1M tokens and per picture, second and request."""
+    usable: str = ""
+    ending: str = ""
+    sort: str = ""
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, str]) -> Filters:
+        return cls(**{field.name: arguments.get(field.name, "").strip()[:200] for field in fields(cls)})
+
+    @property
+    def said(self) -> dict[str, str]:
+        """For an address: only what was said."""
+        return {name: value for name, value in vars(self).items() if value}
+
+    @property
+    def further(self) -> int:
+        """How many of the filters behind “More filters” are in use."""
+        return sum(bool(getattr(self, name)) for name in ("task", "context", "price", "most", "usable", "ending"))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A model as this organization sees it."""
+
+    model: Model
+    price: Price | None
+    """What it costs here now; None: unknown."""
+    is_usable: bool
+    """There is a key that may be used for it, or none is needed."""
+    is_gone: bool
+    """Its provider was asked again since, and did not list it any more."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    @property
+    def amounts(self) -> tuple[Amount | None, Amount | None]:
+        return prices.headline(self.price, self.model.task) if self.price else (None, None)
+
+    @property
+    def is_free(self) -> bool:
+        return self.price is not None and prices.is_free(self.price)
+
+    @property
+    def ends(self) -> days.End | None:
+        return days.end_of(self.model.shutdown_on)
+
+    @property
+    def full_name(self) -> str:
+        """What a program or a session asks for."""
+        return f"{self.model.provider.slug}/{self.model.name}"
+
+
+def search(filters: Filters, page: int) -> tuple[list[Line], int]:
+    """(one page of what matches, how many match in all)."""
+    query = _matching(filters)
+    total = db.session.scalar(select(func.count()).select_from(query.with_only_columns(Model.id).subquery())) or 0
+    rows = db.session.execute(query.order_by(*_order(filters.sort)).limit(PAGE).offset((page - 1) * PAGE))
+    return [_line(row) for row in rows], total
+
+
+def line(model_id: uuid.UUID) -> Line:
+    """404 unless the signed-in person may see it here."""
+    row = db.session.execute(_lines().where(Model.id == model_id)).first()
+    return _line(row) if row else abort(404)
+
+
+def lines(which: ColumnElement[bool]) -> list[Line]:
+    return [_line(row) for row in db.session.execute(_lines().where(which).order_by(Model.name))]
+
+
+def offered(q: str, types: Collection[str], without: Collection[uuid.UUID], limit: int) -> list[Line]:
+    """To choose from: by the words of a name or its provider's, those that can be used first."""
+    query = _lines().where(Model.model_type.in_([ModelType(name) for name in types]), Model.id.not_in(without))
+    for word in q.split()[:5]:
+        pattern = _pattern(word)
+        query = query.where(or_(*(name.ilike(pattern) for name in (Model.name, Model.display_name, Provider.name))))
+    query = query.order_by(case((_usable(), 0), (Model.is_enabled, 1), else_=2), *_order("")).limit(limit)
+    return [_line(row) for row in db.session.execute(query)]
+
+
+def providers_with_models() -> list[Provider]:
+    have = access.scoped(Model).with_only_columns(Model.provider_id)
+    return list(db.session.scalars(access.scoped(Provider).where(Provider.id.in_(have)).order_by(Provider.name)))
+
+
+def _lines() -> Select[Any]:
+    return (
+        access.scoped(Model)
+        .outerjoin(Price, Price.id == prices.in_force(g.organization.id))
+        .add_columns(Price, _usable().label("is_usable"), _gone().label("is_gone"))
+        .options(contains_eager(Model.provider))
+    )
+
+
+def _line(row: Row[Any]) -> Line:
+    return Line(row.Model, row.Price, row.is_usable, row.is_gone)
+
+
+# -- what is asked of each model -----------------------------------------------------------------
+
+
+def _usable() -> ColumnElement[bool]:
+    """Enabled, with a key that this organization may use, and that may and can use the model: as executions see it."""
+    owners = {
+        KeyStrategy.BYOK: APIKey.organization_id == g.organization.id,
+        KeyStrategy.DATAELAN: APIKey.organization_id.is_(None),
+        KeyStrategy.HYBRID: or_(APIKey.organization_id == g.organization.id, APIKey.organization_id.is_(None)),
+    }
+    key = exists().where(
+        APIKey.provider_id == Model.provider_id,
+        owners[g.organization.key_strategy],
+        APIKey.is_enabled,
+        or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now()),
+        *(or_(_is_empty(names), _has(names)) for names in (APIKey.listed_models, APIKey.allowed_models)),
+    )
+    return and_(Model.is_enabled, Provider.is_enabled, ~Provider.needs_address, or_(~Provider.needs_key, key))
+
+
+def _gone() -> ColumnElement[bool]:
+    """Others may have asked with a key that sees less: what a key of this organization lists is not gone."""
+    ours = exists().where(
+        APIKey.provider_id == Model.provider_id,
+        APIKey.organization_id == g.organization.id,
+        _has(APIKey.listed_models),
+        Provider.organization_id.is_(None),
+    )
+    return func.coalesce(and_(Model.listed_at < Provider.models_listed_at, ~ours), False)
+
+
+def _is_empty(names: Any) -> ColumnElement[bool]:
+    return func.jsonb_array_length(names) == 0
+
+
+def _has(names: Any) -> ColumnElement[bool]:
+    return names.op("@>")(func.to_jsonb(Model.name))  # type: ignore[no-any-return]
+
+
+def _matching(filters: Filters) -> Select[Any]:
+    query = _lines()
+    if filters.q:
+        pattern = _pattern(filters.q)
+        query = query.where(or_(Model.name.ilike(pattern), Model.display_name.ilike(pattern)))
+    if filters.provider:
+        query = query.where(Provider.slug == filters.provider)
+    if filters.type in set(ModelType):
+        query = query.where(Model.model_type == ModelType(filters.type))
+    if filters.task in set(Task):
+        query = query.where(Model.task == filters.task)
+    if filters.capability:
+        query = query.where(Model.capabilities.contains([filters.capability]))
+    if filters.context.isdecimal():
+        query = query.where(Model.context_window >= min(int(filters.context), 2**31 - 1))
+    if filters.usable:
+        query = query.where(_usable())
+    if filters.ending:
+        query = query.where(Model.id.in_(_ending_soon()))
+    return query.where(_state(filters.price), _at_most(filters.most))
+
+
+def _pattern(words: str) -> str:
+    """For LIKE: whatever holds these words, which are taken literally."""
+    return "%" + words.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
+
+
+def _ending_soon() -> list[uuid.UUID]:
+    """Days are as providers write them, so that Python reads them; few models have one."""
+    limit = now().date() + SOON
+    rows = db.session.execute(
+        access.scoped(Model).with_only_columns(Model.id, Model.shutdown_on).where(Model.shutdown_on.is_not(None))
+    )
+    return [id for id, said in rows if (end := days.end_of(said)) and end.day and end.day <= limit]
+
+
+CLASSES = [getattr(Price, name) for name in prices.BY_NAME]
+
+
+def _state(state: str) -> ColumnElement[bool]:
+    charged = or_(func.jsonb_array_length(Price.tiers) > 0, *(column > 0 for column in CLASSES))
+    states = {
+        UNKNOWN: Price.id.is_(None),
+        FREE: and_(Price.id.is_not(None), ~_true(charged)),
+        PRICED: _true(charged),
+    }
+    return states.get(state, true())
+
+
+def _true(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """False where it is unknown, as a class without a price makes it."""
+    return func.coalesce(condition, False)
+
+
+def _at_most(usd: str) -> ColumnElement[bool]:
+    try:
+        most = Decimal(usd.removeprefix("$"))
+    except InvalidOperation:
+        return true()
+    if not most.is_finite() or most < 0:
+        return true()
+    nano = int(min(most, Decimal(1_000_000)) * NANO)
+    return and_(Price.id.is_not(None), *(func.coalesce(column, 0) <= nano for column in CLASSES))
+
+
+def _order(sort: str) -> tuple[Any, ...]:
+    """By price: free ones first, then by tokens, then by picture, second and character; unknown ones last."""
+    units = (Price.per_image, Price.per_second, Price.per_character, Price.per_request)
+    by_price = (Price.id.is_(None), Price.input + Price.output, *(func.coalesce(unit, 0) for unit in units))
+    first: tuple[Any, ...] = {
+        "price": by_price,
+        "context": (Model.context_window.desc().nulls_last(),),
+        "newest": (Model.created_at.desc(),),
+    }.get(sort, ())
+    return (*first, case((Provider.is_simulated, 1), else_=0), func.lower(Model.display_name), Provider.name, Model.id)

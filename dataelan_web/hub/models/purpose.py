@@ -1,0 +1,74 @@
+"""What a model is for: the provider's list says so, or the price catalogue does, or its name has to tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ...models import ModelType
+from ...router.types import Task
+from .catalogue import Known
+
+Purpose = tuple[ModelType, Task]
+
+TYPES: dict[Task, ModelType] = {
+    Task.CHAT: ModelType.TEXT,
+    Task.IMAGE: ModelType.IMAGE,
+    Task.SPEECH: ModelType.VOICE,
+    Task.TRANSCRIPTION: ModelType.VOICE,
+    Task.VIDEO: ModelType.VIDEO,
+    Task.EMBEDDING: ModelType.TEXT,
+}
+
+CAPABILITIES = ("tools", "vision", "reasoning", "json_schema", "audio_in", "audio_out", "document_in", "video_in")
+"""What people choose a model by (models.Model.capabilities)."""
+
+# What no task of ours can use: other kinds of service, and models that only complete a text and refuse a chat.
+UNUSABLE = (
+    r"moderation|rerank|guard|realtime|\blive\b|search-api|computer-use|codex-search|ocr|\baqa\b"
+    r"|^(babbage|davinci)-|^gpt-3\.5-turbo-instruct"
+)
+
+# Words that the names of a kind share.
+WORDS: tuple[tuple[Purpose, str], ...] = (
+    ((ModelType.TEXT, Task.EMBEDDING), r"embed|\b(bge|gte|e5)-"),
+    ((ModelType.VIDEO, Task.VIDEO), r"sora|\bveo|video"),
+    ((ModelType.IMAGE, Task.IMAGE), r"dall-e|image|flux|stable-diffusion|sdxl"),
+    ((ModelType.VOICE, Task.TRANSCRIPTION), r"whisper|transcri|speech-to-text|voxtral"),
+    ((ModelType.VOICE, Task.SPEECH), r"tts|text-to-speech|speech|orpheus"),
+    ((ModelType.VOICE, Task.CHAT), r"audio|voice"),
+)
+
+
+def task_of(
+    name: str, listed: Task | None = None, capabilities: Sequence[str] | None = None, known: Known | None = None
+) -> Purpose | None:
+    """(type, task) of a model, or None where nothing of ours can use it.
+
+    `listed` and `capabilities` are the provider's words, `known` is the price catalogue's.
+    """
+    task = listed or _of(capabilities or ())
+    if task is None and re.search(UNUSABLE, name.lower()):
+        return None
+    task = task or (known.task if known else None)
+    return (TYPES[task], task) if task else _by_name(name)
+
+
+def abilities(said: Iterable[str]) -> list[str]:
+    """What a list says that a model can do, in our words."""
+    ours = {"audio": "audio_in"}
+    return sorted({ours.get(word, word) for word in said})
+
+
+def _of(capabilities: Sequence[str]) -> Task | None:
+    """Only a chat uses tools. That it can “chat” says little: some that draw or speak are called that way, too."""
+    if "tools" in capabilities:
+        return Task.CHAT
+    return Task.EMBEDDING if "embeddings" in capabilities and "chat" not in capabilities else None
+
+
+def _by_name(name: str) -> Purpose:
+    for purpose, pattern in WORDS:
+        if re.search(pattern, name.lower()):
+            return purpose
+    return ModelType.TEXT, Task.CHAT

@@ -1,0 +1,1 @@
+"""Providers: everyone's and an organization's own, with what they list."""

@@ -1,0 +1,255 @@
+"""Providers of an organization's own: connected by a form, changed, asked again for their models, deleted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, or_, select
+
+from ... import audit
+from ...extensions import db
+from ...models import APIKey, Budget, Model, Organization, Provider, RoutingRuleModel, User, new_id
+from ...router.providers import lister
+from ...router.types import Failure, Kind
+from ..keys.keeping import enter_again, one_at_a_time, seal, secret_of, test_key
+from ..models import catalogue as price_catalogue
+from .checking import Checked, check
+from .listing import keep, list_models
+from .servers import AddressRefused, check_address, is_private
+from .wire_formats import wire_format
+
+NO_LIST = "It answers, but shows no list of models there. Correct the address, or say that it has no such list."
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was filled in to connect a provider."""
+
+    name: str
+    base_url: str
+    kind: str = "openai"
+    secret: str = ""
+    catalogue: str = ""
+    """Its id in the price catalogue."""
+    has_no_list: bool = False
+    """It cannot say which models it has: their names are typed in."""
+    pattern: Provider | None = None
+    """The fixture's row it was started from."""
+
+
+def connect(organization: Organization, user: User, wanted: Wanted) -> tuple[Provider, Checked]:
+    """Make a provider of the organization's own, once it answers. Raises AddressRefused or router Failure. Commits."""
+    base_url = wanted.base_url.rstrip("/")
+    is_inside = check_address(base_url, may_be_private=user.is_superuser)
+    check_path = wanted.pattern.check_path if wanted.pattern else ""
+    checked = check(_imagined(wanted.kind, base_url, is_inside, check_path), wanted.secret)
+    if checked.listed is None and not wanted.has_no_list and lister(wanted.kind, base_url):
+        raise AddressRefused(NO_LIST)
+    provider = make_provider(
+        organization,
+        wanted.name,
+        wanted.kind,
+        base_url,
+        needs_key=bool(wanted.secret),
+        catalogue=wanted.catalogue,
+        is_trusted=is_inside and user.is_superuser,  # else the setting is asked again at every call
+    )
+    if wanted.pattern:
+        provider.key_hint, provider.check_path = wanted.pattern.key_hint, check_path
+    db.session.flush()
+    names = _kept(provider, checked, organization)
+    if wanted.secret:
+        key = seal(provider, organization, user.id, f"{wanted.name[:190]} key", wanted.secret)
+        key.listed_models = names
+    audit.record("provider.connected", provider, organization.id, base_url=base_url, kind=wanted.kind)
+    db.session.commit()
+    return provider, checked
+
+
+def make_provider(
+    organization: Organization,
+    name: str,
+    kind: str,
+    base_url: str,
+    *,
+    needs_key: bool,
+    catalogue: str = "",
+    is_trusted: bool,
+) -> Provider:
+    """The organization's provider at this address, new or found again."""
+    provider = db.session.scalars(
+        select(Provider).where(
+            Provider.organization_id == organization.id, Provider.base_url == base_url, Provider.kind == kind
+        )
+    ).first()
+    if provider is None:
+        provider = Provider(
+            id=new_id(), organization_id=organization.id, slug=_slug(organization, name), kind=kind, base_url=base_url
+        )
+        db.session.add(provider)
+    provider.name, provider.needs_key, provider.catalogue = name, needs_key, catalogue
+    provider.is_trusted, provider.is_enabled = is_trusted, True
+    provider.model_types = wire_format(kind).model_types
+    return provider
+
+
+def change(provider: Provider, user: User, name: str, base_url: str, is_enabled: bool) -> int:
+    """Returns how many keys must be entered again. Raises AddressRefused or router Failure. Commits."""
+    base_url, before = base_url.rstrip("/"), (provider.name, provider.base_url, provider.is_enabled)
+    sealed = 0
+    if base_url != provider.base_url:
+        is_inside = check_address(base_url, may_be_private=user.is_superuser)
+        _check_answers(provider, base_url, is_inside)
+        sealed = move(provider, base_url)
+        provider.is_trusted = is_inside and user.is_superuser
+    provider.name, provider.is_enabled = name, is_enabled
+    if before != (name, base_url, is_enabled):
+        audit.record("provider.changed", provider, base_url=base_url, is_enabled=is_enabled, keys_to_enter_again=sealed)
+    db.session.commit()
+    return sealed
+
+
+def move(provider: Provider, base_url: str) -> int:
+    """Give it another address. Its keys, whoever's they are, are sealed for the old origin and must be entered again:
+    returns how many."""
+    before = provider.origin
+    provider.base_url = base_url
+    if provider.origin == before:
+        return 0
+    keys = db.session.scalars(select(APIKey).where(APIKey.provider_id == provider.id)).all()
+    for key in keys:
+        enter_again(key)
+    return len(keys)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    models_count: int
+    problems: tuple[str, ...] = ()
+
+
+def refresh(provider: Provider, organization: Organization) -> Refreshed:
+    """Ask again which models it has, with each of the organization's keys in use, or with none. Commits."""
+    keys = _keys_of(provider, organization)
+    problems = []
+    for key in keys:
+        try:
+            test_key(key)
+        except Failure as failure:
+            problems.append(f"“{key.label}”: {failure.message}")
+    if not keys:
+        try:
+            listed = list_models(provider.kind, provider.base_url, "", is_trusted=provider.is_trusted)
+            _kept(provider, Checked(listed, is_proven=False), organization)
+        except Failure as failure:
+            problems.append(failure.message)
+    if _is_at_home(provider):
+        price_as_free(db.session.scalars(select(Model).where(Model.provider_id == provider.id)).all())
+    audit.record("provider.refreshed", provider, organization.id)
+    db.session.commit()
+    count = select(func.count()).where(Model.provider_id == provider.id)
+    return Refreshed(db.session.scalar(count) or 0, tuple(problems))
+
+
+@dataclass(frozen=True)
+class Dependents:
+    """What goes with a provider."""
+
+    models: int
+    rules: int
+    keys: int
+
+
+def dependents(provider: Provider) -> Dependents:
+    in_rules = select(func.count(RoutingRuleModel.rule_id.distinct())).join(RoutingRuleModel.model)
+    return Dependents(
+        *(
+            db.session.scalar(query) or 0
+            for query in (
+                select(func.count()).where(Model.provider_id == provider.id),
+                in_rules.where(Model.provider_id == provider.id),
+                select(func.count()).where(APIKey.provider_id == provider.id),
+            )
+        )
+    )
+
+
+def delete_provider(provider: Provider) -> None:
+    """With its models, their places in rules, and its keys. Past runs and their costs stay. Commits."""
+    gone = dependents(provider)
+    audit.record("provider.deleted", provider, models=gone.models, rules=gone.rules, keys=gone.keys)
+    subjects = (
+        select(Model.id).where(Model.provider_id == provider.id),
+        select(APIKey.id).where(APIKey.provider_id == provider.id),
+    )
+    db.session.execute(
+        delete(Budget)
+        .where(
+            (Budget.subject_id == provider.id) | Budget.subject_id.in_(subjects[0]) | Budget.subject_id.in_(subjects[1])
+        )
+        .execution_options(synchronize_session=False)
+    )
+    db.session.delete(provider)
+    db.session.commit()
+
+
+def price_as_free(models: Sequence[Model]) -> None:
+    """A server at a private address is one's own: its answers cost nothing per token. That is said, not assumed."""
+    for model in models:
+        if not model.prices:
+            model.prices = [price_catalogue.free("a server of your own")]
+
+
+def _kept(provider: Provider, checked: Checked, organization: Organization) -> list[str]:
+    """The names of what it listed, now kept."""
+    if checked.listed is None:
+        return []
+    one_at_a_time(provider.id)
+    models = keep(provider, checked.listed, organization.id)
+    if _is_at_home(provider):
+        price_as_free(models)
+    return [model.name for model in models]
+
+
+def _is_at_home(provider: Provider) -> bool:
+    """An organization's own, at a private address."""
+    try:
+        return provider.organization_id is not None and is_private(provider.base_url)
+    except AddressRefused:
+        return False  # its name leads nowhere at the moment
+
+
+def _check_answers(provider: Provider, base_url: str, is_inside: bool) -> None:
+    """Does the new address answer? With a stored key only where it may go: to the origin it was sealed for."""
+    there = _imagined(provider.kind, base_url, is_inside, provider.check_path)
+    secret = ""
+    if there.origin == provider.origin:
+        key = db.session.scalars(
+            select(APIKey).where(APIKey.provider_id == provider.id, APIKey.is_default, APIKey.is_enabled)
+        ).first()
+        secret = secret_of(key) if key else ""
+    try:
+        check(there, secret)
+    except Failure as failure:
+        if secret or failure.kind is not Kind.CREDENTIAL:  # asking for a key is an answer
+            raise
+
+
+def _imagined(kind: str, base_url: str, is_trusted: bool, check_path: str) -> Provider:
+    """A provider to ask before there is one."""
+    return Provider(kind=kind, base_url=base_url, is_trusted=is_trusted, check_path=check_path)
+
+
+def _keys_of(provider: Provider, organization: Organization) -> Sequence[APIKey]:
+    mine = (APIKey.provider_id == provider.id, APIKey.organization_id == organization.id, APIKey.is_enabled)
+    return db.session.scalars(select(APIKey).where(*mine).order_by(APIKey.is_default.desc(), APIKey.id)).all()
+
+
+def _slug(organization: Organization, name: str) -> str:
+    base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "server"
+    # Nor one of those that everyone has: `provider/model` must mean one thing.
+    ours = or_(Provider.organization_id == organization.id, Provider.organization_id.is_(None))
+    taken = set(db.session.scalars(select(Provider.slug).where(ours)))
+    return next(slug for slug in (base, *(f"{base}-{n}" for n in range(2, 1000))) if slug not in taken)

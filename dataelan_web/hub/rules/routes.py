@@ -1,0 +1,181 @@
+"""Pages of routing rules: the list in the order of evaluation, one rule's form, its rehearsal, and a dry run."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import Response as FlaskResponse
+from flask import g, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from ... import access
+from ...extensions import db
+from ...models import ModelType, Project, RoutingRule
+from ...web import redirect, render, toast, with_toast
+from ..blueprint import bp, id_in
+from . import beside, drafts, overview
+from .drafts import NO_MODELS, Draft, Refused
+from .dry_run import DryRunForm, plan_for
+from .forms import RuleForm
+from .rehearsal import SIZES, rehearse
+
+
+@bp.get("/hub/rules")
+def rules_page() -> Response:
+    access.require(access.SEE)
+    return _list()
+
+
+@bp.get("/hub/rules/new")
+def rule_new() -> Response:
+    """`from`: a rule to begin with, as a copy. Nothing is saved yet."""
+    access.require(access.ADMINISTER)
+    if not (original := request.args.get("from")):
+        return _page(RuleForm(project_id=_project_asked_for()))
+    form = RuleForm.of(Draft.of(access.administered(RoutingRule, id_in(original))))
+    form.name, form.priority = f"{form.name[:190]} (copy)", ""
+    return _page(form)
+
+
+@bp.post("/hub/rules")
+def rule_create() -> Response:
+    access.require(access.ADMINISTER)
+    return _save(RuleForm.read(request.form), None)
+
+
+@bp.get("/hub/rules/<uuid:id>")
+def rule(id: uuid.UUID) -> Response:
+    row = access.administered(RoutingRule, id)
+    return _page(RuleForm.of(Draft.of(row)), row)
+
+
+@bp.post("/hub/rules/<uuid:id>")
+def rule_change(id: uuid.UUID) -> Response:
+    row = access.administered(RoutingRule, id)
+    return _save(RuleForm.read(request.form), row)
+
+
+@bp.post("/hub/rules/draft")
+def rule_draft() -> Response:
+    """The form with a condition or a model more or less, or with models found. Saves nothing."""
+    row, form = _edited(), RuleForm.read(request.form)
+    form.change(request.form.get("change", ""), request.form.get("new_condition", ""))
+    return _page(form, row)
+
+
+@bp.post("/hub/rules/preview")
+def rule_preview() -> Response:
+    """What the rule says as it is typed, and what stands against it. Saves nothing."""
+    row, form = _edited(), RuleForm.read(request.form)
+    return _page(form, row, fragment="preview")
+
+
+@bp.post("/hub/rules/rehearsal")
+def rule_rehearsal() -> Response:
+    """The draft against the last `runs` runs. Saves and sends nothing."""
+    row, form = _edited(), RuleForm.read(request.form)
+    view = beside.view_of(form, row)
+    wanted = request.form.get("runs", "", type=str)
+    size = int(wanted) if wanted in map(str, SIZES) else SIZES[0]
+    is_ready = not view.problems and NO_MODELS not in view.to_do
+    tried = rehearse(view.draft, row, g.organization, size) if is_ready else None
+    return _page(form, row, fragment="rehearsal", rehearsal=tried, size=size, is_unready=not is_ready)
+
+
+@bp.post("/hub/rules/<uuid:id>/place")
+def rule_place(id: uuid.UUID) -> Response:
+    """`before`: the rule that it is to be tried before; empty: after all others of its scope."""
+    row, before = access.administered(RoutingRule, id), request.form.get("before")
+    try:
+        place, count = drafts.place(row, g.organization, id_in(before) if before else None)
+    except Refused as refused:
+        return with_toast(_list(409), str(refused), "danger")
+    return _list(announcement=f"“{row.name}” is number {place} of {count} now.")
+
+
+@bp.post("/hub/rules/<uuid:id>/enablement")
+def rule_enablement(id: uuid.UUID) -> Response:
+    """`is_enabled`: yes or no."""
+    row = access.administered(RoutingRule, id)
+    drafts.set_enabled(row, request.form.get("is_enabled") == "yes")
+    word = "is in use" if row.is_enabled else "is switched off: prompts pass it by"
+    return _list(announcement=f"“{row.name}” {word}.")
+
+
+@bp.post("/hub/rules/<uuid:id>/deletion")
+def rule_deletion(id: uuid.UUID) -> Response:
+    draft = drafts.delete(access.administered(RoutingRule, id))
+    return _list(deleted=RuleForm.of(draft))
+
+
+@bp.post("/hub/rules/dry-run")
+def rule_dry_run() -> Response:
+    """Which model would answer this prompt? Nothing is sent."""
+    access.require(access.SEE)
+    form = _dry_run_form()
+    project = access.visible(Project, id_in(form.project_id.data))
+    if not form.validate_on_submit():
+        return _list(422, fragment="dry_run", dry_run=form)
+    kind, needs = ModelType(form.model_type.data), frozenset(form.needs.data or ())
+    made = plan_for(form.prompt(), kind, needs, project, current_user)
+    return _list(fragment="dry_run", dry_run=form, receipt=made.receipt)
+
+
+def _edited() -> RoutingRule | None:
+    """The rule whose form was sent; None: a new one."""
+    access.require(access.ADMINISTER)
+    id = request.form.get("rule_id")
+    return access.administered(RoutingRule, id_in(id)) if id else None
+
+
+def _project_asked_for() -> str:
+    id = request.args.get("project")
+    return str(access.visible(Project, id_in(id)).id) if id else ""
+
+
+def _save(form: RuleForm, row: RoutingRule | None) -> Response:
+    draft, unread = form.draft()
+    if unread:
+        return _page(form, row, 422)
+    try:
+        saved = drafts.save(draft, g.organization, current_user.id, row)
+    except Refused as refused:
+        return _page(form, row, 422, refused=refused.problems)
+    toast(f"“{saved.name}” is saved{'' if saved.is_enabled else ', and switched off'}.", "good")
+    return redirect(url_for("hub.rules_page"))
+
+
+def _page(
+    form: RuleForm, row: RoutingRule | None = None, status: int = 200, *, fragment: str = "rule", **context: Any
+) -> FlaskResponse:
+    view = beside.view_of(form, row, is_final=status == 422)
+    page = {
+        "rehearsal": None,
+        "size": SIZES[1],
+        "is_unready": False,
+        "q": "" if form.focus == "q" else request.form.get("q", "").strip()[:100],
+        "crumbs": [("Routing rules", url_for("hub.rules_page"))],
+        **beside.choices(),
+        **context,
+    }
+    page["offered"] = beside.found(form, page["q"]) if fragment == "rule" else []
+    return render("hub/rules/rule.html", fragment, status=status, view=view, form=form, row=row, sizes=SIZES, **page)
+
+
+def _list(status: int = 200, *, fragment: str = "rules", **context: Any) -> FlaskResponse:
+    page = {"announcement": "", "deleted": None, "receipt": None, **context}
+    page["dry_run"] = page.get("dry_run") or _dry_run_form(is_empty=True)
+    page["groups"] = overview.groups() if fragment == "rules" else []
+    page["strategies"] = beside.STRATEGIES
+    return render("hub/rules/rules.html", fragment, status=status, can_edit=access.may(access.ADMINISTER), **page)
+
+
+def _dry_run_form(*, is_empty: bool = False) -> DryRunForm:
+    form = DryRunForm(formdata=None) if is_empty else DryRunForm()
+    projects = db.session.execute(
+        access.scoped(Project).with_only_columns(Project.id, Project.name).order_by(Project.name)
+    )
+    form.project_id.choices = [(str(id), name) for id, name in projects]
+    return form

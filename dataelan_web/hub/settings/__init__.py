@@ -1,0 +1,1 @@
+"""Settings of the hub: who pays, and what happens where a price is unknown."""

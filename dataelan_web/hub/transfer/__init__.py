@@ -1,0 +1,1 @@
+"""The hub's set-up out and in, as a file."""

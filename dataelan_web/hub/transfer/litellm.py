@@ -1,0 +1,316 @@
+"""A LiteLLM proxy's `config.yaml` → our own document, with a word on everything that was not carried over.
+
+Each `model_name` (a group of deployments) becomes a routing rule of that name, so that programs go on asking for it.
+Source: docs.litellm.ai, “config.yaml” and “config_settings”. Keys in the file are never read: they are entered anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from ...models import ModelType, Strategy
+from ...router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK
+from ...router.types import Task
+from .document import BadDocument, Document, ModelEntry, PriceEntry, ProviderEntry, RuleEntry, RuleModel, read_yaml
+
+# Their prefix of a model's name -> the slug of our fixture's provider.
+PREFIXES: Mapping[str, str] = {
+    "openai": "openai", "text-completion-openai": "openai", "anthropic": "anthropic", "gemini": "google",
+    "mistral": "mistral", "cohere": "cohere", "cohere_chat": "cohere", "groq": "groq", "deepseek": "deepseek",
+    "xai": "xai", "together_ai": "together", "fireworks_ai": "fireworks", "openrouter": "openrouter",
+    "perplexity": "perplexity", "cerebras": "cerebras", "moonshot": "moonshot", "zai": "zai", "minimax": "minimax",
+    "sambanova": "sambanova", "nvidia_nim": "nvidia", "huggingface": "huggingface", "novita": "novita",
+    "voyage": "voyage", "elevenlabs": "elevenlabs", "deepgram": "deepgram", "replicate": "replicate", "fal_ai": "fal",
+}  # fmt: skip
+# Those that everyone reaches at an address of their own -> the wire format spoken there.
+ADDRESSED: Mapping[str, str] = {
+    "azure": "openai", "azure_ai": "openai", "hosted_vllm": "openai", "vllm": "openai", "lm_studio": "openai",
+    "litellm_proxy": "openai", "custom_openai": "openai", "ollama": "ollama", "ollama_chat": "ollama",
+    "bedrock": "bedrock", "openai": "openai", "anthropic": "anthropic", "gemini": "google", "mistral": "openai",
+}  # fmt: skip
+STRATEGIES: Mapping[str, Strategy] = {
+    "simple-shuffle": Strategy.WEIGHTED,
+    "cost-based-routing": Strategy.CHEAPEST,
+    "latency-based-routing": Strategy.FASTEST,
+    "least-busy": Strategy.FASTEST,
+    "usage-based-routing": Strategy.BALANCED,
+    "usage-based-routing-v2": Strategy.BALANCED,
+}
+MODES: Mapping[str, tuple[ModelType, Task]] = {
+    "chat": (ModelType.TEXT, Task.CHAT),
+    "completion": (ModelType.TEXT, Task.CHAT),
+    "responses": (ModelType.TEXT, Task.CHAT),
+    "embedding": (ModelType.TEXT, Task.EMBEDDING),
+    "image_generation": (ModelType.IMAGE, Task.IMAGE),
+    "audio_speech": (ModelType.VOICE, Task.SPEECH),
+    "audio_transcription": (ModelType.VOICE, Task.TRANSCRIPTION),
+    "video_generation": (ModelType.VIDEO, Task.VIDEO),
+}
+ABLE = {"supports_function_calling": "tools", "supports_vision": "vision", "supports_reasoning": "reasoning",
+        "supports_response_schema": "json_schema", "supports_audio_input": "audio_in"}  # fmt: skip
+PRICES = {"input_cost_per_token": "input", "output_cost_per_token": "output",
+          "cache_read_input_token_cost": "cache_read", "cache_creation_input_token_cost": "cache_write"}  # fmt: skip
+FALLBACKS = {"fallbacks": FALLBACK, "context_window_fallbacks": CONTEXT_FALLBACK,
+             "content_policy_fallbacks": POLICY_FALLBACK}  # fmt: skip
+
+SECRET = "keys are never read from a file: enter it under Providers and keys"  # noqa: S105
+LIMIT = "limits are budgets here: set them for the key, model or token"
+OURS = "Dataelan decides this itself"
+WHY_NOT: Mapping[str, str] = {
+    "api_key": SECRET, "aws_access_key_id": SECRET, "aws_secret_access_key": SECRET, "vertex_credentials": SECRET,
+    "rpm": LIMIT, "tpm": LIMIT, "max_parallel_requests": LIMIT, "max_budget": LIMIT, "budget_duration": LIMIT,
+    "timeout": OURS, "stream_timeout": OURS, "num_retries": OURS, "max_retries": OURS, "cooldown_time": OURS,
+    "allowed_fails": OURS, "request_timeout": OURS, "retry_after": OURS, "drop_params": OURS,
+    "enable_pre_call_checks": "Dataelan always checks that a prompt fits",
+    "temperature": "a prompt's own settings say this", "max_tokens": "a prompt's own settings say this",
+}  # fmt: skip
+
+
+@dataclass
+class Translation:
+    document: Document = field(default_factory=Document)
+    carried: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    """What was not carried over, each with its place and why."""
+
+
+@dataclass(frozen=True)
+class _Deployment:
+    group: str
+    ref: str
+    weight: int
+    order: int
+    tags: tuple[str, ...]
+    kind: tuple[ModelType, Task]
+
+
+def translate(text: str) -> Translation:
+    """Raises BadDocument for what is no LiteLLM file at all."""
+    config = read_yaml(text)
+    if not isinstance(config.get("model_list"), list):
+        raise BadDocument("There is no `model_list` in it, so it is no LiteLLM config.yaml.")
+    made = Translation()
+    deployments = [
+        found for number, row in enumerate(config["model_list"], 1) if (found := _deployment(made, row, number))
+    ]
+    settings = [_mapping(config.get(name)) for name in ("router_settings", "litellm_settings")]
+    strategy = _strategy(made, settings)
+    fallbacks = {tag: _fallbacks(settings, name) for name, tag in FALLBACKS.items()}
+    defaults = [name for each in settings for name in _strings(each.get("default_fallbacks"))]
+    groups = list(dict.fromkeys(deployment.group for deployment in deployments))
+    for group in groups:
+        _add_rule(made, group, deployments, strategy, fallbacks, [name for name in defaults if name != group])
+    _aliases(made, settings)
+    if groups:
+        made.left.append("auto: LiteLLM has none; here it tries these rules from the top: put them in order")
+    _tell_of_the_rest(made, config, settings)
+    return made
+
+
+# -- one deployment ----------------------------------------------------------------------------------
+
+
+def _deployment(made: Translation, row: Any, number: int) -> _Deployment | None:
+    place = f"model_list {number}"
+    params, info = _mapping(_mapping(row).get("litellm_params")), _mapping(_mapping(row).get("model_info"))
+    group, model = _text(_mapping(row).get("model_name")), _text(params.get("model"))
+    if not group or not model:
+        made.left.append(f"{place}: it has no model_name or no litellm_params.model")
+        return None
+    place = f"{group} ({model})"
+    if "*" in group or "*" in model:
+        made.left.append(f"{place}: names with * are not needed here; every model a key can use can be asked for")
+        return None
+    slug, name = _provider(made, params, model, place)
+    if not slug:
+        return None
+    kind = MODES.get(_text(info.get("mode")) or "chat", MODES["chat"])
+    try:
+        _add_model(made, slug, name, kind, info, params)
+        ref = RuleModel(model=f"{slug}/{name}").model
+    except ValidationError as error:
+        made.left.append(f"{place}: {error.errors()[0]['msg']}")
+        return None
+    left = sorted((set(params) & set(WHY_NOT)) - {"model"})
+    made.left += [f"{place}: {param}: {WHY_NOT[param]}" for param in left]
+    known = {"model", "api_base", "api_version", "weight", "order", "tags", "custom_llm_provider", *WHY_NOT, *PRICES}
+    made.left += [f"{place}: {param} has no counterpart here" for param in sorted(set(params) - known)]
+    tags = tuple(_strings(params.get("tags")))
+    return _Deployment(group, ref, _whole(params.get("weight"), 1), _whole(params.get("order"), 0), tags, kind)
+
+
+def _provider(made: Translation, params: Mapping[str, Any], model: str, place: str) -> tuple[str, str]:
+    """(slug, the model's own name); an empty slug: it was told why there is none."""
+    prefix, _, rest = model.partition("/")
+    named = _text(params.get("custom_llm_provider"))
+    if named:
+        prefix, rest = named, rest if prefix == named else model
+    elif prefix not in {*PREFIXES, *ADDRESSED}:
+        prefix, rest = "openai", model
+    address = _text(params.get("api_base"))
+    if address and not address.startswith("os.environ/") and prefix in ADDRESSED:
+        return _own_provider(made, prefix, address), rest
+    if prefix in PREFIXES and not address:
+        return PREFIXES[prefix], rest
+    if address.startswith("os.environ/"):
+        made.left.append(f"{place}: its address is in {address.partition('/')[2]}: connect it under Providers first")
+    else:
+        made.left.append(f"{place}: “{prefix}” needs an address of your own: connect it under Providers first")
+    return "", ""
+
+
+def _own_provider(made: Translation, prefix: str, address: str) -> str:
+    """The slug of a provider at this address, added once."""
+    address = address.rstrip("/")
+    host = urlsplit(address).hostname or "server"
+    if prefix.startswith("azure") and not address.endswith("/v1"):
+        address = f"{address}/openai/v1"
+    known = {entry.address: entry.slug for entry in made.document.providers}
+    if address not in known:
+        slug = re.sub(r"[^a-z0-9]+", "-", f"{prefix}-{host}".lower()).strip("-")[:60]
+        taken = set(known.values())
+        slug = next(name for number in range(1000) if (name := f"{slug}-{number}" if number else slug) not in taken)
+        entry = ProviderEntry(slug=slug, name=host[:200], kind=ADDRESSED[prefix], address=address[:200])
+        made.document.providers.append(entry)
+        made.carried.append(f"Provider {host} at {address}, without its key")
+        known[address] = slug
+    return known[address]
+
+
+def _add_model(
+    made: Translation,
+    slug: str,
+    name: str,
+    kind: tuple[ModelType, Task],
+    info: Mapping[str, Any],
+    params: Mapping[str, Any],
+) -> None:
+    if any((entry.provider, entry.name) == (slug, name) for entry in made.document.models):
+        return
+    able = [ours for theirs, ours in ABLE.items() if info.get(theirs) is True]
+    window = _whole(info.get("max_input_tokens"), 0) or None
+    most = _whole(info.get("max_output_tokens"), 0) or None
+    made.document.models.append(
+        ModelEntry(provider=slug, name=name, type=kind[0], task=kind[1], capabilities=able, context_window=window,
+                   max_output_tokens=most)
+    )  # fmt: skip
+    prices = {
+        ours: usd for theirs, ours in PRICES.items() if (usd := _per_million(params.get(theirs, info.get(theirs))))
+    }
+    if prices:
+        made.document.prices.append(PriceEntry.model_validate({"model": f"{slug}/{name}"} | prices))
+        made.carried.append(f"The price of {slug}/{name}")
+
+
+# -- groups become rules ------------------------------------------------------------------------------
+
+
+def _add_rule(
+    made: Translation,
+    group: str,
+    deployments: list[_Deployment],
+    strategy: Strategy,
+    fallbacks: Mapping[str, Mapping[str, list[str]]],
+    defaults: list[str],
+) -> None:
+    own = [deployment for deployment in deployments if deployment.group == group]
+    lowest = min(deployment.order for deployment in own)
+    entries: dict[str, RuleModel] = {}
+    for deployment in sorted(own, key=lambda each: each.order):
+        later = [FALLBACK] if deployment.order > lowest else []
+        tags = [*dict.fromkeys([*later, *deployment.tags])]
+        if deployment.ref in entries:
+            entries[deployment.ref].weight += deployment.weight
+        else:
+            entries[deployment.ref] = RuleModel(model=deployment.ref, weight=deployment.weight, tags=tags)
+    for tag, by_group in fallbacks.items():
+        named = by_group.get(group, []) or (defaults if tag == FALLBACK else [])
+        for deployment in _members(made, deployments, group, named):
+            entries.setdefault(deployment.ref, RuleModel(model=deployment.ref, tags=[tag]))
+    rule = RuleEntry(name=group[:200], type=own[0].kind[0], strategy=strategy, models=list(entries.values()))
+    made.document.rules.append(rule)
+    made.carried.append(f"Rule “{group}” over {len(entries)} model{'s' if len(entries) != 1 else ''}")
+
+
+def _members(made: Translation, deployments: list[_Deployment], group: str, named: list[str]) -> Iterator[_Deployment]:
+    for name in named:
+        found = [deployment for deployment in deployments if deployment.group == name]
+        if not found:
+            made.left.append(f"{group}: its fallback {name} is not in the model_list")
+        yield from found
+
+
+def _fallbacks(settings: list[Mapping[str, Any]], name: str) -> dict[str, list[str]]:
+    """[{group: [groups]}] → {group: [groups]}, of both places where LiteLLM reads it."""
+    found: dict[str, list[str]] = {}
+    for each in settings:
+        rows = each.get(name)
+        for row in rows if isinstance(rows, list) else []:
+            for group, others in _mapping(row).items():
+                found.setdefault(str(group), []).extend(_strings(others))
+    return found
+
+
+def _strategy(made: Translation, settings: list[Mapping[str, Any]]) -> Strategy:
+    name = next((said for each in settings if (said := _text(each.get("routing_strategy")))), "simple-shuffle")
+    if name not in STRATEGIES:
+        made.left.append(f"routing_strategy: {name} has no counterpart here; the rules draw by weight")
+    return STRATEGIES.get(name, Strategy.WEIGHTED)
+
+
+def _aliases(made: Translation, settings: list[Mapping[str, Any]]) -> None:
+    """Another name for a group is another rule with the same models."""
+    rules = {rule.name: rule for rule in made.document.rules}
+    for each in settings:
+        for alias, group in _mapping(each.get("model_group_alias")).items():
+            group = _text(_mapping(group).get("model")) or _text(group)
+            if group in rules and str(alias) not in rules:
+                made.document.rules.append(rules[group].model_copy(update={"name": str(alias)[:200]}))
+                made.carried.append(f"Rule “{alias}”, another name of “{group}”")
+
+
+def _tell_of_the_rest(made: Translation, config: Mapping[str, Any], settings: list[Mapping[str, Any]]) -> None:
+    known = {"routing_strategy", "model_group_alias", "default_fallbacks", *FALLBACKS}
+    for each in settings:
+        made.left += [
+            f"{name}: {WHY_NOT.get(name, 'it has no counterpart here')}" for name in sorted(set(each) - known)
+        ]
+    for name in sorted(set(config) - {"model_list", "router_settings", "litellm_settings"}):
+        why = "files it includes are not read" if name == "include" else "it may hold secrets and is not read"
+        made.left.append(f"{name}: {why}")
+
+
+# -- values as they come -------------------------------------------------------------------------------
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return {str(name): item for name, item in value.items()} if isinstance(value, dict) else {}
+
+
+def _strings(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1_000_000_000
+    return round(value) if is_number else otherwise
+
+
+def _per_million(per_token: Any) -> Decimal | None:
+    """Their USD per token → our USD per million."""
+    try:
+        usd = Decimal(str(per_token)) * 1_000_000
+    except InvalidOperation:
+        return None
+    return round(usd, 9) if usd.is_finite() and 0 < usd <= 1_000_000 else None

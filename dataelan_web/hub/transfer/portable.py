@@ -1,0 +1,119 @@
+"""A hub's set-up as a document, to keep beside one's code or to take elsewhere. The way back is in importing.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+
+from ...executions.candidates import IN_FORCE
+from ...extensions import db
+from ...models import NANO, APIKey, Model, Organization, Price, Project, Provider, RoutingRule, RoutingRuleModel
+from ..models import prices
+from .document import Document, KeyEntry, ModelEntry, PriceEntry, ProviderEntry, RuleEntry, RuleModel, Settings
+
+
+def export(organization: Organization) -> Document:
+    """What is the organization's own. Keys by label only."""
+    own = Provider.organization_id == organization.id
+    mine = select(Model).where(Model.organization_id == organization.id).options(joinedload(Model.provider))
+    return Document(
+        settings=Settings(
+            key_strategy=organization.key_strategy,
+            unknown_price=organization.unknown_price,
+            unknown_price_ceiling_usd=_usd(organization.unknown_price_ceiling),
+        ),
+        providers=[_provider(row) for row in db.session.scalars(select(Provider).where(own).order_by(Provider.slug))],
+        models=[_model(row) for row in db.session.scalars(mine.order_by(Model.name))],
+        prices=[_price(row) for row in _own_prices(organization)],
+        rules=[_rule(row, project) for row, project in _rules(organization)],
+        keys=[_key(row) for row in _keys(organization)],
+    )
+
+
+def _provider(row: Provider) -> ProviderEntry:
+    return ProviderEntry(
+        slug=row.slug,
+        name=row.name,
+        kind=row.kind,
+        address=row.base_url,
+        needs_key=row.needs_key,
+        catalogue=row.catalogue,
+    )
+
+
+def _model(row: Model) -> ModelEntry:
+    return ModelEntry.model_validate(
+        {
+            "provider": row.provider.slug,
+            "name": row.name,
+            "display_name": row.display_name,
+            "type": row.model_type,
+            "task": row.task,
+            "capabilities": row.capabilities,
+            "context_window": row.context_window,
+            "max_output_tokens": row.max_output_tokens,
+        }
+    )
+
+
+def _own_prices(organization: Organization) -> Iterable[Price]:
+    query = select(Price).where(Price.organization_id == organization.id, IN_FORCE)
+    return db.session.scalars(query.order_by(Price.effective_at))
+
+
+def _price(row: Price) -> PriceEntry:
+    model = db.session.get_one(Model, row.model_id, options=[joinedload(Model.provider)])
+    said = {name: usd for name in prices.BY_NAME if (usd := _usd(getattr(row, name))) is not None}
+    return PriceEntry.model_validate({"model": _ref(model)} | said)
+
+
+def _rules(organization: Organization) -> Iterable[tuple[RoutingRule, str | None]]:
+    models = selectinload(RoutingRule.models).joinedload(RoutingRuleModel.model).joinedload(Model.provider)
+    query = (
+        select(RoutingRule, Project.name)
+        .outerjoin(Project, Project.id == RoutingRule.project_id)
+        .where(RoutingRule.organization_id == organization.id)
+        .options(models)
+        .order_by(Project.name.is_(None), Project.name, RoutingRule.priority, RoutingRule.id)
+    )
+    return [(row, project) for row, project in db.session.execute(query)]
+
+
+def _rule(row: RoutingRule, project: str | None) -> RuleEntry:
+    return RuleEntry(
+        name=row.name,
+        project=project,
+        type=row.model_type,
+        priority=row.priority,
+        strategy=row.strategy,
+        enabled=row.is_enabled,
+        conditions=row.conditions,
+        models=[RuleModel(model=_ref(one.model), weight=one.weight, tags=one.tags) for one in row.models],
+    )
+
+
+def _keys(organization: Organization) -> Iterable[APIKey]:
+    query = select(APIKey).where(APIKey.organization_id == organization.id).options(joinedload(APIKey.provider))
+    return db.session.scalars(query.order_by(APIKey.id))
+
+
+def _key(row: APIKey) -> KeyEntry:
+    return KeyEntry(
+        provider=row.provider.slug,
+        label=row.label,
+        weight=row.weight,
+        daily_quota_usd=_usd(row.daily_quota),
+        allowed_models=row.allowed_models,
+        expires_on=row.expires_at.date().isoformat() if row.expires_at else None,
+    )
+
+
+def _ref(model: Model) -> str:
+    return f"{model.provider.slug}/{model.name}"
+
+
+def _usd(nano: int | None) -> Decimal | None:
+    return None if nano is None else Decimal(nano) / NANO
