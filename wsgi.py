@@ -1,5 +1,8 @@
 """The WSGI entry point: `granian --interface wsgi wsgi:app`, or `flask --app wsgi …`."""
 
-from dataelan_web import create_app
+from dataelan_web.starting import starting
 
-app = create_app()
+with starting():
+    from dataelan_web import create_app
+
+    app = create_app()

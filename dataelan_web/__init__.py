@@ -31,6 +31,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         hub,
         organizations,
         playground,
+        pool,
         projects,
         shell,
         web,
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["dataelan_keeper"] = keeper.Keeper(app)
 
     db.init_app(app)
+    pool.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     csrf.init_app(app)
     login.init_app(app)
@@ -86,7 +88,6 @@ def _flask_settings(settings: Settings) -> dict[str, object]:
             "pool_size": 10,
             "max_overflow": 20,
             "pool_timeout": 20,
-            "pool_pre_ping": True,
             "json_serializer": storable_json,
             "connect_args": {"connect_timeout": 5, "options": "-c statement_timeout=30000 -c timezone=UTC"},
         },

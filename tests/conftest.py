@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import httpx2
@@ -27,14 +27,26 @@ from dataelan_web.config import load
 from dataelan_web.extensions import db
 from dataelan_web.hub.providers import fixture
 from dataelan_web.local.databases import databases
+from dataelan_web.starting import starting
 
 from . import people
 
 ROOT = Path(__file__).parent.parent
 
+# Whatever the shell says, what pytest made of these files and of ours is kept: to make it takes seconds a process.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # On a developer's machine Hypothesis looks for new examples; where a change has to land it tries the same ones.
 settings.register_profile("ci", derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nobody looks for garbage among what is imported and collected, neither meanwhile nor afterwards."""
+    with starting():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import contextvars
 import re
 import uuid
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -62,6 +63,11 @@ class Cast:
     def session_url(self) -> str:
         return f"{self.home}/sessions/{self.session.id}"
 
+    @cached_property
+    def secret(self) -> str:
+        """Of a gateway token for the project, one for all who need no new one."""
+        return self.token()
+
     def token(self) -> str:
         """The secret of a new gateway token for the project."""
         token, secret = GatewayToken.issue(self.project, self.olivia.id, "test")
@@ -96,6 +102,7 @@ def browser(app: Flask, person: User | None = None) -> FlaskClient:
     """A client that is signed in as this person, and sends the CSRF token with every form."""
     client = app.test_client(use_cookies=True)
     client.__class__ = Browser
+    client.csrf_tokens = {}
     if person is not None:
         with client.session_transaction() as session:
             session["_user_id"], session["_fresh"] = person.get_id(), True
@@ -103,6 +110,9 @@ def browser(app: Flask, person: User | None = None) -> FlaskClient:
 
 
 class Browser(FlaskClient):
+    csrf_tokens: dict[str, str]
+    """Session cookie → the token of its forms."""
+
     def open(self, *args: object, **options: object):  # type: ignore[no-untyped-def]
         """Each request in a context of its own: Flask would share `g` with the test's, and with it the CSRF token."""
         options.setdefault("buffered", True)
@@ -115,8 +125,16 @@ class Browser(FlaskClient):
         return self.post(url, data=form, headers=headers, **options)
 
     def csrf(self) -> str:
-        page = self.get("/login").get_data(as_text=True)
-        return re.search(r'name="csrf-token" content="([^"]+)"', page)[1]  # type: ignore[index]
+        """As a page tells it: read once for each session, which a cookie is."""
+        if (token := self.csrf_tokens.get(self._session_cookie())) is None:
+            page = self.get("/login").get_data(as_text=True)
+            token = re.search(r'name="csrf-token" content="([^"]+)"', page)[1]  # type: ignore[index]
+            self.csrf_tokens[self._session_cookie()] = token
+        return token
+
+    def _session_cookie(self) -> str:
+        cookie = self.get_cookie(self.application.config["SESSION_COOKIE_NAME"])
+        return cookie.value if cookie else ""
 
 
 def simulated_model(name: str = "simulated-instant") -> Model:

@@ -25,6 +25,8 @@ MAY_IMPORT = {
     "secrets": set(),
     "audit": {"extensions", "models"},
     "storage": set(),
+    "pool": {"extensions"},
+    "starting": set(),
     "jobs.queue": set(),
     "executions": {"executions", "quota", "audit", "secrets", "storage", "jobs", "models", "extensions", "router"},
     "access": {"extensions", "models"},

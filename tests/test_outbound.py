@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from sqlalchemy import select
 
 from dataelan_web import create_app
 from dataelan_web.extensions import db
-from dataelan_web.models import Model, Provider
+from dataelan_web.models import Model, ModelType, Provider, new_id
 from dataelan_web.router import run
 
 from . import people
@@ -73,19 +74,29 @@ def nowhere(app: Flask) -> Iterator[None]:
 
 def complete(app: Flask, cast: people.Cast, body: dict[str, Any], query: str = "", **headers: str) -> Any:
     """Through the gateway's own code, in this process."""
-    headers = {"Authorization": f"Bearer {cast.token()}", **headers}
+    headers = {"Authorization": f"Bearer {cast.secret}", **headers}
     return app.test_client().post(f"/v1/chat/completions{query}", json={"messages": ASK} | body, headers=headers)
 
 
 def open_provider(cast: people.Cast, url: str, model: str = "mine") -> Provider:
     """A provider that asks for no key, with one model."""
-    key = people.own_provider(cast, url)
-    people.own_model(cast, key, model)
-    provider = key.provider
-    db.session.delete(key)
-    provider.needs_key = False
-    db.session.commit()
+    (provider,) = open_providers(cast, [url], [model])
     return provider
+
+
+def open_providers(cast: people.Cast, urls: list[str], models: list[str]) -> list[Provider]:
+    mine = {"organization_id": cast.organization.id}
+    opened = []
+    for url, name in zip(urls, models, strict=True):
+        slug = f"own-{uuid.uuid4().hex[:6]}"
+        provider = Provider(
+            id=new_id(), slug=slug, name="Own", kind="openai", base_url=url, needs_key=False, **mine
+        )  # fmt: skip
+        model = Model(provider=provider, name=name, display_name=name, model_type=ModelType.TEXT, **mine)
+        db.session.add_all([provider, model])
+        opened.append(provider)
+    db.session.commit()
+    return opened
 
 
 # -- every address of the table, by every door -----------------------------------------------------
@@ -141,13 +152,14 @@ def test_a_provider_that_came_to_lie_inside_is_not_called_nor_asked(
     olivia = people.browser(strict, acme.olivia)
     monkeypatch.setattr(run, "RETRIES", 0)
     told = []
-    for number, url in enumerate(addresses):
-        # A new one each, for none to be at rest.
-        provider = open_provider(acme, "https://models.example.com/v1", f"model-{number}")
+    names = [f"model-{number}" for number in range(len(addresses))]
+    # A new one each, for none to be at rest.
+    providers = open_providers(acme, ["https://models.example.com/v1"] * len(addresses), names)
+    for provider, name, url in zip(providers, names, addresses, strict=True):
         provider.base_url = url
         db.session.commit()
         with nowhere(app):
-            answer = complete(strict, acme, {"model": f"model-{number}"})
+            answer = complete(strict, acme, {"model": name})
             assert answer.status_code >= 400, url
             told.append(answer.get_json()["error"]["message"])
             assert REFUSED.search(told[-1]), url

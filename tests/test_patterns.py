@@ -25,6 +25,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "dataelan_web"
 SIZE = 100_000
 LONGEST = 0.1
+"""Seconds."""
 
 CUT = {"router/expressions.py:_STRINGS": 500}
 """Patterns whose text is cut or refused before, and at what length."""
@@ -186,15 +187,27 @@ def _member(items: list[Any]) -> str:
     return "x"
 
 
-def nasty(used: Used, size: int) -> Iterator[str]:
+@dataclass(frozen=True)
+class Nasty:
+    """A text of any size: a repetition between its ends."""
+
+    piece: str
+    start: str = ""
+    end: str = ""
+
+    def text(self, size: int) -> str:
+        body = (self.piece * (size // len(self.piece) + 1))[:size]
+        return self.start + body + self.end
+
+
+def nasty(used: Used) -> Iterator[Nasty]:
     """Repetitions that end in what nothing expects, alone and after each thing the pattern may begin with."""
     own = own_pieces(used.pattern, used.flags)
     pumped = [*PIECES, *own, *(first + second for first, second in permutations(own[:6], 2))]
     for piece in dict.fromkeys(pumped):
-        body = (piece * (size // len(piece) + 1))[:size]
-        yield body
-        for start in ("", *own[:3]):
-            yield start + body + "\0"
+        yield Nasty(piece)
+        for start in dict.fromkeys(("", *own[:3])):
+            yield Nasty(piece, start, "\0")
 
 
 @contextmanager
@@ -234,16 +247,26 @@ def seconds(compiled: re.Pattern[Any], use: str, text: str) -> float:
 
 
 def slow(used: Used) -> str:
-    """What makes the pattern think, or nothing. A tenth of the size tells what is worth a whole try: a pattern that is
-    linear takes a tenth of the time, and one that hurts at least a hundredth."""
+    """What makes the pattern think, or nothing."""
     compiled = re.compile(used.pattern, used.flags)
-    for tenth, whole in zip(nasty(used, used.most // 10), nasty(used, used.most), strict=True):
+    for text in nasty(used):
         for use in used.uses:
-            if seconds(compiled, use, tenth) > LONGEST / 200:
-                took = min(seconds(compiled, use, whole) for _ in range(2))
-                if took > LONGEST:
-                    return f"{use} takes {took:.2f} s for {whole[:30]!r} …"
+            if hurts(compiled, use, text, used.most):
+                return f"{use} takes more than {LONGEST} s for {text.text(30)!r} …"
     return ""
+
+
+def hurts(compiled: re.Pattern[Any], use: str, text: Nasty, most: int) -> bool:
+    """A tenth of the size, then a third, tell what is worth a whole try: what hurts grows with the square at least, so
+    that it takes a hundredth of the time for a tenth, and a ninth for a third."""
+    for size, little in ((most // 10, LONGEST / 200), (most // 3, LONGEST / 18), (most, LONGEST)):
+        subject = text.text(size)
+        took = seconds(compiled, use, subject)
+        if took > LONGEST and seconds(compiled, use, subject) > LONGEST:
+            return True
+        if took <= little:
+            return False
+    return False
 
 
 PATTERNS = patterns()

@@ -23,6 +23,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.worker import SimpleWorker
 
 from ..executions.sweep import EVERY, sweep
+from ..starting import starting
 from . import queue
 from .tasks import ALLOWED
 
@@ -127,9 +128,10 @@ def sweep_forever(app: Flask, name: str, stopping: threading.Event) -> None:
 
 
 def main() -> int:
-    from .. import create_app
+    with starting():
+        from .. import create_app
 
-    app = create_app()
+        app = create_app()
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_EVERY)
     concurrency = app.extensions["dataelan_settings"].worker_concurrency

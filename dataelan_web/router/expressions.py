@@ -1,5 +1,7 @@
 """Custom conditions: CEL (cel.dev) over documented facts of one prompt. Parsed and bounded when a rule is saved;
 no access beyond VARIABLES, no loops, no functions but FUNCTIONS; regular expressions run in linear time.
+
+The library is imported when it is first needed: it brings a command line, and that a terminal's toolkit.
 """
 
 from __future__ import annotations
@@ -7,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cel
+if TYPE_CHECKING:
+    import cel
 
 LONGEST = 500
 
@@ -90,6 +93,8 @@ def expression(source: str) -> Expression:
 
 def context(facts: Mapping[str, Mapping[str, Any]]) -> cel.Context:
     """Facts in CEL's form. What is not given takes an empty value of its type."""
+    import cel
+
     empty = {
         name: {field: type(example)() for field, (example, _) in fields.items()} for name, fields in VARIABLES.items()
     }
@@ -97,6 +102,8 @@ def context(facts: Mapping[str, Mapping[str, Any]]) -> cel.Context:
 
 
 def _checked(source: str) -> cel.Program:
+    import cel
+
     if len(source) > LONGEST:
         raise ExpressionError(f"An expression has at most {LONGEST} characters.")
     bare = _STRINGS.sub('""', source)
@@ -125,6 +132,8 @@ def _check_names(program: cel.Program, bare: str) -> None:
 
 def _check_type(program: cel.Program) -> None:
     """Computed once on the examples: a wrong type shows itself, and so does an answer that is not yes or no."""
+    import cel
+
     try:
         answer = program.execute(cel.Context(EXAMPLES))
     except ZeroDivisionError:

@@ -72,13 +72,13 @@ class Provider:
         with connection, contextlib.suppress(OSError):
             request = b""
             while b"\r\n\r\n" not in request:
-                request += connection.recv(65536)
+                request += more(connection)
             head, _, body = request.partition(b"\r\n\r\n")
             size = next(
                 (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0
             )
             while len(body) < size:
-                body += connection.recv(65536)
+                body += more(connection)
             self.requests.append(request.decode())
             reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
             reply(connection)
@@ -87,6 +87,14 @@ class Provider:
     def keys(self) -> list[str]:
         """Which key each request came with."""
         return [request.lower().split("authorization: bearer ")[1].split("\r\n")[0] for request in self.requests]
+
+
+def more(connection: socket.socket) -> bytes:
+    """What comes next. Raises OSError where the caller has left: asking on would go round for ever."""
+    received = connection.recv(65536)
+    if not received:
+        raise ConnectionResetError
+    return received
 
 
 def response(body: bytes, status: str = "200 OK", type: str = "application/json", *headers: str) -> bytes:

@@ -1,0 +1,57 @@
+"""Is a pooled connection still good? It is looked at when it is taken, and asked only where that does not tell.
+
+SQLAlchemy's own `pool_pre_ping` asks at every turn: a round trip before each request and each step of a run.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import Any
+
+from flask import Flask
+from psycopg2 import Error
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
+
+from .extensions import db
+
+IDLE = 30
+"""Seconds after which something on the way may have forgotten the connection without a word to us."""
+
+
+def init_app(app: Flask) -> None:
+    with app.app_context():
+        event.listen(db.engine, "checkout", taken)
+        event.listen(db.engine, "checkin", given_back)
+
+
+def taken(connection: Any, record: Any, _: object) -> None:
+    """Raises InvalidatePoolError for a connection that is gone: SQLAlchemy then makes a new one."""
+    if connection.closed or ((_has_word(connection) or _is_old(record)) and not _answers(connection)):
+        raise InvalidatePoolError
+
+
+def given_back(connection: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _has_word(connection: Any) -> bool:
+    """Nobody was asked anything: what there is to read is the server's farewell, or the line's end."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _is_old(record: Any) -> bool:
+    return time.monotonic() - record.info.get("idle_since", time.monotonic()) > IDLE
+
+
+def _answers(connection: Any) -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        connection.rollback()
+    except Error:
+        return False
+    return True
