@@ -12,9 +12,10 @@ from .accounts import (
     slug_for,
     waste_a_hash,
 )
+from .actions import Action
 from .audit import AuditEvent
 from .base import NANO, Base, new_id, now
-from .executions import Action, Asset, Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
+from .executions import Asset, Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
 from .ledger import EntryKind, Hold, LedgerEntry, Reservation, ReservationState
 from .limits import Answer, Budget, BudgetPeriod, Increase, RateLimit, Scope, Unit, Window

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     CheckConstraint,
@@ -28,6 +28,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from .base import Base, DbSession, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
 from .hub import Model, Price, Provider
 from .workspace import ModelType, Project, Prompt, PromptSession
+
+if TYPE_CHECKING:
+    from .actions import Action
 
 LEASE = timedelta(seconds=30)
 
@@ -247,19 +250,6 @@ class Asset(Base):
     sha256: Mapped[Name]
     storage_key: Mapped[Name]
     note: Mapped[Long] = mapped_column(default="")
-
-
-class Action(Base):
-    """A structured action found in an answer (see router.actions)."""
-
-    __tablename__ = "actions"
-    __table_args__ = (UniqueConstraint("execution_id", "position"),)
-
-    execution_id: Mapped[uuid.UUID] = parent("executions.id", index=False)
-    position: Mapped[int]
-    kind: Mapped[Name]
-    title: Mapped[Name]
-    payload: Mapped[Json]
 
 
 # -- the verbs of one row: each is one atomic statement ------------------------------------------

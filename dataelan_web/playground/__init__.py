@@ -2,11 +2,11 @@
 
 from flask import Flask
 
-from . import asset_routes, display, files, routes, run_routes  # noqa: F401  (they add themselves to the blueprint)
+from . import asset_routes, cards, display, files, routes, run_routes  # noqa: F401  (they add themselves to the blueprint)
 from .blueprint import bp
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
     app.jinja_env.tests["usable_in"] = display.usable_in
-    app.jinja_env.filters.update(display.FILTERS, pretty_json=files.pretty, checklist=files.checklist)
+    app.jinja_env.filters.update(display.FILTERS, **cards.FILTERS, pretty_json=files.pretty, checklist=files.checklist)

@@ -1,4 +1,4 @@
-"""An action of an answer as a file to keep: code, a table as CSV, JSON, a checklist.
+"""An action of an answer as a file to keep: code, a diff, a table as CSV, JSON, a checklist; and all of them as one.
 
 The content is a stranger's: it is only ever sent as an attachment, in a type no browser draws or runs.
 """
@@ -9,6 +9,8 @@ import csv
 import io
 import json
 import re
+import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,8 @@ ENDINGS = dict(
         "haskell=hs perl=pl csharp=cs cs=cs c++=cpp yaml=yml elixir=ex powershell=ps1"
     ).split()
 )
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The oldest a zip can say: the same answer makes the same bytes."""
 FORMULA = re.compile(r"^\s*(?:[@\t\r]|[=+-](?!\d[\d.,]*\s*%?$))")
 """What a spreadsheet would take for a formula; a plain number with its sign is none."""
 
@@ -40,6 +44,9 @@ def file_of(action: Action) -> File | None:
         case "code":
             name = payload.get("file_name", "").rsplit("/", 1)[-1] or f"code-{number}.{_ending(payload)}"
             return File(name, "text/plain", payload["content"].encode())
+        case "diff":
+            name = payload["file_name"].rsplit("/", 1)[-1] or f"changes-{number}"
+            return File(f"{name}.diff", "text/plain", payload["content"].encode())
         case "table":
             return File(f"table-{number}.csv", "text/csv", _csv([payload["header"], *payload["rows"]]))
         case "json":
@@ -49,6 +56,25 @@ def file_of(action: Action) -> File | None:
         case "checklist":
             return File(f"checklist-{number}.md", "text/plain", checklist(payload["items"]).encode())
     return None
+
+
+def archive(actions: Iterable[Action]) -> bytes:
+    """A zip of every file there is, in the folders that their names tell; two of one name get a number."""
+    out, taken = io.BytesIO(), set[str]()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for action in actions:
+            if file := file_of(action):
+                path = _path(action, file)
+                if path in taken:
+                    path = f"{action.position + 1}-{path.replace('/', '-')}"
+                taken.add(path)
+                made.writestr(zipfile.ZipInfo(path, EPOCH), file.content)
+    return out.getvalue()
+
+
+def _path(action: Action, file: File) -> str:
+    """router.actions takes no name that leads out of its folder; this one cannot begin at the root either."""
+    return action.payload["file_name"].lstrip("/") or file.name if action.kind == "code" else file.name
 
 
 def pretty(value: Any) -> str:

@@ -13,6 +13,7 @@ from .. import access, audit
 from ..executions.keeper import cancel as request_cancel
 from ..extensions import db
 from ..models import Execution, Project, PromptSession, State
+from ..models.actions import tick as tick_item
 from ..web import redirect, render, with_toast
 from . import asking, conversation, files, page
 from .blueprint import bp
@@ -49,9 +50,34 @@ def action_file(id: uuid.UUID, position: int) -> Response:
     file = files.file_of(action) if action else None
     if file is None:
         abort(404)
-    response = send_file(io.BytesIO(file.content), file.media_type, as_attachment=True, download_name=file.name)
+    return _attachment(file.content, file.media_type, file.name)
+
+
+@bp.get("/executions/<uuid:id>/files.zip")
+def answer_files(id: uuid.UUID) -> Response:
+    """Everything in an answer that is a file."""
+    found = access.visible(Execution, id, selectinload(Execution.actions))
+    if not any(files.file_of(action) for action in found.actions):
+        abort(404)
+    return _attachment(files.archive(found.actions), "application/zip", f"answer-{found.created_at:%Y%m%d-%H%M%S}.zip")
+
+
+def _attachment(content: bytes, media_type: str, name: str) -> Response:
+    response = send_file(io.BytesIO(content), media_type, as_attachment=True, download_name=name)
     response.headers["Content-Security-Policy"] = "sandbox"
     return response
+
+
+@bp.post("/executions/<uuid:id>/actions/<int:position>/items/<int:item>")
+def tick(id: uuid.UUID, position: int, item: int) -> Response:
+    """An item of a checklist is done, or not after all: the form says which (`done`: yes or nothing)."""
+    found = access.editable(Execution, id, *conversation.CARD)
+    if not tick_item(db.session, found.id, position, item, done=request.form.get("done") == "yes"):
+        abort(404)
+    audit.record("checklist.ticked", found, position=position, item=item)
+    db.session.commit()
+    db.session.refresh(found, ["actions"])
+    return render("playground/run.html", "actions", execution=found, session=found.session, can_edit=True)
 
 
 @bp.post("/executions/<uuid:id>/cancellation")

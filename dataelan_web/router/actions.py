@@ -31,7 +31,7 @@ DEEPEST_JSON = 50
 
 @dataclass(frozen=True)
 class Action:
-    """`kind` is code, table, json, checklist, link or tool_call; `payload` can be written as JSON."""
+    """`kind` is code, diff, table, json, checklist, link or tool_call; `payload` can be written as JSON."""
 
     kind: str
     title: str
@@ -47,13 +47,13 @@ def _found(text: str, tool_calls: Iterable[ToolCall], hint: str) -> Iterator[Act
     yield from _tool_calls(tool_calls)
     text = _storable(text[:LARGEST_TEXT])
     if action := _json(text.strip()):
-        yield action
+        yield from _with_table(action)
         return
     tokens = _parser.parse(text)
     seen: set[str] = set()
     for place, token in enumerate(tokens):
         if token.type in ("fence", "code_block"):
-            yield _fenced(token, _before(tokens, place), hint)
+            yield from _with_table(_fenced(token, _before(tokens, place), hint))
         elif token.type == "table_open":
             yield _table(*_cells(tokens, place))
         elif token.type in ("bullet_list_open", "ordered_list_open"):
@@ -117,9 +117,25 @@ def _fenced(token: Token, before: str, hint: str) -> Action:
         return action
     if language in ("csv", "tsv") and (action := _csv(content, "\t" if language == "tsv" else ",")):
         return action
+    if language in ("diff", "patch"):
+        return _diff(content, _file_name("", before))
     name = _file_name(info, before)
     language = (language if language != name.lower() else "") or hint
     return Action("code", name or language or "code", {"language": language, "file_name": name, "content": content})
+
+
+CHANGED = re.compile(r"^\+\+\+ (?:b/)?([^\t\n]+)", re.M)
+
+
+def _diff(content: str, name: str) -> Action:
+    """What a change adds and takes away, in lines, and the file it is of where it says so."""
+    lines = content.splitlines()
+    named = CHANGED.search(content)
+    name = name or (named[1].strip() if named and ".." not in named[1] and named[1].strip() != "/dev/null" else "")
+    added = sum(line.startswith("+") and not line.startswith("+++") for line in lines)
+    removed = sum(line.startswith("-") and not line.startswith("---") for line in lines)
+    payload = {"file_name": name, "content": content, "added": added, "removed": removed}
+    return Action("diff", name or "Changes", payload)
 
 
 def _file_name(info: str, before: str) -> str:
@@ -144,6 +160,24 @@ def _json(text: str) -> Action | None:
         return Action("json", "JSON", {"value": _value(text)})
     except ValueError:
         return None
+
+
+def _with_table(action: Action) -> Iterator[Action]:
+    """JSON that is a list of like objects is a table as well."""
+    yield action
+    rows = action.payload.get("value") if action.kind == "json" else None
+    if isinstance(rows, list) and len(rows) > 1 and all(isinstance(row, dict) and row for row in rows):
+        names = list(dict.fromkeys(name for row in rows[:MOST_ROWS] for name in row))
+        if len(names) <= MOST_COLUMNS and all(_is_flat(row) for row in rows[:MOST_ROWS]):
+            yield _table(names, [[_cell(row.get(name)) for name in names] for row in rows])
+
+
+def _is_flat(row: Mapping[str, Any]) -> bool:
+    return not any(isinstance(value, dict | list) for value in row.values())
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
 def _value(text: str) -> Any:

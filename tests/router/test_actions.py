@@ -184,3 +184,22 @@ def test_sizes_are_bounded():
     assert (len(payload["header"]), len(payload["rows"])) == (module.MOST_COLUMNS, module.MOST_ROWS)
     assert len(only("```\n" + "x" * 200_000 + "\n```").payload["content"]) == module.LARGEST_CONTENT
     assert kinds("```\nx\n```\n" * 60) == ["code"] * module.MOST
+
+
+# -- changes, and lists that are tables ------------------------------------------------------------
+
+
+def test_a_diff_counts_its_lines_and_names_its_file():
+    text = "```diff\n--- a/src/app.py\n+++ b/src/app.py\n@@ -1,2 +1,2 @@\n-x = 1\n+x = 2\n+y = 3\n z = 4\n```"
+    action = only(text)
+    assert (action.kind, action.title) == ("diff", "src/app.py")
+    assert (action.payload["added"], action.payload["removed"]) == (2, 1)
+    assert only("```patch\n+++ ../../etc/passwd\n+x\n```").payload["file_name"] == ""
+    assert only("```diff\n+x\n```").title == "Changes"
+
+
+def test_json_that_is_a_list_of_like_objects_is_a_table_as_well():
+    json_, table = actions('```json\n[{"a": 1, "b": "x"}, {"a": null, "c": true}]\n```')
+    assert json_.kind == "json"
+    assert table.payload == {"header": ["a", "b", "c"], "rows": [["1", "x", ""], ["", "", "true"]]}
+    assert kinds('[{"a": 1}]') == kinds('[{"a": {}}, {"a": []}]') == kinds("[1, 2]") == ["json"]
