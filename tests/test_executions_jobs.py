@@ -174,8 +174,8 @@ def sent(cast: people.Cast, prompt: Prompt, wanted: str) -> tuple[Execution, int
     (step,) = choose(execution, prompt).steps
     book = Record(execution, execution.fence, Answer())
     book.begin(step, 1, prompt)
-    assert book._held
-    return execution, book._held
+    assert book._allowance.held
+    return execution, book._allowance.held
 
 
 def test_a_job_is_paid_at_the_price_it_was_begun_at(begun: Execution, studio: Studio) -> None:

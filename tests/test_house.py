@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "router": {"router"},
     "models": {"models"},
     "extensions": {"models"},
-    "quota": {"models"},
+    "quota": {"quota", "models"},
     "secrets": set(),
     "audit": {"extensions", "models"},
     "storage": set(),

@@ -14,10 +14,11 @@ from ..router import pricing
 from ..router.types import Prompt, Usage
 from ..storage import Unavailable
 from . import assets
+from .bill import charge
 from .candidates import rates_of
-from .measures import estimated, measured, to_json
+from .measures import counted_tokens, estimated, measured, to_json
 from .prompts import from_json, with_files
-from .record import COUNTERS, charge
+from .record import COUNTERS
 
 
 def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:
@@ -47,7 +48,7 @@ def _close(execution: Execution, attempt: Attempt, text: str) -> None:
     for name, counter in zip(COUNTERS, usage.counters, strict=True):
         setattr(attempt, name, counter)
     db.session.flush()
-    charge(execution.organization_id, attempt)
+    charge(execution.organization_id, attempt, counted_tokens(prompt, usage))
 
 
 def _prompt_of(execution: Execution) -> Prompt:

@@ -1,7 +1,6 @@
-"""What an attempt may cost: the most it can, held against every limit that applies before it is sent.
+"""What an attempt may use: the most it can, held against every limit that applies before it is sent.
 
-Where that is more than is left, the output is lowered to what can be paid. It is never let through with a
-smaller hold.
+Where that is more than is left, the output is lowered to what is. It is never let through with a smaller hold.
 """
 
 from __future__ import annotations
@@ -9,23 +8,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
 
 from .. import quota
 from ..extensions import db
-from ..models import Budget, Execution, Organization, Payer, UnknownPrice
-from ..router import pricing
+from ..jobs import queue
+from ..models import Execution, Organization, Payer, Unit, UnknownPrice
+from ..router.candidates import Candidate
 from ..router.plan import Step
-from ..router.pricing import Rates
-from ..router.run import limited
-from ..router.types import Failure, Kind, Prompt, Task
-from .measures import most
+from ..router.types import Failure, Kind, Prompt
+from .bounds import Bound
 
-OUTPUT_LIMIT = 8192
-"""Output tokens assumed, and asked for, where a limit applies and neither person nor model names one."""
-FEWEST = 16
-"""Under so many affordable output tokens an answer is not worth starting."""
 TRIES = 3
 """What is left may shrink while we look."""
+SLOWEST = 1.0
+"""Seconds that Valkey has to say whether a rate is kept to."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,22 @@ class Allowance:
 
     prompt: Prompt
     notice: str = ""
+    is_held: bool = False
+    """Some limit counts it, in whatever unit."""
     held: int | None = None
-    """Nano-USD that are held for it; None: nothing is, as no limit applies or it is free."""
+    """Nano-USD that are held for it; None: nothing is, as no limit of money counts it."""
+    lease: quota.Lease | None = None
+    """What rates count for it."""
+
+    def end(self, tokens: int | None) -> None:
+        """It used so many tokens; None: it was not sent."""
+        if self.lease:
+            rates().end(self.lease, tokens)
 
 
 @dataclass(frozen=True)
 class Unpriced:
-    """What an organization wants done with a call whose price nobody knows, where a limit applies."""
+    """What an organization wants done with a call whose price nobody knows, where a limit of money applies."""
 
     policy: UnknownPrice
     ceiling: int | None
@@ -52,69 +60,83 @@ class Unpriced:
 
 
 def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt, unpriced: Unpriced) -> Allowance:
-    """Raises Failure or quota.OverLimit."""
-    rates = step.candidate.rates
-    if rates is not None and rates.is_free:
+    """Raises Failure, quota.OverLimit, quota.RateExceeded or quota.RatesUnknown; nothing is held or counted then."""
+    counted = quota.applicable(db.session, _subjects(execution, step))
+    if not (counted.limits or counted.rates):
         return Allowance(prompt)
-    budgets = quota.applicable(db.session, _subjects(execution, step))
-    if not budgets:
-        return Allowance(prompt)
-    if rates is None:
-        return _of_unknown_price(execution, attempt_id, step, prompt, budgets, unpriced)
-    wanted = prompt.max_tokens or min(step.candidate.max_output_tokens or OUTPUT_LIMIT, OUTPUT_LIMIT)
-    size, output = most(prompt, wanted)
-    allowed, held, notice = _hold(budgets, execution.id, attempt_id, rates, size, output, prompt.task is Task.CHAT)
-    return Allowance(limited(prompt, allowed) if prompt.task is Task.CHAT else prompt, notice, held)
+    limits, ceiling, notice = _counting(counted.limits, step.candidate, unpriced)
+    bound = Bound.of(prompt, step.candidate, limits, counted.rates, ceiling)
+    bound = bound.within([limit for limit in limits if bound.exceeds(limit)], counted).slowed(counted.rates)
+    lease = rates().take(counted.rates, attempt_id, bound.use.tokens) if counted.rates else None
+    try:
+        bound = _held(counted, limits, execution.id, attempt_id, bound)
+    except BaseException:
+        if lease:
+            rates().end(lease, None)
+        raise
+    held = bound.use.usd if any(limit.unit is Unit.USD for limit in limits) else None
+    return Allowance(bound.prompt, " ".join(filter(None, (notice, bound.notice))), bool(limits), held, lease)
 
 
-def _of_unknown_price(
-    execution: Execution,
-    attempt_id: uuid.UUID,
-    step: Step,
-    prompt: Prompt,
-    budgets: Sequence[Budget],
-    unpriced: Unpriced,
-) -> Allowance:
-    """As the organization wishes: refuse (the default), count it as its ceiling for one call, or let it through."""
-    if unpriced.policy is UnknownPrice.ALLOW:
-        return Allowance(prompt, f"The price of {step.candidate.label} is unknown: no limit counts this call.")
-    if unpriced.policy is UnknownPrice.CEILING and (ceiling := unpriced.ceiling):
-        quota.reserve(db.session, budgets, execution.id, attempt_id, ceiling)
-        notice = f"The price of {step.candidate.label} is unknown: it is counted as {quota.usd(ceiling)}."
-        return Allowance(prompt, notice, ceiling)
+def take_over(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt) -> Allowance:
+    """What another worker was allowed, to go on with."""
+    counted = quota.applicable(db.session, _subjects(execution, step))
+    lease = rates().go_on(counted.rates, attempt_id) if counted.rates else None
+    return Allowance(prompt, "", True, quota.held(db.session, attempt_id), lease)
+
+
+def rates() -> quota.Rates:
+    """This application's."""
+    extensions = current_app.extensions
+    if "dataelan_rates" not in extensions:
+        extensions.setdefault("dataelan_rates", quota.Rates(queue.within(SLOWEST, queue.store())))
+    return cast(quota.Rates, extensions["dataelan_rates"])
+
+
+def _counting(
+    limits: Sequence[quota.Limit], candidate: Candidate, unpriced: Unpriced
+) -> tuple[list[quota.Limit], int, str]:
+    """(those of the limits that count a call of this price, what it counts as where the price is unknown, notice).
+
+    What is free is in no limit's way but those of tokens and requests. Where nobody knows the price, it is as the
+    organization wishes: refused (the default), counted as its ceiling for one call, or let through.
+    """
+    money = [limit for limit in limits if limit.unit is Unit.USD]
+    others = [limit for limit in limits if limit.unit is not Unit.USD]
+    if candidate.rates is not None:
+        return others if candidate.rates.is_free else list(limits), 0, ""
+    if not money:
+        return others, 0, ""
+    if unpriced.policy is UnknownPrice.CEILING and unpriced.ceiling:
+        as_ = quota.usd(unpriced.ceiling)
+        return list(limits), unpriced.ceiling, f"The price of {candidate.label} is unknown: it is counted as {as_}."
+    if unpriced.policy is UnknownPrice.ALLOW or not any(limit.is_hard for limit in money):
+        return others, 0, f"The price of {candidate.label} is unknown: no limit of money counts this call."
     raise Failure(
         Kind.BILLING,
-        f"The price of {step.candidate.label} is unknown and a limit applies, so its cost cannot be held to it."
+        f"The price of {candidate.label} is unknown and a limit applies, so its cost cannot be held to it."
         " Set a price, choose a priced model, or change what happens to unknown prices in the Model Hub's settings.",
         sent=False,
     )
 
 
-def _hold(
-    budgets: Sequence[Budget],
+def _held(
+    counted: quota.Applicable,
+    limits: Sequence[quota.Limit],
     execution_id: uuid.UUID,
     attempt_id: uuid.UUID,
-    rates: Rates,
-    size: pricing.Most,
-    wanted: int,
-    may_lower: bool,
-) -> tuple[int, int, str]:
-    """(output tokens paid for, what is held, notice). Raises quota.OverLimit when too few could be."""
-    allowed, notice = wanted, ""
-    for final in (*[False] * (TRIES - 1), True):
-        amount = pricing.upper_bound(size, allowed, rates)
-        try:
-            with db.session.begin_nested():
-                quota.reserve(db.session, budgets, execution_id, attempt_id, amount)
-        except quota.OverLimit as over:
-            affordable = pricing.affordable_output(size, over.left, rates) if may_lower else None
-            if final or affordable is None or affordable >= allowed or affordable < min(FEWEST, wanted):
-                raise
-            allowed = affordable
-            notice = f"The answer is limited to {allowed:,} tokens: more could not be paid. {over.message}"
-        else:
+    bound: Bound,
+) -> Bound:
+    """What was held at last. Raises quota.OverLimit when too little could be."""
+    refused: Sequence[quota.Limit] = ()
+    for _ in range(TRIES if limits else 0):
+        refused = list(quota.hold(db.session, limits, execution_id, attempt_id, bound.use).values())
+        if not refused:
             break
-    return allowed, amount, notice
+        bound = bound.within(refused, counted)
+    if refused:
+        raise quota.OverLimit(quota.tightest(refused), counted.zone)
+    return bound
 
 
 def _subjects(execution: Execution, step: Step) -> quota.Subjects:

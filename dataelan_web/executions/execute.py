@@ -40,6 +40,7 @@ from .jobs import left_behind
 from .keeper import keeper
 from .prompts import from_json, with_files
 from .record import Record, summary
+from .refused import end_of
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +192,7 @@ def _write_end(
 ) -> None:
     if record.is_open:
         record.tell(close_attempts(execution, answer.said))
-    record.catch_up()
+    record.write()
     state = _state(failure, has_content=not answer.is_empty)
     if not close(db.session, execution.id, fence, state, **_columns(execution, chosen, record, failure)):
         db.session.rollback()
@@ -225,6 +226,8 @@ def _write_end(
         )
     for position, kept in enumerate(answer.assets):
         db.session.add(assets.row(execution, position, kept))
+    db.session.flush()
+    record.settle()
     db.session.commit()
     set_committed_value(execution, "state", state)  # for whoever ran it: it has ended, and by this worker
 
@@ -245,4 +248,4 @@ def _columns(execution: Execution, chosen: Plan, record: Record, failure: Failur
         "attempts_made": execution.attempts_made + len(record.attempts),
     }
     costs = [attempt["cost"] for attempt in record.attempts if "cost" in attempt]
-    return values | summary(record.last, costs)
+    return values | summary(record.last, costs) | end_of(record.attempts)

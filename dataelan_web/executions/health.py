@@ -28,10 +28,8 @@ from uuid import UUID
 
 import redis
 from flask import current_app
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from ..jobs.queue import store
+from ..jobs.queue import store, within
 from ..router.health import KEYS_OWN, RESTED, Observation, Pair, Rest, Vital, observed
 from ..router.types import Kind
 
@@ -127,7 +125,7 @@ class ValkeyHealth:
     """What router.health.Health asks for. Safe to use from many threads."""
 
     def __init__(self, valkey: redis.Redis, clock: Callable[[], float] = time.time):
-        self._quick, self._patient = _Line(_within(SLOWEST, valkey)), _Line(_within(SLOWEST_WRITE, valkey))
+        self._quick, self._patient = _Line(within(SLOWEST, valkey)), _Line(within(SLOWEST_WRITE, valkey))
         self._clock = clock
         self._read = self._quick.valkey.register_script(READ)
         self._begin, self._end, self._put = map(self._patient.valkey.register_script, (BEGIN, END, PUT))
@@ -278,16 +276,6 @@ def health() -> ValkeyHealth:
     if "dataelan_health" not in extensions:
         extensions.setdefault("dataelan_health", ValkeyHealth(store()))
     return cast(ValkeyHealth, extensions["dataelan_health"])
-
-
-def _within(seconds: float, valkey: redis.Redis) -> redis.Redis:
-    """The same server, by connections that wait no longer. One that was cut is made anew, once."""
-    pool = valkey.connection_pool
-    retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-    patience = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry}
-    settings = {**pool.connection_kwargs, **patience, "health_check_interval": 0}
-    pool = redis.ConnectionPool(pool.connection_class, max_connections=10_000, **settings)
-    return redis.Redis(connection_pool=pool)
 
 
 # -- how it is kept ------------------------------------------------------------------------------

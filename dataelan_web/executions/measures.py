@@ -90,6 +90,13 @@ def estimated(prompt: Prompt, known: Usage, said: str) -> Usage:
     )
 
 
+def counted_tokens(prompt: Prompt, usage: Usage) -> int:
+    """What a limit of tokens counts: all classes together, cached and reasoning too. What makes pictures or sound often
+    reports none; then the prompt's own are counted."""
+    known = [counter for counter in usage.counters if counter is not None]
+    return sum(known) if known else tokens_of(prompt)
+
+
 def estimated_tokens(text: str) -> int:
     """Four bytes a token, rounded up."""
     return -(-len(text.encode()) // 4)

@@ -1,8 +1,9 @@
 """The record of one execution's attempts: the router's journal, kept in PostgreSQL.
 
-An attempt's row, and the reservation of the most it can cost, are committed before its request is sent; the
+An attempt's row, and the reservation of the most it can use, are committed before its request is sent; the
 true cost, the ledger's line and the attempt's outcome are written together. The last attempt's are committed
-with the execution's final state, by whoever closes it.
+with the execution's final state, by whoever closes it. What is held and settled is written last before each
+commit, for it locks the rows of limits that others wait for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Update, func, select, update
@@ -19,25 +21,37 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import quota
 from ..extensions import db
-from ..models import APIKey, Attempt, EntryKind, Execution, LedgerEntry, Outcome, Payer, new_id, now
+from ..models import APIKey, Attempt, Execution, ExecutionBody, Outcome, Payer, new_id, now
 from ..models.executions import may_go_on
-from ..router import pricing
 from ..router.health import Observation, work_of
 from ..router.plan import Step
 from ..router.run import Result
-from ..router.types import JOB_FAILED, OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
+from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
 from ..secrets import Place, Unreadable, keyring
 from . import jobs
-from .allowance import Unpriced, reserve
+from .allowance import Allowance, Unpriced, reserve, take_over
 from .answer import Answer
+from .bill import Bill, charge
 from .health import health
-from .measures import estimated, measured, to_json
+from .measures import to_json
+from .refused import REFUSALS, Refusal, facts_of, failure_of
 
 log = logging.getLogger(__name__)
 
 KEPT_FOR = 300.0
 """Seconds after which a job that goes on is written down anew, and its hold prolonged."""
+OVERRUN = "The provider counted more than was held for this prompt: {}. It is charged in full."
 COUNTERS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_output", "tokens_reasoning")
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How a call ended, to be written until it is."""
+
+    step: Step
+    result: Result
+    values: dict[str, Any]
+    tokens: int | None
 
 
 class Record:
@@ -47,19 +61,20 @@ class Record:
         self.notice = self.finish = ""
         self.last: Attempt | None = None
         self._secret = ""
-        self._prompt = Prompt(())
-        self._held: int | None = None
+        self._allowance = Allowance(Prompt(()))
         self._unpriced = Unpriced.of(execution.project.organization)
-        self._ended: tuple[Step, Result, dict[str, Any]] | None = None
-        self._is_written, self._kept_until = True, 0.0
+        self._ended: _Ended | None = None
+        self._is_written = self._is_settled = True
+        self._kept_until = 0.0
 
     # -- the router's journal ------------------------------------------------------------------
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
-        attempt = self._attempt(step, number)
+        attempt, allowance = self._attempt(step, number), Allowance(prompt)
         try:
-            self.catch_up()
+            if self.catch_up():
+                db.session.commit()
             if not may_go_on(db.session, self.execution.id, self.fence):
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
             self._secret = self._open(step)
@@ -69,18 +84,20 @@ class Record:
             # From here on a plain record, written by statements: a streamed gateway answer outlives the
             # database session in which its attempt began.
             db.session.expunge(attempt)
-        except (Failure, quota.OverLimit) as refusal:
+        except (Failure, *REFUSALS) as refusal:
             self.roll_back()
-            self._refused(step, number, str(refusal))
-            raise _refusal(refusal) from refusal
+            self._refuse(step, number, refusal)
+            raise failure_of(refusal) from refusal
         except SQLAlchemyError as error:
             log.exception("attempt %s could not be recorded, so it is not made", attempt.id)
             self._take_back(attempt.id)
+            allowance.end(None)
             message = "Dataelan's database could not record this call, so it was not made. Try again."
-            self._refused(step, number, message)
-            raise Failure(Kind.TRANSIENT, message, sent=False) from error
-        self.last, self._ended, self._prompt = attempt, None, allowance.prompt
-        self.notice, self._held = allowance.notice, allowance.held
+            failure = Failure(Kind.TRANSIENT, message, sent=False)
+            self._refuse(step, number, failure)
+            raise failure from error
+        self.last, self._ended, self._allowance = attempt, None, allowance
+        self.notice = allowance.notice
         health().begin(step.pair, attempt.id)
         return allowance.prompt
 
@@ -88,8 +105,7 @@ class Record:
         """Go on with an attempt that another worker began; those before it are told of as it would have."""
         earlier = select(Attempt).where(Attempt.execution_id == attempt.execution_id, Attempt.id != attempt.id)
         self.tell(db.session.scalars(earlier.order_by(Attempt.number)).all())
-        self.last, self._prompt = attempt, prompt
-        self._held = quota.held(db.session, attempt.id)
+        self.last, self._allowance = attempt, take_over(self.execution, attempt.id, step, prompt)
         db.session.expunge(attempt)
         try:
             self._secret = self._open(step)
@@ -115,41 +131,56 @@ class Record:
 
     def end(self, step: Step, number: int, result: Result) -> None:
         attempt, failure = self._begun(), result.failure
-        usage, estimated = self._usage(result)
-        cost = pricing.cost(usage, step.candidate.rates) if usage else 0
-        if cost is None and self._held:  # nobody can say what it cost: the most it could
-            cost, estimated = self._held, True
-        self._observe(step, attempt, result, usage)
-        self._ended = (step, result, self._values(attempt, result, usage, estimated, cost))
-        self._is_written = False
+        bill = Bill.of(result, self._allowance, self.answer, step.candidate.rates)
+        self._observe(step, attempt, result, bill.usage)
+        self._ended = _Ended(step, result, self._values(attempt, result, bill), bill.tokens)
+        self._allowance.end(bill.tokens)
+        self._is_written = self._is_settled = False
         self.finish = result.done.finish.value if result.done else ""
         self.attempts.append(_told(attempt, step.key.label))
         try:
-            self.catch_up()
             if failure and not result.visible:
+                self.catch_up()
                 db.session.commit()  # others may follow, after a pause; hold no lock meanwhile
         except SQLAlchemyError:
             log.exception("the end of attempt %s could not be written yet", attempt.id)
             self.roll_back()
 
-    def catch_up(self) -> None:
-        """Write how the last call ended, unless that is done. Safe to run twice: it finds nothing open then."""
+    def catch_up(self) -> bool:
+        """Write how the last call ended, and what it used. False: that is done."""
+        is_behind = self._ended is not None and not self._is_settled
+        self.write()
+        self.settle()
+        return is_behind
+
+    def write(self) -> None:
+        """How the last call ended, unless that is written. Safe to run twice: it finds nothing open then."""
         if self._is_written or self._ended is None:
             return
-        step, result, values = self._ended
-        if self._close(self._begun(), values):
-            if _is_owed(result) and (values["cost"] or self._held is not None):
-                charge(self.execution.organization_id, self._begun())
-            elif self._held is not None:
-                quota.void(db.session, self._begun().id)
-            self._note_key(step, result.failure)
         self._is_written = True
+        if self._close(self._begun(), self._ended.values):
+            self._note_key(self._ended.step, self._ended.result.failure)
+        else:
+            self._is_settled = True  # by whoever closed it
+
+    def settle(self) -> None:
+        """… and what it used, last before a commit: from here to there others may wait for a limit's row."""
+        if self._is_settled or self._ended is None:
+            return
+        self._is_settled = True
+        attempt, tokens, is_held = self._begun(), self._ended.tokens, self._allowance.is_held
+        if tokens is None and is_held:
+            quota.void(db.session, attempt.id)
+        if tokens is None or not (attempt.cost or is_held):
+            return
+        if charge(self.execution.organization_id, attempt, tokens):
+            self._tell_overrun(attempt)
 
     def roll_back(self) -> None:
         """Forget what this transaction wrote, to write it again later."""
         with contextlib.suppress(SQLAlchemyError):
             db.session.rollback()
-        self._is_written = self._ended is None
+        self._is_written = self._is_settled = self._ended is None
 
     def secret(self, step: Step) -> str:
         return self._secret
@@ -165,6 +196,11 @@ class Record:
             self.attempts, self.last = [_told(attempt) for attempt in made], made[-1]
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _tell_overrun(self, attempt: Attempt) -> None:
+        self.notice = f"{self.notice} {OVERRUN.format(quota.usd(attempt.cost or 0))}".strip()
+        body = update(ExecutionBody).where(ExecutionBody.id == self.execution.id)
+        db.session.execute(body.values(notice=self.notice).execution_options(synchronize_session=False))
 
     def _take_back(self, attempt_id: uuid.UUID) -> None:
         """Nothing was sent, though the commit that announced it may have succeeded unheard."""
@@ -210,36 +246,23 @@ class Record:
             payer=Payer(step.key.payer),
         )
 
-    def _usage(self, result: Result) -> tuple[Usage | None, bool]:
-        """(tokens to charge, estimated?). None: the provider refused or never saw the request; nothing is owed."""
-        if not _is_owed(result):
-            return None, False
-        made = [kept.media_type for kept in self.answer.assets] if result.failure is None else []
-        reported = measured(self._prompt, made, result.usage)
-        is_counted = reported.input is not None and reported.output is not None
-        if result.failure is None and (is_counted or (self._prompt.task is not Task.CHAT and reported.known)):
-            return reported, False
-        return estimated(self._prompt, reported, self.answer.said), True
-
-    def _values(
-        self, attempt: Attempt, result: Result, usage: Usage | None, estimated: bool, cost: int | None
-    ) -> dict[str, Any]:
+    def _values(self, attempt: Attempt, result: Result, bill: Bill) -> dict[str, Any]:
         """How a call ended, as columns of its attempt, which gets them too."""
         failure, done = result.failure, result.done
         values: dict[str, Any] = {
             "outcome": _outcome(result),
             "ended_at": now(),
             "first_token_at": result.first_token_at,
-            "cost": cost,
-            "usage_is_estimated": estimated,
+            "cost": bill.cost,
+            "usage_is_estimated": bill.is_estimated,
             "job": None,
         }
         if failure:
             values |= {"error_kind": failure.kind.value, "error": failure.message, "status": failure.status}
         if done:
             values |= {"response_id": done.response_id[:200], "response_model": done.model[:200]}
-        if usage:
-            values |= dict(zip(COUNTERS, usage.counters, strict=True)) | {"measures": to_json(usage)}
+        if bill.usage:
+            values |= dict(zip(COUNTERS, bill.usage.counters, strict=True)) | {"measures": to_json(bill.usage)}
         for name, value in values.items():
             setattr(attempt, name, value)
         return values
@@ -262,7 +285,7 @@ class Record:
         """What this call tells of the model's and the key's health."""
         started, ended = attempt.started_at, now()
         failure, first = result.failure, result.first_token_at
-        is_counted = self._prompt.task is Task.CHAT and usage is not None
+        is_counted = self._allowance.prompt.task is Task.CHAT and usage is not None
         kind = failure.kind if failure else None
         if failure and (failure.code == OUR_OWN or step.candidate.is_simulated):  # the latter fails as a prompt says
             kind = Kind.ABORTED
@@ -294,41 +317,15 @@ class Record:
         if fresh:
             db.session.execute(update(APIKey).where(APIKey.id == step.key.id).values(**values))
 
-    def _refused(self, step: Step, number: int, reason: str) -> None:
+    def _refuse(self, step: Step, number: int, refusal: Failure | Refusal) -> None:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
-        self.attempts.append(refused | {"error": reason})
-
-
-def charge(organization_id: uuid.UUID, attempt: Attempt) -> None:
-    """Settle an attempt's hold with its cost, and write the ledger's line, when there is anything to pay."""
-    entry = LedgerEntry(
-        organization_id=organization_id,
-        kind=EntryKind.CHARGE,
-        payer=attempt.payer,
-        amount=attempt.cost or 0,
-        price_id=attempt.price_id,
-        note="estimated" if attempt.usage_is_estimated else "",
-    )
-    quota.settle(db.session, attempt.id, entry if attempt.cost else None)
-
-
-def _is_owed(result: Result) -> bool:
-    """Nothing is, where the provider refused, never saw the request, or says that its job came to nothing."""
-    failure = result.failure
-    refused = failure is not None and (not failure.sent or failure.status is not None or failure.code == JOB_FAILED)
-    return not refused or result.visible or result.usage.known
+        self.attempts.append(refused | {"error": str(refusal)} | facts_of(refusal))
 
 
 def _is_stale(key: APIKey | None) -> bool:
     if key is None:
         return False
     return bool(key.last_error) or key.last_used_at is None or (now() - key.last_used_at).total_seconds() > 60
-
-
-def _refusal(refusal: Failure | quota.OverLimit) -> Failure:
-    if isinstance(refusal, Failure):
-        return refusal
-    return Failure(Kind.BILLING, refusal.message, code="over_limit", sent=False)
 
 
 def _outcome(result: Result) -> Outcome:

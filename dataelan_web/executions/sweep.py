@@ -89,23 +89,30 @@ def close_dead() -> int:
 
 
 def end_stale_holds() -> int:
-    """Settle or release holds that outlived their execution."""
-    stale = db.session.execute(
-        select(Reservation.attempt_id, Execution)
-        .join(Execution, Execution.id == Reservation.execution_id)
-        .where(
-            Reservation.state == ReservationState.HELD,
-            Reservation.expires_at < func.now(),
-            Execution.state.not_in(OPEN),
-        )
-        .limit(BATCH)
-        .with_for_update(of=Reservation, skip_locked=True)
-    ).all()
-    for attempt_id, execution in stale:
+    """Settle or give back holds that outlived their execution, one transaction each. Returns how many."""
+    ended = 0
+    while ended < BATCH and (stale := db.session.execute(_STALE).first()):
+        execution = db.session.get_one(Execution, stale.execution_id)
         close_attempts(execution, execution.body.text + execution.body.reasoning)  # settled, if it was sent
-        quota.void(db.session, attempt_id)  # released, if it was not
-    db.session.commit()
-    return len(stale)
+        quota.void(db.session, stale.attempt_id)  # given back, if it was not
+        db.session.commit()
+        ended += 1
+    db.session.rollback()
+    return ended
+
+
+_STALE = (
+    select(Reservation.attempt_id, Reservation.execution_id)
+    .join(Execution, Execution.id == Reservation.execution_id)
+    .where(
+        Reservation.state == ReservationState.HELD,
+        Reservation.expires_at < func.now(),
+        Execution.state.not_in(OPEN),
+    )
+    .order_by(Reservation.expires_at)
+    .limit(1)
+    .with_for_update(of=Reservation, skip_locked=True)
+)
 
 
 def _dead(but: set[uuid.UUID]) -> Execution | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,13 +11,14 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, request, stream_with_context
 from sqlalchemy import select
 
+from .. import quota
 from ..executions.answer import Answer
 from ..executions.candidates import rules_for, usable_models
 from ..executions.execute import OWNER, execute
 from ..executions.record import COUNTERS
 from ..executions.submit import Request, record
 from ..extensions import db
-from ..models import NANO, Attempt, Execution, GatewayToken, ModelType, Origin, new_id, now
+from ..models import NANO, Attempt, Execution, GatewayToken, ModelType, Origin, Unit, new_id, now
 from ..router.types import Done, Event, Failure, Progress, Usage
 from . import chat_answer, chat_request, errors, replay
 from .tokens import authenticate
@@ -148,19 +150,21 @@ class Account:
     def of(cls, execution: Execution, arrived: float) -> Account:
         spent = time.perf_counter() - arrived
         rows = db.session.execute(
-            select(Execution.cost, Attempt)
+            select(Execution.cost, Execution.refused_by, Attempt, quota.left_usd())
             .outerjoin(Attempt, Attempt.execution_id == Execution.id)
             .where(Execution.id == execution.id)
             .order_by(Attempt.number)
             .execution_options(populate_existing=True)
         ).all()
-        cost, last = rows[-1] if rows else (None, None)
-        provider = sum((_seconds(attempt) for _, attempt in rows if attempt), 0.0)
+        cost, refused_by, last, left = rows[-1] if rows else (None, None, None, None)
+        left = _left_of(refused_by) if refused_by else left
+        provider = sum((_seconds(row.Attempt) for row in rows if row.Attempt), 0.0)
         facts = {
             "execution_id": str(execution.id),
             "model": last.model_name if last else None,
             "provider": last.provider_name if last else None,
             "cost_usd": f"{Decimal(cost) / NANO:f}" if cost is not None else None,
+            "limit_left_usd": f"{Decimal(left) / NANO:f}" if left is not None else None,
             "overhead_ms": round(max(spent - provider, 0.0) * 1000, 2),
         }
         return cls(Usage(*(getattr(last, name, None) for name in COUNTERS)), facts)
@@ -171,6 +175,11 @@ class Account:
             if value is not None:
                 response.headers[f"x-dataelan-{name.replace('_', '-')}"] = str(value)
         return response
+
+
+def _left_of(budget_id: uuid.UUID) -> int | None:
+    """Nano-USD that are left of the limit which stopped it; None: it is not one of money."""
+    return next((limit.left for limit in quota.limits_of(db.session, [budget_id]) if limit.unit is Unit.USD), None)
 
 
 def _seconds(attempt: Attempt) -> float:

@@ -9,6 +9,8 @@ import uuid
 import redis
 import rq
 from flask import Flask, current_app
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rq.serializers import JSONSerializer
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,16 @@ def store() -> redis.Redis:
     """The Valkey connection pool of this process."""
     connection: redis.Redis = current_app.extensions["dataelan_redis"]
     return connection
+
+
+def within(seconds: float, valkey: redis.Redis) -> redis.Redis:
+    """The same server, by connections that wait no longer. One that was cut is made anew, once."""
+    pool = valkey.connection_pool
+    retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    patience = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry}
+    settings = {**pool.connection_kwargs, **patience, "health_check_interval": 0}
+    pool = redis.ConnectionPool(pool.connection_class, max_connections=10_000, **settings)
+    return redis.Redis(connection_pool=pool)
 
 
 def beat(worker: str) -> None:

@@ -64,6 +64,7 @@ class LedgerEntry(Base):
     __table_args__ = (
         Index("uq_ledger_entries_charge", "attempt_id", unique=True, postgresql_where=text("kind = 'charge'")),
         Index("ix_ledger_entries_organization_id_created_at", "organization_id", "created_at"),
+        Index("ix_ledger_entries_attempt_id", "attempt_id"),
     )
 
     # No cascade: nothing that was paid for can be deleted from under its line.
@@ -75,3 +76,6 @@ class LedgerEntry(Base):
     amount: Mapped[Nano]
     tokens: Mapped[Nano] = mapped_column(default=0)
     note: Mapped[Long] = mapped_column(default="")
+    """Of a charge: “estimated”, “overrun” (more than was held), both or neither. Of a correction: why."""
+    created_by: Mapped[uuid.UUID | None]
+    """Who made a correction. No foreign key: it would have to change the line when that person goes."""

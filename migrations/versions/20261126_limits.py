@@ -18,6 +18,140 @@ ADDED = (
     ("reservations", "tokens"),
 )
 
+APPEND_ONLY = """
+CREATE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the ledger is append-only: no % of ledger_entries; a mistake is mended by a further line', TG_OP
+        USING ERRCODE = 'integrity_constraint_violation';
+END $$
+"""
+TRIGGERS = (
+    """CREATE TRIGGER ledger_lines_stay BEFORE UPDATE OR DELETE ON ledger_entries
+       FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only()""",
+    """CREATE TRIGGER ledger_stays BEFORE TRUNCATE ON ledger_entries
+       FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only()""",
+)
+
+# What a call reads and writes of its limits is three functions, for one round trip each, whose plans PostgreSQL keeps.
+# Periods are locked in one order everywhere, by budget and start: so no two calls can wait for each other.
+# Every statement of a function sees what was committed before it began, so what is checked is what was locked.
+
+HOLD = """
+CREATE FUNCTION quota_hold(
+    reservation uuid, attempt uuid, execution uuid, usd bigint, most_tokens bigint, stands interval,
+    budget_ids uuid[], starts timestamptz[], ends timestamptz[], period_ids uuid[], new_ids uuid[],
+    amounts bigint[], hold_ids uuid[]
+) RETURNS TABLE (refusing uuid, most bigint, used bigint) LANGUAGE plpgsql AS $$
+-- Hold each of `amounts` against its budget's period, or nothing: then the budgets that refuse, what each allows in
+-- all, and what is spent and held of it. A period without an id begins now, or another call has just begun it.
+BEGIN
+    IF array_position(period_ids, NULL) IS NOT NULL THEN
+        INSERT INTO budget_periods (id, created_at, budget_id, starts_at, ends_at, opening, spent, reserved, alerted)
+        SELECT n.id, now(), n.budget_id, n.starts_at, n.ends_at, 0, 0, 0, 0
+        FROM unnest(new_ids, budget_ids, starts, ends, period_ids) AS n (id, budget_id, starts_at, ends_at, period_id)
+        WHERE n.period_id IS NULL
+        ORDER BY n.budget_id
+        ON CONFLICT (budget_id, starts_at) DO NOTHING;
+        period_ids := ARRAY(
+            SELECT p.id
+            FROM unnest(budget_ids, starts) WITH ORDINALITY AS n (budget_id, starts_at, place)
+            LEFT JOIN budget_periods p ON p.budget_id = n.budget_id AND p.starts_at = n.starts_at
+            ORDER BY n.place
+        );
+    END IF;
+
+    PERFORM FROM budget_periods p WHERE p.id = ANY (period_ids) ORDER BY p.budget_id, p.starts_at FOR UPDATE;
+
+    RETURN QUERY
+        SELECT b.id, b."limit" + more.granted, p.spent + p.reserved
+        FROM unnest(period_ids, amounts) AS n (period_id, amount)
+        JOIN budget_periods p ON p.id = n.period_id
+        JOIN budgets b ON b.id = p.budget_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(i.granted), 0)::bigint AS granted
+            FROM budget_increases i
+            WHERE i.budget_id = b.id AND i.answer = 'approved' AND (i.expires_at IS NULL OR i.expires_at > now())
+        ) AS more
+        WHERE b.is_hard AND p.spent + p.reserved + n.amount > b."limit" + more.granted;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    INSERT INTO reservations (id, created_at, attempt_id, execution_id, state, amount, tokens, expires_at)
+    VALUES (reservation, now(), attempt, execution, 'held', usd, most_tokens, now() + stands);
+    INSERT INTO holds (id, created_at, reservation_id, period_id, amount)
+    SELECT n.id, now(), reservation, n.period_id, n.amount
+    FROM unnest(hold_ids, period_ids, amounts) AS n (id, period_id, amount);
+    UPDATE budget_periods p SET reserved = p.reserved + n.amount
+    FROM unnest(period_ids, amounts) AS n (period_id, amount)
+    WHERE p.id = n.period_id;
+END $$
+"""
+
+SETTLE = """
+CREATE FUNCTION quota_settle(
+    line uuid, organization uuid, attempt uuid, price uuid, payer text, usd bigint, used_tokens bigint, remark text
+) RETURNS boolean LANGUAGE plpgsql AS $$
+-- End what is held for an attempt with what it used, and write the ledger's line; the first such line counts and no
+-- further one, whenever it comes. True: a hard limit was charged with more than was held.
+DECLARE
+    held reservations%ROWTYPE;
+    is_over boolean := false;
+    is_counted boolean := false;
+    is_written boolean := false;
+BEGIN
+    SELECT * INTO held FROM reservations r WHERE r.attempt_id = attempt FOR UPDATE;
+    IF FOUND THEN
+        PERFORM FROM budget_periods p
+        WHERE p.id IN (SELECT h.period_id FROM holds h WHERE h.reservation_id = held.id)
+        ORDER BY p.budget_id, p.starts_at FOR UPDATE;
+        SELECT coalesce(bool_or(b.unit <> 'usd'), false), coalesce(bool_or(b.is_hard AND h.amount <
+                CASE b.unit WHEN 'usd' THEN usd WHEN 'tokens' THEN used_tokens ELSE 1 END), false)
+        INTO is_counted, is_over
+        FROM holds h JOIN budget_periods p ON p.id = h.period_id JOIN budgets b ON b.id = p.budget_id
+        WHERE h.reservation_id = held.id;
+    END IF;
+
+    IF usd <> 0 OR is_counted THEN
+        INSERT INTO ledger_entries
+            (id, created_at, organization_id, attempt_id, price_id, kind, payer, amount, tokens, note)
+        VALUES (line, now(), organization, attempt, price, 'charge', payer, usd, used_tokens,
+                concat_ws(', ', nullif(remark, ''), CASE WHEN is_over THEN 'overrun' END))
+        ON CONFLICT DO NOTHING;
+        is_written := FOUND;
+    END IF;
+
+    IF is_written OR held.state = 'held' THEN
+        UPDATE budget_periods p SET
+            reserved = p.reserved - CASE held.state WHEN 'held' THEN h.amount ELSE 0 END,
+            spent = p.spent + CASE WHEN NOT is_written THEN 0
+                    ELSE CASE b.unit WHEN 'usd' THEN usd WHEN 'tokens' THEN used_tokens ELSE 1 END END
+        FROM holds h, budgets b
+        WHERE h.reservation_id = held.id AND p.id = h.period_id AND b.id = p.budget_id;
+        UPDATE reservations r SET state = 'settled' WHERE r.id = held.id;
+    END IF;
+    RETURN is_over AND is_written;
+END $$
+"""
+
+VOID = """
+CREATE FUNCTION quota_void(attempt uuid) RETURNS void LANGUAGE plpgsql AS $$
+-- Give back all that is held for an attempt.
+DECLARE
+    ended uuid;
+BEGIN
+    UPDATE reservations r SET state = 'voided' WHERE r.attempt_id = attempt AND r.state = 'held'
+    RETURNING r.id INTO ended;
+    IF FOUND THEN
+        PERFORM FROM budget_periods p
+        WHERE p.id IN (SELECT h.period_id FROM holds h WHERE h.reservation_id = ended)
+        ORDER BY p.budget_id, p.starts_at FOR UPDATE;
+        UPDATE budget_periods p SET reserved = p.reserved - h.amount
+        FROM holds h WHERE h.reservation_id = ended AND p.id = h.period_id;
+    END IF;
+END $$
+"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -241,14 +375,23 @@ def upgrade() -> None:
     op.add_column("ledger_entries", sa.Column("tokens", sa.BigInteger(), nullable=False, server_default="0"))
     op.drop_constraint(op.f("fk_ledger_entries_price_id"), "ledger_entries", type_="foreignkey")
     op.create_foreign_key(op.f("fk_ledger_entries_price_id"), "ledger_entries", "prices", ["price_id"], ["id"])
+    op.add_column("ledger_entries", sa.Column("created_by", sa.Uuid(), nullable=True))
+    op.create_index("ix_ledger_entries_attempt_id", "ledger_entries", ["attempt_id"], unique=False)
     op.add_column("reservations", sa.Column("tokens", sa.BigInteger(), nullable=False, server_default="0"))
 
     for table, column in ADDED:  # the models give their own
         op.alter_column(table, column, server_default=None)
+    for statement in (APPEND_ONLY, *TRIGGERS, HOLD, SETTLE, VOID):
+        op.execute(statement)
 
 
 def downgrade() -> None:
+    for name in ("quota_hold", "quota_settle", "quota_void"):
+        op.execute(f"DROP FUNCTION {name}")
+    op.execute("DROP FUNCTION ledger_is_append_only CASCADE")  # with its triggers
     op.drop_column("reservations", "tokens")
+    op.drop_index("ix_ledger_entries_attempt_id", table_name="ledger_entries")
+    op.drop_column("ledger_entries", "created_by")
     op.drop_constraint(op.f("fk_ledger_entries_price_id"), "ledger_entries", type_="foreignkey")
     op.create_foreign_key(
         op.f("fk_ledger_entries_price_id"), "ledger_entries", "prices", ["price_id"], ["id"], ondelete="SET NULL"

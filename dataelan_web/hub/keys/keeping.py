@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from ... import audit, quota
 from ...executions.health import health as vitals
 from ...extensions import db
-from ...models import APIKey, Budget, Organization, Provider, Scope, Window, new_id, now
+from ...models import APIKey, Budget, Organization, Provider, Scope, Unit, Window, new_id, now
 from ...router.types import Failure, Kind
 from ...secrets import Place, Unreadable, keyring
 from ..providers.checking import Checked, check
@@ -150,7 +150,7 @@ def delete_key(key: APIKey) -> None:
     one_at_a_time(key.provider_id)
     audit.record("key.deleted", key, key.organization_id, provider=key.provider.slug)
     siblings, was_default = _siblings(key.provider_id, key.organization_id), key.is_default
-    _limit(key, None)
+    quota.forget(db.session, key.id)
     db.session.delete(key)
     db.session.flush()
     if was_default and (heir := db.session.scalars(select(APIKey).where(siblings).order_by(APIKey.id)).first()):
@@ -178,7 +178,7 @@ def _limit(key: APIKey, daily_quota: int | None) -> None:
     key.daily_quota = daily_quota
     if daily_quota is None:
         mine = (Budget.scope == Scope.KEY, Budget.subject_id == key.id, Budget.window == Window.DAY)
-        db.session.execute(delete(Budget).where(*mine))
+        db.session.execute(delete(Budget).where(*mine, Budget.unit == Unit.USD))
     else:
         quota.set_limit(db.session, key.organization_id, Scope.KEY, key.id, Window.DAY, daily_quota)
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, or_, select
 from ... import access
 from ...executions.health import health as vitals
 from ...extensions import db
-from ...models import APIKey, Budget, BudgetPeriod, Model, Provider, Scope, Window, now
+from ...models import APIKey, Budget, BudgetPeriod, Model, Provider, Scope, Unit, Window, now
 from ...models.base import NIL
 from ...router.health import RESTED, Rest
 from ...router.types import Kind
@@ -141,7 +141,8 @@ def _spent_today(keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
     query = (
         select(Budget.subject_id, BudgetPeriod.spent + BudgetPeriod.reserved)
         .join(BudgetPeriod, BudgetPeriod.budget_id == Budget.id)
-        .where(Budget.scope == Scope.KEY, Budget.window == Window.DAY, Budget.subject_id.in_(keys))
+        .where(Budget.scope == Scope.KEY, Budget.window == Window.DAY, Budget.unit == Unit.USD)
+        .where(Budget.subject_id.in_(keys))
         .where(BudgetPeriod.starts_at <= func.now(), BudgetPeriod.ends_at > func.now())
     )
     return dict(db.session.execute(query).all()) if keys else {}

@@ -1,0 +1,80 @@
+"""What a call came to: its usage as reported or estimated, its cost, and the ledger's line for it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+
+from .. import quota
+from ..extensions import db
+from ..models import Attempt, EntryKind, LedgerEntry
+from ..router import pricing
+from ..router.pricing import Rates
+from ..router.run import Result
+from ..router.types import JOB_FAILED, Task, Usage
+from .allowance import Allowance
+from .answer import Answer
+from .measures import counted_tokens, estimated, measured
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bill:
+    usage: Usage | None
+    """What is charged; None: nothing is owed."""
+    is_estimated: bool
+    cost: int | None
+    """Nano-USD; None: unknown."""
+    tokens: int | None
+    """What a limit of tokens counts; None: it was surely not sent, and no limit counts it at all."""
+
+    @classmethod
+    def of(cls, result: Result, allowance: Allowance, answer: Answer, rates: Rates | None) -> Bill:
+        usage, is_estimated = _usage(result, allowance, answer)
+        if usage is None:
+            was_sent = result.failure is None or result.failure.sent
+            return cls(None, False, 0, 0 if was_sent else None)
+        cost = pricing.cost(usage, rates)
+        if cost is None and allowance.held:  # nobody can say what it cost: the most it could
+            cost, is_estimated = allowance.held, True
+        return cls(usage, is_estimated, cost, counted_tokens(allowance.prompt, usage))
+
+
+def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> bool:
+    """Settle what is held for an attempt with its cost and tokens, and write the ledger's line. True: it came to more
+    than was held; that is logged under a name of its own, to be counted, and the count should be 0."""
+    entry = LedgerEntry(
+        organization_id=organization_id,
+        kind=EntryKind.CHARGE,
+        payer=attempt.payer,
+        amount=attempt.cost or 0,
+        tokens=tokens,
+        price_id=attempt.price_id,
+        note="estimated" if attempt.usage_is_estimated else "",
+    )
+    is_over = quota.settle(db.session, attempt.id, entry)
+    if is_over:
+        log.warning("quota.overrun attempt=%s cost=%s tokens=%s", attempt.id, attempt.cost, tokens)
+    return is_over
+
+
+def _usage(result: Result, allowance: Allowance, answer: Answer) -> tuple[Usage | None, bool]:
+    """(what is charged, estimated?)"""
+    if not _is_owed(result):
+        return None, False
+    prompt = allowance.prompt
+    made = [kept.media_type for kept in answer.assets] if result.failure is None else []
+    reported = measured(prompt, made, result.usage)
+    is_counted = reported.input is not None and reported.output is not None
+    if result.failure is None and (is_counted or (prompt.task is not Task.CHAT and reported.known)):
+        return reported, False
+    return estimated(prompt, reported, answer.said), True
+
+
+def _is_owed(result: Result) -> bool:
+    """Nothing is, where the provider refused, never saw the request, or says that its job came to nothing."""
+    failure = result.failure
+    refused = failure is not None and (not failure.sent or failure.status is not None or failure.code == JOB_FAILED)
+    return not refused or result.visible or result.usage.known

@@ -1,0 +1,57 @@
+"""Limits that hold: reserve the most an attempt can use, settle what it used, give back what was never sent.
+
+docs/limits.md tells how limits work. Read: amounts, windows, subjects, limits, refusals, holds; then setting, standing,
+rates and books.
+"""
+
+from .amounts import Use, said, usd
+from .books import Drift, correct, drift, mend
+from .holds import GRACE, held, hold, prolong, reserve, settle, void
+from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
+from .rates import Lease, Rates
+from .refusals import OverLimit, Pace, RateExceeded, RatesUnknown, tightest, whose_limit
+from .setting import delete_limit, forget, set_limit, set_rate
+from .standing import Standing, left_usd, standing
+from .subjects import OPERATORS, Subjects
+from .windows import window_of
+
+__all__ = [
+    "GRACE",
+    "OPERATORS",
+    "Applicable",
+    "Drift",
+    "Lease",
+    "Limit",
+    "OverLimit",
+    "Pace",
+    "Rate",
+    "RateExceeded",
+    "Rates",
+    "RatesUnknown",
+    "Standing",
+    "Subjects",
+    "Use",
+    "applicable",
+    "correct",
+    "delete_limit",
+    "drift",
+    "forget",
+    "held",
+    "hold",
+    "left_usd",
+    "limits_of",
+    "mend",
+    "prolong",
+    "reserve",
+    "said",
+    "set_limit",
+    "set_rate",
+    "settle",
+    "standing",
+    "tightest",
+    "usd",
+    "used_percent",
+    "void",
+    "whose_limit",
+    "window_of",
+]

@@ -1,0 +1,182 @@
+"""The ledger and what limits make of it: corrections, and whether the two agree."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, case, cast, func, or_, select, update
+
+from ..models import (
+    Attempt,
+    Budget,
+    BudgetPeriod,
+    EntryKind,
+    Execution,
+    Hold,
+    LedgerEntry,
+    Reservation,
+    ReservationState,
+    Scope,
+    Unit,
+    Window,
+    new_id,
+)
+from ..models.base import DbSession
+from .setting import USED
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A window whose sums are not what the ledger and the holds say. Amounts are in the budget's unit."""
+
+    period_id: uuid.UUID
+    budget_id: uuid.UUID
+    scope: Scope
+    window: Window
+    unit: Unit
+    starts_at: datetime
+    spent: int
+    reserved: int
+    spent_by_the_ledger: int
+    held: int
+    """The sum of what is held."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.scope} {self.window} of {self.starts_at:%Y-%m-%d %H:%M} UTC in {self.unit} (budget"
+            f" {self.budget_id}): spent {self.spent}, by the ledger {self.spent_by_the_ledger};"
+            f" reserved {self.reserved}, held {self.held}"
+        )
+
+
+def drift(session: DbSession, ended_after: timedelta | None = None) -> list[Drift]:
+    """Every window that does not agree with the ledger: spent = opening + the lines of the calls that were held
+    against it, reserved = what is held. In one statement, so of one moment. `ended_after`: leave out those that ended
+    longer ago, which nothing charges any more."""
+    lines = (
+        select(Hold.period_id, func.sum(_COUNTED).label("sum"))
+        .join(Reservation, Reservation.id == Hold.reservation_id)
+        .join(LedgerEntry, LedgerEntry.attempt_id == Reservation.attempt_id)
+        .join(BudgetPeriod, BudgetPeriod.id == Hold.period_id)
+        .join(Budget, Budget.id == BudgetPeriod.budget_id)
+        .group_by(Hold.period_id)
+    )
+    holds = (
+        select(Hold.period_id, func.sum(Hold.amount).label("sum"))
+        .join(Reservation, Reservation.id == Hold.reservation_id)
+        .where(Reservation.state == ReservationState.HELD)
+        .group_by(Hold.period_id)
+    )
+    if ended_after is not None:
+        is_recent = or_(BudgetPeriod.ends_at.is_(None), BudgetPeriod.ends_at > func.now() - ended_after)
+        recent = select(BudgetPeriod.id).where(is_recent)
+        lines, holds = (query.where(Hold.period_id.in_(recent)) for query in (lines, holds))
+    line, held = lines.subquery(), holds.subquery()
+    spent_by_the_ledger = BudgetPeriod.opening + _whole(line.c.sum)
+    query = (
+        select(
+            BudgetPeriod.id,
+            BudgetPeriod.budget_id,
+            Budget.scope,
+            Budget.window,
+            Budget.unit,
+            BudgetPeriod.starts_at,
+            BudgetPeriod.spent,
+            BudgetPeriod.reserved,
+            spent_by_the_ledger,
+            _whole(held.c.sum),
+        )
+        .join(Budget, Budget.id == BudgetPeriod.budget_id)
+        .outerjoin(line, line.c.period_id == BudgetPeriod.id)
+        .outerjoin(held, held.c.period_id == BudgetPeriod.id)
+        .where(or_(BudgetPeriod.spent != spent_by_the_ledger, BudgetPeriod.reserved != _whole(held.c.sum)))
+        .order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at)
+    )
+    if ended_after is not None:
+        query = query.where(is_recent)
+    return [Drift(*row) for row in session.execute(query)]
+
+
+_COUNTED = case(
+    (Budget.unit == Unit.USD, USED[Unit.USD]),
+    (Budget.unit == Unit.TOKENS, USED[Unit.TOKENS]),
+    else_=USED[Unit.REQUESTS],
+)
+
+
+def _whole(sum_: Any) -> ColumnElement[int]:
+    return cast(func.coalesce(sum_, 0), BigInteger)
+
+
+def mend(session: DbSession) -> list[Drift]:
+    """Set what drifted to what the ledger and the holds say, and log each. Returns what it was. The caller commits."""
+    suspected = [found.period_id for found in drift(session)]
+    rows = select(BudgetPeriod.id).where(BudgetPeriod.id.in_(suspected))
+    session.execute(rows.order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at).with_for_update())
+    found = [one for one in drift(session) if one.period_id in suspected]
+    for one in found:
+        session.execute(
+            update(BudgetPeriod)
+            .where(BudgetPeriod.id == one.period_id)
+            .values(spent=one.spent_by_the_ledger, reserved=one.held)
+        )
+        log.warning("ledger.mended %s", one)
+    return found
+
+
+def correct(
+    session: DbSession, attempt_id: uuid.UUID, amount: int, note: str, by: uuid.UUID | None, tokens: int = 0
+) -> LedgerEntry:
+    """A further line for what an attempt was charged too little, or too much (less than nothing): nano-USD, tokens.
+    It counts in the windows that the call was held against, and in its cost. Raises ValueError for a call that has not
+    ended, and for one that would come to less than nothing. The caller commits."""
+    reservation = session.scalars(
+        select(Reservation).where(Reservation.attempt_id == attempt_id).with_for_update()
+    ).first()
+    attempt = session.scalars(select(Attempt).where(Attempt.id == attempt_id).with_for_update()).one()
+    lines = select(func.sum(LedgerEntry.amount), func.sum(LedgerEntry.tokens))
+    charged, used = session.execute(lines.where(LedgerEntry.attempt_id == attempt_id)).one()
+    if attempt.ended_at is None or (reservation and reservation.state is ReservationState.HELD):
+        raise ValueError("This call has not ended yet.")
+    if (charged or 0) + amount < 0 or (used or 0) + tokens < 0:
+        raise ValueError("A call cannot come to less than nothing.")
+    if reservation:
+        _count(session, reservation.id, {Unit.USD: amount, Unit.TOKENS: tokens})
+    execution = session.get_one(Execution, attempt.execution_id, with_for_update=True)
+    for row in (attempt, execution):
+        row.cost = (row.cost or 0) + amount
+    line = LedgerEntry(
+        id=new_id(),
+        organization_id=execution.organization_id,
+        attempt_id=attempt_id,
+        price_id=attempt.price_id,
+        kind=EntryKind.CORRECTION,
+        payer=attempt.payer,
+        amount=amount,
+        tokens=tokens,
+        note=note,
+        created_by=by,
+    )
+    session.add(line)
+    session.flush()
+    return line
+
+
+def _count(session: DbSession, reservation_id: uuid.UUID, more: dict[Unit, int]) -> None:
+    rows = session.execute(
+        select(BudgetPeriod.id, Budget.unit)
+        .join(Hold, Hold.period_id == BudgetPeriod.id)
+        .join(Budget, Budget.id == BudgetPeriod.budget_id)
+        .where(Hold.reservation_id == reservation_id)
+        .order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at)
+        .with_for_update(of=BudgetPeriod)
+    ).all()
+    for id, unit in rows:
+        period = update(BudgetPeriod).where(BudgetPeriod.id == id)
+        session.execute(period.values(spent=BudgetPeriod.spent + more.get(unit, 0)))

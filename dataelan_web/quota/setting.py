@@ -1,0 +1,172 @@
+"""Limits and rates are made, changed and deleted. The caller commits."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, case, delete, func, select, true
+from sqlalchemy.dialects.postgresql import insert
+
+from ..models import (
+    Attempt,
+    Budget,
+    BudgetPeriod,
+    EntryKind,
+    Execution,
+    LedgerEntry,
+    Payer,
+    RateLimit,
+    Scope,
+    Unit,
+    Window,
+    now,
+)
+from ..models.base import DbSession
+from .limits import Limit, limits_of
+from .subjects import OPERATORS
+
+USED: dict[Unit, Any] = {
+    Unit.USD: LedgerEntry.amount,
+    Unit.TOKENS: LedgerEntry.tokens,
+    Unit.REQUESTS: case((LedgerEntry.kind == EntryKind.CHARGE, 1), else_=0),
+}
+"""What a line of the ledger counts as."""
+SPENT_BY: dict[Scope, Any] = {
+    Scope.ORGANIZATION: LedgerEntry.organization_id,
+    Scope.PROJECT: Execution.project_id,
+    Scope.MEMBER: Execution.user_id,
+    Scope.TOKEN: Execution.token_id,
+    Scope.KEY: Attempt.api_key_id,
+    Scope.PROVIDER: Attempt.provider_id,
+    Scope.MODEL: Attempt.model_id,
+}
+
+Row = TypeVar("Row", Budget, RateLimit)
+
+
+def set_limit(
+    session: DbSession,
+    organization_id: uuid.UUID | None,
+    scope: Scope,
+    subject_id: uuid.UUID,
+    window: Window,
+    limit: int,
+    unit: Unit = Unit.USD,
+    is_hard: bool = True,
+    alerts: Sequence[int] | None = None,
+    created_by: uuid.UUID | None = None,
+) -> Budget:
+    """Make or change a budget; `limit` in its unit, `alerts` in percent (None: as they are, or the usual ones).
+
+    A new one counts what the ledger says of its window so far: a monthly limit made on the 15th counts the month.
+    Lowering one under what is spent breaks nothing; it only refuses what comes. Without an organization it is the
+    operator's.
+    """
+    which = {
+        "organization_id": organization_id,
+        "scope": scope,
+        "subject_id": subject_id,
+        "window": window,
+        "unit": unit,
+    }
+    values: dict[str, Any] = {"limit": limit, "is_hard": is_hard}
+    values |= {"alerts": list(alerts)} if alerts is not None else {}
+    budget, is_new = _made_or_found(session, Budget, which, {**values, "created_by": created_by})
+    if is_new:
+        _open(session, budget)
+    else:
+        _change(budget, values)
+    session.flush()
+    return budget
+
+
+def delete_limit(session: DbSession, budget: Budget) -> None:
+    """With its windows and increases; what was spent stays in the ledger."""
+    session.execute(delete(Budget).where(Budget.id == budget.id))
+
+
+def set_rate(
+    session: DbSession,
+    organization_id: uuid.UUID | None,
+    scope: Scope,
+    subject_id: uuid.UUID,
+    *,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    parallel: int | None,
+    created_by: uuid.UUID | None = None,
+) -> RateLimit | None:
+    """Make or change how fast a subject may ask; without any number it is deleted."""
+    which = {"organization_id": organization_id, "scope": scope, "subject_id": subject_id}
+    values = {
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "parallel": parallel,
+    }
+    if not any(values.values()):
+        session.execute(delete(RateLimit).where(*_are(RateLimit, which)))
+        return None
+    rate, is_new = _made_or_found(session, RateLimit, which, {**values, "created_by": created_by})
+    if not is_new:
+        _change(rate, values)
+    session.flush()
+    return rate
+
+
+def forget(session: DbSession, *subject_ids: uuid.UUID) -> None:
+    """Every limit and rate of subjects that are deleted."""
+    for table in (Budget, RateLimit):
+        session.execute(delete(table).where(table.subject_id.in_(subject_ids)))
+
+
+def _made_or_found(
+    session: DbSession, table: type[Row], which: dict[str, Any], values: dict[str, Any]
+) -> tuple[Row, bool]:
+    """The row, and whether it is new. Two people at once make one."""
+    made = session.scalar(insert(table).values(**which, **values).on_conflict_do_nothing().returning(table.id))
+    found = select(table).where(*_are(table, which)).execution_options(populate_existing=True)
+    return session.scalars(found).one(), made is not None
+
+
+def _are(table: type[Budget | RateLimit], which: dict[str, Any]) -> list[ColumnElement[bool]]:
+    return [getattr(table, name) == value for name, value in which.items()]
+
+
+def _change(row: Budget | RateLimit, values: dict[str, Any]) -> None:
+    if any(getattr(row, name) != value for name, value in values.items()):
+        for name, value in values.items():
+            setattr(row, name, value)
+        row.updated_at = now()
+
+
+def _open(session: DbSession, budget: Budget) -> None:
+    """Its first window, with what was spent in it before."""
+    (limit,) = limits_of(session, [budget.id])
+    used = int(session.scalar(_used_since(limit)) or 0)
+    session.add(
+        BudgetPeriod(
+            budget_id=budget.id, starts_at=limit.starts_at, ends_at=limit.ends_at, opening=used, spent=used, reserved=0
+        )
+    )
+
+
+def _used_since(limit: Limit) -> Any:
+    """What the ledger says of calls that began in this window, by the rules that the limit counts by."""
+    if limit.organization_id:
+        counted: ColumnElement[bool] = LedgerEntry.organization_id == limit.organization_id
+    else:
+        counted = LedgerEntry.payer.in_([payer for payer in Payer if limit.unit in OPERATORS[payer]])
+    subject = SPENT_BY.get(limit.scope)
+    return (
+        select(func.sum(USED[limit.unit]))
+        .join(Attempt, Attempt.id == LedgerEntry.attempt_id)
+        .join(Execution, Execution.id == Attempt.execution_id)
+        .where(
+            counted,
+            subject == limit.subject_id if subject is not None else true(),
+            LedgerEntry.created_at >= limit.starts_at,
+            Attempt.started_at >= limit.starts_at,
+        )
+    )
