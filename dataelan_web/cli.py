@@ -21,6 +21,7 @@ def init_app(app: Flask) -> None:
     for command in (create_superuser, load_providers, bootstrap):
         app.cli.add_command(command)
     app.cli.add_command(keys)
+    app.cli.add_command(ledger)
 
 
 @click.command("create-superuser")
@@ -182,3 +183,35 @@ def keys_retire(key_id: str) -> None:
     if left := counts().get(key_id, 0):
         raise click.ClickException(f"{left} provider keys still need {key_id}. Run `flask keys rotate` first.")
     click.echo(f"Nothing needs {key_id} any more; take it out of DATAELAN_KEYS.")
+
+
+ledger = AppGroup("ledger", help="What was spent, and what limits make of it.")
+
+
+@ledger.command("verify")
+def ledger_verify() -> None:
+    """Recompute every window of every limit from the ledger; exit 1 when one does not agree."""
+    from .quota import drift
+
+    found = drift(db.session)
+    for one in found:
+        click.echo(str(one), err=True)
+    if found:
+        raise SystemExit(1)
+    click.echo("Every limit agrees with the ledger.")
+
+
+@ledger.command("mend")
+def ledger_mend() -> None:
+    """Set the windows that do not agree to what the ledger says. Each is noted in the audit log, as it was before."""
+    from . import audit
+    from .models import Budget
+    from .quota import mend
+
+    found = mend(db.session)
+    for one in found:
+        budget = db.session.get_one(Budget, one.budget_id)
+        audit.record("limit.mended", budget, window_began=one.starts_at.isoformat(), drift=str(one))
+        click.echo(str(one))
+    db.session.commit()
+    click.echo(f"{len(found)} windows were mended." if found else "Every limit agrees with the ledger.")

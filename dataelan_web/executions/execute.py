@@ -226,9 +226,7 @@ def _write_end(
         )
     for position, kept in enumerate(answer.assets):
         db.session.add(assets.row(execution, position, kept))
-    db.session.flush()
-    record.settle()
-    db.session.commit()
+    record.commit()
     set_committed_value(execution, "state", state)  # for whoever ran it: it has ended, and by this worker
 
 

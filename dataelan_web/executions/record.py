@@ -73,14 +73,15 @@ class Record:
         """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
         attempt, allowance = self._attempt(step, number), Allowance(prompt)
         try:
-            if self.catch_up():
-                db.session.commit()
+            if not self._is_settled:
+                self.write()
+                self.commit()
             if not may_go_on(db.session, self.execution.id, self.fence):
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
             self._secret = self._open(step)
             db.session.add(attempt)
             allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
-            db.session.commit()
+            _commit(allowance)
             # From here on a plain record, written by statements: a streamed gateway answer outlives the
             # database session in which its attempt began.
             db.session.expunge(attempt)
@@ -140,18 +141,11 @@ class Record:
         self.attempts.append(_told(attempt, step.key.label))
         try:
             if failure and not result.visible:
-                self.catch_up()
-                db.session.commit()  # others may follow, after a pause; hold no lock meanwhile
+                self.write()
+                self.commit()  # others may follow, after a pause; hold no lock meanwhile
         except SQLAlchemyError:
             log.exception("the end of attempt %s could not be written yet", attempt.id)
             self.roll_back()
-
-    def catch_up(self) -> bool:
-        """Write how the last call ended, and what it used. False: that is done."""
-        is_behind = self._ended is not None and not self._is_settled
-        self.write()
-        self.settle()
-        return is_behind
 
     def write(self) -> None:
         """How the last call ended, unless that is written. Safe to run twice: it finds nothing open then."""
@@ -163,18 +157,12 @@ class Record:
         else:
             self._is_settled = True  # by whoever closed it
 
-    def settle(self) -> None:
-        """… and what it used, last before a commit: from here to there others may wait for a limit's row."""
-        if self._is_settled or self._ended is None:
-            return
-        self._is_settled = True
-        attempt, tokens, is_held = self._begun(), self._ended.tokens, self._allowance.is_held
-        if tokens is None and is_held:
-            quota.void(db.session, attempt.id)
-        if tokens is None or not (attempt.cost or is_held):
-            return
-        if charge(self.execution.organization_id, attempt, tokens):
-            self._tell_overrun(attempt)
+    def commit(self) -> None:
+        """… and what it used: last, for others may wait for a limit's row until the commit."""
+        db.session.flush()
+        if not self._is_settled:
+            self._settle()
+        _commit(self._allowance)
 
     def roll_back(self) -> None:
         """Forget what this transaction wrote, to write it again later."""
@@ -196,6 +184,17 @@ class Record:
             self.attempts, self.last = [_told(attempt) for attempt in made], made[-1]
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        self._is_settled = True
+        attempt, is_held = self._begun(), self._allowance.is_held
+        tokens = self._ended.tokens if self._ended else None
+        if tokens is None and is_held:
+            quota.void(db.session, attempt.id)
+        if tokens is None or not (attempt.cost or is_held):
+            return
+        if charge(self.execution.organization_id, attempt, tokens):
+            self._tell_overrun(attempt)
 
     def _tell_overrun(self, attempt: Attempt) -> None:
         self.notice = f"{self.notice} {OVERRUN.format(quota.usd(attempt.cost or 0))}".strip()
@@ -320,6 +319,13 @@ class Record:
     def _refuse(self, step: Step, number: int, refusal: Failure | Refusal) -> None:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
         self.attempts.append(refused | {"error": str(refusal)} | facts_of(refusal))
+
+
+def _commit(allowance: Allowance) -> None:
+    if allowance.is_held:
+        quota.commit(db.session)
+    else:
+        db.session.commit()
 
 
 def _is_stale(key: APIKey | None) -> bool:

@@ -4,7 +4,8 @@
 * A running row whose lease ran out: nothing sent, or a job that the provider still works on → back into the queue;
   possibly sent → *interrupted*, with what was written and its estimated cost. The person decides whether to ask
   again; we never repeat a paid call.
-* A hold that outlived its call is settled with its attempt, or released.
+* A hold that outlived its call is settled with its attempt, or given back.
+* Once a minute one worker looks whether the limits agree with the ledger.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..models import Execution, ExecutionBody, Origin, Reservation, ReservationS
 from ..models.executions import OPEN, close, release, was_sent
 from . import live
 from .abandoned import close_attempts
+from .bookkeeping import check_books
 from .jobs import left_behind
 from .record import summary
 
@@ -40,6 +42,7 @@ def sweep() -> None:
     requeue()
     close_dead()
     end_stale_holds()
+    check_books()
 
 
 def requeue() -> int:

@@ -6,7 +6,7 @@ rates and books.
 
 from .amounts import Use, said, usd
 from .books import Drift, correct, drift, mend
-from .holds import GRACE, held, hold, prolong, reserve, settle, void
+from .holds import GRACE, commit, held, hold, prolong, reserve, settle, void
 from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
 from .rates import Lease, Rates
 from .refusals import OverLimit, Pace, RateExceeded, RatesUnknown, tightest, whose_limit
@@ -32,6 +32,7 @@ __all__ = [
     "Subjects",
     "Use",
     "applicable",
+    "commit",
     "correct",
     "delete_limit",
     "drift",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -100,7 +101,8 @@ def drift(session: DbSession, ended_after: timedelta | None = None) -> list[Drif
     )
     if ended_after is not None:
         query = query.where(is_recent)
-    return [Drift(*row) for row in session.execute(query)]
+    rows: Sequence[Any] = session.execute(query).all()
+    return [Drift(*row) for row in rows]
 
 
 _COUNTED = case(
@@ -148,9 +150,10 @@ def correct(
         raise ValueError("A call cannot come to less than nothing.")
     if reservation:
         _count(session, reservation.id, {Unit.USD: amount, Unit.TOKENS: tokens})
+    attempt.cost = int(charged or 0) + amount
     execution = session.get_one(Execution, attempt.execution_id, with_for_update=True)
-    for row in (attempt, execution):
-        row.cost = (row.cost or 0) + amount
+    costs = session.scalars(select(Attempt.cost).where(Attempt.execution_id == execution.id)).all()
+    execution.cost = None if None in costs else sum(cost or 0 for cost in costs)
     line = LedgerEntry(
         id=new_id(),
         organization_id=execution.organization_id,

@@ -2,7 +2,8 @@
 
 The work is done in three functions of the database (migration 0003), each in one round trip: a reservation is held
 against every limit or none, and ends once. They lock what they change until the transaction ends, so they are called
-last in it: the row of a limit that everyone shares is then locked for as long as a commit takes.
+last in it, and `commit` ends it: the row of a limit that everyone shares is locked for a moment, and never while a
+disk writes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Interval, Text, Uuid, bindparam, column, func, select, update
+from sqlalchemy import ARRAY, BigInteger, DateTime, Interval, Text, Uuid, bindparam, column, func, select, text, update
 
 from ..models import LedgerEntry, Reservation, ReservationState, new_id
 from ..models.base import DbSession
@@ -58,6 +59,7 @@ def _binds(parameters: dict[str, Any]) -> list[Any]:
 _REFUSED = column("refusing", Uuid), column("most", BigInteger), column("used", BigInteger)
 _HOLD = select(func.quota_hold(*_binds(HOLD)).table_valued(*_REFUSED))
 _SETTLE = select(func.quota_settle(*_binds(SETTLE)))
+_END_AND_FLUSH = text("COMMIT; BEGIN; SELECT pg_logical_emit_message(true, 'dataelan', '')")
 _VOID = select(func.quota_void(bindparam("attempt", type_=Uuid)))
 
 
@@ -120,6 +122,18 @@ def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry) -> boo
 def void(session: DbSession, attempt_id: uuid.UUID) -> None:
     """Give back a hold whose request surely never reached the provider, the request itself too."""
     session.execute(_VOID, {"attempt": attempt_id})
+
+
+def commit(session: DbSession) -> None:
+    """Commit what was held or settled; when this returns it is on the disk, as after any commit.
+
+    The transaction itself ends without waiting for that, and its locks with it. A further record is what waits: its
+    flush takes along all that was committed before, of many calls at once. Else calls that share a limit would queue
+    for one flush after the other.
+    """
+    session.flush()
+    session.execute(_END_AND_FLUSH)
+    session.commit()
 
 
 def held(session: DbSession, attempt_id: uuid.UUID) -> int | None:

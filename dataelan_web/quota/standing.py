@@ -105,7 +105,7 @@ def left_usd() -> ScalarSelect[int | None]:
     attempt is or was held against; none: no limit of money counted it."""
     left = Budget.limit + INCREASED - BudgetPeriod.spent - BudgetPeriod.reserved
     return (
-        select(func.greatest(func.min(left), 0))
+        select(func.min(func.greatest(left, 0)))
         .select_from(Reservation)
         .join(Hold, Hold.reservation_id == Reservation.id)
         .join(BudgetPeriod, BudgetPeriod.id == Hold.period_id)

@@ -35,6 +35,7 @@ TRIGGERS = (
 # What a call reads and writes of its limits is three functions, for one round trip each, whose plans PostgreSQL keeps.
 # Periods are locked in one order everywhere, by budget and start: so no two calls can wait for each other.
 # Every statement of a function sees what was committed before it began, so what is checked is what was locked.
+# The commit that follows does not wait for the disk, so the locks end with it at once; dataelan_web.quota.commit waits.
 
 HOLD = """
 CREATE FUNCTION quota_hold(
@@ -45,10 +46,12 @@ CREATE FUNCTION quota_hold(
 -- Hold each of `amounts` against its budget's period, or nothing: then the budgets that refuse, what each allows in
 -- all, and what is spent and held of it. A period without an id begins now, or another call has just begun it.
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
     IF array_position(period_ids, NULL) IS NOT NULL THEN
         INSERT INTO budget_periods (id, created_at, budget_id, starts_at, ends_at, opening, spent, reserved, alerted)
         SELECT n.id, now(), n.budget_id, n.starts_at, n.ends_at, 0, 0, 0, 0
         FROM unnest(new_ids, budget_ids, starts, ends, period_ids) AS n (id, budget_id, starts_at, ends_at, period_id)
+        JOIN budgets b ON b.id = n.budget_id
         WHERE n.period_id IS NULL
         ORDER BY n.budget_id
         ON CONFLICT (budget_id, starts_at) DO NOTHING;
@@ -81,7 +84,8 @@ BEGIN
     VALUES (reservation, now(), attempt, execution, 'held', usd, most_tokens, now() + stands);
     INSERT INTO holds (id, created_at, reservation_id, period_id, amount)
     SELECT n.id, now(), reservation, n.period_id, n.amount
-    FROM unnest(hold_ids, period_ids, amounts) AS n (id, period_id, amount);
+    FROM unnest(hold_ids, period_ids, amounts) AS n (id, period_id, amount)
+    JOIN budget_periods p ON p.id = n.period_id;  -- a limit that was just deleted counts nothing any more
     UPDATE budget_periods p SET reserved = p.reserved + n.amount
     FROM unnest(period_ids, amounts) AS n (period_id, amount)
     WHERE p.id = n.period_id;
@@ -100,6 +104,7 @@ DECLARE
     is_counted boolean := false;
     is_written boolean := false;
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
     SELECT * INTO held FROM reservations r WHERE r.attempt_id = attempt FOR UPDATE;
     IF FOUND THEN
         PERFORM FROM budget_periods p
