@@ -15,16 +15,18 @@ from typing import Any, TypeVar
 
 from flask import abort, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, Select, false, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select
 
 from .extensions import db
 from .models import (
     APIKey,
     Asset,
     Base,
+    Budget,
     Collaborator,
     Execution,
     GatewayToken,
+    Increase,
     Membership,
     Model,
     Organization,
@@ -32,8 +34,10 @@ from .models import (
     ProjectRole,
     PromptSession,
     Provider,
+    RateLimit,
     Role,
     RoutingRule,
+    Scope,
     User,
 )
 
@@ -110,6 +114,8 @@ def _at_least(right: int, row: Row) -> Row:
 
 
 def _rank(row: Base | None) -> int:
+    if isinstance(row, Budget | RateLimit) and row.organization_id is None:
+        return SEE  # the operator's are for nobody here to change
     if g.role is not None:
         return RANK[g.role]
     project_id = row.id if isinstance(row, Project) else getattr(row, "project_id", None)
@@ -131,7 +137,29 @@ def _visible_here(model: type[Base]) -> ColumnElement[bool]:
     if model in (Project, PromptSession, Execution, Asset, GatewayToken):
         here: ColumnElement[bool] = Project.organization_id == organization_id
         return here if g.role is not None else here & Project.id.in_(_guest_projects(current_user.id, Project.id))
+    if model in (Budget, RateLimit):
+        return _limits_here(model)
+    if model is Increase:
+        return _limits_here(Budget)
     raise LookupError(f"access.py does not know who may see a {model.__name__}")
+
+
+def _limits_here(model: type[Budget] | type[RateLimit]) -> ColumnElement[bool]:
+    """Owners and admins: all, and the operator's on this organization. Others: not those of other members. A guest:
+    those of the projects they are in, of these projects' tokens, and their own."""
+
+    def on(scope: Scope, subjects: ColumnElement[bool]) -> ColumnElement[bool]:
+        return and_(model.scope == scope, subjects)
+
+    subject = model.subject_id
+    ours: ColumnElement[bool] = model.organization_id == g.organization.id
+    my_own = on(Scope.MEMBER, subject == current_user.id)
+    if g.role is None:
+        projects = _guest_projects(current_user.id, Project.id)
+        tokens = select(GatewayToken.id).where(GatewayToken.project_id.in_(projects))
+        return ours & or_(on(Scope.PROJECT, subject.in_(projects)), on(Scope.TOKEN, subject.in_(tokens)), my_own)
+    on_us: ColumnElement[bool] = model.organization_id.is_(None) & on(Scope.ORGANIZATION, subject == g.organization.id)
+    return on_us | (ours if RANK[g.role] >= ADMINISTER else ours & or_(model.scope != Scope.MEMBER, my_own))
 
 
 def _itself(query: Select[Any]) -> Select[Any]:
@@ -144,6 +172,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     Execution: lambda query: query.join(Project, Execution.project_id == Project.id),
     Asset: lambda query: query.join(Project, Asset.project_id == Project.id),
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
+    Increase: lambda query: query.join(Increase.budget),
 }
 
 

@@ -6,13 +6,15 @@ Amounts are whole numbers in the limit's own unit: nano-USD, tokens or requests.
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, text, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import User
-from .base import NIL, Base, JsonList, Long, Nano, Time, parent, reference
+from .base import NIL, Base, DbSession, JsonList, Long, Nano, Time, parent, reference
 
 OWNER = f"coalesce(organization_id, '{NIL}')"
 
@@ -151,3 +153,32 @@ class RateLimit(Base):
     parallel: Mapped[int | None]
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
     updated_at: Mapped[Time | None]
+
+
+# -- the verbs of a request for more: each answers an open one, once, in one statement ------------
+
+
+def approve(
+    session: DbSession, id: uuid.UUID, by: uuid.UUID, granted: int, expires_at: datetime, note: str = ""
+) -> bool:
+    """Grant it, until then. False: it was answered or withdrawn before, and nothing was written."""
+    return _answer(session, id, Answer.APPROVED, by, note, granted=granted, expires_at=expires_at)
+
+
+def decline(session: DbSession, id: uuid.UUID, by: uuid.UUID, note: str = "") -> bool:
+    return _answer(session, id, Answer.DECLINED, by, note)
+
+
+def withdraw(session: DbSession, id: uuid.UUID, by: uuid.UUID) -> bool:
+    return _answer(session, id, Answer.WITHDRAWN, by, "")
+
+
+def _answer(session: DbSession, id: uuid.UUID, answer: Answer, by: uuid.UUID, note: str, **values: Any) -> bool:
+    answered = session.scalar(
+        update(Increase)
+        .where(Increase.id == id, Increase.answer == Answer.ASKED)
+        .values(answer=answer, answered_by=by, answered_at=func.now(), answer_note=note, **values)
+        .returning(Increase.id)
+        .execution_options(synchronize_session=False)
+    )
+    return answered is not None
