@@ -29,6 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         headers,
         health,
         hub,
+        limits,
         organizations,
         playground,
         pool,
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     projects.init_app(app)
     playground.init_app(app)
     hub.init_app(app)
+    limits.init_app(app)
     gateway.init_app(app)
     cli.init_app(app)
     return app

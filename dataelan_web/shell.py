@@ -12,6 +12,7 @@ from .extensions import db
 from .models import Project, PromptSession
 
 IN_SIDEBAR = 8
+FOR_GUESTS = ("organizations.home", "limits.overview")
 HUB = tuple(f"hub.{name}" for name in "provider new_provider connect change create key replace hub_settings".split())
 """Endpoints of the pages of providers, keys and settings, by how they begin."""
 
@@ -42,6 +43,7 @@ def _navigation(slug: str) -> list[dict[str, Any]]:
         ("Providers and keys", "key", "hub.providers", HUB),
         ("Models", "boxes", "hub.models", ("hub.model", "hub.shutdowns")),
         ("Routing rules", "route", "hub.rules_page", ("hub.rule",)),
+        ("Limits", "gauge", "limits.overview", ("limits.",)),
     ]
     return [
         {
@@ -51,7 +53,7 @@ def _navigation(slug: str) -> list[dict[str, Any]]:
             "active": (request.endpoint or "").startswith(prefixes),
         }
         for label, icon, endpoint, prefixes in places
-        if g.role is not None or endpoint == "organizations.home"
+        if g.role is not None or endpoint in FOR_GUESTS
     ]
 
 

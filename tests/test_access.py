@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
+from dataelan_web import quota
 from dataelan_web.accounts.sign_up import create_project
 from dataelan_web.executions.live import Writer
 from dataelan_web.executions.prompts import to_json
@@ -36,6 +37,7 @@ from dataelan_web.models import (
     Prompt,
     RoutingRule,
     RoutingRuleModel,
+    Scope,
     State,
     User,
     new_id,
@@ -44,7 +46,7 @@ from dataelan_web.models import (
 from dataelan_web.router.types import Prompt as RouterPrompt
 from dataelan_web.router.types import user as said
 
-from . import people
+from . import people, used
 
 # -- the rights: who has each ----------------------------------------------------------------------
 
@@ -85,6 +87,7 @@ class Route:
 
 
 PROMPT = {"text": "Hello", "model": "no-such-model"}
+LIMIT = {"scope": "model", "subject": "model:{other_model}"}
 
 ROUTES = (
     Route("static", "GET", "/static/app.css", PUBLIC),
@@ -203,6 +206,27 @@ ROUTES = (
     Route("hub.hub_settings", "GET", "/o/{slug}/hub/settings", ADMINISTER),
     Route("hub.change_settings", "POST", "/o/{slug}/hub/settings", ADMINISTER, 422, {"key_strategy": "none"}),
     Route("hub.change_project_keys", "POST", "/o/{slug}/hub/projects/{project}/platform-keys", ADMINISTER, 303),
+    Route("limits.overview", "GET", "/o/{slug}/limits", SEE | GUEST),
+    Route("limits.new", "GET", "/o/{slug}/limits/new", ADMINISTER),
+    Route("limits.create", "POST", "/o/{slug}/limits", ADMINISTER, 303, {**LIMIT, "amount": "5"}),
+    Route("limits.draft_anew", "POST", "/o/{slug}/limits/draft", ADMINISTER, 200, LIMIT),
+    Route("limits.preview", "POST", "/o/{slug}/limits/preview", ADMINISTER, 200, {**LIMIT, "amount": "5"}),
+    Route("limits.limit", "GET", "/o/{slug}/limits/{limit}", SEE | GUEST),
+    Route("limits.edit", "GET", "/o/{slug}/limits/{limit}/edit", ADMINISTER),
+    Route("limits.change", "POST", "/o/{slug}/limits/{limit}", ADMINISTER, 303, {"amount": "5"}),
+    Route("limits.delete", "POST", "/o/{slug}/limits/{limit}/deletion", ADMINISTER, 303),
+    Route("limits.ask_form", "GET", "/o/{slug}/limits/{limit}/increases/new", EDIT | GUEST),
+    Route("limits.ask", "POST", "/o/{slug}/limits/{limit}/increases", EDIT | GUEST, 303, {"amount": "5"}),
+    Route("limits.approve", "POST", "/o/{slug}/increases/{increase}/approval", ADMINISTER, 303, {"amount": "5"}),
+    Route("limits.decline", "POST", "/o/{slug}/increases/{increase}/refusal", ADMINISTER, 303),
+    Route("limits.withdraw", "POST", "/o/{slug}/increases/{increase}/withdrawal", {"mia"}, 303),
+    Route("limits.new_rate", "GET", "/o/{slug}/limits/rates/new", ADMINISTER),
+    Route("limits.create_rate", "POST", "/o/{slug}/limits/rates", ADMINISTER, 303, {**LIMIT, "parallel": "5"}),
+    Route("limits.draft_rate", "POST", "/o/{slug}/limits/rates/draft", ADMINISTER, 200, LIMIT),
+    Route("limits.preview_rate", "POST", "/o/{slug}/limits/rates/preview", ADMINISTER, 200, LIMIT),
+    Route("limits.rate", "GET", "/o/{slug}/limits/rates/{rate}", ADMINISTER),
+    Route("limits.change_rate", "POST", "/o/{slug}/limits/rates/{rate}", ADMINISTER, 303, {"parallel": "5"}),
+    Route("limits.delete_rate", "POST", "/o/{slug}/limits/rates/{rate}/deletion", ADMINISTER, 303),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
 )
@@ -227,6 +251,9 @@ class Ids:
     rule: str = ""
     provider: str = ""
     asset: str = ""
+    limit: str = ""
+    increase: str = ""
+    rate: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -234,7 +261,7 @@ class Ids:
         run, token = execution(cast), gateway_token(cast)
         key = people.own_provider(cast, "http://x/v1", secret=CANARY)
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
-        others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
+        others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)} | limits(cast)
         return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
     @classmethod
@@ -277,6 +304,16 @@ def models(cast: people.Cast, key: APIKey) -> tuple[Model, Model, Price, Routing
     db.session.add_all([price, rule])
     db.session.commit()
     return model, other, price, rule
+
+
+def limits(cast: people.Cast) -> dict[str, str]:
+    """A limit and a rate on the project, and one on the organization that Mia asked more of."""
+    budget = used.limit(cast, Scope.PROJECT, cast.project.id)
+    more = used.asked(cast, used.limit(cast, Scope.ORGANIZATION, cast.organization.id), cast.mia)
+    values = {"requests_per_minute": 9, "tokens_per_minute": None, "parallel": None}
+    rate = quota.set_rate(db.session, cast.organization.id, Scope.PROJECT, cast.project.id, **values)
+    db.session.commit()
+    return {"limit": str(budget.id), "increase": str(more.id), "rate": str(rate.id)}
 
 
 def gateway_token(cast: people.Cast) -> GatewayToken:
@@ -531,7 +568,7 @@ def test_a_form_sets_no_field_that_is_not_in_it(
         "base_url": "ftp:planted",
     }
     ids, theirs = Ids.of(acme), rows_of(rival)
-    client = people.browser(app, acme.olivia)
+    client = people.browser(app, acme.people["olivia" if "olivia" in route.allowed else min(route.allowed)])
     answer = send(client, route, ids, client.csrf(), **planted)
     assert answer.status_code in (route.status, 422)
     assert rows_of(rival) == theirs

@@ -13,7 +13,9 @@ PACKAGE = ROOT / "dataelan_web"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
-FEATURES = {"accounts", "organizations", "projects", "playground", "hub", "dashboard", "gateway", "admin", "health"}
+FEATURES = {
+    "accounts", "organizations", "projects", "playground", "hub", "limits", "dashboard", "gateway", "admin", "health",
+}  # fmt: skip
 WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "text", "web", "config"}
 """What belongs to answering a request, for features to build on."""
 

@@ -174,7 +174,10 @@ def _apply(key: APIKey, settings: KeySettings) -> None:
 
 
 def _limit(key: APIKey, daily_quota: int | None) -> None:
-    """The column is what pages show; the budget is what is held to. They are only ever changed together, here."""
+    """The column is what pages of keys show; the budget is what is held to. They are only ever changed together, here
+    and in limits/changes.py."""
+    if daily_quota == key.daily_quota:
+        return
     key.daily_quota = daily_quota
     if daily_quota is None:
         mine = (Budget.scope == Scope.KEY, Budget.subject_id == key.id, Budget.window == Window.DAY)

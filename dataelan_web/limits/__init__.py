@@ -1,0 +1,14 @@
+"""Limits: what everyone may spend and do, how far each is used, and more of it for a while for who asks."""
+
+from flask import Flask
+
+from . import increase_routes, limit_routes, rate_routes  # noqa: F401  (they add themselves to the blueprint)
+from .blueprint import bp
+from .commands import limits
+from .words import FILTERS
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(bp)
+    app.jinja_env.filters.update(FILTERS)
+    app.cli.add_command(limits)

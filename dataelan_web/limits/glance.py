@@ -1,0 +1,33 @@
+"""The tightest limit at a glance: one thin bar on the pages of work, and the way to all of them."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask import g
+from flask_login import current_user
+from sqlalchemy import and_, or_
+
+from .. import access
+from ..extensions import db
+from ..models import Budget, Project, Scope
+from .balance import Line, lines, tightest
+
+
+def at_home() -> list[Line]:
+    """The organization's tightest, and one's own: none, one or both."""
+    found = _on((Scope.ORGANIZATION, g.organization.id), (Scope.MEMBER, current_user.id))
+    mine = [line for line in found if line.budget.scope is Scope.MEMBER]
+    everyone = [line for line in found if line.budget.scope is Scope.ORGANIZATION]
+    return [line for line in (tightest(everyone), tightest(mine)) if line]
+
+
+def in_project(project: Project) -> Line | None:
+    """The tightest of those that count what the signed-in person asks in it."""
+    subjects = ((Scope.ORGANIZATION, g.organization.id), (Scope.PROJECT, project.id), (Scope.MEMBER, current_user.id))
+    return tightest(_on(*subjects))
+
+
+def _on(*subjects: tuple[Scope, uuid.UUID]) -> list[Line]:
+    on_any = or_(*(and_(Budget.scope == scope, Budget.subject_id == id) for scope, id in subjects))
+    return lines(db.session.scalars(access.scoped(Budget).where(on_any)).all())

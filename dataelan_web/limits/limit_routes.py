@@ -1,0 +1,125 @@
+"""Pages of limits: all one may see, one of them, and the forms that make, change and delete them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import Response as FlaskResponse
+from flask import request, url_for
+from werkzeug.wrappers import Response
+
+from .. import access
+from ..models import Budget
+from ..web import redirect, render, toast
+from . import asked, balance, changes, draft, increases, page, words
+from .blueprint import bp
+from .forms import ChangeForm, LimitForm
+from .subjects import names_of
+
+
+@bp.get("/limits")
+def overview() -> Response:
+    groups, is_cut = balance.groups()
+    return render(
+        "limits/balance.html",
+        groups=groups,
+        is_cut=is_cut,
+        asked=asked.shown(increases.to_answer()),
+        can_edit=access.may(access.ADMINISTER),
+    )
+
+
+@bp.get("/limits/new")
+def new() -> Response:
+    """`subject`: what to begin with, as subjects.Subject.key has it."""
+    access.require(access.ADMINISTER)
+    subject = request.args.get("subject", "")
+    form = LimitForm(formdata=None, subject=subject, scope=subject.partition(":")[0] or "project")
+    return _form(form)
+
+
+@bp.post("/limits/draft")
+def draft_anew() -> Response:
+    """The form with what there is to choose of another kind, or with what was searched for. Saves nothing."""
+    access.require(access.ADMINISTER)
+    return _form(LimitForm())
+
+
+@bp.post("/limits/preview")
+def preview() -> Response:
+    """What the limit says as it is typed, and what stands against it. Saves nothing."""
+    access.require(access.ADMINISTER)
+    if not (id := request.form.get("limit_id", type=uuid.UUID)):
+        return _form(LimitForm(), fragment="preview")
+    return _form(ChangeForm(access.administered(Budget, id)), fragment="preview")
+
+
+@bp.post("/limits")
+def create() -> Response:
+    access.require(access.ADMINISTER)
+    form = LimitForm()
+    subject = form.chosen()
+    if not form.validate_on_submit() or subject is None:
+        return _form(form, 422)
+    try:
+        budget = changes.create(subject, form.counted_in, form.chosen_window, form.terms)
+    except changes.Exists:
+        return _form(form, 422)
+    toast(f"{words.size(budget.limit, budget.unit, budget.window)} on {subject.title}: it counts from now on.", "good")
+    return redirect(url_for("limits.limit", id=budget.id))
+
+
+@bp.get("/limits/<uuid:id>")
+def limit(id: uuid.UUID) -> Response:
+    budget = access.visible(Budget, id)
+    view = page.view_of(budget)
+    return render(
+        "limits/limit.html",
+        budget=budget,
+        view=view,
+        line=view.line,
+        asked=asked.shown(view.story),
+        can_edit=access.may(access.ADMINISTER, budget),
+        can_ask=increases.may_ask(budget),
+        crumbs=[("Limits", url_for("limits.overview"))],
+    )
+
+
+@bp.get("/limits/<uuid:id>/edit")
+def edit(id: uuid.UUID) -> Response:
+    return _form(ChangeForm.of(access.administered(Budget, id)))
+
+
+@bp.post("/limits/<uuid:id>")
+def change(id: uuid.UUID) -> Response:
+    budget = access.administered(Budget, id)
+    form = ChangeForm(budget)
+    if not form.validate_on_submit():
+        return _form(form, 422)
+    changes.change(budget, form.terms)
+    toast("The limit was changed.", "good")
+    return redirect(url_for("limits.limit", id=id))
+
+
+@bp.post("/limits/<uuid:id>/deletion")
+def delete(id: uuid.UUID) -> Response:
+    budget = access.administered(Budget, id)
+    subject = names_of([(budget.scope, budget.subject_id)])[budget.scope, budget.subject_id]
+    changes.delete(budget)
+    toast(f"The limit on {subject.title} was deleted.", "good")
+    return redirect(url_for("limits.overview"))
+
+
+def _form(form: LimitForm | ChangeForm, status: int = 200, fragment: str = "form") -> FlaskResponse:
+    is_final = status == 422
+    budget = form.budget if isinstance(form, ChangeForm) else None
+    context: dict[str, Any] = {"budget": budget, "crumbs": [("Limits", url_for("limits.overview"))]}
+    if isinstance(form, ChangeForm):
+        made = draft.of_change(form, is_final=is_final)
+        context["crumbs"].append(
+            (made.subject.title if made.subject else "", url_for("limits.limit", id=form.budget.id))
+        )
+    else:
+        made = draft.of_new(form, is_final=is_final)
+    return render("limits/form.html", fragment, status=status, form=form, draft=made, **context)

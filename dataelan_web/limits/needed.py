@@ -1,0 +1,45 @@
+"""How much more to offer to ask for: what the refused prompt needs, or else a quarter of the limit."""
+
+from __future__ import annotations
+
+import logging
+
+from .. import quota
+from ..executions import assets
+from ..executions.bounds import Bound
+from ..executions.execute import choose
+from ..executions.prompts import from_json, with_files
+from ..extensions import db
+from ..models import Execution, Unit
+from ..router.types import Failure
+from ..storage import Unavailable
+from . import amounts
+from .balance import Line
+
+log = logging.getLogger(__name__)
+
+QUARTER = 4
+LEAST = {Unit.USD: 1_000_000_000, Unit.TOKENS: 10_000, Unit.REQUESTS: 10}
+"""What is offered at least, where a quarter of the limit is nothing."""
+
+
+def more_for(line: Line, run: Execution | None) -> tuple[int, int | None]:
+    """(what to offer when somebody asks for more, what the refused prompt may use; None: not known)."""
+    need = _needed(run, line) if run else None
+    lacking = need - line.standing.left if need else 0
+    quarter = line.standing.limit // QUARTER or LEAST[line.budget.unit]
+    return amounts.rounded_up(max(lacking, quarter)), need
+
+
+def _needed(run: Execution, line: Line) -> int | None:
+    """The most the prompt may use at the model where that is least, as it would be planned now."""
+    unit, limits = line.budget.unit, quota.limits_of(db.session, [line.budget.id])
+    try:
+        prompt = with_files(from_json(run.body.request), assets.read)
+        steps = choose(run, prompt).steps
+    except (Failure, Unavailable):
+        log.warning("what execution %s needs cannot be told", run.id, exc_info=True)
+        return None
+    counted = [step.candidate for step in steps if unit is not Unit.USD or step.candidate.rates is not None]
+    uses = [Bound.of(prompt, candidate, limits, (), 0).use.of(unit) for candidate in counted]
+    return min(filter(None, uses), default=None)

@@ -1,0 +1,95 @@
+"""One limit's page: this window, those before, who uses it most, and the story of what more was asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import g
+from sqlalchemy import select
+
+from .. import access
+from ..extensions import db
+from ..models import Answer, Budget, BudgetPeriod, Increase, Scope, User, Window
+from . import words
+from .balance import Line, lines, with_holders
+from .bar import Bar, plain
+from .increases import story_of
+from .spending import Spenders, spenders
+
+PAST = 12
+
+
+@dataclass(frozen=True)
+class Past:
+    """A window that is over."""
+
+    name: str
+    spent: int
+    limit: int
+    """Today's, with what more was granted in that window."""
+    bar: Bar
+
+
+@dataclass(frozen=True)
+class View:
+    line: Line
+    said: str
+    past: Sequence[Past]
+    spenders: Spenders
+    story: Sequence[Increase]
+    maker: str
+    """Who made it; empty: not known any more."""
+
+
+def view_of(budget: Budget) -> View:
+    (line,) = with_holders(lines([budget]))
+    standing, subject, story = line.standing, line.subject, story_of(budget)
+    zone = ZoneInfo(g.organization.time_zone)
+    people = access.may(access.ADMINISTER) and budget.scope is not Scope.MEMBER
+    return View(
+        line,
+        words.sentence(
+            subject.prompts,
+            budget.scope,
+            budget.unit,
+            budget.window,
+            budget.limit,
+            budget.is_hard,
+            budget.alerts,
+            zone.key,
+        ),
+        _past(budget, standing.starts_at, story, zone),
+        spenders(standing, people=people),
+        story,
+        db.session.scalar(select(User.name).where(User.id == budget.created_by)) or "",
+    )
+
+
+def _past(budget: Budget, before: datetime, story: Sequence[Increase], zone: ZoneInfo) -> list[Past]:
+    mine = (BudgetPeriod.budget_id == budget.id, BudgetPeriod.starts_at < before)
+    periods = db.session.scalars(select(BudgetPeriod).where(*mine).order_by(BudgetPeriod.starts_at.desc()).limit(PAST))
+    found = []
+    for period in periods:
+        limit = budget.limit + sum(increase.granted or 0 for increase in story if _counted(increase, period))
+        name = _named(budget.window, period.starts_at.astimezone(zone))
+        found.append(Past(name, period.spent, limit, plain(period.spent, limit)))
+    return found
+
+
+def _counted(increase: Increase, period: BudgetPeriod) -> bool:
+    """Was it in force at some time of this window?"""
+    if increase.answer is not Answer.APPROVED or increase.answered_at is None or increase.expires_at is None:
+        return False
+    return increase.expires_at > period.starts_at and (period.ends_at is None or increase.answered_at < period.ends_at)
+
+
+def _named(window: Window, start: datetime) -> str:
+    match window:
+        case Window.MONTH:
+            return f"{start:%B %Y}"
+        case Window.WEEK:
+            return f"{start:%-d %b} – {start + timedelta(days=6):%-d %b %Y}"
+    return f"{start:%a %-d %b %Y}"

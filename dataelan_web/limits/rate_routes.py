@@ -1,0 +1,94 @@
+"""The forms of limits on how fast: requests and tokens a minute, and how many at the same time."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import Response as FlaskResponse
+from flask import request, url_for
+from werkzeug.wrappers import Response
+
+from .. import access
+from ..models import RateLimit
+from ..web import redirect, render, toast
+from . import changes, draft
+from .blueprint import bp
+from .forms import RateChangeForm, RateForm
+
+
+@bp.get("/limits/rates/new")
+def new_rate() -> Response:
+    """`subject`: what to begin with, as subjects.Subject.key has it."""
+    access.require(access.ADMINISTER)
+    subject = request.args.get("subject", "")
+    return _form(RateForm(formdata=None, subject=subject, scope=subject.partition(":")[0] or "project"))
+
+
+@bp.post("/limits/rates/draft")
+def draft_rate() -> Response:
+    """The form with what there is to choose of another kind. Saves nothing."""
+    access.require(access.ADMINISTER)
+    return _form(RateForm())
+
+
+@bp.post("/limits/rates/preview")
+def preview_rate() -> Response:
+    """What it says as it is typed. Saves nothing."""
+    access.require(access.ADMINISTER)
+    if not (id := request.form.get("rate_id", type=uuid.UUID)):
+        return _form(RateForm(), fragment="preview")
+    return _form(RateChangeForm(), access.administered(RateLimit, id), fragment="preview")
+
+
+@bp.post("/limits/rates")
+def create_rate() -> Response:
+    access.require(access.ADMINISTER)
+    form = RateForm()
+    subject = form.chosen()
+    if not form.validate_on_submit() or subject is None:
+        return _form(form, status=422)
+    try:
+        changes.create_rate(subject, form.speeds)
+    except changes.Exists:
+        return _form(form, status=422)
+    toast(f"How fast {subject.title} may ask is limited from now on.", "good")
+    return redirect(url_for("limits.overview"))
+
+
+@bp.get("/limits/rates/<uuid:id>")
+def rate(id: uuid.UUID) -> Response:
+    row = access.administered(RateLimit, id)
+    return _form(RateChangeForm.of(row), row)
+
+
+@bp.post("/limits/rates/<uuid:id>")
+def change_rate(id: uuid.UUID) -> Response:
+    row, form = access.administered(RateLimit, id), RateChangeForm()
+    if not form.validate_on_submit():
+        return _form(form, row, 422)
+    changes.change_rate(row, form.speeds)
+    toast("The limit was changed.", "good")
+    return redirect(url_for("limits.overview"))
+
+
+@bp.post("/limits/rates/<uuid:id>/deletion")
+def delete_rate(id: uuid.UUID) -> Response:
+    changes.delete_rate(access.administered(RateLimit, id))
+    toast("The limit was deleted.", "good")
+    return redirect(url_for("limits.overview"))
+
+
+def _form(
+    form: RateForm | RateChangeForm, rate: RateLimit | None = None, status: int = 200, fragment: str = "form"
+) -> FlaskResponse:
+    is_final = status == 422
+    made = draft.of_rate(form, is_final=is_final) if isinstance(form, RateForm) else _changed(form, rate, is_final)
+    crumbs = [("Limits", url_for("limits.overview"))]
+    return render("limits/rate.html", fragment, status=status, form=form, draft=made, rate=rate, crumbs=crumbs)
+
+
+def _changed(form: RateChangeForm, rate: RateLimit | None, is_final: bool) -> Any:
+    if rate is None:
+        raise LookupError("a limit that exists is changed")
+    return draft.of_rate_change(form, rate, is_final=is_final)
