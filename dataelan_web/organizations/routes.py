@@ -4,6 +4,7 @@ from flask import g
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..limits import glance
 from ..playground.options import model_options
 from ..projects.lists import projects_with_totals, recent_sessions
 from ..projects.totals import this_month
@@ -21,6 +22,7 @@ def home() -> Response:
         project=projects[0] if projects else None,
         projects=projects,
         sessions=recent_sessions(),
+        glances=glance.at_home(),
         stats=this_month(g.organization) if access.may(access.SEE) else None,  # not for a guest of one project
         model_options=model_options(projects[0].project) if projects else [],
     )

@@ -8,6 +8,7 @@ from flask import Response, g, url_for
 
 from .. import access
 from ..extensions import db
+from ..limits import refusals
 from ..models import Execution, PromptSession
 from ..projects import totals
 from ..web import render
@@ -18,6 +19,7 @@ from .forms import PromptForm
 
 def page(session: PromptSession, form: PromptForm, fragment: str | None = None, status: int = 200) -> Response:
     executions, older = conversation.runs(session)
+    refusals.tell(executions)
     g.project = session.project
     return render(
         "playground/session.html",
@@ -36,6 +38,7 @@ def page(session: PromptSession, form: PromptForm, fragment: str | None = None, 
 def older(session: PromptSession, before: uuid.UUID) -> Response:
     """Earlier runs, to put before those that are there."""
     executions, further = conversation.runs(session, before)
+    refusals.tell(executions)
     return render(
         "playground/older.html",
         session=session,

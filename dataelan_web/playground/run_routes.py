@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from .. import access, audit
 from ..executions.keeper import cancel as request_cancel
 from ..extensions import db
+from ..limits import refusals
 from ..models import Execution, Project, PromptSession, State
 from ..models.actions import tick as tick_item
 from ..web import redirect, render, with_toast
@@ -24,6 +25,7 @@ from .stream import events as event_stream
 @bp.get("/executions/<uuid:id>")
 def execution(id: uuid.UUID) -> Response:
     found = access.visible(Execution, id, *conversation.CARD)
+    refusals.tell([found])
     return render(
         "playground/run.html",
         "execution",

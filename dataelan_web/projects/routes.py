@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from .. import access, audit
 from ..accounts.sign_up import create_project
 from ..extensions import db
+from ..limits import glance
 from ..models import GatewayToken, Project, User, now
 from ..organizations.blueprint import inside_organization
 from ..web import page_number, redirect, render, toast, with_toast
@@ -46,6 +47,7 @@ def show(id: uuid.UUID) -> Response:
         "sessions",
         project=project,
         stats=sums,
+        glance=glance.in_project(project),
         sessions=lists.sessions_of(project, page, PAGE),
         can_edit=access.may(access.EDIT, project),
         newer_url=url_for("projects.show", id=id, page=page - 1) if page > 1 else None,
