@@ -82,6 +82,13 @@ def scoped(model: type[Row]) -> Select[Row]:
     return query.where(_visible_here(model))
 
 
+def archived(model: type[Row]) -> Select[Row]:
+    """What this organization deleted and history still speaks of (see hub.archive): for its owners and admins."""
+    require(ADMINISTER)
+    owner, archived_at = getattr(model, "organization_id"), getattr(model, "archived_at")  # noqa: B009
+    return select(model).where(owner == g.organization.id, archived_at.is_not(None))
+
+
 def visible(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
     row = db.session.scalars(scoped(model).where(model.id == id).options(*options)).first()
     if row is None:
@@ -129,11 +136,13 @@ def _visible_here(model: type[Base]) -> ColumnElement[bool]:
     organization_id = g.organization.id
     if model in (Provider, Model):
         owner = getattr(model, "organization_id")  # noqa: B009
-        shared_or_own = or_(owner == organization_id, owner.is_(None))
+        shared_or_own = or_(owner == organization_id, owner.is_(None)) & model.archived_at.is_(None)
         return shared_or_own if model is Provider else shared_or_own & _visible_here(Provider)
-    if model in (APIKey, RoutingRule):
-        owner = getattr(model, "organization_id")  # noqa: B009
-        return owner == organization_id if g.role is not None else false()
+    if model is APIKey:
+        mine = (APIKey.organization_id == organization_id) & APIKey.archived_at.is_(None)
+        return mine if g.role is not None else false()
+    if model is RoutingRule:
+        return RoutingRule.organization_id == organization_id if g.role is not None else false()
     if model in (Project, PromptSession, Execution, Asset, GatewayToken):
         here: ColumnElement[bool] = Project.organization_id == organization_id
         return here if g.role is not None else here & Project.id.in_(_guest_projects(current_user.id, Project.id))

@@ -114,6 +114,7 @@ def _model(organization: Organization, offer: Offer) -> Model:
         model.display_name = offer.model
         model.model_type, model.task = purpose.task_of(offer.model) or (ModelType.TEXT, Task.CHAT)
         db.session.add(model)
+    model.archived_at = None
     _price(model, provider)
     db.session.flush()
     return model
@@ -134,7 +135,11 @@ def _price(model: Model, provider: Provider) -> None:
 
 def _key(organization: Organization, provider: Provider, secret: str) -> APIKey:
     found = db.session.scalars(
-        select(APIKey).where(APIKey.provider_id == provider.id, APIKey.organization_id == organization.id)
+        select(APIKey).where(
+            APIKey.provider_id == provider.id,
+            APIKey.organization_id == organization.id,
+            APIKey.archived_at.is_(None),
+        )
     ).first()
     if found is None:
         return seal(provider, organization, None, "bootstrap", secret)

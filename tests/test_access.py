@@ -203,6 +203,15 @@ ROUTES = (
     Route("hub.export", "GET", "/o/{slug}/hub/export.yaml", ADMINISTER),
     Route("hub.preview_import", "POST", "/o/{slug}/hub/import/preview", ADMINISTER, 422, {"text": "none"}),
     Route("hub.import_hub", "POST", "/o/{slug}/hub/import", ADMINISTER, 422, {"text": "none"}),
+    Route("hub.archive", "GET", "/o/{slug}/hub/archive", ADMINISTER),
+    Route("hub.restore_model", "POST", "/o/{slug}/hub/archive/models/{archived_model}/restoration", ADMINISTER, 303),
+    Route(
+        "hub.restore_provider",
+        "POST",
+        "/o/{slug}/hub/archive/providers/{archived_provider}/restoration",
+        ADMINISTER,
+        303,
+    ),
     Route("hub.hub_settings", "GET", "/o/{slug}/hub/settings", ADMINISTER),
     Route("hub.change_settings", "POST", "/o/{slug}/hub/settings", ADMINISTER, 422, {"key_strategy": "none"}),
     Route("hub.change_project_keys", "POST", "/o/{slug}/hub/projects/{project}/platform-keys", ADMINISTER, 303),
@@ -254,6 +263,8 @@ class Ids:
     limit: str = ""
     increase: str = ""
     rate: str = ""
+    archived_provider: str = ""
+    archived_model: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -261,7 +272,7 @@ class Ids:
         run, token = execution(cast), gateway_token(cast)
         key = people.own_provider(cast, "http://x/v1", secret=CANARY)
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
-        others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)} | limits(cast)
+        others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)} | limits(cast) | archived(cast)
         return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
     @classmethod
@@ -314,6 +325,14 @@ def limits(cast: people.Cast) -> dict[str, str]:
     rate = quota.set_rate(db.session, cast.organization.id, Scope.PROJECT, cast.project.id, **values)
     db.session.commit()
     return {"limit": str(budget.id), "increase": str(more.id), "rate": str(rate.id)}
+
+
+def archived(cast: people.Cast) -> dict[str, str]:
+    key, other = people.own_provider(cast, "http://x/v1"), people.own_provider(cast, "http://y/v1")
+    model = people.own_model(cast, key, "old", archived_at=now())
+    other.provider.archived_at = now()
+    db.session.commit()
+    return {"archived_model": str(model.id), "archived_provider": str(other.provider_id)}
 
 
 def gateway_token(cast: people.Cast) -> GatewayToken:

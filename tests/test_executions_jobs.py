@@ -17,6 +17,7 @@ from dataelan_web.executions.record import Record
 from dataelan_web.executions.submit import record
 from dataelan_web.executions.sweep import sweep
 from dataelan_web.extensions import db
+from dataelan_web.hub.archive.shelving import remove_model
 from dataelan_web.jobs.queue import store
 from dataelan_web.models import APIKey, Execution, Model, ModelType, Outcome, Price, Scope, State, Window
 from dataelan_web.models.executions import claim, close
@@ -106,8 +107,7 @@ def test_a_job_whose_key_cannot_be_read_any_more_is_not_free(begun: Execution, s
 def test_a_job_of_a_model_that_was_deleted_is_not_free(begun: Execution, studio: Studio) -> None:
     model, budget = studio
     dead(begun)
-    db.session.delete(db.session.get_one(Model, model.id))
-    db.session.commit()
+    assert remove_model(db.session.get_one(Model, model.id))
     execute_queued(begun.id)
     assert (fresh(begun).state, fresh(begun).attempts_made) == (State.FAILED, 1)
     was_paid_for_once(begun, budget, A_FILM)

@@ -110,6 +110,8 @@ _MODELS = (
         _ours(Model.organization_id),
         Model.is_enabled,
         Provider.is_enabled,
+        Model.archived_at.is_(None),
+        Provider.archived_at.is_(None),
         ~Provider.needs_address,
     )
     .order_by(Provider.name, Model.name)
@@ -120,6 +122,7 @@ _KEYS = (
         _ours(APIKey.organization_id),
         or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now()),
         APIKey.is_enabled,
+        APIKey.archived_at.is_(None),
         APIKey.provider_id.in_(bindparam("providers", expanding=True)),
     )
     .order_by(APIKey.is_default.desc(), APIKey.id)

@@ -2,8 +2,9 @@
 
 from flask import Flask
 
+from .archive import routes as archive_routes  # noqa: F401  (the pages add themselves to the blueprint)
 from .blueprint import bp
-from .endings import routes as ending_routes  # noqa: F401  (the pages add themselves to the blueprint)
+from .endings import routes as ending_routes  # noqa: F401
 from .keys import routes as key_routes  # noqa: F401
 from .models import routes as model_routes  # noqa: F401
 from .providers import connect_routes  # noqa: F401

@@ -99,6 +99,11 @@ def parent(target: str, *, index: bool = True, **options: Any) -> Any:
     return mapped_column(ForeignKey(target, ondelete="CASCADE"), index=index, **options)
 
 
+def evidence(target: str) -> Any:
+    """A foreign key to a row that history speaks of: as long as this one is there, the other cannot be deleted."""
+    return mapped_column(ForeignKey(target))
+
+
 def reference(target: str, *, index: bool = False, **options: Any) -> Any:
     """A foreign key that history outlives: cleared when the other row goes."""
     return mapped_column(ForeignKey(target, ondelete="SET NULL"), index=index, **options)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, DbSession, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
+from .base import Base, DbSession, Json, JsonList, Long, Name, Nano, Time, evidence, now, parent, reference
 from .hub import Model, Price, Provider
 from .workspace import ModelType, Project, Prompt, PromptSession
 
@@ -195,10 +195,10 @@ class Attempt(Base):
 
     execution_id: Mapped[uuid.UUID] = parent("executions.id", index=False)
     number: Mapped[int]
-    provider_id: Mapped[uuid.UUID | None] = reference("providers.id")
-    model_id: Mapped[uuid.UUID | None] = reference("models.id")
-    api_key_id: Mapped[uuid.UUID | None] = reference("api_keys.id")
-    price_id: Mapped[uuid.UUID | None] = reference("prices.id")
+    provider_id: Mapped[uuid.UUID | None] = evidence("providers.id")
+    model_id: Mapped[uuid.UUID | None] = evidence("models.id")
+    api_key_id: Mapped[uuid.UUID | None] = evidence("api_keys.id")
+    price_id: Mapped[uuid.UUID | None] = evidence("prices.id")
     model_name: Mapped[Name]
     provider_name: Mapped[Name]
     payer: Mapped[Payer]

@@ -48,6 +48,9 @@ class Provider(Base):
     model_types: Mapped[JsonList] = mapped_column(default=list)
     """What kinds of models it offers: TEXT, IMAGE …"""
     is_enabled: Mapped[bool] = mapped_column(default=True)
+    archived_at: Mapped[Time | None]
+    """Deleted by its people, and kept for the runs it made (hub.archive): nothing but history and the archive shows it.
+    So with models and keys."""
 
     @property
     def origin(self) -> str:
@@ -84,6 +87,7 @@ class Model(Base):
     listed_at: Mapped[Time | None]
     """When the provider last listed it to one of our keys."""
     is_enabled: Mapped[bool] = mapped_column(default=True)
+    archived_at: Mapped[Time | None]
 
     provider: Mapped[Provider] = relationship()
     prices: Mapped[list[Price]] = relationship(order_by="Price.effective_at", cascade="all, delete-orphan")
@@ -164,6 +168,8 @@ class APIKey(Base):
     last_error_kind: Mapped[Name] = mapped_column(default="")
     """router.types.Kind: credential, billing, rate_limit …"""
     last_error_at: Mapped[Time | None]
+    archived_at: Mapped[Time | None]
+    """Its secret is destroyed then: `ciphertext` is empty."""
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
 
     provider: Mapped[Provider] = relationship()

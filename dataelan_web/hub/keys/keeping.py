@@ -6,12 +6,12 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 
 from ... import audit, quota
 from ...executions.health import health as vitals
 from ...extensions import db
-from ...models import APIKey, Budget, Organization, Provider, Scope, Unit, Window, new_id, now
+from ...models import APIKey, Attempt, Budget, Organization, Provider, Scope, Unit, Window, new_id, now
 from ...router.types import Failure, Kind
 from ...secrets import Place, Unreadable, keyring
 from ..providers.checking import Checked, check
@@ -151,11 +151,22 @@ def delete_key(key: APIKey) -> None:
     audit.record("key.deleted", key, key.organization_id, provider=key.provider.slug)
     siblings, was_default = _siblings(key.provider_id, key.organization_id), key.is_default
     quota.forget(db.session, key.id)
-    db.session.delete(key)
+    destroy(key)
     db.session.flush()
     if was_default and (heir := db.session.scalars(select(APIKey).where(siblings).order_by(APIKey.id)).first()):
         heir.is_default = True
     db.session.commit()
+
+
+def destroy(key: APIKey) -> None:
+    """Its secret is gone for good. A key that made runs leaves its label with them, and is seen nowhere else."""
+    db.session.refresh(key, with_for_update={"of": APIKey})
+    if not db.session.scalar(select(exists().where(Attempt.api_key_id == key.id))):
+        db.session.delete(key)
+        return
+    key.ciphertext, key.listed_models = "", []
+    key.is_default = key.is_enabled = False
+    key.archived_at = now()
 
 
 def enter_again(key: APIKey) -> None:
@@ -198,7 +209,7 @@ def one_at_a_time(provider_id: uuid.UUID) -> None:
 
 
 def _siblings(provider_id: uuid.UUID, owner_id: uuid.UUID | None) -> ColumnElement[bool]:
-    return and_(APIKey.provider_id == provider_id, APIKey.organization_id == owner_id)
+    return and_(APIKey.provider_id == provider_id, APIKey.organization_id == owner_id, APIKey.archived_at.is_(None))
 
 
 def _remember(key: APIKey, checked: Checked) -> None:

@@ -35,7 +35,7 @@ def all_keys() -> Sequence[APIKey]:
         select(APIKey)
         .join(APIKey.provider)
         .options(joinedload(APIKey.provider))
-        .where(APIKey.organization_id.is_(None))
+        .where(APIKey.organization_id.is_(None), APIKey.archived_at.is_(None))
         .order_by(Provider.slug, APIKey.id)
     ).all()
 

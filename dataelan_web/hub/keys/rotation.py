@@ -12,16 +12,19 @@ from ...models.base import NIL
 from ...secrets import Place, Unreadable, keyring
 
 BATCH = 500
+HAS_SECRET = APIKey.archived_at.is_(None)
+"""The secret of an archived key is destroyed."""
 
 
 def counts() -> Counter[str]:
     """Encryption key id → provider keys sealed with it."""
-    return Counter(text.split(".")[1] if "." in text else "?" for text in db.session.scalars(select(APIKey.ciphertext)))
+    sealed = db.session.scalars(select(APIKey.ciphertext).where(HAS_SECRET))
+    return Counter(text.split(".")[1] if "." in text else "?" for text in sealed)
 
 
 def unreadable() -> list[tuple[APIKey, str]]:
     bad = []
-    for key in db.session.scalars(select(APIKey).order_by(APIKey.id)):
+    for key in db.session.scalars(select(APIKey).where(HAS_SECRET).order_by(APIKey.id)):
         try:
             keyring().decrypt(key.ciphertext, place_of(key))
         except Unreadable as problem:
@@ -37,7 +40,7 @@ def rotate() -> int:
     current = f"dk1.{keyring().newest}.%"
     while batch := db.session.scalars(
         select(APIKey)
-        .where(APIKey.ciphertext.not_like(current), APIKey.id > after)
+        .where(HAS_SECRET, APIKey.ciphertext.not_like(current), APIKey.id > after)
         .order_by(APIKey.id)
         .limit(BATCH)
         .with_for_update(skip_locked=True)

@@ -1,4 +1,4 @@
-"""What an organization may do with models: add its own, switch them off, delete them, try one."""
+"""What an organization may do with models: add its own, switch them off, try one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from ...models import (
     Project,
     PromptSession,
     Provider,
-    RoutingRule,
-    RoutingRuleModel,
     new_id,
 )
 from ...router.providers import lister
@@ -25,10 +23,6 @@ from ..providers.listing import make
 from . import catalogue, prices, purpose
 
 NEW_SESSION = "New session"
-
-
-class InUse(Exception):
-    """It cannot be deleted yet; the message says why."""
 
 
 class Taken(Exception):
@@ -42,13 +36,25 @@ def add_by_hand(provider: Provider, organization: Organization, user_id: uuid.UU
     """
     _make_sure_is_new(provider, organization, values["name"])
     price = values.pop("price")
-    model = Model(id=new_id(), provider_id=provider.id, organization_id=organization.id, **values)
+    model = from_archive(provider, organization, values["name"])
+    model = model or Model(id=new_id(), provider_id=provider.id, organization_id=organization.id)
+    for name, value in values.items():
+        setattr(model, name, value)
     db.session.add(model)
     audit.record("model.added", model, organization.id, provider=provider.slug)
     db.session.flush()
     if price is not None:
         prices.set_price(model, organization, user_id, price)
     db.session.commit()
+    return model
+
+
+def from_archive(provider: Provider, organization: Organization, name: str) -> Model | None:
+    """The model of this name that was deleted and is wanted again, with its history. Does not commit."""
+    its = (Model.provider_id == provider.id, Model.organization_id == organization.id, Model.name == name)
+    model = db.session.scalars(select(Model).where(*its, Model.archived_at.is_not(None))).first()
+    if model is not None:
+        model.archived_at = None
     return model
 
 
@@ -83,7 +89,8 @@ def add_from_catalogue(provider: Provider, organization: Organization, names: li
     for name, known, _ in offered(provider):
         use = purpose.task_of(name, known=known)
         if name in wanted and use:
-            added.append(make(provider, name, use, known, organization.id))
+            found = from_archive(provider, organization, name)
+            added.append(found or make(provider, name, use, known, organization.id))
             audit.record("model.added", added[-1], organization.id, provider=provider.slug, source=catalogue.SOURCE)
     db.session.flush()
     prices.refresh(added)
@@ -96,22 +103,6 @@ def set_enabled(model: Model, is_enabled: bool) -> None:
     if model.is_enabled != is_enabled:
         model.is_enabled = is_enabled
         audit.record("model.enabled" if is_enabled else "model.disabled", model, model.organization_id)
-    db.session.commit()
-
-
-def delete(model: Model) -> None:
-    """Raises InUse. Commits. The records of its runs stay, with its name."""
-    rules = db.session.scalars(
-        select(RoutingRule.name)
-        .join(RoutingRuleModel, RoutingRuleModel.rule_id == RoutingRule.id)
-        .where(RoutingRuleModel.model_id == model.id)
-        .order_by(RoutingRule.name)
-    ).all()
-    if rules:
-        named = ", ".join(f"“{name}”" for name in rules)
-        raise InUse(f"{len(rules)} {'rule uses' if len(rules) == 1 else 'rules use'} it: {named}. Take it out first.")
-    audit.record("model.deleted", model, model.organization_id, provider=model.provider.slug)
-    db.session.delete(model)
     db.session.commit()
 
 

@@ -15,6 +15,7 @@ from ...models import Execution, Model, Price, Project, State, User, now
 from ...models.base import NIL
 from ...router.providers import KINDS
 from ...router.types import Task
+from ..archive import shelving
 from ..endings import replacements, shutdowns
 from . import browse, catalogue, prices
 from .browse import Line
@@ -56,6 +57,7 @@ def page_of(line: Line) -> dict[str, Any]:
     """The template's context."""
     model, provider = line.model, line.model.provider
     use = shutdowns.uses_of([line])[line.id]
+    is_own, may_administer = model.organization_id == g.organization.id, access.may(access.ADMINISTER)
     others = browse.lines(Model.provider_id == provider.id) if line.ends else []
     return {
         "line": line,
@@ -69,8 +71,9 @@ def page_of(line: Line) -> dict[str, Any]:
         "recent": recent(model),
         "replacement": replacements.replacement_for(line, others) if line.ends else None,
         "projects": _projects() if is_playable(model) else [],
-        "is_own": model.organization_id == g.organization.id,
-        "may_administer": access.may(access.ADMINISTER),
+        "is_own": is_own,
+        "may_administer": may_administer,
+        "was_used": is_own and may_administer and shelving.was_used(model),
     }
 
 

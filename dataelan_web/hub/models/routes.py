@@ -15,6 +15,7 @@ from ...extensions import db
 from ...models import Model, ModelType, Price, Project, Provider
 from ...router.types import Task
 from ...web import page_number, redirect, render, toast, with_toast
+from ..archive import shelving
 from ..blueprint import bp, id_in
 from . import browse, own, prices
 from .browse import SORTS, Filters
@@ -102,10 +103,10 @@ def model_deletion(id: uuid.UUID) -> Response:
     model = _own(id)
     name = model.display_name
     try:
-        own.delete(model)
-    except own.InUse as refused:
+        is_archived = shelving.remove_model(model)
+    except shelving.InUse as refused:
         return model_page(id, 422, problem=str(refused))
-    toast(f"“{name}” was deleted.", "good")
+    toast(f"“{name}” is in the archive now." if is_archived else f"“{name}” was deleted.", "good")
     return redirect(url_for("hub.models"))
 
 

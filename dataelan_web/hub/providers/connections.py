@@ -1,4 +1,4 @@
-"""Providers of an organization's own: connected by a form, changed, asked again for their models, deleted."""
+"""Providers of an organization's own: connected by a form, changed, asked again for their models."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import func, or_, select
 
 from ... import audit
 from ...extensions import db
-from ...models import APIKey, Budget, Model, Organization, Provider, RoutingRuleModel, User, new_id
+from ...models import APIKey, Model, Organization, Provider, User, new_id
 from ...router.providers import lister
 from ...router.types import Failure, Kind
 from ..keys.keeping import enter_again, one_at_a_time, seal, secret_of, test_key
@@ -78,7 +78,7 @@ def make_provider(
     catalogue: str = "",
     is_trusted: bool,
 ) -> Provider:
-    """The organization's provider at this address, new or found again."""
+    """The organization's provider at this address, new or found again, be it in the archive."""
     provider = db.session.scalars(
         select(Provider).where(
             Provider.organization_id == organization.id, Provider.base_url == base_url, Provider.kind == kind
@@ -90,7 +90,7 @@ def make_provider(
         )
         db.session.add(provider)
     provider.name, provider.needs_key, provider.catalogue = name, needs_key, catalogue
-    provider.is_trusted, provider.is_enabled = is_trusted, True
+    provider.is_trusted, provider.is_enabled, provider.archived_at = is_trusted, True, None
     provider.model_types = wire_format(kind).model_types
     return provider
 
@@ -118,7 +118,8 @@ def move(provider: Provider, base_url: str) -> int:
     provider.base_url = base_url
     if provider.origin == before:
         return 0
-    keys = db.session.scalars(select(APIKey).where(APIKey.provider_id == provider.id)).all()
+    sealed = (APIKey.provider_id == provider.id, APIKey.archived_at.is_(None))
+    keys = db.session.scalars(select(APIKey).where(*sealed)).all()
     for key in keys:
         enter_again(key)
     return len(keys)
@@ -149,50 +150,8 @@ def refresh(provider: Provider, organization: Organization) -> Refreshed:
         price_as_free(db.session.scalars(select(Model).where(Model.provider_id == provider.id)).all())
     audit.record("provider.refreshed", provider, organization.id)
     db.session.commit()
-    count = select(func.count()).where(Model.provider_id == provider.id)
+    count = select(func.count()).where(Model.provider_id == provider.id, Model.archived_at.is_(None))
     return Refreshed(db.session.scalar(count) or 0, tuple(problems))
-
-
-@dataclass(frozen=True)
-class Dependents:
-    """What goes with a provider."""
-
-    models: int
-    rules: int
-    keys: int
-
-
-def dependents(provider: Provider) -> Dependents:
-    in_rules = select(func.count(RoutingRuleModel.rule_id.distinct())).join(RoutingRuleModel.model)
-    return Dependents(
-        *(
-            db.session.scalar(query) or 0
-            for query in (
-                select(func.count()).where(Model.provider_id == provider.id),
-                in_rules.where(Model.provider_id == provider.id),
-                select(func.count()).where(APIKey.provider_id == provider.id),
-            )
-        )
-    )
-
-
-def delete_provider(provider: Provider) -> None:
-    """With its models, their places in rules, and its keys. Past runs and their costs stay. Commits."""
-    gone = dependents(provider)
-    audit.record("provider.deleted", provider, models=gone.models, rules=gone.rules, keys=gone.keys)
-    subjects = (
-        select(Model.id).where(Model.provider_id == provider.id),
-        select(APIKey.id).where(APIKey.provider_id == provider.id),
-    )
-    db.session.execute(
-        delete(Budget)
-        .where(
-            (Budget.subject_id == provider.id) | Budget.subject_id.in_(subjects[0]) | Budget.subject_id.in_(subjects[1])
-        )
-        .execution_options(synchronize_session=False)
-    )
-    db.session.delete(provider)
-    db.session.commit()
 
 
 def price_as_free(models: Sequence[Model]) -> None:

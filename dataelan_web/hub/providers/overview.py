@@ -126,7 +126,8 @@ def _rests(keys: Sequence[APIKey]) -> dict[uuid.UUID, Rest]:
 
 
 def _models_here() -> Any:
-    return select(Model.name).where(or_(Model.organization_id == g.organization.id, Model.organization_id.is_(None)))
+    ours = or_(Model.organization_id == g.organization.id, Model.organization_id.is_(None))
+    return select(Model.name).where(ours, Model.archived_at.is_(None))
 
 
 def _model_counts(provider_id: uuid.UUID | None = None) -> Counter[uuid.UUID]:

@@ -14,6 +14,7 @@ from ... import access
 from ...models import Provider
 from ...router.types import Failure
 from ...web import redirect, render, toast, with_toast
+from ..archive import shelving
 from ..blueprint import bp
 from ..keys.forms import KeyForm
 from . import connections, overview, servers
@@ -73,8 +74,9 @@ def change_provider(id: uuid.UUID) -> Response:
 def delete_provider(id: uuid.UUID) -> Response:
     provider = _own(id)
     name = provider.name
-    connections.delete_provider(provider)
-    toast(f"“{name}” was deleted, with its models and keys.", "good")
+    is_archived = shelving.remove_provider(provider)
+    kept = "is in the archive now, without its keys." if is_archived else "was deleted, with its models and keys."
+    toast(f"“{name}” {kept}", "good")
     return redirect(url_for("hub.providers"))
 
 
@@ -88,7 +90,8 @@ def provider_page(provider: Provider, status: int = 200, **context: Any) -> Flas
         "models_count": overview.models_count(provider),
         "key_form": KeyForm(formdata=None),
         "settings_form": ProviderSettingsForm(formdata=None, obj=provider) if is_own else None,
-        "dependents": connections.dependents(provider) if is_own and can_edit else None,
+        "dependents": shelving.dependents(provider) if is_own and can_edit else None,
+        "was_used": is_own and can_edit and shelving.was_used(provider),
         "can_edit": can_edit,
         "crumbs": [("Model Hub", url_for("hub.providers"))],
     }

@@ -38,7 +38,8 @@ def found_locally(organization: Organization) -> list[Found]:
     """Model servers that answer on this machine and are not connected yet. Asked at most every 20 s."""
     if not current_app.extensions["dataelan_settings"].private_addresses:
         return []
-    connected = set(db.session.scalars(select(Provider.base_url).where(Provider.organization_id == organization.id)))
+    mine = (Provider.organization_id == organization.id, Provider.archived_at.is_(None))
+    connected = set(db.session.scalars(select(Provider.base_url).where(*mine)))
     look: _Look = current_app.extensions.setdefault("dataelan_local_servers", _Look())
     found = look.around(current_app._get_current_object())  # type: ignore[attr-defined]
     return [server for server in found if server.url not in connected]

@@ -297,6 +297,8 @@ def _known(ids: Sequence[uuid.UUID], organization: Organization) -> dict[uuid.UU
         .join(Model.provider)
         .where(
             Model.id.in_(ids),
+            Model.archived_at.is_(None),
+            Provider.archived_at.is_(None),
             *(or_(own == organization.id, own.is_(None)) for own in (Model.organization_id, Provider.organization_id)),
         )
     )

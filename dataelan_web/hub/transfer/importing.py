@@ -14,6 +14,7 @@ from ...extensions import db
 from ...models import NANO, Model, Organization, Project, Provider, RoutingRule, UnknownPrice, User, new_id
 from ...router.providers import KINDS
 from ..models import catalogue, prices
+from ..models.own import from_archive
 from ..providers.listing import make
 from ..providers.servers import AddressRefused, check_address
 from ..providers.wire_formats import wire_format
@@ -121,8 +122,9 @@ class _Visit:
         elif (row.base_url, row.kind) != (address, entry.kind):
             raise _NotTaken("it is here with another address or format; change that on its page, keys and all")
         else:
-            same = (row.name, row.needs_key, row.catalogue) == (entry.name, entry.needs_key, entry.catalogue)
-            what = "kept" if same else "changed"
+            is_same = (row.name, row.needs_key, row.catalogue) == (entry.name, entry.needs_key, entry.catalogue)
+            what = "kept" if is_same and row.archived_at is None else "changed"
+        row.archived_at = None
         row.name, row.kind, row.needs_key, row.catalogue = entry.name, entry.kind, entry.needs_key, entry.catalogue
         row.model_types = wire_format(entry.kind).model_types
         db.session.flush()
@@ -137,7 +139,9 @@ class _Visit:
             return "kept"
         known = catalogue.look_up(provider.catalogue, entry.name)
         use = (entry.type, entry.task)
-        row = make(provider, entry.name, use, known, self.organization.id, entry.display_name)
+        row = from_archive(provider, self.organization, entry.name) or make(
+            provider, entry.name, use, known, self.organization.id, entry.display_name
+        )
         if row.organization_id is not None:  # what is everyone's is described by the catalogue
             row.capabilities = entry.capabilities
             row.context_window = entry.context_window or row.context_window
@@ -199,7 +203,8 @@ class _Visit:
     def _provider(self, slug: str) -> Provider:
         """The organization's own goes before everyone's of the same name."""
         mine = or_(Provider.organization_id == self.organization.id, Provider.organization_id.is_(None))
-        query = select(Provider).where(Provider.slug == slug, mine).order_by(Provider.organization_id.is_(None))
+        query = select(Provider).where(Provider.slug == slug, mine, Provider.archived_at.is_(None))
+        query = query.order_by(Provider.organization_id.is_(None))
         found = db.session.scalars(query).first()
         if found is None or found.needs_address:
             raise _NotTaken(f"there is no provider “{slug}” here; connect it first")
@@ -207,7 +212,8 @@ class _Visit:
 
     def _find(self, provider: Provider, name: str) -> Model | None:
         mine = or_(Model.organization_id == self.organization.id, Model.organization_id.is_(None))
-        query = select(Model).where(Model.provider_id == provider.id, Model.name == name, mine)
+        its = (Model.provider_id == provider.id, Model.name == name, Model.archived_at.is_(None))
+        query = select(Model).where(*its, mine)
         return db.session.scalars(query.order_by(Model.organization_id.is_(None))).first()
 
     def _model(self, ref: str) -> Model:

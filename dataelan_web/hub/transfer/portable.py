@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from sqlalchemy import select
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy import and_, select
+from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from ...executions.candidates import IN_FORCE
 from ...extensions import db
@@ -17,8 +17,13 @@ from .document import Document, KeyEntry, ModelEntry, PriceEntry, ProviderEntry,
 
 def export(organization: Organization) -> Document:
     """What is the organization's own. Keys by label only."""
-    own = Provider.organization_id == organization.id
-    mine = select(Model).where(Model.organization_id == organization.id).options(joinedload(Model.provider))
+    own = and_(Provider.organization_id == organization.id, Provider.archived_at.is_(None))
+    mine = (
+        select(Model)
+        .join(Model.provider)
+        .where(Model.organization_id == organization.id, *(row.archived_at.is_(None) for row in (Model, Provider)))
+        .options(contains_eager(Model.provider))
+    )
     return Document(
         settings=Settings(
             key_strategy=organization.key_strategy,
@@ -60,7 +65,13 @@ def _model(row: Model) -> ModelEntry:
 
 
 def _own_prices(organization: Organization) -> Iterable[Price]:
-    query = select(Price).where(Price.organization_id == organization.id, IN_FORCE)
+    query = (
+        select(Price)
+        .join(Model, Model.id == Price.model_id)
+        .join(Model.provider)
+        .where(Price.organization_id == organization.id, IN_FORCE)
+        .where(Model.archived_at.is_(None), Provider.archived_at.is_(None))
+    )
     return db.session.scalars(query.order_by(Price.effective_at))
 
 
@@ -96,7 +107,8 @@ def _rule(row: RoutingRule, project: str | None) -> RuleEntry:
 
 
 def _keys(organization: Organization) -> Iterable[APIKey]:
-    query = select(APIKey).where(APIKey.organization_id == organization.id).options(joinedload(APIKey.provider))
+    mine = (APIKey.organization_id == organization.id, APIKey.archived_at.is_(None))
+    query = select(APIKey).where(*mine).options(joinedload(APIKey.provider))
     return db.session.scalars(query.order_by(APIKey.id))
 
 
