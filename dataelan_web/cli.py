@@ -22,6 +22,7 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
     app.cli.add_command(keys)
     app.cli.add_command(ledger)
+    app.cli.add_command(rules)
 
 
 @click.command("create-superuser")
@@ -215,3 +216,83 @@ def ledger_mend() -> None:
         click.echo(str(one))
     db.session.commit()
     click.echo(f"{len(found)} windows were mended." if found else "Every limit agrees with the ledger.")
+
+
+rules = AppGroup("rules", help="The platform's routing rules, which everyone's prompts try after their own.")
+
+
+@rules.command("list")
+@click.option("--yaml", "as_yaml", is_flag=True, help="As a file that `flask rules import` takes.")
+def rules_list(as_yaml: bool) -> None:
+    """The platform's rules in the order in which they are tried, each with what it says."""
+    from .hub.rules import platform
+    from .hub.transfer.document import write
+
+    if as_yaml:
+        click.echo(write(platform.document()), nl=False)
+        return
+    for one in platform.listed():
+        state = "" if one.row.is_enabled else " (off)"
+        click.echo(f"{one.row.priority}  {one.row.name}{state}: {one.said}")
+
+
+@rules.command("add")
+@click.argument("name")
+@click.option("--model", "models", multiple=True, help="provider/name, or provider/name=WEIGHT. Once for each model.")
+@click.option("--fallback", "fallbacks", multiple=True, help="provider/name, for when the others fail.")
+@click.option("--condition", "conditions", multiple=True, help="name=value, such as max_cost=0.05 or tags='[eu]'.")
+@click.option("--type", "model_type", default="TEXT", show_default=True, help="TEXT, CODE, IMAGE, VOICE or VIDEO.")
+@click.option("--strategy", default="weighted", show_default=True)
+@click.option("--priority", type=int, default=100, show_default=True, help="The lowest number is tried first.")
+def rules_add(
+    name: str,
+    models: tuple[str, ...],
+    fallbacks: tuple[str, ...],
+    conditions: tuple[str, ...],
+    model_type: str,
+    strategy: str,
+    priority: int,
+) -> None:
+    """Add a rule for everyone. What more a rule can say is said in a file: see `flask rules import`."""
+    from .hub.rules import platform
+    from .hub.rules.drafts import Refused
+    from .hub.transfer.document import BadDocument
+    from .hub.transfer.report import NotTaken
+
+    try:
+        values = platform.values_of(models, fallbacks, conditions)
+        row = platform.add({"name": name, "type": model_type, "strategy": strategy, "priority": priority, **values})
+    except (BadDocument, NotTaken, Refused) as refused:
+        raise click.ClickException(str(refused)) from refused
+    click.echo(f"“{row.name}” is a rule of the platform now.")
+
+
+@rules.command("remove")
+@click.argument("name")
+def rules_remove(name: str) -> None:
+    """Delete a rule of the platform."""
+    from .hub.rules import platform
+
+    try:
+        platform.remove(name)
+    except platform.NoSuchRule as unknown:
+        raise click.ClickException(str(unknown)) from unknown
+    click.echo(f"“{name}” was deleted.")
+
+
+@rules.command("import")
+@click.argument("file", type=click.File("r"))
+def rules_import(file: TextIO) -> None:
+    """Take the rules of a YAML or JSON file (`-`: standard input), as `flask rules list --yaml` or a hub's export
+    writes it. Exit 1 when one was left out."""
+    from .hub.rules import platform
+    from .hub.transfer.document import BadDocument, read
+
+    try:
+        report = platform.bring_in(read(file.read()))
+    except BadDocument as bad:
+        raise click.ClickException(str(bad)) from bad
+    for line in report.lines:
+        click.echo(f"{line.what}: {line.subject}{f' ({line.why})' if line.why else ''}")
+    if report.of("left"):
+        raise SystemExit(1)

@@ -24,7 +24,7 @@ from ..models import (
     RoutingRule,
     RoutingRuleModel,
 )
-from ..models.base import DbSession
+from ..models.base import NIL, DbSession
 from ..models.executions import Payer
 from ..router.candidates import Candidate, Choice, Key
 from ..router.plan import Step, compatible
@@ -169,12 +169,13 @@ def usable_models(session: DbSession, project: Project) -> list[Candidate]:
 
 def candidates_of(
     session: DbSession,
-    organization: Organization,
+    organization: Organization | None,
     models: Collection[uuid.UUID] | None = None,
     *,
     project: Project | None = None,
 ) -> dict[uuid.UUID, Candidate]:
-    """These models (None: all) by id, as the router sees them here; what is switched off or gone is not among them."""
+    """These models (None: all) by id, as the router sees them here; what is switched off or gone is not among them.
+    Without an organization: everyone's, with the platform's keys."""
     which = true() if models is None else Model.id.in_(models)
     return {candidate.model_id: candidate for candidate in _Hub(session, organization, project).which(which)}
 
@@ -239,10 +240,12 @@ def step_of(session: DbSession, project: Project, attempt: Attempt) -> Step:
 
 
 class _Hub:
-    """An organization's view of the Model Hub, or one project's of it."""
+    """An organization's view of the Model Hub, or one project's of it, or what the platform gives to everyone."""
 
-    def __init__(self, session: DbSession, organization: Organization, project: Project | None = None):
-        self.session, self.organization = session, organization
+    def __init__(self, session: DbSession, organization: Organization | None, project: Project | None = None):
+        self.session = session
+        self.here = organization.id if organization else NIL
+        self.key_strategy = organization.key_strategy if organization else KeyStrategy.DATAELAN
         self.project_id = project.id if project else None
         self.allows_platform_keys = project is None or project.allows_platform_keys
 
@@ -260,14 +263,14 @@ class _Hub:
 
     def rules(self, query: Any, **which: Any) -> list[Rule]:
         """Project rules before the organization's before the platform's; lowest priority number first."""
-        here = {"here": self.organization.id, "project": self.project_id}
+        here = {"here": self.here, "project": self.project_id}
         rows = self.session.scalars(query, here | which).all()
         named = {entry.model_id for row in rows for entry in row.models}
         candidates = {c.model_id: c for c in self.which(Model.id.in_(named))} if named else {}
         return [rule_of(row, candidates) for row in rows]
 
     def which(self, which: ColumnElement[bool]) -> list[Candidate]:
-        rows = self.session.execute(_MODELS.where(which), {"here": self.organization.id}).all()
+        rows = self.session.execute(_MODELS.where(which), {"here": self.here}).all()
         keys = self._keys_of({row.provider_id for row in rows})
         return [self._candidate(row, keys.get(row.provider_id, [])) for row in rows]
 
@@ -283,7 +286,7 @@ class _Hub:
             kind=row.kind,
             base_url=row.base_url,
             keys=keys_for(
-                self.organization.key_strategy,
+                self.key_strategy,
                 row.needs_key,
                 own,
                 platform,
@@ -305,7 +308,7 @@ class _Hub:
         """The keys this organization may use at these providers, by provider; the default first."""
         found: dict[uuid.UUID, list[Any]] = {}
         if providers:
-            asked = {"here": self.organization.id, "providers": list(providers)}
+            asked = {"here": self.here, "providers": list(providers)}
             for row in self.session.execute(_KEYS, asked):
                 found.setdefault(row.provider_id, []).append(row)
         return found

@@ -1,8 +1,8 @@
 """Routing rules: a draft is checked as a whole and saved as a whole. What saves commits and is noted in the audit.
 
 draft = Draft("cheap first", models=(Entry(model.id, weight=3), …), conditions={"max_cost": 0.01})
-rule = rules.save(draft, organization, user.id)          # a new one; raises Refused
-rule = rules.save(draft, organization, user.id, rule)    # in the place of another
+rule = drafts.save(draft, organization, user.id)          # a new one; raises Refused
+rule = drafts.save(draft, organization, user.id, rule)    # in the place of another
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg2.errors import ForeignKeyViolation
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from ... import audit
@@ -31,6 +31,7 @@ from ...models import (
     new_id,
     now,
 )
+from ...models.base import NIL
 from ...router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice
 from ...router.conditions import CONDITIONS, ConditionError
 from ...router.plan import compatible
@@ -41,6 +42,9 @@ STEP = 10
 """Between the priorities of two rules, so that one can be put between them by hand."""
 LONGEST_NAME, LONGEST_TAG = 200, 60
 MOST_PRIORITY, MOST_WEIGHT, MOST_MODELS, MOST_TAGS = 1_000_000, 1_000_000, 100, 20
+
+THE_PLATFORMS = 0x5255_4C45
+"""The advisory lock on the platform's rules, which belong to no row."""
 
 NO_NAME, NO_MODELS = "Give it a name.", "Add at least one model."
 UNFINISHED = frozenset({NO_NAME, NO_MODELS})
@@ -59,7 +63,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Draft:
-    """A rule that is not saved yet. Without a project it is the organization's."""
+    """A rule that is not saved yet. Without a project it is the organization's, and without one the platform's."""
 
     name: str
     models: tuple[Entry, ...] = ()
@@ -107,7 +111,7 @@ class Checked:
     problems: Problems
 
 
-def check(draft: Draft, organization: Organization, row: RoutingRule | None = None) -> Checked:
+def check(draft: Draft, organization: Organization | None, row: RoutingRule | None = None) -> Checked:
     """What is wrong with a draft; `row` is the rule that it would replace. Saves nothing."""
     project = db.session.get(Project, draft.project_id) if draft.project_id else None
     problems = {**_of_name(draft, organization, row), **_of_scope(draft, organization, project)}
@@ -123,7 +127,7 @@ def check(draft: Draft, organization: Organization, row: RoutingRule | None = No
 
 
 def save(
-    draft: Draft, organization: Organization, user_id: uuid.UUID | None, row: RoutingRule | None = None
+    draft: Draft, organization: Organization | None, user_id: uuid.UUID | None, row: RoutingRule | None = None
 ) -> RoutingRule:
     """A new rule, or another form of `row`. Raises Refused with everything that is wrong. Commits."""
     try:
@@ -141,7 +145,7 @@ def save(
 
 
 def put(
-    draft: Draft, organization: Organization, user_id: uuid.UUID | None, row: RoutingRule | None = None
+    draft: Draft, organization: Organization | None, user_id: uuid.UUID | None, row: RoutingRule | None = None
 ) -> RoutingRule:
     """Like `save`, within a transaction of the caller's: several rules are saved together or not at all."""
     _one_at_a_time(organization)
@@ -149,7 +153,7 @@ def put(
         raise Refused(problems)
     before = Draft.of(row) if row else None
     priority = _last_priority(organization, draft.project_id) + STEP if draft.priority is None else draft.priority
-    saved = row or RoutingRule(id=new_id(), organization_id=organization.id, created_by=user_id)
+    saved = row or RoutingRule(id=new_id(), organization_id=_id(organization), created_by=user_id)
     saved.name, saved.project_id, saved.priority = draft.name.strip(), draft.project_id, priority
     saved.model_type, saved.strategy, saved.is_enabled = draft.model_type, draft.strategy, draft.is_enabled
     saved.conditions, saved.updated_at = dict(draft.conditions), now()
@@ -220,7 +224,7 @@ def router_rule(draft: Draft, candidates: Mapping[uuid.UUID, Candidate], id: uui
 # -- what can be wrong -----------------------------------------------------------------------------
 
 
-def _of_name(draft: Draft, organization: Organization, row: RoutingRule | None) -> dict[str, str]:
+def _of_name(draft: Draft, organization: Organization | None, row: RoutingRule | None) -> dict[str, str]:
     name = draft.name.strip()
     if not name:
         return {"name": NO_NAME}
@@ -231,20 +235,19 @@ def _of_name(draft: Draft, organization: Organization, row: RoutingRule | None) 
     if name.lower() == AUTO:
         return {"name": f"“{AUTO}” is what asks for all rules. Choose another name."}
     taken = select(RoutingRule.id).where(
-        RoutingRule.organization_id == organization.id,
-        RoutingRule.project_id.is_not_distinct_from(draft.project_id),
+        *in_scope(organization, draft.project_id),
         func.lower(RoutingRule.name) == func.lower(name),
     )
     if row is not None:
         taken = taken.where(RoutingRule.id != row.id)
     if db.session.scalar(taken.limit(1)):
-        where = "This project" if draft.project_id else "The organization"
+        where = "This project" if draft.project_id else "The organization" if organization else "The platform"
         return {"name": f"{where} has a rule “{name}” already. Programs ask for rules by name: choose another."}
     return {}
 
 
-def _of_scope(draft: Draft, organization: Organization, project: Project | None) -> dict[str, str]:
-    is_here = draft.project_id is None or (project is not None and project.organization_id == organization.id)
+def _of_scope(draft: Draft, organization: Organization | None, project: Project | None) -> dict[str, str]:
+    is_here = draft.project_id is None or (project is not None and project.organization_id == _id(organization))
     return {} if is_here else {"project": "This project is not there. Choose another, or the whole organization."}
 
 
@@ -261,7 +264,7 @@ def _of_conditions(conditions: Mapping[str, Any]) -> dict[str, str]:
     return problems
 
 
-def _of_models(draft: Draft, organization: Organization) -> dict[str, str]:
+def _of_models(draft: Draft, organization: Organization | None) -> dict[str, str]:
     if not draft.models:
         return {"models": NO_MODELS}
     if len(draft.models) > MOST_MODELS:
@@ -290,8 +293,9 @@ def _of_entry(entry: Entry, model: Model | None, rule_type: ModelType) -> str | 
     return None
 
 
-def _known(ids: Sequence[uuid.UUID], organization: Organization) -> dict[uuid.UUID, Model]:
-    """Those that the organization may name, by id."""
+def _known(ids: Sequence[uuid.UUID], organization: Organization | None) -> dict[uuid.UUID, Model]:
+    """Those that the organization may name, by id; the platform's rules name everyone's."""
+    here = _id(organization) or NIL
     query = (
         select(Model)
         .join(Model.provider)
@@ -299,7 +303,7 @@ def _known(ids: Sequence[uuid.UUID], organization: Organization) -> dict[uuid.UU
             Model.id.in_(ids),
             Model.archived_at.is_(None),
             Provider.archived_at.is_(None),
-            *(or_(own == organization.id, own.is_(None)) for own in (Model.organization_id, Provider.organization_id)),
+            *(or_(own == here, own.is_(None)) for own in (Model.organization_id, Provider.organization_id)),
         )
     )
     return {model.id: model for model in db.session.scalars(query)}
@@ -308,28 +312,39 @@ def _known(ids: Sequence[uuid.UUID], organization: Organization) -> dict[uuid.UU
 # -- how it is kept --------------------------------------------------------------------------------
 
 
-def _one_at_a_time(organization: Organization) -> None:
-    """Until the transaction ends nobody else changes this organization's rules: names stay unique, places whole."""
+def _id(organization: Organization | None) -> uuid.UUID | None:
+    return organization.id if organization else None
+
+
+def in_scope(organization: Organization | None, project_id: uuid.UUID | None) -> tuple[ColumnElement[bool], ...]:
+    return (
+        RoutingRule.organization_id.is_not_distinct_from(_id(organization)),
+        RoutingRule.project_id.is_not_distinct_from(project_id),
+    )
+
+
+def _one_at_a_time(organization: Organization | None) -> None:
+    """Until the transaction ends nobody else changes these rules: names stay unique, places whole."""
+    if organization is None:
+        db.session.execute(select(func.pg_advisory_xact_lock(THE_PLATFORMS)))
+        return
     db.session.execute(
         select(Organization.id).where(Organization.id == organization.id).with_for_update(key_share=True)
     )
 
 
-def _siblings(organization: Organization, project_id: uuid.UUID | None) -> list[RoutingRule]:
+def _siblings(organization: Organization | None, project_id: uuid.UUID | None) -> list[RoutingRule]:
     """All rules of one scope as they are now, in the order in which they are tried."""
     query = (
         select(RoutingRule)
-        .where(
-            RoutingRule.organization_id == organization.id,
-            RoutingRule.project_id.is_not_distinct_from(project_id),
-        )
+        .where(*in_scope(organization, project_id))
         .order_by(RoutingRule.priority, RoutingRule.id)
         .execution_options(populate_existing=True)
     )
     return list(db.session.scalars(query))
 
 
-def _last_priority(organization: Organization, project_id: uuid.UUID | None) -> int:
+def _last_priority(organization: Organization | None, project_id: uuid.UUID | None) -> int:
     rows = _siblings(organization, project_id)
     return rows[-1].priority if rows else 0
 

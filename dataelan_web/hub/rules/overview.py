@@ -83,7 +83,12 @@ def _group(project: Project | None, owner: uuid.UUID | None, rules: list[ListedR
         return Group(project.name, "Only prompts of this project try these.", rules, project)
     if owner:
         return Group(g.organization.name, "Every project’s prompts try these.", rules)
-    return Group("The platform", "Everyone’s; whoever runs Dataelan keeps them.", rules, is_ours=False)
+    return Group(
+        "The platform",
+        "Tried after yours, by everyone’s prompts. Whoever runs Dataelan writes them.",
+        rules,
+        is_ours=False,
+    )
 
 
 def _rows() -> list[RoutingRule]:

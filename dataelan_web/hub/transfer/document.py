@@ -11,6 +11,7 @@ keys:      [{provider, label, weight, daily_quota_usd?, allowed_models, expires_
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -120,13 +121,21 @@ class Document(_Part):
 
 
 def read_yaml(text: str) -> dict[str, Any]:
-    """A YAML mapping of plain values. Raises BadDocument; anchors that unfold to something huge are refused too."""
+    """A YAML mapping of plain values. Raises BadDocument."""
+    found = read_value(text)
+    if not isinstance(found, dict):
+        raise BadDocument("It has no settings by name. Export a hub to see the form.")
+    return found
+
+
+def read_value(text: str) -> Any:
+    """Plain values. Raises BadDocument; anchors that unfold to something huge are refused too."""
     if len(text) > LARGEST:
         raise BadDocument(f"It is larger than {LARGEST // 1000:,} KB: that is no set-up of a hub.")
     try:
         if sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)) > MOST_ALIASES:
             raise BadDocument(f"It refers back to itself (*name) more than {MOST_ALIASES} times.")
-        found = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
@@ -135,9 +144,6 @@ def read_yaml(text: str) -> dict[str, Any]:
         ) from error
     except (RecursionError, ValueError) as error:
         raise BadDocument("It is nested too deeply, or holds a value that YAML cannot mean.") from error
-    if not isinstance(found, dict):
-        raise BadDocument("It has no settings by name. Export a hub to see the form.")
-    return found
 
 
 def read(text: str) -> Document:
@@ -145,6 +151,11 @@ def read(text: str) -> Document:
     found = read_yaml(text)
     if "dataelan" not in found:
         raise BadDocument("It does not begin with `dataelan: 1`. A LiteLLM file is imported by its own choice.")
+    return of_values(found)
+
+
+def of_values(found: Mapping[str, Any]) -> Document:
+    """Raises BadDocument."""
     try:
         return Document.model_validate(found)
     except ValidationError as error:

@@ -33,7 +33,7 @@ def export(organization: Organization) -> Document:
         providers=[_provider(row) for row in db.session.scalars(select(Provider).where(own).order_by(Provider.slug))],
         models=[_model(row) for row in db.session.scalars(mine.order_by(Model.name))],
         prices=[_price(row) for row in _own_prices(organization)],
-        rules=[_rule(row, project) for row, project in _rules(organization)],
+        rules=[rule_entry(row, project) for row, project in _rules(organization)],
         keys=[_key(row) for row in _keys(organization)],
     )
 
@@ -93,7 +93,7 @@ def _rules(organization: Organization) -> Iterable[tuple[RoutingRule, str | None
     return [(row, project) for row, project in db.session.execute(query)]
 
 
-def _rule(row: RoutingRule, project: str | None) -> RuleEntry:
+def rule_entry(row: RoutingRule, project: str | None = None) -> RuleEntry:
     return RuleEntry(
         name=row.name,
         project=project,

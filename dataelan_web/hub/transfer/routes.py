@@ -83,7 +83,8 @@ def _import(*, only_try: bool) -> Response:
         return _page(form, 422)
     report = importing.bring_in(wanted, g.organization, current_user, only_try=only_try)
     if translated:
-        report.lines += [importing.Line("left", *_split(line)) for line in translated.left]
+        for line in translated.left:
+            report.left(*_split(line))
     if not only_try:
         toast("Imported. What was left out is told below.", "good")
     return _page(form, report=report, is_preview=only_try)
