@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures
 from dataelan_web.router.providers.conversation import turns
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import Frame, decoder
 from dataelan_web.router.providers.json_values import (
     broken,
@@ -62,10 +62,7 @@ _FINISHES: Mapping[str, Finish] = {
 }
 
 
-class AnthropicMessages:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class AnthropicMessages(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body: dict[str, Any] = {
             "model": model,
@@ -80,9 +77,6 @@ class AnthropicMessages:
 
     def decoder(self) -> Decoder:
         return decoder(MessagesAnswer())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
     def list_call(self, key: str) -> Call:
         return Call(f"{self.base_url}/models?limit=1000", headers=_headers(key), method="GET")  # 1000 is the most

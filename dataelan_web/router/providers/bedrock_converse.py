@@ -11,15 +11,14 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote
 
-from dataelan_web.router.providers import failures
 from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.bedrock_converse_answer import ConverseAnswer
 from dataelan_web.router.providers.conversation import turns
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import compact, mapping, parse_or_none
 from dataelan_web.router.types import (
     Call,
     Decoder,
-    Failure,
     FilePart,
     ImagePart,
     Part,
@@ -71,10 +70,7 @@ _DOCUMENTS = {
 }
 
 
-class BedrockConverse:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class BedrockConverse(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = converse_body(prompt) | _output(prompt, model)
         verb = "converse-stream" if prompt.stream else "converse"
@@ -82,9 +78,6 @@ class BedrockConverse:
 
     def decoder(self) -> Decoder:
         return decoder(ConverseAnswer())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def model_url(base_url: str, model: str, verb: str) -> str:

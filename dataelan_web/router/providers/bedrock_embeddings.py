@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures, vectors
+from dataelan_web.router.providers import vectors
 from dataelan_web.router.providers.bedrock_converse import key_headers, model_url
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import count, mappings, sequence
-from dataelan_web.router.types import Call, Decoder, Failure, Prompt, Unsupported, Usage
+from dataelan_web.router.types import Call, Decoder, Prompt, Unsupported, Usage
 
 _PURPOSES: Mapping[str, str] = {"query": "search_query", "document": "search_document"}
 _NOVA_PURPOSES: Mapping[str, str] = {
@@ -22,19 +23,13 @@ _NOVA_PURPOSES: Mapping[str, str] = {
 }
 
 
-class BedrockEmbeddings:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class BedrockEmbeddings(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         write = _cohere if "cohere." in model else _nova if "amazon.nova" in model else _titan
         return Call(model_url(self.base_url, model, "invoke"), write(prompt), key_headers(key))
 
     def decoder(self) -> Decoder:
         return vectors.reader(_found, _usage)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _cohere(prompt: Prompt) -> dict[str, Any]:

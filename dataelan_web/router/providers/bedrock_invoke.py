@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dataelan_web.router.providers import failures
 from dataelan_web.router.providers.anthropic_messages import AnthropicMessages
 from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.bedrock_converse import converse_body, key_headers, model_url, nova_reasoning
@@ -18,17 +17,15 @@ from dataelan_web.router.providers.bedrock_invoke_answer import InvokeAnswer
 from dataelan_web.router.providers.cohere import options as cohere_options
 from dataelan_web.router.providers.cohere_v1 import chat_body, generate_body
 from dataelan_web.router.providers.conversation import turns
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.openai_chat import OpenAIChat
 from dataelan_web.router.providers.plain_text import refuse_more_than_text
-from dataelan_web.router.types import Call, Decoder, Failure, Prompt, TextPart, Unsupported
+from dataelan_web.router.types import Call, Decoder, Prompt, TextPart, Unsupported
 
 ANTHROPIC_VERSION = "bedrock-2023-05-31"
 
 
-class BedrockInvoke:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class BedrockInvoke(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = next((write for mark, write in _FAMILIES.items() if mark in model), _openai)(prompt, model)
         verb = "invoke-with-response-stream" if prompt.stream else "invoke"
@@ -36,9 +33,6 @@ class BedrockInvoke:
 
     def decoder(self) -> Decoder:
         return decoder(InvokeAnswer())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _anthropic(prompt: Prompt, model: str) -> dict[str, Any]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures
 from dataelan_web.router.providers.cohere_answer import CohereAnswer
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.media import decode_base64
 from dataelan_web.router.types import (
     Call,
     Decoder,
-    Failure,
     FilePart,
     ImagePart,
     Message,
@@ -33,10 +32,7 @@ _THINKING_BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 
 _VERSIONS = ("/v1", "/v2")
 
 
-class Cohere:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-
+class Cohere(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         messages = [said for message in prompt.messages for said in _messages(message)]
         body: dict[str, Any] = {"model": model, "messages": messages} | options(prompt) | _tools(prompt)
@@ -50,9 +46,6 @@ class Cohere:
 
     def decoder(self) -> Decoder:
         return decoder(CohereAnswer())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def api_url(base_url: str, path: str) -> str:

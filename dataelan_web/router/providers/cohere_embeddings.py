@@ -8,20 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures, vectors
+from dataelan_web.router.providers import vectors
 from dataelan_web.router.providers.cohere import api_url, key_headers
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import count, mapping, sequence
-from dataelan_web.router.types import Call, Decoder, Failure, Prompt, Usage
+from dataelan_web.router.types import Call, Decoder, Prompt, Usage
 
 _PURPOSES: Mapping[str, str] = {"query": "search_query", "document": "search_document"}
 # An answer may hold the same vectors in several forms; the exact one is taken.
 _FORMS = ("float", "base64", "int8", "uint8", "binary", "ubinary")
 
 
-class CohereEmbeddings:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class CohereEmbeddings(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         """Its models demand to know what the vectors are for; unless said, they are documents to be found."""
         purpose = vectors.purpose(prompt) or "document"
@@ -37,9 +35,6 @@ class CohereEmbeddings:
 
     def decoder(self) -> Decoder:
         return vectors.reader(_found, _usage)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _found(document: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:

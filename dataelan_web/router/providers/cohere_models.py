@@ -10,17 +10,15 @@ from typing import Any
 
 from dataelan_web.router.providers import failures
 from dataelan_web.router.providers.cohere import api_url, key_headers
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import broken, count, mapping, mappings, parse, sequence, string
-from dataelan_web.router.types import Call, Failure, ListedModel, Task
+from dataelan_web.router.types import Call, ListedModel, Task
 
 # Features that have the same name here.
 _ABILITIES = {"tools", "json_schema", "vision", "reasoning"}
 
 
-class CohereModels:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-
+class CohereModels(Format):
     def list_call(self, key: str) -> Call:
         url = api_url(self.base_url, "v1/models?page_size=1000")  # 1000 is the most
         return Call(url, headers=key_headers(key), method="GET")
@@ -32,9 +30,6 @@ class CohereModels:
                 raise failures.failure_in_answer(document)
             raise broken("The provider's answer is JSON, but not a list of models. Check the base URL.")
         return [_listed_model(model) for model in mappings(document["models"]) if string(model.get("name"))]
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _listed_model(model: Mapping[str, Any]) -> ListedModel:

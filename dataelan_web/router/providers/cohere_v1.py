@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures
 from dataelan_web.router.providers.cohere import api_url, documents, key_headers, options
 from dataelan_web.router.providers.cohere_v1_answer import CohereV1Answer
 from dataelan_web.router.providers.conversation import turns
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import mapping, parse_or_none, sequence, string
 from dataelan_web.router.providers.ndjson import decoder
 from dataelan_web.router.providers.plain_text import refuse_more_than_text
 from dataelan_web.router.types import (
     Call,
     Decoder,
-    Failure,
     Part,
     Prompt,
     TextPart,
@@ -39,10 +38,7 @@ _TYPES: Mapping[str, str] = {
 }
 
 
-class CohereV1:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-
+class CohereV1(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = {"model": model} | chat_body(prompt) | options(prompt)
         return Call(api_url(self.base_url, "v1/chat"), body, key_headers(key))
@@ -50,23 +46,14 @@ class CohereV1:
     def decoder(self) -> Decoder:
         return decoder(CohereV1Answer())
 
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
-
-class CohereGenerate:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-
+class CohereGenerate(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = {"model": model} | generate_body(prompt) | options(prompt)
         return Call(api_url(self.base_url, "v1/generate"), body, key_headers(key))
 
     def decoder(self) -> Decoder:
         return decoder(CohereV1Answer())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def generate_body(prompt: Prompt) -> dict[str, Any]:

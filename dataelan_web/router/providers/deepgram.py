@@ -9,16 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from dataelan_web.router.providers import either_body, failures, measures, sound, transcript
-from dataelan_web.router.providers.framing import Frame, decoder
-from dataelan_web.router.providers.json_values import broken, mapping, mappings, parse, string
-from dataelan_web.router.providers.openai_speech import SpeechAnswer, words_of
+from dataelan_web.router.providers import failures, measures, sound, transcript, whole_body
+from dataelan_web.router.providers.format import Format
+from dataelan_web.router.providers.json_values import mapping, mappings, parse, string
+from dataelan_web.router.providers.speech import Speech, words_of
 from dataelan_web.router.types import (
     Call,
     Decoder,
     Done,
     Event,
-    Failure,
     Finish,
     ListedModel,
     Prompt,
@@ -43,12 +42,8 @@ def key_headers(key: str) -> dict[str, str]:
     return {"Authorization": f"Token {key}"} if key else {}
 
 
-class DeepgramSpeech:
+class DeepgramSpeech(Speech):
     """A voice is a model of its own (aura-2-thalia-en), so that another voice cannot be asked for."""
-
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-        self._spoken = sound.Spoken()
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         words, format = words_of(prompt), string(prompt.media.get("format")).lower() or "mp3"
@@ -60,19 +55,8 @@ class DeepgramSpeech:
             query["speed"] = str(speed)
         return Call(f"{self.base_url}/speak?{urlencode(query)}", {"text": words}, key_headers(key))
 
-    def decoder(self) -> Decoder:
-        answer = SpeechAnswer(self._spoken)
-        marks = either_body.MARKS_BESIDE_SAMPLES if self._spoken.pcm_rate else either_body.MARKS
-        return either_body.decoder(answer, answer.raw, marks)
 
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
-
-
-class DeepgramTranscription:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class DeepgramTranscription(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         """The recording is the body, or its address is."""
         part, language = sound.recording(prompt), string(prompt.media.get("language"))
@@ -87,41 +71,23 @@ class DeepgramTranscription:
         return Call(url, None, headers, content=sound.content(part))
 
     def decoder(self) -> Decoder:
-        return decoder(_Transcript())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
+        return whole_body.decoder(_transcript, "transcript")
 
 
-class _Transcript:
-    """One JSON body: channels of alternatives, of which the first is the best, and utterances over all channels."""
-
-    def __init__(self) -> None:
-        self._done: Done | None = None
-
-    def read(self, frame: Frame) -> Iterator[Event]:
-        if self._done:
-            return
-        document = mapping(frame.document)
-        results, metadata = mapping(document.get("results")), mapping(document.get("metadata"))
-        best = [mapping(next(iter(mappings(channel.get("alternatives"))), None))
-                for channel in mappings(results.get("channels"))]  # fmt: skip
-        if not best:
-            if failures.is_error(document) or "err_msg" in document or "message" in document:
-                raise failures.failure_in_answer(document)
-            raise broken("The provider's answer is JSON, but not a transcript. Check the base URL.")
-        if text := "\n".join(string(channel.get("transcript")) for channel in best).strip():
-            yield Text(text)
-        yield from _segments(results, best)
-        seconds = measures.seconds(metadata.get("duration"))
-        if seconds is not None:
-            yield Usage(seconds=seconds)
-        self._done = Done(Finish.STOP, "", _model(metadata), string(metadata.get("request_id")))
-
-    def end(self) -> Iterator[Event]:
-        if not self._done:
-            raise broken("The provider's answer holds no transcript. Check the base URL.")
-        yield self._done
+def _transcript(document: Mapping[str, Any]) -> Iterator[Event]:
+    """Channels of alternatives, of which the first is the best, and utterances over all channels."""
+    results, metadata = mapping(document.get("results")), mapping(document.get("metadata"))
+    best = [mapping(next(iter(mappings(channel.get("alternatives"))), None))
+            for channel in mappings(results.get("channels"))]  # fmt: skip
+    if not best:
+        return
+    if text := "\n".join(string(channel.get("transcript")) for channel in best).strip():
+        yield Text(text)
+    yield from _segments(results, best)
+    seconds = measures.seconds(metadata.get("duration"))
+    if seconds is not None:
+        yield Usage(seconds=seconds)
+    yield Done(Finish.STOP, "", _model(metadata), string(metadata.get("request_id")))
 
 
 def _segments(results: Mapping[str, Any], best: list[dict[str, Any]]) -> Iterator[Segment]:
@@ -137,11 +103,8 @@ def _model(metadata: Mapping[str, Any]) -> str:
     return string(infos[0].get("name")) if infos else ""
 
 
-class DeepgramModels:
+class DeepgramModels(Format):
     """`{"stt": […], "tts": […]}`; a model is in it once for each version and language."""
-
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
 
     def list_call(self, key: str) -> Call:
         return Call(f"{self.base_url}/models", headers=key_headers(key), method="GET")
@@ -157,6 +120,3 @@ class DeepgramModels:
                 if name and (kind == "tts" or model.get("batch") is not False):
                     found.setdefault(name, ListedModel(name, string(model.get("name")), task=task))
         return list(found.values())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)

@@ -11,16 +11,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from dataelan_web.router.providers import either_body, failures, measures, sound, transcript
-from dataelan_web.router.providers.framing import Frame, decoder
-from dataelan_web.router.providers.json_values import broken, first_count, mapping, mappings, parse, string
-from dataelan_web.router.providers.openai_speech import SpeechAnswer, words_of
+from dataelan_web.router.providers import failures, measures, sound, transcript, whole_body
+from dataelan_web.router.providers.format import Format
+from dataelan_web.router.providers.json_values import first_count, mapping, mappings, parse, string
+from dataelan_web.router.providers.speech import Speech, words_of
 from dataelan_web.router.types import (
     Call,
     Decoder,
     Done,
     Event,
-    Failure,
     Finish,
     ListedModel,
     Prompt,
@@ -49,11 +48,7 @@ def key_headers(key: str) -> dict[str, str]:
     return {"xi-api-key": key} if key else {}
 
 
-class ElevenLabsSpeech:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-        self._spoken = sound.Spoken()
-
+class ElevenLabsSpeech(Speech):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         words, format = words_of(prompt), _format(string(prompt.media.get("format")).lower())
         codec, _, rest = format.partition("_")
@@ -68,14 +63,6 @@ class ElevenLabsSpeech:
         url = f"{self.base_url}/text-to-speech/{quote(voice, safe='')}?output_format={quote(format)}"
         return Call(url, body, key_headers(key))
 
-    def decoder(self) -> Decoder:
-        answer = SpeechAnswer(self._spoken)
-        marks = either_body.MARKS_BESIDE_SAMPLES if self._spoken.pcm_rate else either_body.MARKS
-        return either_body.decoder(answer, answer.raw, marks)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
-
 
 def _format(asked: str) -> str:
     """Theirs, for ours or for one of their own such as `pcm_16000`. Raises Unsupported."""
@@ -86,10 +73,7 @@ def _format(asked: str) -> str:
     raise Unsupported(f"ElevenLabs does not speak {asked[:20]!r}; it knows mp3, opus, wav and pcm.")
 
 
-class ElevenLabsTranscription:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class ElevenLabsTranscription(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         part = sound.recording(prompt)
         fields = {
@@ -106,48 +90,27 @@ class ElevenLabsTranscription:
         return Call(f"{self.base_url}/speech-to-text", None, key_headers(key), form=form, uploads=uploads)
 
     def decoder(self) -> Decoder:
-        return decoder(_Transcript())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
+        return whole_body.decoder(_transcript, "transcript")
 
 
-class _Transcript:
-    """One JSON body; with several channels asked for, a transcript each."""
-
-    def __init__(self) -> None:
-        self._id: str | None = None
-
-    def read(self, frame: Frame) -> Iterator[Event]:
-        if self._id is not None:
-            return
-        document = mapping(frame.document)
-        if failures.is_error(document) or "detail" in document:
-            raise failures.failure_in_answer(document)
-        channels = mappings(document.get("transcripts")) or [document]
-        texts = [string(channel["text"]) for channel in channels if isinstance(channel.get("text"), str)]
-        if not texts:
-            raise broken("The provider's answer is JSON, but not a transcript. Check the base URL.")
-        self._id = string(document.get("transcription_id"))
-        if text := "\n".join(texts):
-            yield Text(text)
-        for channel in channels:
-            yield from transcript.stretches(transcript.words(channel.get("words"), "text"))
-        seconds = measures.seconds(document.get("audio_duration_secs"))
-        if seconds is not None:
-            yield Usage(seconds=seconds)
-
-    def end(self) -> Iterator[Event]:
-        if self._id is None:
-            raise broken("The provider's answer holds no transcript. Check the base URL.")
-        yield Done(Finish.STOP, response_id=self._id)
+def _transcript(document: Mapping[str, Any]) -> Iterator[Event]:
+    """With several channels asked for, a transcript each."""
+    channels = mappings(document.get("transcripts")) or [dict(document)]
+    texts = [string(channel["text"]) for channel in channels if isinstance(channel.get("text"), str)]
+    if not texts:
+        return
+    if text := "\n".join(texts):
+        yield Text(text)
+    for channel in channels:
+        yield from transcript.stretches(transcript.words(channel.get("words"), "text"))
+    seconds = measures.seconds(document.get("audio_duration_secs"))
+    if seconds is not None:
+        yield Usage(seconds=seconds)
+    yield Done(Finish.STOP, response_id=string(document.get("transcription_id")))
 
 
-class ElevenLabsModels:
+class ElevenLabsModels(Format):
     """Its list names the models that speak or change voices; those that transcribe (scribe) are not in it."""
-
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
 
     def list_call(self, key: str) -> Call:
         return Call(f"{self.base_url}/models", headers=key_headers(key), method="GET")
@@ -166,6 +129,3 @@ class ElevenLabsModels:
             for model in mappings(document)
             if string(model.get("model_id")) and model.get("can_do_text_to_speech") is True
         ]
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)

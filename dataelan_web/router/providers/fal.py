@@ -6,13 +6,14 @@ docs.fal.ai/model-endpoints/queue.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from dataelan_web.router.providers import failures, jobs
+from dataelan_web.router.providers import jobs
+from dataelan_web.router.providers.jobs import JobFormat
 from dataelan_web.router.providers.json_values import broken, count, mappings, sequence, string
 from dataelan_web.router.providers.media import asset_from_data_url, by_ending
 from dataelan_web.router.providers.pictures import address, number, option, pixels, said
@@ -21,10 +22,8 @@ from dataelan_web.router.types import (
     Asset,
     AssetAt,
     Call,
-    Decoder,
     Done,
     Event,
-    Failure,
     Finish,
     Progress,
     Prompt,
@@ -35,13 +34,13 @@ from dataelan_web.router.types import (
 _FILES = ("images", "image", "videos", "video", "audio", "audio_file")
 
 
-class _Fal(ABC):
+class _Fal(JobFormat):
     """Subclasses say what a task's inputs are called, and what is counted."""
 
     poll: ClassVar[float] = jobs.PICTURE_POLL
 
     def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+        super().__init__(base_url)
         # What was asked for, as far as it is counted. A reader that was never told has nothing to count.
         self._seconds: Decimal | None = None
         self._characters: int | None = None
@@ -60,13 +59,7 @@ class _Fal(ABC):
     @abstractmethod
     def usage(self, files: list[dict[str, Any]]) -> Usage: ...
 
-    def decoder(self) -> Decoder:
-        return jobs.documents(self._read)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
-
-    def _read(self, document: Mapping[str, Any]) -> Iterator[Event]:
+    def read(self, document: Mapping[str, Any]) -> Iterator[Event]:
         """The line's answers have a status or an address to ask at; the app's own answer has files."""
         status = string(document.get("status"))
         if document.get("error"):

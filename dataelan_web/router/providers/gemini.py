@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from dataelan_web.router.providers import failures
 from dataelan_web.router.providers.conversation import tool_names, turns
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.gemini_answer import GeminiAnswer
 from dataelan_web.router.providers.json_values import (
@@ -25,7 +26,6 @@ from dataelan_web.router.providers.json_values import (
 from dataelan_web.router.types import (
     Call,
     Decoder,
-    Failure,
     FilePart,
     ImagePart,
     ListedModel,
@@ -48,10 +48,7 @@ _THINKING_BUDGETS: Mapping[str, int] = {"none": 0, "minimal": 1024, "low": 1024,
 _NO_SIGNATURE = "skip_thought_signature_validator"
 
 
-class Gemini:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class Gemini(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         names = tool_names(prompt.messages)
         body: dict[str, Any] = {
@@ -69,9 +66,6 @@ class Gemini:
 
     def decoder(self) -> Decoder:
         return decoder(GeminiAnswer(), EVENT_LIMIT)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
     def list_call(self, key: str) -> Call:
         return Call(f"{self.base_url}/models?pageSize=1000", headers=key_headers(key), method="GET")

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures, vectors
+from dataelan_web.router.providers import vectors
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.gemini import key_headers, model_path, wire_parts
 from dataelan_web.router.providers.json_values import count, mapping, mappings
 from dataelan_web.router.providers.measures import part_of
-from dataelan_web.router.types import Call, Decoder, Failure, Prompt, Unsupported, Usage
+from dataelan_web.router.types import Call, Decoder, Prompt, Unsupported, Usage
 
 _TASKS: Mapping[str, str] = {
     "query": "RETRIEVAL_QUERY",
@@ -26,10 +27,7 @@ def task_type(prompt: Prompt) -> str:
     return _TASKS.get(purpose, purpose.upper())
 
 
-class GeminiEmbeddings:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class GeminiEmbeddings(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         """Newer models embed pictures and sound as well, so a message goes there with all its parts."""
         if not any(message.parts for message in prompt.messages):
@@ -45,9 +43,6 @@ class GeminiEmbeddings:
 
     def decoder(self) -> Decoder:
         return vectors.reader(_found, _usage)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _found(document: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
@@ -70,11 +65,8 @@ def _of(details: list[dict[str, Any]], modality: str, most: int | None) -> int |
     return part_of(most, sum(found)) if found else None
 
 
-class VertexEmbeddings:
+class VertexEmbeddings(Format):
     """`base_url` ends in …/publishers/google, as `:predict` addresses its models from there."""
-
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         task = {"task_type": kind} if (kind := task_type(prompt)) else {}
@@ -85,9 +77,6 @@ class VertexEmbeddings:
 
     def decoder(self) -> Decoder:
         return vectors.reader(_predicted, _predicted_usage)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _predicted(document: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures, gemini
+from dataelan_web.router.providers import gemini
 from dataelan_web.router.providers.conversation import tool_names, turns
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.gemini_interactions_answer import InteractionAnswer
 from dataelan_web.router.providers.json_values import mapping, parse_or_none
 from dataelan_web.router.types import (
     Call,
     Decoder,
-    Failure,
     FilePart,
     ImagePart,
     Part,
@@ -40,10 +40,7 @@ _AGENTS = ("deep-research", "antigravity", "code-mender", "agents/")
 _LEVELS: Mapping[str, str] = {"none": "minimal", "minimal": "minimal", "low": "low", "medium": "medium", "high": "high"}
 
 
-class GeminiInteractions:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class GeminiInteractions(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         names = tool_names(prompt.messages)
         steps = [
@@ -63,9 +60,6 @@ class GeminiInteractions:
 
     def decoder(self) -> Decoder:
         return decoder(InteractionAnswer(self.base_url), gemini.EVENT_LIMIT)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _options(prompt: Prompt) -> dict[str, Any]:

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
+from dataelan_web.router.providers.background import WAITING, Background
 from dataelan_web.router.providers.failures import failure_in_answer
 from dataelan_web.router.providers.framing import Frame
-from dataelan_web.router.providers.jobs import cancelled, failed
+from dataelan_web.router.providers.jobs import cancelled
 from dataelan_web.router.providers.json_values import broken, compact, count, mapping, mappings, string
 from dataelan_web.router.providers.measures import part_of
 from dataelan_web.router.providers.media import asset, decode_base64
 from dataelan_web.router.providers.openai_chat_answer import CUT_OFF
 from dataelan_web.router.types import (
-    Again,
     Asset,
     AssetAt,
-    Call,
     Done,
     Event,
     Failure,
     Finish,
     Kind,
-    Progress,
     Reasoning,
     Text,
     ToolCall,
@@ -35,8 +32,6 @@ from dataelan_web.router.types import (
 )
 
 POLL_SECONDS = 5.0
-
-_WAITING = ("queued", "in_progress")
 
 _FINISHES: Mapping[str, Finish] = {
     "completed": Finish.STOP,
@@ -48,13 +43,12 @@ _FINISHES: Mapping[str, Finish] = {
 
 class InteractionAnswer:
     def __init__(self, base_url: str) -> None:
-        self._base_url = base_url
+        self._background = Background(f"{base_url}/interactions", POLL_SECONDS)
         self._model = self._id = self._status = ""
-        self._done = self._waiting = self._polled = self._spoken = False
+        self._done = self._spoken = False
         self._calls = self._images = 0
         self._open: dict[int | None, _OpenCall] = {}
         self._sounds: dict[int | None, _Sound] = {}
-        self._usage: Usage | None = None
 
     def read(self, frame: Frame) -> Iterator[Event]:
         if self._done or frame.done:
@@ -71,11 +65,11 @@ class InteractionAnswer:
 
     def end(self) -> Iterator[Event]:
         """A stream ends with the interaction's own last event; failing that, a status that is final will do."""
-        if not (self._done or self._waiting):
+        if not (self._done or self._background.is_waiting):
             if self._status not in _FINISHES:
                 raise Failure(Kind.TRANSIENT, CUT_OFF, code="cut_off")
             yield from self._close()
-        self._waiting = False
+        self._background.is_waiting = False
 
     # -- the interaction ---------------------------------------------------------------------------
 
@@ -92,28 +86,23 @@ class InteractionAnswer:
             self._know(mapping(event.get("interaction")) or event)
         metadata = mapping(event.get("metadata"))
         if not self._done:
-            yield from self._cost(mapping(metadata.get("total_usage")) or mapping(metadata.get("usage")))
+            used = mapping(metadata.get("total_usage")) or mapping(metadata.get("usage"))
+            yield from self._background.cost(_usage(used))
 
     def _interaction(self, interaction: Mapping[str, Any]) -> Iterator[Event]:
         """The interaction as it now is: to be asked for again, or at its end."""
         self._know(interaction)
-        if self._status in _WAITING and self._id:
-            yield from self._wait()
+        if self._status in WAITING and self._id:
+            yield from self._background.wait(self._id, self._status)
             return
         steps = mappings(interaction.get("steps")) or mappings(interaction.get("outputs"))
         if not self._spoken:
             for number, step in enumerate(steps):
                 yield from self._begin(number, step)
                 yield from self._stop(number)
-        yield from self._cost(mapping(interaction.get("usage")))
+        yield from self._background.cost(_usage(mapping(interaction.get("usage"))))
         self._refuse_failures(interaction, steps)
         yield from self._close()
-
-    def _wait(self) -> Iterator[Event]:
-        self._waiting = self._polled = True
-        url = f"{self._base_url}/interactions/{quote(self._id, safe='')}"
-        yield Progress(note=self._status)
-        yield Again(Call(url, method="GET"), POLL_SECONDS, cancel=Call(f"{url}/cancel"))
 
     def _refuse_failures(self, interaction: Mapping[str, Any], steps: list[dict[str, Any]]) -> None:
         if self._status == "cancelled":
@@ -124,8 +113,7 @@ class InteractionAnswer:
                 *mappings(interaction.get("errors")),
                 *(step.get("error") for step in steps),
             ]
-            error = next(filter(None, errors), None)
-            raise failed(error) if self._polled or not error else failure_in_answer({"error": error})
+            raise self._background.failure(next(filter(None, errors), None))
 
     def _close(self) -> Iterator[Event]:
         for number in [*self._open, *self._sounds]:
@@ -142,12 +130,6 @@ class InteractionAnswer:
         self._model = string(interaction.get("model")) or string(interaction.get("agent")) or self._model
         self._id = string(interaction.get("id")) or self._id
         self._status = string(interaction.get("status")) or self._status
-
-    def _cost(self, reported: Mapping[str, Any]) -> Iterator[Usage]:
-        usage = _usage(reported)
-        if usage.known and usage != self._usage:
-            self._usage = usage
-            yield usage
 
     # -- its steps -----------------------------------------------------------------------------------
 

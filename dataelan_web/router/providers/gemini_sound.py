@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dataelan_web.router.providers import failures, sound
+from dataelan_web.router.providers import sound
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import Frame, decoder
 from dataelan_web.router.providers.gemini import EVENT_LIMIT, Gemini, key_headers, model_path
 from dataelan_web.router.providers.gemini_answer import GeminiAnswer
 from dataelan_web.router.providers.json_values import broken, string
-from dataelan_web.router.providers.openai_speech import instructions, words_of
+from dataelan_web.router.providers.speech import instructions, words_of
 from dataelan_web.router.types import (
     Asset,
     Call,
     Decoder,
     Done,
     Event,
-    Failure,
     Finish,
     Message,
     Prompt,
@@ -34,10 +34,7 @@ from dataelan_web.router.types import (
 USUAL_VOICE = "Kore"
 
 
-class GeminiSpeech:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class GeminiSpeech(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         """Asked for in one piece: only the newest voices stream. Instructions stand before the words, as a colon
         separates them in Google's examples ("Say cheerfully: Have a wonderful day!")."""
@@ -54,9 +51,6 @@ class GeminiSpeech:
 
     def decoder(self) -> Decoder:
         return decoder(_SpokenAnswer(), EVENT_LIMIT)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 class _SpokenAnswer:

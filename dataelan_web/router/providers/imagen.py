@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import Frame, decoder
 from dataelan_web.router.providers.gemini import key_headers, model_path
 from dataelan_web.router.providers.json_values import broken, mapping, mappings, string
@@ -22,7 +23,6 @@ from dataelan_web.router.types import (
     Decoder,
     Done,
     Event,
-    Failure,
     Finish,
     Prompt,
     Refusal,
@@ -31,10 +31,7 @@ from dataelan_web.router.types import (
 )
 
 
-class Imagen:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class Imagen(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         if prompt.images:
             raise Unsupported("It draws from words only; a picture to work from needs another model.")
@@ -44,9 +41,6 @@ class Imagen:
 
     def decoder(self) -> Decoder:
         return decoder(_Predictions())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _parameters(prompt: Prompt) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import Frame, decoder
 from dataelan_web.router.providers.json_values import broken
 from dataelan_web.router.types import JOB_FAILED, Decoder, Event, Failure, Kind
@@ -22,9 +24,14 @@ _LONGEST_FILM = 24 * 3600
 Read = Callable[[Mapping[str, Any]], Iterator[Event]]
 
 
-def documents(read: Read) -> Decoder:
-    """A decoder for answers that are one JSON object each: that of the request, then that of every poll."""
-    return decoder(_Documents(read))
+class JobFormat(Format, ABC):
+    """Answers are one JSON object each: that of the request, then that of every poll."""
+
+    def decoder(self) -> Decoder:
+        return decoder(_Documents(self.read))
+
+    @abstractmethod
+    def read(self, document: Mapping[str, Any]) -> Iterator[Event]: ...
 
 
 class _Documents:

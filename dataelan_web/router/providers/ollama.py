@@ -11,6 +11,7 @@ from typing import Any
 
 from dataelan_web.router.providers import failures
 from dataelan_web.router.providers.conversation import tool_names
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import (
     broken,
     first_count,
@@ -27,7 +28,6 @@ from dataelan_web.router.providers.plain_text import refuse_more_than_text
 from dataelan_web.router.types import (
     Call,
     Decoder,
-    Failure,
     FilePart,
     ImagePart,
     ListedModel,
@@ -54,10 +54,7 @@ _ABILITIES = {
 }
 
 
-class Ollama:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-
+class Ollama(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         names = tool_names(prompt.messages)
         messages = [said for message in prompt.messages for said in _messages(message, names)]
@@ -66,9 +63,6 @@ class Ollama:
 
     def decoder(self) -> Decoder:
         return decoder(OllamaAnswer())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
     def list_call(self, key: str) -> Call:
         return Call(api_url(self.base_url, "tags"), headers=key_headers(key), method="GET")
@@ -82,11 +76,8 @@ class Ollama:
         return [model for entry in mappings(document["models"]) if (model := _listed_model(entry)).name]
 
 
-class OllamaGenerate:
+class OllamaGenerate(Format):
     """Continues one text, in the form the model's template gives it."""
-
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         refuse_more_than_text(prompt, but_images=True)
@@ -99,9 +90,6 @@ class OllamaGenerate:
 
     def decoder(self) -> Decoder:
         return decoder(OllamaAnswer())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def api_url(base_url: str, path: str) -> str:

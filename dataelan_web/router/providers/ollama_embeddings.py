@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures, vectors
+from dataelan_web.router.providers import vectors
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import count, sequence
 from dataelan_web.router.providers.ollama import api_url, key_headers
-from dataelan_web.router.types import Call, Decoder, Failure, Prompt, Usage
+from dataelan_web.router.types import Call, Decoder, Prompt, Usage
 
 
-class OllamaEmbeddings:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class OllamaEmbeddings(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body: dict[str, Any] = {"model": model, "input": vectors.texts(prompt)}
         if size := vectors.dimensions(prompt):
@@ -26,9 +24,6 @@ class OllamaEmbeddings:
 
     def decoder(self) -> Decoder:
         return vectors.reader(_found, _usage)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _found(document: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.openai_chat_answer import ChatAnswer
 from dataelan_web.router.providers.openai_models import listed
 from dataelan_web.router.types import (
     Call,
     Decoder,
-    Failure,
     FilePart,
     ImagePart,
     ListedModel,
@@ -66,9 +65,9 @@ def key_headers(base_url: str, key: str) -> dict[str, str]:
     return {header: f"Bearer {key}" if header == "Authorization" else key}
 
 
-class OpenAIChat:
+class OpenAIChat(Format):
     def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+        super().__init__(base_url)
         self._dialect = dialect_of(self.base_url)
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
@@ -96,9 +95,6 @@ class OpenAIChat:
 
     def decoder(self) -> Decoder:
         return decoder(ChatAnswer())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
     def list_call(self, key: str) -> Call:
         return Call(f"{self.base_url}/models", headers=key_headers(self.base_url, key), method="GET")

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.openai_chat import dialect_of, key_headers
 from dataelan_web.router.providers.openai_chat_answer import ChatAnswer
-from dataelan_web.router.types import Call, Decoder, Failure, Message, Prompt, TextPart, Unsupported
+from dataelan_web.router.types import Call, Decoder, Message, Prompt, TextPart, Unsupported
 
 
-class OpenAICompletions:
+class OpenAICompletions(Format):
     def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+        super().__init__(base_url)
         self._dialect = dialect_of(self.base_url)
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
@@ -39,9 +39,6 @@ class OpenAICompletions:
 
     def decoder(self) -> Decoder:
         return decoder(_CompletionAnswer())
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _text(messages: tuple[Message, ...]) -> str:

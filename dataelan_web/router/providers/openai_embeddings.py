@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from dataelan_web.router.providers import failures, vectors
+from dataelan_web.router.providers import vectors
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import count, first_count, mapping, mappings
 from dataelan_web.router.providers.measures import billed_usd
 from dataelan_web.router.providers.openai_chat import key_headers
-from dataelan_web.router.types import Call, Decoder, Failure, Prompt, Usage
+from dataelan_web.router.types import Call, Decoder, Prompt, Usage
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(Format):
     def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+        super().__init__(base_url)
         host = urlsplit(self.base_url).hostname or ""
         self._dialect = next((known for end, known in DIALECTS.items() if host.endswith(end)), Dialect())
 
@@ -52,9 +53,6 @@ class OpenAIEmbeddings:
 
     def decoder(self) -> Decoder:
         return vectors.reader(_found, usage_of)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _found(document: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:

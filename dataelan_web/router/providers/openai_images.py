@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.openai_chat import key_headers
 from dataelan_web.router.providers.openai_images_answer import ImagesAnswer
@@ -25,7 +25,7 @@ from dataelan_web.router.providers.pictures import (
     said,
     shape,
 )
-from dataelan_web.router.types import Call, Decoder, Failure, ImagePart, Prompt, Upload
+from dataelan_web.router.types import Call, Decoder, ImagePart, Prompt, Upload
 
 # A picture is one event of a stream.
 EVENT_LIMIT = 32 * MEBIBYTE
@@ -89,12 +89,12 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
-class OpenAIImages:
+class OpenAIImages(Format):
     """Whether a picture comes as bytes or as an address is left to the server: OpenAI's newer models refuse
     `response_format`, and its older ones answer with an address unless it is sent."""
 
     def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+        super().__init__(base_url)
         host = urlsplit(self.base_url).hostname or ""
         self._dialect = next((known for end, known in DIALECTS.items() if host.endswith(end)), Dialect())
 
@@ -119,9 +119,6 @@ class OpenAIImages:
 
     def decoder(self) -> Decoder:
         return decoder(ImagesAnswer(), EVENT_LIMIT)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _upload(name: str, place: int, image: ImagePart) -> Upload:

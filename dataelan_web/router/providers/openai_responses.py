@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dataelan_web.router.providers import failures
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.openai_chat import is_closed, key_headers
 from dataelan_web.router.providers.openai_responses_answer import ResponsesAnswer
 from dataelan_web.router.types import (
     Call,
     Decoder,
-    Failure,
     FilePart,
     ImagePart,
     Message,
@@ -33,10 +32,7 @@ from dataelan_web.router.types import (
 EVENT_LIMIT = 32 * MEBIBYTE
 
 
-class OpenAIResponses:
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
-
+class OpenAIResponses(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         """There is no seed in this format, and no stop sequence: the one is a wish, the other a promise to keep."""
         if prompt.stop:
@@ -48,9 +44,6 @@ class OpenAIResponses:
 
     def decoder(self) -> Decoder:
         return decoder(ResponsesAnswer(self.base_url), EVENT_LIMIT)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _options(prompt: Prompt) -> dict[str, Any]:

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
+from dataelan_web.router.providers.background import WAITING, Background
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
 from dataelan_web.router.providers.framing import Frame
-from dataelan_web.router.providers.jobs import cancelled, failed
+from dataelan_web.router.providers.jobs import cancelled
 from dataelan_web.router.providers.json_values import broken, compact, count, mapping, mappings, string
 from dataelan_web.router.providers.media import decode_base64, sniffed
 from dataelan_web.router.providers.openai_chat_answer import CUT_OFF, usage_of
 from dataelan_web.router.types import (
-    Again,
     Asset,
-    Call,
     Done,
     Event,
     Failure,
     Finish,
     Kind,
-    Progress,
     Reasoning,
     Refusal,
     Text,
@@ -35,8 +32,7 @@ from dataelan_web.router.types import (
 )
 
 POLL_SECONDS = 2.0
-
-_WAITING = ("queued", "in_progress")
+BROKE_OFF = "The provider broke off its answer because of an error."
 
 _INCOMPLETE: Mapping[str, Finish] = {
     "max_output_tokens": Finish.LENGTH,
@@ -68,12 +64,11 @@ Place = int | str
 
 class ResponsesAnswer:
     def __init__(self, base_url: str) -> None:
-        self._base_url = base_url
+        self._background = Background(f"{base_url}/responses", POLL_SECONDS)
         self._model = self._id = ""
-        self._done = self._waiting = self._polled = False
+        self._done = False
         self._said = _Said()
         self._calls: dict[Place, int] = {}
-        self._usage: Usage | None = None
 
     def read(self, frame: Frame) -> Iterator[Event]:
         if self._done or frame.done:
@@ -88,30 +83,23 @@ class ResponsesAnswer:
 
     def end(self) -> Iterator[Event]:
         """Only a status says that an answer is whole; [DONE] is left out by OpenAI itself."""
-        if not (self._done or self._waiting):
+        if not (self._done or self._background.is_waiting):
             raise Failure(Kind.TRANSIENT, CUT_OFF, code="cut_off")
-        self._waiting = False
+        self._background.is_waiting = False
         return iter(())
 
     # -- documents -----------------------------------------------------------------------------
 
     def _whole(self, document: Mapping[str, Any]) -> Iterator[Event]:
-        status = string(document.get("status"))
-        if status in _WAITING and string(document.get("id")):
-            yield from self._wait(document, status)
+        id, status = string(document.get("id")), string(document.get("status"))
+        if status in WAITING and id:
+            yield from self._background.wait(id, status)
             return
         if (is_error(document) and status != "failed") or (not status and document.keys() & {"detail", "message"}):
             raise failure_in_answer(document)
         if status not in ("failed", "cancelled") and not isinstance(document.get("output"), list):
             raise broken("The provider's answer is JSON, but not a response. Check the base URL.")
         yield from self._response(document)
-
-    def _wait(self, document: Mapping[str, Any], status: str) -> Iterator[Event]:
-        """Made in the background. What is written meanwhile comes again with the end."""
-        self._waiting = self._polled = True
-        url = f"{self._base_url}/responses/{quote(string(document.get('id')), safe='')}"
-        yield Progress(note=status)
-        yield Again(Call(url, method="GET"), POLL_SECONDS, cancel=Call(f"{url}/cancel"))
 
     def _event(self, type: str, event: Mapping[str, Any]) -> Iterator[Event]:
         if response := mapping(event.get("response")):
@@ -136,7 +124,7 @@ class ResponsesAnswer:
         if not self._said.anything:
             for number, item in enumerate(mappings(response.get("output"))):
                 yield from self._item(number, item)
-        yield from self._cost(mapping(response.get("usage")))
+        yield from self._background.cost(_usage(mapping(response.get("usage"))))
         self._refuse_failures(response)
         self._done = True
         reason = string(mapping(response.get("incomplete_details")).get("reason"))
@@ -153,17 +141,11 @@ class ResponsesAnswer:
         if status == "cancelled":
             raise cancelled()
         if status == "failed" or is_error(response):
-            raise failed(response.get("error")) if self._polled else failure_in_answer(_error(response))
+            raise self._background.failure(response.get("error") or BROKE_OFF)
 
     def _know(self, response: Mapping[str, Any]) -> None:
         self._model = string(response.get("model")) or self._model
         self._id = string(response.get("id")) or self._id
-
-    def _cost(self, reported: Mapping[str, Any]) -> Iterator[Usage]:
-        usage = _usage(reported)
-        if usage.known and usage != self._usage:
-            self._usage = usage
-            yield usage
 
     # -- items and their parts -----------------------------------------------------------------
 
@@ -246,10 +228,6 @@ class _Said:
     def rest(self, place: Place, kind: str, part: int, whole: str) -> str:
         said = "".join(self._pieces.get((place, kind, part), ()))
         return whole[len(said) :] if whole.startswith(said) else ""
-
-
-def _error(response: Mapping[str, Any]) -> dict[str, Any]:
-    return {"error": response.get("error") or "The provider broke off its answer because of an error."}
 
 
 def _picture(item: Mapping[str, Any]) -> Asset:

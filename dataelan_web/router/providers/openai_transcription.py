@@ -11,17 +11,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from dataelan_web.router.providers import either_body, failures, sound
+from dataelan_web.router.providers import either_body, sound
+from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.openai_chat import dialect_of, key_headers
 from dataelan_web.router.providers.openai_transcript import TranscriptAnswer
-from dataelan_web.router.types import Call, Decoder, Failure, FilePart, Prompt, Upload
+from dataelan_web.router.types import Call, Decoder, FilePart, Prompt, Upload
 
 Fields = dict[str, str | None]
 
 
-class OpenAITranscription:
+class OpenAITranscription(Format):
     def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+        super().__init__(base_url)
         self._host = urlsplit(self.base_url).hostname or ""
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
@@ -46,9 +47,6 @@ class OpenAITranscription:
     def decoder(self) -> Decoder:
         answer = TranscriptAnswer()
         return either_body.decoder(answer, answer.raw)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
 
 
 def _common(prompt: Prompt) -> Fields:

@@ -7,12 +7,13 @@ does not know (replicate/cog#2943). Source: replicate/replicate-python (0110c2c)
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from dataelan_web.router.providers import failures, jobs
+from dataelan_web.router.providers.jobs import JobFormat
 from dataelan_web.router.providers.json_values import broken, mapping, string
 from dataelan_web.router.providers.media import asset_from_data_url, by_ending
 from dataelan_web.router.providers.pictures import address, number, option, pixels, said
@@ -21,10 +22,8 @@ from dataelan_web.router.types import (
     Asset,
     AssetAt,
     Call,
-    Decoder,
     Done,
     Event,
-    Failure,
     Finish,
     Progress,
     Prompt,
@@ -36,13 +35,10 @@ _ADDRESS = re.compile(r"(?:https?://|data:)\S+")
 _DEEPEST = 5
 
 
-class _Replicate(ABC):
+class _Replicate(JobFormat):
     """Subclasses say what a task's inputs are called, and what is counted."""
 
     poll: ClassVar[float] = jobs.PICTURE_POLL
-
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -59,13 +55,7 @@ class _Replicate(ABC):
     @abstractmethod
     def usage(self, inputs: Mapping[str, Any], files: int) -> Usage: ...
 
-    def decoder(self) -> Decoder:
-        return jobs.documents(self._read)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
-
-    def _read(self, prediction: Mapping[str, Any]) -> Iterator[Event]:
+    def read(self, prediction: Mapping[str, Any]) -> Iterator[Event]:
         id, status = string(prediction.get("id")), string(prediction.get("status"))
         match status:
             case "starting" | "processing" | "queued" if id:

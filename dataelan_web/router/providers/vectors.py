@@ -7,9 +7,9 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from dataelan_web.router.providers import failures
-from dataelan_web.router.providers.framing import MEBIBYTE, Frame, decoder
-from dataelan_web.router.providers.json_values import broken, mapping, string
+from dataelan_web.router.providers import whole_body
+from dataelan_web.router.providers.framing import MEBIBYTE
+from dataelan_web.router.providers.json_values import broken, string
 from dataelan_web.router.providers.media import decode_base64
 from dataelan_web.router.types import Decoder, Done, Embedding, Event, Finish, Prompt, Unsupported, Usage
 
@@ -68,42 +68,19 @@ def _unpacked(content: bytes) -> tuple[float, ...]:
     return tuple(map(float, struct.unpack(f"{len(content)}b", content)))
 
 
-class EmbeddingsAnswer:
-    """One JSON body with vectors. `found` yields them with their places, `usage` says what they cost; both read a
-    document of their format, and `found` yields nothing for one that is not of it."""
-
-    def __init__(
-        self,
-        found: Callable[[Mapping[str, Any]], Iterator[tuple[int, Any]]],
-        usage: Callable[[Mapping[str, Any]], Usage],
-    ) -> None:
-        self._found, self._usage = found, usage
-        self._done: Done | None = None
-
-    def read(self, frame: Frame) -> Iterator[Event]:
-        if self._done:
-            return
-        document = mapping(frame.document)
-        if failures.is_error(document):
-            raise failures.failure_in_answer(document)
-        vectors = [Embedding(place, vector(value)) for place, value in self._found(document)]
-        if not vectors and ("detail" in document or "message" in document):
-            raise failures.failure_in_answer(document)
-        if not vectors:
-            raise broken("The provider's answer is JSON, but holds no embeddings. Check the base URL.")
-        yield from vectors
-        usage = self._usage(document)
-        if usage != Usage():
-            yield usage
-        self._done = Done(Finish.STOP, "", string(document.get("model")), string(document.get("id")))
-
-    def end(self) -> Iterator[Event]:
-        if not self._done:
-            raise broken("The provider's answer holds no embeddings. Check the base URL.")
-        yield self._done
-
-
 def reader(
     found: Callable[[Mapping[str, Any]], Iterator[tuple[int, Any]]], usage: Callable[[Mapping[str, Any]], Usage]
 ) -> Decoder:
-    return decoder(EmbeddingsAnswer(found, usage), EVENT_LIMIT)
+    """`found` yields vectors with their places, `usage` says what they cost; both read a document of their format."""
+
+    def read(document: Mapping[str, Any]) -> Iterator[Event]:
+        vectors = [Embedding(place, vector(value)) for place, value in found(document)]
+        if not vectors:
+            return
+        yield from vectors
+        used = usage(document)
+        if used != Usage():
+            yield used
+        yield Done(Finish.STOP, "", string(document.get("model")), string(document.get("id")))
+
+    return whole_body.decoder(read, "embeddings", EVENT_LIMIT)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from dataelan_web.router.providers import failures, jobs
 from dataelan_web.router.providers.gemini import key_headers, model_path
+from dataelan_web.router.providers.jobs import JobFormat
 from dataelan_web.router.providers.json_values import broken, mapping, mappings, sequence, string
 from dataelan_web.router.providers.media import asset
 from dataelan_web.router.providers.pictures import inline, number, option, said
@@ -20,7 +21,6 @@ from dataelan_web.router.types import (
     Asset,
     AssetAt,
     Call,
-    Decoder,
     Done,
     Event,
     Failure,
@@ -47,9 +47,9 @@ _CODES: Mapping[int, Kind] = {
 }
 
 
-class Veo:
+class Veo(JobFormat):
     def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+        super().__init__(base_url)
         self._seconds: int | None = None
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
@@ -57,13 +57,7 @@ class Veo:
         body = {"instances": [_instance(prompt)], "parameters": _parameters(prompt, self._seconds)}
         return Call(f"{self.base_url}/{model_path(model)}:predictLongRunning", body, key_headers(key))
 
-    def decoder(self) -> Decoder:
-        return jobs.documents(self._read)
-
-    def failure(self, status: int, body: bytes) -> Failure:
-        return failures.failure(status, body)
-
-    def _read(self, operation: Mapping[str, Any]) -> Iterator[Event]:
+    def read(self, operation: Mapping[str, Any]) -> Iterator[Event]:
         name = string(operation.get("name"))
         if error := mapping(operation.get("error")):
             raise _failed(operation, error)
