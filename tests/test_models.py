@@ -99,9 +99,11 @@ def rule(cast: people.Cast, name: str, *models: Model) -> RoutingRule:
         ((ModelType.VOICE, Task.TRANSCRIPTION), "whisper-1 gpt-4o-transcribe voxtral-mini speech-to-text-1"),
         ((ModelType.VOICE, Task.CHAT), "gpt-4o-audio-preview"),
         ((ModelType.TEXT, Task.EMBEDDING), "text-embedding-3-small gemini-embedding-001 BAAI/bge-m3 mistral-embed"),
+        ((ModelType.TEXT, Task.RERANK), "rerank-2 rerank-v3.5 bge-reranker-base BAAI/bge-reranker-v2-m3"),
+        ((ModelType.TEXT, Task.MODERATION), "omni-moderation-latest mistral-moderation-2411"),
         (
             None,
-            "omni-moderation-latest rerank-2 llama-guard-4 gpt-4o-realtime-preview mistral-ocr bge-reranker-base "
+            "llama-guard-4 gpt-4o-realtime-preview mistral-ocr "
             "gpt-live-1 babbage-002 davinci-002 gpt-3.5-turbo-instruct gpt-3.5-turbo-instruct-0914 aqa",
         ),
     ],
@@ -136,7 +138,7 @@ def test_a_list_says_what_each_model_makes_when_it_ends_and_what_comes_instead(k
         ListedModel("drawing", task=Task.IMAGE, shutdown_at="2030-01-02T00:00:00Z", replacement="drawing-2"),
         ListedModel("talking", capabilities=("chat", "tools", "audio"), context_window=5),
         ListedModel("embed-1"),
-        ListedModel("rerank-1"),
+        ListedModel("guard-1"),
     ]
     kept = {model.name: model for model in listing.keep(key.provider, listed, acme.organization.id)}
     db.session.commit()

@@ -211,6 +211,38 @@ def test_a_price_for_a_later_day_begins_at_midnight_utc(app: Flask, model: Model
     assert in_force(model, acme) == NANO
 
 
+def test_a_picture_costs_more_by_size_and_quality_and_that_is_said_kept_and_charged(
+    app: Flask, acme: people.Cast
+) -> None:
+    key = people.own_provider(acme, "https://models.example.com/v1")
+    model = people.own_model(acme, key, "painter", model_type=ModelType.IMAGE, task="image")
+    form = {"price_input": "", "price_output": "", "price_per_image": "0.04"}
+    form["other_prices"] = "1024x1792 0.06\n1024x1792 HD 0.08\n"
+    assert post(app, acme, model, **form).status_code == 200
+    db.session.rollback()
+    price = prices.current(model, acme.organization)
+    assert price is not None
+    assert price.variants == [
+        {"when": ["1024x1792"], "per_image": 60_000_000},
+        {"when": ["1024x1792", "hd"], "per_image": 80_000_000},
+    ]
+    asked = {"size": "1024x1792", "quality": "hd"}
+    assert pricing.cost(Usage(images=3), rates_of(price), asked) == 240_000_000
+    page = people.browser(app, acme.olivia).get(f"{acme.home}/hub/models/{model.id}").get_data(as_text=True)
+    assert "1024x1792 hd 0.08" in page, "in the form, to change from"
+    for lines, word in (
+        ("0.08", "no size or quality"),
+        ("hd much", "Enter an amount"),
+        ("hd -1", "cannot be negative"),
+    ):
+        refused = post(app, acme, model, **form | {"other_prices": lines})
+        assert refused.status_code == 422
+        assert word in refused.get_data(as_text=True)
+        assert lines in refused.get_data(as_text=True)
+    alone = post(app, acme, model, **form | {"price_per_image": "", "price_input": "1"})
+    assert "Enter what all others cost." in alone.get_data(as_text=True)
+
+
 @pytest.mark.parametrize(
     ("form", "word"),
     [

@@ -189,7 +189,7 @@ HEARD = (Message("user", (FilePart("audio/wav", data="UklGRiQAAABXQVZF", name="a
 @pytest.mark.parametrize(("kind", "task"), [(kind, task) for kind, tasks in KINDS.items() for task in tasks])
 def test_the_header_a_page_tells_of_is_the_one_that_is_sent(kind: str, task: Task) -> None:
     one = wire_format(kind)
-    prompt = Prompt(messages=HEARD if task is Task.TRANSCRIPTION else SAID, task=task)
+    prompt = Prompt(messages=HEARD if task is Task.TRANSCRIPTION else SAID, task=task, media={"query": "Which?"})
     model = {"bedrock-invoke": "anthropic.claude-x", "bedrock": "amazon.titan-embed-text-v2:0"}.get(kind, "maker/model")
     call = adapter(kind, one.example, task).call(prompt, model, CANARY)
     assert_tells(one.headers(one.example, CANARY), call.headers)

@@ -18,6 +18,7 @@ from dataelan_web.models import (
     Execution,
     KeyStrategy,
     Model,
+    ModelType,
     Organization,
     Provider,
     RoutingRule,
@@ -75,6 +76,11 @@ def test_what_was_exported_comes_in_elsewhere_and_a_second_time_changes_nothing(
     furnished: people.Cast, rival: people.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "check_address", lambda address, may_be_private: False)
+    key = db.session.scalars(select(APIKey).where(APIKey.organization_id == furnished.organization.id)).one()
+    painter = people.own_model(furnished, key, "painter", task=Task.IMAGE.value, model_type=ModelType.IMAGE)
+    large = {"when": ["1024x1792", "hd"], "per_image": 80_000_000}
+    usual = {"per_image": 40_000_000}
+    prices.set_price(painter, furnished.organization, furnished.olivia.id, usual, variants=[large])
     wanted = exported(furnished)
     wanted.rules[0].project = "Rival project"
     first = brought_in(wanted, rival)

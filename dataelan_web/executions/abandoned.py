@@ -39,7 +39,7 @@ def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:
 
 def _close(execution: Execution, attempt: Attempt, text: str) -> None:
     usage = estimated(prompt := _prompt_of(execution), measured(prompt, (), Usage()), text)
-    attempt.cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None)
+    attempt.cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None, prompt.media)
     if attempt.cost is None:
         attempt.cost = quota.held(db.session, attempt.id)
     attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, now(), True

@@ -36,7 +36,7 @@ class Bill:
         if usage is None:
             was_sent = result.failure is None or result.failure.sent
             return cls(None, False, 0, 0 if was_sent else None)
-        cost = pricing.cost(usage, rates)
+        cost = pricing.cost(usage, rates, allowance.prompt.media)
         if cost is None and allowance.held:  # nobody can say what it cost: the most it could
             cost, is_estimated = allowance.held, True
         return cls(usage, is_estimated, cost, counted_tokens(allowance.prompt, usage))

@@ -49,7 +49,8 @@ class Bound:
         is_capped = prompt.task is Task.CHAT and (caps or any(rate.tokens_per_minute for rate in rates))
         longest = candidate.max_output_tokens or OUTPUT_LIMIT
         size, output = most(prompt, prompt.max_tokens or (min(longest, OUTPUT_LIMIT) if is_capped else longest))
-        return cls(prompt, size, output, candidate.rates, ceiling, is_capped)
+        rates_here = candidate.rates and candidate.rates.of(prompt.media)
+        return cls(prompt, size, output, rates_here, ceiling, is_capped)
 
     @property
     def prompt(self) -> Prompt:

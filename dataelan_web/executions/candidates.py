@@ -28,7 +28,7 @@ from ..models.base import NIL, DbSession
 from ..models.executions import Payer
 from ..router.candidates import Candidate, Choice, Key
 from ..router.plan import Step, compatible
-from ..router.pricing import Rates
+from ..router.pricing import Rates, Variant
 from ..router.prompt import Task
 from ..router.rules import Rule
 from ..router.types import Failure, Kind
@@ -54,6 +54,7 @@ PROVIDER = (
     Provider.is_trusted,
 )
 FINER = (
+    "cache_write_1h",
     "input_audio",
     "input_image",
     "output_audio",
@@ -70,6 +71,7 @@ PRICE = (
     Price.cache_write,
     Price.per_request,
     Price.tiers,
+    Price.variants,
     *(getattr(Price, name) for name in FINER),
 )
 KEY = (
@@ -323,8 +325,13 @@ def rates_of(price: Any) -> Rates:
         price.cache_write,
         price.per_request,
         tuple((tier["above"], _tier(tier, price)) for tier in price.tiers),
+        variants=tuple(map(_variant, price.variants)),
         **{name: getattr(price, name) for name in FINER},
     )
+
+
+def _variant(stored: Mapping[str, Any]) -> Variant:
+    return Variant(frozenset(stored["when"]), stored.get("per_image"), stored.get("per_second"))
 
 
 def _tier(tier: dict[str, int | None], price: Any) -> Rates:
@@ -334,7 +341,7 @@ def _tier(tier: dict[str, int | None], price: Any) -> Rates:
         tier.get("cache_read"),
         tier.get("cache_write"),
         price.per_request,
-        **{name: getattr(price, name) for name in FINER},
+        **{name: getattr(price, name) for name in FINER} | {"cache_write_1h": tier.get("cache_write_1h")},
     )
 
 

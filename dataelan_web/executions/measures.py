@@ -25,8 +25,8 @@ from ..router.pricing import Most
 from ..router.prompt import FilePart, Prompt, Task
 from ..router.types import Usage
 
-BESIDE_TOKENS = ("input_audio", "input_image", "output_audio", "output_image", "images", "seconds", "characters",
-                 "billed_input", "billed_output")  # fmt: skip
+BESIDE_TOKENS = ("cache_write_1h", "input_audio", "input_image", "output_audio", "output_image", "images", "seconds",
+                 "characters", "requests", "billed_input", "billed_output")  # fmt: skip
 LOWEST_BITRATE = 750
 """Bytes a second of the most compressed speech (6 kbit/s): an unreadable recording is at most this long."""
 TOKENS_OF_AN_IMAGE = 20_000
@@ -57,8 +57,10 @@ def most(prompt: Prompt, output_tokens: int) -> tuple[Most, int]:
         case Task.VIDEO:
             seconds = film_seconds(prompt) * images_of(prompt)
             return Most(size, seconds=seconds), int(seconds) * 100_000
-        case Task.EMBEDDING:
+        case Task.EMBEDDING | Task.MODERATION:
             return Most(size), 0
+        case Task.RERANK:
+            return Most(size, requests=searches_of(prompt)), 0
     return Most(size), output_tokens
 
 
@@ -105,6 +107,13 @@ def estimated_tokens(text: str) -> int:
 def images_of(prompt: Prompt) -> int:
     count = prompt.media.get("count")
     return count if isinstance(count, int) and count >= 1 else 1
+
+
+def searches_of(prompt: Prompt) -> int:
+    """The most that ranking can count as: a hundred texts are one, and a long text is several (Cohere: one for 500
+    tokens, each with the query's)."""
+    pieces = sum(1 + len(message.text.encode()) // 250 for message in prompt.messages)
+    return -(-pieces // 100) or 1
 
 
 def film_seconds(prompt: Prompt) -> Decimal:

@@ -99,7 +99,8 @@ class Price(Base):
 
     No row: the price is unknown. All zeros: it is free. A class without a price of its own (None) costs what
     its plain class does: cached or audio input as input, audio output as output. `tiers` are steps by input size:
-    [{"above": tokens, "input": …, "cache_read": …, "cache_write": …, "output": …}].
+    [{"above": tokens, "input": …, "cache_read": …, "cache_write": …, "cache_write_1h": …, "output": …}]. `variants`
+    are other prices of a picture or a second, by what is asked for: [{"when": ["1024x1792", "hd"], "per_image": …}].
 
     An organization's own price goes before everyone's, until `ends_at`.
     """
@@ -115,6 +116,7 @@ class Price(Base):
     input: Mapped[Nano]
     cache_read: Mapped[Nano | None]
     cache_write: Mapped[Nano | None]
+    cache_write_1h: Mapped[Nano | None]
     output: Mapped[Nano]
     per_request: Mapped[Nano] = mapped_column(default=0)
     input_audio: Mapped[Nano | None]
@@ -126,6 +128,7 @@ class Price(Base):
     per_character: Mapped[Nano | None]
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
     tiers: Mapped[JsonList] = mapped_column(default=list)
+    variants: Mapped[JsonList] = mapped_column(default=list)
 
 
 class APIKey(Base):

@@ -65,12 +65,16 @@ def _home(base_url: str) -> tuple[str, bytes, int] | None:
     return origin(base_url)
 
 
-def chunks(line: Line, call: Call, failure: ToFailure) -> Iterator[tuple[bytes, bool]]:
-    """The answer's bytes as they come, closed by (b"", True). Raises Failure."""
+def chunks(
+    line: Line, call: Call, failure: ToFailure, heads: list[Mapping[str, str]] | None = None
+) -> Iterator[tuple[bytes, bool]]:
+    """The answer's bytes as they come, closed by (b"", True); its headers go to `heads` before them. Raises Failure."""
     with _sent(line, line.client_for(call.url), call, MAX_ANSWER_BYTES) as (response, pieces):
         if response.status_code >= 300:
             raise _answered(response, _read_all(response, line.ends_at), failure)
         _refuse_compressed(response)
+        if heads is not None:
+            heads.append(response.headers)
         for piece in pieces:
             yield piece, False
         yield b"", True

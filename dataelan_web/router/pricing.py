@@ -7,15 +7,25 @@ are parts of them (types.Usage), so nothing is counted twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from decimal import ROUND_CEILING, Decimal
 from functools import cached_property
+from typing import Any
 
 from .types import Usage
 
 MILLION = 1_000_000
 NANO = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a picture or a second costs where all of this is asked for: {"1024x1792", "hd"}."""
+
+    when: frozenset[str]
+    per_image: int | None = None
+    per_second: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,7 @@ class Rates:
     per_request: int = 0
     tiers: tuple[tuple[int, Rates], ...] = ()
     """Steps by total input: from more than `tokens` on, these rates apply to the whole request."""
+    cache_write_1h: int | None = None
     input_audio: int | None = None
     input_image: int | None = None
     output_audio: int | None = None
@@ -37,6 +48,18 @@ class Rates:
     per_image: int | None = None
     per_second: int | None = None
     per_character: int | None = None
+    variants: tuple[Variant, ...] = ()
+
+    def of(self, options: Mapping[str, Any]) -> Rates:
+        """As they are for a request with these options (Prompt.media): by the variant that says most about them."""
+        asked = {value.lower() for value in options.values() if isinstance(value, str)}
+        fitting = [variant for variant in self.variants if variant.when <= asked]
+        if not fitting:
+            return self
+        best = max(fitting, key=lambda variant: len(variant.when))
+        named = {"per_image": best.per_image, "per_second": best.per_second}
+        units = {name: nano for name, nano in named.items() if nano is not None}
+        return replace(self, **units, tiers=tuple((above, replace(tier, **units)) for above, tier in self.tiers))  # type: ignore[arg-type]
 
     def at(self, input_tokens: int) -> Rates:
         if not self.tiers:
@@ -55,8 +78,8 @@ class Rates:
 
     @property
     def dearest_input(self) -> int:
-        return max(self.input, *(rate or 0 for rate in (self.cache_write, self.cache_read, self.input_audio,
-                                                        self.input_image)))  # fmt: skip
+        return max(self.input, *(rate or 0 for rate in (self.cache_write, self.cache_write_1h, self.cache_read,
+                                                        self.input_audio, self.input_image)))  # fmt: skip
 
     @property
     def dearest_output(self) -> int:
@@ -76,10 +99,12 @@ class Most:
     images: int = 0
     seconds: Decimal = Decimal(0)
     characters: int = 0
+    requests: int = 1
 
 
-def cost(usage: Usage, rates: Rates | None) -> int | None:
-    """What this usage costs, rounded up to the next nano-USD. None: price or usage unknown.
+def cost(usage: Usage, rates: Rates | None, options: Mapping[str, Any] | None = None) -> int | None:
+    """What this usage costs, rounded up to the next nano-USD. None: price or usage unknown. `options` are those that
+    were asked for (Prompt.media): a larger picture may cost more.
 
     Where no price is known, the provider's own bill is taken when it sends one (OpenRouter does).
     """
@@ -87,6 +112,7 @@ def cost(usage: Usage, rates: Rates | None) -> int | None:
         return None if usage.billed_usd is None else _ceil(usage.billed_usd * NANO)
     if rates.is_free:
         return 0
+    rates = rates.of(options or {})
     if not _covers(usage, rates):
         return None
     at = rates.at(usage.input_total)
@@ -94,14 +120,16 @@ def cost(usage: Usage, rates: Rates | None) -> int | None:
         tokens = (usage.billed_input or 0) * at.input + (usage.billed_output or 0) * at.output
     else:
         tokens = _tokens(usage, at)
-    return at.per_request + -(-tokens // MILLION) + _units(at, usage.images, usage.seconds, usage.characters)
+    requests = 1 if usage.requests is None else usage.requests
+    units = _units(at, usage.images, usage.seconds, usage.characters)
+    return requests * at.per_request + -(-tokens // MILLION) + units
 
 
 def _tokens(usage: Usage, at: Rates) -> int:
     return (
         _mixed(usage.input, at.input, (usage.input_audio, at.input_audio), (usage.input_image, at.input_image))
         + (usage.cache_read or 0) * _or(at.cache_read, at.input)
-        + (usage.cache_write or 0) * _or(at.cache_write, at.input)
+        + _mixed(usage.cache_write, _or(at.cache_write, at.input), (usage.cache_write_1h, at.cache_write_1h))
         + _mixed(usage.output, at.output, (usage.output_audio, at.output_audio), (usage.output_image, at.output_image))
         + (usage.reasoning or 0) * at.output
     )
@@ -144,7 +172,7 @@ def _covers(usage: Usage, rates: Rates) -> bool:
 
 
 def _fixed(most: Most, at: Rates) -> int:
-    return at.per_request + _units(at, most.images, most.seconds, most.characters)
+    return most.requests * at.per_request + _units(at, most.images, most.seconds, most.characters)
 
 
 def _units(at: Rates, images: int | None, seconds: Decimal | None, characters: int | None) -> int:

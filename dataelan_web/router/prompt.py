@@ -93,6 +93,8 @@ class Task(StrEnum):
     TRANSCRIPTION = "transcription"
     VIDEO = "video"
     EMBEDDING = "embedding"
+    RERANK = "rerank"
+    MODERATION = "moderation"
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,9 @@ class Prompt:
     `tool_choice` is `auto`, `none`, `required` or a tool's name; `schema` asks for an answer that
     satisfies that JSON Schema. None means: not said, so not sent.
 
-    The words of any task are the text of `messages`: what to draw, to say aloud, to film or to embed (one message a
-    text). Pictures to work from and recordings to transcribe are their parts. `media` holds the task's own options:
+    The words of any task are the text of `messages`: what to draw, to say aloud or to film; and what to embed, to rank
+    or to judge, one message each. Pictures to work from and recordings to transcribe are their parts. `media` holds the
+    task's own options:
 
     | task | options |
     |---|---|
@@ -112,6 +115,7 @@ class Prompt:
     | transcription | `language` (ISO 639-1), `timestamps` (bool), `diarize` (bool) |
     | video | `seconds` (int), `aspect_ratio`, `resolution` ("720p"), `negative_prompt` |
     | embedding | `dimensions` (int), `input_type` |
+    | rerank | `query` (str), `count` (int): only so many, the best |
     """
 
     messages: tuple[Message, ...]

@@ -14,7 +14,7 @@ import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -39,16 +39,18 @@ from .types import (
     Kind,
     Progress,
     Prompt,
+    Ranked,
     Reasoning,
     Segment,
     Text,
     ToolCall,
     Unsupported,
     Usage,
+    Verdict,
 )
 from .wire import Clients, Deadlines, Stop
 
-VISIBLE = (Text, Reasoning, ToolCall, Asset, AssetAt, Segment, Embedding)
+VISIBLE = (Text, Reasoning, ToolCall, Asset, AssetAt, Segment, Embedding, Ranked, Verdict)
 RETRIES = 2
 LONGEST_PAUSE = 20.0
 POLL_RETRIES = 5
@@ -201,9 +203,11 @@ class _Attempt:
         """The events of one answer. Asking how a job stands is harmless, so that is tried again when the line fails;
         but the job itself was taken, and may have been paid for, so it is never begun anew."""
         for left in range(POLL_RETRIES if is_poll else 0, -1, -1):
-            seen = False
+            seen, heads = False, list[Mapping[str, str]]()
             try:
-                for chunk, is_last in chunks(self.line, call, format.failure):
+                for chunk, is_last in chunks(self.line, call, format.failure, heads):
+                    if heads and (used := format.told(heads.pop())) != Usage():
+                        yield used
                     for event in self.decode(chunk, is_last):
                         seen = True
                         yield event

@@ -7,8 +7,7 @@ owns the wire, the clock and the retries. Nothing in this file does I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from decimal import Decimal
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -27,6 +26,7 @@ from .prompt import (
     system,
     user,
 )
+from .usage import USAGE_FIELDS, Usage
 
 __all__ = [
     "ADVICE",
@@ -39,6 +39,7 @@ __all__ = [
     "Asset",
     "AssetAt",
     "Call",
+    "Counter",
     "Decoder",
     "Done",
     "Embedding",
@@ -54,6 +55,7 @@ __all__ = [
     "Part",
     "Progress",
     "Prompt",
+    "Ranked",
     "Reasoning",
     "Refusal",
     "Segment",
@@ -67,6 +69,7 @@ __all__ = [
     "Unsupported",
     "Upload",
     "Usage",
+    "Verdict",
     "assistant",
     "system",
     "user",
@@ -166,63 +169,30 @@ class Embedding:
 
 
 @dataclass(frozen=True)
+class Ranked:
+    """One of the texts that were given, by its number there, and how well it answers the query. The best is first."""
+
+    index: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a moderation says of one of the things that were given: the categories it falls under, and how likely it
+    finds each (0 to 1)."""
+
+    index: int
+    is_flagged: bool
+    categories: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a long job is: a share between 0 and 1 where the provider says so, and its own word for the state."""
 
     share: float | None = None
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What was used. Tokens are in five disjoint counters, whose sum is what the provider counts in all;
-    `input_audio`, `input_image` are parts of `input`, and `output_audio`, `output_image` of `output`.
-    Beside tokens: pictures made, seconds of sound or film, characters spoken; the tokens that are charged, where
-    those are other than were read and written (Cohere); and the provider's own bill in USD.
-
-    None means not reported, never 0. A later Usage replaces an earlier one counter by counter.
-    """
-
-    input: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
-    output: int | None = None
-    reasoning: int | None = None
-    input_audio: int | None = None
-    input_image: int | None = None
-    output_audio: int | None = None
-    output_image: int | None = None
-    images: int | None = None
-    seconds: Decimal | None = None
-    characters: int | None = None
-    billed_input: int | None = None
-    billed_output: int | None = None
-    billed_usd: Decimal | None = None
-
-    def updated(self, later: Usage) -> Usage:
-        said = {name: value for name in USAGE_FIELDS if (value := getattr(later, name)) is not None}
-        return replace(self, **said)
-
-    @property
-    def counters(self) -> tuple[int | None, ...]:
-        """The five disjoint token counters."""
-        return (self.input, self.cache_read, self.cache_write, self.output, self.reasoning)
-
-    @property
-    def input_total(self) -> int:
-        return (self.input or 0) + (self.cache_read or 0) + (self.cache_write or 0)
-
-    @property
-    def output_total(self) -> int:
-        return (self.output or 0) + (self.reasoning or 0)
-
-    @property
-    def known(self) -> bool:
-        measures = (self.input, self.output, self.images, self.seconds, self.characters)
-        return any(measure is not None for measure in measures)
-
-
-USAGE_FIELDS = tuple(field.name for field in fields(Usage))
 
 
 class Finish(StrEnum):
@@ -260,7 +230,8 @@ class Again:
 
 
 Event = (
-    Text | Reasoning | ToolCall | Asset | AssetAt | Segment | Embedding | Progress | Usage | Again | Done
+    Text | Reasoning | ToolCall | Asset | AssetAt | Segment | Embedding | Ranked | Verdict | Progress | Usage | Again
+    | Done
 )  # fmt: skip
 
 
@@ -368,6 +339,26 @@ class Adapter(Protocol):
 
         Same events at any chunk size, streaming or not. Raises Failure for an error inside a 200 answer, for
         garbage, and for a stream that ends before its end."""
+        ...
+
+    def told(self, headers: Mapping[str, str]) -> Usage:
+        """What an answer's headers say was used, beside its body, which counts for more."""
+        ...
+
+    def failure(self, status: int, body: bytes) -> Failure: ...
+
+
+class Counter(Protocol):
+    """How a provider is asked for the size of a prompt as it would count it. Nothing is generated or charged."""
+
+    def __init__(self, base_url: str) -> None: ...
+
+    def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
+        """Raises Unsupported for a prompt this format cannot carry."""
+        ...
+
+    def counted(self, body: bytes) -> int:
+        """The prompt's tokens. Raises Failure."""
         ...
 
     def failure(self, status: int, body: bytes) -> Failure: ...

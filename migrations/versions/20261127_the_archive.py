@@ -1,7 +1,9 @@
-"""providers, models and keys that were used are archived instead of deleted, and attempts hold on to them"""
+"""providers, models and keys that were used are archived instead of deleted, and attempts hold on to them; prices of
+hour-long cache writes, and of pictures and films by what is asked for"""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "archive"
 down_revision = "0003"
@@ -17,9 +19,15 @@ def upgrade() -> None:
     for table in ARCHIVED:
         op.add_column(table, sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True))
     _hold(ondelete=None)
+    op.add_column("prices", sa.Column("cache_write_1h", sa.BigInteger(), nullable=True))
+    variants = sa.Column("variants", postgresql.JSONB(astext_type=sa.Text()), nullable=False, server_default="[]")
+    op.add_column("prices", variants)
+    op.alter_column("prices", "variants", server_default=None)  # the models give their own
 
 
 def downgrade() -> None:
+    op.drop_column("prices", "variants")
+    op.drop_column("prices", "cache_write_1h")
     _hold(ondelete="SET NULL")
     op.execute("DELETE FROM api_keys WHERE archived_at IS NOT NULL")  # they are empty
     op.execute(

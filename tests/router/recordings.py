@@ -46,14 +46,23 @@ FORMATS = {
     "gemini-embed": ("google", Task.EMBEDDING),
     "cohere-embed": ("cohere", Task.EMBEDDING),
     "ollama-embed": ("ollama", Task.EMBEDDING),
+    "rerank": ("openai", Task.RERANK),
+    "openai-moderations": ("openai", Task.MODERATION),
 }
 # Where a format holds several tasks: its name and the exchange's modality in the index -> our kind and task.
 FORMATS_BY_MODALITY = {
     ("gemini-predict", "embeddings"): ("google-predict", Task.EMBEDDING),
     ("bedrock-invoke", "embeddings"): ("bedrock", Task.EMBEDDING),
+    ("bedrock-invoke", "rerank"): ("bedrock", Task.RERANK),
 }
-# What no task asks for, under a format that others do.
-LEFT_OUT = {("bedrock-invoke", "rerank")}
+# Where those who offer a thing speak differently: the recordings' name of it and the provider -> our kind and task.
+FORMATS_BY_PROVIDER = {("rerank", "cohere"): ("cohere", Task.RERANK)}
+COUNTERS = {
+    "anthropic-count-tokens": "anthropic",
+    "gemini-count-tokens": "google",
+    "openai-count-tokens": "openai",
+    "bedrock-count-tokens": "bedrock",
+}
 BASE_URLS = {
     "openai": "https://api.openai.com/v1",
     "openai-responses": "https://api.openai.com/v1",
@@ -82,14 +91,17 @@ def _index() -> list[dict[str, Any]]:
 
 def format_of(row: dict[str, Any]) -> tuple[str, Task] | None:
     """The kind and task of an exchange, from its row in the index or its expectation."""
-    place = row["api"], row["modality"]
-    return None if place in LEFT_OUT else FORMATS_BY_MODALITY.get(place) or FORMATS.get(row["api"])
+    by_provider = FORMATS_BY_PROVIDER.get((row["api"], row["provider"]))
+    return by_provider or FORMATS_BY_MODALITY.get((row["api"], row["modality"])) or FORMATS.get(row["api"])
 
 
 INDEX = _index()
-IDS = [row["id"] for row in INDEX if format_of(row)]
 ANSWERS = [row["id"] for row in INDEX if format_of(row) and row["status"] < 400]
 LISTS = [row["id"] for row in INDEX if row["api"] == "models-list" and row["status"] < 400]
+COUNTS = [row["id"] for row in INDEX if row["api"] in COUNTERS and row["status"] < 400]
+BATCHES = [row["id"] for row in INDEX if row["api"] == "batches" and row["status"] < 400]
+FILES = [row["id"] for row in INDEX if row["api"] == "files" and row["status"] < 400]
+REFUSALS = [row["id"] for row in INDEX if row["status"] >= 400]
 needs_recordings = pytest.mark.skipif(not INDEX, reason=f"the recordings are not at {RECORDINGS}")
 
 
@@ -103,6 +115,13 @@ def answer(id: str) -> tuple[int, bytes]:
     response = json.loads((RECORDINGS / "corpus" / f"{id}.json").read_text())["response"]
     body = response["body"]
     return response["status"], base64.b64decode(body) if response["body_encoding"] == "base64" else body.encode()
+
+
+@cache
+def headers(id: str) -> dict[str, str]:
+    found = json.loads((RECORDINGS / "corpus" / f"{id}.json").read_text())["response"]["headers"]
+    pairs = found.items() if isinstance(found, dict) else found
+    return {str(name).lower(): str(value) for name, value in pairs}
 
 
 def adapter_for(id: str) -> Adapter:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataelan_web.router.pricing import Most, Rates, affordable_output, cost, upper_bound
+from dataelan_web.router.pricing import Most, Rates, Variant, affordable_output, cost, upper_bound
 from dataelan_web.router.types import Usage
 
 USD = 1_000_000_000
@@ -177,3 +177,29 @@ def test_no_call_costs_more_than_its_bound(
         charged = cost(usage, rates)
         assert charged is not None
         assert charged <= upper_bound(most, tokens_out, rates)
+
+
+def test_a_cache_written_for_an_hour_has_a_price_of_its_own_and_is_counted_once() -> None:
+    rates = Rates(1_000_000, 0, cache_write=2_000_000, cache_write_1h=4_000_000)
+    assert cost(Usage(input=1, output=0, cache_write=10, cache_write_1h=3), rates) == 1 + 7 * 2 + 3 * 4
+    assert cost(Usage(input=1, output=0, cache_write=10), rates) == 1 + 20
+    assert cost(Usage(input=0, output=0, cache_write=2, cache_write_1h=9), rates) == 2 * 4, "a part is never more"
+    assert cost(Usage(input=0, output=0, cache_write=10, cache_write_1h=3), Rates(1_000_000, 0)) == 10
+    assert rates.dearest_input == 4_000_000
+
+
+def test_a_picture_costs_what_its_size_and_quality_cost() -> None:
+    large, fine = Variant(frozenset({"1024x1792"}), per_image=60), Variant(frozenset({"1024x1792", "hd"}), per_image=80)
+    rates = Rates(0, 0, per_image=40, variants=(large, fine))
+    one = Usage(images=2)
+    for options, nano in (
+        ({}, 40),
+        ({"size": "1024x1024", "quality": "hd"}, 40),
+        ({"size": "1024x1792", "quality": "standard"}, 60),
+        ({"quality": "HD", "size": "1024x1792", "count": 2}, 80),
+    ):
+        assert cost(one, rates, options) == 2 * nano, options
+        assert upper_bound(Most(0, images=2), 0, rates.of(options)) == 2 * nano
+    film = Rates(0, 0, per_second=10, variants=(Variant(frozenset({"1080p"}), per_second=25),))
+    assert cost(Usage(seconds=Decimal(8)), film, {"resolution": "1080p"}) == 200
+    assert not film.is_free

@@ -16,9 +16,9 @@ from dataelan_web.router.types import (
     Done,
     Embedding,
     Event,
-    Failure,
     Finish,
     Kind,
+    Ranked,
     Reasoning,
     Refusal,
     Segment,
@@ -26,39 +26,36 @@ from dataelan_web.router.types import (
     Text,
     ToolCall,
     Usage,
+    Verdict,
 )
 
 from .recordings import (
     ANSWERS,
-    IDS,
+    BATCHES,
+    COUNTS,
+    FILES,
+    INDEX,
+    LISTS,
+    REFUSALS,
     adapter_for,
     answer,
     decoded,
     decoder_for,
     expectations,
     format_of,
+    headers,
     joined,
     needs_recordings,
 )
 
-TOO_LONG = (Kind.CONTEXT_TOO_LONG, "the message says so, and another model may have room; the status is a bare 400")
 PARSED = (
     '{"title":"Apples are tasty","author":"Hadley Wickham"}',
     "Cloudflare sends the answer to a schema as an object, which expected.json reads as no text",
 )
+THOUGHT = "usage.tokens.reasoning_tokens says so"
 
-THOUGHT = "usage.tokens.reasoning_tokens says so, which expected.json does not read"
-
-# Where we mean something else than `expected.json` does, exchange by exchange: id -> field -> (our value, reason).
-EXCEPTIONS: dict[str, dict[str, tuple[Any, str]]] = {
-    "anthropic.anthropic-messages.error.290c1ad6cc": {"kind": TOO_LONG},
-    "openrouter.openai-chat.error.794b3aea61": {"kind": TOO_LONG},
-    "perplexity.openai-chat.error.74022e6e07": {"kind": TOO_LONG},
-    "openai.openai-responses.error.2b9898485f": {"kind": TOO_LONG},
-    "bedrock.bedrock-converse.error.0dd6ad5948": {"kind": TOO_LONG},
-    "bedrock.bedrock-invoke.embeddings.e20beebdd4": {
-        "input_total": (None, "said in a header only, and answers are read from their bodies")
-    },
+# Where expected.json says nothing and we read more: id -> field -> (our value, where it is said).
+MORE: dict[str, dict[str, tuple[Any, str]]] = {
     "bedrock.bedrock-invoke-stream.stream.fc782166ad": {
         "finish": ("content_filter", "amazon-bedrock-guardrailAction says that a guardrail intervened")
     },
@@ -66,31 +63,15 @@ EXCEPTIONS: dict[str, dict[str, tuple[Any, str]]] = {
     "cohere.cohere-chat-v2.image-in.205578698d": {"reasoning": (0, THOUGHT)},
     "cohere.cohere-chat-v2.image-in.70b9c5f73d": {"reasoning": (0, THOUGHT)},
     "cohere.cohere-chat-v2.tools.8757748f63": {"reasoning": (304, THOUGHT)},
-    "openai.openai-responses.error.501de15e94": {
-        "kind": (Kind.BILLING, "insufficient_quota inside a stream whose status, 200, says nothing")
-    },
-    "xai.openai-responses.error.7dd7366cbd": {
-        "kind": (Kind.CREDENTIAL, "the message says that the key is wrong; the status is a bare 400")
-    },
+    "snowflake.openai-chat.stream.8ec052540e": {"reasoning_text": ("15 * 27 = 405", "in reasoning_details only")},
+}
+
+# Where we mean something else than expected.json does, exchange by exchange: id -> field -> (our value, reason).
+EXCEPTIONS: dict[str, dict[str, tuple[Any, str]]] = {
     "cloudflare.openai-chat.structured.919dfc37a2": {"text": PARSED},
     "cloudflare.openai-chat.structured.973887bf25": {"text": PARSED},
-    "snowflake.openai-chat.stream.8ec052540e": {
-        "reasoning_text": ("15 * 27 = 405", "said in reasoning_details only, which expected.json skips in streams")
-    },
-    "mistral.openai-chat.tools.b4c2e320eb": {
-        "tool_calls": (
-            [("call_REDACTED_1", "file_report", "")],
-            "the length limit cut the call before its arguments; an empty object would claim that it is whole",
-        )
-    },
     "gemini.gemini-generate.video-in.07b5b8dff6": {
         "input_audio": (36, "285 of the 321 were read from the cache, which is a counter of its own")
-    },
-    "llamacpp.openai-embeddings.error.a0cd633069": {
-        "kind": (Kind.CONTEXT_TOO_LONG, "the message says so; asking again would not help, whatever a 500 promises")
-    },
-    "voyage.openai-embeddings.embeddings.38cfe6b50f": {
-        "input_total": (3, "the total is said alone, and an embedding has nothing but input")
     },
     "perplexity.openai-embeddings.embeddings.ef4c11a2d7": {
         "embeddings": (
@@ -98,15 +79,9 @@ EXCEPTIONS: dict[str, dict[str, tuple[Any, str]]] = {
             "its base64 is of int8, which expected.json reads as float32",
         )
     },
-    "openrouter.openai-chat.error.4e0a6ca6d8": {
-        "says": (
-            "Provider returned error: google/gemini-2.0-flash-exp:free is temporarily rate-limited upstream. Please "
-            "retry shortly, or add your own key to accumulate your rate limits: "
-            "https://openrouter.ai/settings/integrations",
-            "the reason is in metadata.raw",
-        )
-    },
 }
+# Failures inside an answer of status 200, of which only the words tell the kind.
+KINDS = {"openai.openai-responses.error.501de15e94": Kind.BILLING}
 
 # Bedrock's answers do not name their model, or only in its maker's words; expected.json takes it from the address.
 MODEL_FROM_ADDRESS = "bedrock-"
@@ -119,13 +94,10 @@ CUT_OFF = {"vertexai.gemini-generate.stream.30368d97b8": "a fixture shortened by
 
 
 @needs_recordings
-@pytest.mark.parametrize("id", IDS)
+@pytest.mark.parametrize("id", ANSWERS)
 def test_an_exchange_is_read_as_what_it_says(id: str) -> None:
-    expected, (status, body) = expectations()[id], answer(id)
-    if status >= 400:
-        said = adapter_for(id).failure(status, body)
-        assert observed_failure(said) == wanted(id, expected_failure(expected["error"]))
-        return
+    """What was refused is in test_recorded_failures.py."""
+    expected, (_, body) = expectations()[id], answer(id)
     events, failure = decoded(decoder_for(id), body, len(body))
     if id in CUT_OFF:
         assert failure is not None
@@ -144,10 +116,12 @@ def test_an_exchange_is_read_as_what_it_says(id: str) -> None:
         assert events[-1].call.url.endswith(f"/responses/{expected['response_id']}")
     elif expected["error"]:
         assert failure is not None
-        assert observed_failure(failure) == wanted(id, expected_failure(expected["error"]))
+        kind = KINDS.get(id) or KINDS_BY_STATUS[expected["error"]["status"]]
+        assert (failure.kind, failure.message) == (kind, masked(" ".join(expected["error"]["message"].split())))
     else:
         assert failure is None, failure
-        seen, want = observed(events), wanted(id, expected_answer(expected))
+        told = adapter_for(id).told(headers(id))
+        seen, want = observed([told, *events]), wanted(id, expected_answer(expected))
         assert {name: seen[name] for name in want} == want
 
 
@@ -162,8 +136,31 @@ def test_an_exchange_says_the_same_however_it_is_cut(id: str) -> None:
         assert str(also) == str(failure)
 
 
+@needs_recordings
+def test_every_exchange_is_read_by_somebody() -> None:
+    """Answers here, refusals in test_recorded_failures.py, and what is no answer to a prompt in files of its own."""
+    read = {*ANSWERS, *REFUSALS, *LISTS, *COUNTS, *BATCHES, *FILES}
+    assert [row["id"] for row in INDEX if row["id"] not in read] == []
+
+
+@needs_recordings
+def test_more_is_read_only_where_nothing_is_expected() -> None:
+    names = {
+        "finish": ("finish_norm",),
+        "reasoning": ("usage", "reasoning_tokens"),
+        "reasoning_text": ("reasoning_text",),
+    }
+    for id, fields in MORE.items():
+        for name in fields:
+            place: Any = expectations()[id]
+            for step in names[name]:
+                place = place.get(step)
+            assert not place, (id, name)
+
+
 def wanted(id: str, fields: dict[str, Any]) -> dict[str, Any]:
-    return fields | {name: value for name, (value, _) in EXCEPTIONS.get(id, {}).items()}
+    ours = {**EXCEPTIONS.get(id, {}), **MORE.get(id, {})}
+    return fields | {name: value for name, (value, _) in ours.items()}
 
 
 def observed(events: list[Event]) -> dict[str, Any]:
@@ -186,6 +183,8 @@ def observed(events: list[Event]) -> dict[str, Any]:
         "assets": [found for event in events if (found := asset(event))],
         **observed_sound(events),
         "embeddings": observed_embeddings(events),
+        "rerank": [(event.index, event.score) for event in events if isinstance(event, Ranked)],
+        "moderation": [(event.is_flagged, list(event.categories)) for event in events if isinstance(event, Verdict)],
         **observed_usage(usage),
     }
 
@@ -222,6 +221,7 @@ def observed_usage(usage: Usage) -> dict[str, Any]:
         "output_audio": usage.output_audio,
         "output_image": usage.output_image,
         "seconds": None if usage.seconds is None else float(usage.seconds),
+        "searches": usage.requests,
     }
 
 
@@ -236,8 +236,9 @@ def tool_calls(events: list[Event]) -> list[tuple[str, str, Any]]:
 
 
 def _json_or_text(text: str) -> Any:
+    """expected.json takes no arguments at all for an empty object."""
     try:
-        return json.loads(text)
+        return json.loads(text or "{}")
     except ValueError:
         return text
 
@@ -250,7 +251,8 @@ def expected_answer(expected: dict[str, Any]) -> dict[str, Any]:
     return (
         _expected_words(expected)
         | _expected_sound(expected)
-        | expected_usage(expected.get("usage") or {})
+        | expected_usage(expected.get("usage") or {}, has_output=not makes_media(expected))
+        | _expected_lists(expected)
         | ({"embeddings": _expected_embeddings(found)} if (found := expected.get("embeddings")) else {})
     )
 
@@ -273,9 +275,9 @@ def _expected_words(expected: dict[str, Any]) -> dict[str, Any]:
 
 
 def makes_media(expected: dict[str, Any]) -> bool:
-    """Sound, transcripts and vectors: `expected.json` gives their ids and models a few times only."""
+    """Sound, transcripts, vectors …: `expected.json` gives their ids and models a few times only."""
     found = format_of(expected)
-    return found is not None and found[1] in (Task.SPEECH, Task.TRANSCRIPTION, Task.EMBEDDING)
+    return found is not None and found[1] not in (Task.CHAT, Task.IMAGE)
 
 
 def silent_finish(expected: dict[str, Any]) -> str:
@@ -293,6 +295,12 @@ def _expected_sound(expected: dict[str, Any]) -> dict[str, Any]:
     return told if seconds is None else told | {"seconds": pytest.approx(seconds)}
 
 
+def _expected_lists(expected: dict[str, Any]) -> dict[str, Any]:
+    ranking = [(one["index"], one["score"]) for one in expected.get("rerank") or []]
+    verdicts = [(one["flagged"], one["categories_true"]) for one in expected.get("moderation") or []]
+    return {name: found for name, found in (("rerank", ranking), ("moderation", verdicts)) if found}
+
+
 def _expected_embeddings(found: dict[str, Any]) -> dict[str, Any]:
     return {
         "count": found["count"],
@@ -301,9 +309,12 @@ def _expected_embeddings(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def expected_usage(usage: dict[str, Any]) -> dict[str, Any]:
-    """A part that is reported larger than its whole is cut to it: counters are disjoint and never negative."""
+def expected_usage(usage: dict[str, Any], *, has_output: bool = True) -> dict[str, Any]:
+    """A part that is reported larger than its whole is cut to it: counters are disjoint and never negative. Voyage
+    tells a total only, which is all input where nothing is written."""
     total_in, total_out = usage.get("input_total"), usage.get("output_total")
+    total_in = usage.get("total_tokens") if total_in is None and not has_output else total_in
+    searches = {"searches": usage["search_units"]} if "search_units" in usage else {}
     cached, reasoning = usage.get("cached_tokens"), usage.get("reasoning_tokens")
     plain = {
         "input": (total_in or 0) - (cached or 0) - (usage.get("cache_write_tokens") or 0),
@@ -315,31 +326,22 @@ def expected_usage(usage: dict[str, Any]) -> dict[str, Any]:
         for kind in ("audio", "image")
         if (tokens := usage.get(f"{kind}_{side}_tokens")) is not None
     }
-    return parts | {
-        "input_total": total_in,
-        "output_total": total_out,
-        "cached": cached if cached is None or total_in is None else min(cached, total_in),
-        "reasoning": reasoning if reasoning is None or total_out is None else min(reasoning, total_out),
-    }
+    return (
+        parts
+        | searches
+        | {
+            "input_total": total_in,
+            "output_total": total_out,
+            "cached": cached if cached is None or total_in is None else min(cached, total_in),
+            "reasoning": reasoning if reasoning is None or total_out is None else min(reasoning, total_out),
+        }
+    )
 
 
-# From the status and type that expected.json gives to our kinds; finer ones are named exchange by exchange.
+# From the status that expected.json gives to a failure inside an answer.
 KINDS_BY_STATUS = {
     200: Kind.BAD_REQUEST,  # Groq's tool_use_failed inside a stream, which says 400 of itself
     400: Kind.BAD_REQUEST,
-    401: Kind.CREDENTIAL,
-    403: Kind.CREDENTIAL,
-    404: Kind.BAD_REQUEST,
     429: Kind.RATE_LIMIT,
     500: Kind.TRANSIENT,
-    501: Kind.BAD_REQUEST,
 }
-
-
-def expected_failure(error: dict[str, Any]) -> dict[str, Any]:
-    """A key is never repeated, not even a wrong one."""
-    return {"kind": KINDS_BY_STATUS[error["status"]], "says": masked(" ".join(error["message"].split()))}
-
-
-def observed_failure(failure: Failure) -> dict[str, Any]:
-    return {"kind": failure.kind, "says": failure.message}

@@ -28,6 +28,7 @@ CLASSES: dict[str, tuple[tuple[str, ...], int]] = {
     "input": (("input_mtok", "input_text_mtok"), 1),
     "cache_read": (("cache_read_mtok", "cache_text_read_mtok"), 1),
     "cache_write": (("cache_write_mtok", "cache_text_write_mtok"), 1),
+    "cache_write_1h": (("cache_write_1h_mtok", "cache_text_write_1h_mtok"), 1),
     "output": (("output_mtok", "output_text_mtok"), 1),
     "input_audio": (("input_audio_mtok",), 1),
     "input_image": (("input_image_mtok",), 1),
@@ -37,7 +38,7 @@ CLASSES: dict[str, tuple[tuple[str, ...], int]] = {
     "per_second": (("input_audio_hours", "audio_hours", "output_audio_hours"), 3_600),
     "per_character": (("input_mchars",), 1_000_000),
 }
-TIERED = ("input", "cache_read", "cache_write", "output")
+TIERED = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _row(info: ModelInfo, price: ModelPrice) -> Price | None:
     if film is not None:  # films have no class of their own: whichever output is dearer is never too little
         base["output"] = max(base["output"] or 0, _nano(_base(film), "output") or 0)
     base |= {name: base[name] or 0 for name in ("input", "output", "per_request")}
-    return Price(source=SOURCE, tiers=_tiers(values), **base)
+    return Price(source=SOURCE, tiers=_tiers(values), variants=[], **base)
 
 
 def _tiers(values: dict[str, Any]) -> list[dict[str, int | None]]:

@@ -11,7 +11,7 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import DateField, IntegerField, RadioField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import DataRequired, Length, NumberRange, Optional, ValidationError
-from wtforms.widgets import CheckboxInput, ListWidget, TextInput
+from wtforms.widgets import CheckboxInput, ListWidget, TextArea, TextInput
 
 from ...fields import trim
 from ...models import NANO, ModelType, Price, now
@@ -23,6 +23,7 @@ from .purpose import CAPABILITIES
 DECIMALS = 9
 LARGEST_CONTEXT = 100_000_000
 LAST_YEAR = 2999
+MOST_VARIANTS = 50
 
 # More than anybody asks for, in USD a unit: beyond it a point was forgotten, or a unit mistaken.
 MOST = {TOKENS: Decimal(10_000), "character": Decimal("0.01")}
@@ -38,6 +39,8 @@ PURPOSES = {
     "VOICE/chat": "Conversation in sound",
     "VIDEO/video": "Video",
     "TEXT/embedding": "Embeddings",
+    "TEXT/rerank": "Ranking of texts",
+    "TEXT/moderation": "Moderation",
 }
 
 
@@ -71,6 +74,34 @@ def nano_of(text: str, unit: str) -> int:
     if decimals > DECIMALS:
         raise ValueError(f"Nine decimals at most: a billionth of a dollar is the smallest amount. This has {decimals}.")
     return int(usd * NANO)
+
+
+class VariantsField(StringField):
+    """A line for each: what is asked for, and USD. `nano` is [(words, nano-USD)]."""
+
+    widget = TextArea()
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self.nano: list[tuple[tuple[str, ...], int]] = []
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        self.data, self.nano = (valuelist[0] if valuelist else ""), []
+        lines = [line.lower().split() for line in self.data.splitlines() if line.strip()]
+        if len(lines) > MOST_VARIANTS:
+            raise ValueError(f"At most {MOST_VARIANTS} lines.")
+        for *words, amount in lines:
+            if not words:
+                raise ValueError(f"“{amount}” says no size or quality. Write, for example: 1024x1792 hd 0.08")
+            self.nano.append((tuple(words), nano_of(amount, "image")))
+
+    def fill(self, price: Price) -> None:
+        names = ("per_image", "per_second")
+        lines = [
+            f"{' '.join(one['when'])} {Decimal(next(filter(None, map(one.get, names)), 0)) / NANO:f}"
+            for one in price.variants
+        ]
+        self.data = "\n".join(lines)
 
 
 class PriceClasses(FlaskForm):
@@ -114,14 +145,18 @@ class PriceClasses(FlaskForm):
 for one in CLASSES:
     setattr(PriceClasses, f"price_{one.name}", PriceField(one.label, unit=one.unit))
 
+VARIED = {Task.IMAGE: "per_image", Task.VIDEO: "per_second"}
+"""What may cost more by size, quality or resolution."""
 NEEDED = {Task.CHAT: ("input", "output"), Task.EMBEDDING: ("input",)}
 USUAL: dict[Task, tuple[str, ...]] = {
-    Task.CHAT: ("input", "cache_read", "cache_write", "output"),
+    Task.CHAT: ("input", "cache_read", "cache_write", "cache_write_1h", "output"),
     Task.IMAGE: ("per_image", "input", "input_image", "output", "output_image"),
     Task.SPEECH: ("per_character", "input", "output", "output_audio"),
     Task.TRANSCRIPTION: ("per_second", "input", "input_audio", "output"),
     Task.VIDEO: ("per_second", "per_request", "input", "output"),
     Task.EMBEDDING: ("input",),
+    Task.RERANK: ("per_request", "input"),
+    Task.MODERATION: ("input", "per_request"),
 }
 
 
@@ -129,12 +164,28 @@ class OverrideForm(PriceClasses):
     """A price of the organization's own."""
 
     starts_on = DateField("From", [Optional()])
+    other_prices = VariantsField("Other prices, by size, quality or resolution")
 
     def validate_starts_on(self, field: Any) -> None:
         if field.data and field.data < now().date():
             raise ValidationError("What was charged before stays as it was: today or a later day.")
         if field.data and field.data.year > LAST_YEAR:
             raise ValidationError("Too far in the future.")
+
+    def check_prices(self, task: str) -> bool:
+        """What is not among the variants needs a price too."""
+        unit = VARIED.get(Task(task))
+        if self.other_prices.nano and self.state.data == PRICED and unit and self[f"price_{unit}"].nano is None:
+            self[f"price_{unit}"].errors = ["Enter what all others cost."]
+            return False
+        return super().check_prices(task)
+
+    def variants(self, task: str) -> list[dict[str, Any]]:
+        """As a price keeps them."""
+        unit = VARIED.get(Task(task))
+        if not unit or self.state.data != PRICED:
+            return []
+        return [{"when": list(words), unit: nano} for words, nano in self.other_prices.nano]
 
     @property
     def starts_at(self) -> datetime | None:
@@ -148,6 +199,8 @@ class OverrideForm(PriceClasses):
             nano = getattr(price, name)
             if nano or (nano is not None and name in ("input", "output")):
                 self[f"price_{name}"].data = f"{(Decimal(nano) / NANO).normalize():f}"
+        if price:
+            self.other_prices.fill(price)
 
 
 class ModelForm(PriceClasses):

@@ -22,6 +22,8 @@ from .browse import Line
 from .prices import Amount
 from .purpose import CAPABILITIES
 
+FOR_PROGRAMS = (Task.EMBEDDING, Task.RERANK, Task.MODERATION)
+"""What they make is nothing for a person to look at."""
 RECENT = timedelta(days=30)
 
 
@@ -64,6 +66,7 @@ def page_of(line: Line) -> dict[str, Any]:
         "model": model,
         "known": catalogue.look_up(provider.catalogue, model.name),
         "amounts": prices.amounts(line.price) if line.price else [],
+        "variants": prices.variants(line.price) if line.price else [],
         "price_classes": prices.BY_NAME,
         "capabilities": CAPABILITIES,
         "versions": versions(line),
@@ -120,7 +123,7 @@ def recent(model: Model) -> Recent:
 
 def is_playable(model: Model) -> bool:
     """Is there an adapter for what it makes, and is that for a person to look at?"""
-    return model.task != Task.EMBEDDING and model.task in KINDS.get(model.provider.kind, {})
+    return model.task not in FOR_PROGRAMS and model.task in KINDS.get(model.provider.kind, {})
 
 
 def _projects() -> list[Project]:

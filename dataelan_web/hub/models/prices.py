@@ -7,7 +7,7 @@ ended; an organization's own goes before everyone's, and among those of one kind
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,6 +45,7 @@ CLASSES = (
     PriceClass("input", "Input"),
     PriceClass("cache_read", "Cached input", otherwise="as input"),
     PriceClass("cache_write", "Cache write", otherwise="as input"),
+    PriceClass("cache_write_1h", "Cache write, an hour", otherwise="as cache write"),
     PriceClass("output", "Output"),
     PriceClass("input_audio", "Sound in", otherwise="as input"),
     PriceClass("input_image", "Pictures in", otherwise="as input"),
@@ -65,6 +66,8 @@ HEADLINES: dict[Task, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Task.TRANSCRIPTION: (("per_second", "input_audio", "input"), ("output",)),
     Task.VIDEO: (("input",), ("per_second", "output")),
     Task.EMBEDDING: (("input",), ()),
+    Task.RERANK: (("per_request", "input"), ()),
+    Task.MODERATION: (("input",), ()),
 }
 
 
@@ -94,8 +97,18 @@ def amounts(price: Price) -> list[Amount]:
     return [Amount(one, nano) for one in CLASSES if (nano := getattr(price, one.name))]
 
 
+def variants(price: Price) -> list[tuple[str, Amount]]:
+    """(what is asked for, what it costs then)"""
+    return [
+        (" ".join(one["when"]), Amount(BY_NAME[name], one[name]))
+        for one in price.variants
+        for name in ("per_image", "per_second")
+        if name in one
+    ]
+
+
 def is_free(price: Price) -> bool:
-    return not amounts(price) and not price.tiers
+    return not amounts(price) and not price.tiers and not price.variants
 
 
 def _first(price: Price, names: Iterable[str]) -> Amount | None:
@@ -152,9 +165,10 @@ def set_price(
     user_id: uuid.UUID | None,
     values: Mapping[str, int | None],
     starts_at: datetime | None = None,
+    variants: Sequence[Mapping[str, Any]] = (),
 ) -> Price:
     """A price of the organization's own, from now or a later time on: {class: nano-USD}; all zeros is free. Commits."""
-    price = put_price(model, organization, user_id, values, starts_at)
+    price = put_price(model, organization, user_id, values, starts_at, variants)
     db.session.commit()
     return price
 
@@ -165,6 +179,7 @@ def put_price(
     user_id: uuid.UUID | None,
     values: Mapping[str, int | None],
     starts_at: datetime | None = None,
+    variants: Sequence[Mapping[str, Any]] = (),
 ) -> Price:
     """Like `set_price`, within a transaction of the caller's.
 
@@ -188,6 +203,7 @@ def put_price(
         created_by=user_id,
         effective_at=begin,
         ends_at=after,
+        variants=[dict(one) for one in variants],
         **({name: values.get(name) for name in BY_NAME} | whole),
     )
     db.session.add(price)
@@ -258,4 +274,4 @@ def _add_new(model: Model, provider: str, newest: Price | None) -> bool:
 
 
 def _facts(price: Price) -> tuple[Any, ...]:
-    return (*(getattr(price, name) for name in BY_NAME), price.tiers)
+    return (*(getattr(price, name) for name in BY_NAME), price.tiers or [])

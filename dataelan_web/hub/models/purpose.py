@@ -18,6 +18,8 @@ TYPES: dict[Task, ModelType] = {
     Task.TRANSCRIPTION: ModelType.VOICE,
     Task.VIDEO: ModelType.VIDEO,
     Task.EMBEDDING: ModelType.TEXT,
+    Task.RERANK: ModelType.TEXT,
+    Task.MODERATION: ModelType.TEXT,
 }
 
 CAPABILITIES = ("tools", "vision", "reasoning", "json_schema", "audio_in", "audio_out", "document_in", "video_in")
@@ -25,12 +27,14 @@ CAPABILITIES = ("tools", "vision", "reasoning", "json_schema", "audio_in", "audi
 
 # What no task of ours can use: other kinds of service, and models that only complete a text and refuse a chat.
 UNUSABLE = (
-    r"moderation|rerank|guard|realtime|\blive\b|search-api|computer-use|codex-search|ocr|\baqa\b"
+    r"guard|realtime|\blive\b|search-api|computer-use|codex-search|ocr|\baqa\b"
     r"|^(babbage|davinci)-|^gpt-3\.5-turbo-instruct"
 )
 
 # Words that the names of a kind share.
 WORDS: tuple[tuple[Purpose, str], ...] = (
+    ((ModelType.TEXT, Task.RERANK), r"rerank"),
+    ((ModelType.TEXT, Task.MODERATION), r"moderation"),
     ((ModelType.TEXT, Task.EMBEDDING), r"embed|\b(bge|gte|e5)-"),
     ((ModelType.VIDEO, Task.VIDEO), r"sora|\bveo|video"),
     ((ModelType.IMAGE, Task.IMAGE), r"dall-e|image|flux|stable-diffusion|sdxl"),

@@ -19,7 +19,7 @@ from ..archive import shelving
 from ..blueprint import bp, id_in
 from . import browse, own, prices
 from .browse import SORTS, Filters
-from .forms import ModelForm, OverrideForm
+from .forms import VARIED, ModelForm, OverrideForm
 from .page import page_of
 from .purpose import CAPABILITIES
 
@@ -126,7 +126,7 @@ def model_price(id: uuid.UUID) -> Response:
     values = form.values
     if not form.validate_on_submit() or not form.check_prices(model.task) or values is None:
         return model_page(id, 422, price_form=form)
-    price = prices.set_price(model, g.organization, current_user.id, values, form.starts_at)
+    price = prices.set_price(model, g.organization, current_user.id, values, form.starts_at, form.variants(model.task))
     when = f"from {price.effective_at:%-d %B %Y} on" if form.starts_at else "from now on"
     return with_toast(model_page(id), f"Your price counts {when}.", "good")
 
@@ -147,6 +147,7 @@ def model_page(id: uuid.UUID, status: int = 200, **context: Any) -> FlaskRespons
     empty.fill(line.price)
     page: dict[str, Any] = {"price_form": empty, "problem": "", **page_of(line), **context}
     fields, more_fields = page["price_form"].classes(line.task)
+    page["varied"] = VARIED.get(Task(line.task))
     return render(
         "hub/models/model.html",
         "model",

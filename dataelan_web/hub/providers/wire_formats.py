@@ -10,16 +10,7 @@ from dataclasses import dataclass
 from ...models import ModelType
 from ...router.providers import KINDS
 from ...router.providers.openai_chat import key_headers
-from ...router.types import Task
-
-MADE = {
-    Task.CHAT: ModelType.TEXT,
-    Task.EMBEDDING: ModelType.TEXT,
-    Task.IMAGE: ModelType.IMAGE,
-    Task.SPEECH: ModelType.VOICE,
-    Task.TRANSCRIPTION: ModelType.VOICE,
-    Task.VIDEO: ModelType.VIDEO,
-}
+from ..models.purpose import TYPES
 
 
 @dataclass(frozen=True)
@@ -34,7 +25,7 @@ class WireFormat:
 
     @property
     def model_types(self) -> list[ModelType]:
-        return list(dict.fromkeys(MADE[task] for task in KINDS[self.kind]))
+        return list(dict.fromkeys(TYPES[task] for task in KINDS[self.kind]))
 
     def headers(self, base_url: str, key: str) -> dict[str, str]:
         """What proves who is asking."""

@@ -66,6 +66,14 @@ class ModelEntry(_Part):
     max_output_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
 
+class VariantEntry(_Part):
+    """Another price of a picture or a second, where all of this is asked for."""
+
+    when: Annotated[list[Name], Field(min_length=1, max_length=10)]
+    per_image: Usd | None = None
+    per_second: Usd | None = None
+
+
 class PriceEntry(_Part):
     """USD per 1M tokens, and per picture, second, character and request; a class that is left out has none."""
 
@@ -74,6 +82,7 @@ class PriceEntry(_Part):
     output: Usd = Decimal(0)
     cache_read: Usd | None = None
     cache_write: Usd | None = None
+    cache_write_1h: Usd | None = None
     input_audio: Usd | None = None
     input_image: Usd | None = None
     output_audio: Usd | None = None
@@ -82,6 +91,7 @@ class PriceEntry(_Part):
     per_second: Usd | None = None
     per_character: Usd | None = None
     per_request: Usd = Decimal(0)
+    variants: list[VariantEntry] = Field(default=[], max_length=50)
 
 
 class RuleModel(_Part):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 
 from ... import audit
@@ -13,7 +15,7 @@ from ..models.own import from_archive
 from ..providers.listing import make
 from ..providers.servers import check_address
 from ..providers.wire_formats import wire_format
-from .document import Document, ModelEntry, PriceEntry, ProviderEntry, Settings, Usd
+from .document import Document, ModelEntry, PriceEntry, ProviderEntry, Settings, Usd, VariantEntry
 from .report import NotTaken, Report, What
 from .rule_entries import RuleEntries
 
@@ -109,12 +111,20 @@ class _Visit:
     def price(self, entry: PriceEntry) -> What:
         model = self.refs.model(entry.model)
         values = {name: _nano(getattr(entry, name)) for name in prices.BY_NAME}
+        variants = [_variant(one) for one in entry.variants]
         now = prices.current(model, self.organization)
-        if now and now.organization_id and {name: getattr(now, name) for name in values} == values:
+        is_own = now is not None and now.organization_id is not None
+        if now and is_own and ({name: getattr(now, name) for name in values}, now.variants) == (values, variants):
             return "kept"
-        prices.put_price(model, self.organization, self.user.id, values)
+        prices.put_price(model, self.organization, self.user.id, values, variants=variants)
         db.session.flush()
-        return "changed" if now and now.organization_id else "made"
+        return "changed" if is_own else "made"
+
+
+def _variant(entry: VariantEntry) -> dict[str, Any]:
+    amounts = {"per_image": _nano(entry.per_image), "per_second": _nano(entry.per_second)}
+    known = {name: nano for name, nano in amounts.items() if nano is not None}
+    return {"when": [word.lower() for word in entry.when]} | known
 
 
 def _nano(usd: Usd | None) -> int | None:

@@ -78,7 +78,11 @@ def _own_prices(organization: Organization) -> Iterable[Price]:
 def _price(row: Price) -> PriceEntry:
     model = db.session.get_one(Model, row.model_id, options=[joinedload(Model.provider)])
     said = {name: usd for name in prices.BY_NAME if (usd := _usd(getattr(row, name))) is not None}
-    return PriceEntry.model_validate({"model": _ref(model)} | said)
+    variants = [
+        {"when": one["when"], **{name: _usd(one[name]) for name in ("per_image", "per_second") if name in one}}
+        for one in row.variants
+    ]
+    return PriceEntry.model_validate({"model": _ref(model), "variants": variants} | said)
 
 
 def _rules(organization: Organization) -> Iterable[tuple[RoutingRule, str | None]]:

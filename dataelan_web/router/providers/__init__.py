@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from urllib.parse import urlsplit
 
-from dataelan_web.router.types import Adapter, Lister, Task
+from dataelan_web.router.types import Adapter, Counter, Lister, Task
 
 # kind -> task -> "module:Class", imported on first use. "openai" is the chat completions format, which also speaks for
 # Ollama (/v1), vLLM, LM Studio, llama.cpp, Groq, DeepSeek, Mistral, Together, OpenRouter, xAI and many more.
@@ -19,6 +20,8 @@ KINDS: dict[str, Mapping[Task, str]] = {
         Task.SPEECH: "openai_speech:OpenAISpeech",
         Task.TRANSCRIPTION: "openai_transcription:OpenAITranscription",
         Task.EMBEDDING: "openai_embeddings:OpenAIEmbeddings",
+        Task.RERANK: "openai_rerank:OpenAIRerank",
+        Task.MODERATION: "openai_moderation:OpenAIModeration",
     },
     "openai-responses": {
         Task.CHAT: "openai_responses:OpenAIResponses",
@@ -57,6 +60,7 @@ KINDS: dict[str, Mapping[Task, str]] = {
     "cohere": {
         Task.CHAT: "cohere:Cohere",
         Task.EMBEDDING: "cohere_embeddings:CohereEmbeddings",
+        Task.RERANK: "cohere_rerank:CohereRerank",
     },
     "cohere-v1": {
         Task.CHAT: "cohere_v1:CohereV1",
@@ -74,6 +78,7 @@ KINDS: dict[str, Mapping[Task, str]] = {
     "bedrock": {
         Task.CHAT: "bedrock_converse:BedrockConverse",
         Task.EMBEDDING: "bedrock_embeddings:BedrockEmbeddings",
+        Task.RERANK: "bedrock_rerank:BedrockRerank",
     },
     "bedrock-invoke": {
         Task.CHAT: "bedrock_invoke:BedrockInvoke",
@@ -106,6 +111,20 @@ LISTERS: dict[str, str] = {
 }
 
 
+# kind -> "module:Class" that asks how many tokens a prompt has there. A kind that is not here cannot be asked.
+COUNTERS: dict[str, str] = {
+    "openai": "openai_responses:OpenAIResponses",
+    "openai-responses": "openai_responses:OpenAIResponses",
+    "anthropic": "anthropic_messages:AnthropicMessages",
+    "google": "gemini:Gemini",
+    "google-interactions": "gemini:Gemini",
+    "bedrock": "bedrock_converse:BedrockConverse",
+    "bedrock-invoke": "bedrock_converse:BedrockConverse",
+}
+# Its imitators do not count, though they speak its chat format.
+COUNTING_HOSTS = {"openai": ("api.openai.com",)}
+
+
 class UnknownFormat(LookupError):
     """No such wire format, or it cannot do that task."""
 
@@ -126,6 +145,15 @@ def lister(kind: str, base_url: str) -> Lister | None:
     if kind not in LISTERS:
         return None
     found: type[Lister] = _class(LISTERS[kind])
+    return found(base_url)
+
+
+def counter(kind: str, base_url: str) -> Counter | None:
+    """Asks how many tokens a prompt has there; None where that cannot be asked."""
+    hosts = COUNTING_HOSTS.get(kind)
+    if kind not in COUNTERS or (hosts and urlsplit(base_url).hostname not in hosts):
+        return None
+    found: type[Counter] = _class(COUNTERS[kind])
     return found(base_url)
 
 

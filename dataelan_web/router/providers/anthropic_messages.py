@@ -16,6 +16,7 @@ from dataelan_web.router.providers.json_values import (
     broken,
     compact,
     count,
+    counted,
     first_count,
     mapping,
     mappings,
@@ -64,16 +65,15 @@ _FINISHES: Mapping[str, Finish] = {
 
 class AnthropicMessages(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
-        body: dict[str, Any] = {
-            "model": model,
-            "max_tokens": prompt.max_tokens if prompt.max_tokens is not None else DEFAULT_MAX_TOKENS,
-            "messages": [
-                {"role": "assistant" if by_assistant else "user", "content": [_block(part) for part in parts]}
-                for by_assistant, parts in turns(prompt.messages)
-            ],
-        }
-        body |= _options(prompt) | _tools(prompt) | _output(prompt)
+        most = prompt.max_tokens if prompt.max_tokens is not None else DEFAULT_MAX_TOKENS
+        body = {"model": model, "max_tokens": most} | _context(prompt) | _options(prompt)
         return Call(f"{self.base_url}/messages", body, _headers(key))
+
+    def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
+        return Call(f"{self.base_url}/messages/count_tokens", {"model": model} | _context(prompt), _headers(key))
+
+    def counted(self, body: bytes) -> int:
+        return counted(body, "input_tokens")
 
     def decoder(self) -> Decoder:
         return decoder(MessagesAnswer())
@@ -97,10 +97,19 @@ def _headers(key: str) -> dict[str, str]:
 # -- the request ---------------------------------------------------------------------------------
 
 
+def _context(prompt: Prompt) -> dict[str, Any]:
+    """All that is read, and so counted."""
+    messages = [
+        {"role": "assistant" if by_assistant else "user", "content": [_block(part) for part in parts]}
+        for by_assistant, parts in turns(prompt.messages)
+    ]
+    system = {"system": prompt.system} if prompt.system else {}
+    return {"messages": messages} | system | _tools(prompt) | _output(prompt)
+
+
 def _options(prompt: Prompt) -> dict[str, Any]:
     """There is no seed in this format."""
     options = {
-        "system": prompt.system or None,
         "temperature": prompt.temperature,
         "top_p": prompt.top_p,
         "stop_sequences": list(prompt.stop) or None,
@@ -263,8 +272,8 @@ class MessagesAnswer:
     def _cost(self, document: Mapping[str, Any]) -> Iterator[Usage]:
         """Counts are cumulative over the events of a stream, so the larger of two is the later."""
         usage = mapping(document.get("usage"))
-        details = mapping(usage.get("output_tokens_details"))
-        for name, value in (*usage.items(), ("thinking_tokens", details.get("thinking_tokens"))):
+        details, written = mapping(usage.get("output_tokens_details")), mapping(usage.get("cache_creation"))
+        for name, value in (*usage.items(), *written.items(), ("thinking_tokens", details.get("thinking_tokens"))):
             if (number := count(value)) is not None:
                 self._usage[name] = max(number, self._usage.get(name, 0))
         if usage:
@@ -285,7 +294,8 @@ def _usage(counts: Mapping[str, int]) -> Usage:
         thinking = min(thinking, output)
         output -= thinking
     read, written = counts.get("cache_read_input_tokens"), counts.get("cache_creation_input_tokens")
-    return Usage(counts.get("input_tokens"), read, written, output, thinking)
+    hour = counts.get("ephemeral_1h_input_tokens") or None  # 0 is said of every answer
+    return Usage(counts.get("input_tokens"), read, written, output, thinking, cache_write_1h=hour)
 
 
 # -- the model list ---------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.bedrock_converse_answer import ConverseAnswer
 from dataelan_web.router.providers.conversation import turns
 from dataelan_web.router.providers.format import Format
-from dataelan_web.router.providers.json_values import compact, mapping, parse_or_none
+from dataelan_web.router.providers.json_values import compact, counted, mapping, parse_or_none, written_count
 from dataelan_web.router.types import (
     Call,
     Decoder,
@@ -28,6 +28,7 @@ from dataelan_web.router.types import (
     ToolResult,
     ToolUse,
     Unsupported,
+    Usage,
 )
 
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
@@ -79,10 +80,26 @@ class BedrockConverse(Format):
     def decoder(self) -> Decoder:
         return decoder(ConverseAnswer())
 
+    def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
+        said = {name: value for name, value in converse_body(prompt).items() if name != "inferenceConfig"}
+        return Call(model_url(self.base_url, model, "count-tokens"), {"input": {"converse": said}}, key_headers(key))
+
+    def counted(self, body: bytes) -> int:
+        return counted(body, "inputTokens")
+
 
 def model_url(base_url: str, model: str, verb: str) -> str:
     """A model is named by its id, such as us.amazon.nova-lite-v1:0, or by an ARN, which has slashes."""
     return f"{base_url}/model/{quote(model, safe='')}/{verb}"
+
+
+def used_by_headers(headers: Mapping[str, str]) -> Usage:
+    """InvokeModel counts for every maker, and tells it here."""
+
+    def said(name: str) -> int | None:
+        return written_count(headers.get(f"x-amzn-bedrock-{name}-token-count"))
+
+    return Usage(said("input"), said("cache-read-input"), said("cache-write-input"), said("output"))
 
 
 def key_headers(key: str) -> dict[str, str]:

@@ -153,7 +153,13 @@ def _cost(document: Mapping[str, Any]) -> Iterator[Usage]:
         input=count(usage.get("inputTokens")),
         cache_read=first_count(usage.get("cacheReadInputTokens"), usage.get("cacheReadInputTokenCount")),
         cache_write=first_count(usage.get("cacheWriteInputTokens"), usage.get("cacheWriteInputTokenCount")),
+        cache_write_1h=_for_an_hour(mappings(usage.get("cacheDetails"))),
         output=count(usage.get("outputTokens")),
     )
     if found != Usage():
         yield found
+
+
+def _for_an_hour(details: list[dict[str, Any]]) -> int | None:
+    found = [count(detail.get("inputTokens")) or 0 for detail in details if detail.get("ttl") == "1h"]
+    return sum(found) if found else None

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dataelan_web.router.providers import vectors
-from dataelan_web.router.providers.bedrock_converse import key_headers, model_url
+from dataelan_web.router.providers.bedrock_converse import key_headers, model_url, used_by_headers
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import count, mappings, sequence
 from dataelan_web.router.types import Call, Decoder, Prompt, Unsupported, Usage
@@ -27,6 +27,9 @@ class BedrockEmbeddings(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         write = _cohere if "cohere." in model else _nova if "amazon.nova" in model else _titan
         return Call(model_url(self.base_url, model, "invoke"), write(prompt), key_headers(key))
+
+    def told(self, headers: Mapping[str, str]) -> Usage:
+        return used_by_headers(headers)
 
     def decoder(self) -> Decoder:
         return vectors.reader(_found, _usage)
@@ -78,5 +81,5 @@ def _found(document: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _usage(document: Mapping[str, Any]) -> Usage:
-    """Titan counts in its answer; of the others Bedrock tells the count in a header only, which is not read."""
+    """Titan counts in its answer; of the others Bedrock tells the count in a header only."""
     return Usage(input=count(document.get("inputTextTokenCount")))

@@ -12,7 +12,13 @@ from typing import Any
 
 from dataelan_web.router.providers.anthropic_messages import AnthropicMessages
 from dataelan_web.router.providers.aws_event_stream import decoder
-from dataelan_web.router.providers.bedrock_converse import converse_body, key_headers, model_url, nova_reasoning
+from dataelan_web.router.providers.bedrock_converse import (
+    converse_body,
+    key_headers,
+    model_url,
+    nova_reasoning,
+    used_by_headers,
+)
 from dataelan_web.router.providers.bedrock_invoke_answer import InvokeAnswer
 from dataelan_web.router.providers.cohere import options as cohere_options
 from dataelan_web.router.providers.cohere_v1 import chat_body, generate_body
@@ -20,7 +26,7 @@ from dataelan_web.router.providers.conversation import turns
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.openai_chat import OpenAIChat
 from dataelan_web.router.providers.plain_text import refuse_more_than_text
-from dataelan_web.router.types import Call, Decoder, Prompt, TextPart, Unsupported
+from dataelan_web.router.types import Call, Decoder, Prompt, TextPart, Unsupported, Usage
 
 ANTHROPIC_VERSION = "bedrock-2023-05-31"
 
@@ -30,6 +36,9 @@ class BedrockInvoke(Format):
         body = next((write for mark, write in _FAMILIES.items() if mark in model), _openai)(prompt, model)
         verb = "invoke-with-response-stream" if prompt.stream else "invoke"
         return Call(model_url(self.base_url, model, verb), body, key_headers(key))
+
+    def told(self, headers: Mapping[str, str]) -> Usage:
+        return used_by_headers(headers)
 
     def decoder(self) -> Decoder:
         return decoder(InvokeAnswer())

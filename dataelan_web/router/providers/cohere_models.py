@@ -18,6 +18,10 @@ from dataelan_web.router.types import Call, ListedModel, Task
 _ABILITIES = {"tools", "json_schema", "vision", "reasoning"}
 
 
+# What a model is asked at; the first that is there counts.
+_TASKS = {"chat": Task.CHAT, "embed": Task.EMBEDDING, "rerank": Task.RERANK}
+
+
 class CohereModels(Format):
     def list_call(self, key: str) -> Call:
         url = api_url(self.base_url, "v1/models?page_size=1000")  # 1000 is the most
@@ -41,7 +45,7 @@ def _listed_model(model: Mapping[str, Any]) -> ListedModel:
         string(model.get("name")),
         context_window=count(model.get("context_length")) or None,
         capabilities=tuple(sorted(able)) if endpoints or features else None,
-        task=Task.CHAT if "chat" in endpoints else Task.EMBEDDING if "embed" in endpoints else None,
+        task=next((task for endpoint, task in _TASKS.items() if endpoint in endpoints), None),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dataelan_web.router.providers import failures
-from dataelan_web.router.types import Failure
+from dataelan_web.router.types import Failure, Usage
 
 
 class Format:
@@ -12,6 +14,10 @@ class Format:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
+
+    def told(self, headers: Mapping[str, str]) -> Usage:
+        """Most say nothing there."""
+        return Usage()
 
     def failure(self, status: int, body: bytes) -> Failure:
         return failures.failure(status, body)

@@ -16,6 +16,7 @@ from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.gemini_answer import GeminiAnswer
 from dataelan_web.router.providers.json_values import (
     broken,
+    counted,
     first_count,
     mapping,
     mappings,
@@ -50,19 +51,21 @@ _NO_SIGNATURE = "skip_thought_signature_validator"
 
 class Gemini(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
-        names = tool_names(prompt.messages)
-        body: dict[str, Any] = {
-            "contents": [
-                {"role": "model" if by_assistant else "user", "parts": wire_parts(parts, names)}
-                for by_assistant, parts in turns(prompt.messages)
-            ]
-        }
-        if prompt.system:
-            body["systemInstruction"] = {"parts": [{"text": prompt.system}]}
+        body = _context(prompt)
         if config := _generation_config(prompt):
             body["generationConfig"] = config
         verb = "streamGenerateContent?alt=sse" if prompt.stream else "generateContent"
-        return Call(f"{self.base_url}/{model_path(model)}:{verb}", body | _tools(prompt), key_headers(key))
+        return Call(f"{self.base_url}/{model_path(model)}:{verb}", body, key_headers(key))
+
+    def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
+        """Gemini's own API counts system and tools only within a whole request; Vertex AI knows no such thing."""
+        path, body = model_path(model), _context(prompt)
+        if "/publishers/" not in f"{self.base_url}/{path}":
+            body = {"generateContentRequest": {"model": path, **body}}
+        return Call(f"{self.base_url}/{path}:countTokens", body, key_headers(key))
+
+    def counted(self, body: bytes) -> int:
+        return counted(body, "totalTokens")
 
     def decoder(self) -> Decoder:
         return decoder(GeminiAnswer(), EVENT_LIMIT)
@@ -77,6 +80,20 @@ class Gemini(Format):
         if not isinstance(document.get("models"), list):
             raise broken("The provider's answer is JSON, but not a list of models. Check the base URL.")
         return [_listed_model(model) for model in mappings(document["models"]) if string(model.get("name"))]
+
+
+def _context(prompt: Prompt) -> dict[str, Any]:
+    """All that is read, and so counted."""
+    names = tool_names(prompt.messages)
+    body: dict[str, Any] = {
+        "contents": [
+            {"role": "model" if by_assistant else "user", "parts": wire_parts(parts, names)}
+            for by_assistant, parts in turns(prompt.messages)
+        ]
+    }
+    if prompt.system:
+        body["systemInstruction"] = {"parts": [{"text": prompt.system}]}
+    return body | _tools(prompt)
 
 
 def key_headers(key: str) -> dict[str, str]:

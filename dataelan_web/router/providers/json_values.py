@@ -7,6 +7,7 @@ adapter reads `string(mapping(doc.get("a")).get("b"))` and never meets an except
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -84,9 +85,22 @@ def count(value: Any) -> int | None:
     return value
 
 
+def written_count(value: Any) -> int | None:
+    """A count, or one written as text, as protobuf writes 64 bits."""
+    return count(int(value)) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) else count(value)
+
+
 def first_count(*values: Any) -> int | None:
     """The first that is a count, for facts that every provider keeps elsewhere."""
     return next((found for found in map(count, values) if found is not None), None)
+
+
+def counted(body: bytes, name: str) -> int:
+    """The number under this name, in an answer that is there to tell it. Raises Failure."""
+    found = count(mapping(parse(body.decode("utf-8", "replace"))).get(name))
+    if found is None:
+        raise broken(f"The provider's answer does not tell how many tokens there are ({name}).")
+    return found
 
 
 def compact(value: Any) -> str:

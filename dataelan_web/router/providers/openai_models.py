@@ -9,7 +9,7 @@ from typing import Any
 
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
 from dataelan_web.router.providers.json_values import broken, first_count, mapping, mappings, parse, sequence, string
-from dataelan_web.router.types import ListedModel
+from dataelan_web.router.types import ListedModel, Task
 
 # Our word for an ability <- what providers call it, as a flag or as a supported request parameter.
 _ABILITIES: Mapping[str, tuple[str, ...]] = {
@@ -19,6 +19,14 @@ _ABILITIES: Mapping[str, tuple[str, ...]] = {
     "audio": ("audio", "supportsAudioInput"),
     "reasoning": ("reasoning", "reasoning_effort", "adaptive_thinking", "supportsReasoning"),
     "json_schema": ("structured_outputs", "json_schema", "supportsResponseSchema"),
+}
+# Together and Vercel say what a model makes; what writes is told apart no further.
+_TASKS = {
+    "image": Task.IMAGE,
+    "embedding": Task.EMBEDDING,
+    "rerank": Task.RERANK,
+    "moderation": Task.MODERATION,
+    "video": Task.VIDEO,
 }
 _MODALITIES = {"image": "vision", "audio": "audio"}
 
@@ -60,6 +68,7 @@ def _model(model: Mapping[str, Any]) -> ListedModel:
         ),
         _shutdown(model.get("deprecation"), model.get("expiration_date"), mapping(said.get("deprecation")).get("date")),
         _capabilities(model),
+        task=_TASKS.get(string(model.get("type"))),
     )
 
 

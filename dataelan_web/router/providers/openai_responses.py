@@ -12,6 +12,7 @@ from typing import Any
 
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
+from dataelan_web.router.providers.json_values import counted
 from dataelan_web.router.providers.openai_chat import is_closed, key_headers
 from dataelan_web.router.providers.openai_responses_answer import ResponsesAnswer
 from dataelan_web.router.types import (
@@ -37,23 +38,36 @@ class OpenAIResponses(Format):
         """There is no seed in this format, and no stop sequence: the one is a wish, the other a promise to keep."""
         if prompt.stop:
             raise Unsupported("The Responses format has no stop sequences.")
-        items = [item for message in prompt.messages if message.role != "system" for item in _items(message)]
-        body: dict[str, Any] = {"model": model, "input": items, "store": False}
-        body |= _options(prompt) | _tools(prompt)
+        body = {"model": model, "store": False} | _context(prompt) | _options(prompt)
         return Call(f"{self.base_url}/responses", body, key_headers(self.base_url, key))
+
+    def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
+        body = {"model": model} | _context(prompt)
+        return Call(f"{self.base_url}/responses/input_tokens", body, key_headers(self.base_url, key))
+
+    def counted(self, body: bytes) -> int:
+        return counted(body, "input_tokens")
 
     def decoder(self) -> Decoder:
         return decoder(ResponsesAnswer(self.base_url), EVENT_LIMIT)
 
 
+def _context(prompt: Prompt) -> dict[str, Any]:
+    """All that is read, and so counted."""
+    options = {
+        "input": [item for message in prompt.messages if message.role != "system" for item in _items(message)],
+        "instructions": prompt.system or None,
+        "reasoning": _reasoning(prompt.reasoning_effort) if prompt.reasoning_effort else None,
+        "text": {"format": _format(prompt)} if prompt.schema is not None else None,
+    }
+    return {name: value for name, value in options.items() if value is not None} | _tools(prompt)
+
+
 def _options(prompt: Prompt) -> dict[str, Any]:
     options = {
-        "instructions": prompt.system or None,
         "max_output_tokens": prompt.max_tokens,
         "temperature": prompt.temperature,
         "top_p": prompt.top_p,
-        "reasoning": _reasoning(prompt.reasoning_effort) if prompt.reasoning_effort else None,
-        "text": {"format": _format(prompt)} if prompt.schema is not None else None,
         "stream": prompt.stream or None,
     }
     return {name: value for name, value in options.items() if value is not None}
