@@ -14,6 +14,8 @@ from ..models import NANO
 
 # It travels in an HTTP header, which holds nothing else.
 PLAIN = Regexp(r"[!-~]*\Z", message="A key has plain letters, digits and signs only: something else was pasted along.")
+LONGEST_KEY = 4_000
+"""Temporary keys carry a token of one or two thousand characters."""
 MOST_USD = 1_000_000
 
 

@@ -14,7 +14,7 @@ from wtforms.validators import DataRequired, Length, NumberRange, Optional, Vali
 
 from ...fields import trim
 from ...models import APIKey
-from ..fields import PLAIN, NamesField, UsdField
+from ..fields import LONGEST_KEY, PLAIN, NamesField, UsdField
 from .keeping import KeySettings
 
 HEAVIEST = 1_000
@@ -75,12 +75,12 @@ class KeySettingsForm(FlaskForm):
 class KeyForm(KeySettingsForm):
     provider_id = StringField("Provider", [DataRequired("Choose a provider.")])
     session_id = StringField("Session")
-    key = PasswordField("Key", [DataRequired("Paste the key."), Length(max=1000), PLAIN], filters=[trim])
+    key = PasswordField("Key", [DataRequired("Paste the key."), Length(max=LONGEST_KEY), PLAIN], filters=[trim])
     is_default = BooleanField("Use it before the others")
 
 
 class SecretForm(FlaskForm):
-    key = PasswordField("New key", [DataRequired("Paste the key."), Length(max=1000), PLAIN], filters=[trim])
+    key = PasswordField("New key", [DataRequired("Paste the key."), Length(max=LONGEST_KEY), PLAIN], filters=[trim])
 
 
 def _end_of(day: date | None, zone: ZoneInfo) -> datetime | None:

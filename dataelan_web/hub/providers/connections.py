@@ -11,12 +11,11 @@ from sqlalchemy import func, or_, select
 from ... import audit
 from ...extensions import db
 from ...models import APIKey, Model, Organization, Provider, User, new_id
-from ...router.providers import lister
 from ...router.types import Failure, Kind
 from ..keys.keeping import enter_again, one_at_a_time, seal, secret_of, test_key
 from ..models import catalogue as price_catalogue
 from .checking import Checked, check
-from .listing import keep, list_models
+from .listing import has_list, keep, list_models
 from .servers import AddressRefused, check_address, is_private
 from .wire_formats import wire_format
 
@@ -45,7 +44,7 @@ def connect(organization: Organization, user: User, wanted: Wanted) -> tuple[Pro
     is_inside = check_address(base_url, may_be_private=user.is_superuser)
     check_path = wanted.pattern.check_path if wanted.pattern else ""
     checked = check(_imagined(wanted.kind, base_url, is_inside, check_path), wanted.secret)
-    if checked.listed is None and not wanted.has_no_list and lister(wanted.kind, base_url):
+    if checked.listed is None and not wanted.has_no_list and has_list(wanted.kind, base_url, wanted.secret):
         raise AddressRefused(NO_LIST)
     provider = make_provider(
         organization,

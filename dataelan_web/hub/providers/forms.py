@@ -10,7 +10,7 @@ from wtforms import BooleanField, PasswordField, SelectField, StringField
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from ...fields import trim
-from ..fields import PLAIN
+from ..fields import LONGEST_KEY, PLAIN
 from .wire_formats import FORMATS
 
 
@@ -20,7 +20,7 @@ class ProviderForm(FlaskForm):
     name = StringField("Name", [DataRequired("Give it a name."), Length(max=190)], filters=[trim])
     kind = SelectField("Wire format", default="openai", choices=lambda: [(one.kind, one.name) for one in FORMATS])
     base_url = StringField("Address", [DataRequired("Enter its address."), Length(max=500)], filters=[trim])
-    key = PasswordField("Key", [Length(max=1000), PLAIN], filters=[trim])
+    key = PasswordField("Key", [Length(max=LONGEST_KEY), PLAIN], filters=[trim])
     catalogue = SelectField("Prices", default="", choices=lambda: catalogues())
     has_no_list = BooleanField("It has no list of models")
     pattern = StringField("Pattern")

@@ -13,7 +13,7 @@ from ...extensions import db
 from ...models import Model, ModelType, Provider, new_id, now
 from ...router.exchange import ask
 from ...router.providers import lister
-from ...router.types import Call, ListedModel
+from ...router.types import Call, ListedModel, Unsupported
 from ...router.wire import Client, Clients
 from ..models import catalogue, prices, purpose
 
@@ -26,7 +26,20 @@ def list_models(
     format = lister(kind, base_url)
     if format is None:
         return None
-    return format.listed(ask(http(is_trusted), format.list_call(key), format.failure, seconds))
+    try:
+        call = format.list_call(key)
+    except Unsupported:
+        return None
+    return format.listed(ask(http(is_trusted), call, format.failure, seconds))
+
+
+def has_list(kind: str, base_url: str, key: str) -> bool:
+    """Is there a list of models for a key of this kind?"""
+    format = lister(kind, base_url)
+    try:
+        return format is not None and bool(format.list_call(key))
+    except Unsupported:
+        return False
 
 
 def check_key(provider: Provider, key: str) -> list[ListedModel] | None:

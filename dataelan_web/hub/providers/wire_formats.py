@@ -88,7 +88,7 @@ FORMATS = (
     WireFormat(
         "bedrock",
         "Amazon Bedrock Converse",
-        "One format for all text models of Bedrock; takes a Bedrock API key.",
+        "One format for all text models of Bedrock; takes an API key or signs with an access key.",
         "https://bedrock-runtime.us-east-1.amazonaws.com",
     ),
     WireFormat(

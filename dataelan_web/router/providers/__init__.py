@@ -108,6 +108,8 @@ LISTERS: dict[str, str] = {
     "cohere-generate": "cohere_models:CohereModels",
     "ollama": "ollama:Ollama",
     "ollama-generate": "ollama:Ollama",
+    "bedrock": "bedrock_models:BedrockModels",
+    "bedrock-invoke": "bedrock_models:BedrockModels",
 }
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from typing import Any
 from urllib.parse import quote
 
 from dataelan_web.router.providers.aws_event_stream import decoder
+from dataelan_web.router.providers.aws_signature import AccessKey, region_of, signed
 from dataelan_web.router.providers.bedrock_converse_answer import ConverseAnswer
 from dataelan_web.router.providers.conversation import turns
 from dataelan_web.router.providers.format import Format
@@ -71,18 +73,21 @@ _DOCUMENTS = {
 }
 
 
+SERVICE = "bedrock"
+
+
 class BedrockConverse(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = converse_body(prompt) | _output(prompt, model)
         verb = "converse-stream" if prompt.stream else "converse"
-        return Call(model_url(self.base_url, model, verb), body, key_headers(key))
+        return with_key(Call(model_url(self.base_url, model, verb), body), key)
 
     def decoder(self) -> Decoder:
         return decoder(ConverseAnswer())
 
     def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
         said = {name: value for name, value in converse_body(prompt).items() if name != "inferenceConfig"}
-        return Call(model_url(self.base_url, model, "count-tokens"), {"input": {"converse": said}}, key_headers(key))
+        return with_key(Call(model_url(self.base_url, model, "count-tokens"), {"input": {"converse": said}}), key)
 
     def counted(self, body: bytes) -> int:
         return counted(body, "inputTokens")
@@ -102,9 +107,11 @@ def used_by_headers(headers: Mapping[str, str]) -> Usage:
     return Usage(said("input"), said("cache-read-input"), said("cache-write-input"), said("output"))
 
 
-def key_headers(key: str) -> dict[str, str]:
-    """A Bedrock API key (docs.aws.amazon.com/bedrock, “Use an API key”); requests are not signed."""
-    return {"Authorization": f"Bearer {key}"} if key else {}
+def with_key(call: Call, key: str) -> Call:
+    """With a Bedrock API key (docs.aws.amazon.com/bedrock, “Use an API key”), or signed with an access key."""
+    if pair := AccessKey.read(key):
+        return signed(call, pair, region_of(call.url, pair), SERVICE)
+    return replace(call, headers={"Authorization": f"Bearer {key}"}) if key else call
 
 
 def converse_body(prompt: Prompt) -> dict[str, Any]:

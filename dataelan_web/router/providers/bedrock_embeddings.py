@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dataelan_web.router.providers import vectors
-from dataelan_web.router.providers.bedrock_converse import key_headers, model_url, used_by_headers
+from dataelan_web.router.providers.bedrock_converse import model_url, used_by_headers, with_key
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import count, mappings, sequence
 from dataelan_web.router.types import Call, Decoder, Prompt, Unsupported, Usage
@@ -26,7 +26,7 @@ _NOVA_PURPOSES: Mapping[str, str] = {
 class BedrockEmbeddings(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         write = _cohere if "cohere." in model else _nova if "amazon.nova" in model else _titan
-        return Call(model_url(self.base_url, model, "invoke"), write(prompt), key_headers(key))
+        return with_key(Call(model_url(self.base_url, model, "invoke"), write(prompt)), key)
 
     def told(self, headers: Mapping[str, str]) -> Usage:
         return used_by_headers(headers)

@@ -14,10 +14,10 @@ from dataelan_web.router.providers.anthropic_messages import AnthropicMessages
 from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.bedrock_converse import (
     converse_body,
-    key_headers,
     model_url,
     nova_reasoning,
     used_by_headers,
+    with_key,
 )
 from dataelan_web.router.providers.bedrock_invoke_answer import InvokeAnswer
 from dataelan_web.router.providers.cohere import options as cohere_options
@@ -35,7 +35,7 @@ class BedrockInvoke(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = next((write for mark, write in _FAMILIES.items() if mark in model), _openai)(prompt, model)
         verb = "invoke-with-response-stream" if prompt.stream else "invoke"
-        return Call(model_url(self.base_url, model, verb), body, key_headers(key))
+        return with_key(Call(model_url(self.base_url, model, verb), body), key)
 
     def told(self, headers: Mapping[str, str]) -> Usage:
         return used_by_headers(headers)

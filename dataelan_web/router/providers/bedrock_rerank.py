@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dataelan_web.router.providers import ranking
-from dataelan_web.router.providers.bedrock_converse import key_headers, model_url, used_by_headers
+from dataelan_web.router.providers.bedrock_converse import model_url, used_by_headers, with_key
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.types import Call, Decoder, Prompt, Usage
 
@@ -18,7 +18,7 @@ class BedrockRerank(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         version = {"api_version": 2} if "cohere." in model else {}
         body = ranking.body(prompt) | version
-        return Call(model_url(self.base_url, model, "invoke"), body, key_headers(key))
+        return with_key(Call(model_url(self.base_url, model, "invoke"), body), key)
 
     def told(self, headers: Mapping[str, str]) -> Usage:
         return used_by_headers(headers)
