@@ -23,6 +23,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(keys)
     app.cli.add_command(ledger)
     app.cli.add_command(rules)
+    app.cli.add_command(files)
 
 
 @click.command("create-superuser")
@@ -296,3 +297,26 @@ def rules_import(file: TextIO) -> None:
         click.echo(f"{line.what}: {line.subject}{f' ({line.why})' if line.why else ''}")
     if report.of("left"):
         raise SystemExit(1)
+
+
+files = AppGroup("storage", help="The files of prompts and answers.")
+
+
+@files.command("sweep")
+@click.option(
+    "--organizations-gone",
+    is_flag=True,
+    help="Also what belongs to organizations that are not in this database. Only where no other Dataelan uses it.",
+)
+def storage_sweep(organizations_gone: bool) -> None:
+    """Delete files that nothing names any more, and that are older than a day. A worker does the same every day."""
+    from .executions import unused_files
+    from .storage import Unavailable
+
+    try:
+        swept = unused_files.sweep(with_strange=organizations_gone)
+    except Unavailable as away:
+        raise click.ClickException(str(away)) from away
+    click.echo(f"{swept.files} {'file was' if swept.files == 1 else 'files were'} deleted ({swept.size:,} bytes).")
+    if swept.strange:
+        click.echo(f"{swept.strange} belong to organizations that are not here, and were left (--organizations-gone).")

@@ -3,17 +3,20 @@
     key = storage().put(organization_id, content)
     content = storage().get(key)
 
-A key names its organization and the content's SHA-256, so the same file is kept once. obstore does the work; its
-credentials come from the setting's own environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT …).
+A key names its organization and the content's SHA-256, and is new each time: what nothing names any more can be
+deleted without looking whether somebody is just putting the same there again. obstore does the work; its credentials
+come from the setting's own environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT …).
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import obstore
@@ -35,6 +38,15 @@ class Stored:
     size: int
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A file as the storage lists it."""
+
+    key: str
+    written_at: datetime
+    size: int
+
+
 class Storage:
     def __init__(self, url: str):
         self._store: Any = from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
@@ -42,7 +54,7 @@ class Storage:
     def put(self, organization_id: uuid.UUID, content: bytes) -> Stored:
         """Keep it. Raises Unavailable."""
         sha256 = hashlib.sha256(content).hexdigest()
-        key = f"{organization_id}/{sha256[:2]}/{sha256}"
+        key = f"{organization_id}/{sha256[:2]}/{sha256}-{secrets.token_hex(8)}"
         try:
             obstore.put(self._store, key, content)
         except (BaseError, OSError) as error:
@@ -63,6 +75,14 @@ class Storage:
         except (BaseError, OSError) as error:
             raise self._unavailable("cannot be read", error) from error
         return (bytes(piece) for piece in pieces)
+
+    def listed(self) -> Iterator[list[Kept]]:
+        """All that is there, by the thousand. Raises Unavailable."""
+        try:
+            for page in obstore.list(self._store, chunk_size=1000):
+                yield [Kept(one["path"], one["last_modified"], one["size"]) for one in page]
+        except (BaseError, OSError) as error:
+            raise self._unavailable("cannot be listed", error) from error
 
     def delete(self, key: str) -> None:
         """Gone is gone: a file that is not there is no error."""

@@ -22,6 +22,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.worker import SimpleWorker
 
+from ..executions import unused_files
 from ..executions.sweep import EVERY, sweep
 from ..starting import starting
 from . import queue
@@ -30,6 +31,7 @@ from .tasks import ALLOWED
 log = logging.getLogger(__name__)
 
 SWITCH_EVERY = 0.0005
+TIDY_EVERY = 3600.0
 """Seconds a thread may keep the interpreter from others. Python's 5 ms make the thread that takes messages wait
 behind every prompt's thread, at each of its round trips to Valkey."""
 
@@ -127,6 +129,16 @@ def sweep_forever(app: Flask, name: str, stopping: threading.Event) -> None:
             log.exception("the sweeper met something unexpected and goes on")
 
 
+def tidy_forever(app: Flask, name: str, stopping: threading.Event) -> None:
+    """Every hour: is it time to look for files that nothing names any more?"""
+    while not stopping.wait(TIDY_EVERY):
+        try:
+            with app.app_context():
+                unused_files.sweep_daily(name)
+        except Exception:
+            log.exception("unused files could not be looked for; it is tried again")
+
+
 def main() -> int:
     with starting():
         from .. import create_app
@@ -137,7 +149,8 @@ def main() -> int:
     concurrency = app.extensions["dataelan_settings"].worker_concurrency
     worker = PooledWorker(app, [queue.prompts(app.extensions["dataelan_redis"])], concurrency)
     stopping = threading.Event()
-    threading.Thread(target=sweep_forever, args=(app, worker.name, stopping), name="sweeper", daemon=True).start()
+    for task in (sweep_forever, tidy_forever):
+        threading.Thread(target=task, args=(app, worker.name, stopping), name=task.__name__, daemon=True).start()
     with app.app_context():
         queue.beat(worker.name)
         worker.work(logging_level="WARNING")

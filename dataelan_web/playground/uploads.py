@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from werkzeug.datastructures import FileStorage
 
+from ..extensions import db
 from ..models import Asset, ModelType, PromptSession, new_id
 from ..router.providers.media import sniffed
 from ..router.types import FilePart, ImagePart
-from ..storage import storage
+from ..storage import Unavailable, storage
 from .media_types import plain
 from .sending import clean_name
 
@@ -145,6 +147,7 @@ def keep(
     A file that is already here is not kept twice: the prompt gets a row of its own for the same content.
     """
     organization_id = session.project.organization_id
+    _hold(references)
     assets = []
     for upload in uploads:
         stored = storage().put(organization_id, upload.content)
@@ -156,6 +159,14 @@ def keep(
         asset.id, asset.position = new_id(), position
         asset.organization_id, asset.project_id, asset.user_id = organization_id, session.project_id, user_id
     return assets
+
+
+def _hold(references: Sequence[Asset]) -> None:
+    """Until the prompt is recorded their rows stay, and with them their files. Raises storage.Unavailable."""
+    ids = [asset.id for asset in references]
+    held = db.session.scalars(select(Asset.id).where(Asset.id.in_(ids)).with_for_update(read=True)).all() if ids else []
+    if len(held) < len(ids):
+        raise Unavailable("A file was deleted meanwhile. Choose the files again.")
 
 
 def _again(asset: Asset) -> Asset:
