@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from dataelan_web.extensions import db
 from dataelan_web.hub.endings.days import end_of
+from dataelan_web.hub.endings.dependents import BY_NAME, Group, Named
 from dataelan_web.models import (
     NANO,
     APIKey,
@@ -261,3 +262,17 @@ def test_only_owners_and_admins_replace_and_only_their_own_models_in_their_own_r
     assert replace(app, acme, old, foreign, mine).status_code == 404
     assert entries(theirs) == [(old.id, 7, ["fallback"])]
     assert entries(mine) == [(old.id, 7, ["fallback"])]
+
+
+def test_another_kind_of_thing_that_names_models_is_a_line_and_is_shown_like_the_others(
+    app: Flask, acme: people.Cast, old: Model, key: APIKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def letters_naming(names: set[str]) -> dict[str, Group]:
+        assert names == {"old-1", f"{key.provider.slug}/old-1"}
+        return {"old-1": Group((Named(acme.session.id, "A letter", "playground.show"),), 4)}
+
+    monkeypatch.setitem(BY_NAME, "letter", letters_naming)
+    text = page(app, acme)
+    assert "Letters" in text
+    assert re.search(rf'href="[^"]*/sessions/{acme.session.id}">A letter</a> and 3 more', text)
+    assert "4 letters ask for it by name" in re.sub("<[^>]+>", "", page(app, acme, f"/hub/models/{old.id}"))

@@ -1,53 +1,20 @@
-"""Models that end: what in this organization needs them, and what to use instead.
-
-Templates of prompts, once there are some, will be a third thing that can name a model.
-"""
+"""Models that end: what in this organization needs them, and what to use instead."""
 
 from __future__ import annotations
 
-import uuid
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 
-from flask import g
-from sqlalchemy import func, select
-
-from ... import access, audit
+from ... import audit
 from ...extensions import db
-from ...models import Execution, Model, PromptSession, RoutingRule, RoutingRuleModel, now
+from ...models import Model, RoutingRule, now
 from ..models.browse import SOON, Line, lines
 from .days import End
-from .replacements import Replacement, is_alike, names_of, replacement_for
-
-SHOWN = 3
-RECENT = timedelta(days=30)
+from .dependents import Use, uses_of
+from .replacements import Replacement, is_alike, replacement_for
 
 
 class CannotReplace(Exception):
     """The message says why."""
-
-
-@dataclass(frozen=True)
-class Session:
-    id: uuid.UUID
-    title: str
-
-
-@dataclass(frozen=True)
-class Use:
-    """What names one model."""
-
-    rules: list[RoutingRule] = field(default_factory=list)
-    sessions: list[Session] = field(default_factory=list)
-    """The latest few."""
-    sessions_count: int = 0
-    runs: int = 0
-    """In the last 30 days."""
-
-    def __bool__(self) -> bool:
-        return bool(self.rules or self.sessions_count or self.runs)
 
 
 @dataclass(frozen=True)
@@ -78,68 +45,6 @@ def soon() -> list[tuple[Line, End]]:
     near = [(line, end) for line, end in found if end.days_left is not None and end.days_left <= SOON.days]
     uses = uses_of([line for line, _ in near])
     return sorted(((line, end) for line, end in near if uses[line.id]), key=lambda pair: str(pair[1].day))
-
-
-def uses_of(models: Sequence[Line]) -> dict[uuid.UUID, Use]:
-    """What names each of these models: three queries, however many there are."""
-    if not models:
-        return {}
-    rules, sessions, runs = _rules(models), _sessions(models), _runs(models)
-    uses = {}
-    for line in models:
-        by_name = [sessions.get(name, ([], 0)) for name in (line.full_name, line.name)]
-        latest = [session for found, _ in by_name for session in found]
-        uses[line.id] = Use(rules[line.id], latest[:SHOWN], sum(count for _, count in by_name), runs.get(line.id, 0))
-    return uses
-
-
-def _rules(models: Sequence[Line]) -> dict[uuid.UUID, list[RoutingRule]]:
-    found: dict[uuid.UUID, list[RoutingRule]] = defaultdict(list)
-    query = (
-        access.scoped(RoutingRule)
-        .join(RoutingRuleModel, RoutingRuleModel.rule_id == RoutingRule.id)
-        .where(RoutingRuleModel.model_id.in_([line.id for line in models]))
-        .add_columns(RoutingRuleModel.model_id)
-        .order_by(RoutingRule.priority, RoutingRule.name)
-    )
-    for rule, model_id in db.session.execute(query):
-        found[model_id].append(rule)
-    return found
-
-
-def _sessions(models: Sequence[Line]) -> dict[str, tuple[list[Session], int]]:
-    """The name that sessions remember -> (the latest few of them, how many there are)."""
-    named = PromptSession.settings["model"].astext
-    within = {"partition_by": named, "order_by": PromptSession.updated_at.desc()}
-    ranked = (
-        access.scoped(PromptSession)
-        .where(named.in_(names_of(models)))
-        .with_only_columns(
-            PromptSession.id,
-            PromptSession.title,
-            named.label("named"),
-            func.row_number().over(**within).label("place"),
-            func.count().over(partition_by=named).label("sessions_count"),
-        )
-        .subquery()
-    )
-    found: dict[str, tuple[list[Session], int]] = {}
-    for row in db.session.execute(select(ranked).where(ranked.c.place <= SHOWN).order_by(ranked.c.place)):
-        found.setdefault(row.named, ([], row.sessions_count))[0].append(Session(row.id, row.title))
-    return found
-
-
-def _runs(models: Sequence[Line]) -> dict[uuid.UUID, int]:
-    query = (
-        select(Execution.model_id, func.count())
-        .where(
-            Execution.organization_id == g.organization.id,
-            Execution.created_at > now() - RECENT,
-            Execution.model_id.in_([line.id for line in models]),
-        )
-        .group_by(Execution.model_id)
-    )
-    return {id: count for id, count in db.session.execute(query) if id}
 
 
 def replace_in_rule(rule: RoutingRule, old: Line, new: Line) -> None:

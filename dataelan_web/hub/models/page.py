@@ -16,7 +16,8 @@ from ...models.base import NIL
 from ...router.providers import KINDS
 from ...router.types import Task
 from ..archive import shelving
-from ..endings import replacements, shutdowns
+from ..endings import replacements
+from ..endings.dependents import uses_of
 from . import browse, catalogue, prices
 from .browse import Line
 from .prices import Amount
@@ -58,7 +59,7 @@ class Version:
 def page_of(line: Line) -> dict[str, Any]:
     """The template's context."""
     model, provider = line.model, line.model.provider
-    use = shutdowns.uses_of([line])[line.id]
+    use = uses_of([line])[line.id]
     is_own, may_administer = model.organization_id == g.organization.id, access.may(access.ADMINISTER)
     others = browse.lines(Model.provider_id == provider.id) if line.ends else []
     return {

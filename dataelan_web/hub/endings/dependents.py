@@ -1,0 +1,128 @@
+"""What needs a model in this organization: the rules it is in, what asks for it by its name, and its runs.
+
+BY_NAME is the place for another thing that names models: a function that finds it, and a line.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from flask import g
+from sqlalchemy import func, select
+
+from ... import access
+from ...extensions import db
+from ...models import Execution, PromptSession, RoutingRule, RoutingRuleModel, now
+from ..models.browse import Line
+from .replacements import names_of
+
+SHOWN = 3
+RECENT = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Named:
+    """Something that asks for a model by name, and the page where that is changed."""
+
+    id: uuid.UUID
+    title: str
+    endpoint: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Those of one kind: the latest few, and how many there are."""
+
+    latest: tuple[Named, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Use:
+    """What needs one model."""
+
+    rules: list[RoutingRule] = field(default_factory=list)
+    by_name: Mapping[str, Group] = field(default_factory=dict)
+    """What kind of thing → those that ask for it."""
+    runs: int = 0
+    """In the last 30 days."""
+
+    def __bool__(self) -> bool:
+        return bool(self.rules or self.runs or any(group.count for group in self.by_name.values()))
+
+
+def uses_of(models: Sequence[Line]) -> dict[uuid.UUID, Use]:
+    """What needs each of these models: a query for each kind of thing, however many models there are."""
+    if not models:
+        return {}
+    rules, runs, names = _rules(models), _runs(models), names_of(models)
+    named = {kind: find(names) for kind, find in BY_NAME.items()}
+    return {line.id: Use(rules[line.id], _of(line, named), runs.get(line.id, 0)) for line in models}
+
+
+def _of(line: Line, named: Mapping[str, Mapping[str, Group]]) -> dict[str, Group]:
+    """A model is asked for with its provider's name or without."""
+    groups = {}
+    for kind, found in named.items():
+        both = [found.get(name, Group()) for name in (line.full_name, line.name)]
+        latest = [one for group in both for one in group.latest]
+        groups[kind] = Group(tuple(latest[:SHOWN]), sum(group.count for group in both))
+    return groups
+
+
+def sessions_naming(names: set[str]) -> dict[str, Group]:
+    """Sessions whose next prompt asks for one of these names, by name."""
+    named = PromptSession.settings["model"].astext
+    within = {"partition_by": named, "order_by": PromptSession.updated_at.desc()}
+    ranked = (
+        access.scoped(PromptSession)
+        .where(named.in_(names))
+        .with_only_columns(
+            PromptSession.id,
+            PromptSession.title,
+            named.label("named"),
+            func.row_number().over(**within).label("place"),
+            func.count().over(partition_by=named).label("among"),
+        )
+        .subquery()
+    )
+    found: dict[str, Group] = {}
+    for row in db.session.execute(select(ranked).where(ranked.c.place <= SHOWN).order_by(ranked.c.place)):
+        before = found.get(row.named, Group())
+        found[row.named] = Group((*before.latest, Named(row.id, row.title, "playground.show")), row.among)
+    return found
+
+
+BY_NAME: dict[str, Callable[[set[str]], Mapping[str, Group]]] = {"session": sessions_naming}
+"""What a page calls one → finds those that ask for any of these names in this organization, by name."""
+
+
+def _rules(models: Sequence[Line]) -> dict[uuid.UUID, list[RoutingRule]]:
+    found: dict[uuid.UUID, list[RoutingRule]] = defaultdict(list)
+    query = (
+        access.scoped(RoutingRule)
+        .join(RoutingRuleModel, RoutingRuleModel.rule_id == RoutingRule.id)
+        .where(RoutingRuleModel.model_id.in_([line.id for line in models]))
+        .add_columns(RoutingRuleModel.model_id)
+        .order_by(RoutingRule.priority, RoutingRule.name)
+    )
+    for rule, model_id in db.session.execute(query):
+        found[model_id].append(rule)
+    return found
+
+
+def _runs(models: Sequence[Line]) -> dict[uuid.UUID, int]:
+    query = (
+        select(Execution.model_id, func.count())
+        .where(
+            Execution.organization_id == g.organization.id,
+            Execution.created_at > now() - RECENT,
+            Execution.model_id.in_([line.id for line in models]),
+        )
+        .group_by(Execution.model_id)
+    )
+    return {id: count for id, count in db.session.execute(query) if id}
