@@ -142,7 +142,7 @@ def keys_list() -> None:
 
 @keys.command("status")
 def keys_status() -> None:
-    """How many provider keys are sealed with which encryption key."""
+    """How many secrets (provider keys, webhooks’) are sealed with which encryption key."""
     from .hub.keys.rotation import counts
 
     for name, count in counts().items():
@@ -151,7 +151,7 @@ def keys_status() -> None:
 
 @keys.command("verify")
 def keys_verify() -> None:
-    """Decrypt every provider key; exit 1 when one cannot be read."""
+    """Decrypt every secret; exit 1 when one cannot be read."""
     from .hub.keys.rotation import unreadable
 
     bad = unreadable()
@@ -159,16 +159,16 @@ def keys_verify() -> None:
         click.echo(f"{key.id} “{key.label}”: {problem}", err=True)
     if bad:
         raise SystemExit(1)
-    click.echo("All provider keys can be read.")
+    click.echo("All secrets can be read.")
 
 
 @keys.command("rotate")
 def keys_rotate() -> None:
-    """Seal every provider key with the first of DATAELAN_KEYS."""
+    """Seal every secret with the first of DATAELAN_KEYS."""
     from .hub.keys.rotation import counts, rotate
     from .secrets import keyring
 
-    click.echo(f"{rotate()} provider keys were sealed anew.")
+    click.echo(f"{rotate()} secrets were sealed anew.")
     if left := counts().total() - counts()[keyring().newest]:
         raise click.ClickException(f"{left} could not be. Run `flask keys verify` to see which.")
 
@@ -183,7 +183,7 @@ def keys_retire(key_id: str) -> None:
     if key_id == keyring().newest:
         raise click.ClickException(f"{key_id} is the key that encrypts. Put a new one before it, then rotate.")
     if left := counts().get(key_id, 0):
-        raise click.ClickException(f"{left} provider keys still need {key_id}. Run `flask keys rotate` first.")
+        raise click.ClickException(f"{left} secrets still need {key_id}. Run `flask keys rotate` first.")
     click.echo(f"Nothing needs {key_id} any more; take it out of DATAELAN_KEYS.")
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from dotenv import dotenv_values
 from sqlalchemy.engine import make_url
@@ -20,6 +23,20 @@ from sqlalchemy.exc import ArgumentError
 
 class ConfigError(Exception):
     """A setting is missing or wrong; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail is handed in, and in whose name."""
+
+    host: str
+    port: int
+    tls: str
+    """`implicit` from the first byte, `starttls` before anything is said, `off`."""
+    user: str = field(repr=False)
+    password: str = field(repr=False)
+    sender: str
+    sender_name: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +59,14 @@ class Settings:
     trusted_proxies: int
     worker_concurrency: int
     log_level: str
+    public_url: str
+    """Where people reach it, without a slash at the end: for links in mail and webhooks."""
+    mail: MailServer | None
+    """None: no mail is sent."""
 
+
+_ADDRESS = r"[^\s<>@\"]+@[A-Za-z0-9.-]+"
+SENDER = re.compile(rf'"?(?P<name>[^<>"]*?)"?\s*<(?P<named>{_ADDRESS})>|(?P<bare>{_ADDRESS})', re.ASCII)
 
 LOCAL_SERVERS = (
     "http://127.0.0.1:11434/v1",  # Ollama
@@ -70,6 +94,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         trusted_proxies=read.number("DATAELAN_TRUSTED_PROXIES", 0, low=0, high=10),
         worker_concurrency=read.number("DATAELAN_WORKER_CONCURRENCY", 200, low=1, high=2000),
         log_level=read.log_level(),
+        public_url=read.public_url(),
+        mail=read.mail(),
     )
 
 
@@ -137,6 +163,43 @@ class _Reader:
             raise ConfigError("DATAELAN_STORAGE_URL must begin with file:///, s3://, gs:// or az://.")
         return value
 
+    def public_url(self) -> str:
+        value = self("DATAELAN_PUBLIC_URL") or f"http://127.0.0.1:{self('PORT') or '8000'}"
+        url = _split(value)
+        if url is None or url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+            raise ConfigError("DATAELAN_PUBLIC_URL must be an address such as https://dataelan.example.com.")
+        return value.rstrip("/")
+
+    def mail(self) -> MailServer | None:
+        """smtp://user:password@host:port, with TLS begun by STARTTLS unless ?tls=off; smtps:// with TLS at once."""
+        value = self("DATAELAN_MAIL_URL")
+        if not value:
+            return None
+        url = _split(value)
+        if url is None or url.scheme not in ("smtp", "smtps") or not url.hostname or url.path.strip("/"):
+            raise ConfigError(
+                "DATAELAN_MAIL_URL must be like smtp://user:password@mail.example.com:587, signs such as @ as %40."
+            )
+        tls = ",".join(parse_qs(url.query).get("tls", ["implicit" if url.scheme == "smtps" else "starttls"]))
+        if tls not in (("implicit",) if url.scheme == "smtps" else ("starttls", "off")):
+            raise ConfigError("DATAELAN_MAIL_URL: tls must be starttls or off; for TLS from the start use smtps://.")
+        if url.username and tls == "off" and not _is_loopback(url.hostname):
+            raise ConfigError("DATAELAN_MAIL_URL: with tls=off the password would travel unprotected. Use STARTTLS.")
+        name, address = self.mail_from()
+        port = url.port or {"implicit": 465, "starttls": 587, "off": 25}[tls]
+        user, password = unquote(url.username or ""), unquote(url.password or "")
+        return MailServer(url.hostname, port, tls, user, password, address, name)
+
+    def mail_from(self) -> tuple[str, str]:
+        hint = "the sender of mail, such as Dataelan <no-reply@example.com>; DATAELAN_MAIL_URL needs it"
+        value = self("DATAELAN_MAIL_FROM")
+        if not value:
+            raise ConfigError(f"DATAELAN_MAIL_FROM is not set ({hint}).")
+        found = SENDER.fullmatch(value) if value.isprintable() else None
+        if found is None:
+            raise ConfigError(f"DATAELAN_MAIL_FROM is not an e-mail address, with or without a name: {value!r}.")
+        return found["name"] or "Dataelan", found["named"] or found["bare"]
+
     def log_level(self) -> str:
         value = self("DATAELAN_LOG_LEVEL").upper() or "INFO"
         if value not in logging.getLevelNamesMapping():
@@ -155,6 +218,22 @@ class _Reader:
         if len({name for name, _ in keys}) < len(keys):
             raise ConfigError("DATAELAN_KEYS names the same key id twice.")
         return keys
+
+
+def _split(url: str) -> SplitResult | None:
+    """None: no address, or a port that is none."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port is None or parts.port > 0 else None
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _key(item: str) -> tuple[str, bytes]:

@@ -32,7 +32,9 @@ from dataelan_web.models import (
     Role,
     RoutingRule,
     User,
+    Webhook,
 )
+from dataelan_web.notify import webhooks
 from dataelan_web.secrets import keyring
 
 from . import people
@@ -225,21 +227,24 @@ def test_keys_are_rotated_online_and_the_old_one_can_then_be_retired(operator: F
     cast = people.cast("Rotating")
     secrets = [f"sk-rotate-{number}-0123456789" for number in range(5)]
     ids = [people.own_provider(cast, "https://models.example.com/v1", secret=secret).id for secret in secrets]
-    total = rows(APIKey)[0]
+    hook, before = webhooks.create(cast.organization, None, "Ops", "http://127.0.0.1:9/", [])
+    hook_secrets = [webhooks.rotate(hook), before]
+    total = rows(APIKey)[0] + 2
     assert run(operator, "keys", "status").output == f"k1: {total}\n"
     both = create_app(replace(settings, keys=(NEW, OLD)))
     with both.app_context():
-        assert "All provider keys can be read." in run(both, "keys", "verify").output
-        assert f"{total} provider keys still need k1" in run(both, "keys", "retire", "k1").output
+        assert "All secrets can be read." in run(both, "keys", "verify").output
+        assert f"{total} secrets still need k1" in run(both, "keys", "retire", "k1").output
         assert "k2 is the key that encrypts" in run(both, "keys", "retire", "k2").output
-        assert run(both, "keys", "rotate").output == f"{total} provider keys were sealed anew.\n"
-        assert run(both, "keys", "rotate").output == "0 provider keys were sealed anew.\n"
+        assert run(both, "keys", "rotate").output == f"{total} secrets were sealed anew.\n"
+        assert run(both, "keys", "rotate").output == "0 secrets were sealed anew.\n"
         assert run(both, "keys", "status").output == f"k2: {total}\n"
         assert run(both, "keys", "retire", "k1").exit_code == 0
         db.session.rollback()
         for id, secret in zip(ids, secrets, strict=True):
             key = db.session.get_one(APIKey, id)
             assert keyring().decrypt(key.ciphertext, place_of(key)) == secret
+        assert webhooks.secrets_of(db.session.get_one(Webhook, hook.id)) == hook_secrets
     verified = run(operator, "keys", "verify")  # whose process has the old key only
     assert verified.exit_code == 1
     assert verified.output.count("not in DATAELAN_KEYS") == total
@@ -274,6 +279,8 @@ GOOD = {
     "REDIS_URL": "redis://127.0.0.1:6379/0",
     "SECRET_KEY": "x" * 32,
     "DATAELAN_KEYS": "k1:" + base64.b64encode(OLD[1]).decode(),
+    "DATAELAN_MAIL_URL": "smtp://user:secret-password%40home@mail.example.com",
+    "DATAELAN_MAIL_FROM": "Dataelan, the workbench <no-reply@example.com>",
 }
 
 
@@ -283,6 +290,11 @@ def test_good_settings_are_typed_and_do_not_show_their_secrets() -> None:
     assert settings.open_sign_up is False
     assert settings.private_addresses is False
     assert settings.worker_concurrency == 7
+    assert settings.public_url == "http://127.0.0.1:8000"
+    assert settings.mail
+    assert (settings.mail.host, settings.mail.port, settings.mail.tls) == ("mail.example.com", 587, "starttls")
+    assert (settings.mail.user, settings.mail.password) == ("user", "secret-password@home")
+    assert settings.mail.sender == "no-reply@example.com"
     for secret in ("secret-password", GOOD["SECRET_KEY"], "0123456789"):
         assert secret not in repr(settings)
 
@@ -316,6 +328,17 @@ def test_good_settings_are_typed_and_do_not_show_their_secrets() -> None:
         ("DATAELAN_WORKER_CONCURRENCY", "0"),
         ("DATAELAN_WORKER_CONCURRENCY", "1e3"),
         ("DATAELAN_LOG_LEVEL", "LOUD"),
+        ("DATAELAN_PUBLIC_URL", "dataelan.example.com"),
+        ("DATAELAN_PUBLIC_URL", "https://dataelan.example.com/?x=1"),
+        ("DATAELAN_MAIL_FROM", "nobody"),
+        ("DATAELAN_MAIL_FROM", "Eve\nBcc: all@example.com <eve@example.com>"),
+        ("DATAELAN_MAIL_URL", "mail.example.com:587"),
+        ("DATAELAN_MAIL_URL", "https://mail.example.com"),
+        ("DATAELAN_MAIL_URL", "smtp://user:secret-password@"),
+        ("DATAELAN_MAIL_URL", "smtp://user:secret-password@mail.example.com:0"),
+        ("DATAELAN_MAIL_URL", "smtp://user:secret-password@mail.example.com?tls=off"),
+        ("DATAELAN_MAIL_URL", "smtp://mail.example.com?tls=maybe"),
+        ("DATAELAN_MAIL_URL", "smtps://mail.example.com?tls=off"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_and_is_named(name: str, value: str) -> None:

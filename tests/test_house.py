@@ -14,7 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 FEATURES = {
-    "accounts", "organizations", "projects", "playground", "hub", "limits", "dashboard", "gateway", "admin", "health",
+    "accounts", "organizations", "projects", "playground", "hub", "limits", "notices", "dashboard", "gateway", "admin",
+    "health",
 }  # fmt: skip
 WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "text", "web", "config"}
 """What belongs to answering a request, for features to build on."""
@@ -30,12 +31,15 @@ MAY_IMPORT = {
     "pool": {"extensions"},
     "starting": set(),
     "jobs.queue": set(),
-    "executions": {"executions", "quota", "audit", "secrets", "storage", "jobs", "models", "extensions", "router"},
+    "notify": {"notify", "audit", "secrets", "models", "extensions", "router", "config", "text"},
+    "executions": {"executions", "notify", "quota", "audit", "secrets", "storage", "jobs", "models", "extensions",
+                   "router"},
     "access": {"extensions", "models"},
     "web": set(),
-    "shell": {"access", "extensions", "models"},
+    "shell": {"access", "extensions", "models", "notify"},
     "local": {"local"},
-    **{name: FEATURES | WEB | {"executions", "quota", "secrets", "storage", "jobs", "models", "extensions", "router"}
+    **{name: FEATURES | WEB | {"executions", "notify", "quota", "secrets", "storage", "jobs", "models", "extensions",
+                               "router"}
        for name in FEATURES},
 }  # fmt: skip
 """Room → the rooms it may import from. What is not in here (cli, bootstrap, worker …) stands above all of them."""
@@ -103,9 +107,10 @@ def test_no_feature_imports_anothers_routes() -> None:
                 assert room(module) == room(module_of(path)), f"{module_of(path)} imports {module}"
 
 
-def test_the_middle_room_knows_no_request() -> None:
+@pytest.mark.parametrize("name", ["executions", "notify"])
+def test_the_middle_rooms_know_no_request(name: str) -> None:
     of_a_request = {"request", "session", "g", "url_for", "abort", "render_template", "current_user"}
-    for path in (PACKAGE / "executions").rglob("*.py"):
+    for path in (PACKAGE / name).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flask"):
                 assert not {alias.name for alias in node.names} & of_a_request, module_of(path)

@@ -24,6 +24,9 @@ from rq.worker import SimpleWorker
 
 from ..executions import unused_files
 from ..executions.sweep import EVERY, sweep
+from ..extensions import db
+from ..notify.deliver import deliver_forever
+from ..notify.limits import alert
 from ..starting import starting
 from . import queue
 from .tasks import ALLOWED
@@ -117,12 +120,13 @@ class PooledWorker(SimpleWorker):
 
 
 def sweep_forever(app: Flask, name: str, stopping: threading.Event) -> None:
-    """Every few seconds: say that this worker is there, and end what died."""
+    """Every few seconds: say that this worker is there, end what died, and tell who is near a limit."""
     while not stopping.wait(EVERY):
         try:
             with app.app_context():
                 queue.beat(name)
                 sweep()
+                alert(db.session)
         except sqlalchemy.exc.SQLAlchemyError:
             log.exception("the sweeper will try again")
         except Exception:
@@ -151,6 +155,7 @@ def main() -> int:
     stopping = threading.Event()
     for task in (sweep_forever, tidy_forever):
         threading.Thread(target=task, args=(app, worker.name, stopping), name=task.__name__, daemon=True).start()
+    threading.Thread(target=deliver_forever, args=(app, stopping), name="deliverer", daemon=True).start()
     with app.app_context():
         queue.beat(worker.name)
         worker.work(logging_level="WARNING")

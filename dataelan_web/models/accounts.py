@@ -14,7 +14,7 @@ from flask_login import UserMixin
 from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, Name, Nano, Time, now, parent
+from .base import Base, Json, Name, Nano, Time, now, parent
 
 _hasher = PasswordHasher()
 _DECOY = (
@@ -63,6 +63,8 @@ class User(UserMixin, Base):
     session_key: Mapped[Name] = mapped_column(default=lambda: secrets.token_urlsafe(24))
     """Changes at a password change and at sign-out: every older cookie, on every device, is dead at once."""
     last_seen_at: Mapped[Time | None]
+    mail_choices: Mapped[Json] = mapped_column(default=dict)
+    """Kind of notice → whether it comes by mail too; a kind that is not in it is as notify/kinds.py says."""
 
     memberships: Mapped[list[Membership]] = relationship(back_populates="user")
 

@@ -77,6 +77,7 @@ class Execution(Base):
         Index("ix_executions_organization_id_created_at", "organization_id", "created_at"),
         Index("ix_executions_session_id_created_at", "session_id", "created_at"),
         Index("ix_executions_open", "state", "lease_until", postgresql_where=text("state IN ('queued', 'running')")),
+        Index("ix_executions_refused_by", "refused_by", postgresql_where=text("refused_by IS NOT NULL")),
         CheckConstraint("cost >= 0", name="cost_is_not_negative"),
     )
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, text, update
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from .accounts import User
 from .base import NIL, Base, DbSession, JsonList, Long, Nano, Time, parent, reference
@@ -66,11 +66,15 @@ class Budget(Base):
     is_hard: Mapped[bool] = mapped_column(default=True)
     """Hard: refuses. Soft: only counts, and tells."""
     alerts: Mapped[JsonList] = mapped_column(default=lambda: [50, 80, 100])
-    """Percentages of the limit at which its people are told, once a window."""
+    """Percentages of the limit at which its people are told, once a window; in rising order."""
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
     updated_at: Mapped[Time | None]
 
     increases: Mapped[list[Increase]] = relationship(back_populates="budget", passive_deletes=True)
+
+    @validates("alerts")
+    def _in_order(self, _: str, alerts: list[int]) -> list[int]:
+        return sorted({int(percent) for percent in alerts})
 
 
 class BudgetPeriod(Base):
@@ -80,6 +84,7 @@ class BudgetPeriod(Base):
     __tablename__ = "budget_periods"
     __table_args__ = (
         UniqueConstraint("budget_id", "starts_at"),
+        Index("ix_budget_periods_ends_at", "ends_at"),
         CheckConstraint("spent >= 0", name="spent_is_not_negative"),
         CheckConstraint("reserved >= 0", name="reserved_is_not_negative"),
     )

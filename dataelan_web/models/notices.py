@@ -42,6 +42,9 @@ class Webhook(Base):
     label: Mapped[Name]
     url: Mapped[Long]
     ciphertext: Mapped[Long]
+    previous_ciphertext: Mapped[Long] = mapped_column(default="")
+    """The secret before, which signs too for a day after `rotated_at`."""
+    rotated_at: Mapped[Time | None]
     events: Mapped[JsonList] = mapped_column(default=list)
     """Which kinds of notices it wants; empty: all."""
     is_enabled: Mapped[bool] = mapped_column(default=True)
@@ -61,12 +64,15 @@ class Delivery(Base):
     __table_args__ = (
         Index("ix_deliveries_waiting", "next_at", postgresql_where=text("state = 'waiting'")),
         Index("ix_deliveries_organization_id_created_at", "organization_id", "created_at"),
+        Index("uq_deliveries_key", "webhook_id", "key", unique=True),
     )
 
     organization_id: Mapped[uuid.UUID] = parent("organizations.id", index=False)
     webhook_id: Mapped[uuid.UUID | None] = parent("webhooks.id")
     address: Mapped[Name] = mapped_column(default="")
     """The mailbox, where it goes by mail."""
+    key: Mapped[Name]
+    """That of the notice: no program is told the same twice."""
     event: Mapped[Name]
     payload: Mapped[Json]
     state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.WAITING)

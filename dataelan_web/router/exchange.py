@@ -147,6 +147,35 @@ def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> by
     return body
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What somebody said to a message of ours, whatever it was."""
+
+    status: int
+    body: bytes
+    """The beginning of it."""
+    after: float | None
+    """Seconds they ask us to wait before the next."""
+
+
+def post(http: Client, call: Call, who: str, seconds: float, most_bytes: int) -> Answered:
+    """Hand a message to somebody who is not a provider. Raises Failure where nothing was answered; `who` begins its
+    words."""
+    deadlines = Deadlines(connect=5, first_byte=seconds, idle=seconds, total=seconds)
+    ends_at = time.monotonic() + seconds
+    request = _request(http, call, deadlines, ends_at)
+    try:
+        with sending(ends_at):
+            response = http.send(request, stream=True)
+        try:
+            body = b"" if _compression(response) else _read_all(response, ends_at, most_bytes)
+        finally:
+            response.close()
+    except (httpx2.HTTPError, Forbidden) as error:
+        raise _unreachable(error, who) from error
+    return Answered(response.status_code, body, retry_after(response.headers.get("retry-after", "")))
+
+
 @contextlib.contextmanager
 def _sent(line: Line, http: Client, call: Call, limit: int) -> Iterator[tuple[httpx2.Response, Iterator[bytes]]]:
     """Send it: the answer's head, and its bytes as they come."""
@@ -240,22 +269,27 @@ def _answered(response: httpx2.Response, body: bytes, failure: ToFailure) -> Fai
     return refused
 
 
-def _unreachable(error: Exception) -> Failure:
+def _unreachable(error: Exception, who: str = "The provider") -> Failure:
     if isinstance(error, Forbidden):
         return Failure(Kind.BAD_REQUEST, str(error), code="address_refused", sent=False)
     if isinstance(error, httpx2.ConnectTimeout):
-        return Failure(Kind.TRANSIENT, "The provider did not accept a connection in time.", sent=False)
+        return Failure(Kind.TRANSIENT, f"{who} did not accept a connection in time.", sent=False)
     if isinstance(error, httpx2.ConnectError):
-        return Failure(Kind.TRANSIENT, "The provider cannot be reached: no connection to its address.", sent=False)
+        return Failure(Kind.TRANSIENT, f"{who} cannot be reached: {_why_not(error)}.", sent=False)
     if isinstance(error, httpx2.PoolTimeout):
         return Failure(Kind.TRANSIENT, "Too many calls are in flight from this process.", code=OUR_OWN, sent=False)
     if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
         return unsendable()
     if isinstance(error, httpx2.WriteTimeout):
-        return Failure(Kind.TRANSIENT, "The provider did not take the whole request in time.")
+        return Failure(Kind.TRANSIENT, f"{who} did not take the whole request in time.")
     if isinstance(error, httpx2.ReadTimeout):
-        return Failure(Kind.TRANSIENT, "The provider took the request but did not answer in time.")
-    return Failure(Kind.TRANSIENT, "The connection broke before the provider answered.")
+        return Failure(Kind.TRANSIENT, f"{who} took the request but did not answer in time.")
+    return Failure(Kind.TRANSIENT, f"The connection broke before {who[0].lower()}{who[1:]} answered.")
+
+
+def _why_not(error: Exception) -> str:
+    is_untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+    return "its certificate is not valid" if is_untrusted else "no connection to its address"
 
 
 def _too_long(line: Line) -> Failure:

@@ -1,65 +1,91 @@
-"""The encryption keys under the provider keys: which are in use, sealing anew, checking that all can be read."""
+"""The encryption keys under all that is sealed: which are in use, sealing anew, checking that all can be read."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
 
 from sqlalchemy import select
 
 from ...extensions import db
-from ...models import APIKey
+from ...models import APIKey, Webhook
 from ...models.base import NIL
+from ...notify import webhooks
 from ...secrets import Place, Unreadable, keyring
 
 BATCH = 500
-HAS_SECRET = APIKey.archived_at.is_(None)
-"""The secret of an archived key is destroyed."""
 
 
-def counts() -> Counter[str]:
-    """Encryption key id → provider keys sealed with it."""
-    sealed = db.session.scalars(select(APIKey.ciphertext).where(HAS_SECRET))
-    return Counter(text.split(".")[1] if "." in text else "?" for text in sealed)
+class Sealed(NamedTuple):
+    """One column of ciphertexts, some of them empty, and what each is bound to."""
 
-
-def unreadable() -> list[tuple[APIKey, str]]:
-    bad = []
-    for key in db.session.scalars(select(APIKey).where(HAS_SECRET).order_by(APIKey.id)):
-        try:
-            keyring().decrypt(key.ciphertext, place_of(key))
-        except Unreadable as problem:
-            bad.append((key, str(problem)))
-    return bad
-
-
-def rotate() -> int:
-    """Seal every key with the newest encryption key: online, in batches, safe to break off and run again.
-
-    What cannot be read is left as it is; `unreadable` names it."""
-    done, after = 0, NIL
-    current = f"dk1.{keyring().newest}.%"
-    while batch := db.session.scalars(
-        select(APIKey)
-        .where(HAS_SECRET, APIKey.ciphertext.not_like(current), APIKey.id > after)
-        .order_by(APIKey.id)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    ).all():
-        done += sum(_seal_anew(key) for key in batch)
-        after = batch[-1].id
-        db.session.commit()
-    return done
-
-
-def _seal_anew(key: APIKey) -> bool:
-    place = place_of(key)
-    try:
-        key.ciphertext = keyring().encrypt(keyring().decrypt(key.ciphertext, place), place)
-    except Unreadable:
-        return False
-    return True
+    model: type[APIKey] | type[Webhook]
+    column: str
+    place: Callable[..., Place]
 
 
 def place_of(key: APIKey) -> Place:
     """What a provider key's ciphertext is bound to."""
     return Place(key.organization_id, key.id, "ciphertext", key.provider.origin)
+
+
+SEALED = (
+    Sealed(APIKey, "ciphertext", place_of),
+    Sealed(Webhook, "ciphertext", webhooks.place_of),
+    Sealed(Webhook, "previous_ciphertext", webhooks.previous_place_of),
+)
+
+
+def counts() -> Counter[str]:
+    """Encryption key id → secrets sealed with it."""
+    found: Counter[str] = Counter()
+    for model, column, _ in SEALED:
+        texts = db.session.scalars(select(getattr(model, column)).where(getattr(model, column) != ""))
+        found.update(text.split(".")[1] if "." in text else "?" for text in texts)
+    return found
+
+
+def unreadable() -> list[tuple[APIKey | Webhook, str]]:
+    bad = []
+    for model, column, place in SEALED:
+        for row in db.session.scalars(select(model).where(getattr(model, column) != "").order_by(model.id)):
+            try:
+                keyring().decrypt(getattr(row, column), place(row))
+            except Unreadable as problem:
+                bad.append((row, str(problem)))
+    return bad
+
+
+def rotate() -> int:
+    """Seal every secret with the newest encryption key: online, in batches, safe to break off and run again.
+
+    What cannot be read is left as it is; `unreadable` names it."""
+    return sum(_rotate(sealed) for sealed in SEALED)
+
+
+def _rotate(sealed: Sealed) -> int:
+    done, after = 0, NIL
+    model, column = sealed.model, getattr(sealed.model, sealed.column)
+    current = f"dk1.{keyring().newest}.%"
+    while batch := db.session.scalars(
+        select(model)
+        .where(column.not_like(current), column != "", model.id > after)
+        .order_by(model.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    ).all():
+        done += sum(_seal_anew(row, sealed) for row in batch)
+        after = batch[-1].id
+        db.session.commit()
+    return done
+
+
+def _seal_anew(row: APIKey | Webhook, sealed: Sealed) -> bool:
+    place = sealed.place(row)
+    try:
+        secret = keyring().decrypt(getattr(row, sealed.column), place)
+    except Unreadable:
+        return False
+    setattr(row, sealed.column, keyring().encrypt(secret, place))
+    return True

@@ -1,0 +1,39 @@
+"""The kinds of notices: how each is called, and who is told of it beside the page of notices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str
+    about: str
+    """When it is told; a whole sentence."""
+    icon: str
+    is_mailed: bool = True
+    """By mail too, unless the person wishes otherwise."""
+    is_for_programs: bool = True
+    """May webhooks be told? Of their own failures they are not: that would fail as well."""
+
+
+KINDS = {
+    "limit.reached": Kind("Limits", "A limit has used a share of what it allows, or all of it.", "gauge"),
+    "increase.asked": Kind("Requests for more", "Somebody asks for more than a limit allows.", "ticket"),
+    "increase.answered": Kind("Answers to requests", "A request for more was approved or declined.", "circle-check"),
+    "webhook.failed": Kind(
+        "Failing webhooks", "A webhook does not take what it is told.", "webhook", is_for_programs=False
+    ),
+    "mail.failed": Kind(
+        "Failing mail", "Mail to somebody is not delivered.", "mail", is_mailed=False, is_for_programs=False
+    ),
+}
+
+
+def kind_of(name: str) -> Kind:
+    """Also of one that a later version told, or an earlier one."""
+    return KINDS.get(name) or Kind(name.replace(".", " ").replace("_", " ").capitalize(), "", "bell")
+
+
+MAILED = {name: kind for name, kind in KINDS.items() if name != "mail.failed"}
+FOR_PROGRAMS = {name: kind for name, kind in KINDS.items() if kind.is_for_programs}

@@ -1,0 +1,112 @@
+"""Tell people something: notices for them, and an outbox for mail and webhooks, all in the caller's transaction.
+
+What is told is sent only when the caller commits, and then surely: a delivery is a row that a worker sends.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from ..models import Delivery, Notice, Organization, User, Webhook, now
+from ..models.base import DbSession
+from .kinds import kind_of
+
+LONGEST = 200
+"""Characters of a title, and of a key."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """What is told."""
+
+    key: str
+    kind: str
+    title: str
+    body: str = ""
+    path: str = ""
+
+
+def tell(
+    session: DbSession,
+    organization_id: uuid.UUID,
+    user_ids: Iterable[uuid.UUID],
+    key: str,
+    kind: str,
+    title: str,
+    body: str = "",
+    path: str = "",
+    *,
+    data: Mapping[str, Any] | None = None,
+) -> int:
+    """A word to these people of an organization, and to its webhooks. Returns how many people had not heard it yet.
+
+    `key` names what it is about: nobody, and no webhook, is told twice. `path` is where to go from here, on this site.
+    `data` is for programs: what the words say, as values.
+    """
+    if path and not re.match(r"/(?![/\\])", path):
+        raise ValueError(f"{path!r} is not a path on this site")
+    word = Word(key[:LONGEST], kind, " ".join(title.split())[:LONGEST], body, path)
+    organization = session.get_one(Organization, organization_id)
+    told = _notices(session, organization, user_ids, word)
+    _to_webhooks(session, organization, word, data or {})
+    if told and current_app.extensions["dataelan_settings"].mail:
+        _by_mail(session, organization, told, word)
+    return len(told)
+
+
+def payload(organization: Organization, word: Word, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a program is told, as Standard Webhooks recommend it. See docs/notices.md."""
+    return {
+        "type": word.kind,
+        "timestamp": now().isoformat().replace("+00:00", "Z"),
+        "data": {
+            "organization": {"id": str(organization.id), "slug": organization.slug, "name": organization.name},
+            "title": word.title,
+            "body": word.body,
+            "url": current_app.extensions["dataelan_settings"].public_url + word.path if word.path else None,
+            **data,
+        },
+    }
+
+
+def _notices(
+    session: DbSession, organization: Organization, user_ids: Iterable[uuid.UUID], word: Word
+) -> list[uuid.UUID]:
+    """Who was told now. Sorted: two who tell the same people wait for each other in one order."""
+    rows = [{"organization_id": organization.id, "user_id": id, **vars(word)} for id in sorted(set(user_ids))]
+    if not rows:
+        return []
+    query = insert(Notice).values(rows).on_conflict_do_nothing(index_elements=["user_id", "key"])
+    return list(session.scalars(query.returning(Notice.user_id)))
+
+
+def _to_webhooks(session: DbSession, organization: Organization, word: Word, data: Mapping[str, Any]) -> None:
+    if not kind_of(word.kind).is_for_programs:
+        return
+    wants = or_(Webhook.events == [], Webhook.events.contains([word.kind]))
+    mine = select(Webhook.id).where(Webhook.organization_id == organization.id, Webhook.is_enabled, wants)
+    said = {"organization_id": organization.id, "key": word.key, "event": word.kind}
+    said["payload"] = payload(organization, word, data)
+    rows = [{**said, "webhook_id": id} for id in session.scalars(mine.order_by(Webhook.id))]
+    if rows:
+        query = insert(Delivery).values(rows)
+        session.execute(query.on_conflict_do_nothing(index_elements=["webhook_id", "key"]))
+
+
+def _by_mail(session: DbSession, organization: Organization, user_ids: list[uuid.UUID], word: Word) -> None:
+    wishes = func.coalesce(User.mail_choices[word.kind].as_boolean(), kind_of(word.kind).is_mailed)
+    people = session.execute(select(User.email, User.name).where(User.id.in_(user_ids), wishes)).all()
+    said = {"organization_id": organization.id, "key": word.key, "event": word.kind}
+    letter = {"title": word.title, "body": word.body, "path": word.path}
+    letter |= {"organization": organization.name, "slug": organization.slug}
+    rows = [{**said, "address": person.email, "payload": {**letter, "name": person.name}} for person in people]
+    if rows:
+        session.execute(insert(Delivery).values(rows))

@@ -1,0 +1,117 @@
+"""An organization's webhooks: made, changed, rotated, switched and deleted. Every verb commits and is audited.
+
+A secret is made here, returned once, and kept sealed for its row and the origin it signs for.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from .. import audit
+from ..extensions import db
+from ..models import Delivery, DeliveryState, Organization, Webhook, new_id, now
+from ..secrets import Place, keyring
+from .posting import check_address, origin_of
+from .signing import new_secret
+
+OVERLAP = timedelta(hours=24)
+"""How long the secret before signs too after a rotation."""
+SWITCHED_OFF = "The webhook was switched off before it was sent."
+
+
+def create(
+    organization: Organization, user_id: uuid.UUID | None, label: str, url: str, events: list[str]
+) -> tuple[Webhook, str]:
+    """A new webhook and its secret, which is never to be seen again. `events` empty: all. Raises AddressRefused."""
+    check_address(url)
+    webhook = Webhook(
+        id=new_id(), organization_id=organization.id, label=label, url=url, events=events, created_by=user_id
+    )
+    secret = _new_secret(webhook)
+    db.session.add(webhook)
+    audit.record("webhook.created", webhook, origin=origin_of(url), events=events)
+    db.session.commit()
+    return webhook, secret
+
+
+def change(webhook: Webhook, label: str, url: str, events: list[str]) -> str | None:
+    """Another origin is another receiver, who gets a secret of its own: it is returned. Raises AddressRefused."""
+    before, secret = (webhook.label, webhook.url, webhook.events), None
+    if url != webhook.url:
+        check_address(url)
+        moves = origin_of(url) != origin_of(webhook.url)
+        webhook.url = url
+        secret = _new_secret(webhook) if moves else None
+    webhook.label, webhook.events = label, events
+    if before != (label, url, events):
+        audit.record("webhook.changed", webhook, origin=origin_of(url), events=events, has_new_secret=bool(secret))
+    db.session.commit()
+    return secret
+
+
+def rotate(webhook: Webhook) -> str:
+    """A new secret; the one before signs too for a day, so that the receiver has time to change it."""
+    kept = keyring().decrypt(webhook.ciphertext, place_of(webhook))
+    secret = _new_secret(webhook)
+    webhook.previous_ciphertext = keyring().encrypt(kept, previous_place_of(webhook))
+    webhook.rotated_at = now()
+    audit.record("webhook.rotated", webhook)
+    db.session.commit()
+    return secret
+
+
+def renew(webhook: Webhook) -> str:
+    """A new secret in place of one that cannot be read any more."""
+    secret = _new_secret(webhook)
+    audit.record("webhook.rotated", webhook)
+    db.session.commit()
+    return secret
+
+
+def set_enabled(webhook: Webhook, is_enabled: bool, **why: str) -> None:
+    """Switched off, it is told nothing, and what still waits for it is not sent."""
+    if webhook.is_enabled != is_enabled:
+        webhook.is_enabled = is_enabled
+        audit.record("webhook.enabled" if is_enabled else "webhook.disabled", webhook, **why)
+    if not is_enabled:
+        waiting = (Delivery.webhook_id == webhook.id, Delivery.state == DeliveryState.WAITING)
+        db.session.execute(update(Delivery).where(*waiting).values(state=DeliveryState.FAILED, error=SWITCHED_OFF))
+    db.session.commit()
+
+
+def delete(webhook: Webhook) -> None:
+    """With all its deliveries."""
+    audit.record("webhook.deleted", webhook, origin=origin_of(webhook.url))
+    db.session.delete(webhook)
+    db.session.commit()
+
+
+def secrets_of(webhook: Webhook) -> list[str]:
+    """What its messages are signed with: the newest first. Raises Unreadable."""
+    found = [keyring().decrypt(webhook.ciphertext, place_of(webhook))]
+    if overlaps(webhook):
+        found.append(keyring().decrypt(webhook.previous_ciphertext, previous_place_of(webhook)))
+    return found
+
+
+def overlaps(webhook: Webhook) -> bool:
+    """Does the secret before sign too?"""
+    return bool(webhook.previous_ciphertext and webhook.rotated_at and now() < webhook.rotated_at + OVERLAP)
+
+
+def place_of(webhook: Webhook) -> Place:
+    return Place(webhook.organization_id, webhook.id, "webhook.ciphertext", origin_of(webhook.url))
+
+
+def previous_place_of(webhook: Webhook) -> Place:
+    return Place(webhook.organization_id, webhook.id, "webhook.previous_ciphertext", origin_of(webhook.url))
+
+
+def _new_secret(webhook: Webhook) -> str:
+    secret = new_secret()
+    webhook.ciphertext = keyring().encrypt(secret, place_of(webhook))
+    webhook.previous_ciphertext, webhook.rotated_at = "", None
+    return secret
