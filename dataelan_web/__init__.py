@@ -30,6 +30,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         health,
         hub,
         limits,
+        notices,
         organizations,
         playground,
         pool,
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     playground.init_app(app)
     hub.init_app(app)
     limits.init_app(app)
+    notices.init_app(app)
     gateway.init_app(app)
     cli.init_app(app)
     return app

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from flask import abort, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, Select, and_, false, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, false, or_, select, union
 
 from .extensions import db
 from .models import (
@@ -24,11 +24,13 @@ from .models import (
     Base,
     Budget,
     Collaborator,
+    Delivery,
     Execution,
     GatewayToken,
     Increase,
     Membership,
     Model,
+    Notice,
     Organization,
     Project,
     ProjectRole,
@@ -39,6 +41,7 @@ from .models import (
     RoutingRule,
     Scope,
     User,
+    Webhook,
 )
 
 Row = TypeVar("Row", bound=Base)
@@ -65,15 +68,8 @@ def enter_organization(slug: str) -> Organization:
 
 def organizations_of(user: User) -> list[Organization]:
     """Every organization a person belongs to, or is a guest of, by name."""
-    member = select(Membership.organization_id).where(Membership.user_id == user.id)
-    guest = _guest_projects(user.id, Project.organization_id)
-    return list(
-        db.session.scalars(
-            select(Organization)
-            .where(or_(Organization.id.in_(member), Organization.id.in_(guest)))
-            .order_by(Organization.name)
-        )
-    )
+    mine = Organization.id.in_(_ids_of_organizations(user.id))
+    return list(db.session.scalars(select(Organization).where(mine).order_by(Organization.name)))
 
 
 def scoped(model: type[Row]) -> Select[Row]:
@@ -141,8 +137,6 @@ def _visible_here(model: type[Base]) -> ColumnElement[bool]:
     if model is APIKey:
         mine = (APIKey.organization_id == organization_id) & APIKey.archived_at.is_(None)
         return mine if g.role is not None else false()
-    if model is RoutingRule:
-        return RoutingRule.organization_id == organization_id if g.role is not None else false()
     if model in (Project, PromptSession, Execution, Asset, GatewayToken):
         here: ColumnElement[bool] = Project.organization_id == organization_id
         return here if g.role is not None else here & Project.id.in_(_guest_projects(current_user.id, Project.id))
@@ -150,6 +144,11 @@ def _visible_here(model: type[Base]) -> ColumnElement[bool]:
         return _limits_here(model)
     if model is Increase:
         return _limits_here(Budget)
+    if model in (RoutingRule, Webhook, Delivery):
+        owner = getattr(model, "organization_id")  # noqa: B009
+        return owner == organization_id if g.role is not None else false()
+    if model is Notice:  # one's own, of every organization one still belongs to
+        return (Notice.user_id == current_user.id) & Notice.organization_id.in_(_ids_of_organizations(current_user.id))
     raise LookupError(f"access.py does not know who may see a {model.__name__}")
 
 
@@ -183,6 +182,11 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
     Increase: lambda query: query.join(Increase.budget),
 }
+
+
+def _ids_of_organizations(user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
+    member = select(Membership.organization_id).where(Membership.user_id == user_id)
+    return union(member, _guest_projects(user_id, Project.organization_id))
 
 
 def _guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:

@@ -10,6 +10,7 @@ from flask_login import current_user
 from . import access
 from .extensions import db
 from .models import Project, PromptSession
+from .notify import inbox
 
 IN_SIDEBAR = 8
 FOR_GUESTS = ("organizations.home", "limits.overview")
@@ -25,10 +26,11 @@ def shell() -> dict[str, Any]:
     """The context of templates/shell.html; nothing for a visitor."""
     if not current_user.is_authenticated or "organization" not in g:
         return {}
-    organization = g.organization
+    organization, organizations = g.organization, access.organizations_of(current_user)
     return {
         "organization": organization,
-        "organizations": access.organizations_of(current_user),
+        "organizations": organizations,
+        "unread": inbox.unread(db.session, current_user.id, [one.id for one in organizations]),
         "nav": _navigation(organization.slug),
         "sidebar_projects": _projects(),
         "sidebar_sessions": _sessions(),
@@ -45,6 +47,8 @@ def _navigation(slug: str) -> list[dict[str, Any]]:
         ("Routing rules", "route", "hub.rules_page", ("hub.rule",)),
         ("Limits", "gauge", "limits.overview", ("limits.",)),
     ]
+    if access.may(access.ADMINISTER):
+        places.append(("Webhooks", "webhook", "notices.webhooks_page", ("notices.webhook",)))
     return [
         {
             "label": label,

@@ -142,6 +142,31 @@
     });
   }, 200);
 
+  // The bell: looked at again once a minute, while the page is seen. A word that is followed counts as read.
+  let bellAt = Date.now();
+  const lookAtBell = async () => {
+    const bell = document.getElementById('bell');
+    if (!bell || document.hidden || Date.now() - bellAt < 60000) return;
+    bellAt = Date.now();
+    try {
+      const answer = await fetch(bell.dataset.bell, { redirect: 'error' });   // a visitor whose sign-in ended goes on undisturbed
+      if (!answer.ok) return;
+      const said = bell.getAttribute('aria-label');
+      bell.outerHTML = await answer.text();
+      const says = document.getElementById('bell').getAttribute('aria-label');
+      if (says !== said) announce(says);
+    } catch { /* next time */ }
+  };
+  setInterval(lookAtBell, 5000);
+  document.addEventListener('visibilitychange', lookAtBell);
+  const reads = (link, event) => {
+    if (event.button > 1) return;
+    const token = document.querySelector('meta[name=csrf-token]').content;
+    fetch(link.dataset.reads, { method: 'POST', keepalive: true, headers: { 'X-CSRFToken': token } });
+  };
+  on('click', '[data-reads]', reads);
+  on('auxclick', '[data-reads]', reads);
+
   const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 
   // New elements, wherever they come from.

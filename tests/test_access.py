@@ -10,11 +10,12 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
 from dataelan_web import quota
@@ -27,11 +28,13 @@ from dataelan_web.models import (
     Action,
     APIKey,
     Base,
+    Delivery,
     Execution,
     ExecutionBody,
     GatewayToken,
     Membership,
     Model,
+    Notice,
     Origin,
     Price,
     Prompt,
@@ -43,6 +46,7 @@ from dataelan_web.models import (
     new_id,
     now,
 )
+from dataelan_web.notify import tell, webhooks
 from dataelan_web.router.types import Prompt as RouterPrompt
 from dataelan_web.router.types import user as said
 
@@ -236,6 +240,20 @@ ROUTES = (
     Route("limits.rate", "GET", "/o/{slug}/limits/rates/{rate}", ADMINISTER),
     Route("limits.change_rate", "POST", "/o/{slug}/limits/rates/{rate}", ADMINISTER, 303, {"parallel": "5"}),
     Route("limits.delete_rate", "POST", "/o/{slug}/limits/rates/{rate}/deletion", ADMINISTER, 303),
+    Route("notices.notices", "GET", "/o/{slug}/notices", SEE | GUEST),
+    Route("notices.count", "GET", "/o/{slug}/notices/count", SEE | GUEST),
+    Route("notices.read", "POST", "/o/{slug}/notices/{notice}/reading", {"olivia"}, 303),  # it is hers alone
+    Route("notices.read_all", "POST", "/o/{slug}/notices/reading", SEE | GUEST, 303),
+    Route("notices.choose_mail", "POST", "/o/{slug}/notices/mail", SEE | GUEST, 303),
+    Route("notices.webhooks_page", "GET", "/o/{slug}/webhooks", ADMINISTER),
+    Route("notices.webhook_create", "POST", "/o/{slug}/webhooks", ADMINISTER, 422, {"label": ""}),
+    Route("notices.webhook", "GET", "/o/{slug}/webhooks/{webhook}", ADMINISTER),
+    Route("notices.webhook_change", "POST", "/o/{slug}/webhooks/{webhook}/settings", ADMINISTER, 422, {"label": ""}),
+    Route("notices.webhook_rotate", "POST", "/o/{slug}/webhooks/{webhook}/secret", ADMINISTER),
+    Route("notices.webhook_state", "POST", "/o/{slug}/webhooks/{webhook}/state", ADMINISTER, 200, {"is_enabled": "no"}),
+    Route("notices.webhook_test", "POST", "/o/{slug}/webhooks/{webhook}/test", ADMINISTER),
+    Route("notices.webhook_retry", "POST", "/o/{slug}/webhooks/{webhook}/deliveries/{delivery}/retry", ADMINISTER),
+    Route("notices.webhook_deletion", "POST", "/o/{slug}/webhooks/{webhook}/deletion", ADMINISTER, 303),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
 )
@@ -265,6 +283,9 @@ class Ids:
     rate: str = ""
     archived_provider: str = ""
     archived_model: str = ""
+    webhook: str = ""
+    delivery: str = ""
+    notice: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -272,7 +293,8 @@ class Ids:
         run, token = execution(cast), gateway_token(cast)
         key = people.own_provider(cast, "http://x/v1", secret=CANARY)
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
-        others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)} | limits(cast) | archived(cast)
+        others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
+        others |= limits(cast) | archived(cast) | told(cast)
         return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
     @classmethod
@@ -333,6 +355,20 @@ def archived(cast: people.Cast) -> dict[str, str]:
     other.provider.archived_at = now()
     db.session.commit()
     return {"archived_model": str(model.id), "archived_provider": str(other.provider_id)}
+
+
+def told(cast: people.Cast) -> dict[str, str]:
+    """A webhook whose delivery waits, and a notice of olivia's."""
+    webhook, _ = webhooks.create(cast.organization, cast.olivia.id, "Operations", "http://127.0.0.1:9/", [])
+    tell(db.session, cast.organization.id, [cast.olivia.id], f"{new_id()}", "limit.reached", "A limit")
+    delivery = db.session.scalars(select(Delivery).where(Delivery.webhook_id == webhook.id)).one()
+    delivery.next_at = now() + timedelta(days=1)
+    notice = db.session.scalars(
+        select(Notice).where(Notice.user_id == cast.olivia.id).order_by(Notice.id.desc())
+    ).first()
+    assert notice
+    db.session.commit()
+    return {"webhook": str(webhook.id), "delivery": str(delivery.id), "notice": str(notice.id)}
 
 
 def gateway_token(cast: people.Cast) -> GatewayToken:
@@ -451,6 +487,8 @@ def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
         assert answer.location.startswith("/login")
     elif who in ("ned", "rita"):
         assert answer.status_code == 404, f"{who} may not even know of {route}"
+    elif route.endpoint == "notices.read":
+        assert answer.status_code == 404, "another member’s notice is nobody’s"
     elif who == "gina":
         assert answer.status_code in (403, 404), f"a guest must not {route}, but got {answer.status_code}"
     else:

@@ -22,12 +22,13 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
 
 from ..extensions import db
-from ..models import Delivery, DeliveryState, now
+from ..models import Delivery, DeliveryState, Organization, Webhook, new_id, now
 from ..models.base import DbSession
 from ..secrets import Unreadable
 from . import mail, posting, prune, webhooks
-from .giving_up import given_up
+from .giving_up import TEST, given_up
 from .result import Result
+from .tell import Word, in_order, payload
 
 log = logging.getLogger(__name__)
 
@@ -115,11 +116,32 @@ def again(delivery: Delivery) -> Result | None:
     return attempt(delivery.id, 1)
 
 
+def send_test(webhook: Webhook) -> Result | None:
+    """A message like any other, but sent at once, and tried once. Commits."""
+    id, organization = new_id(), db.session.get_one(Organization, webhook.organization_id)
+    word = Word(f"{TEST}:{id}", TEST, "A test of this webhook", "Nothing happened: somebody wanted to see it arrive.")
+    db.session.add(
+        Delivery(
+            id=id,
+            organization_id=organization.id,
+            webhook_id=webhook.id,
+            key=word.key,
+            event=TEST,
+            payload=payload(organization, word, {}),
+            tries=1,
+            next_at=now() + LEASE,
+        )
+    )
+    db.session.commit()
+    return attempt(id, 1)
+
+
 def attempt(id: uuid.UUID, fence: int) -> Result | None:
     """Send one message that was claimed, and write what came of it. None: the claim is another's by now. Commits."""
     delivery = _claimed(id, fence)
     if delivery is None:
         return None
+    is_last = fence >= MOST_TRIES or delivery.event == TEST
     try:
         send = _prepared(delivery) if fence <= MOST_TRIES else _never(NO_END)
         db.session.commit()  # from here on no connection is held
@@ -128,7 +150,7 @@ def attempt(id: uuid.UUID, fence: int) -> Result | None:
         log.exception("delivery %s broke", id)
         db.session.rollback()
         result = Result(error=OUR_FAULT)
-    _record(id, fence, result)
+    _record(id, fence, result, is_last)
     return result
 
 
@@ -168,16 +190,16 @@ def _prepared(delivery: Delivery) -> Callable[[], Result]:
         keys = webhooks.secrets_of(webhook)
     except Unreadable:
         return _never(UNREADABLE)
-    url, payload = webhook.url, delivery.payload
-    return lambda: posting.post_signed(url, payload, keys, id)
+    url, said = webhook.url, in_order(delivery.payload)
+    return lambda: posting.post_signed(url, said, keys, id)
 
 
 def _never(why: str) -> Callable[[], Result]:
     return lambda: Result(error=why, is_final=True)
 
 
-def _record(id: uuid.UUID, fence: int, result: Result) -> None:
-    is_over = result.is_delivered or result.is_final or fence >= MOST_TRIES
+def _record(id: uuid.UUID, fence: int, result: Result, is_last: bool) -> None:
+    is_over = result.is_delivered or result.is_final or is_last
     values = {"status": result.status, "error": result.error}
     if result.is_delivered:
         values |= {"state": DeliveryState.DELIVERED, "delivered_at": now()}

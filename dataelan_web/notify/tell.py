@@ -62,6 +62,11 @@ def tell(
     return len(told)
 
 
+def in_order(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """As it is sent and shown: PostgreSQL keeps the names of a JSON object in an order of its own."""
+    return {name: payload[name] for name in ("type", "timestamp", "data") if name in payload}
+
+
 def payload(organization: Organization, word: Word, data: Mapping[str, Any]) -> dict[str, Any]:
     """What a program is told, as Standard Webhooks recommend it. See docs/notices.md."""
     return {

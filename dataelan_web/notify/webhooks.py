@@ -6,14 +6,14 @@ A secret is made here, returned once, and kept sealed for its row and the origin
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import update
 
 from .. import audit
 from ..extensions import db
 from ..models import Delivery, DeliveryState, Organization, Webhook, new_id, now
-from ..secrets import Place, keyring
+from ..secrets import Place, Unreadable, keyring
 from .posting import check_address, origin_of
 from .signing import new_secret
 
@@ -53,19 +53,16 @@ def change(webhook: Webhook, label: str, url: str, events: list[str]) -> str | N
 
 
 def rotate(webhook: Webhook) -> str:
-    """A new secret; the one before signs too for a day, so that the receiver has time to change it."""
-    kept = keyring().decrypt(webhook.ciphertext, place_of(webhook))
+    """A new secret; the one before signs too for a day, so that the receiver has time to change it. One that cannot
+    be read any more is replaced."""
+    try:
+        kept = keyring().decrypt(webhook.ciphertext, place_of(webhook))
+    except Unreadable:
+        kept = ""
     secret = _new_secret(webhook)
-    webhook.previous_ciphertext = keyring().encrypt(kept, previous_place_of(webhook))
-    webhook.rotated_at = now()
-    audit.record("webhook.rotated", webhook)
-    db.session.commit()
-    return secret
-
-
-def renew(webhook: Webhook) -> str:
-    """A new secret in place of one that cannot be read any more."""
-    secret = _new_secret(webhook)
+    if kept:
+        webhook.previous_ciphertext = keyring().encrypt(kept, previous_place_of(webhook))
+        webhook.rotated_at = now()
     audit.record("webhook.rotated", webhook)
     db.session.commit()
     return secret
@@ -92,14 +89,17 @@ def delete(webhook: Webhook) -> None:
 def secrets_of(webhook: Webhook) -> list[str]:
     """What its messages are signed with: the newest first. Raises Unreadable."""
     found = [keyring().decrypt(webhook.ciphertext, place_of(webhook))]
-    if overlaps(webhook):
+    if overlap_ends_at(webhook):
         found.append(keyring().decrypt(webhook.previous_ciphertext, previous_place_of(webhook)))
     return found
 
 
-def overlaps(webhook: Webhook) -> bool:
-    """Does the secret before sign too?"""
-    return bool(webhook.previous_ciphertext and webhook.rotated_at and now() < webhook.rotated_at + OVERLAP)
+def overlap_ends_at(webhook: Webhook) -> datetime | None:
+    """Until when the secret before signs too; None: it does not."""
+    if not webhook.previous_ciphertext or webhook.rotated_at is None:
+        return None
+    ends_at = webhook.rotated_at + OVERLAP
+    return ends_at if now() < ends_at else None
 
 
 def place_of(webhook: Webhook) -> Place:

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "notices"
-down_revision = "0003"
+down_revision = "archive"
 branch_labels = None
 depends_on = None
 
