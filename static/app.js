@@ -162,7 +162,7 @@
   const reads = (link, event) => {
     if (event.button > 1) return;
     const token = document.querySelector('meta[name=csrf-token]').content;
-    fetch(link.dataset.reads, { method: 'POST', keepalive: true, headers: { 'X-CSRFToken': token } });
+    fetch(link.dataset.reads, { method: 'POST', keepalive: true, redirect: 'manual', headers: { 'X-CSRFToken': token } });
   };
   on('click', '[data-reads]', reads);
   on('auxclick', '[data-reads]', reads);

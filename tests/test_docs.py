@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dataelan_web.notify.kinds import KINDS
 from dataelan_web.router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK
 from dataelan_web.router.conditions import CONDITIONS
 from dataelan_web.router.expressions import FUNCTIONS, LONGEST, VARIABLES
 from dataelan_web.router.rules import STRATEGIES
 
-ROUTING = (Path(__file__).parent.parent / "docs" / "routing.md").read_text()
+DOCS = Path(__file__).parent.parent / "docs"
+ROUTING, NOTICES = ((DOCS / name).read_text() for name in ("routing.md", "notices.md"))
 
 
 def table() -> str:
@@ -34,3 +36,10 @@ def test_every_condition_strategy_tag_and_function_is_documented() -> None:
     for name in STRATEGIES:
         assert f"| {name} |" in ROUTING, name
     assert f"{LONGEST} characters" in ROUTING
+
+
+def test_every_kind_of_notice_is_documented_as_the_code_has_it() -> None:
+    words = {True: "yes", False: "no"}
+    rows = [f"| `{key}` | {k.about} | {words[k.is_mailed]} | {words[k.is_for_programs]} |" for key, k in KINDS.items()]
+    table = "\n".join(["| kind | when | mail | webhooks |", "|---|---|---|---|", *rows])
+    assert f"<!-- kinds -->\n{table}\n<!-- /kinds -->" in NOTICES, f"docs/notices.md should say:\n{table}"

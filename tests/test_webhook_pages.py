@@ -112,6 +112,19 @@ def test_a_form_that_is_refused_keeps_what_was_typed(app: Flask, acme: people.Ca
     assert not db.session.scalars(select(Webhook).where(Webhook.organization_id == acme.organization.id)).all()
 
 
+def test_an_organization_has_room_for_so_many(
+    app: Flask, acme: people.Cast, rival: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "MOST", 1)
+    form: dict[str, object] = {"label": "Ops", "url": "http://127.0.0.1:9/", "events": ALL}
+    olivia = people.browser(app, acme.olivia)
+    assert olivia.submit(f"{acme.home}/webhooks", form).status_code == 201
+    refused = olivia.submit(f"{acme.home}/webhooks", form)
+    assert refused.status_code == 422
+    assert "can have 1 webhooks" in refused.get_data(as_text=True)
+    assert people.browser(app, rival.olivia).submit(f"{rival.home}/webhooks", form).status_code == 201
+
+
 def test_another_address_is_another_receiver_with_a_secret_of_its_own(app: Flask, acme: people.Cast) -> None:
     made, _ = webhooks.create(acme.organization, None, "Ops", "http://127.0.0.1:9/a", [])
     url, olivia = f"{acme.home}/webhooks/{made.id}/settings", people.browser(app, acme.olivia)

@@ -5,7 +5,7 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired, Length, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from ..fields import trim
@@ -32,10 +32,14 @@ class WebhookForm(FlaskForm):
     url = StringField("Address", [DataRequired("Enter its address."), Length(max=LONGEST)], filters=[trim])
     events = KindsField(
         "What it is told",
-        [DataRequired("Choose at least one.")],
         choices=[SelectChoice(key, kind.name) for key, kind in FOR_PROGRAMS.items()],
         default=list(FOR_PROGRAMS),
     )
+
+    def validate_events(self, field: KindsField) -> None:
+        """Not DataRequired, which makes a browser ask for every single box."""
+        if not field.data:
+            raise ValidationError("Choose at least one.")
 
     @classmethod
     def of(cls, webhook: Webhook) -> WebhookForm:

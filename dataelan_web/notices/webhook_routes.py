@@ -40,7 +40,7 @@ def webhook_create() -> Response:
         made, secret = webhooks.create(
             g.organization, current_user.id, str(form.label.data), str(form.url.data), form.wanted()
         )
-    except posting.AddressRefused as refused:
+    except (posting.AddressRefused, webhooks.TooMany) as refused:
         form.url.errors = [str(refused)]
         return _list(422, form=form)
     return _list(201, made=made, secret=secret)

@@ -70,16 +70,23 @@ def origin_of(url: str) -> str:
 
 
 def _result(answered: Answered) -> Result:
-    status, after = answered.status, answered.after
+    status = answered.status
+    is_gone = status == 410
+    return Result(status, _problem(answered), answered.after, answered.body, is_final=is_gone, is_gone=is_gone)
+
+
+def _problem(answered: Answered) -> str:
+    """Empty for an answer that takes the message."""
+    status = answered.status
     if 200 <= status < 300:
-        return Result(status)
+        return ""
     if status == 410:
-        return Result(status, GONE, is_final=True, is_gone=True)
+        return GONE
     if 300 <= status < 400:
-        return Result(status, MOVED, after)
+        return MOVED
     said = visible(" ".join(answered.body.decode(errors="replace").split()))
     shown = f"{said[:MOST_SHOWN]}…" if len(said) > MOST_SHOWN else said
-    return Result(status, f"It answered {status}: {shown}" if shown else f"It answered {status}.", after)
+    return f"It answered {status}: {shown}" if shown else f"It answered {status}."
 
 
 def _resolved(host: str, port: int) -> set[str]:

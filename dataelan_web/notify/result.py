@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,8 @@ class Result:
     """Empty: it was taken."""
     after: float | None = None
     """Seconds they ask us to wait before we try again."""
+    answer: bytes = field(default=b"", repr=False)
+    """The beginning of what came with it."""
     is_final: bool = False
     """It makes no sense to try again."""
     is_gone: bool = False

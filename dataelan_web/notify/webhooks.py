@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from .. import audit
 from ..extensions import db
@@ -19,13 +19,22 @@ from .signing import new_secret
 
 OVERLAP = timedelta(hours=24)
 """How long the secret before signs too after a rotation."""
+MOST = 50
+"""Of one organization: each hears every word."""
 SWITCHED_OFF = "The webhook was switched off before it was sent."
+
+
+class TooMany(Exception):
+    """There is no room for another webhook; the message says so."""
 
 
 def create(
     organization: Organization, user_id: uuid.UUID | None, label: str, url: str, events: list[str]
 ) -> tuple[Webhook, str]:
-    """A new webhook and its secret, which is never to be seen again. `events` empty: all. Raises AddressRefused."""
+    """A new webhook and its secret, which is never to be seen again. `events` empty: all. Raises AddressRefused or
+    TooMany."""
+    if (db.session.scalar(select(func.count()).where(Webhook.organization_id == organization.id)) or 0) >= MOST:
+        raise TooMany(f"An organization can have {MOST} webhooks. Delete one that is not needed any more.")
     check_address(url)
     webhook = Webhook(
         id=new_id(), organization_id=organization.id, label=label, url=url, events=events, created_by=user_id
