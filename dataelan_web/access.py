@@ -148,7 +148,8 @@ def _visible_here(model: type[Base]) -> ColumnElement[bool]:
         owner = getattr(model, "organization_id")  # noqa: B009
         return owner == organization_id if g.role is not None else false()
     if model is Notice:  # one's own, of every organization one still belongs to
-        return (Notice.user_id == current_user.id) & Notice.organization_id.in_(_ids_of_organizations(current_user.id))
+        own: ColumnElement[bool] = Notice.user_id == current_user.id
+        return own & Notice.organization_id.in_(_ids_of_organizations(current_user.id))
     raise LookupError(f"access.py does not know who may see a {model.__name__}")
 
 

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 from flask import Flask, current_app
 from sqlalchemy import func, select, update
@@ -200,7 +201,7 @@ def _never(why: str) -> Callable[[], Result]:
 
 def _record(id: uuid.UUID, fence: int, result: Result, is_last: bool) -> None:
     is_over = result.is_delivered or result.is_final or is_last
-    values = {"status": result.status, "error": result.error}
+    values: dict[str, Any] = {"status": result.status, "error": result.error}
     if result.is_delivered:
         values |= {"state": DeliveryState.DELIVERED, "delivered_at": now()}
     elif is_over:

@@ -24,6 +24,7 @@ def unread(session: DbSession, user_id: uuid.UUID, organization_ids: Iterable[uu
 def read_all(session: DbSession, user_id: uuid.UUID, kind: str = "") -> int:
     """All of a person's, or those of one kind. Returns how many were unread. Commits."""
     mine = (Notice.user_id == user_id, Notice.read_at.is_(None), *([Notice.kind == kind] if kind else []))
-    count = session.execute(update(Notice).where(*mine).values(read_at=now())).rowcount
+    query = update(Notice).where(*mine).values(read_at=now()).returning(Notice.id)
+    read = session.scalars(query.execution_options(synchronize_session=False)).all()
     session.commit()
-    return int(count)
+    return len(read)

@@ -75,7 +75,7 @@ _REFUSED = (
 
 def _percent(limit: Any) -> Any:
     """How much of it is spent, in whole percent. Floating point, a hair generous: `_crossings` looks exactly."""
-    exactly = FULL * (1 + 1e-12) * cast(BudgetPeriod.spent, Double) / func.nullif(limit, 0)
+    exactly = _SPENT / func.nullif(cast(limit, Double), 0)
     return cast(func.floor(func.least(func.coalesce(exactly, ENDLESS), ENDLESS)), Integer)
 
 
@@ -90,22 +90,22 @@ def _then(cheap: Any, dear: Any) -> Any:
     return case((cheap, dear), else_=False)
 
 
-# Alerts are in rising order, and increases only raise a limit: what is below the first of the bare limit's need not be
-# looked at further. With 10,000 limits in use, that is where the time goes.
-_FIRST = func.greatest(cast(Budget.alerts[0].as_string(), Integer), BudgetPeriod.alerted + 1)
-_MAY_HAVE_PASSED = FULL * (1 + 1e-12) * cast(BudgetPeriod.spent, Double) >= Budget.limit * cast(_FIRST, Double)
-_PASSED = _then(
-    _then(_MAY_HAVE_PASSED, _has_alert_up_to(_percent(Budget.limit))), _has_alert_up_to(_percent(Budget.limit + _MORE))
+_SPENT = FULL * (1 + 1e-12) * cast(BudgetPeriod.spent, Double)
+# Alerts are in rising order, and increases only raise a limit: below the first alert of the bare limit there is nothing
+# to look for. With 10,000 limits in use, this is where the time goes.
+_FIRST = func.greatest(func.coalesce(cast(Budget.alerts[0], Double), ENDLESS), BudgetPeriod.alerted + 1)
+_IS_WORTH_A_LOOK = cast(Budget.limit, Double) * func.least(_FIRST, NEARLY) <= _SPENT
+_WHOLE = _percent(Budget.limit + _MORE)
+_REFUSES = and_(
+    Budget.is_hard, BudgetPeriod.alerted < FULL, Budget.alerts.contains([FULL]), _then(_WHOLE >= NEARLY, _REFUSED)
 )
-_NEARLY_FULL = and_(Budget.is_hard, BudgetPeriod.alerted < FULL, _percent(Budget.limit) >= NEARLY)
-_REFUSES = _then(_NEARLY_FULL, and_(Budget.alerts.contains([FULL]), _percent(Budget.limit + _MORE) >= NEARLY, _REFUSED))
 _CURRENT = and_(
     BudgetPeriod.starts_at <= func.now(), or_(BudgetPeriod.ends_at > func.now(), BudgetPeriod.ends_at.is_(None))
 )
 _CROSSED = (
     select(Budget, BudgetPeriod, Budget.limit + _MORE, _REFUSES)
     .join(Budget, Budget.id == BudgetPeriod.budget_id)
-    .where(_CURRENT, BudgetPeriod.spent > 0, or_(_PASSED, _REFUSES))
+    .where(_CURRENT, BudgetPeriod.spent > 0, _then(_IS_WORTH_A_LOOK, or_(_has_alert_up_to(_WHOLE), _REFUSES)))
     .execution_options(populate_existing=True)
 )
 """Neither sorted nor limited: either makes PostgreSQL walk all windows there ever were, rather than those that run."""

@@ -24,9 +24,10 @@ def prune(session: DbSession) -> int:
 
 def _prune(session: DbSession, model: type[Delivery | Notice], kept: timedelta) -> int:
     batch = select(model.id).where(model.id < first_id(kept)).order_by(model.id).limit(BATCH)
-    gone = session.execute(delete(model).where(model.id.in_(batch)).execution_options(synchronize_session=False))
+    query = delete(model).where(model.id.in_(batch)).returning(model.id)
+    gone = session.scalars(query.execution_options(synchronize_session=False)).all()
     session.commit()
-    return int(gone.rowcount)
+    return len(gone)
 
 
 def first_id(ago: timedelta) -> uuid.UUID:

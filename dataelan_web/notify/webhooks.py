@@ -77,11 +77,12 @@ def rotate(webhook: Webhook) -> str:
     return secret
 
 
-def set_enabled(webhook: Webhook, is_enabled: bool, **why: str) -> None:
+def set_enabled(webhook: Webhook, is_enabled: bool, why: str = "") -> None:
     """Switched off, it is told nothing, and what still waits for it is not sent."""
     if webhook.is_enabled != is_enabled:
         webhook.is_enabled = is_enabled
-        audit.record("webhook.enabled" if is_enabled else "webhook.disabled", webhook, **why)
+        detail = {"why": why} if why else {}
+        audit.record("webhook.enabled" if is_enabled else "webhook.disabled", webhook, None, **detail)
     if not is_enabled:
         waiting = (Delivery.webhook_id == webhook.id, Delivery.state == DeliveryState.WAITING)
         db.session.execute(update(Delivery).where(*waiting).values(state=DeliveryState.FAILED, error=SWITCHED_OFF))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
@@ -20,7 +20,7 @@ BATCH = 500
 class Sealed(NamedTuple):
     """One column of ciphertexts, some of them empty, and what each is bound to."""
 
-    model: type[APIKey] | type[Webhook]
+    model: type[Any]
     column: str
     place: Callable[..., Place]
 
