@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -37,9 +38,13 @@ def webhook(cast: people.Cast, url: str, events: list[str] | None = None) -> tup
     return webhooks.create(cast.organization, cast.olivia.id, "Operations", url, events or [])
 
 
-def say(cast: people.Cast, key: str = "", kind: str = "limit.reached") -> None:
+def say(cast: people.Cast, key: str = "", kind: str = "limit.reached", **values: Any) -> None:
+    """`values`: how its deliveries are from the start, before a worker of other tests can take them."""
     key = key or uuid.uuid4().hex
     tell(db.session, cast.organization.id, [cast.olivia.id], key, kind, "A title", "A body", f"{cast.home}/limits/1")
+    if values:
+        mine = (Delivery.organization_id == cast.organization.id, Delivery.key == key)
+        db.session.execute(update(Delivery).where(*mine).values(**values))
     db.session.commit()
 
 
@@ -225,10 +230,7 @@ def test_what_cannot_be_delivered_is_given_up_and_its_owners_told_once(
     hook, _ = webhook(acme, program.url)
     program.answers = [503] * 100
     for key in ("one", "two"):
-        say(acme, key)
-        db.session.execute(update(Delivery).where(Delivery.key == key).values(tries=deliver.MOST_TRIES - 1))
-        db.session.commit()
-        at_once(hook)
+        say(acme, key, tries=deliver.MOST_TRIES - 1)
         wait_until(lambda: deliver.due(app) or all(d.state is DeliveryState.FAILED for d in deliveries(hook)))
     wait_until(lambda: all(d.state is DeliveryState.FAILED for d in deliveries(hook)))
     assert failures(acme) == {"olivia": 1, "adam": 1}
@@ -257,12 +259,8 @@ def test_what_a_killed_worker_was_sending_is_sent_again_with_the_same_id(
 ) -> None:
     """It dies with the request on the wire: the receiver has it, and nobody wrote that down."""
     hook, secret = webhook(acme, program.url)
-    say(acme)
+    say(acme, tries=1, next_at=now() + deliver.LEASE)  # claimed
     delivery = only(hook)
-    db.session.execute(
-        update(Delivery).where(Delivery.id == delivery.id).values(tries=1, next_at=now() + deliver.LEASE)
-    )  # claimed
-    db.session.commit()
     posting.post_signed(hook.url, delivery.payload, [secret], deliver.message_id(delivery))  # sent; and it dies
     deliver.due(app)
     assert only(hook).state is DeliveryState.WAITING, "the claim holds for a while"
@@ -272,19 +270,15 @@ def test_what_a_killed_worker_was_sending_is_sent_again_with_the_same_id(
 
 def test_a_message_whose_senders_all_die_is_given_up(app: Flask, acme: people.Cast, program: Receiver) -> None:
     hook, _ = webhook(acme, program.url)
-    say(acme)
-    db.session.execute(update(Delivery).where(Delivery.webhook_id == hook.id).values(tries=deliver.MOST_TRIES))
-    db.session.commit()
+    say(acme, tries=deliver.MOST_TRIES)
     assert settle(app, hook, deliver.MOST_TRIES + 1).error == deliver.NO_END
     assert program.got == []
 
 
 def test_who_lost_the_claim_writes_nothing(app: Flask, acme: people.Cast, program: Receiver) -> None:
     hook, _ = webhook(acme, program.url)
-    say(acme)
+    say(acme, tries=1, next_at=now() + deliver.LEASE)
     delivery = only(hook)
-    delivery.tries, delivery.next_at = 1, now() + deliver.LEASE
-    db.session.commit()
     program.open.clear()
     slow = threading.Thread(target=lambda: _attempt(app, delivery.id, 1))
     slow.start()
@@ -352,7 +346,7 @@ def test_what_waits_for_a_webhook_that_is_switched_off_or_deleted_is_not_sent(
 ) -> None:
     off, _ = webhook(acme, program.url)
     gone, _ = webhook(acme, program.url)
-    say(acme)
+    say(acme, next_at=now() + timedelta(hours=1))
     webhooks.set_enabled(off, False)
     webhooks.delete(gone)
     deliver.due(app)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from flask import Flask
 from sqlalchemy import delete, select, update
 
@@ -40,10 +39,12 @@ from dataelan_web.models import (
     now,
 )
 from dataelan_web.models.base import NIL
-from dataelan_web.notify import limits
+from dataelan_web.notify import limits, webhooks
 from dataelan_web.quota import window_of
 
 from . import people
+from .conftest import wait_until
+from .receiver import receiver
 
 
 def limit(
@@ -125,13 +126,14 @@ def test_what_is_held_is_not_spent(acme: people.Cast) -> None:
 
 
 def test_an_increase_in_force_counts_until_it_ends(acme: people.Cast) -> None:
-    period = limit(acme, limit=10 * NANO, spent=8 * NANO, alerts=[80])
+    period = limit(acme, limit=10 * NANO, alerts=[80])
     increase = Increase(organization_id=acme.organization.id, budget_id=period.budget_id, asked=10 * NANO)
     increase.answer, increase.granted, increase.expires_at = Answer.APPROVED, 10 * NANO, now() + timedelta(days=1)
     declined = Increase(organization_id=acme.organization.id, budget_id=period.budget_id, asked=10 * NANO)
     declined.answer, declined.expires_at = Answer.DECLINED, now() + timedelta(days=1)
     db.session.add_all([increase, declined])
     db.session.commit()
+    spend(period, 8)
     assert told(acme) == []
     spend(period, 16)
     assert " 80 % of its $20.00 " in told(acme)[0].title
@@ -156,8 +158,9 @@ def test_a_raised_limit_is_told_again_in_a_later_window_only(acme: people.Cast) 
 
 
 def test_a_window_that_is_over_tells_nothing(acme: people.Cast) -> None:
-    period = limit(acme, spent=50 * NANO)
+    period = limit(acme)
     period.starts_at, period.ends_at = now() - timedelta(days=60), now() - timedelta(days=30)
+    period.spent = 50 * NANO
     db.session.commit()
     assert told(acme) == []
 
@@ -293,18 +296,25 @@ def test_two_workers_at_once_tell_once(app: Flask, acme: people.Cast) -> None:
     assert deliveries[0].payload["data"]["unit"] == "usd"
 
 
-def test_one_that_cannot_be_told_does_not_keep_the_others_waiting(
-    acme: people.Cast, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    broken, fine = limit(acme, spent=50 * NANO), limit(acme, spent=50 * NANO, window=Window.DAY)
-    subject = limits.words.subject
+def test_a_worker_looks_tells_and_sends_by_itself(acme: people.Cast, worker: object) -> None:
+    with receiver() as there:
+        _, secret = webhooks.create(acme.organization, None, "Ops", there.url, [])
+        period = limit(acme, spent=40 * NANO)
+        wait_until(lambda: there.got, 40)
+        assert there.got[0].verified(secret)["data"]["budget_id"] == str(period.budget_id)
+    db.session.rollback()
+    heard = db.session.scalars(select(Notice).where(Notice.organization_id == acme.organization.id)).all()
+    assert names(acme, heard) == {"olivia", "adam", "gina"}
 
-    def breaks(session: Any, budget: Budget) -> str:
-        if budget.id == broken.budget_id:
-            raise RuntimeError("as if")
-        return subject(session, budget)
 
-    monkeypatch.setattr(limits.words, "subject", breaks)
-    assert {notice.path.rpartition("/")[2] for notice in told(acme)} == {str(fine.budget_id)}
-    monkeypatch.undo()
-    assert len({notice.path for notice in told(acme)}) == 2, "and is told when it can be"
+def test_one_that_cannot_be_told_does_not_keep_the_others_waiting(acme: people.Cast, rival: people.Cast) -> None:
+    broken, fine = limit(rival), limit(acme)
+    rival.organization.time_zone = "Mars/Base"
+    db.session.commit()
+    for period in (broken, fine):
+        spend(period, 50)
+    assert told(acme)
+    assert told(rival) == []
+    rival.organization.time_zone = "UTC"
+    db.session.commit()
+    assert told(rival), "and is told when it can be"

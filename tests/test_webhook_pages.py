@@ -142,7 +142,6 @@ def test_another_address_is_another_receiver_with_a_secret_of_its_own(app: Flask
 def test_a_failed_delivery_is_tried_again_now(app: Flask, acme: people.Cast, program: Receiver) -> None:
     made, secret = webhooks.create(acme.organization, None, "Ops", program.url, [])
     tell(db.session, acme.organization.id, [], "k", "limit.reached", "A limit")
-    db.session.commit()
     failed = (DeliveryState.FAILED, deliver.MOST_TRIES, "It answered 500.")
     values = dict(zip(("state", "tries", "error"), failed, strict=True))
     db.session.execute(update(Delivery).where(Delivery.webhook_id == made.id).values(**values))

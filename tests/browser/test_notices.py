@@ -16,6 +16,7 @@ from dataelan_web.notify import tell
 from tests import people
 from tests.receiver import receiver
 
+from . import steps
 from .test_pages import assert_fine, look  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.browser
@@ -42,6 +43,8 @@ def test_the_bell_rings_and_what_is_followed_is_read(look: Look, acme: people.Ca
     page.goto(f"{acme.home}/")
     bell = page.get_by_role("link", name="Notices")
     expect(bell).to_have_accessible_name("Notices, 2 unread")
+    expect(page.locator("#content")).to_have_js_property("offsetTop", 0)  # beside the sidebar, as ever
+    assert steps.in_view(bell)
     say(acme, "Another limit")
     page.clock.run_for(65_000)
     expect(bell).to_have_accessible_name("Notices, 3 unread")
