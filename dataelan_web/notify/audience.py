@@ -30,7 +30,7 @@ class Audience:
     organization: Organization
     user_ids: set[uuid.UUID] = field(default_factory=set)
     sees_limit: bool = True
-    """Is the limit's page theirs to see?"""
+    """Has the limit a page in this organization? The operator's have where they limit the organization itself."""
 
 
 def administrators(session: DbSession, organization_id: uuid.UUID) -> set[uuid.UUID]:
@@ -48,11 +48,9 @@ def of_limit(session: DbSession, budget: Budget) -> list[Audience]:
         organization = session.get_one(Organization, budget.organization_id)
         people = administrators(session, organization.id) | _present(session, organization.id, _owners(session, budget))
         return [Audience(organization, people)]
-    told = _superusers(session)
     limited = session.get(Organization, budget.subject_id) if budget.scope is Scope.ORGANIZATION else None
-    if limited is not None:
-        told.append(Audience(limited, administrators(session, limited.id), sees_limit=False))
-    return told
+    theirs = [Audience(limited, administrators(session, limited.id))] if limited else []
+    return theirs + _superusers(session)
 
 
 def _owners(session: DbSession, budget: Budget) -> set[uuid.UUID]:
@@ -99,6 +97,6 @@ def _superusers(session: DbSession) -> list[Audience]:
     met: set[uuid.UUID] = set()
     for user_id, organization in rows:
         if user_id not in met:
-            told.setdefault(organization.id, Audience(organization)).user_ids.add(user_id)
+            told.setdefault(organization.id, Audience(organization, sees_limit=False)).user_ids.add(user_id)
         met.add(user_id)
     return list(told.values())

@@ -21,6 +21,9 @@ KINDS = {
     "limit.reached": Kind("Limits", "A limit has used a share of what it allows, or all of it.", "gauge"),
     "increase.asked": Kind("Requests for more", "Somebody asks for more than a limit allows.", "ticket"),
     "increase.answered": Kind("Answers to requests", "A request for more was approved or declined.", "circle-check"),
+    "proposal.asked": Kind("Proposals", "Somebody proposes a change to a prompt that you may decide.", "pencil"),
+    "proposal.comment": Kind("Comments on proposals", "Somebody comments where you wrote.", "message-square"),
+    "proposal.decided": Kind("Decisions on proposals", "A proposal of yours was approved or declined.", "check-check"),
     "webhook.failed": Kind(
         "Failing webhooks", "A webhook does not take what it is told.", "webhook", is_for_programs=False
     ),

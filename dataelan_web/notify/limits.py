@@ -61,7 +61,11 @@ def alert(session: DbSession) -> int:
 
 _MORE = (
     select(func.coalesce(func.sum(Increase.granted), 0))
-    .where(Increase.budget_id == Budget.id, Increase.answer == Answer.APPROVED, Increase.expires_at > func.now())
+    .where(
+        Increase.budget_id == Budget.id,
+        Increase.answer == Answer.APPROVED,
+        or_(Increase.expires_at.is_(None), Increase.expires_at > func.now()),
+    )
     .correlate(Budget)
     .scalar_subquery()
 )
@@ -151,7 +155,6 @@ def _tell(session: DbSession, crossing: Crossing, audience: Audience, whose: str
     budget, period, organization = crossing.budget, crossing.period, audience.organization
     # The operator's windows are counted by UTC, whosever they are.
     zone = ZoneInfo(organization.time_zone if budget.organization_id else "UTC")
-    limits = f"/o/{organization.slug}/limits"
     tell(
         session,
         organization.id,
@@ -160,7 +163,7 @@ def _tell(session: DbSession, crossing: Crossing, audience: Audience, whose: str
         KIND,
         words.title(whose, budget, crossing.limit, crossing.percent, words.window(budget, period, zone)),
         words.body(budget, crossing.limit, period.spent, period.ends_at, zone),
-        f"{limits}/{budget.id}" if audience.sees_limit else limits,
+        f"/o/{organization.slug}/limits/{budget.id}" if audience.sees_limit else "",
         data=_data(crossing, whose),
     )
 
