@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "pool": {"extensions"},
     "starting": set(),
     "jobs.queue": set(),
-    "notify": {"notify", "audit", "secrets", "models", "extensions", "router", "config", "text"},
+    "notify": {"notify", "quota", "audit", "secrets", "models", "extensions", "router", "config", "text"},
     "executions": {"executions", "notify", "quota", "audit", "secrets", "storage", "jobs", "models", "extensions",
                    "router"},
     "access": {"extensions", "models"},

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from flask import g, url_for
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
+from .. import notify
 from ..extensions import db
-from ..models import Answer, Increase, Membership, Notice, Role, new_id, now
+from ..models import Answer, Increase, Membership, Role
 from . import words
 from .subjects import Subject
 
@@ -45,21 +45,5 @@ def answered(increase: Increase, subject: Subject) -> None:
 
 
 def _tell(user_ids: Sequence[uuid.UUID], key: str, kind: str, title: str, increase: Increase, body: str) -> None:
-    """Until the room `notify` is there: its line in the table, and then notify.tell with these very arguments."""
     path = url_for("limits.limit", id=increase.budget_id)
-    rows = [
-        {
-            "id": new_id(),
-            "created_at": now(),
-            "organization_id": g.organization.id,
-            "user_id": user_id,
-            "key": key,
-            "kind": kind,
-            "title": title[:200],
-            "body": body,
-            "path": path,
-        }
-        for user_id in user_ids
-    ]
-    if rows:
-        db.session.execute(insert(Notice).values(rows).on_conflict_do_nothing())
+    notify.tell(db.session, g.organization.id, user_ids, key, kind, title, body, path)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
 from ..models import (
-    NANO,
     APIKey,
     Budget,
     BudgetPeriod,
@@ -19,11 +17,11 @@ from ..models import (
     Project,
     Provider,
     Scope,
-    Unit,
     User,
     Window,
 )
 from ..models.base import DbSession
+from ..quota import said
 
 NAMES = {
     Scope.ORGANIZATION: ("{}", Organization.name, Organization.id),
@@ -46,16 +44,6 @@ def subject(session: DbSession, budget: Budget) -> str:
     return words.format(found if len(found) <= LONGEST_NAME else f"{found[:LONGEST_NAME]}…")
 
 
-def amount(unit: Unit, number: int) -> str:
-    """$50.00, $0.0125, 2,000,000 tokens, 1 request."""
-    if unit is not Unit.USD:
-        return f"{number:,} {unit.value if number != 1 else unit.value[:-1]}"
-    usd = Decimal(number) / NANO
-    if usd >= 1 or usd == round(usd, 2):
-        return f"${usd:,.2f}"
-    return f"${usd:.4f}" if usd >= Decimal("0.0001") else f"${usd:f}"
-
-
 def window(budget: Budget, period: BudgetPeriod, zone: ZoneInfo) -> str:
     """Which window, to end a sentence with: “for November”, “in all”."""
     start = period.starts_at.astimezone(zone)
@@ -70,20 +58,20 @@ def window(budget: Budget, period: BudgetPeriod, zone: ZoneInfo) -> str:
 def title(whose: str, budget: Budget, limit: int, percent: int, when: str) -> str:
     """Project Alpha has used 80 % of its $50.00 for November."""
     if percent == 100:
-        return f"{whose} has reached its limit of {amount(budget.unit, limit)} {when}"
-    return f"{whose} has used {percent:,} % of its {amount(budget.unit, limit)} {when}"
+        return f"{whose} has reached its limit of {said(budget.unit, limit)} {when}"
+    return f"{whose} has used {percent:,} % of its {said(budget.unit, limit)} {when}"
 
 
 def body(budget: Budget, limit: int, spent: int, ends_at: datetime | None, zone: ZoneInfo) -> str:
-    used, left = amount(budget.unit, spent), amount(budget.unit, max(0, limit - spent))
-    said = [f"{used} used, {left} left."]
+    used, left = said(budget.unit, spent), said(budget.unit, max(0, limit - spent))
+    lines = [f"{used} used, {left} left."]
     if not budget.is_hard:
-        said.append("Nothing is refused: this limit only counts, and tells.")
+        lines.append("Nothing is refused: this limit only counts, and tells.")
     elif spent < limit:
-        said.append("A prompt that may cost more than what is left is refused.")
+        lines.append("A prompt that may cost more than what is left is refused.")
     else:
-        said.append("Prompts are refused until it is raised or begins anew.")
+        lines.append("Prompts are refused until it is raised or begins anew.")
     if ends_at:
         there = ends_at.astimezone(zone)
-        said.append(f"It begins anew on {there:%-d %B} at {there:%H:%M} ({zone.key}).")
-    return " ".join(said)
+        lines.append(f"It begins anew on {there:%-d %B} at {there:%H:%M} ({zone.key}).")
+    return " ".join(lines)
