@@ -1,4 +1,4 @@
-"""The limits that count a call, as they stand now: read in one query, with the clock, the calendar and the rates."""
+"""The limits that count a call, as they stand now, with the clock, the calendar and the rates."""
 
 from __future__ import annotations
 
@@ -9,11 +9,25 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, BigInteger, Uuid, any_, bindparam, case, cast, func, or_, select, true
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
-from sqlalchemy.types import String
 
-from ..models import Answer, Budget, BudgetPeriod, Increase, Organization, RateLimit, Scope, Unit, Window
+from ..models import Answer, Budget, BudgetPeriod, Increase, Organization, Scope, Unit, Window
 from ..models.base import DbSession
 from .subjects import OPERATORS, Subjects
 from .windows import window_of
@@ -115,40 +129,17 @@ LIMIT = (
 )
 """The columns that `limit_of` reads."""
 
-_SUBJECTS = any_(bindparam("subjects", type_=ARRAY(Uuid)))
-_RATES = (
-    select(
-        func.jsonb_agg(
-            func.jsonb_build_array(
-                RateLimit.id,
-                RateLimit.organization_id,
-                RateLimit.scope,
-                RateLimit.requests_per_minute,
-                RateLimit.tokens_per_minute,
-                RateLimit.parallel,
-            )
-        )
+_APPLICABLE = select(  # built once: every call begins with it
+    func.quota_limits(
+        bindparam("organization", type_=Uuid),
+        bindparam("subjects", type_=ARRAY(Uuid)),
+        bindparam("operators_units", type_=ARRAY(Text)),
+    ).table_valued(
+        column("now", DateTime(timezone=True)),
+        column("time_zone", Text),
+        column("rates", JSONB),
+        *(column(selected.key, selected.type) for selected in LIMIT),
     )
-    .where(
-        RateLimit.subject_id == _SUBJECTS,
-        or_(RateLimit.organization_id == bindparam("organization"), RateLimit.organization_id.is_(None)),
-    )
-    .scalar_subquery()
-)
-_APPLICABLE = (  # built once: every call begins with it
-    select(func.now().label("now"), Organization.time_zone, _RATES.label("rates"), *LIMIT)
-    .select_from(Organization)
-    .outerjoin(
-        Budget,
-        (Budget.subject_id == _SUBJECTS)
-        & (
-            (Budget.organization_id == Organization.id)
-            | (Budget.organization_id.is_(None) & (Budget.unit == any_(bindparam("units", type_=ARRAY(String)))))
-        ),
-    )
-    .outerjoin(LATEST, true())
-    .where(Organization.id == bindparam("organization"))
-    .order_by(Budget.id)
 )
 _IS_OF_ONE = Budget.organization_id.is_not(None) | (Budget.scope == Scope.ORGANIZATION)
 LIMITS = (
@@ -167,23 +158,24 @@ operator's limits of more than one organization go by UTC."""
 
 
 def applicable(session: DbSession, subjects: Subjects) -> Applicable:
-    """Every limit that counts this call."""
+    """Every limit that counts this call, and every rate: in one round trip, by a function of the database."""
+    named = subjects.named
     asked = {
         "organization": subjects.organization_id,
-        "subjects": list(subjects.named),
-        "units": [unit.value for unit in OPERATORS[subjects.payer]],
+        "subjects": list(named),
+        "operators_units": [unit.value for unit in OPERATORS[subjects.payer]],
     }
     rows = session.execute(_APPLICABLE, asked).all()
-    now, zone = rows[0].now, ZoneInfo(rows[0].time_zone)
+    now, zone, rates = rows[0].now, ZoneInfo(rows[0].time_zone), rows[0].rates or ()
     return Applicable(
         now,
         zone,
         tuple(
             limit_of(row, now, zone if row.organization_id or row.scope is Scope.ORGANIZATION else UTC)
             for row in rows
-            if row.id and subjects.named.get(row.subject_id) is row.scope
+            if row.id and named.get(row.subject_id) is row.scope
         ),
-        tuple(_rate(*row) for row in rows[0].rates or ()),
+        tuple(_rate(*rate) for rate in rates),
     )
 
 

@@ -12,6 +12,7 @@ All limits of a call are asked in one round trip, and nothing is counted when on
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -146,7 +147,7 @@ class Rates:
         self._take, self._give_back, self._renew = map(valkey.register_script, (TAKE, GIVE_BACK, RENEW))
         self._running = dict[str, Lease]()
         self._lock = threading.Lock()
-        self._is_renewing = False
+        self._is_renewing = self._is_away = False
         self._asked_again_at = 0.0
 
     def take(self, rates: Sequence[Rate], call_id: uuid.UUID, tokens: int) -> Lease | None:
@@ -201,18 +202,20 @@ class Rates:
         if time.monotonic() < self._asked_again_at:
             raise RatesUnknown
         try:
-            return ask()
+            answer = ask()
         except redis.RedisError as error:
             self._asked_again_at = time.monotonic() + LEFT_ALONE
-            log.warning("rate limits cannot be checked, so what they apply to is refused: %s", error)
+            if not self._is_away:
+                self._is_away = True
+                log.warning("what rate limits apply to is refused: Valkey does not answer (%s)", error)
             raise RatesUnknown from error
+        self._is_away = False
+        return answer
 
     def _try(self, ask: Any) -> None:
         """What is not written frees itself: leases run out, and minutes pass."""
-        try:
+        with contextlib.suppress(RatesUnknown):
             self._ask(ask)
-        except RatesUnknown:
-            log.info("rate limits could not be corrected; they correct themselves within a minute")
 
     def _keep(self, lease: Lease) -> None:
         with self._lock:

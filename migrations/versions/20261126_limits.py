@@ -32,17 +32,55 @@ TRIGGERS = (
        FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only()""",
 )
 
-# What a call reads and writes of its limits is three functions, for one round trip each, whose plans PostgreSQL keeps.
+# What a call reads and writes of its limits is four functions, for one round trip each, whose plans PostgreSQL keeps:
+# always those by an index, since all rows are found by their keys, however few there were when the plan was made.
 # Periods are locked in one order everywhere, by budget and start: so no two calls can wait for each other.
 # Every statement of a function sees what was committed before it began, so what is checked is what was locked.
 # The commit that follows does not wait for the disk, so the locks end with it at once; dataelan_web.quota.commit waits.
+
+LIMITS = """
+CREATE FUNCTION quota_limits(organization uuid, subjects uuid[], operators_units text[])
+RETURNS TABLE (
+    now timestamptz, time_zone varchar, rates jsonb, id uuid, organization_id uuid, scope varchar, subject_id uuid,
+    "window" varchar, unit varchar, is_hard boolean, "limit" bigint, increased bigint, period_id uuid,
+    starts_at timestamptz, ends_at timestamptz, spent bigint, reserved bigint
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+-- Every budget that counts these subjects, with its latest window, in the order in which all are locked; beside each
+-- the clock, the organization's time zone, and the rates. One row at least: without a budget, of the latter only.
+BEGIN
+    RETURN QUERY
+        SELECT now(), o.time_zone, (
+                SELECT jsonb_agg(jsonb_build_array(
+                    r.id, r.organization_id, r.scope, r.requests_per_minute, r.tokens_per_minute, r.parallel))
+                FROM rate_limits r
+                WHERE r.subject_id = ANY (subjects)
+                  AND (r.organization_id = organization OR r.organization_id IS NULL)
+            ), b.id, b.organization_id, b.scope, b.subject_id, b."window", b.unit, b.is_hard, b."limit", (
+                SELECT coalesce(sum(i.granted), 0)::bigint
+                FROM budget_increases i
+                WHERE i.budget_id = b.id AND i.answer = 'approved' AND (i.expires_at IS NULL OR i.expires_at > now())
+            ), p.id, p.starts_at, p.ends_at, p.spent, p.reserved
+        FROM organizations o
+        LEFT JOIN budgets b ON b.subject_id = ANY (subjects)
+            AND (b.organization_id = organization OR (b.organization_id IS NULL AND b.unit = ANY (operators_units)))
+        LEFT JOIN LATERAL (
+            SELECT * FROM budget_periods p
+            WHERE p.budget_id = b.id AND p.starts_at <= now()
+            ORDER BY p.starts_at DESC
+            LIMIT 1
+        ) AS p ON true
+        WHERE o.id = organization
+        ORDER BY b.id;
+END $$
+"""
 
 HOLD = """
 CREATE FUNCTION quota_hold(
     reservation uuid, attempt uuid, execution uuid, usd bigint, most_tokens bigint, stands interval,
     budget_ids uuid[], starts timestamptz[], ends timestamptz[], period_ids uuid[], new_ids uuid[],
     amounts bigint[], hold_ids uuid[]
-) RETURNS TABLE (refusing uuid, most bigint, used bigint) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (refusing uuid, most bigint, used bigint)
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 -- Hold each of `amounts` against its budget's period, or nothing: then the budgets that refuse, what each allows in
 -- all, and what is spent and held of it. A period without an id begins now, or another call has just begun it.
 BEGIN
@@ -95,7 +133,8 @@ END $$
 SETTLE = """
 CREATE FUNCTION quota_settle(
     line uuid, organization uuid, attempt uuid, price uuid, payer text, usd bigint, used_tokens bigint, remark text
-) RETURNS boolean LANGUAGE plpgsql AS $$
+) RETURNS boolean
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 -- End what is held for an attempt with what it used, and write the ledger's line; the first such line counts and no
 -- further one, whenever it comes. True: a hard limit was charged with more than was held.
 DECLARE
@@ -386,12 +425,12 @@ def upgrade() -> None:
 
     for table, column in ADDED:  # the models give their own
         op.alter_column(table, column, server_default=None)
-    for statement in (APPEND_ONLY, *TRIGGERS, HOLD, SETTLE, VOID):
+    for statement in (APPEND_ONLY, *TRIGGERS, LIMITS, HOLD, SETTLE, VOID):
         op.execute(statement)
 
 
 def downgrade() -> None:
-    for name in ("quota_hold", "quota_settle", "quota_void"):
+    for name in ("quota_limits", "quota_hold", "quota_settle", "quota_void"):
         op.execute(f"DROP FUNCTION {name}")
     op.execute("DROP FUNCTION ledger_is_append_only CASCADE")  # with its triggers
     op.drop_column("reservations", "tokens")

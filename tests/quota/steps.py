@@ -145,7 +145,7 @@ _seconds = iter(range(1, 10**9))
 
 
 def let_the_window_end(budget: Budget) -> None:
-    """As if it had been made a year and a day ago, and all that was counted by it; no two windows fall on each other."""
+    """As if it had been made a year and a day ago, and all that was counted by it; no two windows fall together."""
     ago = timedelta(days=366, seconds=next(_seconds))
     past = {"starts_at": BudgetPeriod.starts_at - ago, "ends_at": BudgetPeriod.ends_at - ago}
     db.session.execute(update(BudgetPeriod).where(BudgetPeriod.budget_id == budget.id).values(past))

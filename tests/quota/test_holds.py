@@ -393,7 +393,7 @@ def test_a_commit_waits_for_the_disk_after_the_limits_row_is_free(acme: people.C
     id, counted = execution(acme).id, quota.applicable(db.session, subjects(acme))
     attempt_id = attempt(id)
     db.session.commit()
-    with Session(db.engine) as session:
+    with db.engine.connect() as connection, Session(connection) as session:
         session.execute(text("SET synchronous_commit = on"))  # tests have it off
         session.commit()
         quota.reserve(session, counted, id, attempt_id, quota.Use(10))

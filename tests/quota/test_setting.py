@@ -13,10 +13,12 @@ from sqlalchemy import func, select, update
 from dataelan_web import quota
 from dataelan_web.extensions import db
 from dataelan_web.models import (
+    Answer,
     Attempt,
     Budget,
     EntryKind,
     Execution,
+    Increase,
     LedgerEntry,
     Payer,
     RateLimit,
@@ -27,7 +29,19 @@ from dataelan_web.models import (
 )
 from tests import people
 
-from .steps import attempt, drifted, execution, limit, line, periods, reserve, settle, state_of
+from .steps import (
+    attempt,
+    drifted,
+    execution,
+    let_the_window_end,
+    limit,
+    line,
+    periods,
+    reserve,
+    settle,
+    state_of,
+    subjects,
+)
 
 Key = tuple[uuid.UUID, uuid.UUID, uuid.UUID]
 """A key, its provider and a model."""
@@ -254,3 +268,18 @@ def test_the_ledger_names_what_a_limit_may_be_made_on(acme: people.Cast) -> None
     """A line says who paid; who called, with what, is said by its attempt and its execution."""
     made = spent(acme, 5)
     assert db.session.scalar(select(LedgerEntry.payer).where(LedgerEntry.attempt_id == made)) is Payer.ORGANIZATION
+
+
+def test_what_a_call_reads_of_its_limits_is_what_pages_read(acme: people.Cast) -> None:
+    """Two queries know what a limit is: a function of the database, for calls, and one for whoever asks by id."""
+    acme.organization.time_zone = "Asia/Kathmandu"
+    made = [limit(acme, 100 * place, window=window) for place, window in enumerate(Window, 1)]
+    made.append(limit(acme, 7, Scope.MEMBER, Window.DAY, Unit.TOKENS, is_hard=False))
+    made.append(limit(acme, 8, unit=Unit.REQUESTS, owner=None))
+    settle(acme, reserve(acme, 5, 3, subjects(acme, Payer.PLATFORM)), 4, 2)
+    db.session.add(Increase(organization_id=acme.organization.id, budget_id=made[0].id, asked=9, granted=9,
+                            answer=Answer.APPROVED, expires_at=now() + timedelta(hours=1)))  # fmt: skip
+    let_the_window_end(made[1])
+    read = quota.applicable(db.session, subjects(acme, Payer.PLATFORM)).limits
+    assert set(read) == set(quota.limits_of(db.session, [budget.id for budget in made]))
+    assert list(read) == sorted(read, key=lambda one: one.id)
