@@ -199,13 +199,13 @@ def rush(app: Flask, caller: Caller, budget: Budget, threads: int, times: int) -
     in_order = (most - HELD) // SPENT + 1
 
     def work(place: int) -> None:
-        for _ in range(times):
+        for turn in range(times):
             attempt_id = new_id()
             db.session.add(
                 Attempt(
                     id=attempt_id,
                     execution_id=caller.execution_id,
-                    number=uuid.uuid4().int % 2**31,
+                    number=place * times + turn,
                     payer=Payer.ORGANIZATION,
                     model_name="m",
                     provider_name="p",

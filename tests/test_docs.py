@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dataelan_web.models import Scope, Unit, Window
 from dataelan_web.notify.kinds import KINDS
 from dataelan_web.router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK
 from dataelan_web.router.conditions import CONDITIONS
@@ -12,7 +13,7 @@ from dataelan_web.router.expressions import FUNCTIONS, LONGEST, VARIABLES
 from dataelan_web.router.rules import STRATEGIES
 
 DOCS = Path(__file__).parent.parent / "docs"
-ROUTING, NOTICES = ((DOCS / name).read_text() for name in ("routing.md", "notices.md"))
+ROUTING, NOTICES, LIMITS = ((DOCS / name).read_text() for name in ("routing.md", "notices.md", "limits.md"))
 
 
 def table() -> str:
@@ -43,3 +44,8 @@ def test_every_kind_of_notice_is_documented_as_the_code_has_it() -> None:
     rows = [f"| `{key}` | {k.about} | {words[k.is_mailed]} | {words[k.is_for_programs]} |" for key, k in KINDS.items()]
     table = "\n".join(["| kind | when | mail | webhooks |", "|---|---|---|---|", *rows])
     assert f"<!-- kinds -->\n{table}\n<!-- /kinds -->" in NOTICES, f"docs/notices.md should say:\n{table}"
+
+
+def test_every_subject_unit_and_window_of_limits_is_documented() -> None:
+    for name in (*Scope, *Unit, *Window):
+        assert f"`{name}`" in LIMITS, name

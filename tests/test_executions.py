@@ -268,6 +268,7 @@ def test_a_message_that_got_lost_is_sent_again(app: Flask, worker: object, acme:
 
 
 def test_a_hold_that_outlived_its_execution_is_settled_with_its_attempt(acme: people.Cast, simulated: str) -> None:
+    """Q9: whatever dies, nothing stays held for longer than its time."""
     quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL, USD)
     execution = claimed(acme, "!simulate tokens=8\nHi", requested=priced(acme, simulated))
     events = execute(execution, execution.fence)
