@@ -31,7 +31,7 @@ def check_books() -> list[quota.Drift]:
     except redis.RedisError:
         return []  # it will be somebody's turn when Valkey is back
     began = time.monotonic()
-    found = quota.drift(db.session, RECENT)
+    found = quota.drift(db.session, ended_after=RECENT)
     db.session.rollback()
     for one in found:
         log.error("ledger.drift %s", one)

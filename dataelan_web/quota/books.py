@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,29 +56,22 @@ class Drift:
         )
 
 
-def drift(session: DbSession, ended_after: timedelta | None = None) -> list[Drift]:
+def drift(
+    session: DbSession, *, ended_after: timedelta | None = None, of: Collection[uuid.UUID] | None = None
+) -> list[Drift]:
     """Every window that does not agree with the ledger: spent = opening + the lines of the calls that were held
-    against it, reserved = what is held. In one statement, so of one moment. `ended_after`: leave out those that ended
-    longer ago, which nothing charges any more."""
-    lines = (
-        select(Hold.period_id, func.sum(_COUNTED).label("sum"))
-        .join(Reservation, Reservation.id == Hold.reservation_id)
-        .join(LedgerEntry, LedgerEntry.attempt_id == Reservation.attempt_id)
-        .join(BudgetPeriod, BudgetPeriod.id == Hold.period_id)
-        .join(Budget, Budget.id == BudgetPeriod.budget_id)
-        .group_by(Hold.period_id)
-    )
-    holds = (
-        select(Hold.period_id, func.sum(Hold.amount).label("sum"))
-        .join(Reservation, Reservation.id == Hold.reservation_id)
-        .where(Reservation.state == ReservationState.HELD)
-        .group_by(Hold.period_id)
-    )
+    against it, reserved = what is held. In one statement, so of one moment.
+
+    `ended_after`: not those that ended longer ago, which nothing charges any more. `of`: of these budgets only.
+    """
+    looked_at = select(BudgetPeriod.id)
     if ended_after is not None:
         is_recent = or_(BudgetPeriod.ends_at.is_(None), BudgetPeriod.ends_at > func.now() - ended_after)
-        recent = select(BudgetPeriod.id).where(is_recent)
-        lines, holds = (query.where(Hold.period_id.in_(recent)) for query in (lines, holds))
-    line, held = lines.subquery(), holds.subquery()
+        looked_at = looked_at.where(is_recent)
+    if of is not None:
+        looked_at = looked_at.where(BudgetPeriod.budget_id.in_(of))
+    line = _CHARGED.where(Hold.period_id.in_(looked_at)).subquery()
+    held = _HELD.where(Hold.period_id.in_(looked_at)).subquery()
     spent_by_the_ledger = BudgetPeriod.opening + _whole(line.c.sum)
     query = (
         select(
@@ -96,11 +89,10 @@ def drift(session: DbSession, ended_after: timedelta | None = None) -> list[Drif
         .join(Budget, Budget.id == BudgetPeriod.budget_id)
         .outerjoin(line, line.c.period_id == BudgetPeriod.id)
         .outerjoin(held, held.c.period_id == BudgetPeriod.id)
+        .where(BudgetPeriod.id.in_(looked_at))
         .where(or_(BudgetPeriod.spent != spent_by_the_ledger, BudgetPeriod.reserved != _whole(held.c.sum)))
         .order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at)
     )
-    if ended_after is not None:
-        query = query.where(is_recent)
     rows: Sequence[Any] = session.execute(query).all()
     return [Drift(*row) for row in rows]
 
@@ -110,6 +102,20 @@ _COUNTED = case(
     (Budget.unit == Unit.TOKENS, USED[Unit.TOKENS]),
     else_=USED[Unit.REQUESTS],
 )
+_CHARGED = (
+    select(Hold.period_id, func.sum(_COUNTED).label("sum"))
+    .join(Reservation, Reservation.id == Hold.reservation_id)
+    .join(LedgerEntry, LedgerEntry.attempt_id == Reservation.attempt_id)
+    .join(BudgetPeriod, BudgetPeriod.id == Hold.period_id)
+    .join(Budget, Budget.id == BudgetPeriod.budget_id)
+    .group_by(Hold.period_id)
+)
+_HELD = (
+    select(Hold.period_id, func.sum(Hold.amount).label("sum"))
+    .join(Reservation, Reservation.id == Hold.reservation_id)
+    .where(Reservation.state == ReservationState.HELD)
+    .group_by(Hold.period_id)
+)
 
 
 def _whole(sum_: Any) -> ColumnElement[int]:
@@ -118,10 +124,10 @@ def _whole(sum_: Any) -> ColumnElement[int]:
 
 def mend(session: DbSession) -> list[Drift]:
     """Set what drifted to what the ledger and the holds say, and log each. Returns what it was. The caller commits."""
-    suspected = [found.period_id for found in drift(session)]
-    rows = select(BudgetPeriod.id).where(BudgetPeriod.id.in_(suspected))
+    suspected = {one.budget_id for one in drift(session)}
+    rows = select(BudgetPeriod.id).where(BudgetPeriod.budget_id.in_(suspected))
     session.execute(rows.order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at).with_for_update())
-    found = [one for one in drift(session) if one.period_id in suspected]
+    found = drift(session, of=suspected)  # with nobody else charging them any more
     for one in found:
         session.execute(
             update(BudgetPeriod)

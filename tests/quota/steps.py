@@ -166,8 +166,7 @@ def lines(attempt_id: uuid.UUID) -> list[tuple[int, int, str]]:
 
 def drifted(*budgets: Budget) -> list[quota.Drift]:
     db.session.rollback()
-    ids = {budget.id for budget in budgets}
-    return [one for one in quota.drift(db.session) if one.budget_id in ids]
+    return quota.drift(db.session, of=[budget.id for budget in budgets])
 
 
 WATCH = """
