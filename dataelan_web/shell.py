@@ -43,7 +43,7 @@ def _navigation(slug: str) -> list[dict[str, Any]]:
     places = [
         ("Home", "home", "organizations.home", ("organizations.",)),
         ("Providers and keys", "key", "hub.providers", HUB),
-        ("Models", "boxes", "hub.models", ("hub.model", "hub.shutdowns")),
+        ("Models", "boxes", "hub.models", ("hub.model", "hub.shutdowns", "hub.archive")),
         ("Routing rules", "route", "hub.rules_page", ("hub.rule",)),
         ("Limits", "gauge", "limits.overview", ("limits.",)),
     ]

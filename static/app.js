@@ -28,6 +28,9 @@
   });
   media.addEventListener('change', showTheme);
 
+  // On a narrow page the tab that one is on may lie beyond the edge.
+  document.querySelector('.page-tabs [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+
   // Copy the text of another element, and say so with a tick.
   on('click', '[data-copy], .btn-copy', async (button) => {
     const source = button.dataset.copy ? document.querySelector(button.dataset.copy) : button.closest('.code-block')?.querySelector('pre');

@@ -25,6 +25,7 @@ from dataelan_web.models import (
     now,
 )
 from tests import people
+from tests.test_archive import use
 
 from . import steps
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
@@ -170,3 +171,30 @@ def test_what_ends_is_replaced_in_its_rule_with_the_keyboard(
     expect(page.get_by_role("button", name="Replace in")).to_have_count(0)
     expect(page.get_by_text("Acme session", exact=True).last).to_be_visible()
     assert steps.in_view(page.get_by_role("heading", name=ending.display_name))
+
+
+def test_a_model_that_was_used_goes_into_the_archive_and_comes_back(
+    look: Callable[..., Page],  # noqa: F811
+    acme: people.Cast,
+    key: APIKey,
+) -> None:
+    painter = people.own_model(acme, key, "painter-1", model_type=ModelType.IMAGE, task="image")
+    painter.prices = [Price(source="test", input=0, output=0, per_image=40_000_000)]
+    db.session.commit()
+    use(acme, painter, key)
+    page = look(acme.olivia)
+    page.goto(f"{acme.home}/hub/models/{painter.id}")
+    page.get_by_text("Set a price of your own").click()
+    page.get_by_label("Other prices, by size, quality or resolution").fill("1024x1792 hd 0.08")
+    page.get_by_role("button", name="Set price").click()
+    expect(page.get_by_role("table", name="Other prices")).to_contain_text("1024x1792 hd")
+    page.get_by_role("button", name="Delete painter-1").click()
+    expect(page.get_by_text("You can restore it from the archive.")).to_be_visible()
+    page.get_by_role("button", name="Delete model").click()
+    expect(page.get_by_text("“painter-1” is in the archive now.")).to_be_visible()
+    page.get_by_role("link", name="archive").click()
+    expect(page.get_by_role("heading", name="Archive", level=1)).to_be_visible()
+    assert_fine(page, "the archive")
+    page.get_by_role("button", name="Restore painter-1").click()
+    expect(page.get_by_role("heading", name="painter-1", level=1)).to_be_visible()
+    expect(page.get_by_role("table", name="Other prices")).to_contain_text("$0.08")

@@ -23,6 +23,8 @@ from .prices import Amount
 
 PAGE = 50
 SOON = timedelta(days=60)
+FOR_PROGRAMS = (Task.EMBEDDING, Task.RERANK, Task.MODERATION)
+"""What they make is nothing for a person to look at."""
 SORTS = {"name": "Name", "price": "Price", "context": "Context", "newest": "Newest"}
 PRICED, FREE, UNKNOWN = "priced", "free", "unknown"
 
@@ -112,12 +114,14 @@ def lines(which: ColumnElement[bool]) -> list[Line]:
 
 
 def offered(q: str, types: Collection[str], without: Collection[uuid.UUID], limit: int) -> list[Line]:
-    """To choose from: by the words of a name or its provider's, those that can be used first."""
+    """To choose from: by the words of a name or its provider's, those that people use first, and of them those that
+    can be used."""
     query = _lines().where(Model.model_type.in_([ModelType(name) for name in types]), Model.id.not_in(without))
     for word in q.split()[:5]:
         pattern = _pattern(word)
         query = query.where(or_(*(name.ilike(pattern) for name in (Model.name, Model.display_name, Provider.name))))
-    query = query.order_by(case((_usable(), 0), (Model.is_enabled, 1), else_=2), *_order("")).limit(limit)
+    state = case((_usable(), 0), (Model.is_enabled, 1), else_=2)
+    query = query.order_by(Model.task.in_(FOR_PROGRAMS), state, *_order("")).limit(limit)
     return [_line(row) for row in db.session.execute(query)]
 
 

@@ -14,17 +14,14 @@ from ...extensions import db
 from ...models import Execution, Model, Price, Project, State, User, now
 from ...models.base import NIL
 from ...router.providers import KINDS
-from ...router.types import Task
 from ..archive import shelving
 from ..endings import replacements
 from ..endings.dependents import uses_of
 from . import browse, catalogue, prices
-from .browse import Line
+from .browse import FOR_PROGRAMS, Line
 from .prices import Amount
 from .purpose import CAPABILITIES
 
-FOR_PROGRAMS = (Task.EMBEDDING, Task.RERANK, Task.MODERATION)
-"""What they make is nothing for a person to look at."""
 RECENT = timedelta(days=30)
 
 

@@ -45,7 +45,7 @@ CLASSES = (
     PriceClass("input", "Input"),
     PriceClass("cache_read", "Cached input", otherwise="as input"),
     PriceClass("cache_write", "Cache write", otherwise="as input"),
-    PriceClass("cache_write_1h", "Cache write, an hour", otherwise="as cache write"),
+    PriceClass("cache_write_1h", "Cache write, 1 hour", otherwise="as cache write"),
     PriceClass("output", "Output"),
     PriceClass("input_audio", "Sound in", otherwise="as input"),
     PriceClass("input_image", "Pictures in", otherwise="as input"),
