@@ -1,0 +1,181 @@
+"""Who uses the Dataelan under test: two organizations, one that may spend much and one that is always near its limits.
+
+Both ask the suite's provider with a key of their own, at a price, so that every call holds and costs something.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+
+import httpx2
+from flask import Flask
+
+from dataelan_web.accounts.sign_up import create_organization, create_project, create_user
+from dataelan_web.extensions import db
+from dataelan_web.hub.keys import seal
+from dataelan_web.models import (
+    NANO,
+    Budget,
+    GatewayToken,
+    Model,
+    OrganizationKind,
+    Price,
+    Provider,
+    Scope,
+    Window,
+    new_id,
+)
+
+from .stack import Stack
+
+PASSWORD = "correct horse battery staple"
+CANARY = "sk-CANARY-7f3a9c51"
+MODELS = ("simulated-fast", "simulated-instant", "simulated-thoughtful")
+REFUSALS = ("rate_limit", "rate_limit_bare", "server_error", "unavailable", "overloaded", "bad_request", "not_found",
+            "context_too_long", "content_policy")  # fmt: skip
+KEYS_OWN = ("unauthorized", "billing", "quota", "forbidden")
+BREAKS = ("cut", "no_done", "slow_loris", "stall", "silent")
+SPOILS = ("garbage", "invalid_utf8", "huge_line", "html", "empty_body", "empty", "error_in_stream", "no_usage",
+          "negative_usage", "text_usage", "content_filter")  # fmt: skip
+KINDS = (*REFUSALS, *KEYS_OWN, *BREAKS, *SPOILS)
+"""How the provider fails. Each is a model of its own, so that what it teaches about its health stays with it."""
+UNREACHABLE = {
+    "refuses": "http://127.0.0.1:9/v1",
+    "no-such-name": "http://provider.invalid/v1",
+    "no-tls": "https://127.0.0.1:{port}/v1",
+}
+
+
+@dataclass
+class Home:
+    """What one organization's people and programs know."""
+
+    name: str
+    slug: str
+    organization_id: uuid.UUID
+    project_id: uuid.UUID
+    models: dict[str, str]
+    """A model's name → what it is asked for by."""
+    token: str
+    budgets: dict[str, uuid.UUID]
+    cookie: str = ""
+    csrf: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"/o/{self.slug}"
+
+    @property
+    def page(self) -> str:
+        return f"{self.url}/"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Cookie": self.cookie, "HX-Request": "true"}
+
+    def model(self, name: str) -> str:
+        return self.models[name]
+
+
+def settle_in(stack: Stack, app: Flask) -> tuple[Home, Home]:
+    """Make both, with their limits, and sign their people in."""
+    with app.app_context():
+        roomy = _home(
+            stack, "Roomy", {Scope.ORGANIZATION: 9_000, Scope.PROJECT: 8_000, Scope.KEY: 9_000, Scope.MODEL: 9_000}
+        )
+        tight = _home(stack, "Tight", {Scope.ORGANIZATION: 2, Scope.PROJECT: 2, Scope.MEMBER: 2, Scope.TOKEN: 1})
+    for home in (roomy, tight):
+        sign_in(home, stack.webs[0].port)
+    return roomy, tight
+
+
+def _home(stack: Stack, name: str, limits: dict[Scope, int]) -> Home:
+    email = f"{name.lower()}@example.com"
+    owner = create_user(email, PASSWORD, name)
+    db.session.flush()
+    organization = create_organization(owner, name, OrganizationKind.TEAM)
+    project = create_project(organization, owner, f"{name} project")
+    db.session.flush()
+    provider, key = _provider(stack, organization, owner.id, "main", stack.provider_url)
+    models = {name: _model(provider, organization.id, name) for name in MODELS}
+    for label, names in _elsewhere(stack).items():
+        url = UNREACHABLE.get(label, stack.provider_url).format(port=stack.runners["provider"].port)
+        other, _ = _provider(stack, organization, owner.id, label, url)
+        models |= {name: _model(other, organization.id, name) for name in names}
+    token, secret = GatewayToken.issue(project, owner.id, "faults")
+    db.session.add(token)
+    db.session.flush()
+    subjects = {
+        Scope.ORGANIZATION: organization.id,
+        Scope.PROJECT: project.id,
+        Scope.MEMBER: owner.id,
+        Scope.TOKEN: token.id,
+        Scope.KEY: key.id,
+        Scope.MODEL: models["simulated-fast"].id,
+    }
+    windows = {Scope.PROJECT: Window.DAY, Scope.KEY: Window.MONTH, Scope.MODEL: Window.WEEK}
+    budgets = {}
+    for scope, dollars in limits.items():
+        budget = Budget(
+            id=new_id(),
+            organization_id=organization.id,
+            scope=scope,
+            subject_id=subjects[scope],
+            window=windows.get(scope, Window.TOTAL),
+            limit=dollars * NANO,
+        )
+        db.session.add(budget)
+        budgets[scope.value] = budget.id
+    db.session.commit()
+    called = {name: f"{model.provider.slug}/{name}" for name, model in models.items()}
+    return Home(name, organization.slug, organization.id, project.id, called, secret, budgets)
+
+
+def _elsewhere(stack: Stack) -> dict[str, tuple[str, ...]]:
+    """Providers that fail, and their models: a key that is refused must not rest those of the others."""
+    spoilt = tuple(f"simulated-fail-{kind}" for kind in KINDS if kind not in KEYS_OWN)
+    return (
+        {"spoilt": spoilt} | {kind: (f"simulated-fail-{kind}",) for kind in KEYS_OWN} | {k: (k,) for k in UNREACHABLE}
+    )
+
+
+def _provider(stack: Stack, organization, user_id, label: str, url: str):  # type: ignore[no-untyped-def]
+    provider = Provider(
+        id=new_id(),
+        organization_id=organization.id,
+        slug=f"{organization.slug}-{label}",
+        name=label,
+        kind="openai",
+        base_url=url,
+    )
+    db.session.add(provider)
+    db.session.flush()
+    key = seal(provider, organization, user_id, "faults", f"{CANARY}-{provider.slug}")
+    db.session.flush()
+    return provider, key
+
+
+def _model(provider: Provider, organization_id: uuid.UUID, name: str) -> Model:
+    model = Model(id=new_id(), provider_id=provider.id, organization_id=organization_id, name=name, display_name=name)
+    model.prices = [Price(source="test", input=100 * NANO, output=500 * NANO)]  # a call holds a good cent
+    db.session.add(model)
+    db.session.flush()
+    return model
+
+
+def sign_in(home: Home, port: int) -> None:
+    """By the form, as a browser does."""
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as browser:
+        form = {"email": f"{home.name.lower()}@example.com", "password": PASSWORD}
+        answer = browser.post("/login", data={"csrf_token": _csrf(browser.get("/login").text), **form})
+        assert answer.status_code in (302, 303), answer.text[:500]
+        home.csrf = _csrf(browser.get(home.page).text)
+        home.cookie = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies.jar)
+
+
+def _csrf(page: str) -> str:
+    found = re.search(r'name="csrf-token" content="([^"]+)"', page)
+    assert found, page[:500]
+    return found[1]
