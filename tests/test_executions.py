@@ -434,10 +434,10 @@ def test_a_worker_that_is_asked_to_leave_finishes_what_it_has_begun(
     other, apart = elsewhere
     with ExitStack() as stack, other.app_context():
         leaving = start_worker(stack, apart)
-        begun = [submit(request(acme, "!simulate tokens=30 rate=15\nHi")) for _ in range(5)]
+        begun = [submit(request(acme, "!simulate tokens=60 rate=10\nHi")) for _ in range(5)]
         wait_until(lambda: all(fresh(execution.id).state is State.RUNNING for execution in begun))
         leaving.send_signal(signal.SIGTERM)
-        assert leaving.wait(15) == 0
+        assert leaving.wait(40) == 0
         assert [fresh(execution.id).state for execution in begun] == [State.COMPLETED] * 5
 
 

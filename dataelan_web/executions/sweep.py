@@ -32,21 +32,22 @@ log = logging.getLogger(__name__)
 
 EVERY = 5.0
 UNHEARD = timedelta(seconds=10)
+JUST_SENT = timedelta(seconds=1)
 BATCH = 100
 MOST_CLAIMS = 5
 """A prompt that so many workers died on is not given to another."""
 
 
-def sweep() -> None:
-    """One round. Commits."""
-    requeue()
+def sweep(*, all_lost: bool = False) -> None:
+    """One round. `all_lost`: the queue has forgotten every message. Commits."""
+    requeue(JUST_SENT if all_lost else UNHEARD)
     close_dead()
     end_stale_holds()
     check_books()
 
 
-def requeue() -> int:
-    """Wake the queue again for rows that nobody took. Returns how many."""
+def requeue(unheard: timedelta = UNHEARD) -> int:
+    """Wake the queue again for rows that nobody took in this time. Returns how many."""
     rows = db.session.execute(
         update(Execution)
         .where(
@@ -55,7 +56,7 @@ def requeue() -> int:
                 .where(
                     Execution.state == State.QUEUED,
                     Execution.origin == Origin.PLAYGROUND,
-                    func.coalesce(Execution.enqueued_at, Execution.created_at) < func.now() - UNHEARD,
+                    func.coalesce(Execution.enqueued_at, Execution.created_at) < func.now() - unheard,
                 )
                 .order_by(Execution.id)
                 .limit(BATCH)

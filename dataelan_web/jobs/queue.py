@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 
 import redis
@@ -17,15 +16,30 @@ log = logging.getLogger(__name__)
 
 NAME = "prompts"
 WORKERS = "dataelan:workers"
-HEARD_WITHIN = 15.0
+HEARD_WITHIN = 15
 """Seconds; three rounds of a worker's sweeper."""
+ANSWERS_WITHIN = 5.0
+"""Seconds that Valkey has for an answer. A read that is meant to wait must wait less."""
+# By Valkey's clock, as those of the machines may differ.
+BEAT = """
+local now = redis.call('TIME')[1]
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 3600)
+"""
+COUNT = "return redis.call('ZCOUNT', KEYS[1], redis.call('TIME')[1] - ARGV[1], '+inf')"
 EXECUTE = "dataelan_web.jobs.tasks.execute"
 
 
 def connect(url: str, connections: int = 1000) -> redis.Redis:
     """redis-py allows 100 connections by default, fewer than prompts and readers that wait at once."""
     pool = redis.BlockingConnectionPool.from_url(
-        url, max_connections=connections, timeout=5, socket_connect_timeout=3, health_check_interval=30
+        url,
+        max_connections=connections,
+        timeout=5,
+        socket_connect_timeout=3,
+        socket_timeout=ANSWERS_WITHIN,
+        health_check_interval=30,
+        encoding_errors="replace",  # half a surrogate pair, as a model may write one, is no reason to stop
     )
     return redis.Redis(connection_pool=pool)
 
@@ -57,10 +71,7 @@ def within(seconds: float, valkey: redis.Redis) -> redis.Redis:
 
 def beat(worker: str) -> None:
     """A worker says that it is there. RQ's own registration outlives a killed worker by minutes."""
-    with store().pipeline(transaction=False) as pipeline:
-        pipeline.zadd(WORKERS, {worker: time.time()})
-        pipeline.zremrangebyscore(WORKERS, 0, time.time() - 3600)
-        pipeline.execute()
+    store().eval(BEAT, 1, WORKERS, worker)
 
 
 def leave(worker: str) -> None:
@@ -69,7 +80,12 @@ def leave(worker: str) -> None:
 
 def workers() -> int:
     """How many workers were heard of lately."""
-    return int(store().zcount(WORKERS, time.time() - HEARD_WITHIN, "+inf"))
+    return int(store().eval(COUNT, 1, WORKERS, HEARD_WITHIN))
+
+
+def memory() -> str:
+    """Changes when Valkey was started anew, and so has forgotten every message."""
+    return str(store().info("server")["run_id"])
 
 
 def execute_later(execution_id: uuid.UUID, fence: int) -> None:

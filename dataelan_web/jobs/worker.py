@@ -6,6 +6,7 @@ RQ is the wake-up call only: claims, leases and deadlines are ours, in PostgreSQ
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import redis
 import rq
 import sqlalchemy.exc
 from flask import Flask
@@ -34,9 +36,13 @@ from .tasks import ALLOWED
 log = logging.getLogger(__name__)
 
 SWITCH_EVERY = 0.0005
-TIDY_EVERY = 3600.0
 """Seconds a thread may keep the interpreter from others. Python's 5 ms make the thread that takes messages wait
 behind every prompt's thread, at each of its round trips to Valkey."""
+TIDY_EVERY = 3600.0
+ASK_AGAIN = 1.0
+"""Seconds after which Valkey is asked again when it was away."""
+LISTENS = 60
+"""Seconds; RQ then waits for a message somewhat less, and on a silent connection not much longer."""
 
 
 class NamedJob(Job):
@@ -63,11 +69,13 @@ class PooledWorker(SimpleWorker):
     job_class = NamedJob
     death_penalty_class = NoDeathPenalty
     log_result_lifespan = False
+    max_connection_wait_time = ASK_AGAIN
 
     def __init__(self, app: Flask, queues: list[rq.Queue], concurrency: int):
         super().__init__(
             queues,
-            connection=app.extensions["dataelan_redis"],
+            connection=queues[0].connection,
+            worker_ttl=LISTENS,
             serializer=JSONSerializer,
             job_class=NamedJob,
             log_job_description=False,
@@ -76,6 +84,8 @@ class PooledWorker(SimpleWorker):
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="prompt")
         self._free = threading.Semaphore(concurrency)
         self._beat_at = self._asked_at = 0.0
+        self.is_leaving = threading.Event()
+        """It takes no more messages, and finishes what it has begun."""
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Take the message off the queue's books, and the work to a thread. From here on PostgreSQL keeps track:
@@ -85,52 +95,104 @@ class PooledWorker(SimpleWorker):
 
     def _perform(self, job: Job, queue: rq.Queue) -> None:
         try:
-            with self.connection.pipeline(transaction=False) as pipeline:
-                pipeline.lrem(queue.intermediate_queue_key, 1, job.id)
-                pipeline.delete(job.key)
-                pipeline.execute()
             with self.app.app_context():
+                self._take_off(job, queue)
                 job.perform()
         except Exception:
             log.exception("job %s broke; the sweeper has the execution", job.id)
         finally:
             self._free.release()
 
+    def _take_off(self, job: Job, from_: rq.Queue) -> None:
+        with contextlib.suppress(redis.RedisError), queue.store().pipeline(transaction=False) as pipeline:
+            pipeline.lrem(from_.intermediate_queue_key, 1, job.id)
+            pipeline.delete(job.key)
+            pipeline.execute()
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        """RQ waits where Valkey is away, but leaves where it answers with an error, as when its memory is full."""
+        while True:
+            try:
+                return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            except redis.RedisError as error:
+                log.warning("no message can be taken: %s", error)
+                time.sleep(ASK_AGAIN)
+
+    # -- RQ's own books: kept where that costs little, and never a reason to leave -----------------
+
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """RQ beats three times a job; once a second tells as much."""
         if time.monotonic() - self._beat_at >= 1 or pipeline is not None:
             self._beat_at = time.monotonic()
-            super().heartbeat(timeout, pipeline)
+            with contextlib.suppress(redis.RedisError):
+                super().heartbeat(timeout, pipeline)
 
     def check_for_suspension(self, burst: bool) -> None:
         """Asked once a second, not once a message."""
         if time.monotonic() - self._asked_at >= 1:
             self._asked_at = time.monotonic()
-            super().check_for_suspension(burst)
+            with contextlib.suppress(redis.RedisError):
+                super().check_for_suspension(burst)
+
+    def run_maintenance_tasks(self) -> None:
+        """What was taken by a worker that died at once is taken off the books."""
+        with contextlib.suppress(redis.RedisError):
+            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
         """Between two messages nothing changes: we are always ready for another."""
         if state != self._state:
-            super().set_state(state, pipeline)
+            with contextlib.suppress(redis.RedisError):
+                super().set_state(state, pipeline)
 
     def teardown(self) -> None:
         """A warm shutdown: what is in flight is finished before the worker leaves."""
+        self.is_leaving.set()
+        with contextlib.suppress(redis.RedisError), self.app.app_context():
+            queue.leave(self.name)
         self._pool.shutdown(wait=True)
-        super().teardown()  # type: ignore[no-untyped-call]
+        with contextlib.suppress(redis.RedisError):
+            super().teardown()  # type: ignore[no-untyped-call]
 
 
-def sweep_forever(app: Flask, name: str, stopping: threading.Event) -> None:
-    """Every few seconds: say that this worker is there, end what died, and tell who is near a limit."""
-    while not stopping.wait(EVERY):
+def sweep_forever(app: Flask, worker: PooledWorker) -> None:
+    memory = ""
+    while True:
+        time.sleep(EVERY)
+        with app.app_context():
+            memory = look_around(worker, memory)
+
+
+def look_around(worker: PooledWorker, memory: str) -> str:
+    """Every few seconds: say that this worker takes messages, end what died, and tell who is near a limit. Prompts that
+    wait for a message are found at once where Valkey began anew, and so has lost it. Takes and returns whose memory
+    Valkey has."""
+    before = memory
+    try:
+        memory = queue.memory()
+        if not worker.is_leaving.is_set():
+            queue.beat(worker.name)
+    except redis.RedisError as error:
+        log.warning("nobody is told that this worker is there: Valkey is away (%s)", error)
+    try:
+        sweep(all_lost=bool(before) and memory != before)
+        alert(db.session)
+    except sqlalchemy.exc.SQLAlchemyError:
+        log.exception("the sweeper will try again")
+    except Exception:
+        log.exception("the sweeper met something unexpected and goes on")
+    return memory
+
+
+def await_valkey() -> None:
+    """Before that there is nothing to do; a supervisor would wait longer and longer between its tries."""
+    while True:
         try:
-            with app.app_context():
-                queue.beat(name)
-                sweep()
-                alert(db.session)
-        except sqlalchemy.exc.SQLAlchemyError:
-            log.exception("the sweeper will try again")
-        except Exception:
-            log.exception("the sweeper met something unexpected and goes on")
+            queue.store().ping()
+            return
+        except redis.RedisError as error:
+            log.warning("waiting for Valkey: %s", error)
+            time.sleep(ASK_AGAIN)
 
 
 def tidy_forever(app: Flask, name: str, stopping: threading.Event) -> None:
@@ -150,17 +212,20 @@ def main() -> int:
         app = create_app()
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_EVERY)
-    concurrency = app.extensions["dataelan_settings"].worker_concurrency
-    worker = PooledWorker(app, [queue.prompts(app.extensions["dataelan_redis"])], concurrency)
-    stopping = threading.Event()
-    for task in (sweep_forever, tidy_forever):
-        threading.Thread(target=task, args=(app, worker.name, stopping), name=task.__name__, daemon=True).start()
-    threading.Thread(target=deliver_forever, args=(app, stopping), name="deliverer", daemon=True).start()
+    settings = app.extensions["dataelan_settings"]
+    # A connection of its own: RQ makes those of its pool wait for minutes.
+    messages = queue.prompts(queue.connect(settings.redis_url))
     with app.app_context():
+        await_valkey()
+        worker = PooledWorker(app, [messages], settings.worker_concurrency)
         queue.beat(worker.name)
+        for name, task, parameters in (
+            ("sweeper", sweep_forever, (app, worker)),
+            ("deliverer", deliver_forever, (app, worker.is_leaving)),
+            ("tidier", tidy_forever, (app, worker.name, worker.is_leaving)),
+        ):
+            threading.Thread(target=task, args=parameters, name=name, daemon=True).start()
         worker.work(logging_level="WARNING")
-        stopping.set()
-        queue.leave(worker.name)
     return 0
 
 
