@@ -1,8 +1,8 @@
 """An answer while it is being written: a Valkey stream an execution, from the one that runs it to all who watch.
 
-An entry is one of: {t: text} {r: reasoning} {p: how far a job is} {e: the end; PostgreSQL says how}. Its id is its
-place, so a reader that lost its connection continues after the last id it saw. The stream is a convenience:
-when it is gone, the stored result is served.
+An entry is one of: {t: text} {r: reasoning} {p: how far a job is} {e: the end; PostgreSQL says how} {a: anew: what
+came before does not count, all is told once more}. Its id is its place, so a reader that lost its connection continues
+after the last id it saw. The stream is a convenience: when it is gone, the stored result is served.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ log = logging.getLogger(__name__)
 
 EVERY = 0.03
 """Seconds between writes of one answer: 33 a second are as smooth to the eye as one a token, and far cheaper."""
-KEPT = 3600
-LONGEST = 4000
-"""Entries kept of one stream: two minutes at full pace; the stored text has the rest."""
+AWAY = 1.0
+"""Seconds after which Valkey is tried again."""
+KEPT = 300
+"""Seconds that it stays after its end, for a reader that is about to come back. PostgreSQL has it all by then."""
+LONGEST = 32_000
+"""Entries kept of one stream: as many as the longest call can fill."""
+WAIT_MS = 3000
+"""How long one read waits for more: less than queue.ANSWERS_WITHIN."""
 
 
 def key(execution_id: uuid.UUID) -> str:
@@ -38,6 +43,8 @@ class Entry:
     progress: str = ""
     """The latest word: a share from 0 to 1 or nothing, a space, and the provider's word for the state."""
     ended: bool = False
+    is_anew: bool = False
+    """It holds all there is so far, whatever a reader has seen of it."""
 
 
 class Writer:
@@ -46,6 +53,7 @@ class Writer:
     def __init__(self, store: redis.Redis, execution_id: uuid.UUID):
         self.store, self.key = store, key(execution_id)
         self._pending: list[tuple[str, str]] = []
+        self._told: list[tuple[str, str]] = []
         self._lock = threading.Lock()
         self._started = False
 
@@ -75,10 +83,22 @@ class Writer:
         """Put what is pending into a pipeline. Only the post office calls this, so pieces keep their order."""
         with self._lock:
             pieces, self._pending = self._pending, []
+            self._told += pieces
         for field, value in pieces:
             pipeline.xadd(self.key, {field: value}, maxlen=LONGEST, approximate=True)
             if field == "e":
                 pipeline.expire(self.key, KEPT)
+
+    def tell_anew(self) -> None:
+        """Nobody knows what became of the pieces just written, or of those before: Valkey may have been started anew.
+        After the end that matters no more, as PostgreSQL has it all."""
+        with self._lock:
+            pieces, self._told = [*self._told, *self._pending], []
+            if ended := any(field == "e" for field, _ in pieces):
+                pieces = []
+            texts = {kind: "".join(value for field, value in pieces if field == kind) for kind in "rt"}
+            self._pending = [("a", "1"), *((kind, text) for kind, text in texts.items() if text)]
+            self._pending += [("e", "1")] if ended else []
 
 
 class _PostOffice:
@@ -88,7 +108,7 @@ class _PostOffice:
         self._waiting: dict[Writer, None] = {}
         self._lock = threading.Lock()
         self._something, self._urgent = threading.Event(), threading.Event()
-        self._started = False
+        self._started = self._is_away = False
 
     def take(self, writer: Writer, is_urgent: bool) -> None:
         with self._lock:
@@ -108,22 +128,33 @@ class _PostOffice:
             self._urgent.clear()
             self._something.clear()
             started = time.monotonic()
-            self._send()
+            try:
+                self._send()
+            except Exception:  # this thread must not end: every answer of the process depends on it
+                log.exception("pieces of answers could not be sent")
             # Under load the pauses grow with the work, so that sending never takes more than a fifth of the time.
             pause = max(EVERY, 4 * (time.monotonic() - started))
+            if self._is_away:
+                time.sleep(AWAY)
 
     def _send(self) -> None:
         with self._lock:
             writers, self._waiting = list(self._waiting), {}
         for store in {id(writer.store): writer.store for writer in writers}.values():
+            mine = [writer for writer in writers if writer.store is store]
             try:
                 with store.pipeline(transaction=False) as pipeline:
-                    for writer in writers:
-                        if writer.store is store:
-                            writer.write(pipeline)
+                    for writer in mine:
+                        writer.write(pipeline)
                     pipeline.execute()
-            except redis.RedisError:
-                log.warning("answers go on unseen: Valkey is away")  # the stored results are still complete
+                self._is_away = False
+            except redis.RedisError as error:
+                if not self._is_away:
+                    log.warning("answers go on unseen: Valkey is away (%s)", error)
+                self._is_away = True
+                for writer in mine:
+                    writer.tell_anew()
+                    self.take(writer, False)
 
 
 _post = _PostOffice()
@@ -138,7 +169,7 @@ def follow(
     All that is already there comes as one entry, so that a reload costs one event and not a thousand.
     """
     while True:
-        answer: Any = store.xread({key(execution_id): after}, block=5000 if wait else None, count=1000)
+        answer: Any = store.xread({key(execution_id): after}, block=WAIT_MS if wait else None, count=1000)
         if not answer and not wait:
             return
         if not answer:
@@ -159,10 +190,17 @@ def written(store: redis.Redis, execution_id: uuid.UUID) -> Entry:
 
 
 def _merged(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Entry:
-    parts: dict[bytes, list[str]] = {b"t": [], b"r": [], b"p": [""], b"e": []}
+    parts: dict[bytes, list[str]] = {b"t": [], b"r": [], b"p": [""], b"e": [], b"a": []}
     for _, fields in entries:
         for field, value in fields.items():
+            if field == b"a":
+                parts[b"t"], parts[b"r"] = [], []
             parts[field].append(value.decode())
     return Entry(
-        entries[-1][0].decode(), "".join(parts[b"t"]), "".join(parts[b"r"]), parts[b"p"][-1], bool(parts[b"e"])
+        entries[-1][0].decode(),
+        "".join(parts[b"t"]),
+        "".join(parts[b"r"]),
+        parts[b"p"][-1],
+        ended=bool(parts[b"e"]),
+        is_anew=bool(parts[b"a"]),
     )

@@ -25,36 +25,51 @@ from ..web import partial
 from .conversation import CARD
 
 KEEP_ALIVE = ":\n\n"
+AGAIN = 2.0
+"""Seconds after which a stream that could not be read is tried again."""
 NAMED_WITHIN = 1.0
 """Seconds to wait for the name of the model, when a run says that it has begun before it was chosen."""
 
 
 def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
     """Hold no database connection while waiting: an open tab costs one idle Valkey connection."""
-    target = f"run-{execution_id}"
     yield KEEP_ALIVE
-    is_named = False
-    try:
-        for entry in live.follow(store(), execution_id, _last_seen(), wait=not _is_over(execution_id)):
-            if entry is None:
-                yield KEEP_ALIVE
-                if _is_over(execution_id):  # the stream may be gone; PostgreSQL knows
+    seen, is_named, is_over = _last_seen(), False, _is_over(execution_id)
+    while True:
+        try:
+            for entry in live.follow(store(), execution_id, seen, wait=not is_over):
+                if entry is None:
+                    yield KEEP_ALIVE
+                    if _is_over(execution_id):  # the stream may be gone; PostgreSQL knows
+                        break
+                    continue
+                seen = entry.id
+                if said := _said(execution_id, entry):
+                    yield message(said, entry.id)  # one message: a reader that comes back has seen all of it or none
+                if entry.ended:
                     break
-                continue
-            thought = partial(f"#{target}-reasoning", str(escape(entry.reasoning))) if entry.reasoning else ""
-            how_far = partial(f"#{target}-progress", _progress(entry.progress), "innerHTML") if entry.progress else ""
-            if said := thought + how_far + str(escape(entry.text)):
-                yield message(said, entry.id)  # one message: a reader that comes back has seen all of it or none
-            if entry.ended:
+                if not is_named:  # after the first words, which must not wait for it
+                    name = _model_now(execution_id, patience=0 if entry.text or entry.reasoning else NAMED_WITHIN)
+                    is_named = bool(name)
+                    yield message(name)
+            break
+        except redis.RedisError:  # away: it goes on where it stopped, or from the start, once Valkey is back
+            if is_over := _is_over(execution_id):
                 break
-            if not is_named:  # after the first words, which must not wait for it
-                name = _model_now(execution_id, patience=0 if entry.text or entry.reasoning else NAMED_WITHIN)
-                is_named = bool(name)
-                yield message(name)
-    except redis.RedisError:
-        yield from _wait_without_stream(execution_id)
+            yield KEEP_ALIVE
+            time.sleep(AGAIN)
     yield message(finished(execution_id, can_edit))
     yield "event: done\ndata: \n\n"
+
+
+def _said(execution_id: uuid.UUID, entry: live.Entry) -> str:
+    """What is added to the card; or what takes the place of all that was there, where an entry begins anew."""
+    target, text, thought = f"#run-{execution_id}", str(escape(entry.text)), str(escape(entry.reasoning))
+    how_far = partial(f"{target}-progress", _progress(entry.progress), "innerHTML") if entry.progress else ""
+    if entry.is_anew:
+        swap = "innerHTML swapEmpty:true"
+        return partial(f"{target}-reasoning", thought, swap) + how_far + partial(f"{target}-text", text, swap)
+    return (partial(f"{target}-reasoning", thought) if thought else "") + how_far + text
 
 
 def message(html: str, id: str = "") -> str:
@@ -96,12 +111,6 @@ def _model_now(execution_id: uuid.UUID, patience: float) -> str:
     html = template.render(execution_id=execution_id, attempt=attempt, model=model, provider=provider)
     db.session.commit()
     return html
-
-
-def _wait_without_stream(execution_id: uuid.UUID) -> Iterator[str]:
-    while not _is_over(execution_id):
-        yield KEEP_ALIVE
-        time.sleep(2)
 
 
 def _is_over(execution_id: uuid.UUID) -> bool:

@@ -1,0 +1,125 @@
+"""What goes on, and what comes back, when Valkey or PostgreSQL were away. tests/faults breaks everything at once."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, text, update
+
+from dataelan_web.executions import live, sweep
+from dataelan_web.extensions import db
+from dataelan_web.jobs import queue, worker
+from dataelan_web.models import Execution, State
+
+from . import people
+from .conftest import wait_until
+from .test_executions import queued
+from .test_playground import fresh
+
+NOWHERE = "redis://127.0.0.1:9/0"
+
+
+def pooled(app: Flask, url: str) -> worker.PooledWorker:
+    return worker.PooledWorker(app, [queue.prompts(queue.connect(url))], 1)
+
+
+def write(pen: live.Writer, piece: str) -> None:
+    """… and wait until the post has taken it."""
+    pen.text(piece)
+    wait_until(lambda: not pen._pending)
+    time.sleep(0.05)
+
+
+# -- live answers --------------------------------------------------------------------------------
+
+
+def test_a_reader_waits_through_a_long_silence(context: None) -> None:
+    entries = live.follow(queue.store(), uuid.uuid4())
+    assert next(entries) is None
+    assert live.WAIT_MS / 1000 < queue.ANSWERS_WITHIN - 1
+
+
+def test_an_answer_is_told_from_the_start_when_valkey_has_forgotten_it(context: None) -> None:
+    pen = live.Writer(queue.store(), uuid.uuid4())
+    write(pen, "One, ")
+    write(pen, "two, ")
+    queue.store().delete(pen.key)
+    pen.tell_anew()
+    write(pen, "three")
+    found = live.written(queue.store(), _id(pen))
+    assert (found.text, found.is_anew) == ("One, two, three", True)
+    assert "One, two, three" in "".join(
+        entry.text for entry in live.follow(queue.store(), _id(pen), wait=False) if entry
+    )
+
+
+def test_what_was_heard_before_an_answer_began_anew_does_not_count_twice(context: None) -> None:
+    pen = live.Writer(queue.store(), uuid.uuid4())
+    write(pen, "One, ")
+    pen.tell_anew()
+    write(pen, "two")
+    assert live.written(queue.store(), _id(pen)).text == "One, two"
+
+
+def test_half_a_character_does_not_silence_the_answers_of_a_process(context: None) -> None:
+    pen = live.Writer(queue.store(), uuid.uuid4())
+    write(pen, "\ud800")
+    write(pen, "and on")
+    assert live.written(queue.store(), _id(pen)).text == "?and on"
+
+
+def _id(pen: live.Writer) -> uuid.UUID:
+    return uuid.UUID(pen.key.removeprefix("live:"))
+
+
+# -- workers -------------------------------------------------------------------------------------
+
+
+def test_a_worker_does_not_make_the_rest_of_its_process_wait_for_valkey(
+    app: Flask, environment: dict[str, str]
+) -> None:
+    pooled(app, environment["REDIS_URL"])
+    assert app.extensions["dataelan_redis"].connection_pool.connection_kwargs["socket_timeout"] <= 5
+
+
+def test_a_worker_stays_when_rq_cannot_keep_its_books(app: Flask, environment: dict[str, str]) -> None:
+    lost = pooled(app, environment["REDIS_URL"])
+    lost.connection = queue.connect(NOWHERE)
+    lost.heartbeat()
+    lost.check_for_suspension(burst=False)
+    lost.set_state("busy")
+    lost.run_maintenance_tasks()
+
+
+def test_a_worker_sweeps_while_valkey_is_away(
+    app: Flask, context: None, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = []
+    monkeypatch.setattr(worker, "sweep", lambda all_lost: swept.append(all_lost))
+    here = pooled(app, environment["REDIS_URL"])
+    memory = worker.look_around(here, "")
+    monkeypatch.setitem(app.extensions, "dataelan_redis", queue.connect(NOWHERE))
+    assert worker.look_around(here, memory) == memory
+    assert swept == [False, False]
+
+
+def test_prompts_whose_messages_valkey_forgot_are_found_at_once(app: Flask, worker: object, acme: people.Cast) -> None:
+    execution = queued(acme, requested="simulated/simulated-instant")
+    a_moment_ago = func.now() - text("interval '2 seconds'")
+    db.session.execute(update(Execution).where(Execution.id == execution.id).values(created_at=a_moment_ago))
+    db.session.commit()
+    sweep.requeue(sweep.JUST_SENT)
+    wait_until(lambda: fresh(execution.id).state is State.COMPLETED)
+
+
+def test_a_worker_that_is_leaving_is_not_counted(app: Flask, context: None, environment: dict[str, str]) -> None:
+    here = pooled(app, environment["REDIS_URL"])
+    worker.look_around(here, "")
+    assert queue.store().zscore(queue.WORKERS, here.name) is not None
+    here.teardown()
+    assert queue.store().zscore(queue.WORKERS, here.name) is None
+    worker.look_around(here, "")
+    assert queue.store().zscore(queue.WORKERS, here.name) is None
