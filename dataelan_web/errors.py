@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from typing import Any
@@ -10,6 +11,8 @@ from flask import Flask, Response, current_app, g, jsonify, make_response, rende
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from jinja2_fragments.flask import render_block
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -19,6 +22,8 @@ from .web import redirect
 log = logging.getLogger(__name__)
 
 GATEWAY = "/v1/"
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+AWAY = "Nothing that was saved is lost. Try again in a few seconds; what you sent is not done twice."
 WORDS = {404: "No such address.", 405: "That method is not allowed here."}
 
 
@@ -47,8 +52,13 @@ def _csrf(error: CSRFError) -> AnyResponse:
 def _unknown(error: Exception) -> AnyResponse:
     error_id = secrets.token_hex(6)
     log.exception("error %s at %s %s", error_id, request.method, request.path)
-    db.session.rollback()
-    return show(InternalServerError.code, error_id=error_id)
+    with contextlib.suppress(SQLAlchemyError):
+        db.session.rollback()
+    if not isinstance(error, DATABASE_AWAY):
+        return show(InternalServerError.code, error_id=error_id)
+    answer = show(503, title="The database does not answer", text=AWAY, error_id=error_id)
+    answer.headers["Retry-After"] = "5"
+    return answer
 
 
 def show(code: int, *, title: str | None = None, text: str | None = None, error_id: str | None = None) -> Response:

@@ -70,11 +70,12 @@ def test_without_its_database_it_still_says_so_with_an_id(environment: dict[str,
     for path in (f"{acme.home}/", acme.session_url, "/"):
         for headers in ({}, HTMX):
             answer = olivia.get(path, headers=headers)
-            assert answer.status_code == 500
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
             assert 'id="error-id"' in answer.get_data(as_text=True)
+            assert "The database does not answer" in answer.get_data(as_text=True)
             assert "psycopg2" not in answer.get_data(as_text=True)
     gateway = people.browser(app).get("/v1/models", headers={"Authorization": "Bearer dlan_x"})
-    assert gateway.status_code == 500
+    assert (gateway.status_code, gateway.headers["Retry-After"]) == (503, "5")
     assert gateway.json["error"]["code"]  # type: ignore[index]
     ready = people.browser(app).get("/readyz")
     assert ready.status_code == 503
