@@ -125,7 +125,7 @@ def test_a_claim_is_taken_once_by_20_threads(app: Flask, acme: people.Cast) -> N
     def take() -> None:
         with app.app_context():
             gate.wait()
-            taken.append(claim(db.session, id, "thread"))
+            taken.append(claim(db.session, id, f"thread {threading.get_ident()}"))
             db.session.commit()
 
     threads = [threading.Thread(target=take) for _ in range(20)]

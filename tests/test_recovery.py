@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, text, update
 
 from dataelan_web.executions import live, sweep
+from dataelan_web.executions.execute import PAUSES
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue, worker
 from dataelan_web.models import Execution, State
+from dataelan_web.models.executions import LEASE, claim, renew
 
 from . import people
 from .conftest import wait_until
 from .test_executions import queued
 from .test_playground import fresh
 
+Make = Callable[[], uuid.UUID]
 NOWHERE = "redis://127.0.0.1:9/0"
 
 
@@ -73,6 +78,63 @@ def test_half_a_character_does_not_silence_the_answers_of_a_process(context: Non
 
 def _id(pen: live.Writer) -> uuid.UUID:
     return uuid.UUID(pen.key.removeprefix("live:"))
+
+
+# -- leases --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mine(acme: people.Cast) -> Iterator[Make]:
+    """Makes queued executions, which no worker runs later."""
+    made: list[uuid.UUID] = []
+
+    def make() -> uuid.UUID:
+        made.append(queued(acme).id)
+        return made[-1]
+
+    yield make
+    db.session.rollback()
+    db.session.execute(update(Execution).where(Execution.id.in_(made)).values(state=State.CANCELLED))
+    db.session.commit()
+
+
+def test_a_claim_whose_commit_nobody_heard_can_be_made_again_by_its_name(mine: Make) -> None:
+    id = mine()
+    assert claim(db.session, id, "mine") == 1
+    db.session.commit()
+    assert claim(db.session, id, "mine") == 2
+    assert claim(db.session, id, "another's") is None
+
+
+def test_a_lease_is_lengthened_by_its_own_fence_only(mine: Make) -> None:
+    id = mine()
+    fence = claim(db.session, id, "mine") or 0
+    db.session.commit()
+    until = fresh(id).lease_until
+    assert renew(db.session, {id: fence + 1}) == {}
+    db.session.commit()
+    assert fresh(id).lease_until == until
+    assert renew(db.session, {id: fence}) == {id: False}
+    db.session.commit()
+    assert fresh(id).lease_until != until
+
+
+def test_renewing_leases_waits_for_nobody(mine: Make) -> None:
+    """It locks many rows at once: whoever waits for one of them may hold what it would wait for."""
+    written, free = mine(), mine()
+    held = {id: claim(db.session, id, "mine") or 0 for id in (written, free)}
+    db.session.commit()
+    until = fresh(free).lease_until
+    with db.engine.begin() as other:
+        other.execute(text("UPDATE executions SET attempts_made = 0 WHERE id = :id"), {"id": written})
+        db.session.execute(text("SET LOCAL lock_timeout = '1s'"))
+        assert renew(db.session, held) == {written: False, free: False}
+        db.session.commit()
+    assert fresh(free).lease_until != until
+
+
+def test_an_end_is_tried_for_as_long_as_the_lease_lasts() -> None:
+    assert timedelta(seconds=sum(PAUSES)) > LEASE - timedelta(seconds=2)
 
 
 # -- workers -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import socket
@@ -20,7 +21,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from ..extensions import db
 from ..jobs.queue import store
-from ..models import Action, Execution, ExecutionBody, Project, State, now
+from ..models import Action, Execution, ExecutionBody, Project, State, new_id, now
 from ..models.executions import claim, close
 from ..router.actions import actions
 from ..router.candidates import Question
@@ -44,8 +45,8 @@ from .refused import end_of
 
 log = logging.getLogger(__name__)
 
-PAUSES = (0.1, 1.0, 3.0)
-"""Seconds between tries to write an end while the database is away; after the last, the sweeper does it."""
+PAUSES = (0.1, 1.0, 3.0, 5.0, 5.0, 5.0, 5.0, 5.0)
+"""Seconds between tries to write an end while the database is away, as long as a lease; then the sweeper does it."""
 
 LONGEST_JOB = 3600.0
 """Seconds that a provider may work on one job, such as a film."""
@@ -55,8 +56,7 @@ OWNER = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
 
 def execute_queued(execution_id: uuid.UUID) -> None:
     """What a worker does with an id. Not there to be claimed: somebody else has it, or it is over."""
-    fence = claim(db.session, execution_id, OWNER)
-    db.session.commit()
+    fence = _claimed(execution_id)
     if fence is None:
         return
     writer, execution = live.Writer(store(), execution_id), load(execution_id)
@@ -75,6 +75,23 @@ def execute_queued(execution_id: uuid.UUID) -> None:
     finally:
         if not execution.is_open:  # else another worker goes on with it, or the sweeper will
             writer.end()
+
+
+def _claimed(execution_id: uuid.UUID) -> int | None:
+    """The fence. A lost connection is tried again, else the prompt would wait for a sweeper."""
+    owner = f"{OWNER}/{new_id()}"
+    for pause in (*PAUSES[:3], None):
+        try:
+            fence = claim(db.session, execution_id, owner)
+            db.session.commit()
+            return fence
+        except SQLAlchemyError:
+            with contextlib.suppress(SQLAlchemyError):
+                db.session.rollback()
+            if pause is None:
+                raise
+            time.sleep(pause)
+    return None
 
 
 def load(execution_id: uuid.UUID) -> Execution:
@@ -177,22 +194,23 @@ def _finish(
 
     A lost connection is tried again: the fence makes a second time harmless, whatever became of the first.
     """
-    for pause in PAUSES:
+    for pause in (*PAUSES, None):
         try:
             return _write_end(execution, fence, chosen, record, answer, failure)
-        except SQLAlchemyError:
-            log.exception("the end of execution %s could not be written; trying again", execution.id)
+        except SQLAlchemyError as error:
+            log.warning("the end of execution %s could not be written: %s", execution.id, error, exc_info=pause is None)
             record.roll_back()
-            time.sleep(pause)
-    _write_end(execution, fence, chosen, record, answer, failure)
+            if pause is not None:
+                time.sleep(pause)
 
 
 def _write_end(
     execution: Execution, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
 ) -> None:
+    """Everybody takes the same way: first the execution's row, then its attempts, then the limits, which are the most
+    wanted. Two who took them in another order could wait for each other."""
     if record.is_open:
         record.tell(close_attempts(execution, answer.said))
-    record.write()
     state = _state(failure, has_content=not answer.is_empty)
     if not close(db.session, execution.id, fence, state, **_columns(execution, chosen, record, failure)):
         db.session.rollback()
@@ -226,6 +244,8 @@ def _write_end(
         )
     for position, kept in enumerate(answer.assets):
         db.session.add(assets.row(execution, position, kept))
+    db.session.flush()
+    record.write()
     record.commit()
     set_committed_value(execution, "state", state)  # for whoever ran it: it has ended, and by this worker
 

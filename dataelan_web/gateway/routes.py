@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, request, stream_with_context
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from .. import quota
 from ..executions.answer import Answer
@@ -120,10 +121,18 @@ def _chunks(
                 yield chunk
     except Failure as failure:
         body = errors.of(failure)[1]
-        yield chat_answer.error_chunk(body | {"dataelan": Account.of(execution, arrived).facts})
+        yield chat_answer.error_chunk(body | {"dataelan": _account_of(execution, arrived).facts})
         return
-    account = Account.of(execution, arrived)
+    account = _account_of(execution, arrived)
     yield from chunks.last(done, account.usage, account.facts)
+
+
+def _account_of(execution: Execution, arrived: float) -> Account:
+    """An answer that was told to its end is whole, though the database may be gone that could say what it cost."""
+    try:
+        return Account.of(execution, arrived)
+    except SQLAlchemyError:
+        return Account(Usage(), {"execution_id": str(execution.id)})
 
 
 def _end(app: Flask, events: Iterator[Event]) -> None:

@@ -17,10 +17,13 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     Update,
+    and_,
     bindparam,
     func,
+    or_,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -263,7 +266,10 @@ def _update() -> Update:
 
 _CLAIM = (  # built once: every prompt of every worker begins with it
     _update()
-    .where(Execution.id == bindparam("claimed"), Execution.state == State.QUEUED)
+    .where(
+        Execution.id == bindparam("claimed"),
+        or_(Execution.state == State.QUEUED, Execution.lease_owner == bindparam("owner")),
+    )
     .values(
         state=State.RUNNING,
         fence=Execution.fence + 1,
@@ -276,24 +282,27 @@ _CLAIM = (  # built once: every prompt of every worker begins with it
 
 
 def claim(session: DbSession, id: uuid.UUID, owner: str) -> int | None:
-    """Take a queued execution. The new fence, or None when it is not there to be taken."""
+    """Take a queued execution. The new fence, or None when it is not there to be taken. `owner` names this one claim:
+    it may be made once more when nobody heard whether it was committed."""
     return session.scalar(_CLAIM, {"claimed": id, "owner": owner})
 
 
 def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, bool]:
     """Lengthen the leases of what this worker holds: {id: fence} → {id: should it stop?}.
 
-    An id that does not come back is no longer this worker's to write.
+    An id that does not come back is no longer this worker's to write. One whose row is being written at this moment is
+    left for the next time: this locks many rows, and must not wait for somebody who may wait for one of them.
     """
     if not held:
         return {}
-    rows = session.execute(
-        _update()
-        .where(Execution.id.in_(held), Execution.state == State.RUNNING)
-        .values(lease_until=func.now() + LEASE)
-        .returning(Execution.id, Execution.fence, Execution.cancel_requested_at)
-    )
-    return {row.id: row.cancel_requested_at is not None for row in rows if held.get(row.id) == row.fence}
+    ours = and_(tuple_(Execution.id, Execution.fence).in_(list(held.items())), Execution.state == State.RUNNING)
+    free = select(Execution.id).where(ours).with_for_update(key_share=True, skip_locked=True)
+    lengthened = _update().where(Execution.id.in_(free)).values(lease_until=func.now() + LEASE)
+    what = (Execution.id, Execution.cancel_requested_at)
+    rows = session.execute(lengthened.returning(*what)).all()
+    if len(rows) < len(held):
+        rows = session.execute(select(*what).where(ours)).all()
+    return {row.id: row.cancel_requested_at is not None for row in rows}
 
 
 _MAY_GO_ON = (
@@ -304,7 +313,7 @@ _MAY_GO_ON = (
         Execution.state == State.RUNNING,
         Execution.cancel_requested_at.is_(None),
     )
-    .with_for_update(read=True)
+    .with_for_update(read=True, key_share=True)
 )
 
 
