@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,15 @@ VARIES_BY = ("Cookie", "HX-Request")
 
 def init_app(app: Flask) -> None:
     app.jinja_env.globals["ui"] = app.jinja_env.get_template("components/ui.html").make_module(
-        {"csrf_token": app.jinja_env.globals["csrf_token"]}
+        {"csrf_token": app.jinja_env.globals["csrf_token"], "new_submission": new_submission}
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.url_defaults(_digest)
+
+
+def new_submission() -> str:
+    """Made with each form that runs something: however often that is sent, it is done once."""
+    return uuid.uuid4().hex
 
 
 def wants_fragment() -> bool:

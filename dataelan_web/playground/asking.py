@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,14 +20,14 @@ UNNAMED = ("First session", "New session")
 
 
 def new_session(project: Project, form: SessionForm, user_id: uuid.UUID) -> PromptSession:
-    """Commits."""
+    """To be committed: with its first prompt, if it has one, so that neither is there twice."""
     session = PromptSession(id=new_id(), project=project, created_by=user_id)
     session.title = form.title.data or title_of(form.text.data or "")
     session.model_type = ModelType(form.model_type.data or "TEXT")
     is_chat = session.model_type in (ModelType.TEXT, ModelType.CODE)
     session.settings = {"model": (form.model.data if is_chat else "") or "auto"}
     db.session.add(session)
-    db.session.commit()
+    db.session.flush()
     return session
 
 
@@ -41,7 +42,7 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
     if session.title in UNNAMED:
         session.title = title_of(text or (assets[0].name if assets else ""))
     earlier = conversation.so_far(session) if conversation.continues(session) else ()
-    submission = form.submission.data or ""
+    sent = (form.submission.data, text, form.settings, [asset.sha256 for asset in assets])
     return submit(
         Request(
             project=session.project,
@@ -52,12 +53,16 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
             session=session,
             asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
             model_type=session.model_type,
-            idempotency_key=f"form:{user_id}:{submission}"[:200] if submission else None,
+            idempotency_key=_key(
+                "form", user_id, form.submission.data, text, form.settings, [a.sha256 for a in assets]
+            ),
         )
     )
 
 
-def again(earlier: Execution, project: Project, session: PromptSession | None, user_id: uuid.UUID) -> Execution:
+def again(
+    earlier: Execution, project: Project, session: PromptSession | None, user_id: uuid.UUID, submission: str
+) -> Execution:
     """The same prompt once more, as it was asked, with its files and the conversation that came before it."""
     return submit(
         Request(
@@ -69,6 +74,7 @@ def again(earlier: Execution, project: Project, session: PromptSession | None, u
             session=session,
             asked=earlier.prompt,
             model_type=earlier.model_type,
+            idempotency_key=_key("retry", user_id, submission, earlier.id),
         )
     )
 
@@ -84,7 +90,6 @@ def answer_tools(earlier: Execution, session: PromptSession, results: Sequence[s
     answers = tuple(ToolResult(call["id"], text, call["name"]) for call, text in zip(calls, results, strict=True))
     turns = (Message("assistant", (*said, *uses)), Message("tool", answers))
     session.remember()
-    digest = hashlib.sha256("\0".join(results).encode()).hexdigest()
     return submit(
         Request(
             project=session.project,
@@ -95,9 +100,17 @@ def answer_tools(earlier: Execution, session: PromptSession, results: Sequence[s
             session=session,
             asked=Prompt(session_id=session.id, author_id=user_id, text="\n\n".join(results)),
             model_type=earlier.model_type,
-            idempotency_key=f"tools:{user_id}:{earlier.id}:{digest[:32]}",
+            idempotency_key=_key("tools", user_id, earlier.id, results),
         )
     )
+
+
+def _key(kind: str, user_id: uuid.UUID, submission: object, *content: object) -> str | None:
+    """What is sent twice is one execution; but a form that is sent again with other content is another."""
+    if not submission:
+        return None
+    said = json.dumps([str(submission), *content], default=str)
+    return f"{kind}:{user_id}:{hashlib.sha256(said.encode()).hexdigest()[:48]}"
 
 
 def title_of(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from ..models import ModelType, PromptSession
@@ -37,7 +36,6 @@ def filled(session: PromptSession) -> PromptForm:
 
 def context(session: PromptSession, form: PromptForm) -> dict[str, Any]:
     """What the composer's template needs."""
-    form.submission.data = uuid.uuid4().hex
     main, *others = tasks_of(session.model_type)
     options = model_options(session.project, session.model_type, main)
     values: dict[str, Any] = {

@@ -48,8 +48,9 @@ def older(session: PromptSession, before: uuid.UUID) -> Response:
     )
 
 
-def started(execution: Execution) -> Response:
-    """A new run's card for the end of the list, and a composer ready for the next prompt."""
+def started(execution: Execution, retried: uuid.UUID | None = None) -> Response:
+    """A new run's card for the end of the list, and the form it came from ready for the next: the composer, or the
+    button of the run that was `retried`."""
     card = db.session.scalars(
         db.select(Execution).where(Execution.id == execution.id).options(*conversation.CARD)
     ).one()
@@ -60,7 +61,7 @@ def started(execution: Execution) -> Response:
         execution=card,
         session=card.session,
         totals=totals.of_session(card.session) if card.session else totals.Totals(),
-        submission=uuid.uuid4().hex,
+        retried=retried,
         can_edit=True,
     )
 

@@ -27,10 +27,12 @@ def create(project_id: uuid.UUID) -> Response:
         return redirect(url_for("projects.show", id=project.id))
     session = asking.new_session(project, form, current_user.id)
     first = composer.submitted(session)
-    if first.text.data and not first.validate():
-        return page.page(session, first, status=422)  # with every word of it, and why
+    if first.text.data and first.validate():
+        run = asking.ask(session, first, current_user.id, is_first=True)
+        return redirect(url_for("playground.show", id=run.session_id))
+    db.session.commit()
     if first.text.data:
-        asking.ask(session, first, current_user.id, is_first=True)
+        return page.page(session, first, status=422)  # with every word of it, and why
     return redirect(url_for("playground.show", id=session.id))
 
 

@@ -97,10 +97,10 @@ def retry(id: uuid.UUID) -> Response:
     earlier = access.editable(Execution, id, *conversation.CARD)
     session = access.editable(PromptSession, earlier.session_id) if earlier.session_id else None
     project = session.project if session else access.editable(Project, earlier.project_id)
-    again = asking.again(earlier, project, session, current_user.id)
+    again = asking.again(earlier, project, session, current_user.id, request.form.get("submission", ""))
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(url_for("playground.show", id=session.id) if session else url_for("organizations.home"))
-    return page.started(again)
+    return page.started(again, retried=earlier.id)
 
 
 @bp.post("/executions/<uuid:id>/tool-results")
