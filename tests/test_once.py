@@ -51,7 +51,8 @@ def once() -> dict[str, str]:
 
 def test_a_prompt_sent_twenty_times_at_once_is_one_run(app: Flask, acme: people.Cast, once: dict[str, str]) -> None:
     form = {"text": "Hi", "model": "simulated/simulated-instant", **once}
-    answers = at_once(app, acme.mia, lambda post: post(f"{acme.session_url}/executions", **form))
+    url = f"{acme.session_url}/executions"
+    answers = at_once(app, acme.mia, lambda post: post(url, **form))
     assert {answer.status_code for answer in answers} == {201}
     runs = {re.search(r'id="run-([0-9a-f-]{36})"', answer.get_data(as_text=True))[1] for answer in answers}
     assert len(runs) == 1
@@ -62,7 +63,8 @@ def test_a_retry_sent_twenty_times_at_once_is_one_run(
     app: Flask, worker: object, acme: people.Cast, once: dict[str, str]
 ) -> None:
     id = ask(app, acme, "Please")
-    answers = at_once(app, acme.mia, lambda post: post(f"{acme.home}/executions/{id}/retry", **once))
+    url = f"{acme.home}/executions/{id}/retry"
+    answers = at_once(app, acme.mia, lambda post: post(url, **once))
     assert {answer.status_code for answer in answers} == {201}
     assert count(Execution, session_id=acme.session.id) == 2
     assert count(Prompt, session_id=acme.session.id) == 1
@@ -70,7 +72,7 @@ def test_a_retry_sent_twenty_times_at_once_is_one_run(
     fresh = re.search(rf'hx-target="#retry-{id}"[^>]*><input[^>]*name="submission" value="(\w+)"', page)
     assert fresh
     assert fresh[1] != once["submission"]  # to retry it once more, on purpose, is another run
-    again = people.browser(app, acme.mia).submit(f"{acme.home}/executions/{id}/retry", {"submission": fresh[1]})
+    again = people.browser(app, acme.mia).submit(url, {"submission": fresh[1]})
     assert again.status_code == 201
     assert count(Execution, session_id=acme.session.id) == 3
 
@@ -79,8 +81,8 @@ def test_a_first_prompt_sent_twenty_times_at_once_is_one_session_with_one_run(
     app: Flask, acme: people.Cast, once: dict[str, str]
 ) -> None:
     form = {"text": "Hi", "model": "simulated/simulated-instant", "model_type": "TEXT", **once}
-    before = count(PromptSession, project_id=acme.project.id)
-    answers = at_once(app, acme.mia, lambda post: post(f"{acme.home}/projects/{acme.project.id}/sessions", **form))
+    before, url = count(PromptSession, project_id=acme.project.id), f"{acme.home}/projects/{acme.project.id}/sessions"
+    answers = at_once(app, acme.mia, lambda post: post(url, **form))
     assert len({answer.headers["HX-Redirect"] for answer in answers}) == 1
     assert count(PromptSession, project_id=acme.project.id) == before + 1
     assert count(Execution, project_id=acme.project.id) == 1

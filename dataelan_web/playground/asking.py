@@ -53,9 +53,7 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
             session=session,
             asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
             model_type=session.model_type,
-            idempotency_key=_key(
-                "form", user_id, form.submission.data, text, form.settings, [a.sha256 for a in assets]
-            ),
+            idempotency_key=_key("form", user_id, *sent),
         )
     )
 
