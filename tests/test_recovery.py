@@ -185,3 +185,19 @@ def test_a_worker_that_is_leaving_is_not_counted(app: Flask, context: None, envi
     assert queue.store().zscore(queue.WORKERS, here.name) is None
     worker.look_around(here, "")
     assert queue.store().zscore(queue.WORKERS, here.name) is None
+
+
+# -- clocks --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_known"), [(-30, True), (-3600, True), (-3 * 86400, False), (15 * 86400, False)]
+)
+def test_a_cookie_outlives_a_clock_that_is_set_back_but_not_its_time(
+    seconds: int, is_known: bool, app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mia = people.browser(app, acme.mia)
+    assert mia.get(f"{acme.home}/").status_code == 200
+    now = time.time()
+    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + seconds)
+    assert mia.get(f"{acme.home}/").status_code == (200 if is_known else 303)

@@ -6,12 +6,14 @@ from flask import Flask
 
 from ..extensions import db, login
 from ..models import User
+from .cookies import SignedSessions
 from .routes import bp
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
     login.user_loader(load_user)
+    app.session_interface = SignedSessions()
 
 
 def load_user(cookie: str) -> User | None:
