@@ -9,10 +9,11 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, text, update
+from sqlalchemy import func, select, text, update
 
 from dataelan_web.executions import live, sweep
 from dataelan_web.executions.execute import PAUSES
+from dataelan_web.executions.health import CLOCK_KEPT, _Clock
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue, worker
 from dataelan_web.models import Execution, State
@@ -201,3 +202,16 @@ def test_a_cookie_outlives_a_clock_that_is_set_back_but_not_its_time(
     now = time.time()
     monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + seconds)
     assert mia.get(f"{acme.home}/").status_code == (200 if is_known else 303)
+
+
+def test_a_run_is_dated_by_the_database_whatever_the_machines_clock_says(acme: people.Cast) -> None:
+    began = db.session.scalar(select(func.now()))
+    assert queued(acme).created_at == began
+
+
+def test_health_goes_by_the_clock_of_valkey() -> None:
+    answers = iter([(1_000, 500_000), None])
+    clock = _Clock(lambda: next(answers))
+    assert 1_000 < clock() < 1_010
+    clock._asked_at -= CLOCK_KEPT + 1
+    assert 1_000 < clock() < 1_010  # away: it goes on from what it heard

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from .. import quota
 from ..extensions import db
-from ..models import Attempt, Execution, Outcome, now
+from ..models import Attempt, Execution, Outcome
 from ..router import pricing
 from ..router.types import Prompt, Usage
 from ..storage import Unavailable
@@ -42,7 +42,7 @@ def _close(execution: Execution, attempt: Attempt, text: str) -> None:
     attempt.cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None, prompt.media)
     if attempt.cost is None:
         attempt.cost = quota.held(db.session, attempt.id)
-    attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, now(), True
+    attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, func.clock_timestamp(), True
     attempt.error, attempt.job = "The worker that ran it stopped.", None
     attempt.measures = to_json(usage)
     for name, counter in zip(COUNTERS, usage.counters, strict=True):

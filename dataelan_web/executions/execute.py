@@ -21,7 +21,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from ..extensions import db
 from ..jobs.queue import store
-from ..models import Action, Execution, ExecutionBody, Project, State, new_id, now
+from ..models import Action, Execution, ExecutionBody, Project, State, new_id
 from ..models.executions import claim, close
 from ..router.actions import actions
 from ..router.candidates import Question
@@ -160,7 +160,7 @@ def question_of(execution: Execution, prompt: Prompt, rules: Sequence[Rule]) -> 
     facts = facts_for(db.session, execution, rules)
     named = (choice.candidate for rule in rules for choice in rule.choices)
     pairs = {(candidate.model_id, key.id) for candidate in named for key in candidate.keys}
-    return Question.of(prompt, execution.model_type.value, facts, vitals=health().read(pairs), now=time.time())
+    return Question.of(prompt, execution.model_type.value, facts, vitals=health().read(pairs), now=health().now())
 
 
 def _job(execution: Execution, record: Record, prompt: Prompt) -> Job | None:
@@ -178,8 +178,7 @@ def _deadlines(prompt: Prompt, record: Record) -> Deadlines:
     """A film takes minutes, counted from its first call whichever worker made it."""
     if prompt.task is not Task.VIDEO:
         return Deadlines()
-    begun = record.last.started_at if record.last else now()
-    return Deadlines(total=max(30.0, LONGEST_JOB - (now() - begun).total_seconds()))
+    return Deadlines(total=max(30.0, LONGEST_JOB - record.seconds))
 
 
 def _http() -> Clients:

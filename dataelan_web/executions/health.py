@@ -44,6 +44,8 @@ SLOWEST = 0.05
 SLOWEST_WRITE = 1.0
 LEFT_ALONE = 2.0
 """Seconds in which it is not asked after it gave none."""
+CLOCK_KEPT = 60.0
+"""Seconds after which Valkey is asked anew what time it is."""
 VOUCHED = 60.0
 VOUCH_EVERY = 20.0
 TRIES = 10
@@ -110,6 +112,21 @@ class _Line:
     asked_again_at: float = 0.0
 
 
+class _Clock:
+    """Valkey's, as it was last heard and by the process's own steady one since: health is shared by all machines, and
+    one whose clock is wrong must not rest a model for the others for a day."""
+
+    def __init__(self, ask: Callable[[], tuple[int, int] | None]):
+        self._ask, self._ahead, self._asked_at = ask, time.time() - time.monotonic(), -math.inf
+
+    def __call__(self) -> float:
+        if time.monotonic() > self._asked_at + CLOCK_KEPT:
+            self._asked_at = time.monotonic()
+            if answer := self._ask():
+                self._ahead = answer[0] + answer[1] / 1e6 - time.monotonic()
+        return time.monotonic() + self._ahead
+
+
 @dataclass(frozen=True)
 class _Note:
     """Something to be written. `call` is empty for what was learnt outside a call."""
@@ -124,9 +141,9 @@ class _Note:
 class ValkeyHealth:
     """What router.health.Health asks for. Safe to use from many threads."""
 
-    def __init__(self, valkey: redis.Redis, clock: Callable[[], float] = time.time):
+    def __init__(self, valkey: redis.Redis, clock: Callable[[], float] | None = None):
         self._quick, self._patient = _Line(within(SLOWEST, valkey)), _Line(within(SLOWEST_WRITE, valkey))
-        self._clock = clock
+        self.now = self._clock = clock or _Clock(lambda: self._ask(self._quick, self._quick.valkey.time))
         self._read = self._quick.valkey.register_script(READ)
         self._begin, self._end, self._put = map(self._patient.valkey.register_script, (BEGIN, END, PUT))
         self._notes = queue.Queue[_Note]()

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Update, func, select, update
@@ -62,6 +63,7 @@ class Record:
         self.last: Attempt | None = None
         self._secret = ""
         self._allowance = Allowance(Prompt(()))
+        self._since = 0.0
         self._unpriced = Unpriced.of(execution.project.organization)
         self._ended: _Ended | None = None
         self._is_written = self._is_settled = True
@@ -97,7 +99,7 @@ class Record:
             failure = Failure(Kind.TRANSIENT, message, sent=False)
             self._refuse(step, number, failure)
             raise failure from error
-        self.last, self._ended, self._allowance = attempt, None, allowance
+        self.last, self._ended, self._allowance, self._since = attempt, None, allowance, time.monotonic()
         self.notice = allowance.notice
         health().begin(step.pair, attempt.id)
         return allowance.prompt
@@ -107,6 +109,8 @@ class Record:
         earlier = select(Attempt).where(Attempt.execution_id == attempt.execution_id, Attempt.id != attempt.id)
         self.tell(db.session.scalars(earlier.order_by(Attempt.number)).all())
         self.last, self._allowance = attempt, take_over(self.execution, attempt.id, step, prompt)
+        lasted = db.session.scalar(select(func.clock_timestamp())) - attempt.started_at
+        self._since = time.monotonic() - lasted.total_seconds()
         db.session.expunge(attempt)
         try:
             self._secret = self._open(step)
@@ -133,8 +137,8 @@ class Record:
     def end(self, step: Step, number: int, result: Result) -> None:
         attempt, failure = self._begun(), result.failure
         bill = Bill.of(result, self._allowance, self.answer, step.candidate.rates)
-        self._observe(step, attempt, result, bill.usage)
         self._ended = _Ended(step, result, self._values(attempt, result, bill), bill.tokens)
+        self._observe(step, attempt, result, bill.usage)
         self._allowance.end(bill.tokens)
         self._is_written = self._is_settled = False
         self.finish = result.done.finish.value if result.done else ""
@@ -172,6 +176,11 @@ class Record:
 
     def secret(self, step: Step) -> str:
         return self._secret
+
+    @property
+    def seconds(self) -> float:
+        """Since the last call began, whichever worker made it. No clock that is set meanwhile changes that."""
+        return time.monotonic() - self._since if self.last else 0.0
 
     @property
     def is_open(self) -> bool:
@@ -247,11 +256,12 @@ class Record:
 
     def _values(self, attempt: Attempt, result: Result, bill: Bill) -> dict[str, Any]:
         """How a call ended, as columns of its attempt, which gets them too."""
-        failure, done = result.failure, result.done
+        failure, done, first = result.failure, result.done, result.first_token_at
+        ended_at = attempt.started_at + timedelta(seconds=self.seconds)
         values: dict[str, Any] = {
             "outcome": _outcome(result),
-            "ended_at": now(),
-            "first_token_at": result.first_token_at,
+            "ended_at": ended_at,
+            "first_token_at": max(ended_at - (now() - first), attempt.started_at) if first else None,
             "cost": bill.cost,
             "usage_is_estimated": bill.is_estimated,
             "job": None,
@@ -282,17 +292,16 @@ class Record:
 
     def _observe(self, step: Step, attempt: Attempt, result: Result, usage: Usage | None) -> None:
         """What this call tells of the model's and the key's health."""
-        started, ended = attempt.started_at, now()
-        failure, first = result.failure, result.first_token_at
+        failure = result.failure
         is_counted = self._allowance.prompt.task is Task.CHAT and usage is not None
         kind = failure.kind if failure else None
         if failure and (failure.code == OUR_OWN or step.candidate.is_simulated):  # the latter fails as a prompt says
             kind = Kind.ABORTED
         observation = Observation(
             kind=kind,
-            seconds=(ended - started).total_seconds(),
+            seconds=self.seconds,
             work=work_of(usage.output_total if usage and is_counted else None),
-            first_token_seconds=(first - started).total_seconds() if first else None,
+            first_token_seconds=attempt.first_token_seconds,
             retry_after=failure.after if failure else None,
         )
         health().end(step.pair, attempt.id, observation)

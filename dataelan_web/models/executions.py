@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, DbSession, Json, JsonList, Long, Name, Nano, Time, evidence, now, parent, reference
+from .base import Base, DbSession, Json, JsonList, Long, Name, Nano, Time, evidence, parent, reference
 from .hub import Model, Price, Provider
 from .workspace import ModelType, Project, Prompt, PromptSession
 
@@ -84,6 +84,8 @@ class Execution(Base):
         CheckConstraint("cost >= 0", name="cost_is_not_negative"),
     )
 
+    created_at: Mapped[Time] = mapped_column(default=func.now())
+    """By the database's clock, as all that sweepers and leases go by: those of the machines may differ."""
     organization_id: Mapped[uuid.UUID] = parent("organizations.id", index=False)
     project_id: Mapped[uuid.UUID] = parent("projects.id", index=False)
     session_id: Mapped[uuid.UUID | None] = reference("prompt_sessions.id")
@@ -207,7 +209,7 @@ class Attempt(Base):
     provider_name: Mapped[Name]
     payer: Mapped[Payer]
     outcome: Mapped[Outcome] = mapped_column(default=Outcome.SENT)
-    started_at: Mapped[Time] = mapped_column(default=now)
+    started_at: Mapped[Time] = mapped_column(default=func.clock_timestamp())
     first_token_at: Mapped[Time | None]
     ended_at: Mapped[Time | None]
     error_kind: Mapped[Name | None]
@@ -232,6 +234,10 @@ class Attempt(Base):
     @property
     def seconds(self) -> float | None:
         return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
+
+    @property
+    def first_token_seconds(self) -> float | None:
+        return (self.first_token_at - self.started_at).total_seconds() if self.first_token_at else None
 
 
 class Asset(Base):

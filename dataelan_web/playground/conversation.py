@@ -31,11 +31,12 @@ CARD = (
 
 
 def runs(session: PromptSession, before: uuid.UUID | None = None) -> tuple[list[Execution], uuid.UUID | None]:
-    """The latest runs, oldest first, and the id to page on from, or None when there are no older ones."""
+    """The latest runs, oldest first, and the id to page on from, or None when there are no older ones. Their order is
+    that of the database's clock; an id has that of the machine which made it."""
     query = select(Execution).where(Execution.session_id == session.id)
     if before:
-        query = query.where(Execution.id < before)
-    rows = list(db.session.scalars(query.order_by(Execution.id.desc()).limit(PAGE + 1).options(*CARD)))
+        query = query.where(Execution.created_at < select(Execution.created_at).where(Execution.id == before))
+    rows = list(db.session.scalars(query.order_by(Execution.created_at.desc()).limit(PAGE + 1).options(*CARD)))
     older = rows[PAGE - 1].id if len(rows) > PAGE else None
     return rows[:PAGE][::-1], older
 
@@ -65,7 +66,7 @@ def so_far(session: PromptSession) -> tuple[Message, ...]:
         select(Execution.prompt_id, asked, ExecutionBody.text, ExecutionBody.tool_calls)
         .join(ExecutionBody, ExecutionBody.id == Execution.id)
         .where(Execution.session_id == session.id, Execution.state == State.COMPLETED)
-        .order_by(Execution.id)
+        .order_by(Execution.created_at)
     )
     latest: dict[uuid.UUID | None, Turn] = {}
     for prompt_id, message, text, calls in db.session.execute(query):
