@@ -11,17 +11,21 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, text, update
 
+from dataelan_web import quota
 from dataelan_web.executions import live, sweep
-from dataelan_web.executions.execute import PAUSES
+from dataelan_web.executions.execute import PAUSES, execute
 from dataelan_web.executions.health import CLOCK_KEPT, _Clock
+from dataelan_web.executions.measures import estimated
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue, worker
-from dataelan_web.models import Execution, State
+from dataelan_web.models import Execution, Reservation, Scope, State, Window
 from dataelan_web.models.executions import LEASE, claim, renew
+from dataelan_web.router.candidates import tokens_of
+from dataelan_web.router.types import Prompt, Usage, user
 
 from . import people
 from .conftest import wait_until
-from .test_executions import queued
+from .test_executions import USD, claimed, ledger, let_the_lease_run_out, priced, queued
 from .test_playground import fresh
 
 Make = Callable[[], uuid.UUID]
@@ -136,6 +140,31 @@ def test_renewing_leases_waits_for_nobody(mine: Make) -> None:
 
 def test_an_end_is_tried_for_as_long_as_the_lease_lasts() -> None:
     assert timedelta(seconds=sum(PAUSES)) > LEASE - timedelta(seconds=2)
+
+
+# -- money ---------------------------------------------------------------------------------------
+
+
+def test_a_call_of_which_nobody_heard_anything_is_charged_all_that_was_held(acme: people.Cast, simulated: str) -> None:
+    quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL, USD)
+    execution = claimed(acme, "!simulate tokens=8\nHi", requested=priced(acme, simulated))
+    events = execute(execution, execution.fence)
+    next(events)  # no live answer is written, as by a web process that dies at once
+    held = db.session.scalar(select(Reservation.amount).where(Reservation.execution_id == execution.id))
+    let_the_lease_run_out(execution.id)
+    ended = fresh(execution.id)
+    assert ended.cost == held == sum(ledger(execution.id)) > 0
+    assert ended.attempts[0].usage_is_estimated
+    events.close()
+
+
+@pytest.mark.parametrize(("said", "tokens"), [("", 0), ("x" * 300, 100), ("x" * 3000, 200)])
+def test_an_answer_that_no_bill_came_for_is_guessed_high_but_not_above_what_was_allowed(said: str, tokens: int) -> None:
+    asked = Prompt((user("What is this? " * 30),), max_tokens=200)
+    guessed = estimated(asked, Usage(), said)
+    assert guessed.output == tokens
+    assert (guessed.input or 0) > tokens_of(asked)
+    assert estimated(asked, Usage(input=7, output=250), said).counters[:4] == (7, None, None, 250)
 
 
 # -- workers -------------------------------------------------------------------------------------

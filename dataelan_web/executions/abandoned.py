@@ -11,7 +11,7 @@ from .. import quota
 from ..extensions import db
 from ..models import Attempt, Execution, Outcome
 from ..router import pricing
-from ..router.types import Prompt, Usage
+from ..router.types import Prompt, Task, Usage
 from ..storage import Unavailable
 from . import assets
 from .bill import charge
@@ -22,8 +22,8 @@ from .record import COUNTERS
 
 
 def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:
-    """Settle what was left open: by what can be said of it, with the `text` that had arrived, or else by all that is
-    held for it. Returns every attempt of the execution, in order."""
+    """Settle what was left open: by the `text` that had arrived, or else by all that is held for it. Returns every
+    attempt of the execution, in order."""
     made = db.session.scalars(
         select(Attempt)
         .where(Attempt.execution_id == execution.id)
@@ -39,9 +39,11 @@ def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:
 
 def _close(execution: Execution, attempt: Attempt, text: str) -> None:
     usage = estimated(prompt := _prompt_of(execution), measured(prompt, (), Usage()), text)
-    attempt.cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None, prompt.media)
-    if attempt.cost is None:
-        attempt.cost = quota.held(db.session, attempt.id)
+    cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None, prompt.media)
+    most = quota.held(db.session, attempt.id)
+    if most is not None and (cost is None or (prompt.task is Task.CHAT and not text)):
+        cost = most  # nobody heard what it said; it may have said all that it was allowed to
+    attempt.cost = cost if most is None or cost is None else min(cost, most)
     attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, func.clock_timestamp(), True
     attempt.error, attempt.job = "The worker that ran it stopped.", None
     attempt.measures = to_json(usage)

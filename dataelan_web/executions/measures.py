@@ -82,13 +82,17 @@ def measured(prompt: Prompt, media_types: Sequence[str], reported: Usage) -> Usa
 
 def estimated(prompt: Prompt, known: Usage, said: str) -> Usage:
     """What is known of a call that no bill came for. A chat has read the whole prompt and written at least what had
-    arrived; of all else nothing can be guessed."""
+    arrived, and no more than it was told to; of all else nothing can be guessed.
+
+    A guess is made high: limits are to hold what the provider will bill."""
     if prompt.task is not Task.CHAT:
         return known
+    said_tokens = estimated_tokens(said)
+    heard = max(known.output_total, min(said_tokens, prompt.max_tokens or said_tokens))
     return replace(
         known,
-        input=known.input if known.input is not None else tokens_of(prompt),
-        output=max(known.output_total, estimated_tokens(said)) - (known.reasoning or 0),
+        input=known.input if known.input is not None else -(-tokens_of(prompt) * 4 // 3),
+        output=heard - (known.reasoning or 0),
     )
 
 
@@ -100,8 +104,8 @@ def counted_tokens(prompt: Prompt, usage: Usage) -> int:
 
 
 def estimated_tokens(text: str) -> int:
-    """Four bytes a token, rounded up."""
-    return -(-len(text.encode()) // 4)
+    """Three bytes a token, rounded up: English has four, code and most other languages fewer."""
+    return -(-len(text.encode(errors="replace")) // 3)
 
 
 def images_of(prompt: Prompt) -> int:
