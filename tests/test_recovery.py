@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text, update
 
 from dataelan_web import quota
 from dataelan_web.executions import live, sweep
-from dataelan_web.executions.execute import PAUSES, execute
+from dataelan_web.executions.execute import PAUSES, execute, told
 from dataelan_web.executions.health import CLOCK_KEPT, _Clock
 from dataelan_web.executions.measures import estimated
 from dataelan_web.extensions import db
@@ -21,7 +21,7 @@ from dataelan_web.jobs import queue, worker
 from dataelan_web.models import Execution, Reservation, Scope, State, Window
 from dataelan_web.models.executions import LEASE, claim, renew
 from dataelan_web.router.candidates import tokens_of
-from dataelan_web.router.types import Prompt, Usage, user
+from dataelan_web.router.types import Prompt, Text, Usage, user
 
 from . import people
 from .conftest import wait_until
@@ -83,6 +83,18 @@ def test_half_a_character_does_not_silence_the_answers_of_a_process(context: Non
 
 def _id(pen: live.Writer) -> uuid.UUID:
     return uuid.UUID(pen.key.removeprefix("live:"))
+
+
+def test_a_long_stream_of_the_gateway_is_kept_outside_its_process_and_a_short_one_is_not(
+    acme: people.Cast, simulated: str
+) -> None:
+    for silent_for, kept in ((0.3, True), (60.0, False)):
+        execution = claimed(acme, "!simulate tokens=30 rate=30\nHi")
+        pen = live.Writer(queue.store(), execution.id, silent_for)
+        words = "".join(event.delta for event in told(execution, execution.fence, pen) if isinstance(event, Text))
+        time.sleep(0.2)
+        assert live.written(queue.store(), execution.id).text == (words if kept else "")
+        assert live.written(queue.store(), execution.id).ended is kept
 
 
 # -- leases --------------------------------------------------------------------------------------
@@ -233,9 +245,9 @@ def test_a_cookie_outlives_a_clock_that_is_set_back_but_not_its_time(
     assert mia.get(f"{acme.home}/").status_code == (200 if is_known else 303)
 
 
-def test_a_run_is_dated_by_the_database_whatever_the_machines_clock_says(acme: people.Cast) -> None:
+def test_a_run_is_dated_by_the_database_whatever_the_machines_clock_says(mine: Make) -> None:
     began = db.session.scalar(select(func.now()))
-    assert queued(acme).created_at == began
+    assert fresh(mine()).created_at == began
 
 
 def test_health_goes_by_the_clock_of_valkey() -> None:

@@ -8,7 +8,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
@@ -63,15 +63,24 @@ def execute_queued(execution_id: uuid.UUID) -> None:
     try:
         if "task" in execution.body.request:  # not a chat: whoever watches sees no words, and waits to see it begin
             writer.progress(None, "")
-        for event in execute(execution, fence):
-            if isinstance(event, Text):
-                writer.text(event.delta)
-            elif isinstance(event, Reasoning):
-                writer.reasoning(event.delta)
-            elif isinstance(event, Progress):
-                writer.progress(event.share, event.note)
+        for _ in told(execution, fence, writer):
+            pass
     except Failure:
         pass  # recorded with the execution; the page shows it from there
+
+
+def told(execution: Execution, fence: int, writer: live.Writer) -> Iterator[Event]:
+    """Run it, and write down what comes for whoever watches, and for the sweeper should this process die."""
+    try:
+        with closing(execute(execution, fence)) as events:
+            for event in events:
+                if isinstance(event, Text):
+                    writer.text(event.delta)
+                elif isinstance(event, Reasoning):
+                    writer.reasoning(event.delta)
+                elif isinstance(event, Progress):
+                    writer.progress(event.share, event.note)
+                yield event
     finally:
         if not execution.is_open:  # else another worker goes on with it, or the sweeper will
             writer.end()
@@ -100,7 +109,7 @@ def load(execution_id: uuid.UUID) -> Execution:
     return db.session.get_one(Execution, execution_id, options=[joinedload(Execution.body), project])
 
 
-def execute(execution: Execution, fence: int) -> Iterator[Event]:
+def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
     """Run a claimed execution to its end, yielding what comes. Whatever happens, its final state is recorded.
 
     Raises Failure after recording it. When the reader goes away the call is stopped and recorded as cancelled.

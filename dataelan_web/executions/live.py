@@ -48,10 +48,14 @@ class Entry:
 
 
 class Writer:
-    """One answer's pen. The first piece and the end go out at once, what is between every EVERY seconds."""
+    """One answer's pen. The first piece and the end go out at once, what is between every EVERY seconds.
 
-    def __init__(self, store: redis.Redis, execution_id: uuid.UUID):
+    One that is `silent_for` some seconds writes nothing before: an answer that nobody watches is written only that its
+    words outlive the process, which for a short one is not worth a round trip."""
+
+    def __init__(self, store: redis.Redis, execution_id: uuid.UUID, silent_for: float = 0.0):
         self.store, self.key = store, key(execution_id)
+        self._speaks_at = time.monotonic() + silent_for
         self._pending: list[tuple[str, str]] = []
         self._told: list[tuple[str, str]] = []
         self._lock = threading.Lock()
@@ -67,7 +71,12 @@ class Writer:
         self._add("p", f"{'' if share is None else round(share, 3)} {note[:200]}")
 
     def end(self) -> None:
-        self._add("e", "1")
+        if self._started or not self._is_silent:
+            self._add("e", "1")
+
+    @property
+    def _is_silent(self) -> bool:
+        return time.monotonic() < self._speaks_at
 
     def _add(self, field: str, value: str) -> None:
         with self._lock:
@@ -76,6 +85,8 @@ class Writer:
                 self._pending[-1] = (field, last[1] + value)
             else:
                 self._pending.append((field, value))
+        if self._is_silent:
+            return
         is_urgent, self._started = field == "e" or not self._started, True
         _post.take(self, is_urgent)
 

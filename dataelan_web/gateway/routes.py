@@ -13,16 +13,21 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import quota
+from ..executions import live
 from ..executions.answer import Answer
 from ..executions.candidates import rules_for, usable_models
-from ..executions.execute import OWNER, execute
+from ..executions.execute import OWNER, told
 from ..executions.record import COUNTERS
 from ..executions.submit import Request, record
 from ..extensions import db
+from ..jobs.queue import store
 from ..models import NANO, Attempt, Execution, GatewayToken, ModelType, Origin, Unit, new_id, now
 from ..router.types import Done, Event, Failure, Progress, Usage
 from . import chat_answer, chat_request, errors, replay
 from .tokens import authenticate
+
+SHORT = 1.0
+"""Seconds. What a longer stream has said so far is kept outside this process, which may die."""
 
 bp = Blueprint("gateway", __name__, url_prefix="/v1")
 
@@ -53,7 +58,8 @@ def chat_completions() -> Response:
     execution = record(wanted, claimed_by=claim)
     answer = _stream if asked.stream else _whole
     if execution.lease_owner == claim:
-        return answer(execution, asked, execute(execution, execution.fence), arrived)
+        writer = live.Writer(store(), execution.id, silent_for=SHORT)
+        return answer(execution, asked, told(execution, execution.fence, writer), arrived)
     response = answer(execution, asked, replay.events(execution, wanted), arrived)
     response.headers["x-dataelan-replayed"] = "true"
     return response
