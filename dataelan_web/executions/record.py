@@ -109,7 +109,7 @@ class Record:
         earlier = select(Attempt).where(Attempt.execution_id == attempt.execution_id, Attempt.id != attempt.id)
         self.tell(db.session.scalars(earlier.order_by(Attempt.number)).all())
         self.last, self._allowance = attempt, take_over(self.execution, attempt.id, step, prompt)
-        lasted = db.session.scalar(select(func.clock_timestamp())) - attempt.started_at
+        lasted = db.session.scalars(select(func.clock_timestamp())).one() - attempt.started_at
         self._since = time.monotonic() - lasted.total_seconds()
         db.session.expunge(attempt)
         try:
