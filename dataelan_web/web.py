@@ -85,9 +85,10 @@ def page_number() -> int:
 def _digest(endpoint: str, values: dict[str, Any]) -> None:
     """Static addresses carry a digest of the file, so that browsers may keep them for ever."""
     if endpoint == "static" and "filename" in values and "v" not in values and current_app.static_folder:
-        values["v"] = _file_digest(Path(current_app.static_folder) / values["filename"])
+        values["v"] = _file_digest(current_app.static_folder, values["filename"])
 
 
 @lru_cache(maxsize=256)
-def _file_digest(path: Path) -> str:
+def _file_digest(folder: str, name: str) -> str:
+    path = Path(folder, name)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "0"

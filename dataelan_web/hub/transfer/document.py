@@ -24,6 +24,9 @@ from ...router.types import Task
 LARGEST = 1_000_000
 """Characters of a document; a hub of a thousand models has a fifth of that."""
 MOST_ALIASES = 100
+DEEPEST = 50
+YAML = yaml.CSafeLoader
+"""libyaml's: PyYAML's own takes time with the square of the depth, so that a small file could keep it busy for days."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Ref = Annotated[str, Field(min_length=3, max_length=402, pattern=r"^[^/]+/.+$")]
@@ -139,13 +142,12 @@ def read_yaml(text: str) -> dict[str, Any]:
 
 
 def read_value(text: str) -> Any:
-    """Plain values. Raises BadDocument; anchors that unfold to something huge are refused too."""
+    """Plain values. Raises BadDocument, for what is deep and anchors that unfold to much as well."""
     if len(text) > LARGEST:
         raise BadDocument(f"It is larger than {LARGEST // 1000:,} KB: that is no set-up of a hub.")
     try:
-        if sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)) > MOST_ALIASES:
-            raise BadDocument(f"It refers back to itself (*name) more than {MOST_ALIASES} times.")
-        return yaml.safe_load(text)
+        _weigh(text)
+        return yaml.load(text, Loader=YAML)  # noqa: S506 (a safe one)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
@@ -154,6 +156,18 @@ def read_value(text: str) -> Any:
         ) from error
     except (RecursionError, ValueError) as error:
         raise BadDocument("It is nested too deeply, or holds a value that YAML cannot mean.") from error
+
+
+def _weigh(text: str) -> None:
+    """Before anything is made of it. Raises BadDocument."""
+    aliases = depth = 0
+    for event in yaml.parse(text, Loader=YAML):
+        aliases += isinstance(event, yaml.AliasEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if aliases > MOST_ALIASES:
+            raise BadDocument(f"It refers back to itself (*name) more than {MOST_ALIASES} times.")
+        if depth > DEEPEST:
+            raise BadDocument(f"It is not YAML that a hub is written in: it is nested more than {DEEPEST} deep.")
 
 
 def read(text: str) -> Document:
