@@ -15,6 +15,7 @@ from genai_prices import calc_price, data_snapshot
 from sqlalchemy import func, select
 
 from dataelan_web.executions.candidates import rates_of
+from dataelan_web.executions.measures import measured
 from dataelan_web.extensions import db
 from dataelan_web.formats import exact_money
 from dataelan_web.hub.models import catalogue, prices, purpose
@@ -23,7 +24,7 @@ from dataelan_web.hub.providers import listing
 from dataelan_web.models import NANO, Model, ModelType, Price, Provider, new_id, now
 from dataelan_web.models.audit import AuditEvent
 from dataelan_web.router import pricing
-from dataelan_web.router.types import ListedModel, Task, Usage
+from dataelan_web.router.types import ListedModel, Prompt, Task, Usage, user
 
 from . import people
 
@@ -377,6 +378,24 @@ UNITS = (
     ("per_character", "input_mchars", 1_000_000),
     ("per_request", "requests_kcount", 1_000),
 )
+
+
+def test_no_picture_sound_or_film_costs_nothing_unless_it_is_free() -> None:
+    """Of every model in the catalogue, when its provider reports no more than it must: what it costs is known and above
+    nothing, or unknown."""
+    made = {Task.IMAGE: ["image/png"], Task.SPEECH: ["audio/mpeg"], Task.VIDEO: ["video/mp4"], Task.TRANSCRIPTION: []}
+    reported = {Task.TRANSCRIPTION: Usage(seconds=Decimal("1.5"))}
+    known_costs = set()
+    for provider in data_snapshot.get_snapshot().providers:
+        for name, known in catalogue.models_of(provider.id):
+            _, task = purpose.task_of(name, known=known) or (None, Task.CHAT)
+            if task in made and known.price and not rates_of(known.price).is_free:
+                prompt = Prompt((user("A red fox"),), task=task, media={"seconds": 8})
+                usage = measured(prompt, made[task], reported.get(task, Usage()))
+                nano = pricing.cost(usage, rates_of(known.price))
+                assert nano is None or nano > 0, (provider.id, name)
+                known_costs |= {task} if nano else set()
+    assert {Task.SPEECH, Task.TRANSCRIPTION} <= known_costs
 
 
 def test_a_model_nobody_knows_has_no_price_and_not_a_price_of_nothing() -> None:

@@ -62,6 +62,15 @@ def openai(message: str = "no", **error: Any) -> dict[str, Any]:
          Kind.BAD_REQUEST),
         (400, openai("no", type="image_generation_user_error", code="moderation_blocked"), Kind.CONTENT_POLICY),
         (424, {"message": "The model could not be run."}, Kind.TRANSIENT),
+        # a plan is used up for hours, for a week or for the month
+        (429, openai("Usage limit reached for 5 hour. Your limit will reset at 2026-09-09 05:38:28", code="1308"),
+         Kind.RATE_LIMIT),
+        (429, openai("The usage limit has been reached", type="usage_limit_reached"), Kind.RATE_LIMIT),
+        (429, openai("You have exceeded the 5-hour usage quota.", code="AccountQuotaExceeded"), Kind.RATE_LIMIT),
+        (403, openai("You have exceeded the 5-hour usage quota.", code="plan_exceeded"), Kind.BILLING),
+        (403, openai("Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-09-09", code="1310"), Kind.BILLING),
+        (400, openai("You have reached your specified API usage limits. You will regain access on 2026-10-01.",
+                     type="invalid_request_error"), Kind.BILLING),
     ],
 )  # fmt: skip
 def test_a_refusal_has_a_kind(status: int, body: Any, kind: Kind) -> None:
@@ -160,6 +169,8 @@ def test_names_are_not_taken_for_keys(text: str) -> None:
         (openai("Try again later."), None),
         (openai("Please retry after 26 seconds."), 26.0),
         ({"detail": "Request was throttled. Expected available in 5 seconds."}, 5.0),
+        (openai("The usage limit has been reached", resets_in_seconds=12_000), 12_000.0),
+        (openai("The usage limit has been reached", resets_in_seconds="soon"), None),
         ({"error": {"message": "quota", "details": [{"@type": "RetryInfo", "retryDelay": "48s"}]}}, 48.0),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dataelan_web.router import pricing
 from dataelan_web.router.providers.failures import masked
 from dataelan_web.router.types import (
     Again,
@@ -82,6 +83,9 @@ EXCEPTIONS: dict[str, dict[str, tuple[Any, str]]] = {
 }
 # Failures inside an answer of status 200, of which only the words tell the kind.
 KINDS = {"openai.openai-responses.error.501de15e94": Kind.BILLING}
+
+# Nano-USD per million tokens, so that a token of each class costs a whole number of them.
+RATES = pricing.Rates(input=5_000_000, output=30_000_000, cache_read=1_000_000, cache_write=7_000_000)
 
 # Bedrock's answers do not name their model, or only in its maker's words; expected.json takes it from the address.
 MODEL_FROM_ADDRESS = "bedrock-"
@@ -166,8 +170,7 @@ def wanted(id: str, fields: dict[str, Any]) -> dict[str, Any]:
 def observed(events: list[Event]) -> dict[str, Any]:
     usage = Usage()
     for event in events:
-        if isinstance(event, Usage):
-            usage = usage.updated(event)
+        usage = usage.updated(event) if isinstance(event, Usage) else usage
     done = events[-1]
     assert isinstance(done, Done), "an answer ends with Done"
     assert sum(isinstance(event, Done) for event in events) == 1
@@ -222,6 +225,7 @@ def observed_usage(usage: Usage) -> dict[str, Any]:
         "output_image": usage.output_image,
         "seconds": None if usage.seconds is None else float(usage.seconds),
         "searches": usage.requests,
+        "cost": pricing.cost(usage, RATES),
     }
 
 
@@ -315,6 +319,7 @@ def expected_usage(usage: dict[str, Any], *, has_output: bool = True) -> dict[st
     total_in, total_out = usage.get("input_total"), usage.get("output_total")
     total_in = usage.get("total_tokens") if total_in is None and not has_output else total_in
     searches = {"searches": usage["search_units"]} if "search_units" in usage else {}
+    costs = {} if usage.get("input_total") is None or total_out is None else {"cost": expected_cost(usage)}
     cached, reasoning = usage.get("cached_tokens"), usage.get("reasoning_tokens")
     plain = {
         "input": (total_in or 0) - (cached or 0) - (usage.get("cache_write_tokens") or 0),
@@ -329,6 +334,7 @@ def expected_usage(usage: dict[str, Any], *, has_output: bool = True) -> dict[st
     return (
         parts
         | searches
+        | costs
         | {
             "input_total": total_in,
             "output_total": total_out,
@@ -336,6 +342,17 @@ def expected_usage(usage: dict[str, Any], *, has_output: bool = True) -> dict[st
             "reasoning": reasoning if reasoning is None or total_out is None else min(reasoning, total_out),
         }
     )
+
+
+def expected_cost(usage: dict[str, Any]) -> int:
+    """Each class of tokens once, at its own price. Others err both ways: cached tokens charged in full, or taken off a
+    count that never held them. Some providers charge other tokens than they count (Cohere)."""
+    billed = (usage.get("billed_input_tokens"), usage.get("billed_output_tokens"))
+    if billed != (None, None):
+        return 5 * (billed[0] or 0) + 30 * (billed[1] or 0)
+    total, written = usage["input_total"], usage.get("cache_write_tokens") or 0
+    cached = min(usage.get("cached_tokens") or 0, total)
+    return 5 * (total - cached - written) + cached + 7 * written + 30 * usage["output_total"]
 
 
 # From the status that expected.json gives to a failure inside an answer.

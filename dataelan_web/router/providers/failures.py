@@ -66,7 +66,7 @@ def reported(document: Any) -> Reported:
         message,
         tuple(dict.fromkeys(_codes(outer, error, details))),
         _status(error.get("status_code"), error.get("raw_status_code"), error.get("code"), error.get("status")),
-        _after(details, message),
+        _after(error, details, message),
     )
 
 
@@ -138,9 +138,12 @@ _AGAIN_IN = re.compile(
 )
 
 
-def _after(details: list[dict[str, Any]], message: str) -> float | None:
-    """The provider's wish when it is in the body: Google's RetryInfo, OpenAI's and Groq's "try again in 1m2.5s",
-    Azure's "retry after 26 seconds", Replicate's "available in 5 seconds"."""
+def _after(error: Mapping[str, Any], details: list[dict[str, Any]], message: str) -> float | None:
+    """The provider's wish when it is in the body: a plan's `resets_in_seconds`, Google's RetryInfo, OpenAI's and Groq's
+    "try again in 1m2.5s", Azure's "retry after 26 seconds", Replicate's "available in 5 seconds"."""
+    resets = error.get("resets_in_seconds")
+    if isinstance(resets, int | float) and not isinstance(resets, bool) and 0 <= resets < 10**9:
+        return float(resets)
     for detail in details:
         if found := re.fullmatch(r"(\d{1,6}(?:\.\d{1,9})?)s", string(detail.get("retryDelay"))):
             return float(found[1])
@@ -167,7 +170,7 @@ _CODES: Mapping[Kind, frozenset[str]] = {
     Kind.BILLING: frozenset(
         "insufficient_quota billing_error billing_hard_limit_reached billing_not_active insufficient_balance "
         "insufficient_credits insufficient_funds payment_required credits_exhausted access_terminated "
-        "quota_exceeded".split()
+        "quota_exceeded accountoverdueerror".split()
     ),
     Kind.CREDENTIAL: frozenset(
         "invalid_api_key authentication_error permission_error api_key_invalid api_key_expired "
@@ -178,7 +181,7 @@ _CODES: Mapping[Kind, frozenset[str]] = {
     Kind.RATE_LIMIT: frozenset(
         "rate_limit_error rate_limit_exceeded rate_limited resource_exhausted too_many_requests "
         "tokens_usage_based engine_overloaded_rate_limit throttlingexception servicequotaexceededexception "
-        "too_many_concurrent_requests".split()
+        "too_many_concurrent_requests usage_limit_reached accountquotaexceeded".split()
     ),
     Kind.ABORTED: frozenset(["cancelled", "request_cancelled", "client_closed_request"]),
     Kind.TRANSIENT: frozenset(
@@ -211,7 +214,10 @@ _PROSE: Mapping[Kind, re.Pattern[str]] = {
     ),
     Kind.BILLING: re.compile(
         r"credit balance is too low|insufficient (?:balance|credits|funds|quota)|out of credits|requires more credits|"
-        r"spending limit|billing (?:hard )?limit",
+        r"spending limit|billing (?:hard )?limit|"
+        # a plan's hours, week or month are used up: Anthropic says so with 400, sellers of plans with 403
+        r"reached your .{0,40}usage limits?|usage (?:limit|quota) (?:is |has been )?(?:reached|exceeded|exhausted)|"
+        r"exceeded the .{0,40}usage quota|limit exhausted",
         re.I,
     ),
     Kind.CREDENTIAL: re.compile(
