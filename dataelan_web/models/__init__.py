@@ -1,5 +1,5 @@
-"""All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, limits, ledger,
-notices, audit."""
+"""All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, templates, limits,
+ledger, notices, audit."""
 
 from .accounts import (
     KeyStrategy,
@@ -20,6 +20,19 @@ from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, Rout
 from .ledger import EntryKind, Hold, LedgerEntry, Reservation, ReservationState
 from .limits import Answer, Budget, BudgetPeriod, Increase, RateLimit, Scope, Unit, Window
 from .notices import Delivery, DeliveryState, Notice, Webhook
+from .templates import (
+    LabelMove,
+    LabelProtection,
+    Proposal,
+    ProposalComment,
+    ProposalState,
+    Template,
+    TemplateCase,
+    TemplateDraft,
+    TemplateLabel,
+    TemplateRun,
+    TemplateVersion,
+)
 from .workspace import Collaborator, ModelType, Project, ProjectRole, Prompt, PromptSession
 
 __all__ = [
@@ -43,6 +56,8 @@ __all__ = [
     "Hold",
     "Increase",
     "KeyStrategy",
+    "LabelMove",
+    "LabelProtection",
     "LedgerEntry",
     "Membership",
     "Model",
@@ -58,6 +73,9 @@ __all__ = [
     "ProjectRole",
     "Prompt",
     "PromptSession",
+    "Proposal",
+    "ProposalComment",
+    "ProposalState",
     "Provider",
     "RateLimit",
     "Reservation",
@@ -68,6 +86,12 @@ __all__ = [
     "Scope",
     "State",
     "Strategy",
+    "Template",
+    "TemplateCase",
+    "TemplateDraft",
+    "TemplateLabel",
+    "TemplateRun",
+    "TemplateVersion",
     "Unit",
     "UnknownPrice",
     "User",

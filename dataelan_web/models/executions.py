@@ -33,7 +33,9 @@ from .hub import Model, Price, Provider
 from .workspace import ModelType, Project, Prompt, PromptSession
 
 if TYPE_CHECKING:
+    from .accounts import User
     from .actions import Action
+    from .templates import TemplateRun
 
 LEASE = timedelta(seconds=30)
 
@@ -139,6 +141,8 @@ class Execution(Base):
     project: Mapped[Project] = relationship()
     model: Mapped[Model | None] = relationship()
     provider: Mapped[Provider | None] = relationship()
+    user: Mapped[User | None] = relationship()
+    template_run: Mapped[TemplateRun | None] = relationship(back_populates="execution", passive_deletes=True)
 
     @property
     def is_open(self) -> bool:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 from ... import access
 from ...extensions import db
 from ...models import APIKey, PromptSession, Provider, User
-from ...playground.connect import newcomer, prefer
+from ...playground import connect as first_use
 from ...router.types import Failure
 from ...web import redirect, render, toast, wants_fragment, with_toast
 from ..blueprint import bp, id_in
@@ -155,7 +155,7 @@ def _key_added(key: APIKey, checked: Checked, session: PromptSession | None) -> 
     word = _accepted(key, checked)
     if session is None:
         return with_toast(provider_page(key.provider), word, "good")
-    prefer(session, key.provider, key.listed_models)
+    first_use.prefer(session, key.provider, key.listed_models)
     toast(word, "good")
     return redirect(url_for("playground.show", id=session.id))
 
@@ -167,5 +167,5 @@ def _key_refused(form: KeyForm, provider: Provider, session: PromptSession | Non
     if not wants_fragment():
         toast(problem, "danger")
         return redirect(url_for("playground.show", id=session.id))
-    context = newcomer() | {"problem": problem, "provider_id": str(provider.id)}
+    context = first_use.newcomer() | {"problem": problem, "provider_id": str(provider.id)}
     return render("playground/session.html", "connect", status=422, session=session, newcomer=context)

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from ... import access
 from ...extensions import db
 from ...models import Model, PromptSession, Provider
-from ...playground.connect import prefer
+from ...playground import connect as first_use
 from ...router.types import Failure
 from ...web import redirect, render, toast
 from ..blueprint import bp, id_in
@@ -60,7 +60,9 @@ def connect_server() -> Response:
     toast(_connected(provider, checked), "good")
     if session is None:
         return redirect(url_for("hub.provider", id=provider.id))
-    prefer(session, provider, db.session.scalars(select(Model.name).where(Model.provider_id == provider.id)).all())
+    first_use.prefer(
+        session, provider, db.session.scalars(select(Model.name).where(Model.provider_id == provider.id)).all()
+    )
     return redirect(url_for("playground.show", id=session.id))
 
 

@@ -1,0 +1,232 @@
+"""What differs between two contents: their texts line by line and word by word, their settings, their variables.
+
+`difflib` finds it. It is quadratic where much repeats, so words are only compared in lines that are not endless.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from difflib import SequenceMatcher
+from typing import Any
+
+from ..text import FAINT, visible
+from .content import Content, Turn
+from .variables import Variable
+
+SAME, GONE, NEW = "same", "gone", "new"
+KEPT_AROUND = 3
+"""Lines that did not change, shown around those that did."""
+MOST_WORDS = 600
+SIMILAR = 0.3
+"""Two lines that share less than this are shown as one gone and one new, whole."""
+_WORD = re.compile(r"\w+|\s+|[^\w\s]")
+
+NAMES = {"model_type": "Type", "requested": "Model", "max_tokens": "Max tokens", "temperature": "Temperature"}
+TEXTS = {"schema": "JSON schema", "tools": "Tools"}
+PARTS = {
+    "kind": "type",
+    "default": "default",
+    "description": "description",
+    "required": "required",
+    "options": "choices",
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    text: str
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    kind: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Lines in a row; those of a folded one are all the same in both."""
+
+    lines: tuple[Line, ...]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Text:
+    """One text in both. `kind`: is it new, gone, or in both?"""
+
+    title: str
+    kind: str
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def differs(self) -> bool:
+        return any(line.kind != SAME for stretch in self.stretches for line in stretch.lines)
+
+
+@dataclass(frozen=True)
+class Setting:
+    title: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class VariableChange:
+    name: str
+    kind: str
+    """gone, new, or same: in both, and changed."""
+    settings: tuple[Setting, ...] = ()
+    variable: Variable | None = None
+
+
+@dataclass(frozen=True)
+class Differences:
+    texts: tuple[Text, ...]
+    settings: tuple[Setting, ...]
+    variables: tuple[VariableChange, ...]
+    warnings: tuple[str, ...]
+    """What programs that use the one now would notice with the other."""
+
+
+def between(before: Content, after: Content) -> Differences:
+    before, after = before.settled, after.settled
+    texts = [_text("System prompt", before.system, after.system), *_messages(before.messages, after.messages)]
+    texts += [_text(title, getattr(before, name), getattr(after, name)) for name, title in TEXTS.items()]
+    settings = (Setting(title, getattr(before, name), getattr(after, name)) for name, title in NAMES.items())
+    return Differences(
+        tuple(text for text in texts if text.stretches),
+        tuple(setting for setting in settings if setting.before != setting.after),
+        tuple(_variables(before.variables, after.variables)),
+        tuple(_warnings(before, after)),
+    )
+
+
+# -- texts -----------------------------------------------------------------------------------------
+
+
+def _messages(before: Sequence[Turn], after: Sequence[Turn]) -> Iterator[Text]:
+    """Paired where they are alike, so that a new first message does not make all others differ."""
+    for what, i, i_end, j, j_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        old, new = [*enumerate(before)][i:i_end], [*enumerate(after)][j:j_end]
+        if what == "equal":
+            yield from (_text(_title(*one), one[1].text, one[1].text) for one in new)
+        else:
+            yield from _changed_messages(old, new)
+
+
+def _changed_messages(before: list[tuple[int, Turn]], after: list[tuple[int, Turn]]) -> Iterator[Text]:
+    """Those of the same role are compared with each other; a new one is new."""
+    roles = [[turn.role for _, turn in side] for side in (before, after)]
+    for what, i, i_end, j, j_end in SequenceMatcher(None, *roles, autojunk=False).get_opcodes():
+        if what == "equal":
+            for old, new in zip(before[i:i_end], after[j:j_end], strict=True):
+                yield _text(_title(*new), old[1].text, new[1].text)
+        else:
+            yield from (_text(_title(*one), one[1].text, "") for one in before[i:i_end])
+            yield from (_text(_title(*one), "", one[1].text) for one in after[j:j_end])
+
+
+def _title(place: int, turn: Turn) -> str:
+    return f"Message {place + 1}, {turn.role}"
+
+
+def _text(title: str, before: str, after: str) -> Text:
+    kind = NEW if not before else GONE if not after else SAME
+    lines = list(_lines(*(_seen(text).split("\n") if text else [] for text in (before, after))))
+    return Text(title, kind, tuple(_folded(lines)))
+
+
+def _seen(text: str) -> str:
+    """With a mark for what the eye cannot see: whoever reviews a prompt must see all of it."""
+    return visible(FAINT.sub(lambda found: f"⟨U+{ord(found[0][0]):04X}⟩", text))
+
+
+def _lines(before: list[str], after: list[str]) -> Iterator[Line]:
+    for what, i, i_end, j, j_end in SequenceMatcher(None, before, after, autojunk=len(before) > 2000).get_opcodes():
+        if what == "equal":
+            yield from (Line(SAME, (Span(text),)) for text in before[i:i_end])
+            continue
+        old, new = before[i:i_end], after[j:j_end]
+        pairs = [_words(*pair) for pair in zip(old, new, strict=False)]
+        gone = [Line(GONE, pair[0]) for pair in pairs] + [Line(GONE, (Span(text, True),)) for text in old[len(pairs) :]]
+        come = [Line(NEW, pair[1]) for pair in pairs] + [Line(NEW, (Span(text, True),)) for text in new[len(pairs) :]]
+        yield from (*gone, *come)
+
+
+def _words(before: str, after: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Both lines, with the words marked that are only in the one."""
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    whole = (Span(before, True),), (Span(after, True),)
+    if len(old) > MOST_WORDS or len(new) > MOST_WORDS:
+        return whole
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    if matcher.ratio() < SIMILAR:
+        return whole
+    left, right = list[Span](), list[Span]()
+    for what, i, i_end, j, j_end in matcher.get_opcodes():
+        left += [Span("".join(old[i:i_end]), what != "equal")] if i < i_end else []
+        right += [Span("".join(new[j:j_end]), what != "equal")] if j < j_end else []
+    return tuple(left), tuple(right)
+
+
+def _folded(lines: list[Line]) -> Iterator[Stretch]:
+    """Long stretches that are the same in both are folded, but for a few lines around what differs."""
+    at = 0
+    while at < len(lines):
+        is_same = lines[at].kind == SAME
+        end = at
+        while end < len(lines) and (lines[end].kind == SAME) == is_same:
+            end += 1
+        head = KEPT_AROUND if at else 0
+        tail = KEPT_AROUND if end < len(lines) else 0
+        if is_same and end - at > head + tail + 2:
+            parts = ((at, at + head, False), (at + head, end - tail, True), (end - tail, end, False))
+            yield from (Stretch(tuple(lines[i:j]), folded) for i, j, folded in parts if i < j)
+        else:
+            yield Stretch(tuple(lines[at:end]))
+        at = end
+
+
+# -- settings and variables ------------------------------------------------------------------------
+
+
+def _variables(before: Sequence[Variable], after: Sequence[Variable]) -> Iterator[VariableChange]:
+    old, new = ({variable.name: variable for variable in side} for side in (before, after))
+    for name, variable in new.items():
+        if name not in old:
+            yield VariableChange(name, NEW, variable=variable)
+        elif changes := tuple(_settings(old[name], variable)):
+            yield VariableChange(name, SAME, changes)
+    yield from (VariableChange(name, GONE, variable=old[name]) for name in old if name not in new)
+
+
+def _settings(before: Variable, after: Variable) -> Iterator[Setting]:
+    for field in fields(Variable):
+        pair = (getattr(before, field.name), getattr(after, field.name))
+        if pair[0] != pair[1]:
+            yield Setting(PARTS[field.name], *(_word(value) for value in pair))
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _warnings(before: Content, after: Content) -> Iterator[str]:
+    old = {variable.name: variable for variable in before.variables}
+    for variable in after.variables:
+        known = old.get(variable.name)
+        if variable.must_be_given and not (known and known.must_be_given):
+            yield f"“{variable.name}” must be given now: programs that do not send it will be refused."
+        elif known and known.kind is not variable.kind and variable.kind.value != "text":
+            yield f"“{variable.name}” is {variable.kind.value} now: programs that send something else will be refused."
+    for name in old:
+        if name not in {variable.name for variable in after.variables}:
+            yield f"“{name}” is no longer used: programs may go on sending it, and nothing comes of it."
+    if after.needs_word and not before.needs_word:
+        yield "It ends without a message from the user now: programs must send one."
