@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         playground,
         pool,
         projects,
+        prompts,
         shell,
         web,
     )
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     organizations.init_app(app)
     projects.init_app(app)
     playground.init_app(app)
+    prompts.init_app(app)
     hub.init_app(app)
     limits.init_app(app)
     notices.init_app(app)

@@ -40,6 +40,7 @@ from .models import (
     Role,
     RoutingRule,
     Scope,
+    Template,
     User,
     Webhook,
 )
@@ -73,9 +74,19 @@ def organizations_of(user: User) -> list[Organization]:
 
 
 def scoped(model: type[Row]) -> Select[Row]:
-    """All rows of `model` the signed-in person may see in this organization: the start of every list query."""
-    query: Select[Row] = _JOINS.get(model, _itself)(select(model))
-    return query.where(_visible_here(model))
+    """All rows of `model` the signed-in person may see in this organization: the start of every list query. What is
+    in the trash is not among them."""
+    query = _all_visible(model)
+    return query.where(getattr(model, "deleted_at").is_(None)) if hasattr(model, "deleted_at") else query  # noqa: B009
+
+
+def in_trash(model: type[Row], id: uuid.UUID) -> Row:
+    """One that was deleted, for whoever may change it."""
+    deleted = getattr(model, "deleted_at").is_not(None)  # noqa: B009
+    row = db.session.scalars(_all_visible(model).where(model.id == id, deleted)).first()
+    if row is None:
+        abort(404)
+    return _at_least(EDIT, row)
 
 
 def archived(model: type[Row]) -> Select[Row]:
@@ -111,6 +122,11 @@ def require(right: int, row: Base | None = None) -> None:
         abort(403)
 
 
+def _all_visible(model: type[Row]) -> Select[Row]:
+    query: Select[Row] = _JOINS.get(model, _itself)(select(model))
+    return query.where(_visible_here(model))
+
+
 def _at_least(right: int, row: Row) -> Row:
     require(right, row)
     return row
@@ -137,7 +153,7 @@ def _visible_here(model: type[Base]) -> ColumnElement[bool]:
     if model is APIKey:
         mine = (APIKey.organization_id == organization_id) & APIKey.archived_at.is_(None)
         return mine if g.role is not None else false()
-    if model in (Project, PromptSession, Execution, Asset, GatewayToken):
+    if model in (Project, PromptSession, Execution, Asset, GatewayToken, Template):
         here: ColumnElement[bool] = Project.organization_id == organization_id
         return here if g.role is not None else here & Project.id.in_(_guest_projects(current_user.id, Project.id))
     if model in (Budget, RateLimit):
@@ -182,6 +198,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     Asset: lambda query: query.join(Project, Asset.project_id == Project.id),
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
     Increase: lambda query: query.join(Increase.budget),
+    Template: lambda query: query.join(Project, Template.project_id == Project.id),
 }
 
 

@@ -13,10 +13,9 @@ PACKAGE = ROOT / "dataelan_web"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
-FEATURES = {
-    "accounts", "organizations", "projects", "playground", "hub", "limits", "notices", "dashboard", "gateway", "admin",
-    "health",
-}  # fmt: skip
+FEATURES = set(
+    "accounts organizations projects playground prompts hub limits notices dashboard gateway admin health".split()
+)
 WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "text", "web", "config"}
 """What belongs to answering a request, for features to build on."""
 

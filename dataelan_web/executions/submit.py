@@ -10,7 +10,18 @@ from sqlalchemy.exc import IntegrityError
 
 from ..extensions import db
 from ..jobs import queue
-from ..models import Execution, ExecutionBody, ModelType, Origin, Project, Prompt, PromptSession, State, new_id
+from ..models import (
+    Execution,
+    ExecutionBody,
+    ModelType,
+    Origin,
+    Project,
+    Prompt,
+    PromptSession,
+    State,
+    TemplateRun,
+    new_id,
+)
 from ..models.executions import LEASE
 from ..router.types import Prompt as RouterPrompt
 from .prompts import to_json
@@ -30,6 +41,8 @@ class Request:
     asked: Prompt | None = None
     model_type: ModelType = ModelType.TEXT
     idempotency_key: str | None = None
+    made_from: TemplateRun | None = None
+    """The version or draft of a template that the prompt was made from."""
 
 
 def submit(request: Request) -> Execution:
@@ -54,6 +67,7 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
         requested=request.requested,
         idempotency_key=request.idempotency_key,
         body=ExecutionBody(request=to_json(request.prompt)),
+        template_run=request.made_from,
     )
     if claimed_by:
         execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,32 +21,32 @@ MOST_TOKENS = 1_000_000_000  # so that no price makes more of it than a column h
 DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.S)
 
 
-class _Model(BaseModel):
+class Strict(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-class ImageUrl(_Model):
+class ImageUrl(Strict):
     url: str
 
 
-class ContentPart(_Model):
+class ContentPart(Strict):
     type: str
     text: str | None = None
     image_url: ImageUrl | None = None
     refusal: str | None = None
 
 
-class Function(_Model):
+class Function(Strict):
     name: str
     arguments: str = ""
 
 
-class ToolCallIn(_Model):
+class ToolCallIn(Strict):
     id: str
     function: Function
 
 
-class MessageIn(_Model):
+class MessageIn(Strict):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[ContentPart] | None = None
     name: str | None = None
@@ -54,41 +54,41 @@ class MessageIn(_Model):
     tool_call_id: str | None = None
 
 
-class FunctionDefinition(_Model):
+class FunctionDefinition(Strict):
     name: str = Field(min_length=1, max_length=64)
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
 
-class ToolIn(_Model):
+class ToolIn(Strict):
     type: Literal["function"]
     function: FunctionDefinition
 
 
-class NamedFunction(_Model):
+class NamedFunction(Strict):
     name: str
 
 
-class NamedTool(_Model):
+class NamedTool(Strict):
     type: Literal["function"]
     function: NamedFunction
 
 
-class JsonSchema(_Model):
+class JsonSchema(Strict):
     name: str = "answer"
     json_schema: dict[str, Any] = Field(alias="schema", default_factory=dict)
 
 
-class ResponseFormat(_Model):
+class ResponseFormat(Strict):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
 
-class StreamOptions(_Model):
+class StreamOptions(Strict):
     include_usage: bool = False
 
 
-class ChatRequest(_Model):
+class ChatRequest(Strict):
     model: str = Field(min_length=1, max_length=200)
     messages: list[MessageIn] = Field(min_length=1)
     stream: bool | None = None
@@ -130,16 +130,24 @@ class ChatRequest(_Model):
         )
 
 
-def read(data: bytes) -> ChatRequest:
-    """Raises Refused (400) naming the first field that is wrong."""
+Asked = TypeVar("Asked", bound=ChatRequest)
+
+
+def body_of(data: bytes) -> dict[str, Any]:
+    """Raises Refused (400) for what is no JSON object."""
     try:
         body = _storable(json.loads(data), DEEPEST)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise Refused(400, "The body must be a JSON object with `model` and `messages`.", "invalid_json")
+    return body
+
+
+def checked(body: dict[str, Any], form: type[Asked]) -> Asked:
+    """Raises Refused (400) naming the first field that is wrong."""
     try:
-        return ChatRequest.model_validate(body)
+        return form.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(step) for step in first["loc"] if isinstance(step, int) or _is_name(step))

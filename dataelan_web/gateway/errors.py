@@ -29,7 +29,9 @@ class Refused(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        kind = {401: "authentication_error", 409: "conflict_error"}.get(self.status, "invalid_request_error")
+        kind = {401: "authentication_error", 404: "not_found_error", 409: "conflict_error"}.get(
+            self.status, "invalid_request_error"
+        )
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code or None}}
 
 

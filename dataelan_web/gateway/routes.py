@@ -23,7 +23,7 @@ from ..extensions import db
 from ..jobs.queue import store
 from ..models import NANO, Attempt, Execution, GatewayToken, ModelType, Origin, Unit, new_id, now
 from ..router.types import Done, Event, Failure, Progress, Usage
-from . import chat_answer, chat_request, errors, replay
+from . import chat_answer, chat_request, errors, replay, stored_prompts
 from .tokens import authenticate
 
 SHORT = 1.0
@@ -39,11 +39,12 @@ def refused(error: errors.Refused) -> Response:
 
 @bp.get("/models")
 def models() -> Response:
-    """What this project can name as `model`: its models, its rules, and `auto`."""
+    """What this project can name as `model`: its models, its rules, its prompts, and `auto`."""
     token = authenticate()
     rules = rules_for(db.session, token.project, "auto", ModelType.TEXT)
     names = [("auto", "dataelan"), *((rule.name, "dataelan") for rule in rules if rule.id)]
     names += [(candidate.model, candidate.provider) for candidate in usable_models(db.session, token.project)]
+    names += [(name, "dataelan") for name in stored_prompts.names(token.project)]
     unique = dict(reversed(names))
     data = [{"id": name, "object": "model", "created": 0, "owned_by": unique[name]} for name in dict(names)]
     return jsonify(object="list", data=data)
@@ -53,20 +54,21 @@ def models() -> Response:
 def chat_completions() -> Response:
     arrived = time.perf_counter()
     token = authenticate()
-    asked = chat_request.read(request.get_data(cache=False))
+    asked = stored_prompts.read(request.get_data(cache=False))
     wanted, claim = _request(token, asked), f"{OWNER}/{new_id()}"
     execution = record(wanted, claimed_by=claim)
     answer = _stream if asked.stream else _whole
     if execution.lease_owner == claim:
         writer = live.Writer(store(), execution.id, silent_for=SHORT)
-        return answer(execution, asked, told(execution, execution.fence, writer), arrived)
-    response = answer(execution, asked, replay.events(execution, wanted), arrived)
-    response.headers["x-dataelan-replayed"] = "true"
-    return response
+        response = answer(execution, asked, told(execution, execution.fence, writer), arrived)
+    else:
+        response = answer(execution, asked, replay.events(execution, wanted), arrived)
+        response.headers["x-dataelan-replayed"] = "true"
+    return stored_prompts.named_in(response, wanted)
 
 
 def _request(token: GatewayToken, asked: chat_request.ChatRequest) -> Request:
-    return Request(
+    wanted = Request(
         project=token.project,
         prompt=asked.prompt(),
         origin=Origin.GATEWAY,
@@ -75,6 +77,7 @@ def _request(token: GatewayToken, asked: chat_request.ChatRequest) -> Request:
         token_id=token.id,
         idempotency_key=replay.key(token, request.headers.get("Idempotency-Key", "")),
     )
+    return stored_prompts.filled(wanted, asked) if isinstance(asked, stored_prompts.PromptRequest) else wanted
 
 
 def _whole(execution: Execution, asked: chat_request.ChatRequest, events: Iterator[Event], arrived: float) -> Response:

@@ -159,6 +159,11 @@ class TemplateRun(Base):
     template: Mapped[Template] = relationship()
     case: Mapped[TemplateCase | None] = relationship()
 
+    def again(self) -> TemplateRun:
+        """The same, for another execution."""
+        names = ("template_id", "number", "digest", "values", "said", "case_id")
+        return TemplateRun(**{name: getattr(self, name) for name in names})
+
 
 class ProposalState(StrEnum):
     OPEN = "open"

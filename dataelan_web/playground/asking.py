@@ -73,6 +73,7 @@ def again(
             asked=earlier.prompt,
             model_type=earlier.model_type,
             idempotency_key=_key("retry", user_id, submission, earlier.id),
+            made_from=earlier.template_run.again() if earlier.template_run else None,
         )
     )
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from ..executions.prompts import from_json
 from ..extensions import db
-from ..models import Execution, ExecutionBody, ModelType, Prompt, PromptSession, State
+from ..models import Execution, ExecutionBody, ModelType, Prompt, PromptSession, State, TemplateRun
 from ..router.types import Message, ToolResult, ToolUse, assistant
 
 PAGE = 20
@@ -23,6 +23,9 @@ CARD = (
     joinedload(Execution.prompt).selectinload(Prompt.assets),
     joinedload(Execution.model),
     joinedload(Execution.provider),
+    joinedload(Execution.user),
+    joinedload(Execution.template_run).joinedload(TemplateRun.template),
+    joinedload(Execution.template_run).joinedload(TemplateRun.case),
     selectinload(Execution.attempts),
     selectinload(Execution.actions),
     selectinload(Execution.assets),
@@ -60,7 +63,9 @@ class Turn:
 
 
 def so_far(session: PromptSession) -> tuple[Message, ...]:
-    """The conversation a new prompt continues: each prompt as it was asked, with its last whole answer."""
+    """The conversation a new prompt continues: what the session was opened with, then each prompt as it was asked,
+    with its last whole answer."""
+    opening = from_json({"messages": session.settings.get("opening", [])}).messages
     asked = ExecutionBody.request["messages"][-1]  # before it stands the conversation up to there, once more
     query = (
         select(Execution.prompt_id, asked, ExecutionBody.text, ExecutionBody.tool_calls)
@@ -72,7 +77,7 @@ def so_far(session: PromptSession) -> tuple[Message, ...]:
     for prompt_id, message, text, calls in db.session.execute(query):
         latest.pop(prompt_id, None)
         latest[prompt_id] = _turn(message, text, calls)
-    return tuple(_messages(list(latest.values())))
+    return (*opening, *_messages(list(latest.values())))
 
 
 def _turn(message: dict[str, Any], text: str, calls: Iterable[dict[str, str]]) -> Turn:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 LONGEST_NAME = 64
 _NAME = rf"[^\W\d]\w{{0,{LONGEST_NAME - 1}}}"
-_VARIABLE_OR_ESCAPE = re.compile(rf"(?P<before>\\*)\{{\{{[ \t]*(?P<name>{_NAME})[ \t]*\}}\}}|(?P<escape>\\+)\{{\{{")
-_BRACES = re.compile(r"(\\*)\{\{")
+# Whole runs of backslashes (`*+` gives none back), so that a text of nothing else takes no longer than any other.
+_RUN = r"(?<!\\)(?P<slashes>\\*+)"
+_FOUND = re.compile(rf"{_RUN}(?:(?P<variable>\{{\{{[ \t]*(?P<name>{_NAME})[ \t]*\}}\}})|(?<=\\)(?P<braces>\{{\{{))")
+_BRACES = re.compile(rf"{_RUN}\{{\{{")
 _ALMOST = re.compile(
     r"(?<!\\)(?:"
     r"\{\{(?P<inner>[^{}\n]{0,80})\}\}"  # {{first name}}, {{7*7}}
@@ -35,16 +37,17 @@ class Piece:
 def pieces(text: str) -> Iterator[Piece]:
     """The whole text, in order."""
     at = 0
-    for found in _VARIABLE_OR_ESCAPE.finditer(text):
-        slashes = found["before"] if found["escape"] is None else found["escape"]
-        braces = found[0][len(slashes) :]
+    for found in _FOUND.finditer(text):
+        slashes, what = found["slashes"], found["variable"] or found["braces"]
         before, at = text[at : found.start()], found.end()
-        if len(slashes) % 2 or found["name"] is None:
-            yield Piece(before + slashes + braces, before + "\\" * (len(slashes) // 2) + braces)
+        is_plain = len(slashes) % 2 or found["variable"] is None
+        typed, sent = before + slashes, before + "\\" * (len(slashes) // 2)
+        if is_plain:
+            yield Piece(typed + what, sent + what)
             continue
-        if before or slashes:
-            yield Piece(before + slashes, before + "\\" * (len(slashes) // 2))
-        yield Piece(braces, "", found["name"])
+        if typed:
+            yield Piece(typed, sent)
+        yield Piece(what, "", found["name"])
     if at < len(text):
         yield Piece(text[at:], text[at:])
 
@@ -61,7 +64,7 @@ def render(text: str, values: Mapping[str, str]) -> str:
 
 def escape(text: str) -> str:
     """What to write so that exactly this text is sent."""
-    return _BRACES.sub(r"\1\1\\{{", text)
+    return _BRACES.sub(r"\g<slashes>\g<slashes>\\{{", text)
 
 
 def almost(text: str, most: int = 3) -> list[str]:

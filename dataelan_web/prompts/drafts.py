@@ -1,0 +1,66 @@
+"""What a person is writing: kept as they type, seen by nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask_login import current_user
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from ..extensions import db
+from ..models import Template, TemplateDraft, TemplateVersion, new_id, now
+from . import versions
+from .content import Content
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the editor holds: a person's own draft, or the newest version when there is none."""
+
+    content: Content
+    newest: TemplateVersion | None
+    values: Mapping[str, str]
+    said: str
+    base: int
+    """The version that was newest when it was begun."""
+    kept_at: datetime | None = None
+
+    @property
+    def differs(self) -> bool:
+        """From what is published."""
+        return self.newest is None or self.content.digest != self.newest.digest
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Was another version published since it was begun?"""
+        return self.newest is not None and self.base < self.newest.number and self.differs
+
+
+def mine(template: Template) -> Draft:
+    newest = versions.newest(template)
+    row = db.session.scalars(
+        select(TemplateDraft).where(TemplateDraft.template_id == template.id, TemplateDraft.user_id == current_user.id)
+    ).first()
+    if row is None:
+        content = Content.of(newest.content) if newest else Content()
+        return Draft(content, newest, {}, "", template.newest)
+    return Draft(Content.of(row.content), newest, row.values, row.said, row.base, row.updated_at)
+
+
+def keep(template: Template, content: Content, values: Mapping[str, str], said: str) -> None:
+    """One for each person and template; it remembers what it was based on. Flushes."""
+    written = {"content": content.to_json(), "values": dict(values), "said": said, "updated_at": now()}
+    row = {"id": new_id(), "template_id": template.id, "user_id": current_user.id, "created_at": now()}
+    statement = insert(TemplateDraft).values(**row, **written, base=template.newest)
+    if (newest := versions.newest(template)) and newest.digest == content.digest:
+        written["base"] = newest.number  # nothing of one's own in it: it begins here
+    db.session.execute(statement.on_conflict_do_update(index_elements=["template_id", "user_id"], set_=written))
+
+
+def drop(template: Template) -> None:
+    db.session.execute(
+        delete(TemplateDraft).where(TemplateDraft.template_id == template.id, TemplateDraft.user_id == current_user.id)
+    )

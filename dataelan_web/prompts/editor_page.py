@@ -1,0 +1,91 @@
+"""The page where a prompt is written and tried, and its parts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flask import Response, url_for
+
+from .. import access
+from ..extensions import db
+from ..models import Execution, ModelType, Template, TemplateRun
+from ..playground.conversation import CARD
+from ..playground.options import model_options
+from . import drafts, editor, labels, lists, page
+from .content import ROLES
+from .drafts import Draft
+from .forms import SettingsForm
+from .variables import Kind
+
+COMPARED_WITH = 30
+"""Versions offered to be compared with; all others are on a page of their own."""
+
+
+def show(
+    template: Template,
+    draft: Draft | None = None,
+    fragment: str | None = None,
+    status: int = 200,
+    *,
+    is_tried: bool = False,
+    problem: str = "",
+    settings: SettingsForm | None = None,
+    shown: Sequence[str] = (),
+    tries: Sequence[Sequence[Execution]] | None = None,
+) -> Response:
+    """`shown`: the variables that the browser has fields for; `problem`: why it was not run."""
+    draft = draft or drafts.mine(template)
+    view = editor.of(draft, is_tried=is_tried)
+    return page.show(
+        template,
+        "show.html",
+        "edit",
+        fragment,
+        status,
+        view=view,
+        problem=problem,
+        has_new_fields=tuple(row.variable.name for row in view.rows) != tuple(shown),
+        settings=settings or SettingsForm(formdata=None, called=template.slug, obj=template),
+        are_settings_open=settings is not None,
+        tries=lists.tried(template) if tries is None and fragment is None else tries or (),
+        against=against(template),
+        model_options=model_options(template.project, ModelType(draft.content.model_type)),
+        chosen=draft.content.requested,
+        kinds=list(Kind),
+        roles=ROLES,
+        submission=uuid.uuid4().hex,
+    )
+
+
+def started(template: Template, executions: Sequence[Execution], shown: Sequence[str]) -> Response:
+    """The cards of runs that have just begun, to be put before the others."""
+    ids = [execution.id for execution in executions]
+    query = db.select(Execution).where(Execution.id.in_(ids)).order_by(Execution.id).options(*CARD)
+    cards = list(db.session.scalars(query))
+    return show(template, fragment="started", status=201, shown=shown, tries=[cards])
+
+
+def with_values_of(template: Template, run_id: uuid.UUID) -> Draft:
+    """One's draft, with the values of a run: to see what it would answer to what was really asked."""
+    draft = drafts.mine(template)
+    execution = access.visible(Execution, run_id)
+    run = db.session.get(TemplateRun, execution.id)
+    if run is None or run.template_id != template.id:
+        return draft
+    return replace(draft, values=run.values, said=run.said)
+
+
+def against(template: Template) -> list[tuple[int, str]]:
+    """Versions to compare a draft with: what production stands for first, then the newest."""
+    names: dict[int, list[str]] = {}
+    for name, number in labels.of(template).items():
+        names.setdefault(number, []).append(name)
+    recent = range(template.newest, max(template.newest - COMPARED_WITH, 0), -1)
+    numbers = dict.fromkeys((*sorted(names, key=lambda number: labels.PRODUCTION not in names[number]), *recent))
+    return [(number, f"v{number}{''.join(f', {name}' for name in names.get(number, ()))}") for number in numbers]
+
+
+def address(template: Template) -> str:
+    return url_for("prompts.show", id=template.id)

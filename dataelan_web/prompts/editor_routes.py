@@ -1,0 +1,70 @@
+"""What one does with a draft: it is kept as one types, run, compared, dropped, and taken along into a session."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask import request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from ..extensions import db
+from ..web import redirect, toast
+from . import drafts, editor_form, editor_page, opening, page, running, sources, versions
+from .blueprint import bp
+from .refusals import Refused
+from .running import Source
+
+PUBLISH = "publish"
+
+
+@bp.post("/prompts/<uuid:id>/draft")
+def keep_draft(id: uuid.UUID) -> Response:
+    """`change`: what a button does to the form; without one it was only typed in, and is kept."""
+    template, written = page.editable(id), editor_form.read(request.form)
+    change = request.form.get("change", "")
+    written = editor_form.changed(written, change)
+    drafts.keep(template, written.content, written.values, written.said)
+    db.session.commit()
+    if change == PUBLISH:
+        return redirect(url_for("prompts.publication", id=id))
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(editor_page.address(template))
+    return editor_page.show(template, fragment="editor" if change else "kept", shown=written.shown)
+
+
+@bp.post("/prompts/<uuid:id>/draft/removal")
+def drop_draft(id: uuid.UUID) -> Response:
+    template = page.editable(id)
+    drafts.drop(template)
+    db.session.commit()
+    toast("Your draft is gone; this is what is published.")
+    return redirect(editor_page.address(template))
+
+
+@bp.post("/prompts/<uuid:id>/runs")
+def run(id: uuid.UUID) -> Response:
+    """The draft, kept and asked; with `compare`, the version `against` is asked the same."""
+    template, written = page.editable(id), editor_form.read(request.form)
+    drafts.keep(template, written.content, written.values, written.said)
+    asked = [Source(written.content)]
+    if "compare" in request.form:
+        number = sources.number_in(request.form.get("against", ""))
+        asked.insert(0, Source.of(versions.numbered(template, number)))
+    marks = {"together": uuid.uuid4(), "submission": request.form.get("submission", "")}
+    try:
+        executions = running.ask_all(template, asked, written.values, written.said, **marks)
+    except Refused as refused:
+        db.session.commit()
+        return editor_page.show(template, None, "tried", 422, is_tried=True, problem=str(refused))
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(editor_page.address(template))
+    return editor_page.started(template, executions, written.shown)
+
+
+@bp.post("/prompts/<uuid:id>/sessions")
+def open_session(id: uuid.UUID) -> Response:
+    """A session that goes on from the draft, with its values."""
+    template, written = page.editable(id), editor_form.read(request.form)
+    session = opening.session_of(template, written.content, written.values, current_user.id)
+    return redirect(url_for("playground.show", id=session.id))
