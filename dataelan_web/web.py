@@ -37,7 +37,7 @@ def wants_fragment() -> bool:
     return bool(request.htmx) and not request.htmx.history_restore_request  # type: ignore[attr-defined]
 
 
-def render(template: str, fragment: str | None = None, status: int = 200, **context: Any) -> Response:
+def render(template: str, /, fragment: str | None = None, status: int = 200, **context: Any) -> Response:
     """A page, or only its block `fragment` when htmx asks for a part of it."""
     if fragment and wants_fragment():
         return make_response(render_block(template, fragment, **context), status)

@@ -112,6 +112,7 @@
   // A wrong value in a part that is folded away would make the button seem dead.
   on('invalid', '.composer-more *', (field) => { field.form.querySelector('[data-composer-more]').checked = true; }, true);
   on('input', 'textarea[data-submit]', (area) => { grow(area); if (area.dataset.draft) store.set(`draft:${area.dataset.draft}`, area.value); });
+  on('input', '#editor [aria-invalid]', (field) => field.removeAttribute('aria-invalid'));   // the server says so again if it still is
   const wakeArea = (area) => {
     const draft = area.dataset.draft && store.get(`draft:${area.dataset.draft}`);
     if (draft) area.value = draft;

@@ -31,7 +31,7 @@ def execution(id: uuid.UUID) -> Response:
         "execution",
         execution=found,
         session=found.session,
-        can_edit=access.may(access.EDIT, found) and found.session_id is not None,
+        can_edit=access.may(access.EDIT, found) and (found.session_id is not None or found.template_run is not None),
     )
 
 
@@ -99,8 +99,16 @@ def retry(id: uuid.UUID) -> Response:
     project = session.project if session else access.editable(Project, earlier.project_id)
     again = asking.again(earlier, project, session, current_user.id, request.form.get("submission", ""))
     if not request.htmx:  # type: ignore[attr-defined]
-        return redirect(url_for("playground.show", id=session.id) if session else url_for("organizations.home"))
+        return redirect(_place_of(again))
     return page.started(again, retried=earlier.id)
+
+
+def _place_of(execution: Execution) -> str:
+    """Where one goes on from it."""
+    if execution.session_id:
+        return url_for("playground.show", id=execution.session_id)
+    made = execution.template_run
+    return url_for("prompts.show", id=made.template_id) if made else url_for("organizations.home")
 
 
 @bp.post("/executions/<uuid:id>/tool-results")

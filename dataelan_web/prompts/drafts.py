@@ -60,6 +60,12 @@ def keep(template: Template, content: Content, values: Mapping[str, str], said: 
     db.session.execute(statement.on_conflict_do_update(index_elements=["template_id", "user_id"], set_=written))
 
 
+def settle(template: Template, content: Content) -> None:
+    """One's draft is what was published now; the values to try it with stay."""
+    draft = mine(template)
+    keep(template, content, draft.values, draft.said)
+
+
 def drop(template: Template) -> None:
     db.session.execute(
         delete(TemplateDraft).where(TemplateDraft.template_id == template.id, TemplateDraft.user_id == current_user.id)

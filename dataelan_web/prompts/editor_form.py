@@ -10,6 +10,8 @@ from werkzeug.datastructures import MultiDict
 from ..models import ModelType
 from . import language
 from .content import MOST_MESSAGES, ROLES, TYPES, Content, Turn
+from .refusals import Refused
+from .running import Unfilled
 from .variables import MOST_OPTIONS, Kind, Variable
 
 SETTINGS = ("max_tokens", "temperature", "schema", "tools")
@@ -64,6 +66,12 @@ def changed(written: Written, change: str) -> Written:
     return replace(written, content=_known(replace(written.content, messages=tuple(messages))))
 
 
+def with_fields(content: Content, refused: Refused) -> Content:
+    """With a field for each value that was missing: a version may use what the draft does not."""
+    missing = refused.problems if isinstance(refused, Unfilled) else ()
+    return _known(replace(content, variables=(*content.variables, *(Variable(name) for name in missing))))
+
+
 def values_in(form: Form, names: tuple[str, ...]) -> dict[str, str]:
     return {name: text_of(form, f"value:{name}") for name in names}
 
@@ -79,7 +87,9 @@ def text_of(form: Mapping[str, str], name: str) -> str:
 
 def _known(content: Content) -> Content:
     """Every name that is used has its variable: in the order of the texts, and after them what is not used any more."""
-    known = {variable.name: variable for variable in content.variables}
+    known: dict[str, Variable] = {}
+    for variable in content.variables:
+        known.setdefault(variable.name, variable)
     used = [known.get(name, Variable(name)) for name in content.names]
     rest = [variable for name, variable in known.items() if name not in content.names]
     return replace(content, variables=(*used, *rest))

@@ -55,6 +55,7 @@ def run(id: uuid.UUID) -> Response:
     try:
         executions = running.ask_all(template, asked, written.values, written.said, **marks)
     except Refused as refused:
+        drafts.keep(template, editor_form.with_fields(written.content, refused), written.values, written.said)
         db.session.commit()
         return editor_page.show(template, None, "tried", 422, is_tried=True, problem=str(refused))
     if not request.htmx:  # type: ignore[attr-defined]

@@ -60,6 +60,11 @@ class Variable:
     def must_be_given(self) -> bool:
         return self.required and not self.default
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What one chooses from; nothing where one writes."""
+        return {Kind.YES_NO: ("yes", "no"), Kind.CHOICE: self.options}.get(self.kind, ())
+
     def read(self, given: object) -> str:
         """The text to put in; empty when nothing was given. Raises Wrong."""
         text = _as_text(given, self.kind)

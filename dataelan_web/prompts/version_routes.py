@@ -81,7 +81,7 @@ def publish(id: uuid.UUID) -> Response:
         _point(template, label, made.number)
     except Refused as refused:
         return _refused(id, form, refused)
-    drafts.drop(template)
+    drafts.settle(template, named.content.settled)
     db.session.commit()
     toast(f"Version {made.number} is published{f', and “{label}” stands for it' if label else ''}.", "good")
     return redirect(url_for("prompts.version", id=id, number=made.number))
