@@ -88,6 +88,11 @@ class Table:
         return sum(cell.is_missing for column in self.columns for cell in column.cells)
 
     @property
+    def has_problems(self) -> bool:
+        """Can one of them not be asked?"""
+        return any(cell.problem for column in self.columns for cell in column.cells)
+
+    @property
     def is_running(self) -> bool:
         return any(answer.execution.is_open for column in self.columns for answer in column.answers)
 

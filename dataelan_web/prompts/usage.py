@@ -52,12 +52,22 @@ def _python(model: str, values: dict[str, Any], messages: list[dict[str, str]]) 
     lines = [
         "from openai import OpenAI",
         "",
-        f'client = OpenAI(base_url="{request.host_url}v1", api_key="dlan_…")',
+        "client = OpenAI(",
+        f'    base_url="{request.host_url}v1",',
+        '    api_key="dlan_…",',
+        ")",
         "answer = client.chat.completions.create(",
-        f"    model={model!r},",
-        f"    messages={messages!r},",
-        f'    extra_body={{"prompt": {{"variables": {values!r}}}}},',
+        f"    model={_literal(model)},",
+        f"    messages={_literal(messages)},",
+        '    extra_body={"prompt": {"variables": {',
+        *(f"        {_literal(name)}: {_literal(value)}," for name, value in values.items()),
+        "    }}},",
         ")",
         "print(answer.choices[0].message.content)",
     ]
     return "\n".join(lines)
+
+
+def _literal(value: Any) -> str:
+    """Of Python; JSON's differs in its words for yes, no and nothing only."""
+    return repr(value) if isinstance(value, bool) else json.dumps(value, ensure_ascii=False)
