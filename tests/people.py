@@ -34,9 +34,12 @@ from dataelan_web.models import (
     PromptSession,
     Provider,
     Role,
+    Template,
+    TemplateVersion,
     User,
     new_id,
 )
+from dataelan_web.prompts.content import Content, Turn
 from dataelan_web.storage import storage
 
 ROLES = {"olivia": Role.OWNER, "adam": Role.ADMIN, "mia": Role.MEMBER, "victor": Role.VIEWER}
@@ -204,4 +207,20 @@ def asset(
     )
     for field_name, value in values.items():
         setattr(made, field_name, value)
+    return made
+
+
+def template(cast: Cast, *texts: str, name: str = "", **content: object) -> Template:
+    """A prompt whose versions say these texts; without any, only a draft could be. Commits."""
+    slug = f"prompt-{uuid.uuid4().hex[:8]}"
+    made = Template(id=new_id(), project=cast.project, name=name or slug, slug=slug, created_by=cast.mia.id)
+    db.session.add(made)
+    db.session.flush()
+    for number, text in enumerate(texts, 1):
+        said = Content(messages=(Turn("user", text),), **{"requested": "simulated/simulated-instant", **content})
+        version = TemplateVersion(template_id=made.id, number=number, message=f"Version {number}")
+        version.content, version.digest, version.author_id = said.settled.to_json(), said.digest, cast.mia.id
+        db.session.add(version)
+    made.newest = len(texts)
+    db.session.commit()
     return made

@@ -32,21 +32,26 @@ from dataelan_web.models import (
     Execution,
     ExecutionBody,
     GatewayToken,
+    LabelMove,
     Membership,
     Model,
     Notice,
     Origin,
     Price,
     Prompt,
+    Proposal,
     RoutingRule,
     RoutingRuleModel,
     Scope,
     State,
+    TemplateCase,
+    TemplateLabel,
     User,
     new_id,
     now,
 )
 from dataelan_web.notify import tell, webhooks
+from dataelan_web.prompts.content import Content, Turn
 from dataelan_web.router.types import Prompt as RouterPrompt
 from dataelan_web.router.types import user as said
 
@@ -92,6 +97,10 @@ class Route:
 
 PROMPT = {"text": "Hello", "model": "no-such-model"}
 LIMIT = {"scope": "model", "subject": "model:{other_model}"}
+NAMED = {"name": "Another"}
+TEMPLATE = "/o/{slug}/prompts/{template}"
+DRAFT = {"message_role": "user", "message_text": "Again", "model": "no-such-model"}
+CHANGE = {"source": "p1", "seen": "1", "message": "Better"}
 
 ROUTES = (
     Route("static", "GET", "/static/app.css", PUBLIC),
@@ -254,6 +263,41 @@ ROUTES = (
     Route("notices.webhook_test", "POST", "/o/{slug}/webhooks/{webhook}/test", ADMINISTER),
     Route("notices.webhook_retry", "POST", "/o/{slug}/webhooks/{webhook}/deliveries/{delivery}/retry", ADMINISTER),
     Route("notices.webhook_deletion", "POST", "/o/{slug}/webhooks/{webhook}/deletion", ADMINISTER, 303),
+    Route("prompts.index", "GET", "/o/{slug}/projects/{project}/prompts", SEE | GUEST),
+    Route("prompts.create", "POST", "/o/{slug}/projects/{project}/prompts", EDIT | GUEST, 422, {"name": ""}),
+    Route("prompts.from_session", "GET", "/o/{slug}/executions/{execution}/prompt", EDIT | GUEST),
+    Route("prompts.show", "GET", f"{TEMPLATE}", SEE | GUEST),
+    Route("prompts.change", "POST", f"{TEMPLATE}/settings", EDIT | GUEST, 422, {"name": ""}),
+    Route("prompts.delete", "POST", f"{TEMPLATE}/deletion", EDIT | GUEST, 303),
+    Route("prompts.restore", "POST", "/o/{slug}/prompts/{trashed}/restoration", EDIT | GUEST, 303),
+    Route("prompts.keep_draft", "POST", f"{TEMPLATE}/draft", EDIT | GUEST, 303, DRAFT),
+    Route("prompts.drop_draft", "POST", f"{TEMPLATE}/draft/removal", EDIT | GUEST, 303),
+    Route("prompts.run", "POST", f"{TEMPLATE}/runs", EDIT | GUEST, 303, DRAFT),
+    Route("prompts.open_session", "POST", f"{TEMPLATE}/sessions", EDIT | GUEST, 303, DRAFT),
+    Route("prompts.history", "GET", f"{TEMPLATE}/versions", SEE | GUEST),
+    Route("prompts.version", "GET", f"{TEMPLATE}/versions/1", SEE | GUEST),
+    Route("prompts.difference", "GET", f"{TEMPLATE}/differences", SEE | GUEST),
+    Route("prompts.publication", "GET", f"{TEMPLATE}/publication", EDIT | GUEST),
+    Route("prompts.publish", "POST", f"{TEMPLATE}/versions", EDIT | GUEST, 303, CHANGE),
+    Route("prompts.propose", "POST", f"{TEMPLATE}/proposals", EDIT | GUEST, 303, CHANGE),
+    Route("prompts.point", "GET", f"{TEMPLATE}/labels", EDIT | GUEST),
+    Route("prompts.move_label", "POST", f"{TEMPLATE}/labels", EDIT | GUEST, 303, {"name": "staging", "to": "1"}),
+    Route("prompts.label", "GET", f"{TEMPLATE}/labels/production", SEE | GUEST),
+    Route("prompts.remove_label", "POST", f"{TEMPLATE}/labels/production/removal", ADMINISTER, 303),
+    Route("prompts.protect_label", "POST", f"{TEMPLATE}/labels/staging/protection", ADMINISTER, 303),
+    Route("prompts.all_cases", "GET", f"{TEMPLATE}/cases", SEE | GUEST),
+    Route("prompts.new_case", "GET", f"{TEMPLATE}/cases/new", EDIT | GUEST),
+    Route("prompts.add_case", "POST", f"{TEMPLATE}/cases", EDIT | GUEST, 303, NAMED),
+    Route("prompts.case", "GET", f"{TEMPLATE}/cases/{{case}}", EDIT | GUEST),
+    Route("prompts.change_case", "POST", f"{TEMPLATE}/cases/{{case}}", EDIT | GUEST, 303, NAMED),
+    Route("prompts.delete_case", "POST", f"{TEMPLATE}/cases/{{case}}/deletion", EDIT | GUEST, 303),
+    Route("prompts.run_cases", "POST", f"{TEMPLATE}/cases/answers", EDIT | GUEST, 303, {"source": "1"}),
+    Route("prompts.all_proposals", "GET", f"{TEMPLATE}/proposals", SEE | GUEST),
+    Route("prompts.proposal", "GET", f"{TEMPLATE}/proposals/1", SEE | GUEST),
+    Route("prompts.comment", "POST", f"{TEMPLATE}/proposals/1/comments", EDIT | GUEST, 303, {"text": "Good"}),
+    # What may be decided depends on who proposed what, and has tests of its own: this one says nothing.
+    Route("prompts.decide", "POST", f"{TEMPLATE}/proposals/1/decision", EDIT | GUEST, 422, {"decision": "none"}),
+    Route("prompts.all_runs", "GET", f"{TEMPLATE}/runs", SEE | GUEST),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
 )
@@ -286,6 +330,9 @@ class Ids:
     webhook: str = ""
     delivery: str = ""
     notice: str = ""
+    template: str = ""
+    trashed: str = ""
+    case: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -294,7 +341,7 @@ class Ids:
         key = people.own_provider(cast, "http://x/v1", secret=CANARY)
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
         others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
-        others |= limits(cast) | archived(cast) | told(cast)
+        others |= limits(cast) | archived(cast) | told(cast) | templates(cast)
         return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
     @classmethod
@@ -371,6 +418,20 @@ def told(cast: people.Cast) -> dict[str, str]:
     return {"webhook": str(webhook.id), "delivery": str(delivery.id), "notice": str(notice.id)}
 
 
+def templates(cast: people.Cast) -> dict[str, str]:
+    """A prompt with a version that production stands for, a case and a proposal; and one in the trash."""
+    template, trashed = people.template(cast, "Hello {{name}}"), people.template(cast, "Gone")
+    labelled = {"template_id": template.id, "name": "production"}
+    case = TemplateCase(template_id=template.id, name="Case", values={"name": "Ada"})
+    draft = Content(messages=(Turn("user", "Goodbye"),))
+    proposal = Proposal(template_id=template.id, number=1, author_id=cast.mia.id, message="Shorter", base=1)
+    proposal.content, proposal.digest, proposal.publishes = draft.to_json(), draft.digest, True
+    trashed.deleted_at, trashed.deleted_by = now(), cast.mia.id
+    db.session.add_all([TemplateLabel(**labelled, number=1), LabelMove(**labelled, after=1), case, proposal])
+    db.session.commit()
+    return {"template": str(template.id), "trashed": str(trashed.id), "case": str(case.id)}
+
+
 def gateway_token(cast: people.Cast) -> GatewayToken:
     token, _ = GatewayToken.issue(cast.project, cast.olivia.id, "A program")
     db.session.add(token)
@@ -391,6 +452,10 @@ OWNERS = {
     "session_id": "session_id IN (SELECT s.id FROM prompt_sessions s JOIN projects p ON p.id = s.project_id"
     " WHERE p.organization_id = :id)",
     "execution_id": "execution_id IN (SELECT id FROM executions WHERE organization_id = :id)",
+    "template_id": "template_id IN (SELECT t.id FROM templates t JOIN projects p ON p.id = t.project_id"
+    " WHERE p.organization_id = :id)",
+    "proposal_id": "proposal_id IN (SELECT o.id FROM proposals o JOIN templates t ON t.id = o.template_id"
+    " JOIN projects p ON p.id = t.project_id WHERE p.organization_id = :id)",
     "provider_id": "provider_id IN (SELECT id FROM providers WHERE organization_id = :id)",
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import joinedload
 
 from ..extensions import db
@@ -136,7 +137,7 @@ def _known(template: Template, cases: Sequence[TemplateCase], digests: Sequence[
             func.length(ExecutionBody.text) <= SHOWN,
             func.btrim(ExecutionBody.text, WHITE) == expected,
         )
-        .distinct(*same)
+        .ext(distinct_on(*same))
         .join(ExecutionBody, ExecutionBody.id == TemplateRun.id)
         .join(TemplateCase, TemplateCase.id == TemplateRun.case_id)
         .where(

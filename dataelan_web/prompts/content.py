@@ -19,6 +19,7 @@ from . import language
 from .variables import Variable
 
 MOST_TEXT = 400_000
+MOST_LINES = 10_000
 MOST_MESSAGES = 40
 MOST_VARIABLES = 60
 LARGEST = 2 * 1024 * 1024
@@ -91,9 +92,27 @@ class Content:
         return not messages or messages[-1].role != "user"
 
     @cached_property
+    def too_much(self) -> str:
+        """Why it is too large to be kept; empty: it is not."""
+        texts = [self.system, *(turn.text for turn in self.messages)]
+        for found, most, what in (
+            (sum(map(len, texts)), MOST_TEXT, "Its texts have {} characters"),
+            (sum(text.count("\n") for text in texts), MOST_LINES, "Its texts have {} lines"),
+            (len(self.messages), MOST_MESSAGES, "These are {} messages"),
+            (len(self.names), MOST_VARIABLES, "These are {} variables"),
+        ):
+            if found > most:
+                return f"{what.format(f'{found:,}')}; the most is {most:,}."
+        return ""
+
+    @cached_property
     def problems(self) -> dict[str, str]:
         """What keeps it from being sent, by place: a field's name, `variable-<name>`, or `content` for the whole."""
-        found = {"content": _too_much(self), "requested": "" if self.requested.strip() else "Choose a model."}
+        is_empty = not (self.settled.system or self.settled.messages)
+        found = {
+            "content": self.too_much or ("Write something first: it is empty." if is_empty else ""),
+            "requested": "" if self.requested.strip() else "Choose a model.",
+        }
         for name, check in _CHECKS.items():
             try:
                 check(getattr(self, name))
@@ -121,17 +140,6 @@ class Content:
 
 def _message(role: str, text: str) -> Message:
     return Message(role, (TextPart(text),))
-
-
-def _too_much(content: Content) -> str:
-    size = len(content.system) + sum(len(turn.text) for turn in content.messages)
-    if size > MOST_TEXT:
-        return f"Its texts have {size:,} characters; the most is {MOST_TEXT:,}."
-    if len(content.messages) > MOST_MESSAGES:
-        return f"These are {len(content.messages)} messages; the most is {MOST_MESSAGES}."
-    if len(content.names) > MOST_VARIABLES:
-        return f"These are {len(content.names)} variables; the most is {MOST_VARIABLES}."
-    return "" if content.system.strip() or content.settled.messages else "Write something first: it is empty."
 
 
 def _tokens(text: str) -> int | None:

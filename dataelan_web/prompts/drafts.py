@@ -14,6 +14,7 @@ from ..extensions import db
 from ..models import Template, TemplateDraft, TemplateVersion, new_id, now
 from . import versions
 from .content import Content
+from .refusals import Refused
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,15 @@ def mine(template: Template) -> Draft:
     return Draft(Content.of(row.content), newest, row.values, row.said, row.base, row.updated_at)
 
 
+def unkept(template: Template, content: Content, values: Mapping[str, str], said: str) -> Draft:
+    """As the editor holds it, without a place to come back to."""
+    return Draft(content, versions.newest(template), values, said, template.newest)
+
+
 def keep(template: Template, content: Content, values: Mapping[str, str], said: str) -> None:
-    """One for each person and template; it remembers what it was based on. Flushes."""
+    """One for each person and template; it remembers what it was based on. Raises Refused for what is too large."""
+    if content.too_much:
+        raise Refused(content.too_much)
     written = {"content": content.to_json(), "values": dict(values), "said": said, "updated_at": now()}
     row = {"id": new_id(), "template_id": template.id, "user_id": current_user.id, "created_at": now()}
     statement = insert(TemplateDraft).values(**row, **written, base=template.newest)

@@ -13,10 +13,12 @@ from ..extensions import db
 from ..models import Execution, ModelType, Template, TemplateRun
 from ..playground.conversation import CARD
 from ..playground.options import model_options
-from . import drafts, editor, labels, lists, page
+from . import drafts, editor, editor_form, labels, lists, page
 from .content import ROLES
 from .drafts import Draft
+from .editor_form import Written
 from .forms import SettingsForm
+from .refusals import Refused
 from .variables import Kind
 
 COMPARED_WITH = 30
@@ -65,6 +67,22 @@ def started(template: Template, executions: Sequence[Execution], shown: Sequence
     query = db.select(Execution).where(Execution.id.in_(ids)).order_by(Execution.id).options(*CARD)
     cards = list(db.session.scalars(query))
     return show(template, fragment="started", status=201, shown=shown, tries=[cards])
+
+
+def not_run(template: Template, written: Written, refused: Refused) -> Response:
+    """Why it was not asked, at the values that are missing or wrong; one gets a field where it has none."""
+    content = editor_form.with_fields(written.content, refused)
+    if content.too_much:
+        return not_kept(template, written, content.too_much)
+    drafts.keep(template, content, written.values, written.said)
+    db.session.commit()
+    return show(template, None, "tried", 422, is_tried=True, problem=str(refused))
+
+
+def not_kept(template: Template, written: Written, problem: str) -> Response:
+    """What was written is too large: it stays in the browser, and only there."""
+    draft = drafts.unkept(template, written.content, written.values, written.said)
+    return show(template, draft, "kept", 422, problem=problem, shown=written.shown)
 
 
 def with_values_of(template: Template, run_id: uuid.UUID) -> Draft:

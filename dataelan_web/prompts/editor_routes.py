@@ -24,7 +24,10 @@ def keep_draft(id: uuid.UUID) -> Response:
     template, written = page.editable(id), editor_form.read(request.form)
     change = request.form.get("change", "")
     written = editor_form.changed(written, change)
-    drafts.keep(template, written.content, written.values, written.said)
+    try:
+        drafts.keep(template, written.content, written.values, written.said)
+    except Refused as refused:
+        return editor_page.not_kept(template, written, str(refused))
     db.session.commit()
     if change == PUBLISH:
         return redirect(url_for("prompts.publication", id=id))
@@ -46,18 +49,16 @@ def drop_draft(id: uuid.UUID) -> Response:
 def run(id: uuid.UUID) -> Response:
     """The draft, kept and asked; with `compare`, the version `against` is asked the same."""
     template, written = page.editable(id), editor_form.read(request.form)
-    drafts.keep(template, written.content, written.values, written.said)
     asked = [Source(written.content)]
     if "compare" in request.form:
         number = sources.number_in(request.form.get("against", ""))
         asked.insert(0, Source.of(versions.numbered(template, number)))
     marks = {"together": uuid.uuid4(), "submission": request.form.get("submission", "")}
     try:
+        drafts.keep(template, written.content, written.values, written.said)
         executions = running.ask_all(template, asked, written.values, written.said, **marks)
     except Refused as refused:
-        drafts.keep(template, editor_form.with_fields(written.content, refused), written.values, written.said)
-        db.session.commit()
-        return editor_page.show(template, None, "tried", 422, is_tried=True, problem=str(refused))
+        return editor_page.not_run(template, written, refused)
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(editor_page.address(template))
     return editor_page.started(template, executions, written.shown)

@@ -20,9 +20,10 @@ from .refusals import Overtaken, Refused
 
 @bp.get("/prompts/<uuid:id>/labels")
 def point(id: uuid.UUID) -> Response:
-    """What would change for programs, before `name` stands for the version `to`."""
+    """What would change for programs, before `name` stands for the version `to` (the newest, where none is said)."""
     template = page.editable(id)
-    return _move_page(template, request.args.get("name", ""), sources.number_in(request.args.get("to", "")))
+    to = request.args.get("to") or str(template.newest)
+    return _move_page(template, request.args.get("name", labels.PRODUCTION), sources.number_in(to))
 
 
 @bp.post("/prompts/<uuid:id>/labels")

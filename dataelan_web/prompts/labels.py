@@ -59,11 +59,11 @@ def move(template: Template, name: str, after: int, seen: int | None, proposal: 
 
     403 for those who may not. Raises Refused, or Overtaken. Flushes."""
     access.require(right_to_move(template, name), template)
-    if after == seen:
-        raise Refused(f"“{name}” stands for version {after} already.")
     before = _locked(template, name)
     if before != seen:
         raise Overtaken(f"Somebody else has moved “{name}” meanwhile. Look at what it stands for now.")
+    if before == after:
+        raise Refused(f"“{name}” stands for version {after} already.")
     if before is None and len(of(template)) >= MOST:
         raise Refused(f"A prompt has {MOST} labels at most.")
     row = {"id": new_id(), "template_id": template.id, "name": name, "created_at": now()}

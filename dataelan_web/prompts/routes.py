@@ -8,6 +8,7 @@ from flask import g, request, url_for
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..extensions import db
 from ..models import Project, Template
 from ..web import page_number, redirect, render, toast
 from . import editor_page, from_run, lists, page, templates
@@ -35,6 +36,7 @@ def create(project_id: uuid.UUID) -> Response:
     try:
         template = templates.create(project, str(form.name.data), form.description.data or "", content)
     except Refused as refused:
+        db.session.rollback()
         form.name.errors = [str(refused)]
         return _not_created(access.editable(Project, project_id), form)
     return redirect(url_for("prompts.show", id=template.id))
@@ -111,7 +113,7 @@ def _list(project: Project, form: NewForm | None = None, status: int = 200) -> F
     g.project = project
     return render(
         "prompts/index.html",
-        "prompts",
+        "prompts" if status == 200 else None,
         status=status,
         project=project,
         lines=lines,

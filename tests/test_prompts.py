@@ -1,0 +1,622 @@
+"""Prompts as assets, through a browser's requests: drafts, versions, labels, runs, and the trash."""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, select, text, update
+from sqlalchemy.exc import IntegrityError
+from werkzeug.test import TestResponse
+
+from dataelan_web.extensions import db
+from dataelan_web.models import (
+    AuditEvent,
+    Execution,
+    LabelMove,
+    ModelType,
+    PromptSession,
+    State,
+    Template,
+    TemplateDraft,
+    TemplateLabel,
+    TemplateRun,
+    TemplateVersion,
+    User,
+)
+from dataelan_web.prompts.content import Content, Turn
+
+from . import people
+from .conftest import wait_until
+from .test_playground import ask, fresh, run_of
+
+INSTANT = "simulated/simulated-instant"
+
+
+def url(cast: people.Cast, template: Template, path: str = "") -> str:
+    return f"{cast.home}/prompts/{template.id}{path}"
+
+
+def page(answer: TestResponse) -> str:
+    return answer.get_data(as_text=True)
+
+
+def written(text_: str = "Hello {{name}}", **fields: Any) -> dict[str, Any]:
+    """The editor's form."""
+    return {"message_role": "user", "message_text": text_, "model": INSTANT, **fields}
+
+
+def versions_of(template: Template) -> list[TemplateVersion]:
+    db.session.rollback()
+    db.session.expire_all()
+    query = select(TemplateVersion).where(TemplateVersion.template_id == template.id).order_by(TemplateVersion.number)
+    return list(db.session.scalars(query))
+
+
+def labels_of(template: Template) -> dict[str, int]:
+    db.session.rollback()
+    return {
+        label.name: label.number
+        for label in db.session.scalars(select(TemplateLabel).where(TemplateLabel.template_id == template.id))
+    }
+
+
+def at_once(app: Flask, person: User, *acts: Callable[[Any], TestResponse]) -> list[int]:
+    """Several requests of one person's browsers at the same time. Their statuses, sorted."""
+    ready, statuses = threading.Barrier(len(acts)), list[int]()
+    clients = [people.browser(app, person) for _ in acts]
+    for client in clients:
+        client.csrf()
+
+    def run(act: Callable[[Any], TestResponse], client: Any) -> None:
+        ready.wait()
+        statuses.append(act(client).status_code)
+
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(acts, clients, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(statuses)
+
+
+# -- made and written ------------------------------------------------------------------------------
+
+
+def test_a_prompt_is_made_from_nothing_or_from_an_example_and_is_its_authors_alone_until_published(
+    app: Flask, acme: people.Cast
+) -> None:
+    mia, victor = people.browser(app, acme.mia), people.browser(app, acme.victor)
+    index = f"{acme.home}/projects/{acme.project.id}/prompts"
+    assert "No prompts in this project yet" in page(mia.get(index))
+    made = mia.submit(index, {"name": "Summarize it", "example": "summary"})
+    address = made.headers["HX-Redirect"]
+    assert "{{reader}}" in page(mia.get(address))
+    assert "Nothing is published yet" in page(victor.get(address))
+    assert "{{reader}}" not in page(victor.get(address))
+    assert "{{reader}}" not in page(people.browser(app, acme.adam).get(address)), "a draft is nobody else's"
+    listed = page(victor.get(index))
+    assert "Summarize it" in listed
+    assert "Draft" in listed
+
+
+def test_names_are_taken_once_and_programs_names_follow_them(app: Flask, acme: people.Cast) -> None:
+    mia = people.browser(app, acme.mia)
+    index = f"{acme.home}/projects/{acme.project.id}/prompts"
+    for name, status in (("Größe & Maß", 204), ("Größe & Maß", 422), ("GROSSE & MASS", 204), ("要約", 204)):
+        answer = mia.submit(index, {"name": name})
+        assert answer.status_code == status, name
+    assert "has a prompt named" in page(mia.submit(index, {"name": "要約"}))
+    slugs = select(Template.slug).where(Template.project_id == acme.project.id).order_by(Template.id)
+    assert list(db.session.scalars(slugs)) == ["grosse-mass", "grosse-mass-2", "prompt"]
+    template = people.template(acme, "x")
+    for called, status in (("grosse-mass", 422), ("Über", 422), ("-a", 422), ("My-Own", 204)):
+        assert mia.submit(url(acme, template, "/settings"), {"name": "N", "called": called}).status_code == status
+    db.session.refresh(template)
+    assert template.slug == "my-own"
+
+
+def test_what_is_typed_is_kept_and_its_variables_are_told(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme)
+    form = written("{{city}} {{first name}} {{n}}", variable=["city", "old"], system="Be {{tone}}.")
+    form |= {"value:city": "Bonn", "kind:city": "text", "default:city": "Ulm", "value:old": "kept"}
+    answer = page(mia.submit(url(acme, template, "/draft"), form))
+    assert "{{first name}}</code> is no variable and will be sent as typed" in answer
+    assert re.findall(r'name="variable" value="(\w+)"', answer) == ["tone", "city", "n", "old"]
+    assert re.findall(r'id="used-(\w+)">not in the text', answer) == ["old"]
+    assert "Still without a value: <code>tone</code>, <code>n</code>" in answer
+    again = page(mia.get(url(acme, template)))
+    assert "Be {{tone}}." in again
+    assert re.search(r'id="value-city"[^>]*>Bonn<', again)
+    assert re.search(r'id="value-old"[^>]*>kept<', again)
+    draft = db.session.scalars(select(TemplateDraft).where(TemplateDraft.template_id == template.id)).one()
+    assert draft.user_id == acme.mia.id
+    mia.submit(url(acme, template, "/draft/removal"))
+    assert "Be {{tone}}." not in page(mia.get(url(acme, template)))
+
+
+def test_while_the_same_variables_are_there_their_fields_are_left_alone(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme)
+    answer = page(mia.submit(url(acme, template, "/draft"), written("{{a}}", variable="a", **{"value:a": "x"})))
+    assert 'id="value-a"' not in answer
+    assert 'id="draft-state"' in answer
+
+
+def test_messages_come_go_and_change_places(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme)
+    form: dict[str, Any] = {"message_role": ["user", "assistant", "OWNER"], "message_text": ["one", "two", "three"]}
+
+    def texts(change: str) -> list[tuple[str, str]]:
+        html = page(mia.submit(url(acme, template, "/draft"), form | {"change": change}))
+        roles = re.findall(r'<option value="(\w+)" selected>(?:User|Assistant)', html)
+        return list(zip(roles, re.findall(r'id="message-\d+"[^>]*>([^<]*)<', html), strict=True))
+
+    assert texts("none") == [("user", "one"), ("assistant", "two"), ("user", "three")]
+    assert texts("add")[3:] == [("assistant", "")]
+    assert texts("remove:0") == [("assistant", "two"), ("user", "three")]
+    assert texts("up:2") == [("user", "one"), ("user", "three"), ("assistant", "two")]
+    for nonsense in ("up:0", "remove:9", "remove:-1", "remove:²", "up:x", "remove:99999999999"):
+        assert len(texts(nonsense)) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"temperature": "3"}, "A number from 0 to 2"),
+        ({"temperature": "NaN"}, "A number from 0 to 2"),
+        ({"max_tokens": "-1"}, "A number from 1 to 1,000,000"),
+        ({"max_tokens": "9" * 400}, "A number from 1 to 1,000,000"),
+        ({"schema": "{"}, "This is not JSON"),
+        ({"tools": "{}"}, "Write a list of tools"),
+        ({"variable": "name", "kind:name": "choice"}, "Write what one can choose from"),
+        ({"variable": "name", "kind:name": "number", "default:name": "x"}, "The default must be a number"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_place_kept_all_the_same_and_neither_run_nor_published(
+    fields: dict[str, str], words: str, app: Flask, acme: people.Cast
+) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme)
+    form = written(**{"value:name": "Ada", **fields})
+    answer = mia.submit(url(acme, template, "/draft"), form)
+    assert answer.status_code == 200
+    assert words in page(answer)
+    refused = mia.submit(url(acme, template, "/runs"), form)
+    assert refused.status_code == 422
+    assert words in page(refused)
+    change = {"source": "draft", "seen": "0", "message": "First"}
+    for path in ("/versions", "/proposals"):
+        answer = mia.submit(url(acme, template, path), change)
+        assert answer.status_code == 422
+        assert words in page(answer)
+    assert versions_of(template) == []
+
+
+def test_what_is_too_large_is_not_kept_and_that_is_said(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme)
+    for text_ in ("x" * 400_001, "\n" * 10_001, " ".join(f"{{{{v{n}}}}}" for n in range(61))):
+        for path in ("/draft", "/runs"):
+            answer = mia.submit(url(acme, template, path), written(text_))
+            assert answer.status_code == 422
+            assert "It is not kept." in page(answer)
+            assert "the most is" in page(answer)
+    assert db.session.query(TemplateDraft).filter_by(template_id=template.id).count() == 0
+
+
+def test_hostile_names_and_texts_are_inert_wherever_they_are_shown(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    evil = '"><script>alert(1)</script>{{7*7}}'
+    mia = people.browser(app, acme.mia)
+    template = people.template(acme, f"One {evil}", f"Two {evil}", name=evil)
+    form = written(f"{evil} {{{{a}}}}", variable=["a", evil])
+    form |= {"value:a": evil, "description:a": evil, "default:a": evil}
+    mia.submit(url(acme, template, "/draft"), form)
+    id = run_of(page(mia.submit(url(acme, template, "/runs"), form)))
+    wait_until(lambda: not fresh(id).is_open)
+    mia.submit(url(acme, template, "/cases"), {"name": evil, "variable": "a", "value:a": evil, "expected": evil})
+    mia.submit(url(acme, template, "/proposals"), {"source": "draft", "message": evil})
+    mia.submit(url(acme, template, "/proposals/1/comments"), {"text": evil})
+    for path in (
+        "",
+        "/versions",
+        "/versions/2",
+        "/differences?before=1&after=draft",
+        "/publication",
+        f"/labels?name={evil}",
+        "/cases?source=2&source=draft",
+        "/cases/new",
+        "/proposals",
+        "/proposals/1",
+        "/runs",
+        f"/cases/new?run={id}",
+    ):
+        html = page(mia.get(url(acme, template, path)))
+        assert "<script>alert" not in html, path
+    html = page(mia.get(f"{acme.home}/projects/{acme.project.id}/prompts"))
+    assert "<script>alert" not in html
+    html = page(mia.get(f"{acme.home}/executions/{id}"))
+    assert "<script>alert" not in html
+
+
+# -- run -------------------------------------------------------------------------------------------
+
+
+def test_a_draft_is_run_with_its_values_and_the_run_remembers_them(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "Old {{name}}")
+    form = written("Hello {{name}}, {{n}} times. {{7*7}}", variable=["name", "n"], system="Be {{name}}'s friend.")
+    form |= {"value:name": "{{n}} {% x %}", "kind:n": "number", "default:n": "3", "submission": uuid.uuid4().hex}
+    answer = mia.submit(url(acme, template, "/runs"), form)
+    assert answer.status_code == 201
+    id = run_of(page(answer))
+    wait_until(lambda: not fresh(id).is_open)
+    execution = fresh(id)
+    assert execution.state is State.COMPLETED
+    sent = [message["parts"][0]["text"] for message in execution.body.request["messages"]]
+    assert sent == ["Be {{n}} {% x %}'s friend.", "Hello {{n}} {% x %}, 3 times. {{7*7}}"]
+    run = execution.template_run
+    assert run is not None
+    assert (run.number, run.values) == (None, {"name": "{{n}} {% x %}", "n": "3"})
+    assert run_of(page(mia.submit(url(acme, template, "/runs"), form))) == id, "sent twice, it is asked once"
+    shown = page(mia.get(url(acme, template)))
+    assert f'id="run-{id}"' in shown
+    listed = page(people.browser(app, acme.victor).get(url(acme, template, "/runs")))
+    assert str(id) in listed
+    again = mia.submit(f"{acme.home}/executions/{id}/retry")
+    copy = fresh(run_of(page(again))).template_run
+    assert copy is not None
+    assert (copy.digest, copy.values) == (run.digest, run.values)
+
+
+def test_a_draft_and_a_version_are_asked_the_same_side_by_side(app: Flask, worker: object, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "Old {{name}} {{city}}")
+    form = written("New {{name}}", variable="name", compare="yes", against="1", **{"value:name": "Ada"})
+    refused = mia.submit(url(acme, template, "/runs"), form)
+    assert refused.status_code == 422
+    assert "Version 1 cannot be asked yet: “city” is missing" in page(refused)
+    assert 'id="value-city"' in page(refused), "there is a field for it now"
+    assert db.session.query(TemplateRun).filter_by(template_id=template.id).count() == 0, "both or none"
+    form |= {"variable": ["name", "city"], "value:city": "Bonn"}
+    html = page(mia.submit(url(acme, template, "/runs"), form))
+    ids = [uuid.UUID(id) for id in re.findall(r'id="run-([0-9a-f-]{36})"', html)]
+    runs = [db.session.get_one(TemplateRun, id) for id in ids]
+    assert [(run.number, run.values) for run in runs] == [(1, {"name": "Ada", "city": "Bonn"}), (None, {"name": "Ada"})]
+    assert runs[0].together == runs[1].together is not None
+    assert 'class="try" data-count="2"' in page(mia.get(url(acme, template)))
+    assert versions_of(template)[-1].number == 1, "nothing was published for it"
+    assert mia.submit(url(acme, template, "/runs"), form | {"against": "7"}).status_code == 404
+    assert mia.submit(url(acme, template, "/runs"), form | {"against": "9" * 30}).status_code == 404
+
+
+def test_a_prompt_that_waits_for_a_person_is_tried_with_a_word(app: Flask, worker: object, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme)
+    form = {"system": "You are kind.", "model": INSTANT, "message_role": [], "message_text": []}
+    refused = mia.submit(url(acme, template, "/runs"), form)
+    assert refused.status_code == 422
+    assert "write what a person says" in page(refused)
+    id = run_of(page(mia.submit(url(acme, template, "/runs"), form | {"said": "Hello {{there}}"})))
+    assert fresh(id).body.request["messages"][-1]["parts"][0]["text"] == "Hello {{there}}"
+
+
+def test_the_values_of_a_run_are_tried_on_the_draft(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "Hello {{name}}")
+    form = written("Hi {{name}}", variable="name", **{"value:name": "Ada"})
+    id = run_of(page(mia.submit(url(acme, template, "/runs"), form)))
+    mia.submit(url(acme, template, "/draft"), form | {"value:name": "Bea"})
+    assert re.search(r'id="value-name"[^>]*>Ada<', page(mia.get(url(acme, template, f"?run={id}"))))
+    assert re.search(r'id="value-name"[^>]*>Bea<', page(mia.get(url(acme, template)))), "looking changes nothing"
+    rita = people.browser(app, rival.mia)
+    theirs = people.template(rival, "Hello {{name}}")
+    assert rita.get(url(rival, theirs, f"?run={id}")).status_code == 404
+    assert rita.get(url(rival, theirs, f"/cases/new?run={id}")).status_code == 404
+
+
+# -- between sessions and prompts ------------------------------------------------------------------
+
+
+def test_a_prompt_of_a_session_becomes_a_template(app: Flask, worker: object, acme: people.Cast) -> None:
+    mia = people.browser(app, acme.mia)
+    settings = {"system": "Be brief.", "temperature": "0.5", "max_tokens": "99", "schema": '{"type": "object"}'}
+    ask(app, acme, "First words", **settings)
+    id = ask(app, acme, "Translate {{text}} for me", **settings)
+    html = page(mia.get(acme.session_url))
+    assert f"/executions/{id}/prompt" in html
+    form = page(mia.get(f"{acme.home}/executions/{id}/prompt"))
+    assert "2 messages that came before it" in form
+    index = f"{acme.home}/projects/{acme.project.id}/prompts"
+    for choice, expected in (({}, 1), ({"with_conversation": "y"}, 3)):
+        answer = mia.submit(index, {"name": f"Translate {expected}", "execution": str(id), **choice})
+        made = db.session.get_one(Template, uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1]))
+        draft = db.session.scalars(select(TemplateDraft).where(TemplateDraft.template_id == made.id)).one()
+        content = Content.of(draft.content)
+        assert content.messages[-1] == Turn("user", "Translate {{text}} for me")
+        assert len(content.messages) == expected
+        assert (content.system, content.temperature, content.max_tokens) == ("Be brief.", "0.5", "99")
+        assert content.requested == INSTANT
+        assert content.names == ("text",)
+        assert '"object"' in content.schema
+    assert mia.submit(index, {"name": "No", "execution": "no-id"}).status_code == 404
+
+
+def test_a_prompt_opens_in_a_session_with_its_examples_before_it(app: Flask, worker: object, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, name="Translator")
+    form = {
+        "message_role": ["user", "assistant", "user"],
+        "message_text": ["Say {{a}}", "{{a}}!", "Say {{b}} and {{c}}"],
+        "variable": ["a", "b", "c"],
+        "value:a": "x",
+        "value:b": "y",
+        "system": "Be {{a}}.",
+        "temperature": "0.2",
+        "model": INSTANT,
+        "model_type": "CODE",
+    }
+    address = mia.submit(url(acme, template, "/sessions"), form).headers["HX-Redirect"]
+    session = db.session.get_one(PromptSession, uuid.UUID(address.rsplit("/", 1)[1]))
+    assert (session.title, session.model_type) == ("Translator", ModelType.CODE)
+    html = page(mia.get(address))
+    assert "Say y and {{c}}" in html
+    assert "This session begins with 2 messages" in html
+    assert "Be x." in html
+    answer = mia.submit(f"{address}/executions", {"text": "Say y and z", "model": INSTANT, "system": "Be x."})
+    sent = fresh(run_of(page(answer))).body.request["messages"]
+    assert [(message["role"], message["parts"][0]["text"]) for message in sent] == [
+        ("system", "Be x."),
+        ("user", "Say x"),
+        ("assistant", "x!"),
+        ("user", "Say y and z"),
+    ]
+
+
+# -- versions --------------------------------------------------------------------------------------
+
+
+def publish(client: Any, cast: people.Cast, template: Template, **fields: Any) -> TestResponse:
+    form = {"source": "draft", "seen": str(template.newest), "message": "Better", **fields}
+    return client.submit(url(cast, template, "/versions"), form)  # type: ignore[no-any-return]
+
+
+def test_a_version_is_published_with_its_reason_after_its_differences_were_seen(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "Hello {{name}}")
+    form = written("Hello {{name}}, dear {{title}}", variable="name", change="publish")
+    assert mia.submit(url(acme, template, "/draft"), form).headers["HX-Redirect"].endswith("/publication")
+    seen = page(mia.get(url(acme, template, "/publication")))
+    assert "<ins>, dear {{title}}</ins>" in seen
+    assert "“title” must be given now" in seen
+    assert publish(mia, acme, template, message=" ").status_code == 422
+    answer = publish(mia, acme, template, message="It is dear now", label="staging")
+    assert answer.headers["HX-Redirect"].endswith("/versions/2")
+    (first, second) = versions_of(template)
+    assert (second.number, second.message, second.author_id) == (2, "It is dear now", acme.mia.id)
+    assert labels_of(template) == {"staging": 2}
+    victor = people.browser(app, acme.victor)
+    listed = page(victor.get(url(acme, template, "/versions")))
+    assert "It is dear now" in listed
+    assert "Mia" in listed
+    assert "<mark>{{title}}</mark>" in page(victor.get(url(acme, template, "/versions/2")))
+    assert "<del>" not in page(victor.get(url(acme, template, "/differences?before=1&after=1")))
+    assert "They are the same" in page(victor.get(url(acme, template, "/differences?before=1&after=1")))
+    assert "<ins>, dear {{title}}</ins>" in page(victor.get(url(acme, template, "/differences?before=1&after=2")))
+    assert "<del>, dear {{title}}</del>" in page(victor.get(url(acme, template, "/differences?before=2&after=1")))
+    actions = db.session.scalars(select(AuditEvent.action).where(AuditEvent.subject_id == template.id)).all()
+    assert {"prompt.published", "label.moved"} <= set(actions)
+    assert first.number == 1
+
+
+def test_nothing_is_published_when_nothing_changed(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "Hello {{name}}")
+    form = written("Hello {{name}}", variable=["name", "unused"], message_role=["user", "user"])
+    mia.submit(url(acme, template, "/draft"), form | {"message_text": ["Hello {{name}}", "  "]})
+    assert "There is nothing to publish" in page(mia.get(url(acme, template, "/publication")))
+    answer = publish(mia, acme, template)
+    assert answer.status_code == 422
+    assert "Nothing changed: it is the same as version 1" in page(answer)
+    answer = mia.submit(url(acme, template, "/proposals"), {"source": "draft", "message": "Please"})
+    assert answer.status_code == 422
+    assert len(versions_of(template)) == 1
+
+
+def test_an_old_version_comes_back_as_a_new_one(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "One", "Two", "Three")
+    seen = page(mia.get(url(acme, template, "/publication?source=1")))
+    assert "Version 1 again, as version 4" in seen
+    assert "Back to version 1" in seen
+    assert publish(mia, acme, template, source="3").status_code == 422, "it is the newest already"
+    assert publish(mia, acme, template, source="1", message="Back to version 1").status_code == 204
+    *_, last = versions_of(template)
+    assert (last.number, Content.of(last.content).messages) == (4, (Turn("user", "One"),))
+
+
+def test_of_two_who_publish_at_once_one_is_told_to_look_again(app: Flask, acme: people.Cast) -> None:
+    template = people.template(acme, "One")
+    mia = people.browser(app, acme.mia)
+    mia.submit(url(acme, template, "/draft"), written("Two"))
+    acts = [lambda client, n=n: publish(client, acme, template, message=f"By {n}") for n in range(4)]
+    assert at_once(app, acme.mia, *acts) == [204, 409, 409, 409]
+    assert [version.number for version in versions_of(template)] == [1, 2]
+    adam = people.browser(app, acme.adam)
+    adam.submit(url(acme, template, "/draft"), written("Three"))
+    stale = publish(adam, acme, template, seen="1")
+    assert stale.status_code == 409
+    assert "Somebody else published a version" in page(stale)
+    assert 'name="seen" value="2"' in page(stale), "what it shows now is what is agreed to next"
+
+
+def test_whoever_writes_is_told_when_another_version_came(app: Flask, acme: people.Cast) -> None:
+    template = people.template(acme, "One")
+    mia, adam = people.browser(app, acme.mia), people.browser(app, acme.adam)
+    mia.submit(url(acme, template, "/draft"), written("Mine"))
+    adam.submit(url(acme, template, "/draft"), written("Theirs"))
+    publish(adam, acme, template)
+    html = page(mia.get(url(acme, template)))
+    assert "Version 2 was published since you began with version 1" in html
+    assert "Mine" in html
+    assert "was published since" not in page(adam.get(url(acme, template)))
+
+
+def test_a_version_never_changes(acme: people.Cast) -> None:
+    template = people.template(acme, "One")
+    (version,) = versions_of(template)
+    for values in (
+        {"content": {}},
+        {"message": "Other"},
+        {"number": 7},
+        {"digest": "x"},
+        {"author_id": acme.adam.id},
+    ):
+        with pytest.raises(IntegrityError, match="never changed"):
+            db.session.execute(update(TemplateVersion).where(TemplateVersion.id == version.id).values(**values))
+        db.session.rollback()
+    db.session.execute(text("UPDATE template_versions SET author_id = NULL WHERE id = :id"), {"id": version.id})
+    db.session.commit()  # who wrote it may be forgotten
+
+
+# -- labels ----------------------------------------------------------------------------------------
+
+
+def move(client: Any, cast: people.Cast, template: Template, name: str, to: int, seen: str = "") -> TestResponse:
+    form = {"name": name, "to": str(to), "seen": seen}
+    return client.submit(url(cast, template, "/labels"), form)  # type: ignore[no-any-return]
+
+
+def test_a_label_is_moved_with_the_difference_in_view_and_its_history_is_kept(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "One {{a}}", "Two {{b}}")
+    seen = page(mia.get(url(acme, template, "/labels?name=Staging&to=1")))
+    assert "“staging” will stand for version 1" in seen
+    assert move(mia, acme, template, "Staging", 1).status_code == 204
+    seen = page(mia.get(url(acme, template, "/labels?name=staging&to=2")))
+    assert "version 1 → version 2" in seen
+    assert "“b” must be given now" in seen
+    assert move(mia, acme, template, "staging", 2, seen="1").status_code == 204
+    assert move(mia, acme, template, "staging", 1, seen="1").status_code == 409, "it was moved meanwhile"
+    assert move(mia, acme, template, "staging", 2, seen="2").status_code == 422
+    assert move(mia, acme, template, "staging", 9, seen="2").status_code == 404
+    for name in ("latest", "2nd", "a b", "ä", "x" * 41, ""):
+        assert move(mia, acme, template, name, 1).status_code == 422, name
+    history = page(people.browser(app, acme.victor).get(url(acme, template, "/labels/staging")))
+    assert re.findall(r">version (\d)</a>", history) == ["1", "2", "1"]
+    assert mia.get(url(acme, template, "/labels/other")).status_code == 404
+    mia.submit(url(acme, template, "/labels/staging/removal"))
+    assert labels_of(template) == {}
+    moves = (
+        db.session.query(LabelMove.before, LabelMove.after).filter_by(template_id=template.id).order_by(LabelMove.id)
+    )
+    assert [tuple(row) for row in moves] == [(None, 1), (1, 2), (2, None)]
+
+
+def test_a_protected_label_is_moved_by_owners_and_admins_and_proposed_by_others(app: Flask, acme: people.Cast) -> None:
+    mia, adam, gina = (people.browser(app, person) for person in (acme.mia, acme.adam, acme.gina))
+    template = people.template(acme, "One", "Two")
+    assert "“production” is protected" in page(mia.get(url(acme, template, "/labels?name=production&to=2")))
+    for client in (mia, gina):
+        assert move(client, acme, template, "production", 1).status_code == 403
+        assert client.submit(url(acme, template, "/labels/production/protection")).status_code == 403
+    assert move(adam, acme, template, "production", 1).status_code == 204
+    assert mia.submit(url(acme, template, "/labels/production/removal")).status_code == 403
+    mia.submit(url(acme, template, "/draft"), written("Three"))
+    answer = publish(mia, acme, template, label="production")
+    assert answer.status_code == 422
+    assert "is protected" in page(answer)
+    assert len(versions_of(template)) == 2, "published with its label, or not at all"
+    adam.submit(url(acme, template, "/labels/production/protection"), {"is_protected": "no"})
+    adam.submit(url(acme, template, "/labels/eu/protection"), {"is_protected": "yes"})
+    assert move(mia, acme, template, "production", 2, seen="1").status_code == 204
+    other = people.template(acme, "Another prompt of the project")
+    assert move(mia, acme, other, "eu", 1).status_code == 403
+    assert labels_of(template) == {"production": 2}
+
+
+def test_of_two_who_move_a_label_at_once_one_wins(app: Flask, acme: people.Cast) -> None:
+    template = people.template(acme, "One", "Two", "Three")
+    first = [lambda client, n=n: move(client, acme, template, "staging", n) for n in (1, 2)]
+    assert at_once(app, acme.adam, *first) == [204, 409]
+    standing = labels_of(template)["staging"]
+    others = sorted({1, 2, 3} - {standing})
+    again = [lambda client, n=n: move(client, acme, template, "staging", n, str(standing)) for n in others]
+    assert at_once(app, acme.adam, *again) == [204, 409]
+
+
+# -- the list and the trash ------------------------------------------------------------------------
+
+
+def test_the_list_finds_by_words_and_says_what_runs_cost(app: Flask, worker: object, acme: people.Cast) -> None:
+    mia = people.browser(app, acme.mia)
+    template = people.template(acme, "Hello", name="Alpha contract 100%")
+    people.template(acme, "Hello", name="Beta letter")
+    for _ in range(2):
+        run_of(page(mia.submit(url(acme, template, "/runs"), written("Hello"))))
+    cost = {"cost": 2_000_000_000}
+    runs = select(TemplateRun.id).where(TemplateRun.template_id == template.id)
+    wait_until(lambda: not any(fresh(id).is_open for id in db.session.scalars(runs).all()))
+    db.session.execute(update(Execution).where(Execution.id.in_(runs)).values(**cost))
+    db.session.commit()
+    index = f"{acme.home}/projects/{acme.project.id}/prompts"
+    html = page(mia.get(f"{index}?q=CONTRACT alpha"))
+    assert "Alpha contract" in html
+    assert "Beta letter" not in html
+    assert "$4.00" in html
+    assert "Beta letter" not in page(mia.get(f"{index}?q=100%25"))
+    assert "No prompt is called like that" in page(mia.get(f"{index}?q=_nothing_"))
+
+
+def test_a_deleted_prompt_is_in_the_trash_and_comes_back(app: Flask, acme: people.Cast) -> None:
+    mia, adam = people.browser(app, acme.mia), people.browser(app, acme.adam)
+    template = people.template(acme, "Hello", name="Letters")
+    index = mia.submit(url(acme, template, "/deletion")).headers["HX-Redirect"]
+    db.session.refresh(template)
+    assert template.deleted_at is not None
+    assert template.deleted_by == acme.mia.id
+    for path in ("", "/versions", "/cases", "/runs"):
+        assert mia.get(url(acme, template, path)).status_code == 404
+    assert "is in the trash" in page(mia.get(index))
+    assert "Letters" not in page(adam.get(index)), "only whoever did it is offered to undo it"
+    assert adam.submit(index, {"name": "Letters"}).status_code == 204, "its name is free"
+    assert people.browser(app, acme.victor).submit(url(acme, template, "/restoration")).status_code == 403
+    assert mia.submit(url(acme, template, "/restoration")).status_code == 204
+    db.session.refresh(template)
+    assert (template.name, template.deleted_at) == ("Letters (2)", None)
+    assert "Hello" in page(mia.get(url(acme, template)))
+    assert mia.submit(url(acme, template, "/restoration")).status_code == 404
+
+
+def test_no_page_asks_more_queries_for_more_rows(app: Flask, worker: object, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "Hello {{name}}")
+    index = f"{acme.home}/projects/{acme.project.id}/prompts"
+    paths = [
+        index,
+        *(url(acme, template, path) for path in ("", "/versions", "/cases?source=1", "/proposals", "/runs")),
+    ]
+
+    def more(number: int) -> None:
+        form = written(f"Bye {{{{name}}}} {number}", variable="name", **{"value:name": "Ada"})
+        run_of(page(mia.submit(url(acme, template, "/runs"), form)))
+        mia.submit(url(acme, template, "/proposals"), {"source": "draft", "message": "Look"})
+        mia.submit(url(acme, template, "/cases"), {"name": f"Case {number}", "variable": "name", "value:name": "Bea"})
+        mia.submit(url(acme, template, "/cases/answers"), {"source": "1"})
+        db.session.rollback()
+        db.session.refresh(template)
+        publish(mia, acme, template)
+        people.template(acme, "Hello")
+
+    def asked(path: str) -> int:
+        statements: list[str] = []
+        listener = lambda *details: statements.append(details[2])  # noqa: E731
+        event.listen(db.engine, "before_cursor_execute", listener)
+        assert mia.get(path).status_code == 200
+        event.remove(db.engine, "before_cursor_execute", listener)
+        return len(statements)
+
+    more(1)
+    wait_until(lambda: not db.session.query(Execution).filter_by(project_id=acme.project.id, finished_at=None).count())
+    few = [asked(path) for path in paths]
+    for number in (2, 3):
+        more(number)
+    wait_until(lambda: not db.session.query(Execution).filter_by(project_id=acme.project.id, finished_at=None).count())
+    assert [asked(path) for path in paths] == few
+    assert max(few) <= 30, few
