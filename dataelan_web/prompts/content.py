@@ -108,11 +108,8 @@ class Content:
     @cached_property
     def problems(self) -> dict[str, str]:
         """What keeps it from being sent, by place: a field's name, `variable-<name>`, or `content` for the whole."""
-        is_empty = not (self.settled.system or self.settled.messages)
-        found = {
-            "content": self.too_much or ("Write something first: it is empty." if is_empty else ""),
-            "requested": "" if self.requested.strip() else "Choose a model.",
-        }
+        empty = "" if self.settled.system or self.settled.messages else "Write something first: it is empty."
+        found = {"content": self.too_much or empty, "requested": "" if self.requested.strip() else "Choose a model."}
         for name, check in _CHECKS.items():
             try:
                 check(getattr(self, name))

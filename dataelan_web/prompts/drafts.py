@@ -56,16 +56,21 @@ def unkept(template: Template, content: Content, values: Mapping[str, str], said
     return Draft(content, versions.newest(template), values, said, template.newest)
 
 
-def keep(template: Template, content: Content, values: Mapping[str, str], said: str) -> None:
-    """One for each person and template; it remembers what it was based on. Raises Refused for what is too large."""
+def keep(template: Template, content: Content, values: Mapping[str, str], said: str) -> Draft:
+    """One for each person and template; it remembers what it was based on. Raises Refused for what is too large.
+
+    The draft as it was given: another of this person's windows may have kept something else by now."""
     if content.too_much:
         raise Refused(content.too_much)
-    written = {"content": content.to_json(), "values": dict(values), "said": said, "updated_at": now()}
-    row = {"id": new_id(), "template_id": template.id, "user_id": current_user.id, "created_at": now()}
+    newest, at = versions.newest(template), now()
+    written = {"content": content.to_json(), "values": dict(values), "said": said, "updated_at": at}
+    row = {"id": new_id(), "template_id": template.id, "user_id": current_user.id, "created_at": at}
     statement = insert(TemplateDraft).values(**row, **written, base=template.newest)
-    if (newest := versions.newest(template)) and newest.digest == content.digest:
+    if newest and newest.digest == content.digest:
         written["base"] = newest.number  # nothing of one's own in it: it begins here
-    db.session.execute(statement.on_conflict_do_update(index_elements=["template_id", "user_id"], set_=written))
+    kept = statement.on_conflict_do_update(index_elements=["template_id", "user_id"], set_=written)
+    base = db.session.scalar(kept.returning(TemplateDraft.base))
+    return Draft(content, newest, values, said, base or 0, at)
 
 
 def settle(template: Template, content: Content) -> None:

@@ -35,9 +35,11 @@ def show(
     problem: str = "",
     settings: SettingsForm | None = None,
     shown: Sequence[str] = (),
+    opened: str = "",
     tries: Sequence[Sequence[Execution]] | None = None,
 ) -> Response:
-    """`shown`: the variables that the browser has fields for; `problem`: why it was not run."""
+    """`shown`: the variables that the browser has fields for; `opened`: the one whose settings are looked at;
+    `problem`: why it was not run."""
     draft = draft or drafts.mine(template)
     view = editor.of(draft, is_tried=is_tried)
     return page.show(
@@ -49,6 +51,7 @@ def show(
         view=view,
         problem=problem,
         has_new_fields=tuple(row.variable.name for row in view.rows) != tuple(shown),
+        opened=opened,
         settings=settings or SettingsForm(formdata=None, called=template.slug, obj=template),
         are_settings_open=settings is not None,
         tries=lists.tried(template) if tries is None and fragment is None else tries or (),
@@ -61,12 +64,12 @@ def show(
     )
 
 
-def started(template: Template, executions: Sequence[Execution], shown: Sequence[str]) -> Response:
+def started(template: Template, draft: Draft, executions: Sequence[Execution], shown: Sequence[str]) -> Response:
     """The cards of runs that have just begun, to be put before the others."""
     ids = [execution.id for execution in executions]
     query = db.select(Execution).where(Execution.id.in_(ids)).order_by(Execution.id).options(*CARD)
     cards = list(db.session.scalars(query))
-    return show(template, fragment="started", status=201, shown=shown, tries=[cards])
+    return show(template, draft, "started", 201, shown=shown, tries=[cards])
 
 
 def not_run(template: Template, written: Written, refused: Refused) -> Response:
@@ -74,9 +77,9 @@ def not_run(template: Template, written: Written, refused: Refused) -> Response:
     content = editor_form.with_fields(written.content, refused)
     if content.too_much:
         return not_kept(template, written, content.too_much)
-    drafts.keep(template, content, written.values, written.said)
+    draft = drafts.keep(template, content, written.values, written.said)
     db.session.commit()
-    return show(template, None, "tried", 422, is_tried=True, problem=str(refused))
+    return show(template, draft, "tried", 422, is_tried=True, problem=str(refused))
 
 
 def not_kept(template: Template, written: Written, problem: str) -> Response:

@@ -25,7 +25,7 @@ def keep_draft(id: uuid.UUID) -> Response:
     change = request.form.get("change", "")
     written = editor_form.changed(written, change)
     try:
-        drafts.keep(template, written.content, written.values, written.said)
+        draft = drafts.keep(template, written.content, written.values, written.said)
     except Refused as refused:
         return editor_page.not_kept(template, written, str(refused))
     db.session.commit()
@@ -33,7 +33,8 @@ def keep_draft(id: uuid.UUID) -> Response:
         return redirect(url_for("prompts.publication", id=id))
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(editor_page.address(template))
-    return editor_page.show(template, fragment="editor" if change else "kept", shown=written.shown)
+    opened = change.removeprefix("kind:")
+    return editor_page.show(template, draft, "editor" if change else "kept", shown=written.shown, opened=opened)
 
 
 @bp.post("/prompts/<uuid:id>/draft/removal")
@@ -55,13 +56,13 @@ def run(id: uuid.UUID) -> Response:
         asked.insert(0, Source.of(versions.numbered(template, number)))
     marks = {"together": uuid.uuid4(), "submission": request.form.get("submission", "")}
     try:
-        drafts.keep(template, written.content, written.values, written.said)
+        draft = drafts.keep(template, written.content, written.values, written.said)
         executions = running.ask_all(template, asked, written.values, written.said, **marks)
     except Refused as refused:
         return editor_page.not_run(template, written, refused)
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(editor_page.address(template))
-    return editor_page.started(template, executions, written.shown)
+    return editor_page.started(template, draft, executions, written.shown)
 
 
 @bp.post("/prompts/<uuid:id>/sessions")
