@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -542,6 +543,45 @@ def test_of_two_who_move_a_label_at_once_one_wins(app: Flask, acme: people.Cast)
     assert at_once(app, acme.adam, *again) == [204, 409]
 
 
+@pytest.mark.parametrize("text_", ["\0", "%", "_", "\\", "'; --", "x" * 5000, "🎈", "\u202e"])
+def test_odd_characters_are_taken_or_refused_and_break_nothing(text_: str, app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "One {{a}}", "Two")
+    index = f"{acme.home}/projects/{acme.project.id}/prompts"
+    form = written(f"{text_}{{{{a}}}}", variable=["a", text_], system=text_)
+    form |= {f"{name}:a": text_ for name in ("value", "default", "description", "options", "kind", "required")}
+    form |= dict.fromkeys(("schema", "tools", "max_tokens", "temperature", "said", "change"), text_)
+    change = {"source": "draft", "seen": text_, "message": text_, "label": text_}
+    for path, fields in (
+        ("/draft", form),
+        ("/runs", form),
+        ("/runs", form | {"compare": "yes", "against": text_}),
+        ("/sessions", form),
+        ("/settings", {"name": text_, "called": text_, "description": text_}),
+        ("/versions", change),
+        ("/proposals", change),
+        ("/labels", {"name": text_, "to": "1", "seen": text_}),
+        ("/labels", {"name": "staging", "to": text_, "seen": text_}),
+        ("/cases", {"name": text_, "variable": ["a", text_], "value:a": text_, "expected": text_}),
+        ("/cases/answers", {"source": text_, "submission": text_}),
+    ):
+        answer = mia.submit(url(acme, template, path), fields)
+        assert answer.status_code < 500, path
+    mia.submit(index, {"name": text_, "description": "d", "example": "summary"})
+    odd = quote(text_, safe="")
+    for path in (
+        "",
+        "/versions",
+        "/cases",
+        f"/cases?source={odd}",
+        f"/differences?before={odd}",
+        f"/labels?name={odd}&to={odd}",
+        f"/labels/{odd}",
+        f"?run={odd}",
+    ):
+        assert mia.get(url(acme, template, path)).status_code < 500, path
+    assert mia.get(f"{index}?q={odd}&page={odd}").status_code == 200
+
+
 # -- the list and the trash ------------------------------------------------------------------------
 
 
@@ -583,6 +623,14 @@ def test_a_deleted_prompt_is_in_the_trash_and_comes_back(app: Flask, acme: peopl
     assert (template.name, template.deleted_at) == ("Letters (2)", None)
     assert "Hello" in page(mia.get(url(acme, template)))
     assert mia.submit(url(acme, template, "/restoration")).status_code == 404
+    move(adam, acme, template, "production", 1)
+    adam.submit(url(acme, template, "/cases"), {"name": "A case"})
+    propose = {"source": "draft", "message": "Better"}
+    mia.submit(url(acme, template, "/draft"), written("Other"))
+    mia.submit(url(acme, template, "/proposals"), propose)
+    mia.submit(url(acme, template, "/runs"), written("Other"))
+    db.session.execute(text("DELETE FROM templates WHERE id = :id"), {"id": template.id})  # as from the trash, for ever
+    db.session.commit()
 
 
 def test_no_page_asks_more_queries_for_more_rows(app: Flask, worker: object, acme: people.Cast) -> None:

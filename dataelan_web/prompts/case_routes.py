@@ -117,7 +117,7 @@ def _case(template: Template, id: uuid.UUID) -> TemplateCase:
 
 def _save(template: Template, found: TemplateCase | None) -> FlaskResponse:
     form, content = CaseForm(), drafts.mine(template).content
-    names = content.names + tuple(name for name in request.form.getlist("variable") if name not in content.names)
+    names = dict.fromkeys((*content.names, *editor_form.names_in(request.form)))
     values = editor_form.values_in(request.form, names)
     values = {name: value for name, value in values.items() if value}
     if not form.validate_on_submit():

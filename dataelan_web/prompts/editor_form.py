@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from werkzeug.datastructures import MultiDict
@@ -33,7 +33,7 @@ Form = MultiDict[str, str]
 
 def read(form: Form) -> Written:
     roles, texts = form.getlist("message_role"), form.getlist("message_text")
-    shown = tuple(name for name in form.getlist("variable")[:200] if language.IS_NAME.fullmatch(name))
+    shown = names_in(form)
     content = Content(
         system=text_of(form, "system"),
         messages=tuple(
@@ -45,7 +45,7 @@ def read(form: Form) -> Written:
             name: text_of(form, name).strip()[:LONGEST_SETTING]
             for name in ("max_tokens", "temperature", "schema", "tools")
         },
-        variables=tuple(_variable(form, name) for name in dict.fromkeys(shown)),
+        variables=tuple(_variable(form, name) for name in shown),
     )
     values = {name: text_of(form, f"value:{name}") for name in shown}
     return Written(_known(content), values, text_of(form, "said"), shown)
@@ -72,7 +72,13 @@ def with_fields(content: Content, refused: Refused) -> Content:
     return _known(replace(content, variables=(*content.variables, *(Variable(name) for name in missing))))
 
 
-def values_in(form: Form, names: tuple[str, ...]) -> dict[str, str]:
+def names_in(form: Form) -> tuple[str, ...]:
+    """The variables that the form has fields for."""
+    names = (name for name in form.getlist("variable")[:200] if language.IS_NAME.fullmatch(name))
+    return tuple(dict.fromkeys(names))
+
+
+def values_in(form: Form, names: Iterable[str]) -> dict[str, str]:
     return {name: text_of(form, f"value:{name}") for name in names}
 
 

@@ -54,10 +54,10 @@ def run(id: uuid.UUID) -> Response:
     if "compare" in request.form:
         number = sources.number_in(request.form.get("against", ""))
         asked.insert(0, Source.of(versions.numbered(template, number)))
-    marks = {"together": uuid.uuid4(), "submission": request.form.get("submission", "")}
+    together, mark = uuid.uuid4(), request.form.get("submission", "")
     try:
         draft = drafts.keep(template, written.content, written.values, written.said)
-        executions = running.ask_all(template, asked, written.values, written.said, **marks)
+        executions = running.ask_all(template, asked, written.values, written.said, together=together, submission=mark)
     except Refused as refused:
         return editor_page.not_run(template, written, refused)
     if not request.htmx:  # type: ignore[attr-defined]
@@ -69,5 +69,8 @@ def run(id: uuid.UUID) -> Response:
 def open_session(id: uuid.UUID) -> Response:
     """A session that goes on from the draft, with its values."""
     template, written = page.editable(id), editor_form.read(request.form)
-    session = opening.session_of(template, written.content, written.values, current_user.id)
+    try:
+        session = opening.session_of(template, written.content, written.values, current_user.id)
+    except Refused as refused:
+        return editor_page.not_run(template, written, refused)
     return redirect(url_for("playground.show", id=session.id))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from flask import g
+from flask import abort, g
 from flask_login import current_user
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload
 
@@ -74,13 +74,14 @@ def move(template: Template, name: str, after: int, seen: int | None, proposal: 
 
 
 def remove(template: Template, name: str) -> None:
-    """403 for those who may not. Commits."""
+    """403 for those who may not; 404 for one that there is not. Commits."""
     access.require(right_to_move(template, name), template)
     before = _locked(template, name)
-    if before is not None:
-        row = db.session.query(TemplateLabel).filter_by(template_id=template.id, name=name).one()
-        db.session.delete(row)
-        _note(template, name, before, None, None)
+    if before is None:
+        abort(404)
+    which = (TemplateLabel.template_id == template.id, TemplateLabel.name == name)
+    db.session.execute(delete(TemplateLabel).where(*which))
+    _note(template, name, before, None, None)
     db.session.commit()
 
 

@@ -11,11 +11,14 @@ from ..models import ModelType, PromptSession, Template, new_id
 from ..router.types import Message, Prompt
 from . import language
 from .content import Content
+from .refusals import Refused
 from .variables import fill
 
 
 def session_of(template: Template, content: Content, values: Mapping[str, str], user_id: uuid.UUID) -> PromptSession:
-    """A variable without a value stays as it was typed. Commits."""
+    """A variable without a value stays as it was typed. Raises Refused. Commits."""
+    if problem := next(iter(content.problems.values()), ""):
+        raise Refused(f"It cannot be opened like this: {problem}")
     known = fill(content.settled.variables, values).values
     filled = {name: known.get(name) or f"{{{{{name}}}}}" for name in content.names}
     prompt = content.prompt(filled)

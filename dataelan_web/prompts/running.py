@@ -108,5 +108,5 @@ def usual_cost(template: Template, digests: Sequence[str]) -> int | None:
     )
     for which in (runs.where(TemplateRun.digest.in_(digests)), runs):
         if (average := db.session.scalar(select(func.avg(which.subquery().c.cost)))) is not None:
-            return round(average)
+            return int(average)
     return None

@@ -55,8 +55,9 @@ def difference(id: uuid.UUID) -> Response:
     newest = str(template.newest) if template.newest else DRAFT
     before, after = (sources.resolve(template, request.args.get(side) or newest) for side in ("before", "after"))
     found = differences.between(before.content, after.content)
-    sides = {"before": before, "after": after, "is_same": before.content.digest == after.content.digest}
+    is_same = before.content.digest == after.content.digest
     offered = [DRAFT, *map(str, range(template.newest, max(template.newest - 100, 0), -1))]
+    sides: dict[str, Any] = {"before": before, "after": after, "is_same": is_same}
     return page.show(template, "difference.html", "versions", differences=found, offered=offered, **sides)
 
 
@@ -101,7 +102,9 @@ def propose(id: uuid.UUID) -> Response:
             made = proposals.propose_draft(template, named.content, message, label)
     except Refused as refused:
         return _refused(id, form, refused)
-    toast("It is proposed. Whoever may decide it has been told.", "good")
+    others = proposals.reviewers(template, made)
+    told = "Whoever may decide it has been told." if others else "Nobody else could decide it, so you may."
+    toast(f"It is proposed. {told}", "good")
     return redirect(url_for("prompts.proposal", id=id, number=made.number))
 
 
@@ -126,7 +129,7 @@ def _refused(id: uuid.UUID, form: ChangeForm, refused: Refused) -> FlaskResponse
         toast(str(refused), "danger")
         return redirect(url_for("prompts.history", id=id))  # type: ignore[return-value]
     named = sources.resolve(template, form.source.data or DRAFT)
-    form.seen.data = template.newest  # what the page shows now is what is agreed to next
+    form.seen.data = str(template.newest)  # what the page shows now is what is agreed to next
     return _publication(template, named, form, 409 if isinstance(refused, Overtaken) else 422, str(refused))
 
 

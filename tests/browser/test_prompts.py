@@ -91,7 +91,7 @@ def test_a_prompt_from_its_first_word_to_a_program_that_asks_for_it(
     mia.locator("#default-mood").fill("merry")
     kept(mia, '"default": "merry"', '["merry", "solemn"]')
     mia.reload()
-    expect(mia.locator("#value-mood option")).to_have_text(["merry", "merry", "solemn"])
+    expect(mia.locator("#value-mood option")).to_have_text(["merry (default)", "merry", "solemn"])
     message.focus()
     mia.keyboard.press("Control+Enter")
     run = steps.finished(steps.card(mia))
