@@ -80,7 +80,7 @@ def scoped(model: type[Row]) -> Select[Row]:
     return query.where(getattr(model, "deleted_at").is_(None)) if hasattr(model, "deleted_at") else query  # noqa: B009
 
 
-def in_trash(model: type[Row], id: uuid.UUID) -> Row:
+def trashed(model: type[Row], id: uuid.UUID) -> Row:
     """One that was deleted, for whoever may change it."""
     deleted = getattr(model, "deleted_at").is_not(None)  # noqa: B009
     row = db.session.scalars(_all_visible(model).where(model.id == id, deleted)).first()

@@ -148,6 +148,17 @@ def test_while_the_same_variables_are_there_their_fields_are_left_alone(app: Fla
     assert 'id="draft-state"' in answer
 
 
+def test_the_field_for_what_a_person_says_comes_and_goes(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme)
+    waits = {"message_role": ["user", "assistant"], "message_text": ["{{a}}", "Yes?"], "variable": "a"}
+    field = 'id="said"'
+    assert field in page(mia.submit(url(acme, template, "/draft"), waits))
+    assert 'id="variables"' not in page(mia.submit(url(acme, template, "/draft"), waits | {"said": "x"}))
+    ends = page(mia.submit(url(acme, template, "/draft"), written("{{a}}", variable="a", said="x")))
+    assert 'id="variables"' in ends
+    assert field not in ends
+
+
 def test_messages_come_go_and_change_places(app: Flask, acme: people.Cast) -> None:
     mia, template = people.browser(app, acme.mia), people.template(acme)
     form: dict[str, Any] = {"message_role": ["user", "assistant", "OWNER"], "message_text": ["one", "two", "three"]}

@@ -7,10 +7,13 @@ their `digest`s are. Versions are named by their number: 1, 2, 3 … within thei
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from enum import StrEnum
+from itertools import count
+from typing import cast
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text, update
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, select, text, update
+from sqlalchemy.orm import Mapped, Session, mapped_column, object_session, relationship
 
 from .accounts import User
 from .base import Base, DbSession, Json, Long, Name, Time, now, parent, reference
@@ -39,6 +42,24 @@ class Template(Base):
     deleted_by: Mapped[uuid.UUID | None] = reference("users.id")
 
     project: Mapped[Project] = relationship()
+
+    def discard(self, user_id: uuid.UUID) -> None:
+        self.deleted_at, self.deleted_by = now(), user_id
+
+    def restore(self) -> None:
+        """Under another name, where its own is taken by now."""
+        living = select(Template.name, Template.slug)
+        living = living.where(Template.project_id == self.project_id, Template.deleted_at.is_(None))
+        others = cast(Session, object_session(self)).execute(living).all()
+        self.name = free_name(self.name, {other.name for other in others}, " ({})")
+        self.slug = free_name(self.slug, {other.slug for other in others}, "-{}")
+        self.deleted_at = self.deleted_by = None
+
+
+def free_name(wanted: str, taken: Collection[str], ending: str) -> str:
+    """It, or with a number where it is taken."""
+    numbered = (f"{wanted[:190]}{ending.format(number)}" for number in count(2))
+    return wanted if wanted not in taken else next(name for name in numbered if name not in taken)
 
 
 class TemplateVersion(Base):

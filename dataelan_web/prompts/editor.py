@@ -38,6 +38,11 @@ class Editor:
         return self.draft.content
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """What has a field for a value: variables, and "" for what a person says."""
+        return (*(row.variable.name for row in self.rows), *(("",) if self.content.needs_word else ()))
+
+    @property
     def problems(self) -> Mapping[str, str]:
         return self.content.problems
 

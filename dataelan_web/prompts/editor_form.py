@@ -25,7 +25,7 @@ class Written:
     values: dict[str, str]
     said: str
     shown: tuple[str, ...] = ()
-    """The variables that the form had fields for."""
+    """What the form had fields for, as Editor.fields says it."""
 
 
 Form = MultiDict[str, str]
@@ -48,7 +48,7 @@ def read(form: Form) -> Written:
         variables=tuple(_variable(form, name) for name in shown),
     )
     values = {name: text_of(form, f"value:{name}") for name in shown}
-    return Written(_known(content), values, text_of(form, "said"), shown)
+    return Written(_known(content), values, text_of(form, "said"), (*shown, *(("",) if "said" in form else ())))
 
 
 def changed(written: Written, change: str) -> Written:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from flask import Response, url_for
 
@@ -38,7 +39,7 @@ def show(
     opened: str = "",
     tries: Sequence[Sequence[Execution]] | None = None,
 ) -> Response:
-    """`shown`: the variables that the browser has fields for; `opened`: the one whose settings are looked at;
+    """`shown`: what the browser has fields for (Editor.fields); `opened`: the one whose settings are looked at;
     `problem`: why it was not run."""
     draft = draft or drafts.mine(template)
     view = editor.of(draft, is_tried=is_tried)
@@ -50,18 +51,22 @@ def show(
         status,
         view=view,
         problem=problem,
-        has_new_fields=tuple(row.variable.name for row in view.rows) != tuple(shown),
+        has_new_fields=view.fields != tuple(shown),
         opened=opened,
         settings=settings or SettingsForm(formdata=None, called=template.slug, obj=template),
         are_settings_open=settings is not None,
         tries=lists.tried(template) if tries is None and fragment is None else tries or (),
-        against=against(template),
-        model_options=model_options(template.project, ModelType(draft.content.model_type)),
-        chosen=draft.content.requested,
-        kinds=list(Kind),
-        roles=ROLES,
         submission=uuid.uuid4().hex,
+        **(_choices(template, draft, fragment) if access.may(access.EDIT, template) else {}),
     )
+
+
+def _choices(template: Template, draft: Draft, fragment: str | None) -> dict[str, Any]:
+    """What the form offers; its answers to what is typed hold no model, and ask for none."""
+    is_whole = fragment in (None, "editor")
+    options = model_options(template.project, ModelType(draft.content.model_type)) if is_whole else {}
+    choices = {"model_options": options, "chosen": draft.content.requested, "kinds": list(Kind), "roles": ROLES}
+    return choices | {"against": against(template) if is_whole else []}
 
 
 def started(template: Template, draft: Draft, executions: Sequence[Execution], shown: Sequence[str]) -> Response:

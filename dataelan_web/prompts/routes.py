@@ -80,8 +80,12 @@ def delete(id: uuid.UUID) -> Response:
 
 @bp.post("/prompts/<uuid:id>/restoration")
 def restore(id: uuid.UUID) -> Response:
-    template = access.in_trash(Template, id)
-    templates.restore(template)
+    template = access.trashed(Template, id)
+    try:
+        templates.restore(template)
+    except Refused as refused:
+        toast(f"{refused} Try again.", "danger")
+        return redirect(url_for("prompts.index", project_id=access.trashed(Template, id).project_id))
     toast(f"“{template.name}” is back.", "good")
     return redirect(url_for("prompts.show", id=template.id))
 

@@ -8,12 +8,13 @@ from datetime import timedelta
 
 from flask import g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from .. import audit
 from ..extensions import db
 from ..models import Project, Template, new_id, now
+from ..models.templates import free_name
 from . import drafts
 from .content import Content
 from .refusals import Refused
@@ -49,7 +50,7 @@ def change(template: Template, name: str, slug: str, description: str) -> None:
 
 def delete(template: Template) -> None:
     """Into the trash. Commits."""
-    template.deleted_at, template.deleted_by = now(), current_user.id
+    template.discard(current_user.id)
     audit.record("prompt.deleted", template, g.organization.id)
     db.session.commit()
 
@@ -65,14 +66,8 @@ def just_deleted(project: Project) -> Template | None:
 
 
 def restore(template: Template) -> None:
-    """Out of the trash, under another name or slug where its own is taken by now. Commits."""
-    name, slug, number = template.name, template.slug, 2
-    while _is_taken(template, Template.name == name):
-        name, number = f"{template.name[:190]} ({number})", number + 1
-    if _is_taken(template, Template.slug == slug):
-        slug = _free_slug(template.project, slug)
-    _name(template, name, slug)
-    template.deleted_at = template.deleted_by = None
+    """Out of the trash. Raises Refused. Commits."""
+    template.restore()
     _flush(template)
     audit.record("prompt.restored", template, g.organization.id)
     db.session.commit()
@@ -80,7 +75,7 @@ def restore(template: Template) -> None:
 
 def slug_of(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST_SLUG].strip("-") or "prompt"
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: LONGEST_SLUG - 4].strip("-") or "prompt"
 
 
 def _name(template: Template, name: str, slug: str) -> None:
@@ -99,13 +94,6 @@ def _flush(template: Template) -> None:
         raise Refused(f"This project has a prompt named “{name}” already.") from None
 
 
-def _is_taken(template: Template, which: ColumnElement[bool]) -> bool:
-    query = select(Template.id).where(
-        Template.project_id == template.project_id, Template.deleted_at.is_(None), Template.id != template.id, which
-    )
-    return db.session.scalar(query.limit(1)) is not None
-
-
 def _free_slug(project: Project, name: str) -> str:
     """From its name; with a number where the name of another gave the same."""
     wanted = slug_of(name)
@@ -118,8 +106,4 @@ def _free_slug(project: Project, name: str) -> str:
             )
         )
     )
-    number = 2
-    slug = wanted
-    while slug in taken:
-        slug, number = f"{wanted[: LONGEST_SLUG - 4]}-{number}", number + 1
-    return slug
+    return free_name(wanted, taken, "-{}")
