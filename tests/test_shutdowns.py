@@ -276,3 +276,18 @@ def test_another_kind_of_thing_that_names_models_is_a_line_and_is_shown_like_the
     assert "Letters" in text
     assert re.search(rf'href="[^"]*/sessions/{acme.session.id}">A letter</a> and 3 more', text)
     assert "4 letters ask for it by name" in re.sub("<[^>]+>", "", page(app, acme, f"/hub/models/{old.id}"))
+
+
+def test_saved_prompts_whose_newest_version_asks_for_it_are_named(
+    app: Flask, acme: people.Cast, rival: people.Cast, old: Model
+) -> None:
+    name = old.name
+    mine = people.template(acme, "Hello", name="Greeting", requested=name)
+    people.template(acme, "Hello", name="Asks for another")
+    people.template(acme, "Hello", name="Thrown away", requested=name).discard(acme.mia.id)
+    people.template(rival, "Hello", name="Not ours", requested=name)
+    db.session.commit()
+    shown = page(app, acme, "/hub/shutdowns")
+    assert f"/prompts/{mine.id}" in shown
+    assert "Greeting" in shown
+    assert not [word for word in ("Asks for another", "Thrown away", "Not ours") if word in shown]

@@ -9,7 +9,7 @@ from flask_login import current_user
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, selectinload
 
-from .. import access, audit
+from .. import access, audit, notify
 from ..extensions import db
 from ..models import (
     Collaborator,
@@ -27,7 +27,6 @@ from ..models.templates import decide
 from . import labels, versions
 from .content import Content
 from .refusals import Overtaken, Refused
-from .telling import tell
 
 LONGEST_WORD = 2000
 _ADMINS, _EDITORS = (Role.OWNER, Role.ADMIN), (Role.OWNER, Role.ADMIN, Role.MEMBER)
@@ -194,4 +193,5 @@ def _decide(template: Template, proposal: Proposal, state: ProposalState, note: 
 def _tell(template: Template, proposal: Proposal, people: set[uuid.UUID], what: str, word: str, body: str = "") -> None:
     path = url_for("prompts.proposal", id=template.id, number=proposal.number)
     title = f"{word}: {template.name}"
-    tell(g.organization.id, people, f"proposal:{proposal.id}:{what}", f"proposal.{what.split()[0]}", title, body, path)
+    key, kind = f"proposal:{proposal.id}:{what}", f"proposal.{what.split()[0]}"
+    notify.tell(db.session, g.organization.id, people, key, kind, title, body, path)

@@ -10,13 +10,22 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from flask import g
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from ... import access
 from ...extensions import db
-from ...models import Execution, PromptSession, RoutingRule, RoutingRuleModel, now
+from ...models import (
+    Execution,
+    PromptSession,
+    RoutingRule,
+    RoutingRuleModel,
+    Template,
+    TemplateVersion,
+    now,
+)
 from ..models.browse import Line
 from .replacements import names_of
 
@@ -77,27 +86,38 @@ def _of(line: Line, named: Mapping[str, Mapping[str, Group]]) -> dict[str, Group
 def sessions_naming(names: set[str]) -> dict[str, Group]:
     """Sessions whose next prompt asks for one of these names, by name."""
     named = PromptSession.settings["model"].astext
-    within = {"partition_by": named, "order_by": PromptSession.updated_at.desc()}
-    ranked = (
-        access.scoped(PromptSession)
-        .where(named.in_(names))
-        .with_only_columns(
-            PromptSession.id,
-            PromptSession.title,
-            named.label("named"),
-            func.row_number().over(**within).label("place"),
-            func.count().over(partition_by=named).label("among"),
-        )
-        .subquery()
-    )
+    asking = access.scoped(PromptSession).where(named.in_(names))
+    return _grouped(asking, PromptSession, PromptSession.title, named, "playground.show")
+
+
+def prompts_naming(names: set[str]) -> dict[str, Group]:
+    """Prompts with variables whose newest version asks for one of these names, by name."""
+    named = TemplateVersion.content["requested"].astext
+    newest = (TemplateVersion.template_id == Template.id) & (TemplateVersion.number == Template.newest)
+    asking = access.scoped(Template).join(TemplateVersion, newest).where(named.in_(names))
+    return _grouped(asking, Template, Template.name, named, "prompts.show")
+
+
+def _grouped(asking: Select[Any], model: Any, title: Any, named: Any, endpoint: str) -> dict[str, Group]:
+    within = {"partition_by": named, "order_by": model.updated_at.desc()}
+    ranked = asking.with_only_columns(
+        model.id,
+        title.label("title"),
+        named.label("named"),
+        func.row_number().over(**within).label("place"),
+        func.count().over(partition_by=named).label("among"),
+    ).subquery()
     found: dict[str, Group] = {}
     for row in db.session.execute(select(ranked).where(ranked.c.place <= SHOWN).order_by(ranked.c.place)):
         before = found.get(row.named, Group())
-        found[row.named] = Group((*before.latest, Named(row.id, row.title, "playground.show")), row.among)
+        found[row.named] = Group((*before.latest, Named(row.id, row.title, endpoint)), row.among)
     return found
 
 
-BY_NAME: dict[str, Callable[[set[str]], Mapping[str, Group]]] = {"session": sessions_naming}
+BY_NAME: dict[str, Callable[[set[str]], Mapping[str, Group]]] = {
+    "session": sessions_naming,
+    "saved prompt": prompts_naming,
+}
 """What a page calls one → finds those that ask for any of these names in this organization, by name."""
 
 
