@@ -11,7 +11,7 @@ from flask import Flask, Response, current_app, g, jsonify, make_response, rende
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from jinja2_fragments.flask import render_block
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
@@ -22,7 +22,6 @@ from .web import redirect
 log = logging.getLogger(__name__)
 
 GATEWAY = "/v1/"
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 AWAY = "Nothing that was saved is lost. Try again in a few seconds; what you sent is not done twice."
 WORDS = {404: "No such address.", 405: "That method is not allowed here."}
 
@@ -50,15 +49,25 @@ def _csrf(error: CSRFError) -> AnyResponse:
 
 
 def _unknown(error: Exception) -> AnyResponse:
-    error_id = secrets.token_hex(6)
-    log.exception("error %s at %s %s", error_id, request.method, request.path)
+    error_id, is_away = secrets.token_hex(6), _is_database_away(error)
+    where = f"error {error_id} at {request.method} {request.path}"
+    if is_away:
+        log.error("%s: the database is away: %s", where, error)
+    else:
+        log.exception(where)
     with contextlib.suppress(SQLAlchemyError):
         db.session.rollback()
-    if not isinstance(error, DATABASE_AWAY):
+    if not is_away:
         return show(InternalServerError.code, error_id=error_id)
     answer = show(503, title="The database does not answer", text=AWAY, error_id=error_id)
     answer.headers["Retry-After"] = "5"
     return answer
+
+
+def _is_database_away(error: Exception) -> bool:
+    """It cannot be reached, broke off, has no connection left, or gave up a statement: another try may go well."""
+    is_broken = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_broken or isinstance(error, OperationalError | InterfaceError | DisconnectionError | PoolTimeout)
 
 
 def show(code: int, *, title: str | None = None, text: str | None = None, error_id: str | None = None) -> Response:

@@ -44,6 +44,8 @@ class Broken:
     manners: Manners
     stopping: threading.Event
     beside: list[threading.Thread] = field(default_factory=list)
+    unheard: list[tuple[float, float]] = field(default_factory=list)
+    """When a process could not hear its provider, or was taken for dead though it could: since and until."""
 
     def pause(self, seconds: float) -> None:
         self.stopping.wait(seconds)
@@ -322,6 +324,7 @@ def _stands_still(it: Broken, runner: Runner, seconds: float) -> None:
         family = runner.family
 
         def stand() -> None:
+            it.unheard.append((time.time(), time.time() + seconds + 10))
             for process in family:
                 with suppress(psutil.NoSuchProcess):
                     process.suspend()
@@ -336,6 +339,7 @@ def _stands_still(it: Broken, runner: Runner, seconds: float) -> None:
 
 def sweepers_race(it: Broken, draw: Random) -> None:
     """F18. Many at once over the same rows, some of whose leases ran out this moment."""
+    it.unheard.append((time.time(), time.time() + 15))
     with suppress(SQLAlchemyError):
         it.stack.ask(
             "UPDATE executions SET lease_until = now() WHERE state = 'running' AND random() < :share",

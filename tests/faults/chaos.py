@@ -98,7 +98,7 @@ def _break(
             if number % JUDGED_EVERY == 0 or number == len(names):
                 busy.clear()
                 _rest(stack, load, broken, verdict)
-                judge(stack, load, broken.manners, verdict)
+                judge(stack, load, broken, verdict)
                 say(f"  {number} faults: {len(verdict.broken)} invariants broken, {len(verdict.stuck)} stuck")
                 busy.set()
     finally:

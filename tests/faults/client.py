@@ -23,7 +23,9 @@ from .stack import Stack
 
 PATIENCE = 60.0
 """Seconds that a request is made again for before it is given up as of unknown outcome."""
-PAUSE = 0.3
+FIRST_PAUSE, LONGEST_PAUSE = 0.3, 2.5
+OF_THE_PROVIDER = '"provider_'
+"""The type of an error that says what a provider did: an answer like any other."""
 SECRET = re.compile(f"{CANARY}|Traceback \\(most recent call last\\)|psycopg2\\.|sqlalchemy\\.exc")
 ERROR_ID = re.compile(r"\b[0-9a-f]{12}\b")
 
@@ -57,7 +59,7 @@ class Manners:
         self.statuses[status] += 1
         if SECRET.search(text) or (status >= 500 and not self._says_why(text)):
             self.rude.append(f"{status} {what}: {text[:300]}")
-        if status >= 500 and self.draining and '"provider_error"' not in text:
+        if status >= 500 and self.draining and OF_THE_PROVIDER not in text:
             self.drained.append(f"{status} {what}: {text[:200]}")
 
     def breaks(self, what: str, error: Exception) -> None:
@@ -131,13 +133,13 @@ class Client:
         self, method: str, path: str, patience: float = PATIENCE, until_over: bool = False, **options: Any
     ) -> Answered:
         ends_at, what = time.monotonic() + patience, f"{method} {path}"
-        refused = 0
+        refused, pause = 0, FIRST_PAUSE
         while True:
             try:
                 answer = self.http.request(method, f"{self._next()}{path}", **options)
                 self.manners.note(what, answer.status_code, answer.text)
                 is_open = until_over and answer.status_code == 409
-                if not is_open and (answer.status_code < 500 or '"provider_error"' in answer.text):
+                if not is_open and (answer.status_code < 500 or OF_THE_PROVIDER in answer.text):
                     return Answered(answer.status_code, answer.text, answer.headers)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 refused += 1
@@ -146,5 +148,6 @@ class Client:
             except httpx2.HTTPError as error:
                 self.manners.breaks(what, error)
             refused = 0
-            if time.monotonic() > ends_at or self.stopping.wait(PAUSE):
+            if time.monotonic() > ends_at or self.stopping.wait(pause):
                 return Answered(0, "")
+            pause = min(pause * 1.6, LONGEST_PAUSE)

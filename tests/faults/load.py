@@ -21,6 +21,7 @@ from .client import Answered, Client
 
 RUN = re.compile(r'id="run-([0-9a-f-]{36})"')
 SESSION = re.compile(r"/sessions/([0-9a-f-]{36})")
+WATCHED_FOR = 130.0
 MOST_TURNS = 6
 """Prompts in one session, so that conversations stay short."""
 
@@ -195,14 +196,15 @@ def watched(load: Load, client: Client, draw: Random) -> None:
     id = start(load, client, draw, "watched", load.mark(), client.home.model("simulated-fast"))
     if not id:
         return
-    for _ in range(20):
+    ends_at = time.monotonic() + WATCHED_FOR
+    while time.monotonic() < ends_at:
         try:
             with client.watching(id) as events:
                 if "event: done" in "".join(events.iter_text()):
                     return
         except httpx2.HTTPError as error:
             client.manners.broken[f"watch: {type(error).__name__}"] += 1
-        if client.stopping.wait(0.5):
+        if client.stopping.wait(1.0):
             return
     load.problems.append(f"the page of {id} never came to its end")
 

@@ -24,6 +24,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+LATELY = 1.0
+"""Seconds. What was said in the last of them may have been on its way when its reader died."""
 MARK = re.compile(r"\[f-[0-9a-z-]+\]")
 """How a prompt of the fault suite says which one it is."""
 
@@ -66,7 +68,8 @@ class _Call:
     def __init__(self, body: bytes):
         self.id, self.status, self.is_whole, self.is_stream = uuid.uuid4().hex, 0, False, False
         self.text: list[str] = []
-        self.pieces, self.usage, self.left = 0, None, b""
+        self.pieces: list[float] = []
+        self.usage, self.left = None, b""
         request = parse(body)
         found = MARK.search(request.prompt)
         self.mark, self.input = found[0] if found else "", request.tokens
@@ -90,7 +93,8 @@ class _Call:
             for choice in document.get("choices", ()):
                 said = choice.get("delta") or choice.get("message") or {}
                 for part in (said.get("reasoning_content"), said.get("content")):
-                    self.pieces += bool(part)
+                    if part:
+                        self.pieces.append(time.monotonic())
                 self.text.append(said.get("content") or "")
             self.usage = document.get("usage") or self.usage
         except (ValueError, AttributeError):
@@ -100,7 +104,7 @@ class _Call:
     def _output(self) -> int | None:
         """Tokens made for it. None: it was to get all of them at once, and got none."""
         if self.is_stream or self.status >= 400:
-            return self.pieces
+            return len(self.pieces)
         return len(pieces("".join(self.text))) if self.is_whole else None
 
     def end(self) -> None:
@@ -114,6 +118,7 @@ class _Call:
                 "whole": self.is_whole,
                 "reported": reported,
                 "output": self._output,
+                "early": sum(at < time.monotonic() - LATELY for at in self.pieces),
                 "text": "".join(self.text),
             }
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from .breakage import Broken
 from .client import Manners
 from .load import Load
 from .stack import Stack
@@ -46,9 +47,10 @@ def prepare(stack: Stack) -> None:
         connection.commit()
 
 
-def judge(stack: Stack, load: Load, manners: Manners, verdict: Verdict) -> None:
+def judge(stack: Stack, load: Load, broken_: Broken, verdict: Verdict) -> None:
     """At a moment when nothing runs."""
-    _write_down(stack, load)
+    manners = broken_.manners
+    _write_down(stack, load, broken_.unheard)
     verdict.broken |= broken(stack)
     if manners.rude:
         verdict.broken["I9 a 5xx without a word, or a secret in an answer"] = manners.rude
@@ -77,7 +79,7 @@ def broken(stack: Stack) -> dict[str, Sequence[Any]]:
     return found
 
 
-def _write_down(stack: Stack, load: Load) -> None:
+def _write_down(stack: Stack, load: Load, unheard: Sequence[tuple[float, float]]) -> None:
     """What was asked and what the provider says, as tables."""
     calls: dict[str, dict[str, Any]] = {}
     for line in stack.calls.read_text().splitlines() if stack.calls.exists() else ():
@@ -94,20 +96,26 @@ def _write_down(stack: Stack, load: Load) -> None:
             "whole": one.get("whole"),
             "input": one["input"],
             "output": one.get("output"),
+            "early": one.get("early"),
             "reported": json.dumps(one["reported"]) if one.get("reported") else None,
             "said": one.get("text", "").replace("\0", ""),
         }
         for one in calls.values()
     ]
     with stack.engine.begin() as connection:
-        connection.execute(text("TRUNCATE faults.asked, faults.calls"))
+        connection.execute(text("TRUNCATE faults.asked, faults.calls, faults.unheard"))
+        for since, until in unheard:
+            values = {"since": since, "until": until}
+            connection.execute(
+                text("INSERT INTO faults.unheard VALUES (to_timestamp(:since), to_timestamp(:until))"), values
+            )
         if asked:
             connection.execute(text("INSERT INTO faults.asked VALUES (:mark, :kind, :runs, :is_sure)"), asked)
         if rows:
             connection.execute(
                 text("""
                     INSERT INTO faults.calls VALUES (:call, :mark, to_timestamp(:at), to_timestamp(:ended), :status,
-                        :whole, :input, :output, CAST(:reported AS jsonb), :said)"""),
+                        :whole, :input, :output, :early, CAST(:reported AS jsonb), :said)"""),
                 rows,
             )
 
@@ -124,8 +132,10 @@ def told(verdict: Verdict, manners: Manners, seed: int, seconds: float) -> str:
         lines.append(f"  {verdict.numbers[name]:<5} {name:<26} {times:>5}   {web:<24}  {worker}")
     lines += ["", f"  executions: {', '.join(f'{count:,} {state}' for state, count in verdict.states.items())}"]
     lines.append(f"  longest until all had ended, after load and faults: {verdict.longest_end:.0f} s")
-    broken = sum(manners.broken.values())
-    lines.append(f"  answers: {_counts(manners.statuses)}; connections broken: {broken}")
+    lines.append(f"  answers: {_counts(manners.statuses)}")
+    lines.append(
+        f"  connections broken: {', '.join(f'{n} × {name}' for name, n in sorted(manners.broken.items())) or 0}"
+    )
     lines.append(f"  stuck: {len(verdict.stuck)}")
     for name in sorted(verdict.broken):
         rows = verdict.broken[name]

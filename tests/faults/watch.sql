@@ -7,8 +7,11 @@ CREATE TABLE faults.asked (mark text PRIMARY KEY, kind text, runs int, is_sure b
 
 CREATE TABLE faults.calls (
     call text PRIMARY KEY, mark text, accepted_at timestamptz, ended_at timestamptz, status int, is_whole boolean,
-    input int, output int, reported jsonb, said text
+    input int, output int, early int, reported jsonb, said text
 );
+
+-- When a process stood still or was taken for dead, so that its provider may have said more than anybody heard.
+CREATE TABLE faults.unheard (since timestamptz, until timestamptz);
 
 CREATE TABLE faults.over_limit (at timestamptz, period_id uuid, used numeric, allowed numeric);
 
