@@ -156,32 +156,33 @@ class PooledWorker(SimpleWorker):
 
 
 def sweep_forever(app: Flask, worker: PooledWorker) -> None:
-    memory = ""
+    memory, pause = "", EVERY
     while True:
-        time.sleep(EVERY)
+        time.sleep(pause)
         with app.app_context():
-            memory = look_around(worker, memory)
+            found = look_around(worker, memory)
+        memory, pause = found or memory, EVERY if found else ASK_AGAIN
 
 
 def look_around(worker: PooledWorker, memory: str) -> str:
     """Every few seconds: say that this worker takes messages, end what died, and tell who is near a limit. Prompts that
     wait for a message are found at once where Valkey began anew, and so has lost it. Takes and returns whose memory
-    Valkey has."""
-    before = memory
+    Valkey has; nothing while it is away."""
+    found = ""
     try:
-        memory = queue.memory()
+        found = queue.memory()
         if not worker.is_leaving.is_set():
             queue.beat(worker.name)
     except redis.RedisError as error:
         log.warning("nobody is told that this worker is there: Valkey is away (%s)", error)
     try:
-        sweep(all_lost=bool(before) and memory != before)
+        sweep(all_lost=bool(memory and found) and found != memory)
         alert(db.session)
     except sqlalchemy.exc.SQLAlchemyError:
         log.exception("the sweeper will try again")
     except Exception:
         log.exception("the sweeper met something unexpected and goes on")
-    return memory
+    return found
 
 
 def await_valkey() -> None:

@@ -24,12 +24,12 @@ def web(environ: Mapping[str, str], port: int) -> Program:
         "--blocking-threads": number(environ, "DATAELAN_WEB_THREADS", 256),
         "--backlog": 2048,
         "--backpressure": 2048,
-        "--workers-kill-timeout": 10,
+        "--workers-kill-timeout": 30,
     }
     if (ROOT / "static").is_dir():
         options |= {"--static-path-mount": ROOT / "static", "--static-path-expires": YEAR}
     command = granian("wsgi", "wsgi:app", *(str(part) for pair in options.items() for part in pair))
-    return Program("web", (*command, "--respawn-failed-workers"), grace=15, settled=3)
+    return Program("web", (*command, "--respawn-failed-workers"), grace=35, settled=3)
 
 
 def worker(environ: Mapping[str, str]) -> Program:
