@@ -129,6 +129,15 @@ def _who_waits(it: Broken) -> Runner | None:
     return None
 
 
+def killed_before_the_queue(it: Broken, draw: Random) -> None:
+    """F4. Between the commit of a run and its message: Valkey takes nothing, and a web that waits for it is killed."""
+    with suppress(redis.RedisError):
+        it.stack.valkey.client_pause(1500, all=True)
+    it.pause(1.2)
+    any_of(draw, it.stack.webs).kill()
+    it.pause(0.5)
+
+
 def provider_killed(it: Broken, draw: Random) -> None:
     """F8. All its answers break off, and new calls are refused for a moment."""
     it.stack.runners["provider"].kill()
@@ -287,6 +296,23 @@ def database_stalls(it: Broken, draw: Random) -> None:
     runner.send(signal.SIGCONT, to_family=True)
 
 
+def disk_full(it: Broken, draw: Random) -> None:
+    """F10. Nothing more fits on the database's disk, down to the last byte."""
+    assert it.stack.disk
+    ballast = it.stack.disk / "ballast"
+    with suppress(OSError), open(ballast, "wb", buffering=0) as file:
+        while file.write(bytes(65_536)):
+            pass
+    ends_at = time.monotonic() + draw.choice((2, 5))
+    while time.monotonic() < ends_at:  # what the database gives back meanwhile is taken too
+        with suppress(OSError), open(ballast, "ab", buffering=0) as file:
+            file.write(bytes(8_192))
+        it.pause(0.05)
+    ballast.unlink()
+    with suppress(TimeoutError):
+        until(it.stack.database_answers, 30, "the database")
+
+
 # -- time and order (F11, F16, F18, F19) ---------------------------------------------------------
 
 
@@ -389,6 +415,7 @@ FAULTS: dict[str, tuple[str, Fault, float]] = {
     "all workers gone": ("F3", workers_gone, 4),
     "web killed": ("F4", web_killed, 6),
     "killed at a table": ("F4", killed_at, 8),
+    "web killed before queue": ("F4", killed_before_the_queue, 2),
     "provider killed": ("F8", provider_killed, 3),
     "rolling restart": ("F15", rolling_restart, 0.7),
     "worker asked to leave": ("F15", worker_leaves, 2),
@@ -404,6 +431,7 @@ FAULTS: dict[str, tuple[str, Fault, float]] = {
     "commits cut": ("F6", commits_cut, 4),
     "connections exhausted": ("F6", connections_exhausted, 1.5),
     "database stalls": ("F6", database_stalls, 2),
+    "disk full": ("F10", disk_full, 0),  # on a stack of its own
     "clock steps": ("F11", clock_steps, 3),
     "worker stands still": ("F16", worker_stands_still, 2),
     "web stands still": ("F16", web_stands_still, 1.5),

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import httpx2
@@ -21,7 +21,7 @@ from .client import Client, Manners
 from .drills import DRILLS
 from .load import RUN, Load, form
 from .people import settle_in
-from .stack import Stack, running, until
+from .stack import NoDisk, Stack, running, until
 from .verdict import Verdict, judge, prepare, told
 
 SHARE_OF_DRILLS = 0.55
@@ -41,6 +41,8 @@ class Plan:
     """Acts a second."""
     only: tuple[str, ...] = ()
     """These kinds and no others."""
+    disk: str = ""
+    """The size of the database's disk, where it is to be filled."""
 
 
 def schedule(plan: Plan) -> list[str]:
@@ -50,18 +52,18 @@ def schedule(plan: Plan) -> list[str]:
     for part, share in ((FAULTS, 1 - SHARE_OF_DRILLS), (DRILLS, SHARE_OF_DRILLS)):
         total = sum(weight for _, _, weight in part.values())
         weights |= {name: share * weight / total for name, (_, _, weight) in part.items()}
-    names = [name for name in weights if not plan.only or name in plan.only]
-    drawn = draw.choices(names, [weights[name] for name in names], k=plan.faults)
+    names = [name for name in weights if (name in plan.only if plan.only else weights[name])]
+    drawn = draw.choices(names, [weights[name] or 1 for name in names], k=plan.faults)
     if plan.faults >= 4 * len(names):
         drawn[: len(names)] = names
         draw.shuffle(drawn)
     return drawn
 
 
-def run(plan: Plan, say: Callable[[str], None] = print) -> Verdict:
+def run(plan: Plan, say: Callable[[str], None]) -> Verdict:
     """Start a stack, break it as planned, and judge. Says how it goes."""
     started = time.monotonic()
-    with running() as stack:
+    with running(disk=plan.disk) as stack:
         say(f"seed {plan.seed}: {plan.faults} faults; logs in {stack.data / 'log'}")
         app, stopping = stack.app(), threading.Event()
         prepare(stack)
@@ -208,8 +210,24 @@ def main(arguments: list[str]) -> int:
     reader.add_argument("--rate", type=float, default=4.0)
     reader.add_argument("--only", action="append", default=[], choices=[*FAULTS, *DRILLS])
     given = reader.parse_args(arguments)
-    verdict = run(Plan(given.seed, given.faults, given.rate, tuple(given.only)), lambda line: print(line, flush=True))
-    return 0 if verdict.is_good else 1
+    plan = Plan(given.seed, given.faults, given.rate, tuple(given.only))
+    verdicts = [run(plan, say)]
+    if not given.only:
+        verdicts.append(_with_a_small_disk(plan))
+    return 0 if all(verdict.is_good for verdict in verdicts if verdict) else 1
+
+
+def _with_a_small_disk(plan: Plan) -> Verdict | None:
+    """F10, on a stack of its own: one fault in fifty."""
+    try:
+        return run(replace(plan, faults=max(2, plan.faults // 50), only=("disk full",), disk="400m"), say)
+    except NoDisk as reason:
+        say(f"F10 (disk full) was left out: no disk of its own could be made for the database ({reason})")
+        return None
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,8 @@ class Runner:
 class Stack:
     data: Path
     environ: dict[str, str]
+    disk: Path | None = None
+    """What the database's disk is mounted at, where that is one which can be filled."""
     runners: dict[str, Runner] = field(default_factory=dict)
 
     @property
@@ -204,11 +206,13 @@ class Stack:
 
 
 @contextmanager
-def running(webs: int = 2, workers: int = 2, data: Path | None = None) -> Iterator[Stack]:
-    """The last web and the last worker have a clock of their own, where that can be made."""
-    path = data or Path(tempfile.mkdtemp(prefix="dataelan-faults-"))
+def running(webs: int = 2, workers: int = 2, disk: str = "") -> Iterator[Stack]:
+    """The last web and the last worker have a clock of their own, where that can be made. With `disk`, such as 300m,
+    the database has a disk of this size. Raises NoDisk where none can be made."""
+    path = Path(tempfile.mkdtemp(prefix="dataelan-faults-"))
     directory = Directory(path)
     directory.create()
+    small = mounted(path / "postgres", disk) if disk else None
     servers = {"postgres": postgres.prepare(directory, True), "valkey": valkey.prepare(directory, True)}
     environ = {
         "DATABASE_URL": postgres.url(directory),
@@ -222,7 +226,7 @@ def running(webs: int = 2, workers: int = 2, data: Path | None = None) -> Iterat
         "DATAELAN_WEB_THREADS": "64",
         "DATAELAN_WORKER_CONCURRENCY": "60",
     }
-    stack = Stack(path, environ)
+    stack = Stack(path, environ, small)
     for name, program in servers.items():
         stack.add(name, program)
     earlier, os.environ["PGAPPNAME"] = os.environ.get("PGAPPNAME", ""), "faults"
@@ -239,9 +243,24 @@ def running(webs: int = 2, workers: int = 2, data: Path | None = None) -> Iterat
         keeper.join()
         stack.engine.dispose()
         os.environ["PGAPPNAME"] = earlier
-        if data is None and not os.environ.get("DATAELAN_FAULT_KEEP"):
+        if small:
+            subprocess.run(["umount", "--lazy", str(small)], check=False)
+        if not os.environ.get("DATAELAN_FAULT_KEEP"):
             shutil.rmtree(path, ignore_errors=True)
             shutil.rmtree(directory.sockets, ignore_errors=True)
+
+
+class NoDisk(Exception):
+    """A disk of its own cannot be made here."""
+
+
+def mounted(place: Path, size: str) -> Path:
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "dataelan-faults", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True) if shutil.which("mount") else None
+    if done is None or done.returncode:
+        raise NoDisk(done.stderr.strip() if done else "there is no program `mount`")
+    return place
 
 
 def _migrate(stack: Stack) -> None:
