@@ -4,7 +4,7 @@
 .PHONY: help run flask test lint bench vendor lock clean
 
 # The tests wait as much as they work: three processes for two cores, each with servers of its own.
-PYTEST_ARGS ?= -n 3 --dist loadgroup
+PYTEST_ARGS ?= -n 3 --dist worksteal
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALL := $(PYTHON) -m pip install -qq --disable-pip-version-check --no-input --require-hashes

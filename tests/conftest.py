@@ -37,6 +37,9 @@ ROOT = Path(__file__).parent.parent
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+TO_START = 120
+"""Seconds a program may take: several start at once where several processes run the tests."""
+
 # On a developer's machine Hypothesis looks for new examples; where a change has to land it tries the same ones.
 settings.register_profile("ci", derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
@@ -97,7 +100,7 @@ def simulated(environment: dict[str, str]) -> Iterator[str]:
     port = url.split(":")[2].split("/")[0]
     command = ["-m", "granian", "--interface", "asgi", "--port", port, "--no-ws", "dataelan_web.local.simulated:app"]
     with process(command, environment):
-        wait_until(lambda: answers(f"{url}/models"))
+        wait_until(lambda: answers(f"{url}/models"), TO_START)
         yield url
 
 
@@ -106,7 +109,7 @@ def worker(app: Flask, environment: dict[str, str], simulated: str) -> Iterator[
     """One real worker, taking what the tests submit."""
     with process(["-m", "dataelan_web.jobs.worker"], environment) as worker:
         client = app.test_client()
-        wait_until(lambda: client.get("/readyz").status_code == 200)
+        wait_until(lambda: client.get("/readyz").status_code == 200, TO_START)
         yield worker
 
 
@@ -117,7 +120,7 @@ def server(environment: dict[str, str], worker: object) -> Iterator[str]:
     command = ["-m", "granian", "--interface", "wsgi", "--port", str(port), "--blocking-threads", "64", "wsgi:app"]
     with process(command, environment):
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: answers(f"{url}/healthz"))
+        wait_until(lambda: answers(f"{url}/healthz"), TO_START)
         yield url
 
 

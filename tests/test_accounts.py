@@ -15,7 +15,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from dataelan_web.extensions import db
-from dataelan_web.models import Membership, Organization, OrganizationKind, Project, PromptSession, Role, User
+from dataelan_web.models import Membership, Organization, OrganizationKind, Project, PromptSession, Role, User, accounts
 
 from . import people
 
@@ -157,6 +157,10 @@ def test_a_wrong_password_and_an_unknown_address_are_answered_alike(app: Flask, 
     assert "This address and password do not match" in pages[0]
     assert set(answers[0].headers.keys()) == set(answers[1].headers.keys())
     assert not is_in(client)
+
+
+def test_an_unknown_address_costs_the_same_work_as_a_known_one() -> None:
+    assert not accounts._hasher.check_needs_rehash(accounts._DECOY), "make it anew with the hasher of today"
 
 
 def test_ten_wrong_passwords_block_the_eleventh_from_there_but_not_the_owner_elsewhere(

@@ -154,9 +154,12 @@ def test_a_job_goes_through_its_states_and_shows_how_far_it_is(client: httpx.Cli
     job = film(client, "A fox\n!simulate seconds=1").json()
     assert (job["status"], job["output"]) == ("starting", None)
     seen = []
-    while (now := state(client, job))["status"] != "succeeded":
+    while True:
+        file, now = client.get(f"/replicate/v1/files/{job['id']}/out.apng"), state(client, job)
+        if now["status"] == "succeeded":
+            break
         seen.append(now["status"])
-        assert client.get(f"/replicate/v1/files/{job['id']}/out.apng").status_code == 404
+        assert file.status_code == 404
         time.sleep(0.05)
     assert "processing" in seen
     assert "%|" in now["logs"]

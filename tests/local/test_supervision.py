@@ -17,7 +17,7 @@ import pytest
 
 from dataelan_web.local.programs import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("supervision")]
+pytestmark = pytest.mark.slow
 
 COMMAND = (sys.executable, "-m", "dataelan_web.local")
 OURS = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "MAKELEVEL"}  # a test starts from nothing
