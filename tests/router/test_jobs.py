@@ -67,10 +67,10 @@ class Server:
 
 
 def soon_after_it_was_asked(provider: Server, act: Callable[[], None], seconds: float = 0.3) -> None:
-    """However long that takes on a busy machine."""
+    """When the job is there and was asked after, however long that takes on a busy machine."""
 
     def wait() -> None:
-        while not provider.requests:
+        while not provider.asked("GET", "/v1/predictions/j1"):
             time.sleep(0.01)
         time.sleep(seconds)
         act()
