@@ -39,18 +39,21 @@ def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:
 
 def _close(execution: Execution, attempt: Attempt, text: str) -> None:
     usage = estimated(prompt := _prompt_of(execution), measured(prompt, (), Usage()), text)
-    cost = pricing.cost(usage, rates_of(attempt.price) if attempt.price else None, prompt.media)
+    rates = rates_of(attempt.price) if attempt.price else None
+    cost, tokens = pricing.cost(usage, rates, prompt.media), counted_tokens(prompt, usage, rates)
     most = quota.held(db.session, attempt.id)
-    if most is not None and (cost is None or (prompt.task is Task.CHAT and not text)):
-        cost = most  # nobody heard what it said; it may have said all that it was allowed to
-    attempt.cost = cost if most is None or cost is None else min(cost, most)
+    if most and prompt.task is Task.CHAT and not text:
+        cost, tokens = most.usd or cost, most.tokens  # nobody heard it; it may have said all that it was allowed to
+    elif most and most.usd:
+        cost = most.usd if cost is None else min(cost, most.usd)
+    attempt.cost = cost
     attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, func.clock_timestamp(), True
     attempt.error, attempt.job = "The worker that ran it stopped.", None
     attempt.measures = to_json(usage)
     for name, counter in zip(COUNTERS, usage.counters, strict=True):
         setattr(attempt, name, counter)
     db.session.flush()
-    charge(execution.organization_id, attempt, counted_tokens(prompt, usage))
+    charge(execution.organization_id, attempt, tokens)
 
 
 def _prompt_of(execution: Execution) -> Prompt:

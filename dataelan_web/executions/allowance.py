@@ -82,7 +82,8 @@ def take_over(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: P
     """What another worker was allowed, to go on with."""
     counted = quota.applicable(db.session, _subjects(execution, step))
     lease = rates().go_on(counted.rates, attempt_id) if counted.rates else None
-    return Allowance(prompt, "", True, quota.held(db.session, attempt_id), lease)
+    held = quota.held(db.session, attempt_id)
+    return Allowance(prompt, "", held is not None, (held.usd or None) if held else None, lease)
 
 
 def rates() -> quota.Rates:

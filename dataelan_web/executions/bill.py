@@ -39,7 +39,7 @@ class Bill:
         cost = pricing.cost(usage, rates, allowance.prompt.media)
         if cost is None and allowance.held:  # nobody can say what it cost: the most it could
             cost, is_estimated = allowance.held, True
-        return cls(usage, is_estimated, cost, counted_tokens(allowance.prompt, usage))
+        return cls(usage, is_estimated, cost, counted_tokens(allowance.prompt, usage, rates))
 
 
 def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> bool:

@@ -12,7 +12,7 @@ from ..router.candidates import Candidate
 from ..router.pricing import Rates
 from ..router.run import limited
 from ..router.types import Prompt, Task
-from .measures import most
+from .measures import known_tokens, most
 
 OUTPUT_LIMIT = 8192
 """Output tokens assumed, and asked for, where a limit of them applies and neither person nor model names one."""
@@ -31,6 +31,8 @@ class Bound:
     rates: Rates | None = None
     ceiling: int = 0
     """Nano-USD that a call of unknown price counts as."""
+    tokens: int | None = None
+    """What it will count as, where that is known beforehand (measures.known_tokens)."""
     is_capped: bool = False
     """Something forbids more output than this, so it must be said to the provider."""
     notice: str = ""
@@ -49,8 +51,8 @@ class Bound:
         is_capped = prompt.task is Task.CHAT and (caps or any(rate.tokens_per_minute for rate in rates))
         longest = candidate.max_output_tokens or OUTPUT_LIMIT
         size, output = most(prompt, prompt.max_tokens or (min(longest, OUTPUT_LIMIT) if is_capped else longest))
-        rates_here = candidate.rates and candidate.rates.of(prompt.media)
-        return cls(prompt, size, output, rates_here, ceiling, is_capped)
+        rates_here, tokens = candidate.rates and candidate.rates.of(prompt.media), known_tokens(prompt, candidate.rates)
+        return cls(prompt, size, output, rates_here, ceiling, tokens, is_capped)
 
     @property
     def prompt(self) -> Prompt:
@@ -60,7 +62,7 @@ class Bound:
     @property
     def use(self) -> quota.Use:
         usd = self.ceiling if self.rates is None else pricing.upper_bound(self.size, self.output, self.rates)
-        return quota.Use(usd, self.size.input_tokens + self.output)
+        return quota.Use(usd, self.size.input_tokens + self.output if self.tokens is None else self.tokens)
 
     def exceeds(self, limit: quota.Limit) -> bool:
         return limit.is_hard and self.use.of(limit.unit) > limit.left

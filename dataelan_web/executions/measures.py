@@ -21,7 +21,7 @@ from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
 from ..router.candidates import token_bound, tokens_of
-from ..router.pricing import Most
+from ..router.pricing import Most, Rates
 from ..router.prompt import FilePart, Prompt, Task
 from ..router.types import Usage
 
@@ -96,11 +96,19 @@ def estimated(prompt: Prompt, known: Usage, said: str) -> Usage:
     )
 
 
-def counted_tokens(prompt: Prompt, usage: Usage) -> int:
-    """What a limit of tokens counts: all classes together, cached and reasoning too. What makes pictures or sound often
-    reports none; then the prompt's own are counted."""
-    known = [counter for counter in usage.counters if counter is not None]
-    return sum(known) if known else tokens_of(prompt)
+def known_tokens(prompt: Prompt, rates: Rates | None) -> int | None:
+    """What pictures, sound and film count as in a limit of tokens, where tokens are not what they are paid by: those of
+    their prompt, whatever a provider reports. None: what the provider says."""
+    is_media = prompt.task not in (Task.CHAT, Task.EMBEDDING)
+    return tokens_of(prompt) if is_media and not (rates and rates.has_token_price) else None
+
+
+def counted_tokens(prompt: Prompt, usage: Usage, rates: Rates | None) -> int:
+    """What a limit of tokens counts: all classes together, cached and reasoning too."""
+    if (known := known_tokens(prompt, rates)) is not None:
+        return known
+    reported = [counter for counter in usage.counters if counter is not None]
+    return sum(reported) if reported else tokens_of(prompt)
 
 
 def estimated_tokens(text: str) -> int:

@@ -136,14 +136,11 @@ def commit(session: DbSession) -> None:
     session.commit()
 
 
-def held(session: DbSession, attempt_id: uuid.UUID) -> int | None:
-    """The nano-USD that are held for an attempt; None: none are."""
-    amount: int | None = session.scalar(
-        select(Reservation.amount).where(
-            Reservation.attempt_id == attempt_id, Reservation.state == ReservationState.HELD
-        )
-    )
-    return amount or None
+def held(session: DbSession, attempt_id: uuid.UUID) -> Use | None:
+    """What is held for an attempt; None: nothing is. In money it is nothing where no limit of money counts it."""
+    mine = (Reservation.attempt_id == attempt_id, Reservation.state == ReservationState.HELD)
+    found = session.execute(select(Reservation.amount, Reservation.tokens).where(*mine)).first()
+    return Use(found.amount, found.tokens) if found else None
 
 
 def prolong(session: DbSession, attempt_id: uuid.UUID) -> None:

@@ -317,16 +317,21 @@ def test_a_request_that_a_provider_refused_was_made_and_one_that_never_left_was_
     assert not drifted(requests)
 
 
-def test_pictures_that_report_no_tokens_count_with_those_of_their_prompt(acme: people.Cast, simulated: str) -> None:
+def test_pictures_count_with_the_tokens_of_their_prompt_unless_tokens_are_what_they_are_paid_by(
+    acme: people.Cast, simulated: str
+) -> None:
     key = people.own_provider(acme, simulated)
     model = people.own_model(acme, key, "simulated-image", model_type=ModelType.IMAGE, task="image")
     db.session.add(Price(model_id=model.id, source="test", input=0, output=0, per_image=1_000))
-    tokens = limit(acme, 1_000_000, unit=Unit.TOKENS)
+    tokens = limit(acme, 100, unit=Unit.TOKENS)  # not the 20,000 that a picture has where tokens are its price
     prompt = Prompt((user("A fox in the snow"),), task=Task.IMAGE)
     made = run(acme, "", name_of(model), prompt, model_type=ModelType.IMAGE)
     assert made.state is State.COMPLETED, made.body.error
-    assert 0 < state_of(tokens)[0] < 100_000
+    assert 0 < state_of(tokens)[0] <= 100
     assert state_of(tokens)[1] == 0
+    db.session.add(Price(model_id=model.id, source="test", input=0, output=1_000))
+    db.session.commit()
+    assert run(acme, "", name_of(model), prompt, model_type=ModelType.IMAGE).error_kind == "billing"
 
 
 # -- what is told ------------------------------------------------------------------------------------
