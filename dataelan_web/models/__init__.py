@@ -1,5 +1,5 @@
 """All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, templates, limits,
-ledger, notices, audit."""
+ledger, notices, search, audit."""
 
 from .accounts import (
     KeyStrategy,
@@ -13,13 +13,15 @@ from .accounts import (
     waste_a_hash,
 )
 from .actions import Action
+from .assets import Asset, Leftover
 from .audit import AuditEvent
-from .base import NANO, Base, new_id, now
-from .executions import Asset, Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
+from .base import IN_TRASH, NANO, Base, Trashable, new_id, now
+from .executions import Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
 from .ledger import EntryKind, Hold, LedgerEntry, Reservation, ReservationState
 from .limits import Answer, Budget, BudgetPeriod, Increase, RateLimit, Scope, Unit, Window
 from .notices import Delivery, DeliveryState, Notice, Webhook
+from .search import SearchDocument, SearchSlice
 from .templates import (
     LabelMove,
     LabelProtection,
@@ -33,9 +35,10 @@ from .templates import (
     TemplateRun,
     TemplateVersion,
 )
-from .workspace import Collaborator, ModelType, Project, ProjectRole, Prompt, PromptSession
+from .workspace import Collaborator, CopiedAnswer, ModelType, Project, ProjectRole, Prompt, PromptSession, Star
 
 __all__ = [
+    "IN_TRASH",
     "NANO",
     "APIKey",
     "Action",
@@ -47,6 +50,7 @@ __all__ = [
     "Budget",
     "BudgetPeriod",
     "Collaborator",
+    "CopiedAnswer",
     "Delivery",
     "DeliveryState",
     "EntryKind",
@@ -59,6 +63,7 @@ __all__ = [
     "LabelMove",
     "LabelProtection",
     "LedgerEntry",
+    "Leftover",
     "Membership",
     "Model",
     "ModelType",
@@ -84,6 +89,9 @@ __all__ = [
     "RoutingRule",
     "RoutingRuleModel",
     "Scope",
+    "SearchDocument",
+    "SearchSlice",
+    "Star",
     "State",
     "Strategy",
     "Template",
@@ -92,6 +100,7 @@ __all__ = [
     "TemplateLabel",
     "TemplateRun",
     "TemplateVersion",
+    "Trashable",
     "Unit",
     "UnknownPrice",
     "User",

@@ -6,11 +6,23 @@ import enum
 import json
 import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import uuid_utils.compat
-from sqlalchemy import BigInteger, DateTime, Dialect, Enum, ForeignKey, MetaData, String, Text, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session
 
@@ -42,12 +54,12 @@ class LongStorable(Storable):
 
 def storable_json(value: Any) -> str:
     """JSON that PostgreSQL takes: the engine's serializer for JSONB."""
-    text = _storable(json.dumps(value, ensure_ascii=False))
-    return re.sub(r"(\\\\)|\\u0000", r"\1", text) if "\\u0000" in text else text  # an escaped backslash stays
+    said = _storable(json.dumps(value, ensure_ascii=False))
+    return re.sub(r"(\\\\)|\\u0000", r"\1", said) if "\\u0000" in said else said  # an escaped backslash stays
 
 
-def _storable(text: str) -> str:
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+def _storable(words: str) -> str:
+    return words.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 Id = Annotated[uuid.UUID, mapped_column(primary_key=True, default=new_id)]
@@ -107,3 +119,27 @@ def evidence(target: str) -> Any:
 def reference(target: str, *, index: bool = False, **options: Any) -> Any:
     """A foreign key that history outlives: cleared when the other row goes."""
     return mapped_column(ForeignKey(target, ondelete="SET NULL"), index=index, **options)
+
+
+class Trashable:
+    """A row that a delete only puts into the trash, for `IN_TRASH`; then executions/purge.py takes its content.
+
+    access.py leaves it, and all that is in it, out of every look-up.
+    """
+
+    deleted_at: Mapped[Time | None]
+    deleted_by: Mapped[uuid.UUID | None] = reference("users.id")
+
+    def discard(self, user_id: uuid.UUID | None) -> None:
+        self.deleted_at, self.deleted_by = now(), user_id
+
+    def restore(self) -> None:
+        self.deleted_at = self.deleted_by = None
+
+
+IN_TRASH = timedelta(days=30)
+
+
+def in_trash(table: str) -> Index:
+    """Of what is in the trash, the longest first. For __table_args__."""
+    return Index(f"ix_{table}_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL"))

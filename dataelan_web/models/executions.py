@@ -28,13 +28,28 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, DbSession, Json, JsonList, Long, Name, Nano, Time, evidence, parent, reference
+from .base import (
+    Base,
+    DbSession,
+    Json,
+    JsonList,
+    Long,
+    Name,
+    Nano,
+    Time,
+    Trashable,
+    evidence,
+    in_trash,
+    parent,
+    reference,
+)
 from .hub import Model, Price, Provider
 from .workspace import ModelType, Project, Prompt, PromptSession
 
 if TYPE_CHECKING:
     from .accounts import User
     from .actions import Action
+    from .assets import Asset
     from .templates import TemplateRun
 
 LEASE = timedelta(seconds=30)
@@ -73,8 +88,9 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class Execution(Base):
-    """One run of one prompt. Money in nano-USD; cost None: unknown."""
+class Execution(Trashable, Base):
+    """One run of one prompt. Money in nano-USD; cost None: unknown. `project_id`: where it was paid; it is seen where
+    its session is, which may have been moved since."""
 
     __tablename__ = "executions"
     __table_args__ = (
@@ -83,6 +99,8 @@ class Execution(Base):
         Index("ix_executions_session_id_created_at", "session_id", "created_at"),
         Index("ix_executions_open", "state", "lease_until", postgresql_where=text("state IN ('queued', 'running')")),
         Index("ix_executions_refused_by", "refused_by", postgresql_where=text("refused_by IS NOT NULL")),
+        Index("ix_executions_waits_for_id", "waits_for_id", postgresql_where=text("waits_for_id IS NOT NULL")),
+        in_trash("executions"),
         CheckConstraint("cost >= 0", name="cost_is_not_negative"),
     )
 
@@ -106,6 +124,8 @@ class Execution(Base):
     lease_until: Mapped[Time | None]
     cancel_requested_at: Mapped[Time | None]
     enqueued_at: Mapped[Time | None]
+    waits_for_id: Mapped[uuid.UUID | None] = reference("executions.id")
+    """The run whose answer it continues, while that is not there yet (executions.waiting)."""
 
     started_at: Mapped[Time | None]
     first_token_at: Mapped[Time | None]
@@ -244,28 +264,6 @@ class Attempt(Base):
         return (self.first_token_at - self.started_at).total_seconds() if self.first_token_at else None
 
 
-class Asset(Base):
-    """A file that came with a prompt or out of an answer. The bytes are in storage (storage.py), under `storage_key`.
-
-    One that came with a prompt belongs to no execution: every run of that prompt uses it.
-    """
-
-    __tablename__ = "assets"
-
-    organization_id: Mapped[uuid.UUID] = parent("organizations.id")
-    project_id: Mapped[uuid.UUID] = parent("projects.id")
-    execution_id: Mapped[uuid.UUID | None] = parent("executions.id")
-    prompt_id: Mapped[uuid.UUID | None] = parent("prompts.id")
-    user_id: Mapped[uuid.UUID | None] = reference("users.id")
-    position: Mapped[int] = mapped_column(default=0)
-    name: Mapped[Name]
-    media_type: Mapped[Name]
-    size: Mapped[Nano]
-    sha256: Mapped[Name]
-    storage_key: Mapped[Name]
-    note: Mapped[Long] = mapped_column(default="")
-
-
 # -- the verbs of one row: each is one atomic statement ------------------------------------------
 
 
@@ -278,6 +276,7 @@ _CLAIM = (  # built once: every prompt of every worker begins with it
     _update()
     .where(
         Execution.id == bindparam("claimed"),
+        Execution.waits_for_id.is_(None),
         or_(Execution.state == State.QUEUED, Execution.lease_owner == bindparam("owner")),
     )
     .values(

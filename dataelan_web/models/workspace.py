@@ -10,10 +10,10 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import Organization, User
-from .base import Base, Json, Long, Name, Time, now, parent, reference
+from .base import Base, Json, JsonList, Long, Name, Time, Trashable, in_trash, now, parent, reference
 
 if TYPE_CHECKING:
-    from .executions import Asset
+    from .assets import Asset
 
 
 class ModelType(StrEnum):
@@ -29,8 +29,9 @@ class ProjectRole(StrEnum):
     VIEWER = "VIEWER"
 
 
-class Project(Base):
+class Project(Trashable, Base):
     __tablename__ = "projects"
+    __table_args__ = (in_trash("projects"),)
 
     organization_id: Mapped[uuid.UUID] = parent("organizations.id")
     name: Mapped[Name]
@@ -38,6 +39,8 @@ class Project(Base):
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
     allows_platform_keys: Mapped[bool] = mapped_column(default=True)
     """False: what runs here is paid by the organization's own keys, or not at all."""
+    purged_at: Mapped[Time | None]
+    """Its content is gone for ever. The row stays, for the money that was spent in it."""
 
     organization: Mapped[Organization] = relationship()
 
@@ -51,25 +54,34 @@ class Collaborator(Base):
     role: Mapped[ProjectRole]
 
 
-class PromptSession(Base):
+class PromptSession(Trashable, Base):
     """Related prompts of one model type. `settings` holds what the composer remembers: the fields that its form
     names in `REMEMBERED` (playground/forms.py and its neighbours)."""
 
     __tablename__ = "prompt_sessions"
-    __table_args__ = (Index("ix_prompt_sessions_project_id_updated_at", "project_id", "updated_at"),)
+    __table_args__ = (
+        Index("ix_prompt_sessions_project_id_updated_at", "project_id", "updated_at"),
+        in_trash("prompt_sessions"),
+    )
 
     project_id: Mapped[uuid.UUID] = parent("projects.id", index=False)
     title: Mapped[Name]
     model_type: Mapped[ModelType] = mapped_column(default=ModelType.TEXT)
     settings: Mapped[Json] = mapped_column(default=dict)
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
-    updated_at: Mapped[Time] = mapped_column(default=now, onupdate=now)
+    updated_at: Mapped[Time] = mapped_column(default=now)
+    """When it was last worked in. Naming, tagging or moving it is no work."""
+    archived_at: Mapped[Time | None]
+    tags: Mapped[JsonList] = mapped_column(default=list)
+    forked_from_id: Mapped[uuid.UUID | None] = reference("prompt_sessions.id")
 
     project: Mapped[Project] = relationship()
+    forked_from: Mapped[PromptSession | None] = relationship(remote_side="PromptSession.id")
 
     def remember(self, **settings: Any) -> None:
+        """It is worked in: what the composer was told, and out of the archive it comes."""
         self.settings = {**self.settings, **settings}
-        self.updated_at = now()
+        self.updated_at, self.archived_at = now(), None
 
 
 class Prompt(Base):
@@ -85,3 +97,37 @@ class Prompt(Base):
     session: Mapped[PromptSession] = relationship()
     author: Mapped[User | None] = relationship()
     assets: Mapped[list[Asset]] = relationship(order_by="Asset.position", passive_deletes=True)
+
+
+class CopiedAnswer(Base):
+    """What a fork begins with: an answer of the session it was made from, under its own copy of the prompt.
+
+    It cost nothing here: the run it came from is the other session's. Ids are in the order of the conversation, and
+    all before those of the fork's own runs.
+    """
+
+    __tablename__ = "copied_answers"
+
+    session_id: Mapped[uuid.UUID] = parent("prompt_sessions.id")
+    prompt_id: Mapped[uuid.UUID] = parent("prompts.id", index=False, unique=True)
+    execution_id: Mapped[uuid.UUID | None] = reference("executions.id", index=True)
+    """The run that gave it."""
+    asked: Mapped[Json]
+    """The prompt's own message, as it was sent (executions.prompts)."""
+    text: Mapped[Long] = mapped_column(default="")
+    tool_calls: Mapped[JsonList] = mapped_column(default=list)
+    model_name: Mapped[Name] = mapped_column(default="")
+    answered_at: Mapped[Time | None]
+
+    prompt: Mapped[Prompt] = relationship()
+    assets: Mapped[list[Asset]] = relationship(order_by="Asset.position", passive_deletes=True)
+
+
+class Star(Base):
+    """A session that one person wants at hand."""
+
+    __tablename__ = "stars"
+    __table_args__ = (UniqueConstraint("user_id", "session_id"),)
+
+    user_id: Mapped[uuid.UUID] = parent("users.id", index=False)
+    session_id: Mapped[uuid.UUID] = parent("prompt_sessions.id")
