@@ -36,7 +36,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         pool,
         projects,
         prompts,
+        search,
         shell,
+        trash,
         web,
     )
     from .executions import keeper
@@ -76,6 +78,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     projects.init_app(app)
     playground.init_app(app)
     prompts.init_app(app)
+    search.init_app(app)
+    trash.init_app(app)
     hub.init_app(app)
     limits.init_app(app)
     notices.init_app(app)

@@ -5,6 +5,7 @@
     project = access.administered(Project, id)   … and 403 unless they are an owner or admin
 
 “Here” is the organization named in the URL (`/o/<slug>/…`). A foreign id is answered exactly like a random one.
+What is in the trash, and all that is in it, is not seen; who may take it out again is told so (InTrash).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any, TypeVar
 
 from flask import abort, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, false, or_, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, false, func, or_, select, union
+from sqlalchemy.orm import aliased
+from werkzeug.exceptions import Gone
 
 from .extensions import db
 from .models import (
@@ -24,6 +27,7 @@ from .models import (
     Base,
     Budget,
     Collaborator,
+    CopiedAnswer,
     Delivery,
     Execution,
     GatewayToken,
@@ -34,6 +38,7 @@ from .models import (
     Organization,
     Project,
     ProjectRole,
+    Prompt,
     PromptSession,
     Provider,
     RateLimit,
@@ -41,15 +46,26 @@ from .models import (
     RoutingRule,
     Scope,
     Template,
+    Trashable,
     User,
     Webhook,
+    now,
 )
+from .models.base import IN_TRASH
 
 Row = TypeVar("Row", bound=Base)
 
 RANK = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 PROJECT_RANK = {ProjectRole.VIEWER: 1, ProjectRole.EDITOR: 2}
 SEE, EDIT, ADMINISTER = 1, 2, 3
+
+
+class InTrash(Gone):
+    """410: it, or what it is in, is in the trash, and whoever asks may take `subject` out of it."""
+
+    def __init__(self, subject: Trashable):
+        self.subject = subject
+        super().__init__()
 
 
 def enter_organization(slug: str) -> Organization:
@@ -74,19 +90,8 @@ def organizations_of(user: User) -> list[Organization]:
 
 
 def scoped(model: type[Row]) -> Select[Row]:
-    """All rows of `model` the signed-in person may see in this organization: the start of every list query. What is
-    in the trash is not among them."""
-    query = _all_visible(model)
-    return query.where(getattr(model, "deleted_at").is_(None)) if hasattr(model, "deleted_at") else query  # noqa: B009
-
-
-def trashed(model: type[Row], id: uuid.UUID) -> Row:
-    """One that was deleted, for whoever may change it."""
-    deleted = getattr(model, "deleted_at").is_not(None)  # noqa: B009
-    row = db.session.scalars(_all_visible(model).where(model.id == id, deleted)).first()
-    if row is None:
-        abort(404)
-    return _at_least(EDIT, row)
+    """All rows of `model` the signed-in person may see in this organization: the start of every list query."""
+    return _joined(model).where(*_is_here(model), *(holder.deleted_at.is_(None) for holder in _HOLDERS.get(model, ())))
 
 
 def archived(model: type[Row]) -> Select[Row]:
@@ -99,8 +104,36 @@ def archived(model: type[Row]) -> Select[Row]:
 def visible(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
     row = db.session.scalars(scoped(model).where(model.id == id).options(*options)).first()
     if row is None:
+        _tell_if_in_trash(model, id)
         abort(404)
     return row
+
+
+def in_trash(model: type[Row]) -> Select[Row]:
+    """Rows that were put into the trash themselves, in this organization, and can still be taken out of it by the
+    signed-in person, as far as a guest: members may or may not (right_to_delete)."""
+    table: Any = model
+    is_kept = table.deleted_at > now() - IN_TRASH
+    around = (holder.deleted_at.is_(None) for holder in _HOLDERS[model] if holder is not model)
+    query = _joined(model).where(is_kept, *_is_here(model), *around)
+    if g.role is not None:
+        return query
+    editor = Collaborator.role == ProjectRole.EDITOR
+    return query.where(Project.id.in_(_guest_projects(current_user.id, Project.id).where(editor)))
+
+
+def trashed(model: type[Row], id: uuid.UUID) -> Row:
+    """One of these; 404 for any other, 403 for who may not delete such a thing. Nobody purges it until the commit."""
+    query = in_trash(model).where(model.id == id).with_for_update(of=model).execution_options(populate_existing=True)
+    row = db.session.scalars(query).first()
+    if row is None:
+        abort(404)
+    require(right_to_delete(model), row)
+    return row
+
+
+def right_to_delete(model: type[Base]) -> int:
+    return ADMINISTER if model is Project else EDIT
 
 
 def editable(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
@@ -122,11 +155,6 @@ def require(right: int, row: Base | None = None) -> None:
         abort(403)
 
 
-def _all_visible(model: type[Row]) -> Select[Row]:
-    query: Select[Row] = _JOINS.get(model, _itself)(select(model))
-    return query.where(_visible_here(model))
-
-
 def _at_least(right: int, row: Row) -> Row:
     require(right, row)
     return row
@@ -137,35 +165,42 @@ def _rank(row: Base | None) -> int:
         return SEE  # the operator's are for nobody here to change
     if g.role is not None:
         return RANK[g.role]
-    project_id = row.id if isinstance(row, Project) else getattr(row, "project_id", None)
     role = db.session.scalar(
-        select(Collaborator.role).where(Collaborator.project_id == project_id, Collaborator.user_id == current_user.id)
+        select(Collaborator.role).where(
+            Collaborator.project_id == _project_of(row), Collaborator.user_id == current_user.id
+        )
     )
     return PROJECT_RANK[role] if role else 0
 
 
-def _visible_here(model: type[Base]) -> ColumnElement[bool]:
+def _project_of(row: Base | None) -> uuid.UUID | None:
+    """Where it is seen. A run is seen where its session is, wherever it was paid."""
+    if isinstance(row, Execution) and row.session:
+        return row.session.project_id
+    return row.id if isinstance(row, Project) else getattr(row, "project_id", None)
+
+
+def _is_here(model: type[Base]) -> list[ColumnElement[bool]]:
     organization_id = g.organization.id
     if model in (Provider, Model):
         owner = getattr(model, "organization_id")  # noqa: B009
         shared_or_own = or_(owner == organization_id, owner.is_(None)) & model.archived_at.is_(None)
-        return shared_or_own if model is Provider else shared_or_own & _visible_here(Provider)
+        return [shared_or_own, *(() if model is Provider else _is_here(Provider))]
     if model is APIKey:
         mine = (APIKey.organization_id == organization_id) & APIKey.archived_at.is_(None)
-        return mine if g.role is not None else false()
-    if model in (Project, PromptSession, Execution, Asset, GatewayToken, Template):
-        here: ColumnElement[bool] = Project.organization_id == organization_id
-        return here if g.role is not None else here & Project.id.in_(_guest_projects(current_user.id, Project.id))
+        return [mine if g.role is not None else false()]
     if model in (Budget, RateLimit):
-        return _limits_here(model)
+        return [_limits_here(model)]
     if model is Increase:
-        return _limits_here(Budget)
+        return [_limits_here(Budget)]
     if model in (RoutingRule, Webhook, Delivery):
         owner = getattr(model, "organization_id")  # noqa: B009
-        return owner == organization_id if g.role is not None else false()
+        return [owner == organization_id if g.role is not None else false()]
     if model is Notice:  # one's own, of every organization one still belongs to
-        own: ColumnElement[bool] = Notice.user_id == current_user.id
-        return own & Notice.organization_id.in_(_ids_of_organizations(current_user.id))
+        return [Notice.user_id == current_user.id, Notice.organization_id.in_(_ids_of_organizations(current_user.id))]
+    if model in _HOLDERS:
+        here: ColumnElement[bool] = Project.organization_id == organization_id
+        return [here] if g.role is not None else [here, Project.id.in_(_guest_projects(current_user.id, Project.id))]
     raise LookupError(f"access.py does not know who may see a {model.__name__}")
 
 
@@ -187,15 +222,49 @@ def _limits_here(model: type[Budget] | type[RateLimit]) -> ColumnElement[bool]:
     return on_us | (ours if RANK[g.role] >= ADMINISTER else ours & or_(model.scope != Scope.MEMBER, my_own))
 
 
+_Run = aliased(Execution)
+
+_HOLDERS: dict[type[Base], tuple[Any, ...]] = {
+    Project: (Project,),
+    PromptSession: (Project, PromptSession),
+    Execution: (Project, PromptSession, Execution),
+    Asset: (Project, PromptSession, Execution, Asset),
+    GatewayToken: (Project,),
+    Template: (Project, Template),
+}
+"""What a row is in, from outside inwards, as far as it can be in the trash."""
+
+
+def _joined(model: type[Row]) -> Select[Row]:
+    return _JOINS.get(model, _itself)(select(model))
+
+
 def _itself(query: Select[Any]) -> Select[Any]:
     return query
+
+
+def _asset(query: Select[Any]) -> Select[Any]:
+    """A file of a prompt is in the trash with the last of the prompt's runs."""
+    runs = select(_Run.id).where(_Run.prompt_id == Asset.prompt_id)
+    is_left_over = runs.exists() & ~runs.where(_Run.deleted_at.is_(None)).exists()
+    session = func.coalesce(Execution.session_id, Prompt.session_id, CopiedAnswer.session_id)
+    return (
+        query.join(Project, Asset.project_id == Project.id)
+        .outerjoin(Execution, Asset.execution_id == Execution.id)
+        .outerjoin(Prompt, Asset.prompt_id == Prompt.id)
+        .outerjoin(CopiedAnswer, Asset.copied_answer_id == CopiedAnswer.id)
+        .outerjoin(PromptSession, PromptSession.id == session)
+        .where(~is_left_over)
+    )
 
 
 _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     Model: lambda query: query.join(Model.provider),
     PromptSession: lambda query: query.join(Project, PromptSession.project_id == Project.id),
-    Execution: lambda query: query.join(Project, Execution.project_id == Project.id),
-    Asset: lambda query: query.join(Project, Asset.project_id == Project.id),
+    Execution: lambda query: query.outerjoin(PromptSession, Execution.session_id == PromptSession.id).join(
+        Project, func.coalesce(PromptSession.project_id, Execution.project_id) == Project.id
+    ),
+    Asset: _asset,
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
     Increase: lambda query: query.join(Increase.budget),
     Template: lambda query: query.join(Project, Template.project_id == Project.id),
@@ -207,6 +276,19 @@ def _ids_of_organizations(user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
     return union(member, _guest_projects(user_id, Project.organization_id))
 
 
+def _tell_if_in_trash(model: type[Base], id: uuid.UUID) -> None:
+    """Raises InTrash with the outermost that is in the trash, if the signed-in person may take it out."""
+    holders = _HOLDERS.get(model, ())
+    if not holders:
+        return
+    query = _joined(model).where(*_is_here(model), model.id == id)
+    row = db.session.execute(query.with_only_columns(*holders)).first()
+    subject = next((holder for holder in row or () if holder is not None and holder.deleted_at), None)
+    is_kept = subject is not None and subject.deleted_at > now() - IN_TRASH
+    if subject is not None and is_kept and may(right_to_delete(type(subject)), subject):
+        raise InTrash(subject)
+
+
 def _guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:
     return (
         select(column).join(Collaborator, Collaborator.project_id == Project.id).where(Collaborator.user_id == user_id)
@@ -214,4 +296,6 @@ def _guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:
 
 
 def _is_guest_of_organization() -> ColumnElement[bool]:
-    return Organization.id.in_(_guest_projects(current_user.id, Project.organization_id))
+    return Organization.id.in_(
+        _guest_projects(current_user.id, Project.organization_id).where(Project.deleted_at.is_(None))
+    )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
+
+from flask import abort
+
 
 def trim(value: str | None) -> str | None:
     """Without the spaces that come along with a paste."""
@@ -11,3 +15,11 @@ def trim(value: str | None) -> str | None:
 def lower(value: str | None) -> str | None:
     """For addresses, which are one however they are written."""
     return value.strip().lower() if value else value
+
+
+def id_in(text: str | None) -> uuid.UUID:
+    """The id in a form's field; 404 for what is none."""
+    try:
+        return uuid.UUID(text or "")
+    except ValueError:
+        abort(404)

@@ -6,16 +6,20 @@ from typing import Any
 
 from flask import Flask, g, request, url_for
 from flask_login import current_user
+from sqlalchemy import select
 
 from . import access
 from .extensions import db
-from .models import Project, PromptSession
+from .models import Project, PromptSession, Role, Star
 from .notify import inbox
 
 IN_SIDEBAR = 8
 FOR_GUESTS = ("organizations.home", "limits.overview")
 HUB = tuple(f"hub.{name}" for name in "provider new_provider connect change create key replace hub_settings".split())
 """Endpoints of the pages of providers, keys and settings, by how they begin."""
+
+FOR_GUESTS = ("organizations.home", "search.search", "trash.trash_page")
+"""Pages of the whole organization that show a guest their own projects."""
 
 
 def init_app(app: Flask) -> None:
@@ -31,21 +35,23 @@ def shell() -> dict[str, Any]:
         "organization": organization,
         "organizations": organizations,
         "unread": inbox.unread(db.session, current_user.id, [one.id for one in organizations]),
-        "nav": _navigation(organization.slug),
+        "nav": navigation(organization.slug),
         "sidebar_projects": _projects(),
-        "sidebar_sessions": _sessions(),
+        **_sessions(),
         "can_edit": access.may(access.EDIT, getattr(g, "project", None)),
         "can_administer": access.may(access.ADMINISTER),
     }
 
 
-def _navigation(slug: str) -> list[dict[str, Any]]:
+def navigation(slug: str) -> list[dict[str, Any]]:
     places = [
         ("Home", "home", "organizations.home", ("organizations.",)),
+        ("Search", "search", "search.search", ("search.",)),
         ("Providers and keys", "key", "hub.providers", HUB),
         ("Models", "boxes", "hub.models", ("hub.model", "hub.shutdowns", "hub.archive")),
         ("Routing rules", "route", "hub.rules_page", ("hub.rule",)),
         ("Limits", "gauge", "limits.overview", ("limits.",)),
+        ("Trash", "trash", "trash.trash_page", ("trash.",)),
     ]
     if access.may(access.ADMINISTER):
         places.append(("Webhooks", "webhook", "notices.webhooks_page", ("notices.webhook",)))
@@ -58,6 +64,7 @@ def _navigation(slug: str) -> list[dict[str, Any]]:
         }
         for label, icon, endpoint, prefixes in places
         if g.role is not None or endpoint in FOR_GUESTS
+        if endpoint != "trash.trash_page" or g.role is not Role.VIEWER
     ]
 
 
@@ -67,7 +74,18 @@ def _projects() -> list[dict[str, Any]]:
     return [{"name": p.name, "url": url_for("projects.show", id=p.id), "active": p.id == here} for p in rows]
 
 
-def _sessions() -> list[dict[str, Any]]:
-    rows = db.session.scalars(access.scoped(PromptSession).order_by(PromptSession.updated_at.desc()).limit(IN_SIDEBAR))
+def _sessions() -> dict[str, list[dict[str, Any]]]:
+    """One's starred ones, and the latest of the others. What is archived is in neither."""
+    mine = select(Star.session_id).where(Star.user_id == current_user.id)
+    listed = access.scoped(PromptSession).where(PromptSession.archived_at.is_(None))
+    latest = PromptSession.updated_at.desc()
+    starred = list(db.session.scalars(listed.where(PromptSession.id.in_(mine)).order_by(latest).limit(IN_SIDEBAR)))
+    others = db.session.scalars(listed.order_by(latest).limit(2 * IN_SIDEBAR))
+    recent = [session for session in others if session not in starred][:IN_SIDEBAR]
     here = (request.view_args or {}).get("id") if request.blueprint == "playground" else None
-    return [{"title": s.title, "url": url_for("playground.show", id=s.id), "active": s.id == here} for s in rows]
+
+    def shown(sessions: list[PromptSession]) -> list[dict[str, Any]]:
+        urls = [url_for("playground.show", id=s.id) for s in sessions]
+        return [{"title": s.title, "url": url, "active": s.id == here} for s, url in zip(sessions, urls, strict=True)]
+
+    return {"sidebar_starred": shown(starred), "sidebar_sessions": shown(recent)}

@@ -84,6 +84,15 @@ class Storage:
         except (BaseError, OSError) as error:
             raise self._unavailable("cannot be listed", error) from error
 
+    def written_at(self, key: str) -> datetime | None:
+        """When its bytes were last put; None: they are not there. Raises Unavailable."""
+        try:
+            return obstore.head(self._store, key)["last_modified"]
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise self._unavailable("cannot be read", error) from error
+
     def delete(self, key: str) -> None:
         """Gone is gone: a file that is not there is no error."""
         try:

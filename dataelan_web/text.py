@@ -36,3 +36,11 @@ def _mark(found: re.Match[str]) -> str:
         return found[0]
     more = f" and {len(run) - 1} more" if len(run) > 1 else ""
     return f"⟨U+{ord(run[0]):04X}{more}⟩"
+
+
+def like(word: str) -> str:
+    """A pattern that finds exactly this, wherever it stands; for LIKE with `escape=ESCAPE`."""
+    return "%" + re.sub(r"[%_\\]", r"\\\g<0>", word) + "%"
+
+
+ESCAPE = "\\"

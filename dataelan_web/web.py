@@ -53,16 +53,17 @@ def redirect(url: str, fragment_status: int = 204) -> AnyResponse:
     return plain_redirect(url, code=303)
 
 
-def toast(text: str, tone: str = "neutral") -> None:
-    """A short word at the corner of the next page. For a fragment, see `with_toast`."""
-    flash(text, tone)
+def toast(text: str, tone: str = "neutral", undo: str = "") -> None:
+    """A short word at the corner of the next page. `undo`: where to POST to take back what it tells of.
+    For a fragment, see `with_toast`."""
+    flash({"text": text, "undo": undo}, tone)  # type: ignore[arg-type]
 
 
-def with_toast(response: Response, text: str, tone: str = "neutral") -> Response:
+def with_toast(response: Response, text: str, tone: str = "neutral", undo: str = "") -> Response:
     """Add a toast to a fragment, by htmx's partial swap."""
     ui = current_app.jinja_env.globals["ui"]
     body = response.get_data(as_text=True)
-    response.set_data(body + partial("#toasts", ui.toast(text, tone)))  # type: ignore[attr-defined]
+    response.set_data(body + partial("#toasts", ui.toast(text, tone, undo=undo)))  # type: ignore[attr-defined]
     return response
 
 

@@ -16,30 +16,39 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from dataelan_web.accounts.sign_up import create_organization, create_project
+from dataelan_web.executions.prompts import to_json
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import seal
 from dataelan_web.models import (
     APIKey,
     Asset,
     Collaborator,
+    Execution,
+    ExecutionBody,
     GatewayToken,
     Membership,
     Model,
     ModelType,
     Organization,
     OrganizationKind,
+    Origin,
     Price,
     Project,
     ProjectRole,
+    Prompt,
     PromptSession,
     Provider,
     Role,
+    State,
     Template,
     TemplateVersion,
     User,
     new_id,
+    now,
 )
 from dataelan_web.prompts.content import Content, Turn
+from dataelan_web.router.types import Prompt as RouterPrompt
+from dataelan_web.router.types import user as said
 from dataelan_web.storage import storage
 
 ROLES = {"olivia": Role.OWNER, "adam": Role.ADMIN, "mia": Role.MEMBER, "victor": Role.VIEWER}
@@ -224,3 +233,25 @@ def template(cast: Cast, *texts: str, name: str = "", **content: object) -> Temp
     made.newest = len(texts)
     db.session.commit()
     return made
+
+
+def ended(cast: Cast, asked: str, answered: str = "", *, via_gateway: bool = False, **values: object) -> Execution:
+    """A run that is over, in the cast's session or through the gateway. Commits."""
+    prompt = None if via_gateway else Prompt(session_id=cast.session.id, author_id=cast.mia.id, text=asked)
+    run = Execution(
+        id=new_id(),
+        organization_id=cast.organization.id,
+        project_id=cast.project.id,
+        session_id=None if via_gateway else cast.session.id,
+        prompt=prompt,
+        user_id=cast.mia.id,
+        origin=Origin.GATEWAY if via_gateway else Origin.PLAYGROUND,
+        state=State.COMPLETED,
+        finished_at=now(),
+        body=ExecutionBody(request=to_json(RouterPrompt(messages=(said(asked),))), text=answered),
+    )
+    for name, value in values.items():
+        setattr(run, name, value)
+    db.session.add(run)
+    db.session.commit()
+    return run

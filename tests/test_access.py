@@ -39,6 +39,7 @@ from dataelan_web.models import (
     Origin,
     Price,
     Prompt,
+    PromptSession,
     Proposal,
     RoutingRule,
     RoutingRuleModel,
@@ -115,6 +116,8 @@ ROUTES = (
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
     Route("projects.create", "POST", "/o/{slug}/projects", EDIT, 303, {"name": "Another"}),
     Route("projects.show", "GET", "/o/{slug}/projects/{project}", SEE | GUEST),
+    Route("projects.rename", "POST", "/o/{slug}/projects/{project}/name", EDIT | GUEST, 303, {"name": "Renamed"}),
+    Route("projects.delete", "POST", "/o/{slug}/projects/{other_project}/deletion", ADMINISTER, 303),
     Route("projects.tokens", "GET", "/o/{slug}/projects/{project}/tokens", SEE | GUEST),
     Route(
         "projects.create_token",
@@ -145,6 +148,36 @@ ROUTES = (
     ),
     Route("playground.asset", "GET", "/o/{slug}/assets/{asset}", SEE | GUEST),
     Route("playground.retry", "POST", "/o/{slug}/executions/{execution}/retry", EDIT | GUEST, 303),
+    Route("playground.star", "POST", "/o/{slug}/sessions/{session}/star", SEE | GUEST, 303, {"is_on": "yes"}),
+    Route("playground.archive", "POST", "/o/{slug}/sessions/{session}/archive", EDIT | GUEST, 303, {"is_on": "yes"}),
+    Route("playground.tags", "GET", "/o/{slug}/sessions/{session}/tags", EDIT | GUEST),
+    Route("playground.tag", "POST", "/o/{slug}/sessions/{session}/tags", EDIT | GUEST, 303, {"tag": "north"}),
+    Route("playground.untag", "POST", "/o/{slug}/sessions/{session}/tags/removal", EDIT | GUEST, 303, {"tag": "north"}),
+    Route("playground.fork", "POST", "/o/{slug}/sessions/{session}/forks", EDIT | GUEST, 303, {"until": "{execution}"}),
+    Route("playground.moving", "GET", "/o/{slug}/sessions/{session}/project", EDIT | GUEST),
+    Route(
+        "playground.move",
+        "POST",
+        "/o/{slug}/sessions/{other_session}/project",
+        EDIT,
+        303,
+        {"project_id": "{other_project}"},
+    ),
+    Route("playground.delete_session", "POST", "/o/{slug}/sessions/{other_session}/deletion", EDIT | GUEST, 303),
+    Route("playground.delete_run", "POST", "/o/{slug}/executions/{execution}/deletion", EDIT | GUEST, 303),
+    Route(
+        "playground.delete_asset",
+        "POST",
+        "/o/{slug}/assets/{asset}/deletion",
+        EDIT | GUEST,
+        303,
+        {"run": "{execution}"},
+    ),
+    Route("search.search", "GET", "/o/{slug}/search?q=hello", SEE | GUEST),
+    Route("search.show_palette", "GET", "/o/{slug}/palette?q=a", SEE | GUEST),
+    Route("trash.trash_page", "GET", "/o/{slug}/trash", EDIT | GUEST),
+    Route("trash.restore", "POST", "/o/{slug}/trash/session/{trashed}/restoration", EDIT | GUEST, 303),
+    Route("trash.erase", "POST", "/o/{slug}/trash/session/{trashed}/erasure", ADMINISTER, 303),
     Route("hub.providers", "GET", "/o/{slug}/hub/providers", SEE),
     Route("hub.models", "GET", "/o/{slug}/hub/models", SEE),
     Route("hub.model_form", "GET", "/o/{slug}/hub/models/new", ADMINISTER),
@@ -269,7 +302,7 @@ ROUTES = (
     Route("prompts.show", "GET", f"{TEMPLATE}", SEE | GUEST),
     Route("prompts.change", "POST", f"{TEMPLATE}/settings", EDIT | GUEST, 422, {"name": ""}),
     Route("prompts.delete", "POST", f"{TEMPLATE}/deletion", EDIT | GUEST, 303),
-    Route("prompts.restore", "POST", "/o/{slug}/prompts/{trashed}/restoration", EDIT | GUEST, 303),
+    Route("prompts.restore", "POST", "/o/{slug}/prompts/{trashed_template}/restoration", EDIT | GUEST, 303),
     Route("prompts.keep_draft", "POST", f"{TEMPLATE}/draft", EDIT | GUEST, 303, DRAFT),
     Route("prompts.drop_draft", "POST", f"{TEMPLATE}/draft/removal", EDIT | GUEST, 303),
     Route("prompts.run", "POST", f"{TEMPLATE}/runs", EDIT | GUEST, 303, DRAFT),
@@ -331,8 +364,11 @@ class Ids:
     delivery: str = ""
     notice: str = ""
     template: str = ""
-    trashed: str = ""
+    trashed_template: str = ""
     case: str = ""
+    other_project: str = ""
+    other_session: str = ""
+    trashed: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -341,7 +377,7 @@ class Ids:
         key = people.own_provider(cast, "http://x/v1", secret=CANARY)
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
         others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
-        others |= limits(cast) | archived(cast) | told(cast) | templates(cast)
+        others |= limits(cast) | archived(cast) | told(cast) | templates(cast) | in_and_out_of_the_trash(cast)
         return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
     @classmethod
@@ -429,7 +465,17 @@ def templates(cast: people.Cast) -> dict[str, str]:
     trashed.deleted_at, trashed.deleted_by = now(), cast.mia.id
     db.session.add_all([TemplateLabel(**labelled, number=1), LabelMove(**labelled, after=1), case, proposal])
     db.session.commit()
-    return {"template": str(template.id), "trashed": str(trashed.id), "case": str(case.id)}
+    return {"template": str(template.id), "trashed_template": str(trashed.id), "case": str(case.id)}
+
+
+def in_and_out_of_the_trash(cast: people.Cast) -> dict[str, str]:
+    """Another project, that no guest is in; and two sessions of the first, one of them in the trash."""
+    other = create_project(cast.organization, cast.olivia, "Another project")
+    session, trashed = (PromptSession(id=new_id(), project=cast.project, title=title) for title in ("Other", "Deleted"))
+    trashed.discard(cast.mia.id)
+    db.session.add_all([other, session, trashed])
+    db.session.commit()
+    return {"other_project": str(other.id), "other_session": str(session.id), "trashed": str(trashed.id)}
 
 
 def gateway_token(cast: people.Cast) -> GatewayToken:
@@ -508,7 +554,7 @@ def test_every_route_says_who_may_use_it(app: Flask) -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
 def test_a_row_leads_to_its_route(app: Flask, route: Route) -> None:
-    path = route.path.format(**vars(Ids.of_nobody()))
+    path = route.path.format(**vars(Ids.of_nobody())).partition("?")[0]
     assert app.url_map.bind("").match(path, route.method)[0] == route.endpoint
 
 

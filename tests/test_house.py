@@ -14,9 +14,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 FEATURES = set(
-    "accounts organizations projects playground prompts hub limits notices dashboard gateway admin health".split()
+    "accounts organizations projects playground prompts search trash hub limits notices".split()
+    + "dashboard gateway admin health".split()
 )
-WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "text", "web", "config"}
+WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "shell", "text", "web", "config"}
 """What belongs to answering a request, for features to build on."""
 
 MAY_IMPORT = {

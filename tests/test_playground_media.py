@@ -12,12 +12,13 @@ from flask import Flask
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from dataelan_web.executions import conversation
 from dataelan_web.executions.submit import Request, record
 from dataelan_web.extensions import db
 from dataelan_web.local.simulated.painting import png
 from dataelan_web.local.simulated.sounds import tune
 from dataelan_web.models import Asset, Execution, ExecutionBody, ModelType, Origin, Prompt, PromptSession, State, new_id
-from dataelan_web.playground import conversation, uploads
+from dataelan_web.playground import uploads
 from dataelan_web.router.prompt import Prompt as RouterPrompt
 from dataelan_web.router.types import Message, ToolResult, user
 from dataelan_web.storage import storage

@@ -30,7 +30,7 @@ ENDINGS = {
 def read(asset_id: str) -> bytes:
     """The content of a file that a prompt refers to. Raises storage.Unavailable."""
     row = db.session.get(Row, uuid.UUID(asset_id))
-    if row is None:
+    if row is None or row.deleted_at:
         raise Unavailable("A file of this prompt was deleted meanwhile.")
     return storage().get(row.storage_key)
 

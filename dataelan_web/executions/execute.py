@@ -42,6 +42,7 @@ from .keeper import keeper
 from .prompts import from_json, with_files
 from .record import Record, summary
 from .refused import end_of
+from .waiting import release_quietly
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ def told(execution: Execution, fence: int, writer: live.Writer) -> Iterator[Even
     finally:
         if not execution.is_open:  # else another worker goes on with it, or the sweeper will
             writer.end()
+            release_quietly(execution.id)
 
 
 def _claimed(execution_id: uuid.UUID) -> int | None:

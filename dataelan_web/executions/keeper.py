@@ -23,7 +23,7 @@ from ..jobs.queue import store
 from ..models import State
 from ..models.executions import renew, request_cancel
 from ..router.wire import Stop
-from . import live
+from . import live, waiting
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +113,9 @@ def cancel(execution_id: uuid.UUID) -> State | None:
     """Ask an execution to stop, in whatever phase it is. Commits. None: it had already ended."""
     state = request_cancel(db.session, execution_id)
     db.session.commit()
-    if state is State.CANCELLED:  # it waited in the queue: nobody else will tell those who watch
+    if state is State.CANCELLED:  # it waited in the queue: nobody else will tell those who watch, or wait
         live.Writer(store(), execution_id).end()
+        waiting.step_out(execution_id)
     if state is State.RUNNING:
         with contextlib.suppress(redis.RedisError):
             store().publish(CHANNEL, str(execution_id))

@@ -24,6 +24,7 @@ from ..models import (
 )
 from ..models.executions import LEASE
 from ..router.types import Prompt as RouterPrompt
+from . import waiting
 from .prompts import to_json
 
 
@@ -43,12 +44,17 @@ class Request:
     idempotency_key: str | None = None
     made_from: TemplateRun | None = None
     """The version or draft of a template that the prompt was made from."""
+    waits_for_id: uuid.UUID | None = None
+    """The run whose answer it continues, while that is being written (executions.waiting)."""
 
 
 def submit(request: Request) -> Execution:
     """Record it and let a worker run it. The same idempotency key gives the same execution, however often it comes."""
     execution = record(request)
-    wake(execution)
+    if execution.waits_for_id:
+        waiting.release(execution.waits_for_id)  # should that have ended meanwhile
+    else:
+        wake(execution)
     return execution
 
 
@@ -66,6 +72,7 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
         model_type=request.model_type,
         requested=request.requested,
         idempotency_key=request.idempotency_key,
+        waits_for_id=request.waits_for_id,
         body=ExecutionBody(request=to_json(request.prompt)),
         template_run=request.made_from,
     )

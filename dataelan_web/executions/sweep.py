@@ -5,7 +5,9 @@
   possibly sent → *interrupted*, with what was written and its estimated cost. The person decides whether to ask
   again; we never repeat a paid call.
 * A hold that outlived its call is settled with its attempt, or given back.
+* A prompt whose turn it is goes on its way, where nobody else let it go.
 * Once a minute one worker looks whether the limits agree with the ledger.
+* What was in the trash for long enough is purged.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from . import live
 from .abandoned import close_attempts
 from .bookkeeping import check_books
 from .jobs import left_behind
+from .purge import purge_if_due
 from .record import summary
+from .waiting import release_forgotten
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +46,10 @@ def sweep(*, all_lost: bool = False) -> None:
     """One round. `all_lost`: the queue has forgotten every message. Commits."""
     requeue(JUST_SENT if all_lost else UNHEARD)
     close_dead()
+    release_forgotten()
     end_stale_holds()
     check_books()
+    purge_if_due()
 
 
 def requeue(unheard: timedelta = UNHEARD) -> int:
@@ -56,6 +62,7 @@ def requeue(unheard: timedelta = UNHEARD) -> int:
                 .where(
                     Execution.state == State.QUEUED,
                     Execution.origin == Origin.PLAYGROUND,
+                    Execution.waits_for_id.is_(None),
                     func.coalesce(Execution.enqueued_at, Execution.created_at) < func.now() - unheard,
                 )
                 .order_by(Execution.id)

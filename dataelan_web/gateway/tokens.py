@@ -36,6 +36,7 @@ _TOKEN = (  # built once: every call begins with it
     .outerjoin(Collaborator, _GUEST)
     .where(
         GatewayToken.token_hash == bindparam("hash"),
+        Project.deleted_at.is_(None),
         or_(Membership.role != Role.VIEWER, Collaborator.role == ProjectRole.EDITOR),
     )
     .options(contains_eager(GatewayToken.project).joinedload(Project.organization))
@@ -43,5 +44,6 @@ _TOKEN = (  # built once: every call begins with it
 
 
 def _find(secret: str) -> GatewayToken | None:
-    """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more."""
+    """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more.
+    In the trash, a project runs nothing."""
     return db.session.scalars(_TOKEN, {"hash": GatewayToken.digest(secret)}).first()

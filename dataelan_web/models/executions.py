@@ -155,7 +155,11 @@ class Execution(Trashable, Base):
     body: Mapped[ExecutionBody] = relationship(cascade="all, delete-orphan", single_parent=True)
     attempts: Mapped[list[Attempt]] = relationship(order_by="Attempt.number", cascade="all, delete-orphan")
     actions: Mapped[list[Action]] = relationship(order_by="Action.position", cascade="all, delete-orphan")
-    assets: Mapped[list[Asset]] = relationship(order_by="Asset.position")
+    assets: Mapped[list[Asset]] = relationship(
+        order_by="Asset.position",
+        primaryjoin="and_(Execution.id == Asset.execution_id, Asset.deleted_at.is_(None))",
+    )
+    waits_for: Mapped[Execution | None] = relationship(remote_side="Execution.id")
     prompt: Mapped[Prompt | None] = relationship()
     session: Mapped[PromptSession | None] = relationship()
     project: Mapped[Project] = relationship()

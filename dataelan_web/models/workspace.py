@@ -96,7 +96,11 @@ class Prompt(Base):
 
     session: Mapped[PromptSession] = relationship()
     author: Mapped[User | None] = relationship()
-    assets: Mapped[list[Asset]] = relationship(order_by="Asset.position", passive_deletes=True)
+    assets: Mapped[list[Asset]] = relationship(
+        order_by="Asset.position",
+        passive_deletes=True,
+        primaryjoin="and_(Prompt.id == Asset.prompt_id, Asset.deleted_at.is_(None))",
+    )
 
 
 class CopiedAnswer(Base):
@@ -120,7 +124,11 @@ class CopiedAnswer(Base):
     answered_at: Mapped[Time | None]
 
     prompt: Mapped[Prompt] = relationship()
-    assets: Mapped[list[Asset]] = relationship(order_by="Asset.position", passive_deletes=True)
+    assets: Mapped[list[Asset]] = relationship(
+        order_by="Asset.position",
+        passive_deletes=True,
+        primaryjoin="and_(CopiedAnswer.id == Asset.copied_answer_id, Asset.deleted_at.is_(None))",
+    )
 
 
 class Star(Base):

@@ -2,7 +2,16 @@
 
 from flask import Flask
 
-from . import asset_routes, cards, display, files, routes, run_routes  # noqa: F401  (they add themselves to the blueprint)
+from . import (  # noqa: F401  (they add themselves to the blueprint)
+    asset_routes,
+    cards,
+    deletion_routes,
+    display,
+    files,
+    organizing_routes,
+    routes,
+    run_routes,
+)
 from .blueprint import bp
 
 

@@ -8,12 +8,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..executions import conversation, waiting
 from ..executions.prompts import from_json
 from ..executions.submit import Request, submit
 from ..extensions import db
 from ..models import Execution, ModelType, Origin, Project, Prompt, PromptSession, new_id
 from ..router.types import Message, ToolResult, ToolUse, assistant
-from . import conversation, uploads
+from . import uploads
 from .forms import PromptForm, SessionForm
 
 UNNAMED = ("First session", "New session")
@@ -41,7 +42,8 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
     session.remember(**({} if is_first else form.settings))
     if session.title in UNNAMED:
         session.title = title_of(text or (assets[0].name if assets else ""))
-    earlier = conversation.so_far(session) if conversation.continues(session) else ()
+    before = waiting.last_open(session) if conversation.continues(session) else None
+    earlier = conversation.so_far(session) if conversation.continues(session) and before is None else ()
     sent = (form.submission.data, text, form.settings, [asset.sha256 for asset in assets])
     return submit(
         Request(
@@ -54,6 +56,7 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
             asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
             model_type=session.model_type,
             idempotency_key=_key("form", user_id, *sent),
+            waits_for_id=before,
         )
     )
 

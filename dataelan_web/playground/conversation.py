@@ -1,21 +1,22 @@
-"""A session's runs: what is shown, and what a new prompt continues."""
+"""A session's cards, a screenful at a time: its runs, and before them what a fork began with."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from flask import abort
+from sqlalchemy import Select, asc, desc, func, literal, select, union_all
 from sqlalchemy.orm import joinedload, selectinload
 
-from ..executions.prompts import from_json
 from ..extensions import db
-from ..models import Execution, ExecutionBody, ModelType, Prompt, PromptSession, State, TemplateRun
-from ..router.types import Message, ToolResult, ToolUse, assistant
+from ..models import CopiedAnswer, Execution, ExecutionBody, Prompt, PromptSession, TemplateRun
 
 PAGE = 20
+HEAVY = 40_000
+"""Bytes of text after which a page is full, however few cards it has: a page should open at once."""
 
 CARD = (
     joinedload(Execution.body),
@@ -26,83 +27,118 @@ CARD = (
     joinedload(Execution.user),
     joinedload(Execution.template_run).joinedload(TemplateRun.template),
     joinedload(Execution.template_run).joinedload(TemplateRun.case),
+    joinedload(Execution.waits_for),
     selectinload(Execution.attempts),
     selectinload(Execution.actions),
     selectinload(Execution.assets),
 )
 """What a run card needs, in five queries for any number of cards."""
+COPY = (
+    joinedload(CopiedAnswer.prompt).joinedload(Prompt.author),
+    joinedload(CopiedAnswer.prompt).selectinload(Prompt.assets),
+    selectinload(CopiedAnswer.assets),
+)
 
-
-def runs(session: PromptSession, before: uuid.UUID | None = None) -> tuple[list[Execution], uuid.UUID | None]:
-    """The latest runs, oldest first, and the id to page on from, or None when there are no older ones. Their order is
-    that of the database's clock; an id has that of the machine which made it."""
-    query = select(Execution).where(Execution.session_id == session.id)
-    if before:
-        query = query.where(Execution.created_at < select(Execution.created_at).where(Execution.id == before))
-    rows = list(db.session.scalars(query.order_by(Execution.created_at.desc()).limit(PAGE + 1).options(*CARD)))
-    older = rows[PAGE - 1].id if len(rows) > PAGE else None
-    return rows[:PAGE][::-1], older
-
-
-def continues(session: PromptSession) -> bool:
-    """Is a prompt part of a conversation? Those for pictures, voice and films each stand for themselves."""
-    return session.model_type in (ModelType.TEXT, ModelType.CODE)
+Card = Execution | CopiedAnswer
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What was asked, with its files or what tools answered, and what came of it."""
+class Window:
+    """Some of a session's cards, oldest first. `older`, `newer`: the card to page on from; None: there are no more."""
 
-    asked: Message
-    text: str
-    calls: tuple[ToolUse, ...]
+    cards: list[Card]
+    older: uuid.UUID | None = None
+    newer: uuid.UUID | None = None
+    until: uuid.UUID | None = None
+    """The last card there was when the page was made; later ones come to its end by themselves."""
 
     @property
-    def results(self) -> set[str]:
-        return {part.id for part in self.asked.parts if isinstance(part, ToolResult)}
+    def is_empty(self) -> bool:
+        return not self.cards
 
 
-def so_far(session: PromptSession) -> tuple[Message, ...]:
-    """The conversation a new prompt continues: what the session was opened with, then each prompt as it was asked,
-    with its last whole answer."""
-    opening = from_json({"messages": session.settings.get("opening", [])}).messages
-    asked = ExecutionBody.request["messages"][-1]  # before it stands the conversation up to there, once more
-    query = (
-        select(Execution.prompt_id, asked, ExecutionBody.text, ExecutionBody.tool_calls)
-        .join(ExecutionBody, ExecutionBody.id == Execution.id)
-        .where(Execution.session_id == session.id, Execution.state == State.COMPLETED)
-        .order_by(Execution.created_at)
-    )
-    latest: dict[uuid.UUID | None, Turn] = {}
-    for prompt_id, message, text, calls in db.session.execute(query):
-        latest.pop(prompt_id, None)
-        latest[prompt_id] = _turn(message, text, calls)
-    return (*opening, *_messages(list(latest.values())))
+def latest(session: PromptSession) -> Window:
+    rows, older = _page(_timeline(session), desc)
+    return Window(_cards(rows), older)
 
 
-def _turn(message: dict[str, Any], text: str, calls: Iterable[dict[str, str]]) -> Turn:
-    (asked,) = from_json({"messages": [message]}).messages
-    return Turn(asked, text, tuple(ToolUse(call["id"], call["name"], call["arguments"]) for call in calls))
+def before(session: PromptSession, id: uuid.UUID) -> Window:
+    cards = _timeline(session)
+    rows, older = _page(cards.where(cards.selected_columns.id < id), desc)
+    return Window(_cards(rows), older)
 
 
-def _messages(turns: list[Turn]) -> Iterator[Message]:
-    """Providers refuse a tool call without its result, and a result without its call: neither goes along alone."""
-    open_calls: set[str] = set()
-    for turn, answered in zip(turns, _answered(turns), strict=True):
-        parts = tuple(p for p in turn.asked.parts if not isinstance(p, ToolResult) or p.id in open_calls)
-        said = (*(assistant(turn.text).parts if turn.text else ()), *answered)
-        open_calls = set()
-        if parts and said:
-            yield replace(turn.asked, parts=parts)
-            yield Message("assistant", said)
-            open_calls = {call.id for call in answered}
+def after(session: PromptSession, id: uuid.UUID, until: uuid.UUID | None) -> Window:
+    rows, newer = _page(_between(session, id, until), asc)
+    return Window(_cards(rows), newer=newer, until=until)
 
 
-def _answered(turns: list[Turn]) -> list[tuple[ToolUse, ...]]:
-    """Of each turn, the tool calls whose results the next one brings, if that one itself came to something."""
-    answered: list[tuple[ToolUse, ...]] = []
-    results: set[str] = set()
-    for turn in reversed(turns):
-        answered.append(tuple(call for call in turn.calls if call.id in results))
-        results = turn.results if turn.text or answered[-1] else set()
-    return answered[::-1]
+def around(session: PromptSession, id: uuid.UUID) -> Window:
+    """This card, what led to it, and what came after."""
+    cards = _timeline(session)
+    up_to, older = _page(cards.where(cards.selected_columns.id <= id), desc, PAGE // 2, HEAVY // 2)
+    end = db.session.scalar(select(Execution.id).where(*_is_shown(session)).order_by(Execution.id.desc()).limit(1))
+    rest, newer = _page(_between(session, id, end), asc, PAGE // 2, HEAVY // 2)
+    return Window(_cards([*up_to, *rest]), older, newer, end)
+
+
+def _is_shown(session: PromptSession) -> tuple[Any, ...]:
+    return Execution.session_id == session.id, Execution.deleted_at.is_(None)
+
+
+def _timeline(session: PromptSession) -> Select[Any]:
+    """Every card as (id, is it a run?). Copies were made before all runs, and so are their ids."""
+    runs = select(Execution.id, literal(True).label("is_run")).where(*_is_shown(session))
+    copies = select(CopiedAnswer.id, literal(False)).where(CopiedAnswer.session_id == session.id)
+    return select(union_all(runs, copies).subquery())
+
+
+def _between(session: PromptSession, after: uuid.UUID, until: uuid.UUID | None) -> Select[Any]:
+    cards = _timeline(session)
+    id = cards.selected_columns.id
+    return cards.where(id > after, id <= until) if until else cards.where(id > after)
+
+
+def _page(
+    cards: Select[Any], order: Callable[[Any], Any], most: int = PAGE, heavy: int = HEAVY
+) -> tuple[list[Any], uuid.UUID | None]:
+    """The first cards in this order, as many as a page takes, and the last of them if there are more."""
+    few = cards.order_by(order(cards.selected_columns.id)).limit(most + 1).subquery()
+    texts = (ExecutionBody.text, ExecutionBody.reasoning, CopiedAnswer.text, Prompt.text)
+    size = sum((func.coalesce(func.octet_length(text), 0) for text in texts), start=literal(0))
+    found = db.session.execute(
+        select(few.c.id, few.c.is_run, size.label("size"))
+        .outerjoin(Execution, Execution.id == few.c.id)
+        .outerjoin(ExecutionBody, ExecutionBody.id == few.c.id)
+        .outerjoin(CopiedAnswer, CopiedAnswer.id == few.c.id)
+        .outerjoin(Prompt, Prompt.id == func.coalesce(Execution.prompt_id, CopiedAnswer.prompt_id))
+        .order_by(order(few.c.id))
+    ).all()
+    taken: list[Any] = []
+    for row in found[:most]:
+        if taken and sum(one.size for one in taken) + row.size > heavy:
+            break
+        taken.append(row)
+    return taken, taken[-1].id if len(taken) < len(found) else None
+
+
+def _cards(rows: Sequence[Any]) -> list[Card]:
+    cards: list[Card] = []
+    for model, options, is_run in ((Execution, CARD, True), (CopiedAnswer, COPY, False)):
+        if ids := [row.id for row in rows if row.is_run is is_run]:
+            cards += db.session.scalars(select(model).where(model.id.in_(ids)).options(*options))
+    return sorted(cards, key=lambda card: card.id)
+
+
+def read(id: uuid.UUID) -> Execution:
+    """A run with all that its card needs."""
+    return db.session.scalars(
+        select(Execution).where(Execution.id == id).options(*CARD).execution_options(populate_existing=True)
+    ).one()
+
+
+def place_of(session: PromptSession, id: uuid.UUID) -> uuid.UUID:
+    """The id of one of its cards; 404 for any other."""
+    cards = _timeline(session)
+    found = db.session.execute(cards.where(cards.selected_columns.id == id)).first()
+    return id if found else abort(404)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from flask import Response, g, url_for
+from flask_login import current_user
 
 from .. import access
-from ..extensions import db
 from ..limits import refusals
 from ..models import Execution, PromptSession
 from ..projects import totals
 from ..web import render
-from . import composer, conversation
+from . import composer, conversation, organizing
 from .connect import is_newcomer, newcomer
+from .conversation import Window
 from .forms import PromptForm
 
 
-def page(session: PromptSession, form: PromptForm, fragment: str | None = None, status: int = 200) -> Response:
-    executions, older = conversation.runs(session)
-    refusals.tell(executions)
+def page(
+    session: PromptSession,
+    form: PromptForm,
+    fragment: str | None = None,
+    status: int = 200,
+    at: uuid.UUID | None = None,
+) -> Response:
+    """`at`: the card to open it at; else it opens at its end."""
+    window = conversation.around(session, at) if at else conversation.latest(session)
+    refusals.tell(_runs_of(window))
     g.project = session.project
     return render(
         "playground/session.html",
@@ -27,44 +36,59 @@ def page(session: PromptSession, form: PromptForm, fragment: str | None = None, 
         status=status,
         session=session,
         totals=totals.of_session(session),
-        executions=executions,
-        older_url=older_url(session, older),
+        is_starred=organizing.is_starred(session, current_user.id),
         can_edit=access.may(access.EDIT, session),
         newcomer=newcomer() if is_newcomer(session) else None,
+        **_cards(session, window),
         **composer.context(session, form),
     )
 
 
-def older(session: PromptSession, before: uuid.UUID) -> Response:
-    """Earlier runs, to put before those that are there."""
-    executions, further = conversation.runs(session, before)
-    refusals.tell(executions)
+def more(session: PromptSession, window: Window) -> Response:
+    """Further cards, in place of what asked for them."""
+    refusals.tell(_runs_of(window))
     return render(
-        "playground/older.html",
-        session=session,
-        executions=executions,
-        older_url=older_url(session, further),
-        can_edit=access.may(access.EDIT, session),
+        "playground/more.html", session=session, can_edit=access.may(access.EDIT, session), **_cards(session, window)
+    )
+
+
+def card(execution: Execution) -> Response:
+    """A run's card alone, as it is now."""
+    return render(
+        "playground/run.html",
+        "execution",
+        execution=conversation.read(execution.id),
+        session=execution.session,
+        can_edit=access.may(access.EDIT, execution) and execution.session_id is not None,
     )
 
 
 def started(execution: Execution, retried: uuid.UUID | None = None) -> Response:
     """A new run's card for the end of the list, and the form it came from ready for the next: the composer, or the
     button of the run that was `retried`."""
-    card = db.session.scalars(
-        db.select(Execution).where(Execution.id == execution.id).options(*conversation.CARD)
-    ).one()
+    found = conversation.read(execution.id)
     return render(
         "playground/session.html",
         "started",
         status=201,
-        execution=card,
-        session=card.session,
-        totals=totals.of_session(card.session) if card.session else totals.Totals(),
+        execution=found,
+        session=found.session,
+        totals=totals.of_session(found.session) if found.session else totals.Totals(),
         retried=retried,
         can_edit=True,
     )
 
 
-def older_url(session: PromptSession, before: uuid.UUID | None) -> str | None:
-    return url_for("playground.show", id=session.id, before=before) if before else None
+def _runs_of(window: Window) -> list[Execution]:
+    return [card for card in window.cards if isinstance(card, Execution)]
+
+
+def _cards(session: PromptSession, window: Window) -> dict[str, Any]:
+    def url(**place: Any) -> str:
+        return url_for("playground.show", id=session.id, **place)
+
+    return {
+        "cards": window.cards,
+        "older_url": url(before=window.older) if window.older else None,
+        "newer_url": url(after=window.newer, until=window.until) if window.newer else None,
+    }

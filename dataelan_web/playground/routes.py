@@ -11,8 +11,8 @@ from .. import access
 from ..extensions import db
 from ..models import Project, PromptSession
 from ..storage import Unavailable
-from ..web import redirect, toast, with_toast
-from . import asking, composer, page, starts
+from ..web import redirect, toast, wants_fragment, with_toast
+from . import asking, composer, conversation, page, starts
 from .blueprint import bp
 from .forms import SessionForm, TitleForm
 
@@ -38,15 +38,22 @@ def create(project_id: uuid.UUID) -> Response:
 
 @bp.get("/sessions/<uuid:id>")
 def show(id: uuid.UUID) -> Response:
+    """`before`, `after`: further cards, for htmx. `run`: the card to open it at."""
     session = access.visible(PromptSession, id)
-    before = request.args.get("before", type=uuid.UUID)
-    if before and request.htmx:  # type: ignore[attr-defined]
-        return page.older(session, before)
+    before, after, until, run = (request.args.get(name, type=uuid.UUID) for name in ("before", "after", "until", "run"))
+    if wants_fragment() and (before or after):
+        return page.more(session, _further(session, before, after, until))
     form = composer.filled(session)
     starter = request.args.get("starter", type=int)
     if starter is not None:
         form.text.data = starts.starter(session, starter)
-    return page.page(session, form)
+    return page.page(session, form, at=run or before or after)
+
+
+def _further(
+    session: PromptSession, before: uuid.UUID | None, after: uuid.UUID | None, until: uuid.UUID | None
+) -> conversation.Window:
+    return conversation.before(session, before) if before else conversation.after(session, after or session.id, until)
 
 
 @bp.post("/sessions/<uuid:id>/title")

@@ -15,7 +15,7 @@ from ..extensions import db
 from ..limits import refusals
 from ..models import Execution, Project, PromptSession, State
 from ..models.actions import tick as tick_item
-from ..web import redirect, render, with_toast
+from ..web import partial, redirect, render, wants_fragment, with_toast
 from . import asking, conversation, files, page
 from .blueprint import bp
 from .forms import LONGEST
@@ -88,8 +88,12 @@ def cancel(id: uuid.UUID) -> Response:
     state = request_cancel(found.id)
     audit.record("execution.cancelled", found)
     db.session.commit()
-    response = FlaskResponse("", 200)
-    return response if state else with_toast(response, "It had already ended.")
+    if state is None:
+        return with_toast(FlaskResponse("", 200), "It had already ended.")
+    if state is State.CANCELLED and wants_fragment():  # it had not begun, and may have no stream that would tell
+        card = page.card(found).get_data(as_text=True)
+        return FlaskResponse(partial(f"#run-{found.id}", card, "outerHTML"))
+    return FlaskResponse("", 200)
 
 
 @bp.post("/executions/<uuid:id>/retry")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from flask_login import current_user
 from sqlalchemy import func, select
 from sqlalchemy.orm import contains_eager, joinedload
 
 from .. import access
 from ..extensions import db
-from ..models import Execution, Project, PromptSession, User
+from ..models import Execution, Project, PromptSession, Star, User
 from . import totals
 
 
@@ -31,6 +32,7 @@ class SessionLine:
     runs_count: int
     cost: int
     author_name: str = ""
+    is_starred: bool = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.session, name)
@@ -47,7 +49,7 @@ def projects_with_totals() -> list[ProjectLine]:
     sessions = dict(
         db.session.execute(
             select(PromptSession.project_id, func.count())
-            .where(PromptSession.project_id.in_(ids))
+            .where(PromptSession.project_id.in_(ids), PromptSession.deleted_at.is_(None))
             .group_by(PromptSession.project_id)
         ).all()
     )
@@ -58,23 +60,19 @@ def projects_with_totals() -> list[ProjectLine]:
 
 
 def recent_sessions(limit: int = 12) -> list[SessionLine]:
-    query = access.scoped(PromptSession).options(contains_eager(PromptSession.project))
-    return _lines(list(db.session.scalars(query.order_by(PromptSession.updated_at.desc()).limit(limit))))
+    query = access.scoped(PromptSession).where(PromptSession.archived_at.is_(None))
+    query = query.options(contains_eager(PromptSession.project))
+    return lines(list(db.session.scalars(query.order_by(PromptSession.updated_at.desc()).limit(limit))))
 
 
-def sessions_of(project: Project, page: int, size: int) -> list[SessionLine]:
-    query = access.scoped(PromptSession).where(PromptSession.project_id == project.id)
-    rows = db.session.scalars(query.order_by(PromptSession.updated_at.desc()).limit(size).offset((page - 1) * size))
-    return _lines(list(rows))
-
-
-def _lines(sessions: list[PromptSession]) -> list[SessionLine]:
+def lines(sessions: list[PromptSession]) -> list[SessionLine]:
     sums = totals.by(Execution.session_id, [session.id for session in sessions])
     authors = dict(
         db.session.execute(
             select(User.id, User.name).where(User.id.in_({s.created_by for s in sessions if s.created_by}))
         ).all()
     )
+    starred = set(db.session.scalars(select(Star.session_id).where(Star.user_id == current_user.id)))
     none = totals.Totals()
     return [
         SessionLine(
@@ -82,6 +80,7 @@ def _lines(sessions: list[PromptSession]) -> list[SessionLine]:
             sums.get(s.id, none).runs,
             sums.get(s.id, none).spent,
             authors.get(s.created_by, "") if s.created_by else "",
+            s.id in starred,
         )
         for s in sessions
     ]

@@ -15,13 +15,13 @@ from ..extensions import db
 from ..limits import glance
 from ..models import GatewayToken, Project, User, now
 from ..organizations.blueprint import inside_organization
-from ..web import page_number, redirect, render, toast, with_toast
-from . import lists, totals
+from ..trash.discarding import discard
+from ..trash.kinds import undo_url
+from ..web import redirect, render, toast, wants_fragment, with_toast
+from . import session_list, totals
 from .forms import ProjectForm, TokenForm
 
 bp = inside_organization("projects", __name__)
-
-PAGE = 50
 
 
 @bp.post("/projects")
@@ -40,19 +40,44 @@ def create() -> Response:
 @bp.get("/projects/<uuid:id>")
 def show(id: uuid.UUID) -> Response:
     project = access.visible(Project, id)
-    page = page_number()
-    sums = totals.of_project(project)
+    filters = session_list.Filters.of(request.args)
+    found, further = session_list.search(project, filters)
     return render(
         "projects/project.html",
         "sessions",
         project=project,
-        stats=sums,
+        stats=None if wants_fragment() else totals.of_project(project),
         glance=glance.in_project(project),
-        sessions=lists.sessions_of(project, page, PAGE),
+        sessions=found,
+        filters=filters,
+        tags=session_list.tags_of(project),
+        shows=session_list.SHOWS,
+        sorts=session_list.SORTS,
         can_edit=access.may(access.EDIT, project),
-        newer_url=url_for("projects.show", id=id, page=page - 1) if page > 1 else None,
-        older_url=url_for("projects.show", id=id, page=page + 1) if page * PAGE < sums.sessions else None,
+        older_url=url_for("projects.show", id=id, **filters.said, after=further) if further else None,
     )
+
+
+@bp.post("/projects/<uuid:id>/deletion")
+def delete(id: uuid.UUID) -> Response:
+    project = access.administered(Project, id)
+    discard(project)
+    toast(f"“{project.name}” is in the trash, and its tokens are refused.", undo=undo_url(project))
+    return redirect(url_for("organizations.home"))
+
+
+@bp.post("/projects/<uuid:id>/name")
+def rename(id: uuid.UUID) -> Response:
+    """Name and description."""
+    project = access.editable(Project, id)
+    form = ProjectForm()
+    if not form.validate_on_submit():
+        toast(" ".join(word for words in form.errors.values() for word in words), "danger")
+        return redirect(url_for("projects.show", id=project.id))
+    project.name, project.description = str(form.name.data), form.description.data or ""
+    audit.record("project.renamed", project)
+    db.session.commit()
+    return redirect(url_for("projects.show", id=project.id))
 
 
 @bp.get("/projects/<uuid:id>/tokens")

@@ -1,4 +1,7 @@
-"""Sums over executions: runs, spend, tokens. Until rollups exist these read the narrow rows, by index."""
+"""Sums over executions: runs, spend, tokens. Until rollups exist these read the narrow rows, by index.
+
+What was deleted is no run any more, but what it cost was spent: it stays in the sums, as in the books.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ TOKENS = sum(
     start=literal(0),
 )
 
+RUNS = func.count().filter(Execution.deleted_at.is_(None))
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -47,7 +52,7 @@ def of_session(session: PromptSession) -> Totals:
 
 def of_project(project: Project) -> Totals:
     sessions = db.session.scalar(
-        select(func.count()).select_from(PromptSession).where(PromptSession.project_id == project.id)
+        select(func.count()).where(PromptSession.project_id == project.id, PromptSession.deleted_at.is_(None))
     )
     return _totals(Execution.project_id == project.id, sessions=sessions or 0)
 
@@ -63,7 +68,7 @@ def by(column: Any, ids: list[uuid.UUID]) -> dict[uuid.UUID, Totals]:
     if not ids:
         return {}
     rows = db.session.execute(
-        select(column, func.count(), func.coalesce(func.sum(Execution.cost), 0)).where(column.in_(ids)).group_by(column)
+        select(column, RUNS, func.coalesce(func.sum(Execution.cost), 0)).where(column.in_(ids)).group_by(column)
     )
     return {row[0]: Totals(runs=row[1], spent=int(row[2])) for row in rows}
 
@@ -72,8 +77,8 @@ def _totals(*where: ColumnElement[bool], sessions: int = 0, median: bool = False
     waited = func.extract("epoch", Execution.finished_at - Execution.created_at)
     middle = func.percentile_cont(0.5).within_group(waited) if median else null()
     row = db.session.execute(
-        select(
-            func.count(), func.coalesce(func.sum(Execution.cost), 0), func.coalesce(func.sum(TOKENS), 0), middle
-        ).where(*where)
+        select(RUNS, func.coalesce(func.sum(Execution.cost), 0), func.coalesce(func.sum(TOKENS), 0), middle).where(
+            *where
+        )
     ).one()
     return Totals(row[0], int(row[1]), int(row[2]), sessions, float(row[3]) if row[3] is not None else None)

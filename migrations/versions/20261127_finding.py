@@ -76,10 +76,10 @@ BEGIN
         U&'\0001t' || run.model_type
     ];
     IF run.user_id IS NOT NULL THEN
-        facets := facets || (U&'\0001a' || replace(run.user_id::text, '-', ''));
+        facets := array_append(facets, U&'\0001a' || replace(run.user_id::text, '-', ''));
     END IF;
     IF run.state IN ('failed', 'interrupted') THEN
-        facets := facets || U&'\0001e';
+        facets := array_append(facets, U&'\0001e');
     END IF;
     INSERT INTO search_documents (id, created_at, slice_id, session_id, words)
     VALUES (run_id, run.created_at, slice.id, run.session_id,

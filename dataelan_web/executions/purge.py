@@ -1,0 +1,201 @@
+"""What was in the trash for long enough goes for ever: words, files and names. Runs stay as the narrow rows that they
+are, with their attempts, because the books speak of them: nothing that was paid for is forgotten, only what was said.
+
+One transaction a thing, in the order from small to large inside it, so that a purge that is cut off goes on later.
+A restore takes the same row's lock (access.trashed): one of the two is first, and the other finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from ..extensions import db
+from ..jobs import queue
+from ..models import (
+    IN_TRASH,
+    Action,
+    Asset,
+    Attempt,
+    Collaborator,
+    CopiedAnswer,
+    Execution,
+    ExecutionBody,
+    GatewayToken,
+    Leftover,
+    Project,
+    Prompt,
+    PromptSession,
+    RoutingRule,
+    SearchDocument,
+    new_id,
+    now,
+)
+from ..models.executions import OPEN
+from ..storage import Unavailable, storage
+
+log = logging.getLogger(__name__)
+
+EVERY = 3600
+"""Seconds between two looks into the trash, by whichever worker comes first."""
+DUE = "dataelan:trash"
+BATCH = 500
+SETTLED = timedelta(days=1)
+"""Bytes go when they were written so long ago: who puts the same file just now has a row for it by then."""
+
+
+def purge_if_due() -> None:
+    """Once an hour for all workers together. Commits."""
+    if queue.store().set(DUE, "1", nx=True, ex=EVERY):
+        purge()
+
+
+def purge_soon() -> None:
+    """Let the next sweep look into the trash."""
+    queue.store().delete(DUE)
+
+
+def purge() -> int:
+    """Everything whose time is over, one by one; then the bytes of files. Commits. Returns how many things went."""
+    gone = 0
+    for query, act in (
+        (_over(Project).where(Project.purged_at.is_(None)), _project),
+        (_over(PromptSession), _session),
+        (_over(Execution).where(select(ExecutionBody.id).where(ExecutionBody.id == Execution.id).exists()), _run),
+        (_over(Asset), _file),
+    ):
+        gone += _one_by_one(query, act)
+    _remove_leftovers()
+    return gone
+
+
+def _over(model: Any) -> Select[Any]:
+    return select(model).where(model.deleted_at < func.now() - IN_TRASH).order_by(model.deleted_at)
+
+
+def _one_by_one(query: Select[Any], act: Callable[[Any], None]) -> int:
+    """What is still running, or cannot be purged, is left for the next time."""
+    done, left = 0, set[uuid.UUID]()
+    model = query.column_descriptions[0]["entity"]
+    while row := db.session.scalars(
+        query.where(model.id.not_in(left))
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).first():
+        left.add(row.id)
+        try:
+            act(row)
+            db.session.commit()
+            done += 1
+        except StillRunning:
+            db.session.rollback()
+        except Exception:  # one that cannot be purged must not keep the others
+            log.exception("%s %s could not be purged", model.__name__, row.id)
+            db.session.rollback()
+    db.session.rollback()
+    return done
+
+
+class StillRunning(Exception):
+    """A worker is at it: its end is written first."""
+
+
+def _project(project: Project) -> None:
+    for session in db.session.scalars(select(PromptSession).where(PromptSession.project_id == project.id)):
+        _session(session)
+    outside = select(Execution.id).where(Execution.project_id == project.id, Execution.session_id.is_(None))
+    _runs(outside.where(select(ExecutionBody.id).where(ExecutionBody.id == Execution.id).exists()))
+    _files(Asset.project_id == project.id)
+    tokens = update(GatewayToken).where(GatewayToken.project_id == project.id, GatewayToken.revoked_at.is_(None))
+    db.session.execute(tokens.values(revoked_at=func.now()))
+    for model in (Collaborator, RoutingRule):
+        db.session.execute(delete(model).where(model.project_id == project.id))
+    project.description, project.purged_at = "", now()
+
+
+def _session(session: PromptSession) -> None:
+    _runs(select(Execution.id).where(Execution.session_id == session.id))
+    prompts = select(Prompt.id).where(Prompt.session_id == session.id)
+    copies = select(CopiedAnswer.id).where(CopiedAnswer.session_id == session.id)
+    _files(or_(Asset.prompt_id.in_(prompts), Asset.copied_answer_id.in_(copies)))
+    db.session.execute(delete(PromptSession).where(PromptSession.id == session.id))
+
+
+def _run(run: Execution) -> None:
+    _runs(select(Execution.id).where(Execution.id == run.id))
+
+
+def _file(file: Asset) -> None:
+    _files(Asset.id == file.id)
+
+
+def _runs(found: Select[Any]) -> None:
+    """Everything that was said in them. The rows stay, in the trash for ever."""
+    for ids in _batches(found):
+        if db.session.scalar(select(Execution.id).where(Execution.id.in_(ids), Execution.state.in_(OPEN)).limit(1)):
+            raise StillRunning
+        prompts = db.session.scalars(select(Execution.prompt_id).where(Execution.id.in_(ids)).distinct()).all()
+        _files(Asset.execution_id.in_(ids))
+        for model, column in (
+            (SearchDocument, SearchDocument.id),
+            (Action, Action.execution_id),
+            (ExecutionBody, ExecutionBody.id),
+        ):
+            db.session.execute(delete(model).where(column.in_(ids)))
+        db.session.execute(update(Attempt).where(Attempt.execution_id.in_(ids)).values(error="", job=None))
+        db.session.execute(
+            update(Execution)
+            .where(Execution.id.in_(ids))
+            .values(
+                deleted_at=func.coalesce(Execution.deleted_at, func.now() - IN_TRASH),
+                prompt_id=None,
+                idempotency_key=None,
+            )
+        )
+        _prompts(prompts)
+
+
+def _prompts(ids: Sequence[uuid.UUID | None]) -> None:
+    """Those that no run, and no copied answer, speaks of any more."""
+    run = select(Execution.id).where(Execution.prompt_id == Prompt.id)
+    copy = select(CopiedAnswer.id).where(CopiedAnswer.prompt_id == Prompt.id)
+    lonely = select(Prompt.id).where(Prompt.id.in_([id for id in ids if id]), ~run.exists(), ~copy.exists())
+    _files(Asset.prompt_id.in_(lonely))
+    db.session.execute(delete(Prompt).where(Prompt.id.in_(lonely)))
+
+
+def _files(which: Any) -> None:
+    """Rows go at once; their bytes when it is sure that nothing else names them."""
+    gone = delete(Asset).where(which).returning(Asset.storage_key)
+    for key in set(db.session.scalars(gone.execution_options(synchronize_session=False))):
+        db.session.execute(
+            insert(Leftover).values(id=new_id(), created_at=now(), storage_key=key).on_conflict_do_nothing()
+        )
+
+
+def _batches(found: Select[Any]) -> Iterator[list[uuid.UUID]]:
+    ids = list(db.session.scalars(found))
+    for start in range(0, len(ids), BATCH):
+        yield ids[start : start + BATCH]
+
+
+def _remove_leftovers() -> None:
+    for leftover in db.session.scalars(select(Leftover).order_by(Leftover.id).limit(1000)).all():
+        named = select(Asset.id).where(Asset.storage_key == leftover.storage_key).limit(1)
+        try:
+            written_at = storage().written_at(leftover.storage_key)
+            if db.session.scalar(named) is None and written_at is not None:
+                if written_at > now() - SETTLED:
+                    continue
+                storage().delete(leftover.storage_key)
+        except Unavailable:
+            continue
+        db.session.delete(leftover)
+    db.session.commit()

@@ -1,0 +1,89 @@
+"""The part of a text that shows why it was found, its words marked. Values in, values out: the template escapes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from ..text import visible
+from .words import SIGNS, Wanted
+
+READ = 60_000
+"""Letters of a text that are looked at; as many as the index has of an answer."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    text: str
+    is_match: bool = False
+
+
+def excerpt(text: str, wanted: Wanted, length: int = 260) -> list[Piece]:
+    """About `length` letters around where most of the words stand, or the beginning where none does."""
+    said = " ".join(text[:READ].split())
+    spots = _spots(said, wanted)
+    start, end = _window(said, spots, length)
+    pieces, place = [Piece("…")] if start else [], start
+    for first, last in spots:
+        if first < place or last > end:
+            continue
+        pieces += [Piece(visible(said[place:first])), Piece(visible(said[first:last]), True)]
+        place = last
+    pieces.append(Piece(visible(said[place:end])))
+    return [piece for piece in (*pieces, *([Piece("…")] if end < len(said) else [])) if piece.text]
+
+
+def has(text: str, wanted: Wanted) -> bool:
+    return bool(_spots(" ".join(text[:READ].split()), wanted))
+
+
+def _spots(said: str, wanted: Wanted) -> list[tuple[int, int]]:
+    """(from, to) of every word that was looked for; of one that begins so, to its own end."""
+    if not wanted.words:
+        return []
+    beginning = _folded(wanted.beginning)
+    words = sorted(map(_folded, wanted.words), key=len, reverse=True)
+    pattern = "|".join(_pattern(word, word == beginning) for word in words)
+    return [found.span() for found in re.finditer(pattern, _folded(said))]
+
+
+END = {True: r"[^\W_]*", False: r"(?![^\W_])"}
+
+
+def _pattern(word: str, may_go_on: bool) -> str:
+    if re.fullmatch(f"[{SIGNS}]", word):
+        return re.escape(word)
+    return rf"(?<![^\W_]){re.escape(word)}{END[may_go_on]}"
+
+
+def _window(said: str, spots: list[tuple[int, int]], length: int) -> tuple[int, int]:
+    """The stretch with the most matches, the first of equals, cut between words."""
+    if len(said) <= length:
+        return 0, len(said)
+    firsts = [first for first, _ in spots]
+    best = max(firsts, key=lambda first: sum(first <= other < first + length - 40 for other in firsts), default=0)
+    start = max(0, min(best - 40, len(said) - length))
+    if start:
+        start = said.find(" ", start, start + 40) + 1 or start
+    end = min(len(said), start + length)
+    if end < len(said):
+        end = said.rfind(" ", end - 40, end) if " " in said[end - 40 : end] else end
+    return start, end
+
+
+class _Letters(dict[int, str]):
+    """Each letter to its small one without accents: exactly one, so that places stay the same."""
+
+    def __missing__(self, code: int) -> str:
+        plain = unicodedata.normalize("NFD", chr(code).lower())[:1] or chr(code)
+        if len(self) < 10_000:
+            self[code] = plain
+        return plain
+
+
+_LETTERS = _Letters()
+
+
+def _folded(text: str) -> str:
+    return text.lower() if text.isascii() else text.translate(_LETTERS)

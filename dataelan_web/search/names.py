@@ -1,0 +1,42 @@
+"""Projects and sessions by name: every word of what was typed somewhere in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_login import current_user
+from sqlalchemy import ColumnElement, Select, and_, case, func, select, true
+from sqlalchemy.orm import contains_eager
+
+from .. import access
+from ..extensions import db
+from ..models import Project, PromptSession, Star
+from ..text import ESCAPE, like
+
+WORDS = 8
+
+
+def sessions(typed: str, limit: int) -> list[PromptSession]:
+    """Starred ones first, then those that begin so, then the latest; without a word, starred ones and the latest."""
+    starred = select(Star.session_id).where(Star.user_id == current_user.id)
+    order = (case((PromptSession.id.in_(starred), 0), else_=1), _begins(PromptSession.title, typed))
+    query: Select[Any] = access.scoped(PromptSession).options(contains_eager(PromptSession.project))
+    if not typed.strip():
+        query = query.where(PromptSession.archived_at.is_(None))
+    found = query.where(_fits(PromptSession.title, typed)).order_by(*order, PromptSession.updated_at.desc())
+    return list(db.session.scalars(found.limit(limit)))
+
+
+def projects(typed: str, limit: int) -> list[Project]:
+    query = access.scoped(Project).where(_fits(Project.name, typed))
+    order = (_begins(Project.name, typed), func.lower(Project.name))
+    return list(db.session.scalars(query.order_by(*order).limit(limit)))
+
+
+def _fits(name: Any, typed: str) -> ColumnElement[bool]:
+    return and_(true(), *(name.ilike(like(word), escape=ESCAPE) for word in typed.split()[:WORDS]))
+
+
+def _begins(name: Any, typed: str) -> ColumnElement[int]:
+    start = like(typed.strip())[1:]
+    return case((name.ilike(start, escape=ESCAPE), 0), else_=1)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from flask import Response, g, request, url_for
+from sqlalchemy import select
+
+from .. import access
+from ..extensions import db
+from ..models import Collaborator, Membership, Project, User
+from ..projects.session_list import all_tags
+from ..web import render
+from . import names, results
+from .blueprint import bp
+from .filters import Filters
+
+
+@bp.get("/search")
+def search() -> Response:
+    filters = Filters.of(request.args)
+    found = results.find(filters)
+    is_first = not filters.after and bool(filters.q.strip()) and not filters.is_narrow
+    return render(
+        "search/search.html",
+        "results",
+        filters=filters,
+        found=found,
+        sessions=names.sessions(filters.q, 5) if is_first else [],
+        projects=names.projects(filters.q, 3) if is_first else [],
+        choices=_choices(),
+        further_url=url_for("search.search", **filters.said, after=found.further) if found.further else None,
+    )
+
+
+def _choices() -> dict[str, list[tuple[str, str]]]:
+    """What the filters offer: projects, people, tags."""
+    projects = access.scoped(Project).with_only_columns(Project.id, Project.name).order_by(Project.name).limit(500)
+    people = select(User.id, User.name).order_by(User.name).limit(500)
+    here = Membership.organization_id == g.organization.id
+    mine = access.scoped(Project).with_only_columns(Project.id)
+    guests = select(Collaborator.user_id).where(Collaborator.project_id.in_(mine))
+    if g.role is not None:
+        people = people.where(User.id.in_(select(Membership.user_id).where(here)) | User.id.in_(guests))
+    else:  # a guest knows the others of their own projects, not the whole organization
+        people = people.where(User.id.in_(guests))
+    return {
+        "projects": [(str(id), name) for id, name in db.session.execute(projects)],
+        "people": [(str(id), name) for id, name in db.session.execute(people)],
+        "tags": [(name, name) for name in all_tags()],
+    }

@@ -1,0 +1,53 @@
+"""Into the trash, and out of it again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from flask import g
+from flask_login import current_user
+from sqlalchemy import func, select
+
+from .. import audit
+from ..executions.keeper import cancel
+from ..executions.purge import purge_soon
+from ..extensions import db
+from ..models import IN_TRASH, Base, Execution, Project, PromptSession, Trashable, now
+from ..models.executions import OPEN
+from .kinds import kind_of
+
+
+def discard(row: Any) -> None:
+    """Commits. What still runs in it is asked to stop."""
+    row.discard(current_user.id)
+    audit.record(f"{kind_of(row).name}.deleted", row, g.organization.id)
+    db.session.commit()
+    for id in _running(row):
+        cancel(id)
+
+
+def restore(row: Any) -> None:
+    """Commits."""
+    row.restore()
+    audit.record(f"{kind_of(row).name}.restored", row, g.organization.id)
+    db.session.commit()
+
+
+def erase(row: Any) -> None:
+    """As if its 30 days were over: nobody can take it out any more, and a worker purges it in a moment. Commits."""
+    row.deleted_at = now() - IN_TRASH
+    audit.record(f"{kind_of(row).name}.erased", row, g.organization.id)
+    db.session.commit()
+    purge_soon()
+
+
+def _running(row: Base | Trashable) -> Iterator[uuid.UUID]:
+    query = select(Execution.id).where(Execution.state.in_(OPEN))
+    if isinstance(row, PromptSession):
+        yield from db.session.scalars(query.where(Execution.session_id == row.id)).all()
+    if isinstance(row, Project):
+        home = func.coalesce(PromptSession.project_id, Execution.project_id)
+        outer = query.outerjoin(PromptSession, Execution.session_id == PromptSession.id)
+        yield from db.session.scalars(outer.where(home == row.id)).all()

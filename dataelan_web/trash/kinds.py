@@ -1,0 +1,73 @@
+"""The kinds of things that one can delete: what each is called, and where it is found when it is back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import or_, select
+
+from ..extensions import db
+from ..models import Asset, Base, Execution, Project, PromptSession
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str
+    """In addresses, and in the audit log: `session.deleted`."""
+    model: Any
+    noun: str
+    icon: str
+    title: Callable[[Any], str]
+    url: Callable[[Any], str]
+
+
+def _words(text: str, most: int = 120) -> str:
+    line = " ".join(text[: 4 * most].split())
+    return f"{line[:most].rstrip()}…" if len(line) > most else line
+
+
+def _run_title(run: Execution) -> str:
+    return _words(run.prompt.text if run.prompt else "") or f"A run of {run.requested}"
+
+
+def _run_url(run: Execution) -> str:
+    if run.session_id is None:
+        return url_for("playground.execution", id=run.id)
+    return url_for("playground.show", id=run.session_id, run=run.id, _anchor=f"run-{run.id}")
+
+
+def _project_url(project: Project) -> str:
+    return url_for("projects.show", id=project.id)
+
+
+def _session_url(session: PromptSession) -> str:
+    return url_for("playground.show", id=session.id)
+
+
+def _file_url(file: Asset) -> str:
+    mine = or_(Execution.id == file.execution_id, Execution.prompt_id == file.prompt_id)
+    run = db.session.scalars(select(Execution).where(mine, Execution.deleted_at.is_(None)).limit(1)).first()
+    return _run_url(run) if run else url_for("projects.show", id=file.project_id)
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("project", Project, "project", "folder", lambda row: row.name, _project_url),
+        Kind("session", PromptSession, "session", "message-square", lambda row: row.title, _session_url),
+        Kind("run", Execution, "run", "activity", _run_title, _run_url),
+        Kind("file", Asset, "file", "paperclip", lambda row: row.name, _file_url),
+    )
+}
+
+
+def kind_of(row: Base) -> Kind:
+    return next(kind for kind in KINDS.values() if isinstance(row, kind.model))
+
+
+def undo_url(row: Base) -> str:
+    """Where to POST to take it out of the trash again."""
+    return url_for("trash.restore", kind=kind_of(row).name, id=row.id)

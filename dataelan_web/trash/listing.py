@@ -1,0 +1,82 @@
+"""What is in an organization's trash, the last deleted first: a few lines of each kind, merged."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import joinedload
+
+from .. import access
+from ..extensions import db
+from ..models import IN_TRASH, Asset, Execution, Project, PromptSession, User, now
+from .kinds import KINDS, Kind
+
+PAGE = 50
+OPTIONS = {
+    PromptSession: (joinedload(PromptSession.project),),
+    Execution: (joinedload(Execution.prompt), joinedload(Execution.session), joinedload(Execution.project)),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    kind: Kind
+    row: Any
+    title: str
+    place: str
+    """What it was in."""
+    by: str
+    days_left: int
+
+
+def lines(kind: str = "", before: str = "") -> tuple[list[Line], str]:
+    """(a page of them, where the next begins or nothing)"""
+    kinds = [KINDS[kind]] if kind in KINDS else list(KINDS.values())
+    rows = [(one, row) for one in kinds for row in _rows(one, _cursor(before))]
+    rows.sort(key=lambda pair: (pair[1].deleted_at, pair[1].id), reverse=True)
+    page, rest = rows[:PAGE], rows[PAGE:]
+    names = _names([row.deleted_by for _, row in page])
+    further = f"{page[-1][1].deleted_at.isoformat()}_{page[-1][1].id}" if rest else ""
+    return [_line(one, row, names) for one, row in page], further
+
+
+def _rows(kind: Kind, before: tuple[datetime, uuid.UUID] | None) -> Sequence[Any]:
+    model = kind.model
+    query = access.in_trash(model).options(*OPTIONS.get(model, ()))
+    if before:
+        query = query.where(tuple_(model.deleted_at, model.id) < before)
+    return db.session.scalars(query.order_by(model.deleted_at.desc(), model.id.desc()).limit(PAGE + 1)).all()
+
+
+def _cursor(text: str) -> tuple[datetime, uuid.UUID] | None:
+    """Where a page ended; None for what is no such place."""
+    at, _, id = text.partition("_")
+    try:
+        return datetime.fromisoformat(at).astimezone(), uuid.UUID(id)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _names(ids: Sequence[uuid.UUID | None]) -> dict[uuid.UUID | None, str]:
+    wanted = {id for id in ids if id}
+    return dict(db.session.execute(select(User.id, User.name).where(User.id.in_(wanted))).all()) if wanted else {}
+
+
+def _line(kind: Kind, row: Any, names: dict[uuid.UUID | None, str]) -> Line:
+    left = row.deleted_at + IN_TRASH - now()
+    return Line(kind, row, kind.title(row), _place(row), names.get(row.deleted_by, "somebody"), max(left.days, 0))
+
+
+def _place(row: Any) -> str:
+    if isinstance(row, Execution):
+        return row.session.title if row.session else f"{row.project.name}, through the gateway"
+    if isinstance(row, PromptSession):
+        return row.project.name
+    if isinstance(row, Asset):
+        return f"A file that a model made, {row.media_type}" if row.execution_id else f"Attached, {row.media_type}"
+    return "" if isinstance(row, Project) else str(row)

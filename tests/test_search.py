@@ -1,0 +1,315 @@
+"""Search: what is found, by whom, in which order; and that nothing typed into it can break or slow it."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+import uuid
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, text
+
+from dataelan_web.accounts.sign_up import create_project
+from dataelan_web.extensions import db
+from dataelan_web.models import (
+    ExecutionBody,
+    ModelType,
+    PromptSession,
+    SearchDocument,
+    SearchSlice,
+    Star,
+    State,
+    new_id,
+    now,
+)
+from dataelan_web.models.search import facet
+from dataelan_web.search import walk
+from dataelan_web.search.excerpts import Piece, excerpt
+from dataelan_web.search.words import wanted
+
+from . import people
+
+
+def found(app: Flask, cast: people.Cast, q: str, who: str = "mia", **filters: str) -> list[uuid.UUID]:
+    """The runs on the first page, in their order."""
+    return runs_on(page(app, cast, q, who, **filters))
+
+
+def page(app: Flask, cast: people.Cast, q: str, who: str = "mia", **filters: str) -> str:
+    answer = people.browser(app, cast.people[who]).get(f"{cast.home}/search", query_string={"q": q, **filters})
+    assert answer.status_code == 200
+    return answer.get_data(as_text=True)
+
+
+def runs_on(shown: str) -> list[uuid.UUID]:
+    return [uuid.UUID(id) for id in re.findall(r'class="hit-link" href="[^"]*?([0-9a-f-]{36})"', shown)]
+
+
+# -- what is found ---------------------------------------------------------------------------------
+
+
+def test_prompts_answers_and_gateway_runs_are_found_the_newest_first(app: Flask, acme: people.Cast) -> None:
+    asked = people.ended(acme, "How do I mend a zeppelin?", "With care.")
+    answered = people.ended(acme, "What flies?", "A zeppelin does.")
+    through = people.ended(acme, "Name a zeppelin", "Hindenburg", via_gateway=True)
+    people.ended(acme, "What sinks?", "A stone.")
+    assert found(app, acme, "zeppelin ") == [through.id, answered.id, asked.id]
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_found"),
+    [
+        ("ZEPPELIN mend", True),
+        ("mend zeppelin harbour", False),
+        ('"mend a zeppelin"', True),
+        ('"zeppelin a mend"', False),
+        ("zeppelin -harbour", True),
+        ("zeppelin -mend", False),
+        ("harbour OR zeppelin", True),
+        ("zeppel", True),  # it may go on, as it is being typed
+        ("zeppel mend", False),  # but only the last word may
+        ("np.array", True),
+        ("array", True),  # code is found by its parts
+        ("snake_case_name", True),
+        ("name_case", False),
+        ("cafe", True),  # accents are folded,
+        ("CAFÉ", True),
+        ("éèê", False),
+        ("大阪", True),  # and signs are words
+        ("阪大", False),
+        ("mia@example.com", True),
+        ("3.11", True),
+        ("<div>", True),
+    ],
+)
+def test_words_phrases_exclusions_alternatives_beginnings_code_and_accents(
+    app: Flask, acme: people.Cast, typed: str, is_found: bool
+) -> None:
+    run = people.ended(
+        acme,
+        "How do I mend a zeppelin in a café in 大阪市?",
+        "np.array(snake_case_name) <div>, Python 3.11, mia@example.com",
+    )
+    assert found(app, acme, typed) == ([run.id] if is_found else [])
+
+
+def test_a_run_is_found_as_soon_as_it_is_over_and_not_before(app: Flask, acme: people.Cast) -> None:
+    run = people.ended(acme, "A question about okapis", state=State.RUNNING)
+    assert found(app, acme, "okapis") == []
+    run.state = State.COMPLETED
+    run.body.text = "They have stripes."
+    db.session.commit()
+    assert found(app, acme, "okapis stripes") == [run.id]
+
+
+def test_filters_narrow_to_project_type_person_days_failures_stars_and_tags(app: Flask, acme: people.Cast) -> None:
+    other = create_project(acme.organization, acme.olivia, "Other")
+    session = PromptSession(id=new_id(), project=other, title="Pictures", model_type=ModelType.IMAGE, tags=["north"])
+    db.session.add_all([other, session])
+    db.session.commit()
+    long_ago = now() - timedelta(days=40)
+    old = people.ended(acme, "A lighthouse", created_at=long_ago)
+    drawn = people.ended(acme, "A lighthouse", session_id=session.id, project_id=other.id, model_type=ModelType.IMAGE)
+    broken = people.ended(acme, "A lighthouse", state=State.FAILED, user_id=acme.adam.id)
+    db.session.add(Star(user_id=acme.mia.id, session_id=session.id))
+    db.session.commit()
+    day = (now() - timedelta(days=2)).strftime("%Y-%m-%d")
+    for filters, expected in (
+        ({}, [broken, drawn, old]),
+        ({"project": str(other.id)}, [drawn]),
+        ({"type": "IMAGE"}, [drawn]),
+        ({"person": str(acme.adam.id)}, [broken]),
+        ({"since": day}, [broken, drawn]),
+        ({"until": day}, [old]),
+        ({"error": "yes"}, [broken]),
+        ({"starred": "yes"}, [drawn]),
+        ({"tag": "north"}, [drawn]),
+        ({"tag": "nor%"}, []),
+        ({"project": str(uuid.uuid4())}, []),
+        ({"project": "nonsense"}, []),
+        ({"since": "nonsense", "after": "nonsense", "type": "nonsense"}, [broken, drawn, old]),
+    ):
+        assert found(app, acme, "lighthouse", **filters) == [run.id for run in expected], filters
+    assert found(app, acme, "", type="IMAGE") == [drawn.id], "a filter alone is a search"
+    assert found(app, acme, "", "adam", starred="yes") == [], "stars are one's own"
+
+
+def test_pages_follow_each_other_without_loss_or_doubling(app: Flask, acme: people.Cast) -> None:
+    runs = [people.ended(acme, f"Walrus number {number}") for number in range(47)]
+    mia, seen = people.browser(app, acme.mia), list[uuid.UUID]()
+    url: str | None = f"{acme.home}/search?q=walrus+"
+    while url:
+        shown = mia.get(url).get_data(as_text=True)
+        seen += runs_on(shown)
+        further = re.search(r'href="([^"]+)" rel="next"', shown)
+        url = html.unescape(further[1]) if further else None
+    assert seen == [run.id for run in reversed(runs)]
+
+
+def test_a_walk_through_many_slices_finds_what_is_in_all_of_them(app: Flask, acme: people.Cast) -> None:
+    start = now() - timedelta(days=60)
+    people.ended(acme, "The first of all", created_at=start)  # makes the first slice
+    moments = [start + timedelta(days=day) for day in range(1, 60)]
+    db.session.add_all(SearchSlice(organization_id=acme.organization.id, starts_at=moment) for moment in moments)
+    db.session.commit()
+    runs = [people.ended(acme, "A rare quokka", created_at=moments[place]) for place in (0, 7, 30, 31, 58)]
+    common = [people.ended(acme, "A common gull", created_at=moment) for moment in moments]
+    assert found(app, acme, "quokka") == [run.id for run in reversed(runs)]
+    assert found(app, acme, "gull") == [run.id for run in reversed(common)][:20]
+    day = moments[30].strftime("%Y-%m-%d")
+    assert found(app, acme, "quokka", since=day, until=day) == [runs[2].id]
+
+
+def test_a_full_slice_is_followed_by_another(app: Flask, acme: people.Cast) -> None:
+    run = people.ended(acme, "An axolotl")
+    (first,) = db.session.scalars(select(SearchSlice).where(SearchSlice.organization_id == acme.organization.id))
+    ids = [new_id() for _ in range(4100)]
+    db.session.execute(text("SET LOCAL session_replication_role = replica"))  # documents without their runs
+    db.session.execute(
+        SearchDocument.__table__.insert(),
+        [{"id": id, "slice_id": first.id, "words": facet("s", first.id), "created_at": now()} for id in ids],
+    )
+    db.session.execute(text("SET LOCAL session_replication_role = DEFAULT"))
+    for _ in range(1000):  # it is counted at one run in 64
+        db.session.execute(select(func.search_index(run.id)))
+    db.session.commit()
+    slices = select(SearchSlice.starts_at).where(SearchSlice.organization_id == acme.organization.id)
+    starts = sorted(db.session.scalars(slices))
+    assert len(starts) == 2
+    assert starts[1] > now(), "what ends now is still in the first"
+    db.session.execute(SearchDocument.__table__.delete().where(SearchDocument.id.in_(ids)))
+    db.session.commit()
+
+
+def test_names_of_sessions_and_projects_are_found_too(app: Flask, acme: people.Cast) -> None:
+    shown = page(app, acme, "acme sess")
+    assert f"/sessions/{acme.session.id}" in shown
+    assert f"/projects/{acme.project.id}" in page(app, acme, "acme proj")
+
+
+# -- by whom ---------------------------------------------------------------------------------------
+
+
+def test_nobody_finds_what_they_may_not_see(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
+    word = f"secret{uuid.uuid4().hex[:8]}"
+    other = create_project(acme.organization, acme.olivia, "Closed")
+    db.session.add(other)
+    db.session.commit()
+    ours = people.ended(acme, word)
+    closed = people.ended(acme, word, via_gateway=True, project_id=other.id)
+    theirs = people.ended(rival, word)
+    assert found(app, acme, word, "victor") == [closed.id, ours.id]
+    assert found(app, acme, word, "gina") == [ours.id], "a guest finds in their own projects only"
+    assert found(app, acme, word, "gina", project=str(other.id)) == []
+    assert found(app, rival, word, "olivia") == [theirs.id]
+    assert found(app, rival, word, "olivia", project=str(acme.project.id)) == []
+    assert "Closed" not in page(app, acme, word, "gina")
+    assert people.browser(app, acme.ned).get(f"{acme.home}/search?q={word}").status_code == 404
+
+
+def test_what_is_in_the_trash_is_not_found(app: Flask, acme: people.Cast) -> None:
+    run = people.ended(acme, "A pangolin")
+    run.discard(acme.mia.id)
+    db.session.commit()
+    assert found(app, acme, "pangolin") == []
+    run.restore()
+    acme.session.discard(acme.mia.id)
+    db.session.commit()
+    assert found(app, acme, "pangolin") == []
+    assert "pangolin" not in page(app, acme, "acme session").split("<main")[1].replace('value="', "")
+
+
+# -- what nobody can do to it ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "%%%%",
+        "_",
+        "\\",
+        "'; DROP TABLE executions; --",
+        "the the the",
+        "' | 'x",
+        "!!! &&& |||",
+        "(((((",
+        "-only -not",
+        "OR OR OR",
+        '"',
+        '""""""',
+        "\x00\x01s\x02",
+        "a:* <-> b:A",
+        "🎉🎉🎉",
+        "’:*",
+        " ".join(f"word{number}" for number in range(1000)),
+        "x" * 10_000,
+        "\u202e right to left",
+    ],
+)
+def test_whatever_is_typed_is_answered_and_soon(app: Flask, acme: people.Cast, typed: str) -> None:
+    people.ended(acme, "Nothing of the kind")
+    started = time.monotonic()
+    page(app, acme, typed)
+    assert time.monotonic() - started < 5  # the bar is 1 s; the machine may be busy with other tests
+
+
+def test_a_facet_cannot_be_typed(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
+    people.ended(rival, "Theirs")
+    run = people.ended(acme, f"Ours {facet('e')} {facet('p', rival.project.id)}")
+    for name in (facet("p", rival.project.id), facet("t", "TEXT"), f'"{facet("t", "TEXT")}"'):
+        assert set(found(app, acme, name)) <= {run.id}
+    assert found(app, acme, "ours", error="yes") == [], "nor written into a prompt"
+
+
+def test_excerpts_are_escaped_and_marked(app: Flask, acme: people.Cast) -> None:
+    people.ended(acme, "<img src=x onerror=alert(1)> gnu", '<mark>gnu</mark><script>alert("gnu")</script>')
+    shown = page(app, acme, "gnu")
+    assert "<mark>gnu</mark>" in shown
+    assert "&lt;img src=x onerror=alert(1)&gt;" in shown
+    assert "<script>alert(" not in shown
+    assert "&lt;mark&gt;<mark>gnu</mark>&lt;/mark&gt;" in shown
+    people.ended(acme, "plain", "gnu")
+    assert "<script>alert(" not in page(app, acme, '<script>alert("gnu")</script>')
+
+
+def test_a_walk_that_takes_too_long_says_how_far_it_came(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.ended(acme, "An echidna", created_at=now() - timedelta(days=9))
+    people.ended(acme, "A gull")
+    monkeypatch.setattr(walk, "SECONDS", 0.0)
+    shown = page(app, acme, "echidna")
+    assert "Nothing was found" not in shown.split("results")[1] or "Search on" in shown
+
+
+def test_an_answer_that_cannot_be_indexed_is_recorded_all_the_same(app: Flask, acme: people.Cast) -> None:
+    huge = " ".join(uuid.uuid4().hex for _ in range(60_000))
+    run = people.ended(acme, "A tapir " + "y" * 5000, huge)
+    assert db.session.get_one(ExecutionBody, run.id).text == huge
+    assert found(app, acme, "tapir") == [run.id]
+
+
+# -- its parts -------------------------------------------------------------------------------------
+
+
+def test_an_excerpt_shows_the_words_where_they_stand() -> None:
+    text_ = "before " * 100 + "a Zeppelín and a harbour " + "after " * 100
+    pieces = excerpt(text_, wanted("zeppelin harb"))
+    assert [piece.text for piece in pieces if piece.is_match] == ["Zeppelín", "harbour"]
+    assert pieces[0] == Piece("…")
+    assert sum(len(piece.text) for piece in pieces) < 320
+    assert excerpt("", wanted("x")) == []
+    assert [p.text for p in excerpt("concatenate the cat", wanted("cat ")) if p.is_match] == ["cat"]
+    assert [p.text for p in excerpt("大阪市の大阪", wanted("大阪")) if p.is_match] == ["大", "阪", "大", "阪"]
+
+
+def test_what_was_typed_is_cut_as_the_index_cuts() -> None:
+    assert wanted('np.array -"x y" OR b').web == '"np array" -"x y" OR "b"'
+    assert wanted("cats or dogs ").web == '"cats" "or" "dogs"', "only OR in capitals is the word between two"
+    assert wanted("kuber").beginning == "kuber"
+    assert wanted("ku").beginning == ""
+    assert wanted("-kuber").beginning == ""
+    assert wanted(" ".join("abc" for _ in range(50))).is_cut
