@@ -17,11 +17,11 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 from werkzeug.wrappers import Response as AnyResponse
 
 from .extensions import db, login
-from .web import redirect
+from .web import asked_from, redirect
 
 log = logging.getLogger(__name__)
 
-GATEWAY = "/v1/"
+GATEWAY, INSIDE = "/v1/", "/o/"
 AWAY = "Nothing that was saved is lost. Try again in a few seconds; what you sent is not done twice."
 WORDS = {404: "No such address.", 405: "That method is not allowed here."}
 
@@ -44,6 +44,8 @@ def _known(error: HTTPException) -> AnyResponse:
 
 
 def _csrf(error: CSRFError) -> AnyResponse:
+    if not current_user.is_authenticated and request.path.startswith(INSIDE):
+        return _sign_in()  # its sign-in has ended, and the form's token with it; the browser has kept what was written
     text = "This page was open for too long, or cookies are switched off. Reload it and send again; your draft is kept."
     return show(403, title="That form has expired", text=text)
 
@@ -105,7 +107,8 @@ def _json(code: int, message: str | None, error_id: str | None) -> Response:
 
 
 def _sign_in() -> AnyResponse:
-    """Visitors go to the sign-in page and come back; a fragment asks the browser to do so."""
-    here = request.full_path.rstrip("?") if request.method == "GET" and not request.htmx else None  # type: ignore[attr-defined]
-    url = url_for("accounts.login", next=here)
+    """Visitors go to the sign-in page and come back to where they were; a fragment asks the browser to do so."""
+    is_page = request.method == "GET" and not request.htmx  # type: ignore[attr-defined]
+    here = request.full_path.rstrip("?") if is_page else asked_from()
+    url = url_for("accounts.login", next=here or None)
     return redirect(url, fragment_status=401)

@@ -10,6 +10,7 @@ import uuid
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Flask, Response, current_app, flash, make_response, render_template, request
 from flask import redirect as plain_redirect
@@ -76,6 +77,12 @@ def local_path(url: str) -> str:
     """A path on this site, or nothing: no other host, however it is spelled (\\\\evil, //evil, /\\t/evil)."""
     is_local = url.startswith("/") and not url.startswith("//") and "\\" not in url and url.isprintable()
     return url if is_local else ""
+
+
+def asked_from() -> str:
+    """The page that a form was sent from, as a path on this site; nothing where that is not known."""
+    url = urlsplit((request.htmx.current_url if request.htmx else request.referrer) or "")  # type: ignore[attr-defined]
+    return local_path(urlunsplit(("", "", url.path, url.query, ""))) if url.netloc == request.host else ""
 
 
 def page_number() -> int:

@@ -85,7 +85,7 @@
   // Toasts leave by themselves, except dangers, and never while pointed at.
   const retire = (toast) => {
     if (toast.dataset.tone === 'danger') return;
-    setTimeout(() => (toast.matches(':hover, :focus-within') ? retire(toast) : toast.remove()), 6000);
+    setTimeout(() => (toast.matches(':hover, :focus-within') ? retire(toast) : toast.remove()), 'long' in toast.dataset ? 20000 : 6000);
   };
   on('click', '[data-dismiss]', (button) => button.closest('[data-toast]').remove());
 
@@ -104,17 +104,20 @@
     area.rows = Math.min(16, Math.max(2, area.value.split('\n').length + Math.floor(area.value.length / 110)));
   };
   document.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && event.target.matches('textarea[data-submit]')) {
+    const form = event.target.matches?.('textarea[data-submit]') ? event.target.form : event.target.closest?.('form[data-runs]');
+    if (form && event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      event.target.form.requestSubmit();
+      form.requestSubmit();
     }
   });
   // A wrong value in a part that is folded away would make the button seem dead.
   on('invalid', '.composer-more *', (field) => { field.form.querySelector('[data-composer-more]').checked = true; }, true);
-  on('input', 'textarea[data-submit]', (area) => { grow(area); if (area.dataset.draft) store.set(`draft:${area.dataset.draft}`, area.value); });
+  // Drafts are one person's: the browser may be shared, and whoever signs in again finds their own.
+  const draftOf = (area) => area.dataset.draft && `draft:${document.body.dataset.person ?? ''}:${area.dataset.draft}`;
+  on('input', 'textarea[data-submit]', (area) => { grow(area); if (area.dataset.draft) store.set(draftOf(area), area.value); });
   on('input', '#editor [aria-invalid]', (field) => field.removeAttribute('aria-invalid'));   // the server says so again if it still is
   const wakeArea = (area) => {
-    const draft = area.dataset.draft && store.get(`draft:${area.dataset.draft}`);
+    const draft = area.dataset.draft && store.get(draftOf(area));
     if (draft) area.value = draft;
     grow(area);
   };
@@ -123,7 +126,7 @@
     if (!form?.matches?.('form[data-composer]') || !response?.raw?.ok) return;
     const area = form.querySelector('textarea');
     area.value = '';
-    store.set(`draft:${area.dataset.draft}`, '');
+    store.set(draftOf(area), '');
     grow(area);
     area.focus({ preventScroll: true });
     following = true;
@@ -174,26 +177,31 @@
   const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 
   // New elements, wherever they come from.
+  const all = (root, selector) => [...(root.matches?.(selector) ? [root] : []), ...root.querySelectorAll(selector)];
   const wake = (root) => {
-    root.querySelectorAll?.('[data-toast]').forEach(retire);
-    root.querySelectorAll?.('textarea[data-submit]').forEach(wakeArea);
+    all(root, '[data-toast]').forEach(retire);
+    all(root, 'textarea[data-submit]').forEach(wakeArea);
     // What scrolls sideways must be reachable by keyboard; the sanitizer leaves no attributes for it.
-    root.querySelectorAll?.('.markdown :is(pre, table)').forEach((wide) => { wide.tabIndex = 0; });
-    if (isMac) root.querySelectorAll?.('kbd[data-mod]').forEach((key) => { key.textContent = '⌘'; });
-    root.querySelectorAll?.('dialog[data-open]').forEach((dialog) => { if (!dialog.open) dialog.showModal(); });
+    all(root, '.markdown :is(pre, table)').forEach((wide) => { wide.tabIndex = 0; });
+    if (isMac) all(root, 'kbd[data-mod]').forEach((key) => { key.textContent = '⌘'; });
+    all(root, 'dialog[data-open]').forEach((dialog) => { if (!dialog.open) dialog.showModal(); });
   };
   new MutationObserver((changes) => {
     for (const change of changes) for (const node of change.addedNodes) {
-      if (node.nodeType !== 1) continue;
-      if (node.matches('[data-toast]')) retire(node);
-      if (node.matches('textarea[data-submit]')) wakeArea(node);
-      wake(node);
+      if (node.nodeType === 1) wake(node);
     }
     if (document.getElementById('runs')) follow();
   }).observe(document.body, { childList: true, subtree: true });
 
   // What the address names is open.
-  const openTarget = () => document.getElementById(location.hash.slice(1))?.querySelector(':scope > details')?.setAttribute('open', '');
+  const openTarget = () => {
+    const target = document.getElementById(location.hash.slice(1));
+    target?.querySelector(':scope > details')?.setAttribute('open', '');
+    if (target?.matches('dialog.modal') && !target.open) {
+      target.showModal();
+      history.replaceState(history.state, '', location.pathname + location.search);   // a reload does not open it again
+    }
+  };
   addEventListener('hashchange', openTarget);
 
   showTheme();

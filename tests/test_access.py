@@ -148,6 +148,7 @@ ROUTES = (
     ),
     Route("playground.asset", "GET", "/o/{slug}/assets/{asset}", SEE | GUEST),
     Route("playground.retry", "POST", "/o/{slug}/executions/{execution}/retry", EDIT | GUEST, 303),
+    Route("playground.states", "GET", "/o/{slug}/sessions/{session}/states", SEE | GUEST),
     Route("playground.star", "POST", "/o/{slug}/sessions/{session}/star", SEE | GUEST, 303, {"is_on": "yes"}),
     Route("playground.archive", "POST", "/o/{slug}/sessions/{session}/archive", EDIT | GUEST, 303, {"is_on": "yes"}),
     Route("playground.tags", "GET", "/o/{slug}/sessions/{session}/tags", EDIT | GUEST),

@@ -12,7 +12,7 @@ from sqlalchemy import Select, asc, desc, func, literal, select, union_all
 from sqlalchemy.orm import joinedload, selectinload
 
 from ..extensions import db
-from ..models import CopiedAnswer, Execution, ExecutionBody, Prompt, PromptSession, TemplateRun
+from ..models import CopiedAnswer, Execution, ExecutionBody, Prompt, PromptSession, State, TemplateRun
 
 PAGE = 20
 HEAVY = 40_000
@@ -142,3 +142,9 @@ def place_of(session: PromptSession, id: uuid.UUID) -> uuid.UUID:
     cards = _timeline(session)
     found = db.session.execute(cards.where(cards.selected_columns.id == id)).first()
     return id if found else abort(404)
+
+
+def states(session: PromptSession) -> list[tuple[uuid.UUID, State]]:
+    """Of the latest runs."""
+    query = select(Execution.id, Execution.state).where(*_is_shown(session)).order_by(Execution.id.desc())
+    return [(id, state) for id, state in db.session.execute(query.limit(PAGE))]

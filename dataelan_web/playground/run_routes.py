@@ -4,7 +4,7 @@ import io
 import uuid
 
 from flask import Response as FlaskResponse
-from flask import abort, request, send_file, stream_with_context, url_for
+from flask import abort, jsonify, request, send_file, stream_with_context, url_for
 from flask_login import current_user
 from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
@@ -33,6 +33,13 @@ def execution(id: uuid.UUID) -> Response:
         session=found.session,
         can_edit=access.may(access.EDIT, found) and (found.session_id is not None or found.template_run is not None),
     )
+
+
+@bp.get("/sessions/<uuid:id>/states")
+def states(id: uuid.UUID) -> Response:
+    """How the session's latest runs stand, for a page that nobody looks at: {id: state}."""
+    session = access.visible(PromptSession, id)
+    return jsonify({str(id): state.value for id, state in conversation.states(session)})
 
 
 @bp.get("/executions/<uuid:id>/events")

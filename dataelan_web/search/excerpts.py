@@ -21,7 +21,7 @@ class Piece:
 
 def excerpt(text: str, wanted: Wanted, length: int = 260) -> list[Piece]:
     """About `length` letters around where most of the words stand, or the beginning where none does."""
-    said = " ".join(text[:READ].split())
+    said = _line(text)
     spots = _spots(said, wanted)
     start, end = _window(said, spots, length)
     pieces, place = [Piece("…")] if start else [], start
@@ -35,7 +35,12 @@ def excerpt(text: str, wanted: Wanted, length: int = 260) -> list[Piece]:
 
 
 def has(text: str, wanted: Wanted) -> bool:
-    return bool(_spots(" ".join(text[:READ].split()), wanted))
+    return bool(_spots(_line(text), wanted))
+
+
+def _line(text: str) -> str:
+    """In one line, without the fences of code."""
+    return " ".join(text[:READ].replace("```", " ").split())
 
 
 def _spots(said: str, wanted: Wanted) -> list[tuple[int, int]]:

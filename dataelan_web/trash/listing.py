@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, tuple_
@@ -68,8 +69,8 @@ def _names(ids: Sequence[uuid.UUID | None]) -> dict[uuid.UUID | None, str]:
 
 
 def _line(kind: Kind, row: Any, names: dict[uuid.UUID | None, str]) -> Line:
-    left = row.deleted_at + IN_TRASH - now()
-    return Line(kind, row, kind.title(row), _place(row), names.get(row.deleted_by, "somebody"), max(left.days, 0))
+    left = math.ceil((row.deleted_at + IN_TRASH - now()) / timedelta(days=1))
+    return Line(kind, row, kind.title(row), _place(row), names.get(row.deleted_by, "somebody"), left)
 
 
 def _place(row: Any) -> str:

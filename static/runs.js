@@ -1,0 +1,83 @@
+// A session's runs: older and newer ones come as one scrolls, and the end of a run is told to whoever looks elsewhere.
+(() => {
+  'use strict';
+  const runs = document.getElementById('runs');
+  if (!runs) return;
+  const kept = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
+  const keep = (key, value) => { try { value ? localStorage.setItem(key, value) : localStorage.removeItem(key); } catch { /* closed to us */ } };
+  const say = (text) => { document.getElementById('announcer').textContent = text; };
+
+  // What is about to come into view is loaded; what is being read stays where it is.
+  const near = new IntersectionObserver((seen) => seen.forEach(({ isIntersecting, target }) => {
+    if (!isIntersecting) return;
+    near.unobserve(target);
+    const link = target.querySelector('a');
+    const inView = [...runs.querySelectorAll('.run')].find((run) => run.getBoundingClientRect().bottom > 0);
+    const before = inView?.getBoundingClientRect().top;
+    const settle = () => {
+      if (target.isConnected) return;                                          // not this one's answer yet
+      document.removeEventListener('htmx:after:swap', settle);
+      const moved = inView ? inView.getBoundingClientRect().top - before : 0;
+      if (target.dataset.more === 'older' && moved > 1) scrollBy({ top: moved, behavior: 'instant' });
+    };
+    document.addEventListener('htmx:after:swap', settle);
+    link.dispatchEvent(new CustomEvent('come', { bubbles: true }));
+  }), { rootMargin: '1200px 0px' });
+
+  // Which runs are open, and what becomes of them.
+  const OVER = { completed: 'Answer ready', failed: 'The run failed', cancelled: 'Stopped', interrupted: 'The run was interrupted' };
+  const open = new Set();
+  const title = document.title;
+  const told = (id, state) => {
+    if (!open.delete(id)) return;
+    document.body.dispatchEvent(new CustomEvent('run-ended'));
+    if (!document.hidden || state === 'cancelled') return;
+    document.title = `${state === 'completed' ? '✓' : '!'} ${OVER[state]} · ${title}`;
+    if (kept('notify') !== 'on' || globalThis.Notification?.permission !== 'granted') return;
+    try {
+      const note = new Notification(OVER[state], { body: title.split(' · ')[0], tag: id, icon: document.querySelector('link[rel=icon]').href });
+      note.onclick = () => { focus(); document.getElementById(`run-${id}`)?.scrollIntoView(); note.close(); };
+    } catch { /* a phone's browser takes them from a service worker only; the title tells it */ }
+  };
+  const look = (run) => {
+    const id = run.id.slice(4);
+    if (OVER[run.dataset.state]) told(id, run.dataset.state); else if (run.dataset.state !== 'copied') open.add(id);
+    showBells(run);
+  };
+  // A hidden page holds no stream open, so it asks now and then.
+  setInterval(async () => {
+    if (!document.hidden || !open.size) return;
+    try {
+      const answer = await fetch(runs.dataset.states, { headers: { Accept: 'application/json' } });
+      if (!answer.ok) return;
+      for (const [id, state] of Object.entries(await answer.json())) if (OVER[state]) told(id, state);
+    } catch { /* asked again in a moment */ }
+  }, 4000);
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) document.title = title; });
+
+  // Notifications are asked for by this button, and by nothing else.
+  const showBells = (root) => root.querySelectorAll('[data-notify]').forEach((bell) => {
+    bell.hidden = !globalThis.Notification || Notification.permission === 'denied';
+    bell.setAttribute('aria-pressed', String(kept('notify') === 'on' && Notification.permission === 'granted'));
+  });
+  document.addEventListener('click', async (event) => {
+    const bell = event.target.closest('[data-notify]');
+    if (!bell) return;
+    const isOn = bell.getAttribute('aria-pressed') === 'true';
+    const allowed = isOn || await Notification.requestPermission() === 'granted';
+    keep('notify', !isOn && allowed ? 'on' : '');
+    say(isOn ? 'No notifications' : allowed ? 'You will be told when a run ends' : 'The browser allows no notifications here');
+    showBells(document);
+  });
+
+  const wake = (node) => {
+    if (node.nodeType !== 1) return;
+    if (node.matches('.run')) look(node);
+    if (node.matches('[data-more]')) near.observe(node);
+    node.querySelectorAll('.run').forEach(look);
+    node.querySelectorAll('[data-more]').forEach((more) => near.observe(more));
+  };
+  new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach(wake))).observe(runs, { childList: true, subtree: true });
+  // Later, so that a page that opens at its end is there first and does not ask for what is far away.
+  requestAnimationFrame(() => requestAnimationFrame(() => wake(runs)));
+})();
