@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("planning", "start", "throughput", "first_token", "pages", "gateway", "balancing", "limits")
+ALL = ("planning", "start", "throughput", "first_token", "pages", "gateway", "balancing", "limits", "search")
 
 
 def main() -> None:

@@ -1,18 +1,25 @@
-"""Server time, database queries and size of each page, with some work behind it."""
+"""Server time and size of each page, with some work behind it."""
 
 from __future__ import annotations
 
 import gzip
+import re
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
+from sqlalchemy import select
+
+from dataelan_web.extensions import db
+from dataelan_web.models import Action, Execution, ExecutionBody, Prompt, PromptSession, new_id
 
 from .first_token import first_token, signed_up
 from .report import line, spread
-from .stack import running
+from .stack import PASSWORD, Stack, running
 
 RUNS = 30
+LONG = 500
 ROUNDS = 20
 
 
@@ -23,15 +30,60 @@ def measure() -> None:
             list(pool.map(lambda _: first_token(browser), range(RUNS)))
         session = str(browser.base_url).rstrip("/")
         home = session.split("/sessions/")[0]
+        long = long_session(stack, session.rsplit("/", 1)[1])
         for name, url in {
             "home": f"{home}/",
             f"session, {RUNS} runs": session,
+            f"session, {LONG} runs": f"{home}/sessions/{long}",
+            "its older runs": f"{home}/sessions/{long}?before={uuid.UUID(int=2**128 - 1)}",
+            "project": project_of(browser, session),
+            "search": f"{home}/search?q=approached",
+            "palette": f"{home}/palette?q=sess",
             "providers": f"{home}/hub/providers",
             "models": f"{home}/hub/models",
         }.items():
             times, page = visits(browser, url)
-            spread(name, times)
+            spread(name, times, "bar: 300 ms, 200 KB" if str(LONG) in name else "")
             line("", f"{len(gzip.compress(page)) / 1024:.1f} KB", f"gzip; {len(page) / 1024:.0f} KB plain")
+
+
+def long_session(stack: Stack, id: str) -> str:
+    """A session of LONG runs, each like one of this session's."""
+    with stack.app().app_context():
+        few = list(db.session.scalars(select(Execution).where(Execution.session_id == id).limit(RUNS)))
+        first = few[0]
+        long = PromptSession(id=new_id(), project_id=first.project_id, title="A long one", created_by=first.user_id)
+        db.session.add(long)
+        db.session.flush()
+        kept = [column.name for column in Execution.__table__.columns if column.name not in ("id", "idempotency_key")]
+        for number in range(LONG):
+            one = few[number % len(few)]
+            values = {name: getattr(one, name) for name in kept} | {"session_id": long.id}
+            body = ExecutionBody(request=one.body.request, text=one.body.text, receipt=one.body.receipt)
+            prompt = Prompt(session_id=long.id, author_id=one.user_id, text=f"Number {number}: say something")
+            actions = [
+                Action(position=found.position, kind=found.kind, title=found.title, payload=found.payload)
+                for found in one.actions
+            ]
+            db.session.add(
+                Execution(id=new_id(), **values | {"prompt_id": None}, prompt=prompt, body=body, actions=actions)
+            )
+        db.session.commit()
+        return str(long.id)
+
+
+def project_of(browser: httpx2.Client, session: str) -> str:
+    page = browser.get(session, headers={"HX-Request": "false"}).text
+    return str(browser.base_url.join(re.search(r'href="(/o/[^"]+/projects/[^"]+)"', page)[1]))  # type: ignore[index]
+
+
+def signed_in(stack: Stack) -> httpx2.Client:
+    """The person of `stack.bootstrap`; relative addresses are their organization's."""
+    browser = httpx2.Client(trust_env=False, timeout=60, base_url=stack.url)
+    token = re.search(r'name="csrf-token" content="([^"]+)"', browser.get("/login").text)[1]  # type: ignore[index]
+    form = {"csrf_token": token, "email": "bench@example.com", "password": PASSWORD}
+    browser.base_url = f"{stack.url}{browser.post('/login', data=form).headers['location']}"  # type: ignore[assignment]
+    return browser
 
 
 def visits(browser: httpx2.Client, url: str) -> tuple[list[float], bytes]:

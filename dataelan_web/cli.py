@@ -18,7 +18,7 @@ from .router.providers import KINDS
 
 
 def init_app(app: Flask) -> None:
-    for command in (create_superuser, load_providers, bootstrap):
+    for command in (create_superuser, load_providers, bootstrap, rebuild_search):
         app.cli.add_command(command)
     app.cli.add_command(keys)
     app.cli.add_command(ledger)
@@ -43,6 +43,14 @@ def create_superuser(email: str, password: str) -> None:
 def load_providers() -> None:
     """Write the providers everyone has. Running it again mends their addresses, and touches no organization's."""
     click.echo(f"{fixture.load(current_app.extensions['dataelan_settings'].simulated_url)} providers.")
+
+
+@click.command("rebuild-search")
+def rebuild_search() -> None:
+    """Index every run anew: after many were loaded past the application, or with dates of long ago."""
+    from .search.rebuild import rebuild
+
+    click.echo(f"{rebuild()} runs can be found.")
 
 
 class Usd(click.ParamType[Decimal]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 from flask import Flask, g, request, url_for
@@ -24,6 +26,23 @@ FOR_GUESTS = ("organizations.home", "search.search", "trash.trash_page")
 """Pages of the whole organization that show a guest their own projects."""
 
 
+class Later:
+    """A list that is read when a template comes to it. A fragment never does."""
+
+    def __init__(self, read: Callable[[], list[Any]]):
+        self._read = read
+
+    @cached_property
+    def _rows(self) -> list[Any]:
+        return self._read()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
 def init_app(app: Flask) -> None:
     app.context_processor(shell)
 
@@ -35,11 +54,12 @@ def shell() -> dict[str, Any]:
     organization, organizations = g.organization, access.organizations_of(current_user)
     return {
         "organization": organization,
-        "organizations": organizations,
+        "organizations": Later(lambda: organizations),
         "unread": inbox.unread(db.session, current_user.id, [one.id for one in organizations]),
         "nav": navigation(organization.slug),
-        "sidebar_projects": _projects(),
-        **_sessions(),
+        "sidebar_projects": Later(_projects),
+        "sidebar_starred": Later(lambda: _sessions()[0]),
+        "sidebar_sessions": Later(lambda: _sessions()[1]),
         "can_edit": access.may(access.EDIT, getattr(g, "project", None)),
         "can_administer": access.may(access.ADMINISTER),
     }
@@ -77,18 +97,18 @@ def _projects() -> list[dict[str, Any]]:
     return [{"name": p.name, "url": url_for("projects.show", id=p.id), "active": p.id == here} for p in rows]
 
 
-def _sessions() -> dict[str, list[dict[str, Any]]]:
-    """One's starred ones, and the latest of the others. What is archived is in neither."""
-    mine = select(Star.session_id).where(Star.user_id == current_user.id)
-    listed = access.scoped(PromptSession).where(PromptSession.archived_at.is_(None))
-    latest = PromptSession.updated_at.desc()
-    starred = list(db.session.scalars(listed.where(PromptSession.id.in_(mine)).order_by(latest).limit(IN_SIDEBAR)))
-    others = db.session.scalars(listed.order_by(latest).limit(2 * IN_SIDEBAR))
-    recent = [session for session in others if session not in starred][:IN_SIDEBAR]
+def _sessions() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(one's starred ones, the latest of the others). What is archived is in neither. Read once a request."""
+    if "sidebar_sessions" not in g:
+        mine = select(Star.session_id).where(Star.user_id == current_user.id)
+        listed = access.scoped(PromptSession).where(PromptSession.archived_at.is_(None))
+        latest = PromptSession.updated_at.desc()
+        starred = list(db.session.scalars(listed.where(PromptSession.id.in_(mine)).order_by(latest).limit(IN_SIDEBAR)))
+        others = db.session.scalars(listed.where(PromptSession.id.not_in(mine)).order_by(latest).limit(IN_SIDEBAR))
+        g.sidebar_sessions = (_shown(starred), _shown(list(others)))
+    return g.sidebar_sessions  # type: ignore[no-any-return]
+
+
+def _shown(sessions: list[PromptSession]) -> list[dict[str, Any]]:
     here = (request.view_args or {}).get("id") if request.blueprint == "playground" else None
-
-    def shown(sessions: list[PromptSession]) -> list[dict[str, Any]]:
-        urls = [url_for("playground.show", id=s.id) for s in sessions]
-        return [{"title": s.title, "url": url, "active": s.id == here} for s, url in zip(sessions, urls, strict=True)]
-
-    return {"sidebar_starred": shown(starred), "sidebar_sessions": shown(recent)}
+    return [{"title": s.title, "url": url_for("playground.show", id=s.id), "active": s.id == here} for s in sessions]

@@ -190,6 +190,14 @@ def test_names_of_sessions_and_projects_are_found_too(app: Flask, acme: people.C
     assert f"/projects/{acme.project.id}" in page(app, acme, "acme proj")
 
 
+def test_results_come_alone_as_one_types(app: Flask, acme: people.Cast) -> None:
+    run = people.ended(acme, "An okapi")
+    answer = people.browser(app, acme.mia).get(f"{acme.home}/search?q=okap", headers={"HX-Request": "true"})
+    shown = answer.get_data(as_text=True)
+    assert runs_on(shown) == [run.id]
+    assert "<html" not in shown
+
+
 # -- by whom ---------------------------------------------------------------------------------------
 
 

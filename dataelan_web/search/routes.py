@@ -7,7 +7,7 @@ from .. import access
 from ..extensions import db
 from ..models import Collaborator, Membership, Project, User
 from ..projects.session_list import all_tags
-from ..web import render
+from ..web import render, wants_fragment
 from . import names, results
 from .blueprint import bp
 from .filters import Filters
@@ -25,7 +25,7 @@ def search() -> Response:
         found=found,
         sessions=names.sessions(filters.q, 5) if is_first else [],
         projects=names.projects(filters.q, 3) if is_first else [],
-        choices=_choices(),
+        choices={} if wants_fragment() else _choices(),
         further_url=url_for("search.search", **filters.said, after=found.further) if found.further else None,
     )
 

@@ -84,7 +84,8 @@ BEGIN
     INSERT INTO search_documents (id, created_at, slice_id, session_id, words)
     VALUES (run_id, run.created_at, slice.id, run.session_id,
         array_to_tsvector(facets) || search_words(coalesce(asked, '')) || search_words(coalesce(said, '')))
-    ON CONFLICT (id) DO UPDATE SET words = excluded.words, session_id = excluded.session_id;
+    ON CONFLICT (id) DO UPDATE
+        SET words = excluded.words, slice_id = excluded.slice_id, session_id = excluded.session_id;
 
     -- The newest slice is counted now and then. The next begins in a minute, when whatever ends now is in this one.
     IF random() < 0.0156 AND (SELECT count(*) FROM search_documents WHERE slice_id = slice.id) >= 4096

@@ -1,0 +1,306 @@
+"""Finding one's way by keyboard and by search, taking deletes back, and a session that stays at hand however long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from dataelan_web.extensions import db
+from dataelan_web.models import ModelType, PromptSession, State, new_id, now
+from tests import people
+
+from . import steps
+from .test_pages import assert_fine, look
+
+__all__ = ["look"]
+
+pytestmark = pytest.mark.browser
+
+FAST = "simulated/simulated-fast"
+Opener = Callable[..., Page]
+
+
+def active(page: Page) -> Locator:
+    """What Enter would choose."""
+    return page.locator("#palette [role=option][aria-selected=true]")
+
+
+def test_every_place_is_reached_by_the_keyboard(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.mia)
+    page.goto(f"{acme.home}/hub/models")
+    page.keyboard.press("Control+k")
+    field = page.get_by_role("combobox", name="Go to")
+    expect(field).to_be_focused()
+    expect(active(page)).to_contain_text("Acme session")
+    page.keyboard.press("ArrowDown")
+    expect(active(page)).to_contain_text("Acme project")
+    told = field.get_attribute("aria-activedescendant")
+    assert active(page).get_attribute("id") == told, "and a screen reader is told"
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{acme.session_url}")
+
+    page.locator("#text").click()
+    page.keyboard.type("g h ? / z k j")  # while one writes, letters are letters
+    expect(page.locator("#text")).to_have_value("g h ? / z k j")
+    expect(page.locator("#shortcuts")).to_be_hidden()
+    page.keyboard.press("Control+k")  # but a key with Ctrl is none
+    page.keyboard.type("rout rul")
+    expect(active(page)).to_contain_text("Routing rules")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/hub/rules")
+    page.keyboard.press("g")
+    page.keyboard.press("h")
+    page.wait_for_url(f"**{acme.home}/")
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    expect(keys).to_contain_text("Run the prompt")
+    keys.get_by_label("Single keys work").uncheck()
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    page.keyboard.press("?")
+    expect(keys).to_be_hidden()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("new session")
+    expect(active(page)).to_contain_text("New session in")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="New session")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("rename this")  # what the page itself can do
+    expect(active(page)).to_have_text("Rename this project")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Rename the project")).to_be_visible()
+
+
+def test_on_a_phone_the_palette_opens_by_a_button(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.mia, viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True)
+    page.goto(f"{acme.home}/")
+    page.get_by_role("button", name="Go to anything").tap()
+    page.get_by_role("option", name="Acme session").tap()
+    page.wait_for_url(f"**{acme.session_url}")
+
+
+def test_a_session_is_kept_in_order_and_every_delete_is_taken_back(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    run = people.ended(acme, "A question about herons", "They stand still.")
+    page = open_page(acme.mia)
+    page.goto(acme.session_url)
+    page.get_by_role("button", name="Star Acme session").click()
+    expect(page.locator("#side-sessions")).to_contain_text("Starred")
+    page.get_by_role("link", name="Add tags").click()
+    expect(page.get_by_label("New tag")).to_be_focused()
+    page.keyboard.type("birds")
+    page.keyboard.press("Enter")
+    expect(page.locator(".tag-chip")).to_contain_text("birds")
+    expect(page.get_by_label("New tag")).to_be_focused()  # for another one
+
+    card = page.locator(f"#run-{run.id}")
+    card.locator(".menu summary").click()
+    card.get_by_role("button", name="Delete").click()
+    expect(card).to_have_count(0)
+    expect(page.locator("#toasts")).to_contain_text("in the trash")
+    page.locator("h1").evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("z")
+    page.wait_for_url("**#run-*")
+    expect(page.locator(f"#run-{run.id}")).to_be_visible()
+
+    more = page.locator(".session-side .menu summary")
+    more.click()
+    page.locator(".session-side").get_by_role("button", name="Fork").click()
+    expect(page.locator(".session-from")).to_contain_text("Acme session")
+    expect(page.locator(".run-copied")).to_contain_text("They stand still.")
+    steps.finished(steps.ask(page, "And storks?", "simulated/simulated-instant"))
+    more.click()
+    page.get_by_role("link", name="Move to…").click()
+    expect(page.get_by_role("dialog", name="Move to another project")).to_contain_text("no other project")
+    page.keyboard.press("Escape")
+    more.click()
+    page.locator(".session-side").get_by_role("button", name="Archive").click()
+    expect(page.locator(".archived")).to_be_visible()
+    more.click()
+    page.locator(".session-side").get_by_role("button", name="Delete").click()
+    page.wait_for_url(f"**/projects/{acme.project.id}")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".session-from")).to_be_visible()
+
+
+def test_what_was_said_is_found_and_opened_where_it_was_said(open_page: Opener, acme: people.Cast) -> None:
+    answers = {20: "Puffins nest in burrows. " + "More of it. " * 60}
+    runs = [people.ended(acme, f"Number {n}", answers.get(n, f"Answer {n}. " * 40)) for n in range(60)]
+    run = runs[20]
+    page = open_page(acme.mia)
+    page.goto(f"{acme.home}/search")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("burrows puff", delay=20)
+    hit = page.locator(".hit").filter(has_text="Puffins nest")
+    expect(hit.locator("mark").first).to_have_text("Puffins")
+    page.wait_for_url(re.compile("q=burrows"))
+    hit.get_by_role("link").click()
+    page.wait_for_url(f"**#run-{run.id}")
+    opened = page.locator(f"#run-{run.id}")
+    expect(opened).to_be_in_viewport()
+
+    # As one scrolls to either end, more comes, and what is being read stays where it is.
+    for direction, last in ((-1, runs[0]), (1, runs[-1])):
+        page.wait_for_timeout(300)
+        for _ in range(60):
+            if page.locator(f"#run-{last.id}").count():
+                break
+            page.mouse.move(700, 300)
+            page.mouse.wheel(0, direction * 900)
+            page.wait_for_timeout(60)
+        expect(page.locator(f"#run-{last.id}")).to_have_count(1)
+    ids = page.evaluate("[...document.querySelectorAll('#runs > .run')].map(run => run.id)")
+    assert ids == sorted(set(ids)), "in order, and none twice"
+
+
+def test_older_runs_come_without_a_jump(open_page: Opener, acme: people.Cast) -> None:
+    for number in range(70):
+        people.ended(acme, f"Number {number}", f"Answer {number}. " * 60)
+    page = open_page(acme.mia)
+    page.goto(acme.session_url)
+    page.wait_for_function("() => innerHeight + scrollY >= document.documentElement.scrollHeight - 40")
+    assert page.locator(".run").count() == 20, "a page that opens at its end asks for nothing far away"
+    page.evaluate("""() => {
+      window.jumps = [];
+      const watch = () => {
+        const run = [...document.querySelectorAll('.run')].find(r => r.getBoundingClientRect().bottom > 200);
+        const top = run.getBoundingClientRect().top + scrollY, at = scrollY;
+        if (window.last?.run === run && window.count !== document.querySelectorAll('.run').length) {
+          jumps.push(Math.round((run.getBoundingClientRect().top - window.last.seen) + (scrollY - scrollY)));
+        }
+        window.last = { run, seen: run.getBoundingClientRect().top };
+        window.count = document.querySelectorAll('.run').length;
+        requestAnimationFrame(watch);
+      };
+      watch();
+    }""")
+    page.mouse.move(700, 300)
+    for _ in range(200):
+        if page.locator(".run").count() == 70:
+            break
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(50)
+    expect(page.locator(".run")).to_have_count(70)
+    jumps = page.evaluate("jumps")
+    assert jumps
+    assert max(map(abs, jumps)) <= 320, "no more than the wheel itself moved it"
+
+
+def test_the_next_prompt_waits_for_its_turn_and_can_be_taken_back(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = open_page(acme.mia)
+    page.goto(acme.session_url)
+    first = steps.ask(page, "!simulate tokens=900 rate=40\nA long story", FAST)
+    steps.wait_for_text(page, 10)
+    second = steps.ask(page, "Now shorter", "simulated/simulated-instant")
+    expect(second).to_have_attribute("data-state", "waiting")
+    expect(page.locator("#announcer")).to_have_text("Waiting for the answer before it")
+    third = steps.ask(page, "Never mind")
+    third.get_by_role("button", name="Do not send").click()
+    expect(third).to_have_attribute("data-state", "cancelled")
+    first.get_by_role("button", name="Stop").click()
+    steps.finished(first)
+    expect(second).to_contain_text("It was not sent")
+    second.get_by_role("button", name="Retry").click()
+    steps.finished(steps.card(page, 3))
+    steps.ask(page, "!simulate tokens=40 rate=40\nA short story", FAST)
+    last = steps.ask(page, "And its moral?", "simulated/simulated-instant")
+    steps.finished(last)
+    assert last.get_attribute("data-state") == "completed"
+
+
+def test_a_draft_survives_the_end_of_the_sign_in(open_page: Opener, acme: people.Cast) -> None:
+    acme.mia.set_password("a few words work well")
+    db.session.commit()
+    page = open_page(acme.mia, strict=False)  # the browser complains of the 401
+    page.goto(acme.session_url)
+    page.locator("#text").fill("Half a thought that took an hour")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_url(re.compile(r"/login\?next="))
+    page.get_by_label("E-mail").fill(acme.mia.email)
+    page.get_by_label("Password").fill("a few words work well")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**{acme.session_url}")
+    expect(page.locator("#text")).to_have_value("Half a thought that took an hour")
+    assert page.locator(".run").count() == 0
+    other = open_page(acme.adam)
+    other.goto(acme.session_url)
+    expect(other.locator("#text")).to_have_value("")
+
+
+def test_the_end_of_a_long_run_is_told_to_who_looks_elsewhere(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = open_page(acme.mia, permissions=["notifications"])
+    page.add_init_script("""
+      window.notes = [];
+      window.Notification = class { constructor(title, options) { notes.push([title, options.body]); } close() {}
+        static permission = 'granted'; static async requestPermission() { return 'granted'; } };
+      let hidden = false;
+      Object.defineProperty(Document.prototype, 'hidden', { get: () => hidden, configurable: true });
+      window.look = (away) => { hidden = away; document.dispatchEvent(new Event('visibilitychange')); };
+    """)
+    page.goto(acme.session_url)
+    title = page.title()
+    run = steps.ask(page, "!simulate tokens=60 rate=30\nA story", FAST)
+    bell = run.get_by_role("button", name="Notify me when a run ends")
+    bell.click()
+    expect(bell).to_have_attribute("aria-pressed", "true")
+    page.evaluate("look(true)")
+    page.wait_for_function("() => notes.length > 0")
+    assert page.evaluate("notes") == [["Answer ready", title.split(" · ")[0]]]
+    assert page.title() == f"✓ Answer ready · {title}"
+    page.evaluate("look(false)")
+    assert page.title() == title
+    steps.finished(run)
+    again = steps.ask(page, "Again", "simulated/simulated-instant")
+    steps.finished(again)
+    assert len(page.evaluate("notes")) == 1, "who looks needs none"
+
+
+def test_pages_of_finding_have_no_fault(look: Callable[..., Page], acme: people.Cast) -> None:
+    run = people.ended(acme, "A question about <herons> " + "and more " * 40, "They stand still. " * 30)
+    people.ended(acme, "A heron failed", "", state=State.FAILED, error_kind="transient")
+    acme.session.tags = ["birds", "a tag that is quite long, as people write them"]
+    rows = [
+        PromptSession(
+            id=new_id(), project=acme.project, title=f"A session with quite a long title, number {number}",
+            model_type=list(ModelType)[number % 5], tags=["birds"], created_by=acme.mia.id,
+        )
+        for number in range(4)
+    ]  # fmt: skip
+    db.session.add_all(rows)
+    rows[3].discard(acme.mia.id)
+    rows[2].archived_at = now()
+    run.discard(acme.mia.id)
+    db.session.commit()
+    page = look(acme.olivia)
+    for path in ("/search", "/search?q=heron&error=yes", "/search?q=zzz", "/trash", "/trash?kind=project"):
+        page.goto(f"{acme.home}{path}")
+        assert_fine(page, path)
+    page.goto(f"{acme.home}/projects/{acme.project.id}?tag=birds")
+    assert_fine(page, "a project's sessions")
+    page.goto(f"{acme.home}/sessions/{rows[2].id}")
+    page.get_by_role("link", name="Tag", exact=True).click()
+    page.get_by_label("New tag").wait_for()
+    assert_fine(page, "an archived session")
+    page.goto(f"{acme.home}/sessions/{rows[3].id}")
+    page.watch.complaints.clear()  # type: ignore[attr-defined]  (a page that is 410 is said to be one)
+    assert_fine(page, "a link into the trash")
+    page.goto(f"{acme.home}/")
+    page.keyboard.press("Control+k")
+    page.locator(".palette-item").first.wait_for()
+    assert_fine(page, "the palette")
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    assert_fine(page, "the keys")
