@@ -16,13 +16,12 @@ from .models import Project, PromptSession, Role, Star
 from .notify import inbox
 
 IN_SIDEBAR = 8
-FOR_GUESTS = ("organizations.home", "limits.overview")
 HUB = tuple(f"hub.{name}" for name in "provider new_provider connect change create key replace hub_settings".split())
 """Endpoints of the pages of providers, keys and settings, by how they begin."""
 
 KEYS = {"organizations.home": "h", "search.search": "s", "trash.trash_page": "t"}
 """What one presses after g to go there (static/palette.js)."""
-FOR_GUESTS = ("organizations.home", "search.search", "trash.trash_page")
+FOR_GUESTS = ("organizations.home", "search.search", "trash.trash_page", "limits.overview")
 """Pages of the whole organization that show a guest their own projects."""
 
 
