@@ -86,7 +86,9 @@ def _organization(user: User, name: str) -> Organization:
 
 def _project(organization: Organization, user: User, name: str) -> Project:
     found = db.session.scalars(
-        select(Project).where(Project.organization_id == organization.id, Project.name == name)
+        select(Project).where(
+            Project.organization_id == organization.id, Project.name == name, Project.deleted_at.is_(None)
+        )
     ).first()
     return found or create_project(organization, user, name)
 

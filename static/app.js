@@ -121,13 +121,17 @@
     if (draft) area.value = draft;
     grow(area);
   };
+  let sentText = '';
+  document.addEventListener('submit', ({ target }) => { if (target.matches('form[data-composer]')) sentText = target.querySelector('textarea').value; });
   document.addEventListener('htmx:after:request', (event) => {
     const { sourceElement: form, response } = event.detail.ctx ?? {};
     if (!form?.matches?.('form[data-composer]') || !response?.raw?.ok) return;
     const area = form.querySelector('textarea');
-    area.value = '';
-    store.set(draftOf(area), '');
-    grow(area);
+    if (area.value === sentText) {                                          // else the next prompt is being written already
+      area.value = '';
+      store.set(draftOf(area), '');
+      grow(area);
+    }
     area.focus({ preventScroll: true });
     following = true;
     document.getElementById('connect')?.removeAttribute('open');           // it has had its moment
@@ -175,6 +179,10 @@
   on('auxclick', '[data-reads]', reads);
 
   const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
+
+  // What was written at home and is a run now is no draft any more.
+  const sent = `draft:${document.body.dataset.person ?? ''}:home`, waiting = store.get(sent)?.trim();
+  if (waiting && [...document.querySelectorAll('#runs .prompt-text')].some((asked) => asked.textContent.trim() === waiting)) store.set(sent, '');
 
   // New elements, wherever they come from.
   const all = (root, selector) => [...(root.matches?.(selector) ? [root] : []), ...root.querySelectorAll(selector)];

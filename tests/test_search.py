@@ -166,7 +166,7 @@ def test_a_walk_through_many_slices_finds_what_is_in_all_of_them(app: Flask, acm
 def test_a_full_slice_is_followed_by_another(app: Flask, acme: people.Cast) -> None:
     run = people.ended(acme, "An axolotl")
     (first,) = db.session.scalars(select(SearchSlice).where(SearchSlice.organization_id == acme.organization.id))
-    ids = [new_id() for _ in range(4100)]
+    ids = [new_id() for _ in range(2100)]
     db.session.execute(text("SET LOCAL session_replication_role = replica"))  # documents without their runs
     db.session.execute(
         SearchDocument.__table__.insert(),

@@ -33,6 +33,7 @@ from dataelan_web.models import (
     Project,
     Prompt,
     PromptSession,
+    RoutingRule,
     SearchDocument,
     State,
     Trashable,
@@ -134,6 +135,9 @@ def test_a_deleted_project_takes_all_in_it_along_and_refuses_its_tokens(app: Fla
     headers = {"Authorization": f"Bearer {secret}"}
     assert app.test_client().get("/v1/models", headers=headers).status_code == 200
     assert act(app, acme, f"/projects/{acme.project.id}/deletion").status_code == 403, "a member may not"
+    rule = RoutingRule(organization_id=acme.organization.id, project_id=acme.project.id, name="Only here")
+    db.session.add(rule)
+    db.session.commit()
     act(app, acme, f"/projects/{acme.project.id}/deletion", "adam")
     assert app.test_client().get("/v1/models", headers=headers).status_code == 401
     assert get(app, acme, "/", "gina").status_code == 404, "it was all that the guest could see"

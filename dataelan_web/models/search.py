@@ -1,6 +1,6 @@
 """The index that search reads: one document a run, written by a trigger when the run ends (migrations, “finding”).
 
-Documents of an organization lie in slices, from one moment to the next, of about `SLICE` each. A search walks them
+Documents of an organization lie in slices, from one moment to the next, of about 2,048 each. A search walks them
 from the newest on and ends when its page is full, so that a word of every run costs as little as one of a single run.
 
 `words` holds what was asked and answered, and facets: words that begin with U+0001, which no text can hold.

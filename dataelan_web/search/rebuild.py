@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, text
 from ..extensions import db
 
 BATCH = 1000
-SLICE = 4096
+SLICE = 2048
 
 _SLICES = text(
     """

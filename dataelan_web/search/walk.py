@@ -2,7 +2,7 @@
 
 Every condition is a word of its own in the GIN index, the slice among them, and each is asked for by itself
 (`words @@ …` once a condition): only then does PostgreSQL skip from one's next row to the other's. So a slice of
-4,096 runs costs well under a millisecond where nothing fits and a few where everything does, and a word that is in
+2,048 runs costs well under a millisecond where nothing fits and a few where everything does, and a word that is in
 every run of a million costs no more than one that is in none. A beginning of a word has no such short way: it is
 looked for in the rows that the rest leaves. What it all may take is bounded by a clock.
 """
@@ -25,7 +25,7 @@ from .words import Wanted
 
 SECONDS = 0.7
 """That a search may walk. Then it says how far it came, and can go on from there."""
-FIRST, MOST = 2, 64
+FIRST, MOST = 1, 64
 """Slices in the first step; in the longest."""
 CANDIDATES = 64
 

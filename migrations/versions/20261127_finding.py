@@ -88,7 +88,7 @@ BEGIN
         SET words = excluded.words, slice_id = excluded.slice_id, session_id = excluded.session_id;
 
     -- The newest slice is counted now and then. The next begins in a minute, when whatever ends now is in this one.
-    IF random() < 0.0156 AND (SELECT count(*) FROM search_documents WHERE slice_id = slice.id) >= 4096
+    IF random() < 0.0156 AND (SELECT count(*) FROM search_documents WHERE slice_id = slice.id) >= 2048
         AND NOT EXISTS (SELECT FROM search_slices
             WHERE organization_id = run.organization_id AND starts_at > slice.starts_at) THEN
         INSERT INTO search_slices (id, created_at, organization_id, starts_at)
@@ -121,7 +121,7 @@ SELECT gen_random_uuid(), now(), organization_id,
     CASE WHEN place = 1 THEN timestamptz '1000-01-01 00:00:00+00' ELSE created_at END
 FROM (SELECT organization_id, created_at, row_number() OVER (PARTITION BY organization_id ORDER BY created_at) AS place
     FROM executions WHERE state NOT IN ('queued', 'running')) ended
-WHERE place % 4096 = 1
+WHERE place % 2048 = 1
 ON CONFLICT DO NOTHING;
 SELECT count(search_index(id)) FROM executions WHERE state NOT IN ('queued', 'running');
 """

@@ -98,7 +98,7 @@ def _rows() -> list[RoutingRule]:
         select(RoutingRule)
         .outerjoin(Project, Project.id == RoutingRule.project_id)
         .where(or_(RoutingRule.organization_id == g.organization.id, RoutingRule.organization_id.is_(None)))
-        .where(or_(RoutingRule.organization_id.is_not(None), RoutingRule.is_enabled))
+        .where(or_(RoutingRule.organization_id.is_not(None), RoutingRule.is_enabled), Project.deleted_at.is_(None))
         .options(selectinload(RoutingRule.models))
         .order_by(scope, func.lower(Project.name), Project.id, RoutingRule.priority, RoutingRule.id)
     )
