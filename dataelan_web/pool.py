@@ -44,7 +44,8 @@ def _has_word(connection: Any) -> bool:
 
 
 def _is_old(record: Any) -> bool:
-    return time.monotonic() - record.info.get("idle_since", time.monotonic()) > IDLE
+    idle_since: float = record.info.get("idle_since", time.monotonic())
+    return time.monotonic() - idle_since > IDLE
 
 
 def _answers(connection: Any) -> bool:
