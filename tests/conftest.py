@@ -32,6 +32,8 @@ from dataelan_web.starting import starting
 from . import people
 
 ROOT = Path(__file__).parent.parent
+TO_START = 90
+"""Seconds for a server to be there: the machine may be busy with many others."""
 
 # Whatever the shell says, what pytest made of these files and of ours is kept: to make it takes seconds a process.
 sys.dont_write_bytecode = False
