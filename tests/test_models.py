@@ -250,7 +250,7 @@ def test_unknown_is_said_and_free_is_said_and_neither_is_a_dash(app: Flask, acme
     assert "unknown" in rows["chat-unknown"]
     assert ">free<" in rows["chat-free"]
     assert "$0.04 <small>/image" in rows["draw"]
-    assert "$3.00 <small>/1M" in rows["chat-big"]
+    assert '$3.00 <small class="wide-only">/1M' in rows["chat-big"]
     assert 'title="$15 per 1M tokens"' in rows["chat-big"]
 
 
