@@ -30,6 +30,9 @@ LONGEST = 0.1
 CUT = {"router/expressions.py:_STRINGS": 500}
 """Patterns whose text is cut or refused before, and at what length."""
 
+MADE = {"search/excerpts.py": lambda module: "|".join(module._pattern(word, True) for word in ("aaaa", "a", "0a", "."))}
+"""Files with a pattern that is made of escaped words, and an example of it."""
+
 USES = ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
 
 # Single characters and short runs that patterns for text, Markdown, JSON, addresses, numbers and keys like to repeat.
@@ -67,7 +70,8 @@ def patterns() -> list[Used]:
             module = import_module(".".join(("dataelan_web", *place.with_suffix("").parts)).removesuffix(".__init__"))
             most = next((most for name in names if (most := CUT.get(f"{place}:{name}"))), SIZE)
             flags, uses = _flags(call, how, module), uses or {"search"}
-            for text in _texts(call, tree, module):
+            made = MADE.get(str(place)) if isinstance(call.args[0], ast.Name) else None
+            for text in [made(module)] if made else _texts(call, tree, module):
                 found.append(Used(f"{place}:{call.lineno}", text, flags, frozenset(uses), most))
     return found
 

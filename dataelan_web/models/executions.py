@@ -165,7 +165,7 @@ class Execution(Trashable, Base):
     project: Mapped[Project] = relationship()
     model: Mapped[Model | None] = relationship()
     provider: Mapped[Provider | None] = relationship()
-    user: Mapped[User | None] = relationship()
+    user: Mapped[User | None] = relationship(foreign_keys=[user_id])
     template_run: Mapped[TemplateRun | None] = relationship(back_populates="execution", passive_deletes=True)
 
     @property
