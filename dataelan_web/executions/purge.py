@@ -20,14 +20,18 @@ from ..extensions import db
 from ..jobs import queue
 from ..models import (
     IN_TRASH,
+    UNDECIDED,
     Action,
     Asset,
     Attempt,
     Collaborator,
+    Comment,
     CopiedAnswer,
     Execution,
     ExecutionBody,
+    Feedback,
     GatewayToken,
+    ImportedSession,
     Leftover,
     Project,
     Prompt,
@@ -72,6 +76,7 @@ def purge() -> int:
     ):
         gone += _one_by_one(query, act)
     _remove_leftovers()
+    _remove_remnants()
     return gone
 
 
@@ -146,6 +151,8 @@ def _runs(found: Select[Any]) -> None:
         for model, column in (
             (SearchDocument, SearchDocument.id),
             (Action, Action.execution_id),
+            (Comment, Comment.execution_id),
+            (Feedback, Feedback.execution_id),
             (ExecutionBody, ExecutionBody.id),
         ):
             db.session.execute(delete(model).where(column.in_(ids)))
@@ -198,4 +205,12 @@ def _remove_leftovers() -> None:
         except Unavailable:
             continue
         db.session.delete(leftover)
+    db.session.commit()
+
+
+def _remove_remnants() -> None:
+    """Comments that nobody took back, and conversations of files that nobody decided to bring in."""
+    db.session.execute(delete(Comment).where(Comment.deleted_at < func.now() - IN_TRASH))
+    undecided = ImportedSession.content.is_not(None), ImportedSession.created_at < func.now() - UNDECIDED
+    db.session.execute(delete(ImportedSession).where(*undecided))
     db.session.commit()

@@ -1,5 +1,5 @@
 """All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, templates, limits,
-ledger, notices, search, audit."""
+ledger, notices, search, opinions, links, imports, audit."""
 
 from .accounts import (
     KeyStrategy,
@@ -18,9 +18,12 @@ from .audit import AuditEvent
 from .base import IN_TRASH, NANO, Base, Trashable, new_id, now
 from .executions import Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
+from .imports import UNDECIDED, Import, ImportedSession
 from .ledger import EntryKind, Hold, LedgerEntry, Reservation, ReservationState
 from .limits import Answer, Budget, BudgetPeriod, Increase, RateLimit, Scope, Unit, Window
+from .links import PublicLink
 from .notices import Delivery, DeliveryState, Notice, Webhook
+from .opinions import Comment, Feedback
 from .search import SearchDocument, SearchSlice
 from .templates import (
     LabelMove,
@@ -40,6 +43,7 @@ from .workspace import Collaborator, CopiedAnswer, ModelType, Project, ProjectRo
 __all__ = [
     "IN_TRASH",
     "NANO",
+    "UNDECIDED",
     "APIKey",
     "Action",
     "Answer",
@@ -50,14 +54,18 @@ __all__ = [
     "Budget",
     "BudgetPeriod",
     "Collaborator",
+    "Comment",
     "CopiedAnswer",
     "Delivery",
     "DeliveryState",
     "EntryKind",
     "Execution",
     "ExecutionBody",
+    "Feedback",
     "GatewayToken",
     "Hold",
+    "Import",
+    "ImportedSession",
     "Increase",
     "KeyStrategy",
     "LabelMove",
@@ -82,6 +90,7 @@ __all__ = [
     "ProposalComment",
     "ProposalState",
     "Provider",
+    "PublicLink",
     "RateLimit",
     "Reservation",
     "ReservationState",

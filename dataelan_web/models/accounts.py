@@ -105,6 +105,8 @@ class Organization(Base):
     time_zone: Mapped[Name] = mapped_column(default="UTC")
     unknown_price: Mapped[UnknownPrice] = mapped_column(default=UnknownPrice.REFUSE)
     unknown_price_ceiling: Mapped[Nano | None]
+    allows_public_links: Mapped[bool] = mapped_column(default=True)
+    """False: none can be made, and those that there are lead nowhere."""
 
     memberships: Mapped[list[Membership]] = relationship(back_populates="organization")
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from .base import (
     Base,
@@ -44,6 +44,7 @@ from .base import (
     reference,
 )
 from .hub import Model, Price, Provider
+from .opinions import Comment, Feedback
 from .workspace import ModelType, Project, Prompt, PromptSession
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ OPEN = (State.QUEUED, State.RUNNING)
 class Origin(StrEnum):
     PLAYGROUND = "playground"
     GATEWAY = "gateway"
+    IMPORT = "import"  # asked elsewhere, and paid there: it cost nothing here
 
 
 class Payer(StrEnum):
@@ -160,6 +162,7 @@ class Execution(Trashable, Base):
         primaryjoin="and_(Execution.id == Asset.execution_id, Asset.deleted_at.is_(None))",
     )
     waits_for: Mapped[Execution | None] = relationship(remote_side="Execution.id")
+    feedback: Mapped[list[Feedback]] = relationship(order_by=Feedback.id, passive_deletes=True)
     prompt: Mapped[Prompt | None] = relationship()
     session: Mapped[PromptSession | None] = relationship()
     project: Mapped[Project] = relationship()
@@ -196,6 +199,15 @@ class Execution(Trashable, Base):
             return None
         streaming = (self.finished_at - self.first_token_at).total_seconds()
         return self.tokens_out / streaming if streaming > 0 else None
+
+
+Execution.comments_count = column_property(  # type: ignore[attr-defined]
+    select(func.count(Comment.id))
+    .where(Comment.execution_id == Execution.id, Comment.deleted_at.is_(None))
+    .correlate_except(Comment)
+    .scalar_subquery(),
+    deferred=True,
+)
 
 
 def _total(*counters: int | None) -> int | None:
