@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         projects,
         prompts,
         search,
+        sharing,
         shell,
         trash,
         web,
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     playground.init_app(app)
     prompts.init_app(app)
     search.init_app(app)
+    sharing.init_app(app)
     trash.init_app(app)
     hub.init_app(app)
     limits.init_app(app)

@@ -155,7 +155,7 @@ def _linked(children: Sequence[Token]) -> Iterator[Token]:
 def _split(text: str) -> Iterator[Token]:
     end = 0
     for found in BARE_LINK.finditer(text):
-        url = _without_trailing(found[0])
+        url = without_trailing(found[0])
         yield Token("text", "", 0, content=text[end : found.start()])
         yield Token("link_open", "a", 1, attrs={"href": _markdown.normalizeLink(url)})
         yield Token("text", "", 0, content=url)
@@ -164,7 +164,7 @@ def _split(text: str) -> Iterator[Token]:
     yield Token("text", "", 0, content=text[end:])
 
 
-def _without_trailing(url: str) -> str:
+def without_trailing(url: str) -> str:
     """Punctuation after a URL belongs to the sentence, and so does a bracket the URL did not open."""
     url = url.rstrip(TRAILING)
     unopened = url.count(")") - url.count("(")

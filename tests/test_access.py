@@ -28,6 +28,7 @@ from dataelan_web.models import (
     Action,
     APIKey,
     Base,
+    Comment,
     Delivery,
     Execution,
     ExecutionBody,
@@ -173,6 +174,31 @@ ROUTES = (
         EDIT | GUEST,
         303,
         {"run": "{execution}"},
+    ),
+    Route("sharing.rate", "POST", "/o/{slug}/executions/{execution}/feedback", SEE | GUEST, 303, {"vote": "up"}),
+    Route("sharing.show_comments", "GET", "/o/{slug}/executions/{execution}/comments", SEE | GUEST, 303),
+    Route("sharing.comment", "POST", "/o/{slug}/executions/{execution}/comments", EDIT | GUEST, 303, {"text": "Good"}),
+    Route(
+        "sharing.change_comment",
+        "POST",
+        "/o/{slug}/executions/{execution}/comments/{comment}",
+        {"olivia"},
+        303,
+        {"text": "Better"},
+    ),
+    Route(
+        "sharing.delete_comment",
+        "POST",
+        "/o/{slug}/executions/{execution}/comments/{comment}/deletion",
+        ADMINISTER,
+        303,
+    ),
+    Route(
+        "sharing.restore_comment",
+        "POST",
+        "/o/{slug}/executions/{execution}/comments/{comment}/restoration",
+        ADMINISTER,
+        303,
     ),
     Route("search.search", "GET", "/o/{slug}/search?q=hello", SEE | GUEST),
     Route("search.show_palette", "GET", "/o/{slug}/palette?q=a", SEE | GUEST),
@@ -370,6 +396,7 @@ class Ids:
     other_project: str = ""
     other_session: str = ""
     trashed: str = ""
+    comment: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -379,6 +406,7 @@ class Ids:
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
         others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
         others |= limits(cast) | archived(cast) | told(cast) | templates(cast) | in_and_out_of_the_trash(cast)
+        others |= said_and_shared(cast, run)
         return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
     @classmethod
@@ -477,6 +505,14 @@ def in_and_out_of_the_trash(cast: people.Cast) -> dict[str, str]:
     db.session.add_all([other, session, trashed])
     db.session.commit()
     return {"other_project": str(other.id), "other_session": str(session.id), "trashed": str(trashed.id)}
+
+
+def said_and_shared(cast: people.Cast, run: Execution) -> dict[str, str]:
+    """A comment of Olivia's."""
+    comment = Comment(id=new_id(), execution_id=run.id, author_id=cast.olivia.id, text="Nice")
+    db.session.add(comment)
+    db.session.commit()
+    return {"comment": str(comment.id)}
 
 
 def gateway_token(cast: people.Cast) -> GatewayToken:

@@ -9,10 +9,19 @@ from typing import Any
 
 from flask import abort
 from sqlalchemy import Select, asc, desc, func, literal, select, union_all
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload, selectinload, undefer
 
 from ..extensions import db
-from ..models import CopiedAnswer, Execution, ExecutionBody, Prompt, PromptSession, State, TemplateRun
+from ..models import (
+    CopiedAnswer,
+    Execution,
+    ExecutionBody,
+    Feedback,
+    Prompt,
+    PromptSession,
+    State,
+    TemplateRun,
+)
 
 PAGE = 20
 HEAVY = 40_000
@@ -31,8 +40,10 @@ CARD = (
     selectinload(Execution.attempts),
     selectinload(Execution.actions),
     selectinload(Execution.assets),
+    selectinload(Execution.feedback).joinedload(Feedback.user),
+    undefer(Execution.comments_count),  # type: ignore[attr-defined]
 )
-"""What a run card needs, in five queries for any number of cards."""
+"""What a run card needs, in six queries for any number of cards."""
 COPY = (
     joinedload(CopiedAnswer.prompt).joinedload(Prompt.author),
     joinedload(CopiedAnswer.prompt).selectinload(Prompt.assets),

@@ -15,6 +15,7 @@ from ..extensions import db
 from ..limits import refusals
 from ..models import Execution, Project, PromptSession, State
 from ..models.actions import tick as tick_item
+from ..sharing import comments
 from ..web import partial, redirect, render, wants_fragment, with_toast
 from . import asking, conversation, files, page
 from .blueprint import bp
@@ -31,6 +32,10 @@ def execution(id: uuid.UUID) -> Response:
         "execution",
         execution=found,
         session=found.session,
+        comments=comments.of(found),
+        me=current_user.id,
+        can_comment=access.may(access.EDIT, found),
+        can_remove=access.may(access.ADMINISTER),
         can_edit=access.may(access.EDIT, found) and (found.session_id is not None or found.template_run is not None),
     )
 

@@ -1,0 +1,87 @@
+"""Comments under a run. Editors write them; whoever wrote one changes it, and an admin may remove any."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from flask import abort, g
+from flask_login import current_user
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from .. import access, audit
+from ..extensions import db
+from ..models import Comment, Execution, new_id, now
+
+LONGEST = 4000
+
+
+class Refused(ValueError):
+    """The message is fit to show."""
+
+
+def of(run: Execution) -> Sequence[Comment]:
+    """Oldest first."""
+    query = select(Comment).where(Comment.execution_id == run.id, Comment.deleted_at.is_(None))
+    return db.session.scalars(query.options(joinedload(Comment.author)).order_by(Comment.id)).all()
+
+
+def one_of(run: Execution, id: uuid.UUID, *, is_deleted: bool | None = False) -> Comment:
+    """404 for what is no comment of this run. `is_deleted`: None: either way."""
+    found = db.session.scalars(select(Comment).where(Comment.execution_id == run.id, Comment.id == id)).first()
+    if found is None or (is_deleted is not None and is_deleted is (found.deleted_at is None)):
+        abort(404)
+    return found
+
+
+def write(run: Execution, text: str) -> Comment:
+    """Raises Refused. Commits."""
+    made = Comment(id=new_id(), execution_id=run.id, author_id=current_user.id, text=_checked(text))
+    db.session.add(made)
+    _noted("created", made)
+    return made
+
+
+def change(comment: Comment, text: str) -> None:
+    """403 for everybody but its author. Raises Refused. Commits."""
+    if comment.author_id != current_user.id:
+        abort(403)
+    text = _checked(text)
+    if text != comment.text:
+        comment.text, comment.edited_at = text, now()
+        _noted("changed", comment)
+
+
+def remove(comment: Comment) -> None:
+    """403 for who may not. Commits."""
+    _require_removable(comment)
+    comment.deleted_at = now()
+    _noted("deleted", comment)
+
+
+def restore(comment: Comment) -> None:
+    """403 for who may not. Commits."""
+    _require_removable(comment)
+    if comment.deleted_at:
+        comment.deleted_at = None
+        _noted("restored", comment)
+
+
+def _require_removable(comment: Comment) -> None:
+    if comment.author_id != current_user.id:
+        access.require(access.ADMINISTER)
+
+
+def _noted(done: str, comment: Comment) -> None:
+    audit.record(f"comment.{done}", comment, g.organization.id, execution=str(comment.execution_id))
+    db.session.commit()
+
+
+def _checked(text: str) -> str:
+    text = text.replace("\r\n", "\n").strip()
+    if not text:
+        raise Refused("Write the comment first.")
+    if len(text) > LONGEST:
+        raise Refused(f"A comment has at most {LONGEST:,} letters; this one has {len(text):,}.")
+    return text
