@@ -48,7 +48,7 @@ def answer(
     response.headers["Accept-Ranges"] = "bytes"
     if status == 206:
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{asset.size}"
-    _name(response, asset.name, "inline" if shown and not download else "attachment")
+    name_it(response, asset.name, "inline" if shown and not download else "attachment")
     return _protected(response, asset)
 
 
@@ -75,7 +75,7 @@ def _protected(response: Response, asset: Asset) -> Response:
     return response
 
 
-def _name(response: Response, name: str, disposition: str) -> None:
+def name_it(response: Response, name: str, disposition: str) -> None:
     name = clean_name(name)
     ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     ascii_only = ascii_only if ascii_only.partition(".")[0].strip() else f"file{ascii_only.strip()}"

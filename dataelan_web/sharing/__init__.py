@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from . import comment_routes, feedback_routes  # noqa: F401  (they add themselves to the blueprint)
+from . import comment_routes, export_routes, feedback_routes  # noqa: F401  (they add themselves to the blueprint)
 from .blueprint import bp
 from .feedback import tally
 from .plain_text import linked

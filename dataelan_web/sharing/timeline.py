@@ -1,0 +1,37 @@
+"""A session from its first card to its last, a few at a time: for what is written out whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+
+from ..extensions import db
+from ..models import CopiedAnswer, Execution, Prompt, PromptSession
+from ..playground.conversation import COPY, Card
+
+AT_ONCE = 50
+RUN = (
+    joinedload(Execution.body),
+    joinedload(Execution.prompt).joinedload(Prompt.author),
+    joinedload(Execution.prompt).selectinload(Prompt.assets),
+    joinedload(Execution.model),
+    joinedload(Execution.provider),
+    selectinload(Execution.assets),
+)
+"""What is written out of a run: all but its attempts and the actions found in it."""
+
+
+def cards(session: PromptSession, *runs_that: Any, copies_too: bool = True) -> Iterator[Card]:
+    """What a fork began with, then the runs. `runs_that`: further conditions on those."""
+    if copies_too:
+        copies = select(CopiedAnswer).where(CopiedAnswer.session_id == session.id).options(*COPY)
+        yield from _streamed(copies.order_by(CopiedAnswer.id))
+    runs = select(Execution).where(Execution.session_id == session.id, Execution.deleted_at.is_(None), *runs_that)
+    yield from _streamed(runs.options(*RUN).order_by(Execution.id))
+
+
+def _streamed(query: Any) -> Iterator[Any]:
+    return iter(db.session.scalars(query.execution_options(yield_per=AT_ONCE)))

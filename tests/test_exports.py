@@ -1,0 +1,255 @@
+"""Sessions and runs that leave as files: whole, exact, safe to save, and as code that asks the same again."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, g
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dataelan_web.executions.prompts import from_json, to_json
+from dataelan_web.extensions import db
+from dataelan_web.gateway.chat_request import read as read_request
+from dataelan_web.models import Execution, State
+from dataelan_web.playground import forking
+from dataelan_web.router.types import FilePart, ImagePart, Message, Prompt, TextPart, Tool, ToolResult, ToolUse, user
+from dataelan_web.sharing import gateway_call, session_document, snippets
+from dataelan_web.sharing.gateway_call import Call
+
+from . import people
+
+URL = "https://dataelan.example/v1/chat/completions"
+
+
+def exported(app: Flask, cast: people.Cast, path: str) -> Any:
+    answer = people.browser(app, cast.victor).get(f"{cast.home}{path}")
+    assert answer.status_code == 200
+    return answer
+
+
+# -- JSON ------------------------------------------------------------------------------------------
+
+
+def test_json_has_every_run_with_exact_cost_and_each_message_once(app: Flask, acme: people.Cast) -> None:
+    model = people.simulated_model()
+    first = people.ended(acme, "One", "Answer one", cost=123, tokens_input=3, tokens_output=5, requested="auto")
+    first.model, first.provider = model, model.provider
+    conversation = Prompt(
+        messages=(user("One"), Message("assistant", (TextPart("Answer one"),)), user("Two")),
+        temperature=0.25,
+        stop=("END",),
+    )
+    second = people.ended(acme, "Two", "Answer two", cost=None)
+    second.body.request = to_json(conversation)
+    again = people.ended(acme, "Two", "Another answer two", cost=10_000_000_000, state=State.COMPLETED)
+    again.prompt = second.prompt
+    gone = people.ended(acme, "Deleted", "Deleted")
+    gone.discard(acme.mia.id)
+    db.session.commit()
+
+    found = json.loads(exported(app, acme, f"/sessions/{acme.session.id}/export/json").data)
+    assert (found["format"], found["version"]) == ("dataelan.session", 1)
+    assert found["session"]["title"] == "Acme session"
+    assert [run["cost_usd"] for run in found["runs"]] == ["0.000000123", None, "10"]
+    assert found["runs"][0]["model"] == {"provider": "simulated", "name": "simulated-instant"}
+    assert found["runs"][0]["tokens"]["output"] == 5
+    assert found["runs"][0]["prompt"]["author"] == "Mia"
+    assert found["runs"][1]["parameters"]["temperature"] == 0.25
+    assert found["runs"][1]["prompt"]["id"] == found["runs"][2]["prompt"]["id"], "branches of one prompt"
+    assert [run["messages"] for run in found["runs"]] == [[0], [0, 1, 2], [2]]
+    assert len(found["messages"]) == 3
+    assert "Deleted" not in str(found)
+
+
+def test_a_fork_is_exported_with_what_it_began_with(app: Flask, acme: people.Cast) -> None:
+    people.ended(acme, "One", "Answer one")
+    with app.test_request_context():
+        g.organization = acme.organization
+        fork = forking.fork(acme.session, None, acme.mia.id)
+    found = json.loads(exported(app, acme, f"/sessions/{fork.id}/export/json").data)
+    assert found["session"]["forked_from"] == {"id": str(acme.session.id), "title": "Acme session"}
+    (copy,) = found["runs"]
+    assert copy["is_copy"]
+    assert copy["answer"]["text"] == "Answer one"
+    assert "Answer one" in exported(app, acme, f"/sessions/{fork.id}/export/md").get_data(as_text=True)
+
+
+def test_what_the_document_says_of_itself_is_what_is_written_down(acme: people.Cast) -> None:
+    run = people.ended(acme, "One", "Answer")
+    found = session_document.document(acme.session, [run])
+    said = (Path(__file__).parent.parent / "docs" / "session-export.md").read_text()
+    for name in (*found, *found["session"], *found["runs"][0], *found["runs"][0]["answer"], *found["runs"][0]["times"]):
+        assert f"`{name}`" in said, f"docs/session-export.md says nothing of {name}"
+
+
+# -- Markdown, and files in general ----------------------------------------------------------------
+
+
+def test_markdown_quotes_what_was_asked_and_keeps_what_was_answered(app: Flask, acme: people.Cast) -> None:
+    people.ended(acme, "Line one\nLine two", "# An answer\n\n| a | b |\n|---|---|", cost=1_500_000)
+    found = exported(app, acme, f"/sessions/{acme.session.id}/export/md").get_data(as_text=True)
+    assert found.startswith("# Acme session\n\n## Mia, ")
+    assert "> Line one\n> Line two" in found
+    assert "# An answer\n\n| a | b |" in found
+    assert "$0.0015" in found
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("../../etc/passwd", "filename=etc-passwd.md"),
+        ('a"; filename="evil.html', 'filename="a-; filename=-evil.html.md"'),
+        ("line\r\nSet-Cookie: a=b", 'filename="line Set-Cookie- a=b.md"'),
+        ("Ærø", "filename*=UTF-8''%C3%86r%C3%B8.md"),
+        ("...", "filename=session.md"),
+    ],
+)
+def test_a_file_is_saved_under_a_harmless_name_and_never_shown(
+    app: Flask, acme: people.Cast, title: str, name: str
+) -> None:
+    acme.session.title = title
+    db.session.commit()
+    answer = exported(app, acme, f"/sessions/{acme.session.id}/export/md")
+    said = answer.headers["Content-Disposition"]
+    assert said.startswith("attachment; ")
+    assert name in said
+    assert answer.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Set-Cookie: a=b" not in str(answer.headers).replace(said, "")
+
+
+# -- code that repeats a run -----------------------------------------------------------------------
+
+
+def asked(run: Execution, *messages: Message, **settings: Any) -> dict[str, Any]:
+    run.body.request = to_json(Prompt(messages=messages, **settings))
+    db.session.commit()
+    call = gateway_call.repeats(run)
+    assert call
+    return call.body
+
+
+def test_the_call_is_one_that_the_gateway_takes_and_asks_the_same(acme: people.Cast) -> None:
+    run, model = people.ended(acme, "Hi"), people.simulated_model()
+    run.model, run.provider = model, model.provider
+    messages = (
+        Message("system", (TextPart("Be brief."),)),
+        user("The weather?"),
+        Message("assistant", (ToolUse("c1", "weather", '{"city": "Oslo"}'),)),
+        Message("tool", (ToolResult("c1", "Rain", "weather"),)),
+        Message("user", (TextPart("And this?"), ImagePart("image/png", data="aGk="))),
+    )
+    settings_ = {
+        "temperature": 0.5,
+        "max_tokens": 50,
+        "stop": ("END",),
+        "seed": 7,
+        "tools": (Tool("weather", "In a city", {"type": "object"}),),
+        "tool_choice": "weather",
+        "schema": {"type": "object", "properties": {}},
+    }
+    body = asked(run, *messages, **settings_)
+    assert body["model"] == "simulated/simulated-instant"
+    again = read_request(json.dumps(body).encode()).prompt()
+    kept = from_json(run.body.request)
+    assert [m.role for m in again.messages] == [m.role for m in kept.messages]
+    assert [m.text for m in again.messages] == [m.text for m in kept.messages]
+    assert again.messages[2] == kept.messages[2]
+    assert again.messages[4] == kept.messages[4]
+    for name in settings_:
+        assert getattr(again, name) == getattr(kept, name), name
+
+
+def test_files_come_along_as_far_as_the_gateway_takes_them(acme: people.Cast) -> None:
+    run = people.ended(acme, "Hi")
+    picture = people.asset(acme, b"\x89PNG\r\n", "image/png", "p.png")
+    notes = people.asset(acme, b"plain words", "text/plain", "notes.txt")
+    report = people.asset(acme, b"%PDF-1.4", "application/pdf", "report\n$(id).pdf")
+    db.session.add_all([picture, notes, report])
+    message = Message(
+        "user",
+        (
+            TextPart("Look"),
+            ImagePart("image/png", asset=str(picture.id)),
+            FilePart("text/plain", name="notes.txt", asset=str(notes.id)),
+            FilePart("application/pdf", name=report.name, asset=str(report.id)),
+        ),
+    )
+    body = asked(run, message)
+    call = gateway_call.repeats(run)
+    assert call
+    assert call.left_out == [report.name]
+    assert "data:image/png;base64," in str(body)
+    assert "plain words" in str(body)
+    first = snippets.curl(call, URL).splitlines()[0]
+    assert first.startswith("# Left out")
+    assert first.endswith('"report\\n$(id).pdf"')
+    assert shelled(call) == body
+
+
+def test_a_picture_has_no_call_of_the_gateway(app: Flask, acme: people.Cast) -> None:
+    run = people.ended(acme, "A harbour")
+    run.body.request = {**run.body.request, "task": "image"}
+    db.session.commit()
+    victor = people.browser(app, acme.victor)
+    assert victor.get(f"{acme.home}/executions/{run.id}/export/py").status_code == 404
+    assert "no call yet" in victor.get(f"{acme.home}/executions/{run.id}/code").get_data(as_text=True)
+
+
+def test_code_names_the_token_and_holds_none(app: Flask, acme: people.Cast) -> None:
+    secret = acme.token()
+    run = people.ended(acme, "Hello <b>", "Hi")
+    page = exported(app, acme, f"/executions/{run.id}/code").get_data(as_text=True)
+    assert "$DATAELAN_TOKEN" in page
+    assert secret not in page
+    assert "Hello <b>" not in page, "escaped"
+    for form in ("sh", "py", "md", "json"):
+        assert exported(app, acme, f"/executions/{run.id}/export/{form}").data
+
+
+def shelled(call: Call) -> dict[str, Any]:
+    """What a shell that runs the command hands to curl, as the body."""
+    script = 'curl() { printf "%s\\n" "$@" >&2; cat; }\n' + snippets.curl(call, URL)
+    bash = shutil.which("bash") or "bash"
+    ran = subprocess.run(
+        [bash, "--norc"], input=script, capture_output=True, text=True, env={"DATAELAN_TOKEN": "t0k"}, check=True
+    )
+    told = ran.stderr.splitlines()
+    assert told[1] == URL
+    assert "Authorization: Bearer t0k" in told
+    body: dict[str, Any] = json.loads(ran.stdout)
+    return body
+
+
+def literal(program: str) -> dict[str, Any]:
+    """The body that the program has written down."""
+    for node in ast.parse(program).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "body":
+            found: dict[str, Any] = ast.literal_eval(node.value)
+            return found
+    raise AssertionError("no body")
+
+
+NASTY: Sequence[str] = (
+    "$(touch /tmp/x) `id` \\ ' \" ; & | \n DATAELAN_REQUEST\nDATAELAN_REQUEST",
+    "'''\"\"\"\\\n{TOKEN}{0} %s",
+    "\ud800 \x00 \u2028 \r\n\t é 漢字 🙂",
+    "!history $HOME ~ * ? [a] # comment",
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.sampled_from(NASTY), st.text()), st.lists(st.text(max_size=20), max_size=2), st.text(max_size=30))
+def test_code_is_correct_whatever_the_prompt_holds(text: str, stop: list[str], name: str) -> None:
+    call = Call({"model": name, "messages": [{"role": "user", "content": text}], "stop": stop}, [name] if name else [])
+    assert literal(snippets.python(call, URL)) == call.body
+    assert snippets.curl(call, URL).isascii()
+    assert shelled(call) == call.body
