@@ -42,6 +42,7 @@ from dataelan_web.models import (
     Prompt,
     PromptSession,
     Proposal,
+    PublicLink,
     RoutingRule,
     RoutingRuleModel,
     Scope,
@@ -178,6 +179,20 @@ ROUTES = (
     Route("sharing.export_session", "GET", "/o/{slug}/sessions/{session}/export/json", SEE | GUEST),
     Route("sharing.export_run", "GET", "/o/{slug}/executions/{execution}/export/py", SEE | GUEST),
     Route("sharing.code", "GET", "/o/{slug}/executions/{execution}/code", SEE | GUEST),
+    Route("sharing.session_links", "GET", "/o/{slug}/sessions/{session}/links?run={execution}", EDIT | GUEST),
+    Route(
+        "sharing.create_link",
+        "POST",
+        "/o/{slug}/sessions/{session}/links",
+        EDIT | GUEST,
+        201,
+        {"lasts": "7", "run": "{execution}"},
+    ),
+    Route("sharing.revoke_link", "POST", "/o/{slug}/sessions/{session}/links/{link}/revocation", EDIT | GUEST, 303),
+    Route("sharing.all_links", "GET", "/o/{slug}/public-links", ADMINISTER),
+    Route("sharing.allow_links", "POST", "/o/{slug}/public-links/allowance", ADMINISTER, 303, {"is_allowed": "yes"}),
+    Route("public.show", "GET", "/s/leads-nowhere", PUBLIC, 404),
+    Route("public.public_file", "GET", f"/s/leads-nowhere/files/{uuid.UUID(int=0)}", PUBLIC, 404),
     Route("sharing.rate", "POST", "/o/{slug}/executions/{execution}/feedback", SEE | GUEST, 303, {"vote": "up"}),
     Route("sharing.show_comments", "GET", "/o/{slug}/executions/{execution}/comments", SEE | GUEST, 303),
     Route("sharing.comment", "POST", "/o/{slug}/executions/{execution}/comments", EDIT | GUEST, 303, {"text": "Good"}),
@@ -400,6 +415,7 @@ class Ids:
     other_session: str = ""
     trashed: str = ""
     comment: str = ""
+    link: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -511,11 +527,12 @@ def in_and_out_of_the_trash(cast: people.Cast) -> dict[str, str]:
 
 
 def said_and_shared(cast: people.Cast, run: Execution) -> dict[str, str]:
-    """A comment of Olivia's."""
+    """A comment of Olivia's, and a public link to the session."""
     comment = Comment(id=new_id(), execution_id=run.id, author_id=cast.olivia.id, text="Nice")
-    db.session.add(comment)
+    link = PublicLink(id=new_id(), session_id=cast.session.id, secret_hash=PublicLink.digest(str(new_id())))
+    db.session.add_all([comment, link])
     db.session.commit()
-    return {"comment": str(comment.id)}
+    return {"comment": str(comment.id), "link": str(link.id)}
 
 
 def gateway_token(cast: people.Cast) -> GatewayToken:

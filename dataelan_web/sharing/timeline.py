@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,12 +25,13 @@ RUN = (
 """What is written out of a run: all but its attempts and the actions found in it."""
 
 
-def cards(session: PromptSession, *runs_that: Any, copies_too: bool = True) -> Iterator[Card]:
-    """What a fork began with, then the runs. `runs_that`: further conditions on those."""
-    if copies_too:
-        copies = select(CopiedAnswer).where(CopiedAnswer.session_id == session.id).options(*COPY)
-        yield from _streamed(copies.order_by(CopiedAnswer.id))
+def cards(session: PromptSession, *runs_that: Any, after: uuid.UUID | None = None) -> Iterator[Card]:
+    """What a fork began with, then the runs. `runs_that`: further conditions on those. `after`: only later cards."""
+    copies = select(CopiedAnswer).where(CopiedAnswer.session_id == session.id).options(*COPY)
     runs = select(Execution).where(Execution.session_id == session.id, Execution.deleted_at.is_(None), *runs_that)
+    if after:
+        copies, runs = copies.where(CopiedAnswer.id > after), runs.where(Execution.id > after)
+    yield from _streamed(copies.order_by(CopiedAnswer.id))
     yield from _streamed(runs.options(*RUN).order_by(Execution.id))
 
 
