@@ -29,6 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         headers,
         health,
         hub,
+        imports,
         limits,
         notices,
         organizations,
@@ -81,6 +82,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     prompts.init_app(app)
     search.init_app(app)
     sharing.init_app(app)
+    imports.init_app(app)
     trash.init_app(app)
     hub.init_app(app)
     limits.init_app(app)

@@ -33,6 +33,7 @@ from dataelan_web.models import (
     Execution,
     ExecutionBody,
     GatewayToken,
+    Import,
     LabelMove,
     Membership,
     Model,
@@ -179,6 +180,10 @@ ROUTES = (
     Route("sharing.export_session", "GET", "/o/{slug}/sessions/{session}/export/json", SEE | GUEST),
     Route("sharing.export_run", "GET", "/o/{slug}/executions/{execution}/export/py", SEE | GUEST),
     Route("sharing.code", "GET", "/o/{slug}/executions/{execution}/code", SEE | GUEST),
+    Route("imports.new_import", "GET", "/o/{slug}/projects/{project}/imports/new", EDIT | GUEST),
+    Route("imports.create_import", "POST", "/o/{slug}/projects/{project}/imports", EDIT | GUEST, 422),
+    Route("imports.show_import", "GET", "/o/{slug}/projects/{project}/imports/{brought}", {"olivia"}),
+    Route("imports.bring_in", "POST", "/o/{slug}/projects/{project}/imports/{brought}", {"olivia"}, 303),
     Route("sharing.session_links", "GET", "/o/{slug}/sessions/{session}/links?run={execution}", EDIT | GUEST),
     Route(
         "sharing.create_link",
@@ -416,6 +421,7 @@ class Ids:
     trashed: str = ""
     comment: str = ""
     link: str = ""
+    brought: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -527,12 +533,13 @@ def in_and_out_of_the_trash(cast: people.Cast) -> dict[str, str]:
 
 
 def said_and_shared(cast: people.Cast, run: Execution) -> dict[str, str]:
-    """A comment of Olivia's, and a public link to the session."""
+    """A comment of Olivia's, a public link to the session, and a file that she looks into."""
     comment = Comment(id=new_id(), execution_id=run.id, author_id=cast.olivia.id, text="Nice")
     link = PublicLink(id=new_id(), session_id=cast.session.id, secret_hash=PublicLink.digest(str(new_id())))
-    db.session.add_all([comment, link])
+    brought = Import(id=new_id(), project_id=cast.project.id, user_id=cast.olivia.id, source="claude", file_name="a")
+    db.session.add_all([comment, link, brought])
     db.session.commit()
-    return {"comment": str(comment.id), "link": str(link.id)}
+    return {"comment": str(comment.id), "link": str(link.id), "brought": str(brought.id)}
 
 
 def gateway_token(cast: people.Cast) -> GatewayToken:

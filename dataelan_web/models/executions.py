@@ -201,7 +201,7 @@ class Execution(Trashable, Base):
         return self.tokens_out / streaming if streaming > 0 else None
 
 
-Execution.comments_count = column_property(  # type: ignore[attr-defined]
+Execution.comments_count = column_property(
     select(func.count(Comment.id))
     .where(Comment.execution_id == Execution.id, Comment.deleted_at.is_(None))
     .correlate_except(Comment)

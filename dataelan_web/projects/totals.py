@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, func, literal, null, select
 
 from .. import quota
 from ..extensions import db
-from ..models import Execution, Organization, Project, PromptSession, Window, now
+from ..models import Execution, Organization, Origin, Project, PromptSession, Window, now
 
 TOKENS = sum(
     (
@@ -58,9 +58,13 @@ def of_project(project: Project) -> Totals:
 
 
 def this_month(organization: Organization) -> Totals:
-    """Since the first of the month in the organization's time zone."""
+    """Since the first of the month in the organization's time zone, of what was asked here."""
     start, _ = quota.window_of(Window.MONTH, now(), ZoneInfo(organization.time_zone))
-    return _totals(Execution.organization_id == organization.id, Execution.created_at >= start, median=True)
+    return _totals(
+        *(Execution.organization_id == organization.id, Execution.created_at >= start),
+        Execution.origin != Origin.IMPORT,
+        median=True,
+    )
 
 
 def by(column: Any, ids: list[uuid.UUID]) -> dict[uuid.UUID, Totals]:

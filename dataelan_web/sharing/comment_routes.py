@@ -3,6 +3,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from flask import Response as FlaskResponse
 from flask import request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -67,7 +68,7 @@ def restore_comment(id: uuid.UUID, comment_id: uuid.UUID) -> Response:
     return _run_page(run)
 
 
-def _talk(run: Execution, status: int = 200, **context: Any) -> Response:
+def _talk(run: Execution, status: int = 200, **context: Any) -> FlaskResponse:
     run = conversation.read(run.id)
     return render(
         "sharing/_talk.html",

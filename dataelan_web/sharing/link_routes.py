@@ -3,6 +3,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from flask import Response as FlaskResponse
 from flask import g, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
@@ -82,7 +83,7 @@ def _run(session: PromptSession, id: str | None) -> Execution | None:
 
 def _links(
     session: PromptSession, form: LinkForm, run: Execution | None, status: int = 200, **context: Any
-) -> Response:
+) -> FlaskResponse:
     return render(
         "sharing/links.html",
         "links" if request.method == "POST" else "dialog",
