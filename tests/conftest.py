@@ -171,7 +171,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 90) -> None:
     """Poll until it holds. Fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -20,7 +20,7 @@ ARGUMENTS = (
     # One renderer a context, and none in reserve; painting in the browser's own process. A fifth less work.
     " --renderer-process-limit=1 --in-process-gpu"
 ).split()
-PATIENCE = 20_000
+PATIENCE = 60_000
 """Milliseconds: the machine may be busy with other things."""
 
 

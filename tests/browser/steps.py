@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from dataelan_web.extensions import db
 from dataelan_web.models import Execution
 
-PATIENCE = 20_000
+PATIENCE = 60_000
 OVER = "[data-state=completed], [data-state=failed], [data-state=cancelled], [data-state=interrupted]"
 
 expect.set_options(timeout=PATIENCE)
