@@ -16,8 +16,8 @@ MOST_BRANCHES = 500
 USER, ASSISTANT = "user", "assistant"
 
 
-class TooLarge(ValueError):
-    """The message says why a conversation cannot come along."""
+class CannotCome(ValueError):
+    """The message says why."""
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Node:
 def lines(nodes: Sequence[Node], current: str) -> list[list[Turn]]:
     """The main line, which ends at `current` or else at the last leaf, and every other branch that leads somewhere."""
     if len(nodes) > MOST_MESSAGES:
-        raise TooLarge(f"more than {MOST_MESSAGES:,} messages")
+        raise CannotCome(f"it has more than {MOST_MESSAGES:,} messages")
     by_id = {node.id: node for node in nodes}
     parents = {node.parent for node in nodes}
     leaves = [node.id for node in nodes if node.id not in parents]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from .conversations import ASSISTANT, USER, Conversation, Node, Said, Turn, chain, lines, text_of, when
+from .conversations import ASSISTANT, USER, CannotCome, Conversation, Node, Said, Turn, chain, lines, text_of, when
 
 Item = dict[str, Any]
 
@@ -28,8 +28,11 @@ def conversations(items: list[Item], format: Format) -> Iterator[Conversation | 
         main = count
         try:
             found, about = format.read(item)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as problem:
-            yield f"“{_title(item)}” cannot be read: {problem}"
+        except CannotCome as problem:
+            yield f"“{_title(item)}” cannot come along: {problem}."
+            continue
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+            yield f"“{_title(item)}” is not written as {format.name} writes its exports."
             continue
         for branch, turns in enumerate(found):
             title = about["title"] if branch == 0 else f"{about['title'][:170]} (branch {branch + 1})"
@@ -175,7 +178,7 @@ def _open_webui(item: Item) -> tuple[list[list[Turn]], Item]:
 
 def _own(item: Item) -> tuple[list[list[Turn]], Item]:
     if item.get("version") != 1:
-        raise ValueError("it was written by a later Dataelan")
+        raise CannotCome("it was written by a later Dataelan")
     turns: dict[str, Turn] = {}
     for run in item["runs"]:
         prompt, answer = run.get("prompt") or {}, run["answer"]

@@ -44,5 +44,6 @@ def _withdraw(run: Execution) -> Response:
 def _answer(run: Execution, status: int = 200, undo: str = "", **context: str) -> Response:
     if not wants_fragment() and status == 200:
         return redirect(kind_of(run).url(run))
-    answer = render("sharing/_feedback.html", status=status, execution=conversation.read(run.id), **context)
+    found = conversation.read(run.id)
+    answer = render("sharing/_feedback.html", status=status, execution=found, is_answer=True, **context)
     return with_toast(answer, "Your rating and its note are gone.", undo=undo) if undo else answer

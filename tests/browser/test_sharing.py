@@ -105,7 +105,7 @@ def test_conversations_are_looked_into_chosen_and_brought_in(look: Opener, acme:
     page.get_by_role("button", name="Bring them in").click()
     expect(page.get_by_text("2 conversations are here")).to_be_visible()
     assert_fine(page, "import-done")
-    page.get_by_role("link", name="Fjords", exact=True).click()
+    page.locator("main").get_by_role("link", name="Fjords", exact=True).click()
     expect(page.locator(".run")).to_have_count(3)
     expect(page.locator(".run").first).to_contain_text("Imported from ChatGPT")
     assert_fine(page, "imported")
