@@ -48,7 +48,7 @@ def test_a_run_is_rated_talked_about_shared_and_taken_along(look: Opener, acme: 
     expect(card.locator(".comment-text a")).to_have_attribute("href", "https://example.com/fjords")
     assert_fine(page, "comments")
     card.get_by_role("button", name="Change your comment").click()
-    card.get_by_label("Your comment").fill("See the atlas")
+    card.get_by_label("Your comment", exact=True).fill("See the atlas")
     card.get_by_role("button", name="Save", exact=True).last.click()
     expect(card.locator(".comment-text").last).to_have_text("See the atlas")
     expect(card.locator(".comment-by").last).to_contain_text("edited")
