@@ -1,7 +1,7 @@
 # Dataelan: `make` tells what there is. All it needs is Python 3.11 or later; the rest it installs into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run flask test lint bench vendor lock clean
+.PHONY: help run flask test test-faults lint bench vendor lock clean
 
 # The tests wait as much as they work: three processes for two cores, each with servers of its own.
 PYTEST_ARGS ?= -n 3 --dist worksteal
@@ -12,7 +12,7 @@ FOUND = $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$python; break; }; done)
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run ## start everything on http://127.0.0.1:8000 (PORT=…, DATAELAN_DATA_DIR=…, .env)
 	@exec $(PYTHON) -m dataelan_web.local
@@ -22,6 +22,11 @@ flask: $(VENV)/run ## run a flask command against the same data: make flask ARGS
 
 test: $(VENV)/dev ## run all tests, or some: make test PYTEST_ARGS="tests/router -x"
 	@exec $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-faults: $(VENV)/dev ## break a Dataelan of its own 1,000 times: DATAELAN_FAULTS=…, DATAELAN_FAULT_SEED=… (docs/reliability.md)
+	@failed=0; $(PYTHON) -m tests.faults || failed=1; \
+	DATAELAN_ROUNDS=$${DATAELAN_ROUNDS:-100} DATAELAN_SEQUENCES=$${DATAELAN_SEQUENCES:-10000} \
+		$(PYTHON) -m pytest -q $(wildcard tests/test_quota*.py tests/quota) || failed=1; exit $$failed
 
 lint: $(VENV)/dev ## check style and types
 	$(PYTHON) -m ruff check .

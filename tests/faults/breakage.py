@@ -32,6 +32,8 @@ from .people import Home
 from .stack import Runner, Stack, until
 
 QUEUE = "rq:queue:prompts"
+LEAVES_WITHIN = 29.0
+"""Seconds that a web has to end its streams, and a worker its runs."""
 
 
 @dataclass
@@ -166,11 +168,15 @@ def web_leaves(it: Broken, draw: Random) -> None:
 
 
 def _asked_to_leave(it: Broken, runner: Runner) -> None:
-    starts = runner.starts
+    """What it cannot finish in its time it is killed for, which is another fault than this one."""
+    starts, drained, began = runner.starts, len(it.manners.drained), time.monotonic()
     if runner.tether is None:
         return
     runner.tether.terminate()
-    until(lambda: runner.starts > starts or it.stopping.is_set(), 60, f"{runner.name} to be replaced")
+    until(lambda: runner.starts > starts or it.stopping.is_set(), 90, f"{runner.name} to be replaced")
+    if time.monotonic() - began > LEAVES_WITHIN:
+        del it.manners.drained[drained:]
+        it.manners.broken[f"{runner.name.partition('-')[0]} did not leave in time"] += 1
     if runner.port:
         with suppress(TimeoutError):
             until(lambda: _listens(runner), 15, f"{runner.name} to listen")

@@ -63,8 +63,10 @@ class Manners:
             self.drained.append(f"{status} {what}: {text[:200]}")
 
     def breaks(self, what: str, error: Exception) -> None:
+        """A connection that had waited for its next request may be closed at the moment when that is sent; whoever
+        balances asks the next web then, as with one that is refused."""
         self.broken[type(error).__name__] += 1
-        if self.draining:
+        if self.draining and "without sending a response" not in str(error):
             self.drained.append(f"{type(error).__name__} {what}: {error}")
 
     @staticmethod

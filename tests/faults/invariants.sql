@@ -3,7 +3,9 @@
 --
 -- Where the provider was killed in mid-answer, `faults.calls.status` is null: nobody knows then what it would bill.
 
-CREATE OR REPLACE VIEW faults.runs AS
+DROP TABLE IF EXISTS faults.runs, faults.bills;
+
+CREATE TABLE faults.runs AS
     -- One that limits refused outright may give its key back: asked again, it is another run.
     SELECT e.id, e.state, e.origin, e.created_at, e.finished_at, e.cost, e.attempts_made, b.text, b.error,
            e.state = 'failed' AND e.idempotency_key IS NULL AND NOT EXISTS (
@@ -11,7 +13,10 @@ CREATE OR REPLACE VIEW faults.runs AS
            substring(b.request -> 'messages' ->> -1 FROM '\[f-[0-9a-z-]+\]') AS mark
     FROM executions e JOIN execution_bodies b ON b.id = e.id;
 
-CREATE OR REPLACE VIEW faults.bills AS
+CREATE INDEX ON faults.runs (mark);
+ANALYZE;
+
+CREATE TABLE faults.bills AS
     -- What the provider would bill for one execution's calls, by the price its attempt was held by; the sum of its
     -- ledger; and the most that was held. Exact where every call was whole and said what it used.
     SELECT r.id, r.mark, r.state, c.calls, c.bill, c.early_bill, c.is_exact, c.is_known, c.is_heard, l.charged, h.held

@@ -24,6 +24,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+REFUSED = 500
 LATELY = 1.0
 """Seconds. What was said in the last of them may have been on its way when its reader died."""
 MARK = re.compile(r"\[f-[0-9a-z-]+\]")
@@ -90,6 +91,8 @@ class _Call:
     def _read(self, event: bytes) -> None:
         try:
             document = json.loads(event)
+            if "error" in document and not self.pieces:
+                self.status = REFUSED  # in a 200 answer that holds nothing else
             for choice in document.get("choices", ()):
                 said = choice.get("delta") or choice.get("message") or {}
                 for part in (said.get("reasoning_content"), said.get("content")):

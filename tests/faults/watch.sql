@@ -10,6 +10,8 @@ CREATE TABLE faults.calls (
     input int, output int, early int, reported jsonb, said text
 );
 
+CREATE INDEX ON faults.calls (mark);
+
 -- When a process stood still or was taken for dead, so that its provider may have said more than anybody heard.
 CREATE TABLE faults.unheard (since timestamptz, until timestamptz);
 
