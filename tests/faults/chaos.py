@@ -132,6 +132,7 @@ class Chaos:
                 self._back()
             fault(self.broken, draw)
             if self.plan.is_in_a_hurry and name in KILLS:
+                self.broken.unheard.append((time.time(), time.time() + 15))  # those that live are taken for dead too
                 self.stack.ask("UPDATE executions SET lease_until = now() WHERE state = 'running'")
             self.verdict.recovered[name].append(self._back())
             self.broken.pause(draw.uniform(0.1, 0.8))

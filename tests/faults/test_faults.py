@@ -12,14 +12,14 @@ from .drills import DRILLS
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
 SEED = int(os.environ.get("DATAELAN_FAULT_SEED") or 1)
-PROGRAMS = ("worker killed", "killed at a table", "Valkey killed", "connections cut", "messages doubled")
+PROGRAMS = ("worker killed", "Valkey killed", "connections cut", "messages doubled")
 DRILLED = tuple(name for name in DRILLS if name != "provider stalls")  # it takes a minute
 
 
 def test_whatever_breaks_nothing_is_lost_and_nothing_is_paid_twice() -> None:
     kinds = (*PROGRAMS, *DRILLED)
     words: list[str] = []
-    plan = Plan(SEED, len(kinds), rate=3.0, only=kinds, webs=1, workers=1, is_in_a_hurry=True)
+    plan = Plan(SEED, len(kinds), rate=2.0, only=kinds, webs=1, workers=1, is_in_a_hurry=True)
     verdict = run(plan, words.append)
     print(*words, sep="\n")
     assert verdict.is_good, words[-1]
