@@ -23,7 +23,7 @@
   };
   const marked = () => list.querySelector('[aria-selected=true]');
 
-  // What this page itself can do stands first: whatever is labelled with data-act.
+  // What this page itself can do: whatever is labelled with data-act. It stands first until something is typed.
   const acts = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     return [...document.querySelectorAll('[data-act]')].filter(({ dataset, offsetParent }) =>
@@ -46,7 +46,7 @@
       group.append(option);
     });
     model.remove();
-    if (input.value.trim()) list.append(group); else list.prepend(group);
+    if (input.value.trim()) list.lastElementChild.before(group); else list.prepend(group);   // searching for the words comes last
   };
   input.addEventListener('htmx:after:swap', () => {
     addActs();
