@@ -120,7 +120,7 @@ def tightest(lines: Iterable[Line]) -> Line | None:
 
 
 def with_holders(lines: list[Line]) -> list[Line]:
-    """… and what runs at the moment, where something is held: one query for all."""
+    """… and what runs at the moment, where something is held: one query for all, with the session that access joins."""
     held = {line.budget.id: line for line in lines if line.standing.reserved}
     if not held:
         return lines
@@ -129,7 +129,6 @@ def with_holders(lines: list[Line]) -> list[Line]:
         .join(Reservation, Reservation.execution_id == Execution.id)
         .join(Hold, Hold.reservation_id == Reservation.id)
         .join(BudgetPeriod, BudgetPeriod.id == Hold.period_id)
-        .outerjoin(PromptSession, PromptSession.id == Execution.session_id)
         .options(contains_eager(Execution.session))
         .add_columns(Hold.amount, BudgetPeriod.budget_id, BudgetPeriod.starts_at)
         .where(Reservation.state == ReservationState.HELD, BudgetPeriod.budget_id.in_(held))

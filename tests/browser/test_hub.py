@@ -77,7 +77,7 @@ def test_a_key_is_added_limited_replaced_and_deleted(look: Look, acme: people.Ca
 
     page.get_by_label("Label").fill("Nightly")
     page.get_by_label("Key", exact=True).fill(f"{SECRET}-2")
-    page.get_by_text("Limits", exact=True).click()
+    page.locator("#provider").get_by_text("Limits", exact=True).click()
     page.get_by_label("Daily limit in USD").fill("2.50")
     page.get_by_label("Only for these models").fill("simulated-fsat")
     page.get_by_role("button", name="Check and add").click()
