@@ -14,7 +14,7 @@ from flask import Flask
 
 from dataelan_web.accounts.sign_up import create_organization, create_project, create_user
 from dataelan_web.extensions import db
-from dataelan_web.hub.keys import seal
+from dataelan_web.hub.keys.keeping import seal
 from dataelan_web.models import (
     NANO,
     Budget,
