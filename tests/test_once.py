@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from dataelan_web.executions import waiting
 from dataelan_web.extensions import db
 from dataelan_web.models import Execution, Prompt, PromptSession
 
@@ -106,3 +107,20 @@ def test_every_form_that_runs_a_prompt_can_be_sent_once_only(app: Flask, worker:
         form = re.search(rf'<form[^>]*action="[^"]*{url}".*?</form>', place, re.S)
         assert form, url
         assert len(re.findall(r'name="submission" value="\w{32}"', form[0])) == 1, url
+
+
+def test_a_prompt_that_is_sent_again_is_found_among_those_that_wait_though_no_more_may(
+    app: Flask, acme: people.Cast
+) -> None:
+    """Its first answer was lost on the way, and meanwhile the session is full."""
+    mia, slow = people.browser(app, acme.mia), "!simulate tokens=400 rate=10\nHi"
+    forms = [
+        {"text": slow, "model": "simulated/simulated-fast", "submission": uuid.uuid4().hex}
+        for _ in range(waiting.MOST + 2)
+    ]
+    answers = [mia.submit(f"{acme.session_url}/executions", form) for form in (*forms, forms[-2])]
+    assert [answer.status_code for answer in answers] == [201] * (waiting.MOST + 1) + [422, 201]
+    assert "wait for their turn already" in answers[-2].get_data(as_text=True)
+    assert count(Execution, session_id=acme.session.id) == waiting.MOST + 1
+    for id in db.session.scalars(select(Execution.id).where(Execution.session_id == acme.session.id)):
+        mia.submit(f"{acme.home}/executions/{id}/cancellation")

@@ -84,9 +84,9 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
-        if (earlier := _earlier(request)) is None:
+        if (first := earlier(request.project, request.idempotency_key)) is None:
             raise
-        return earlier
+        return first
     return execution
 
 
@@ -96,11 +96,10 @@ def wake(execution: Execution) -> None:
         queue.execute_later(execution.id, execution.fence)
 
 
-def _earlier(request: Request) -> Execution | None:
-    if not request.idempotency_key:
+def earlier(project: Project, idempotency_key: str | None) -> Execution | None:
+    """What came under this key before."""
+    if not idempotency_key:
         return None
     return db.session.scalars(
-        select(Execution).where(
-            Execution.project_id == request.project.id, Execution.idempotency_key == request.idempotency_key
-        )
+        select(Execution).where(Execution.project_id == project.id, Execution.idempotency_key == idempotency_key)
     ).first()

@@ -30,6 +30,13 @@ MOST = 5
 NOT_SENT = "It was not sent: the prompt before it came to no answer. Run it when that is mended."
 
 
+class Full(Exception):
+    """So many wait already that no more is taken. The message is fit to show."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{MOST} prompts wait for their turn already. Let one of them begin first.")
+
+
 def last_open(session: PromptSession) -> uuid.UUID | None:
     """The run that a new prompt of this session would have to wait for."""
     query = select(Execution.id).where(Execution.session_id == session.id, Execution.state.in_(OPEN))

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..executions import conversation, waiting
 from ..executions.prompts import from_json
-from ..executions.submit import Request, submit
+from ..executions.submit import Request, earlier, submit
 from ..extensions import db
 from ..models import Execution, ModelType, Origin, Project, Prompt, PromptSession, new_id
 from ..router.types import Message, ToolResult, ToolUse, assistant
@@ -33,7 +33,7 @@ def new_session(project: Project, form: SessionForm, user_id: uuid.UUID) -> Prom
 
 
 def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_first: bool = False) -> Execution:
-    """Run what the form says. Raises storage.Unavailable before anything is recorded.
+    """Run what the form says. Raises storage.Unavailable or waiting.Full before anything is recorded.
 
     `is_first`: it came with the session, from a form that has the prompt and nothing else.
     """
@@ -43,51 +43,54 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
     if session.title in UNNAMED:
         session.title = title_of(text or (assets[0].name if assets else ""))
     before = waiting.last_open(session) if conversation.continues(session) else None
-    earlier = conversation.so_far(session) if conversation.continues(session) and before is None else ()
+    said = conversation.so_far(session) if conversation.continues(session) and before is None else ()
     sent = (form.submission.data, text, form.settings, [asset.sha256 for asset in assets])
+    key = _key("form", user_id, *sent)
+    if waiting.is_full(session) and earlier(session.project, key) is None:  # one that is sent again may be among them
+        raise waiting.Full
     return submit(
         Request(
             project=session.project,
-            prompt=form.prompt([uploads.part_of(asset) for asset in assets], earlier),
+            prompt=form.prompt([uploads.part_of(asset) for asset in assets], said),
             origin=Origin.PLAYGROUND,
             requested=str(session.settings["model"]) if is_first else form.requested,
             user_id=user_id,
             session=session,
             asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
             model_type=session.model_type,
-            idempotency_key=_key("form", user_id, *sent),
+            idempotency_key=key,
             waits_for_id=before,
         )
     )
 
 
 def again(
-    earlier: Execution, project: Project, session: PromptSession | None, user_id: uuid.UUID, submission: str
+    first: Execution, project: Project, session: PromptSession | None, user_id: uuid.UUID, submission: str
 ) -> Execution:
     """The same prompt once more, as it was asked, with its files and the conversation that came before it."""
     return submit(
         Request(
             project=project,
-            prompt=replace(from_json(earlier.body.request), stream=True),
+            prompt=replace(from_json(first.body.request), stream=True),
             origin=Origin.PLAYGROUND,
-            requested=earlier.requested,
+            requested=first.requested,
             user_id=user_id,
             session=session,
-            asked=earlier.prompt,
-            model_type=earlier.model_type,
-            idempotency_key=_key("retry", user_id, submission, earlier.id),
-            made_from=earlier.template_run.again() if earlier.template_run else None,
+            asked=first.prompt,
+            model_type=first.model_type,
+            idempotency_key=_key("retry", user_id, submission, first.id),
+            made_from=first.template_run.again() if first.template_run else None,
         )
     )
 
 
-def answer_tools(earlier: Execution, session: PromptSession, results: Sequence[str], user_id: uuid.UUID) -> Execution:
+def answer_tools(answered: Execution, session: PromptSession, results: Sequence[str], user_id: uuid.UUID) -> Execution:
     """Go on from an answer that called tools, with what they answered: one text a call, in their order.
 
     The same results for the same answer are one execution, however often they come.
     """
-    calls, asked = earlier.body.tool_calls, from_json(earlier.body.request)
-    said = assistant(earlier.body.text).parts if earlier.body.text else ()
+    calls, asked = answered.body.tool_calls, from_json(answered.body.request)
+    said = assistant(answered.body.text).parts if answered.body.text else ()
     uses = tuple(ToolUse(call["id"], call["name"], call["arguments"]) for call in calls)
     answers = tuple(ToolResult(call["id"], text, call["name"]) for call, text in zip(calls, results, strict=True))
     turns = (Message("assistant", (*said, *uses)), Message("tool", answers))
@@ -97,12 +100,12 @@ def answer_tools(earlier: Execution, session: PromptSession, results: Sequence[s
             project=session.project,
             prompt=replace(asked, messages=(*asked.messages, *turns), stream=True),
             origin=Origin.PLAYGROUND,
-            requested=earlier.requested,
+            requested=answered.requested,
             user_id=user_id,
             session=session,
             asked=Prompt(session_id=session.id, author_id=user_id, text="\n\n".join(results)),
-            model_type=earlier.model_type,
-            idempotency_key=_key("tools", user_id, earlier.id, results),
+            model_type=answered.model_type,
+            idempotency_key=_key("tools", user_id, answered.id, results),
         )
     )
 

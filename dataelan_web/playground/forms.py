@@ -13,7 +13,6 @@ from wtforms import HiddenField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from .. import access
-from ..executions import waiting
 from ..extensions import db
 from ..fields import trim
 from ..models import Asset, ModelType, PromptSession
@@ -73,8 +72,6 @@ class PromptForm(FlaskForm):
                 f"This prompt has {size / 1_048_576:.1f} MB; the most is {LONGEST // 1_048_576} MB."
                 " Shorten it, or split it into several prompts."
             )
-        if waiting.is_full(self.session):
-            raise ValidationError(f"{waiting.MOST} prompts wait for their turn already. Let one of them begin first.")
         field.data = (field.data or "").replace("\x00", "").replace("\r\n", "\n")
 
     @property

@@ -8,6 +8,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..executions import waiting
 from ..extensions import db
 from ..models import Project, PromptSession
 from ..storage import Unavailable
@@ -77,6 +78,9 @@ def create_execution(id: uuid.UUID) -> Response:
         return page.page(session, form, fragment="form", status=422)
     try:
         execution = asking.ask(session, form, current_user.id)
+    except waiting.Full as full:
+        form.text.errors = [str(full)]
+        return page.page(session, form, fragment="form", status=422)
     except Unavailable as problem:
         abort(503, str(problem))
     if not request.htmx:  # type: ignore[attr-defined]
