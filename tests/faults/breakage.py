@@ -407,13 +407,12 @@ def prices_change(it: Broken, draw: Random) -> None:
 
 def limits_change(it: Broken, draw: Random) -> None:
     """F19. The tight organization gets a little more, or less."""
-    dollars = draw.choice((-1, 1, 2, 5))
+    query = """
+        UPDATE budgets SET "limit" = greatest(
+            "limit" + :more * CASE unit WHEN 'usd' THEN 1000000000 WHEN 'tokens' THEN 4000 ELSE 20 END, 0)
+        WHERE organization_id = :id"""
     with suppress(SQLAlchemyError):
-        it.stack.ask(
-            'UPDATE budgets SET "limit" = greatest("limit" + :more, 0) WHERE organization_id = :id',
-            more=dollars * NANO,
-            id=it.homes[-1].organization_id,
-        )
+        it.stack.ask(query, more=draw.choice((-1, 1, 2, 5)), id=it.homes[-1].organization_id)
 
 
 FAULTS: dict[str, tuple[str, Fault, float]] = {

@@ -146,7 +146,8 @@ class Chaos:
         started = time.monotonic()
         web = until(self._shows, 90, "a page")
         client, mark, draw = self.client, self.load.mark(), Random(uuid.uuid4().int)
-        path = f"{client.home.url}/sessions/{self.load.session(client, draw)}/executions"
+        session = self.load.new_session(client)  # in another the prompt would wait for those before it
+        path = f"{client.home.url}/sessions/{session}/executions"
         answer = client.submit(path, form(mark, draw, client.home.model("simulated-instant"), "tokens=3"))
         self.load.heard(mark, "probe", answer)
         if found := RUN.search(answer.text):
@@ -188,7 +189,8 @@ class Chaos:
         query = """
             SELECT id, state, lease_until FROM executions
             WHERE (state = 'running' AND lease_until < now() - make_interval(secs => :overdue))
-               OR (state = 'queued' AND greatest(created_at, enqueued_at) < now() - make_interval(secs => :waits))"""
+               OR (state = 'queued' AND waits_for_id IS NULL
+                   AND greatest(created_at, enqueued_at) < now() - make_interval(secs => :waits))"""
         seen = set()
         while not self.stopping.wait(3):
             try:

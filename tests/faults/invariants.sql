@@ -79,9 +79,9 @@ FROM budget_periods p JOIN budgets b ON b.id = p.budget_id
 LEFT JOIN holds h ON h.period_id = p.id
 LEFT JOIN reservations s ON s.id = h.reservation_id
 LEFT JOIN LATERAL (
-    SELECT sum(CASE b.unit WHEN 'usd' THEN e.amount WHEN 'tokens' THEN e.tokens END) AS amount
+    SELECT sum(CASE b.unit WHEN 'usd' THEN e.amount WHEN 'tokens' THEN e.tokens
+               ELSE (e.kind = 'charge')::int END) AS amount
     FROM ledger_entries e WHERE e.attempt_id = s.attempt_id) l ON true
-WHERE b.unit IN ('usd', 'tokens')
 GROUP BY p.id, b.scope, b.unit HAVING p.spent <> p.opening + coalesce(sum(l.amount), 0);
 
 -- name: I3 what a limit counts as held is not what is held
@@ -140,6 +140,12 @@ WHERE is_known AND is_heard AND NOT (state = 'completed' AND is_exact) AND charg
 
 -- name: I8 more was charged than was held
 SELECT id, mark, state, bill, charged, held FROM faults.bills WHERE held > 0 AND charged > held;
+
+-- name: I8 more tokens were counted than were held
+SELECT e.attempt_id, e.tokens, h.amount FROM ledger_entries e
+JOIN reservations s ON s.attempt_id = e.attempt_id JOIN holds h ON h.reservation_id = s.id
+JOIN budget_periods p ON p.id = h.period_id JOIN budgets b ON b.id = p.budget_id
+WHERE b.unit = 'tokens' AND e.kind = 'charge' AND e.tokens > h.amount;
 
 -- name: a claim was made again after a call, other than for a job
 SELECT e.id, e.fence, e.state FROM executions e

@@ -22,8 +22,8 @@ from .client import Answered, Client
 RUN = re.compile(r'id="run-([0-9a-f-]{36})"')
 SESSION = re.compile(r"/sessions/([0-9a-f-]{36})")
 WATCHED_FOR = 130.0
-MOST_TURNS = 6
-"""Prompts in one session, so that conversations stay short."""
+MOST_TURNS = 5
+"""Prompts in one session, so that conversations stay short, and no more wait for their turn than may."""
 
 
 @dataclass
@@ -127,12 +127,15 @@ class Load:
         """One that is there, or a new one."""
         if found := self.sessions[client].take(draw.random()):
             return found
-        answer = client.submit(f"{client.home.url}/projects/{client.home.project_id}/sessions", {"model_type": "TEXT"})
-        id = session_in(answer)
-        if not id:
-            raise LookupError(f"no session was made: {answer.status}")
+        id = self.new_session(client)
         self.sessions[client].add(id)
         return id
+
+    def new_session(self, client: Client) -> str:
+        answer = client.submit(f"{client.home.url}/projects/{client.home.project_id}/sessions", {"model_type": "TEXT"})
+        if id := session_in(answer):
+            return id
+        raise LookupError(f"no session was made: {answer.status}")
 
 
 def session_in(answer: Answered) -> str:

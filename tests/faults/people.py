@@ -23,7 +23,9 @@ from dataelan_web.models import (
     OrganizationKind,
     Price,
     Provider,
+    RateLimit,
     Scope,
+    Unit,
     Window,
     new_id,
 )
@@ -41,6 +43,23 @@ SPOILS = ("garbage", "invalid_utf8", "huge_line", "html", "empty_body", "empty",
           "negative_usage", "text_usage", "content_filter")  # fmt: skip
 KINDS = (*REFUSALS, *KEYS_OWN, *BREAKS, *SPOILS)
 """How the provider fails. Each is a model of its own, so that what it teaches about its health stays with it."""
+MUCH = {
+    (Scope.ORGANIZATION, Unit.USD): 9_000,
+    (Scope.PROJECT, Unit.USD): 9_000,
+    (Scope.KEY, Unit.USD): 9_000,
+    (Scope.MODEL, Unit.USD): 9_000,
+    (Scope.PROJECT, Unit.TOKENS): 50_000_000,
+    (Scope.ORGANIZATION, Unit.REQUESTS): 1_000_000,
+}
+LITTLE = {
+    (Scope.ORGANIZATION, Unit.USD): 2,
+    (Scope.PROJECT, Unit.USD): 2,
+    (Scope.MEMBER, Unit.USD): 2,
+    (Scope.TOKEN, Unit.USD): 2,
+    (Scope.PROJECT, Unit.TOKENS): 9_000,
+    (Scope.MEMBER, Unit.REQUESTS): 60,
+}
+"""Limits; of money in USD."""
 UNREACHABLE = {
     "refuses": "http://127.0.0.1:9/v1",
     "no-such-name": "http://provider.invalid/v1",
@@ -59,7 +78,6 @@ class Home:
     models: dict[str, str]
     """A model's name → what it is asked for by."""
     token: str
-    budgets: dict[str, uuid.UUID]
     cookie: str = ""
     csrf: str = ""
 
@@ -82,16 +100,17 @@ class Home:
 def settle_in(stack: Stack, app: Flask) -> tuple[Home, Home]:
     """Make both, with their limits, and sign their people in."""
     with app.app_context():
-        roomy = _home(
-            stack, "Roomy", {Scope.ORGANIZATION: 9_000, Scope.PROJECT: 8_000, Scope.KEY: 9_000, Scope.MODEL: 9_000}
-        )
-        tight = _home(stack, "Tight", {Scope.ORGANIZATION: 2, Scope.PROJECT: 2, Scope.MEMBER: 2, Scope.TOKEN: 1})
+        roomy, tight = _home(stack, "Roomy", MUCH), _home(stack, "Tight", LITTLE)
+        organization = {"organization_id": tight.organization_id, "subject_id": tight.organization_id}
+        pace = {"requests_per_minute": 300, "tokens_per_minute": 200_000, "parallel": 20}
+        db.session.add(RateLimit(id=new_id(), scope=Scope.ORGANIZATION, **organization, **pace))
+        db.session.commit()
     for home in (roomy, tight):
         sign_in(home, stack.webs[0].port)
     return roomy, tight
 
 
-def _home(stack: Stack, name: str, limits: dict[Scope, int]) -> Home:
+def _home(stack: Stack, name: str, limits: dict[tuple[Scope, Unit], int]) -> Home:
     email = f"{name.lower()}@example.com"
     owner = create_user(email, PASSWORD, name)
     db.session.flush()
@@ -116,21 +135,13 @@ def _home(stack: Stack, name: str, limits: dict[Scope, int]) -> Home:
         Scope.MODEL: models["simulated-fast"].id,
     }
     windows = {Scope.PROJECT: Window.DAY, Scope.KEY: Window.MONTH, Scope.MODEL: Window.WEEK}
-    budgets = {}
-    for scope, dollars in limits.items():
-        budget = Budget(
-            id=new_id(),
-            organization_id=organization.id,
-            scope=scope,
-            subject_id=subjects[scope],
-            window=windows.get(scope, Window.TOTAL),
-            limit=dollars * NANO,
-        )
-        db.session.add(budget)
-        budgets[scope.value] = budget.id
+    for (scope, unit), amount in limits.items():
+        values = {"scope": scope, "subject_id": subjects[scope], "window": windows.get(scope, Window.TOTAL)}
+        limit = amount * NANO if unit is Unit.USD else amount
+        db.session.add(Budget(id=new_id(), organization_id=organization.id, unit=unit, limit=limit, **values))
     db.session.commit()
     called = {name: f"{model.provider.slug}/{name}" for name, model in models.items()}
-    return Home(name, organization.slug, organization.id, project.id, called, secret, budgets)
+    return Home(name, organization.slug, organization.id, project.id, called, secret)
 
 
 def _elsewhere(stack: Stack) -> dict[str, tuple[str, ...]]:
