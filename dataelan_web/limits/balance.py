@@ -18,7 +18,6 @@ from ..models import (
     BudgetPeriod,
     Execution,
     Hold,
-    PromptSession,
     RateLimit,
     Reservation,
     ReservationState,
