@@ -30,17 +30,24 @@ POLICY = {
 
 def assert_protected(answer: TestResponse) -> None:
     headers = answer.headers
-    if headers["Content-Security-Policy"] == "sandbox; default-src 'none'":
+    is_saved = headers.get("Content-Disposition", "").startswith("attachment")
+    is_boxed = headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    if is_boxed and headers["Cache-Control"] == "no-store":
+        assert is_saved or answer.request.path.startswith("/s/"), (
+            "an export, or a file behind a public link, which ends"
+        )
+    elif is_boxed:
         assert headers["Cache-Control"] == "private, max-age=31536000, immutable", "an asset, which never changes"
         assert "ETag" in headers
-    elif headers.get("Content-Disposition", "").startswith("attachment"):
+    elif is_saved:
         assert headers["Content-Security-Policy"] == "sandbox", "a file out of an answer is saved, never shown"
     else:
         policy = dict(directive.split(" ", 1) for directive in headers["Content-Security-Policy"].split("; "))
         assert policy.items() >= POLICY.items()
         assert set(policy.values()) == {"'none'", "'self'"}, "nothing inline, no eval, no other host"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "same-origin"
+    is_public = answer.request.path.startswith("/s/")  # the address holds a secret
+    assert headers["Referrer-Policy"] == ("no-referrer" if is_public else "same-origin")
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert headers["Cache-Control"] == "no-store" or "private" in headers["Cache-Control"]
