@@ -450,7 +450,7 @@ def test_a_run_one_may_not_see_is_not_there_to_ask_about(app: Flask, acme: peopl
     other = create_project(acme.organization, acme.olivia, "Other")
     db.session.flush()
     elsewhere = refused(acme, budget, acme.mia)
-    elsewhere.project_id = other.id
+    elsewhere.project_id, elsewhere.session_id = other.id, None  # a run with a session is seen where that is
     db.session.commit()
     theirs = refused(rival, used.limit(rival, Scope.PROJECT, rival.project.id), rival.mia)
     gina = people.browser(app, acme.gina)
