@@ -66,7 +66,7 @@ class Settings:
 
 
 _ADDRESS = r"[^\s<>@\"]+@[A-Za-z0-9.-]+"
-SENDER = re.compile(rf'"?(?P<name>[^<>"]*?)"?\s*<(?P<named>{_ADDRESS})>|(?P<bare>{_ADDRESS})', re.ASCII)
+SENDER = re.compile(rf'"?(?P<name>[^<>"]*)(?:"\s*)?<(?P<named>{_ADDRESS})>|(?P<bare>{_ADDRESS})', re.ASCII)
 
 LOCAL_SERVERS = (
     "http://127.0.0.1:11434/v1",  # Ollama
@@ -198,7 +198,7 @@ class _Reader:
         found = SENDER.fullmatch(value) if value.isprintable() else None
         if found is None:
             raise ConfigError(f"DATAELAN_MAIL_FROM is not an e-mail address, with or without a name: {value!r}.")
-        return found["name"] or "Dataelan", found["named"] or found["bare"]
+        return (found["name"] or "").strip() or "Dataelan", found["named"] or found["bare"]
 
     def log_level(self) -> str:
         value = self("DATAELAN_LOG_LEVEL").upper() or "INFO"

@@ -21,6 +21,12 @@ def bystander(environment: dict[str, str], context: None) -> Iterator[Connection
     engine.dispose()
 
 
+@pytest.fixture(autouse=True)
+def _an_empty_pool(context: None) -> None:
+    """So that one connection is given and taken, and none that other tests left."""
+    db.engine.dispose()
+
+
 def backend() -> int:
     """Which of PostgreSQL's processes serves us. Gives the connection back."""
     pid: int = db.session.scalar(text("SELECT pg_backend_pid()"))
