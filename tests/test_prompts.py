@@ -624,7 +624,9 @@ def test_a_deleted_prompt_is_in_the_trash_and_comes_back(app: Flask, acme: peopl
     assert template.deleted_at is not None
     assert template.deleted_by == acme.mia.id
     for path in ("", "/versions", "/cases", "/runs"):
-        assert mia.get(url(acme, template, path)).status_code == 404
+        assert mia.get(url(acme, template, path)).status_code == 410, "whoever may take it out is told where it is"
+        assert people.browser(app, acme.victor).get(url(acme, template, path)).status_code == 404
+    assert template.name in page(mia.get(f"{acme.home}/trash"))
     assert "is in the trash" in page(mia.get(index))
     assert "Letters" not in page(adam.get(index)), "only whoever did it is offered to undo it"
     assert adam.submit(index, {"name": "Letters"}).status_code == 204, "its name is free"

@@ -326,6 +326,7 @@ def test_bytes_go_when_nothing_names_them_any_more_and_not_before(
 ) -> None:
     content = uuid.uuid4().bytes
     first, second = people.asset(acme, content), people.asset(acme, content)
+    second.storage_key = first.storage_key  # used once more
     db.session.add_all([first, second])
     db.session.commit()
     first_id, key = first.id, first.storage_key

@@ -38,6 +38,7 @@ from ..models import (
     PromptSession,
     RoutingRule,
     SearchDocument,
+    Template,
     new_id,
     now,
 )
@@ -71,6 +72,7 @@ def purge() -> int:
     for query, act in (
         (_over(Project).where(Project.purged_at.is_(None)), _project),
         (_over(PromptSession), _session),
+        (_over(Template), _template),
         (_over(Execution).where(select(ExecutionBody.id).where(ExecutionBody.id == Execution.id).exists()), _run),
         (_over(Asset), _file),
     ):
@@ -120,7 +122,7 @@ def _project(project: Project) -> None:
     _files(Asset.project_id == project.id)
     tokens = update(GatewayToken).where(GatewayToken.project_id == project.id, GatewayToken.revoked_at.is_(None))
     db.session.execute(tokens.values(revoked_at=func.now()))
-    for model in (Collaborator, RoutingRule):
+    for model in (Collaborator, RoutingRule, Template):
         db.session.execute(delete(model).where(model.project_id == project.id))
     project.description, project.purged_at = "", now()
 
@@ -131,6 +133,11 @@ def _session(session: PromptSession) -> None:
     copies = select(CopiedAnswer.id).where(CopiedAnswer.session_id == session.id)
     _files(or_(Asset.prompt_id.in_(prompts), Asset.copied_answer_id.in_(copies)))
     db.session.execute(delete(PromptSession).where(PromptSession.id == session.id))
+
+
+def _template(template: Template) -> None:
+    """With its versions, cases and proposals. Its runs stay, as what was paid."""
+    db.session.execute(delete(Template).where(Template.id == template.id))
 
 
 def _run(run: Execution) -> None:

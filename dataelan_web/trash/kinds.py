@@ -10,7 +10,7 @@ from flask import url_for
 from sqlalchemy import or_, select
 
 from ..extensions import db
-from ..models import Asset, Base, Execution, Project, PromptSession
+from ..models import Asset, Base, Execution, Project, PromptSession, Template
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ def _session_url(session: PromptSession) -> str:
     return url_for("playground.show", id=session.id)
 
 
+def _template_url(template: Template) -> str:
+    return url_for("prompts.show", id=template.id)
+
+
 def _file_url(file: Asset) -> str:
     mine = or_(Execution.id == file.execution_id, Execution.prompt_id == file.prompt_id)
     run = db.session.scalars(select(Execution).where(mine, Execution.deleted_at.is_(None)).limit(1)).first()
@@ -58,6 +62,7 @@ KINDS = {
     for kind in (
         Kind("project", Project, "project", "folder", lambda row: row.name, _project_url),
         Kind("session", PromptSession, "session", "message-square", lambda row: row.title, _session_url),
+        Kind("prompt", Template, "saved prompt", "scroll-text", lambda row: row.name, _template_url),
         Kind("run", Execution, "run", "activity", _run_title, _run_url),
         Kind("file", Asset, "file", "paperclip", lambda row: row.name, _file_url),
     )

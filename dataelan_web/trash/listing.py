@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload
 
 from .. import access
 from ..extensions import db
-from ..models import IN_TRASH, Asset, Execution, Project, PromptSession, User, now
+from ..models import IN_TRASH, Asset, Execution, Project, PromptSession, Template, User, now
 from .kinds import KINDS, Kind
 
 PAGE = 50
@@ -76,7 +76,7 @@ def _line(kind: Kind, row: Any, names: dict[uuid.UUID | None, str]) -> Line:
 def _place(row: Any) -> str:
     if isinstance(row, Execution):
         return row.session.title if row.session else f"{row.project.name}, through the gateway"
-    if isinstance(row, PromptSession):
+    if isinstance(row, PromptSession | Template):
         return row.project.name
     if isinstance(row, Asset):
         return f"A file that a model made, {row.media_type}" if row.execution_id else f"Attached, {row.media_type}"
