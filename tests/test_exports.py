@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dataelan_web.executions.prompts import from_json, to_json
 from dataelan_web.extensions import db
-from dataelan_web.gateway.chat_request import read as read_request
+from dataelan_web.gateway.chat_request import ChatRequest, body_of, checked
 from dataelan_web.models import Execution, State
 from dataelan_web.playground import forking
 from dataelan_web.router.types import FilePart, ImagePart, Message, Prompt, TextPart, Tool, ToolResult, ToolUse, user
@@ -158,7 +158,7 @@ def test_the_call_is_one_that_the_gateway_takes_and_asks_the_same(acme: people.C
     }
     body = asked(run, *messages, **settings_)
     assert body["model"] == "simulated/simulated-instant"
-    again = read_request(json.dumps(body).encode()).prompt()
+    again = checked(body_of(json.dumps(body).encode()), ChatRequest).prompt()
     kept = from_json(run.body.request)
     assert [m.role for m in again.messages] == [m.role for m in kept.messages]
     assert [m.text for m in again.messages] == [m.text for m in kept.messages]
