@@ -53,7 +53,7 @@ WHAT_IT_BECAME = """places => {
   const everywhere = ['class', 'id', 'tabindex', 'role', 'aria-label', 'aria-hidden', 'title', 'hidden', 'scope'];
   const wrong = [];
   for (const place of document.querySelectorAll(places)) for (const e of place.querySelectorAll('*')) {
-    if (e.closest('.opinions, [data-feedback], .menu, .run-acts, form[action]')) continue;                       // forms of our own, for thumbs and comments
+    if (e.closest('.found-list > li > form.inline-form')) continue;  // our own, to tick an item of a list
     const name = e.localName;
     const isTheirs = e.closest('.answer.markdown, .live-text, .reasoning-text, .prompt-text');
     if (never.has(name) || (isTheirs && onlyOurs.has(name))) wrong.push('<' + name + '>');
