@@ -104,8 +104,9 @@ def test_a_correction_is_a_further_line_that_counts_where_the_call_did(acme: peo
     of_execution = db.session.get_one(Execution, of_attempt.execution_id)
     assert of_attempt.cost == of_execution.cost == ledger(acme) == 70
     assert not drifted(money, tokens, requests)
-    entry = db.session.scalars(select(LedgerEntry).where(LedgerEntry.note == "The invoice says so")).first()
-    assert entry
+    entry = db.session.scalars(
+        select(LedgerEntry).where(LedgerEntry.attempt_id == made, LedgerEntry.note == "The invoice says so")
+    ).one()
     assert (entry.created_by, entry.organization_id) == (acme.olivia.id, acme.organization.id)
 
 
