@@ -138,9 +138,14 @@
   });
 
   // Follow the answer as it grows, as long as the reader is at the end of the page.
-  let following = false;
-  const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
-  addEventListener('scroll', () => { following = atEnd(); }, { passive: true });
+  // Going up ends it at once, however near the end that starts: else each new piece would pull the reader down again.
+  let following = false, lastY = 0;
+  const atEnd = (within) => innerHeight + scrollY >= document.documentElement.scrollHeight - within;
+  addEventListener('scroll', () => {
+    following = atEnd(scrollY < lastY ? 2 : 120);
+    lastY = scrollY;
+  }, { passive: true });
+  addEventListener('wheel', ({ deltaY }) => { if (deltaY < 0) following = false; }, { passive: true });
   const follow = () => { if (following) scrollTo({ top: document.documentElement.scrollHeight }); };
   document.addEventListener('load', ({ target }) => { if (target.closest?.('#runs')) follow(); }, true);   // a picture takes its room late
 

@@ -245,7 +245,7 @@ def test_with_the_keyboard_alone_one_signs_in_runs_a_prompt_and_stops_it(page: P
     page.keyboard.press("Control+Enter")
     page.wait_for_url("**/sessions/*")
     steps.wait_for_text(page)
-    tab_to(page, ".run-acts button")
+    tab_to(page, ".run-acts form button")
     page.keyboard.press("Enter")
     run = steps.finished(steps.card(page))
     assert run.get_attribute("data-state") == "cancelled"
