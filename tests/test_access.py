@@ -135,6 +135,7 @@ ROUTES = (
     Route("playground.show", "GET", "/o/{slug}/sessions/{session}", SEE | GUEST),
     Route("playground.rename", "POST", "/o/{slug}/sessions/{session}/title", EDIT | GUEST, 303, {"title": "Renamed"}),
     Route("playground.create_execution", "POST", "/o/{slug}/sessions/{session}/executions", EDIT | GUEST, 303, PROMPT),
+    Route("playground.quote", "POST", "/o/{slug}/sessions/{session}/quote", EDIT | GUEST, 200, PROMPT),
     Route("playground.execution", "GET", "/o/{slug}/executions/{execution}", SEE | GUEST),
     Route("playground.events", "GET", "/o/{slug}/executions/{execution}/events", SEE | GUEST),
     Route("playground.action_file", "GET", "/o/{slug}/executions/{execution}/actions/0/file", SEE | GUEST),

@@ -61,10 +61,10 @@ class Unpriced:
 
 def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt, unpriced: Unpriced) -> Allowance:
     """Raises Failure, quota.OverLimit, quota.RateExceeded or quota.RatesUnknown; nothing is held or counted then."""
-    counted = quota.applicable(db.session, _subjects(execution, step))
+    counted = quota.applicable(db.session, subjects_of(execution, step))
     if not (counted.limits or counted.rates):
         return Allowance(prompt)
-    limits, ceiling, notice = _counting(counted.limits, step.candidate, unpriced)
+    limits, ceiling, notice = counting(counted.limits, step.candidate, unpriced)
     bound = Bound.of(prompt, step.candidate, limits, counted.rates, ceiling)
     bound = bound.within([limit for limit in limits if bound.exceeds(limit)], counted).slowed(counted.rates)
     lease = rates().take(counted.rates, attempt_id, bound.use.tokens) if counted.rates else None
@@ -80,7 +80,7 @@ def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Pro
 
 def take_over(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt) -> Allowance:
     """What another worker was allowed, to go on with."""
-    counted = quota.applicable(db.session, _subjects(execution, step))
+    counted = quota.applicable(db.session, subjects_of(execution, step))
     lease = rates().go_on(counted.rates, attempt_id) if counted.rates else None
     held = quota.held(db.session, attempt_id)
     return Allowance(prompt, "", held is not None, (held.usd or None) if held else None, lease)
@@ -94,7 +94,7 @@ def rates() -> quota.Rates:
     return cast(quota.Rates, extensions["dataelan_rates"])
 
 
-def _counting(
+def counting(
     limits: Sequence[quota.Limit], candidate: Candidate, unpriced: Unpriced
 ) -> tuple[list[quota.Limit], int, str]:
     """(those of the limits that count a call of this price, what it counts as where the price is unknown, notice).
@@ -140,7 +140,7 @@ def _held(
     return bound
 
 
-def _subjects(execution: Execution, step: Step) -> quota.Subjects:
+def subjects_of(execution: Execution, step: Step) -> quota.Subjects:
     return quota.Subjects(
         execution.organization_id,
         execution.project_id,

@@ -24,6 +24,7 @@ from .limits import Answer, Budget, BudgetPeriod, Increase, RateLimit, Scope, Un
 from .links import PublicLink
 from .notices import Delivery, DeliveryState, Notice, Webhook
 from .opinions import Comment, Feedback
+from .quotes import Quote
 from .search import SearchDocument, SearchSlice
 from .templates import (
     LabelMove,
@@ -91,6 +92,7 @@ __all__ = [
     "ProposalState",
     "Provider",
     "PublicLink",
+    "Quote",
     "RateLimit",
     "Reservation",
     "ReservationState",

@@ -9,13 +9,16 @@ from . import (  # noqa: F401  (they add themselves to the blueprint)
     display,
     files,
     organizing_routes,
+    quote_routes,
     routes,
     run_routes,
 )
 from .blueprint import bp
+from .quotes import words
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
     app.jinja_env.tests["usable_in"] = display.usable_in
     app.jinja_env.filters.update(display.FILTERS, **cards.FILTERS, pretty_json=files.pretty, checklist=files.checklist)
+    app.jinja_env.filters.update(words.FILTERS)

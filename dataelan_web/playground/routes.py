@@ -16,6 +16,7 @@ from ..web import redirect, toast, wants_fragment, with_toast
 from . import asking, composer, conversation, page, starts
 from .blueprint import bp
 from .forms import SessionForm, TitleForm
+from .quotes import kept
 
 
 @bp.post("/projects/<uuid:project_id>/sessions")
@@ -78,6 +79,7 @@ def create_execution(id: uuid.UUID) -> Response:
         return page.page(session, form, fragment="form", status=422)
     try:
         execution = asking.ask(session, form, current_user.id)
+        kept.keep(execution, session, current_user.id, form, request.form.get("quote", ""))
     except waiting.Full as full:
         form.text.errors = [str(full)]
         return page.page(session, form, fragment="form", status=422)

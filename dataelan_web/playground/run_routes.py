@@ -20,6 +20,7 @@ from ..web import partial, redirect, render, wants_fragment, with_toast
 from . import asking, conversation, files, page
 from .blueprint import bp
 from .forms import LONGEST
+from .quotes import kept
 from .stream import events as event_stream
 
 
@@ -32,6 +33,7 @@ def execution(id: uuid.UUID) -> Response:
         "execution",
         execution=found,
         session=found.session,
+        held=kept.of(found),
         comments=comments.of(found),
         me=current_user.id,
         can_comment=access.may(access.EDIT, found),

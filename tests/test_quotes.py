@@ -1,0 +1,216 @@
+"""The quote beside Run: what a prompt would cost, take and meet; and how it is held against what came of it."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from html import unescape
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from dataelan_web import quota
+from dataelan_web.extensions import db
+from dataelan_web.models import (
+    APIKey,
+    AuditEvent,
+    Execution,
+    ExecutionBody,
+    ModelType,
+    Origin,
+    PromptSession,
+    Quote,
+    Scope,
+    State,
+    Window,
+    new_id,
+    now,
+)
+from dataelan_web.playground.quotes import kept, words
+
+from . import people
+from .test_playground import ask, fresh
+
+USD = 1_000_000_000
+
+
+def quote(app: Flask, cast: people.Cast, text: str, who: str = "mia", **fields: object) -> str:
+    form = {"text": text, "model": "auto", **fields}
+    answer = people.browser(app, getattr(cast, who)).submit(f"{cast.session_url}/quote", form)
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    return unescape(answer.get_data(as_text=True))
+
+
+def line(page: str) -> str:
+    found = re.search(r'<span class="quote-line".*?</span>\n', page, re.S)
+    return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split()) if found else ""
+
+
+def token(page: str) -> str:
+    return re.search(r'id="quote-token" value="([^"]*)"', page)[1]  # type: ignore[index]
+
+
+def priced(cast: people.Cast, address: str = "http://127.0.0.1:9/v1", name: str = "simulated-fast", **values: object) -> str:
+    key = people.own_provider(cast, address)
+    people.own_model(cast, key, name, **{"input": USD, "output": 10 * USD, **values})  # type: ignore[arg-type]
+    return f"{key.provider.slug}/{name}"
+
+
+def past(cast: people.Cast, model_id: uuid.UUID | None, outputs: list[int], user: str = "mia", **values: object) -> None:
+    """Whole answers of these lengths, in this session unless `values` say otherwise."""
+    for output in outputs:
+        run = Execution(
+            id=new_id(),
+            organization_id=cast.organization.id,
+            project_id=cast.project.id,
+            session_id=cast.session.id,
+            user_id=getattr(cast, user).id,
+            origin=Origin.PLAYGROUND,
+            state=State.COMPLETED,
+            model_id=model_id,
+            tokens_output=output,
+            created_at=now(),
+            body=ExecutionBody(request={"messages": [{"role": "user", "parts": [{"type": "text", "text": "x"}]}]}),
+        )
+        for name, value in values.items():
+            setattr(run, name, value)
+        db.session.add(run)
+    db.session.commit()
+
+
+def test_a_priced_model_is_quoted_as_a_range_and_nothing_is_written(app: Flask, acme: people.Cast) -> None:
+    model = priced(acme)
+    before = [db.session.scalar(select(func.count()).select_from(table)) for table in (Execution, AuditEvent, Quote)]
+    page = quote(app, acme, "What is a token? " * 20, model=model)
+    assert re.match(r"≈ \$0\.001[0-9]*–0\.011", line(page)), line(page)  # 100 to 1,000 output tokens at $10 per million
+    assert "what is usual, as there are no answers yet" in page
+    assert "not known: it has not been called lately" in page
+    after = [db.session.scalar(select(func.count()).select_from(table)) for table in (Execution, AuditEvent, Quote)]
+    assert before == after
+
+
+def test_free_simulated_and_unknown_are_said_and_never_zero_dollars(app: Flask, acme: people.Cast) -> None:
+    assert line(quote(app, acme, "Hi", model="simulated/simulated-fast")).startswith("Free, simulated")
+    free = priced(acme, name="free-one", input=0, output=0)
+    assert line(quote(app, acme, "Hi", model=free)).startswith("Free")
+    unknown = priced(acme, name="unknown-one", input=None, output=None)
+    page = quote(app, acme, "Hi", model=unknown)
+    assert line(page).startswith("Cost unknown")
+    assert "Nobody has said what this model costs" in page
+    assert "$0.00<" not in page
+
+
+def test_an_unfinished_form_has_no_quote(app: Flask, acme: people.Cast) -> None:
+    assert line(quote(app, acme, "   ")) == ""
+    assert line(quote(app, acme, "Hi", temperature="warm")) == ""
+    assert "Would not run" in quote(app, acme, "Hi", model="no-such-model")
+
+
+def test_lengths_are_learnt_from_the_session_then_the_person_then_the_project(app: Flask, acme: people.Cast) -> None:
+    model = priced(acme)
+    past(acme, None, [800] * 10, user="olivia", session_id=None)
+    assert "from the last 10 answers of this type in this project" in quote(app, acme, "Hi", model=model)
+    past(acme, None, [500] * 4, session_id=None)
+    assert "from your last 4 answers of this type in this project" in quote(app, acme, "Hi", model=model)
+    past(acme, None, [10, *([100] * 8), 5_000])
+    page = quote(app, acme, "Hi", model=model)
+    assert "from the last 10 answers in this session" in page
+    assert "100 to 5,000 tokens" in page
+    assert "100 to 300 tokens" in quote(app, acme, "Hi", model=model, max_tokens="300")
+
+
+def test_another_projects_past_is_not_used(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
+    past(rival, None, [4_321] * 10)
+    assert "4,321" not in quote(app, acme, "Hi", model=priced(acme))
+
+
+def test_the_limit_that_would_stop_or_lower_it_is_named(app: Flask, acme: people.Cast) -> None:
+    model = priced(acme)
+    quota.set_limit(
+        db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.MONTH, 5 * USD
+    )
+    db.session.commit()
+    assert "has $5.00 left" in quote(app, acme, "Hi", model=model)
+    quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.MONTH, USD // 100)
+    db.session.commit()
+    page = quote(app, acme, "Hi", model=model)
+    assert re.search(r"The answer would be limited to 9\d\d tokens\.", page), page
+    assert 'data-tone="warn"' in page
+    quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.MONTH, 1_000)
+    db.session.commit()
+    page = quote(app, acme, "Hi", model=model)
+    assert "Would be stopped" in line(page)
+    assert "The project's limit of" in page
+
+
+def test_a_quote_is_kept_with_its_run_and_held_against_it(app: Flask, worker: object, simulated: str, acme: people.Cast) -> None:
+    model = priced(acme, simulated)
+    page = quote(app, acme, "What is a token?", model=model)
+    id = ask(app, acme, "What is a token?", model=model, quote=token(page))
+    held = kept.of(fresh(id))
+    assert held is not None
+    assert held.is_same_model
+    assert held.did in (True, False)
+    mine = people.browser(app, acme.victor).get(f"{acme.home}/executions/{id}").get_data(as_text=True)
+    assert "Quote and outcome" in mine
+    assert ("The quote held" if held.did else "The quote missed") in mine
+    record = kept.record(db.session.get_one(PromptSession, acme.session.id))
+    assert record is not None
+    assert record.quotes == 1
+    assert "he last quote here" in quote(app, acme, "And now?", model=model)
+
+
+@pytest.mark.parametrize("changed", ["text", "model", "person", "token"])
+def test_a_quote_for_something_else_is_not_kept(app: Flask, worker: object, acme: people.Cast, changed: str) -> None:
+    model = "simulated/simulated-instant"
+    page = quote(app, acme, "Hello", who="adam" if changed == "person" else "mia", model=model)
+    sealed = token(page)[:-2] + "xx" if changed == "token" else token(page)
+    text = "Hello!" if changed == "text" else "Hello"
+    id = ask(app, acme, text, model="simulated/simulated-fast" if changed == "model" else model, quote=sealed)
+    assert db.session.get(Quote, id) is None
+
+
+def test_files_count_by_what_the_browser_tells_of_them(app: Flask, acme: people.Cast) -> None:
+    model = priced(acme)
+
+    def read(page: str) -> int:
+        return int(re.search(r"about ([\d,]+) to", page)[1].replace(",", ""))  # type: ignore[index]
+
+    small = read(quote(app, acme, "Sum it up", model=model))
+    large = read(quote(app, acme, "Sum it up", model=model, quoted_files="text/plain 400000"))
+    assert 70_000 < large - small < 80_000
+    assert read(quote(app, acme, "Sum it up", model=model, quoted_files="nonsense")) == small
+
+
+def test_pictures_are_quoted_by_their_own_prices(app: Flask, acme: people.Cast) -> None:
+    key: APIKey = people.own_provider(acme, "http://127.0.0.1:9/v1")
+    model = people.own_model(acme, key, "painter", input=0, output=0, model_type=ModelType.IMAGE, task="image")
+    model.prices[0].per_image = USD // 25
+    acme.session.model_type = ModelType.IMAGE
+    db.session.commit()
+    assert line(quote(app, acme, "A harbour", model=f"{key.provider.slug}/painter")).startswith("≈ $0.04")
+    assert line(quote(app, acme, "A harbour", model=f"{key.provider.slug}/painter", count="3")).startswith("≈ $0.12")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (412_345, 1_999_999, "≈ $0.00041–0.002"),
+        (1, 1, "≈ $0.000000001"),
+        (None, 5, "Cost unknown"),
+        (0, 0, "Free"),
+        (12 * USD, 14 * USD, "≈ $12.00–14.00"),
+        (USD // 2, USD // 2, "≈ $0.50"),
+    ],
+)
+def test_a_range_reads_short_and_never_as_nothing(low: int | None, high: int | None, said: str) -> None:
+    assert words.cost_range(low, high) == said
+
+
+def test_names_and_words_of_others_are_inert(app: Flask, acme: people.Cast) -> None:
+    model = priced(acme, name="<img src=x onerror=alert(1)>")
+    answer = people.browser(app, acme.mia).submit(f"{acme.session_url}/quote", {"text": "<b>Hi", "model": model})
+    page = answer.get_data(as_text=True)
+    assert "<img" not in page
+    assert "&lt;img" in page
