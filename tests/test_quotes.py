@@ -51,13 +51,17 @@ def token(page: str) -> str:
     return re.search(r'id="quote-token" value="([^"]*)"', page)[1]  # type: ignore[index]
 
 
-def priced(cast: people.Cast, address: str = "http://127.0.0.1:9/v1", name: str = "simulated-fast", **values: object) -> str:
+def priced(
+    cast: people.Cast, address: str = "http://127.0.0.1:9/v1", name: str = "simulated-fast", **values: object
+) -> str:
     key = people.own_provider(cast, address)
     people.own_model(cast, key, name, **{"input": USD, "output": 10 * USD, **values})  # type: ignore[arg-type]
     return f"{key.provider.slug}/{name}"
 
 
-def past(cast: people.Cast, model_id: uuid.UUID | None, outputs: list[int], user: str = "mia", **values: object) -> None:
+def past(
+    cast: people.Cast, model_id: uuid.UUID | None, outputs: list[int], user: str = "mia", **values: object
+) -> None:
     """Whole answers of these lengths, in this session unless `values` say otherwise."""
     for output in outputs:
         run = Execution(
@@ -127,9 +131,7 @@ def test_another_projects_past_is_not_used(app: Flask, acme: people.Cast, rival:
 
 def test_the_limit_that_would_stop_or_lower_it_is_named(app: Flask, acme: people.Cast) -> None:
     model = priced(acme)
-    quota.set_limit(
-        db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.MONTH, 5 * USD
-    )
+    quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.MONTH, 5 * USD)
     db.session.commit()
     assert "has $5.00 left" in quote(app, acme, "Hi", model=model)
     quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.MONTH, USD // 100)
@@ -144,7 +146,9 @@ def test_the_limit_that_would_stop_or_lower_it_is_named(app: Flask, acme: people
     assert "The project's limit of" in page
 
 
-def test_a_quote_is_kept_with_its_run_and_held_against_it(app: Flask, worker: object, simulated: str, acme: people.Cast) -> None:
+def test_a_quote_is_kept_with_its_run_and_held_against_it(
+    app: Flask, worker: object, simulated: str, acme: people.Cast
+) -> None:
     model = priced(acme, simulated)
     page = quote(app, acme, "What is a token?", model=model)
     id = ask(app, acme, "What is a token?", model=model, quote=token(page))

@@ -30,5 +30,5 @@ def quote(id: uuid.UUID) -> Response:
         said=words.said(found),
         record=kept.record(session),
         token=kept.seal(session, current_user.id, form, len(files) + len(form.referenced), found),
-        is_chosen_by_rule=form.requested == "auto" or found.foresight.plan.rule and found.foresight.plan.rule.id,
+        is_chosen_by_rule=form.requested == "auto" or (found.foresight.plan.rule and found.foresight.plan.rule.id),
     )

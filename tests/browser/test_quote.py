@@ -1,4 +1,4 @@
-"""The quote beside Run, as one writes: it comes, follows what is written, and goes; and a run's page holds it to account."""
+"""The quote beside Run, as one writes: it comes, follows and goes; and a run's page holds it to account."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from dataelan_web.models import Quote
 from dataelan_web.extensions import db
+from dataelan_web.models import Quote
 from tests import people
 from tests.test_quotes import priced
 

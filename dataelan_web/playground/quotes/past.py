@@ -62,9 +62,7 @@ def runs(session: PromptSession) -> list[Run]:
         .limit(LATELY)
         .subquery()
     )
-    of_project = select(lately.c.id).where(
-        lately.c.project_id == session.project_id, lately.c.state == State.COMPLETED
-    )
+    of_project = select(lately.c.id).where(lately.c.project_id == session.project_id, lately.c.state == State.COMPLETED)
     of_session = (
         select(Execution.id)
         .where(
@@ -102,7 +100,9 @@ def _run(session_id: Any, user_id: Any, model_id: Any, model_type: Any, output: 
     return Run(session_id, user_id, model_id, model_type.value, output or None, known, float(total or 0))
 
 
-def length(past: Sequence[Run], session: PromptSession, user_id: uuid.UUID, chosen: Candidate, prompt: Prompt) -> Length:
+def length(
+    past: Sequence[Run], session: PromptSession, user_id: uuid.UUID, chosen: Candidate, prompt: Prompt
+) -> Length:
     """What fits best speaks: this session's answers, the person's, the project's, the model's; else what is usual.
     Of pictures, voice and films only the same model's, as each counts them in its own way."""
     kind = session.model_type.value

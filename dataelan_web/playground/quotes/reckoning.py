@@ -186,5 +186,3 @@ def _wait(prompt: Prompt, step: Step, length: Length, mine: Sequence[Run]) -> Wa
     units = work_of(length.middle if prompt.task is Task.CHAT else None)
     total = max(vital.latency * units, first_token or 0.0) + step.wait
     return Wait(first_token, total, "how fast it lately answered, measured over all its calls")
-
-

@@ -97,7 +97,6 @@ def _is_visible(limit: quota.Limit) -> bool:
     return db.session.execute(query.limit(1)).first() is not None
 
 
-
 def quoted_cost(quote: Quote) -> str:
     return cost_range(quote.low, quote.high)
 
