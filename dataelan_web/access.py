@@ -27,6 +27,7 @@ from .models import (
     Base,
     Budget,
     Collaborator,
+    Comparison,
     CopiedAnswer,
     Delivery,
     Execution,
@@ -227,6 +228,7 @@ _Run = aliased(Execution)
 _HOLDERS: dict[type[Base], tuple[Any, ...]] = {
     Project: (Project,),
     PromptSession: (Project, PromptSession),
+    Comparison: (Project, PromptSession),
     Execution: (Project, PromptSession, Execution),
     Asset: (Project, PromptSession, Execution, Asset),
     GatewayToken: (Project,),
@@ -261,6 +263,7 @@ def _asset(query: Select[Any]) -> Select[Any]:
 _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     Model: lambda query: query.join(Model.provider),
     PromptSession: lambda query: query.join(Project, PromptSession.project_id == Project.id),
+    Comparison: lambda query: query.join(Comparison.session).join(Project, PromptSession.project_id == Project.id),
     Execution: lambda query: query.outerjoin(PromptSession, Execution.session_id == PromptSession.id).join(
         Project, func.coalesce(PromptSession.project_id, Execution.project_id) == Project.id
     ),

@@ -29,6 +29,8 @@ from dataelan_web.models import (
     APIKey,
     Base,
     Comment,
+    Comparison,
+    ComparisonRun,
     Delivery,
     Execution,
     ExecutionBody,
@@ -100,6 +102,7 @@ class Route:
 
 
 PROMPT = {"text": "Hello", "model": "no-such-model"}
+FIRST = {"place": "0", "turn": "0"}
 LIMIT = {"scope": "model", "subject": "model:{other_model}"}
 NAMED = {"name": "Another"}
 TEMPLATE = "/o/{slug}/prompts/{template}"
@@ -136,6 +139,18 @@ ROUTES = (
     Route("playground.rename", "POST", "/o/{slug}/sessions/{session}/title", EDIT | GUEST, 303, {"title": "Renamed"}),
     Route("playground.create_execution", "POST", "/o/{slug}/sessions/{session}/executions", EDIT | GUEST, 303, PROMPT),
     Route("playground.quote", "POST", "/o/{slug}/sessions/{session}/quote", EDIT | GUEST, 200, PROMPT),
+    Route("playground.new_comparison", "GET", "/o/{slug}/sessions/{session}/comparisons/new", EDIT | GUEST),
+    Route("playground.draft_comparison", "POST", "/o/{slug}/sessions/{session}/comparisons/draft", EDIT | GUEST),
+    Route("playground.quote_comparison", "POST", "/o/{slug}/sessions/{session}/comparisons/quote", EDIT | GUEST),
+    Route("playground.create_comparison", "POST", "/o/{slug}/sessions/{session}/comparisons", EDIT | GUEST, 422),
+    Route("playground.comparison", "GET", "/o/{slug}/comparisons/{comparison}", SEE | GUEST),
+    Route("playground.comparison_events", "GET", "/o/{slug}/comparisons/{comparison}/events", SEE | GUEST),
+    Route("playground.cancel_comparison", "POST", "/o/{slug}/comparisons/{comparison}/cancellation", EDIT | GUEST),
+    Route("playground.retry_comparison", "POST", "/o/{slug}/comparisons/{comparison}/retry", EDIT | GUEST, 200, FIRST),
+    Route("playground.choose_answer", "POST", "/o/{slug}/comparisons/{comparison}/choice", EDIT | GUEST, 200, FIRST),
+    Route(
+        "playground.continue_from", "POST", "/o/{slug}/comparisons/{comparison}/continuation", EDIT | GUEST, 303, FIRST
+    ),
     Route("playground.execution", "GET", "/o/{slug}/executions/{execution}", SEE | GUEST),
     Route("playground.events", "GET", "/o/{slug}/executions/{execution}/events", SEE | GUEST),
     Route("playground.action_file", "GET", "/o/{slug}/executions/{execution}/actions/0/file", SEE | GUEST),
@@ -423,16 +438,18 @@ class Ids:
     comment: str = ""
     link: str = ""
     brought: str = ""
+    comparison: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
         """One of each thing, new, in this organization."""
-        run, token = execution(cast), gateway_token(cast)
+        run, compared, token = execution(cast), comparison(cast), gateway_token(cast)
         key = people.own_provider(cast, "http://x/v1", secret=CANARY)
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
         others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
         others |= limits(cast) | archived(cast) | told(cast) | templates(cast) | in_and_out_of_the_trash(cast)
         others |= said_and_shared(cast, run)
+        others["comparison"] = str(compared.id)
         return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
     @classmethod
@@ -464,6 +481,16 @@ def execution(cast: people.Cast) -> Execution:
     db.session.add(run)
     Writer(store(), run.id).end()
     return run
+
+
+def comparison(cast: people.Cast) -> Comparison:
+    """Of one answer that is there. Not committed yet."""
+    run = execution(cast)
+    made = Comparison(id=new_id(), session=cast.session, user_id=cast.mia.id, submission=str(run.id), repeats=1)
+    made.is_blind, made.shown_id = False, run.id
+    made.runs = [ComparisonRun(id=run.id, place=0, turn=0, requested=run.requested)]
+    db.session.add(made)
+    return made
 
 
 def models(cast: people.Cast, key: APIKey) -> tuple[Model, Model, Price, RoutingRule]:

@@ -7,10 +7,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 
 from ..extensions import db
-from ..models import Asset, CopiedAnswer, Execution, ExecutionBody, ModelType, PromptSession, State
+from ..models import (
+    Asset,
+    Comparison,
+    ComparisonRun,
+    CopiedAnswer,
+    Execution,
+    ExecutionBody,
+    ModelType,
+    PromptSession,
+    State,
+)
 from ..router.types import FilePart, ImagePart, Message, ToolResult, ToolUse, assistant
 from .prompts import from_json
 
@@ -66,9 +76,16 @@ def _own(session: PromptSession) -> Iterable[Any]:
             Execution.session_id == session.id,
             Execution.state == State.COMPLETED,
             Execution.deleted_at.is_(None),
+            _is_said(),
         )
         .order_by(Execution.id)
     ).all()
+
+
+def _is_said() -> ColumnElement[bool]:
+    """Of an Execution: is it part of the conversation? Of a comparison's answers only the one that was gone on from."""
+    compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
+    return or_(~compared, select(Comparison.id).where(Comparison.continued_id == Execution.id).exists())
 
 
 def _turn(message: dict[str, Any], text: str, calls: Iterable[dict[str, str]]) -> Turn:

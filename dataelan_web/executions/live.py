@@ -215,3 +215,15 @@ def _merged(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Entry:
         ended=bool(parts[b"e"]),
         is_anew=bool(parts[b"a"]),
     )
+
+
+def follow_all(store: redis.Redis, after: dict[uuid.UUID, str]) -> Iterator[dict[uuid.UUID, Entry]]:
+    """Entries of several answers as they come, by execution; an empty dict every few seconds without any. Whoever
+    takes an id out of `after` hears no more of it; ends when none is left. `after` is kept up to date."""
+    ids = {key(id).encode(): id for id in after}
+    while after:
+        answer: Any = store.xread({key(id): place for id, place in after.items()}, block=2000, count=1000)
+        pairs = answer if isinstance(answer, list) else [(name, found[0]) for name, found in (answer or {}).items()]
+        said = {ids[name]: _merged(entries) for name, entries in pairs}
+        after.update({id: entry.id for id, entry in said.items()})
+        yield said

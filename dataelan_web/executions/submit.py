@@ -46,6 +46,8 @@ class Request:
     """The version or draft of a template that the prompt was made from."""
     waits_for_id: uuid.UUID | None = None
     """The run whose answer it continues, while that is being written (executions.waiting)."""
+    id: uuid.UUID | None = None
+    """The execution's, where something else is to be recorded under it in the same commit."""
 
 
 def submit(request: Request) -> Execution:
@@ -61,7 +63,7 @@ def submit(request: Request) -> Execution:
 def record(request: Request, claimed_by: str | None = None) -> Execution:
     """The row, committed: queued, or already claimed by a caller that runs it itself. Nothing is lost from here on."""
     execution = Execution(
-        id=new_id(),
+        id=request.id or new_id(),
         organization_id=request.project.organization_id,
         project=request.project,
         session_id=request.session.id if request.session else None,

@@ -16,6 +16,7 @@ from .actions import Action
 from .assets import Asset, Leftover
 from .audit import AuditEvent
 from .base import IN_TRASH, NANO, Base, Trashable, new_id, now
+from .comparisons import Comparison, ComparisonRun
 from .executions import Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
 from .imports import UNDECIDED, Import, ImportedSession
@@ -56,6 +57,8 @@ __all__ = [
     "BudgetPeriod",
     "Collaborator",
     "Comment",
+    "Comparison",
+    "ComparisonRun",
     "CopiedAnswer",
     "Delivery",
     "DeliveryState",

@@ -65,11 +65,17 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
 
 
 def again(
-    first: Execution, project: Project, session: PromptSession | None, user_id: uuid.UUID, submission: str
+    first: Execution,
+    project: Project,
+    session: PromptSession | None,
+    user_id: uuid.UUID,
+    submission: str,
+    id: uuid.UUID | None = None,
 ) -> Execution:
     """The same prompt once more, as it was asked, with its files and the conversation that came before it."""
     return submit(
         Request(
+            id=id,
             project=project,
             prompt=replace(from_json(first.body.request), stream=True),
             origin=Origin.PLAYGROUND,

@@ -22,6 +22,7 @@ from ..models import (
     State,
     TemplateRun,
 )
+from .compare import listing
 
 PAGE = 20
 HEAVY = 40_000
@@ -94,7 +95,7 @@ def around(session: PromptSession, id: uuid.UUID) -> Window:
 
 
 def _is_shown(session: PromptSession) -> tuple[Any, ...]:
-    return Execution.session_id == session.id, Execution.deleted_at.is_(None)
+    return Execution.session_id == session.id, Execution.deleted_at.is_(None), listing.is_shown()
 
 
 def _timeline(session: PromptSession) -> Select[Any]:

@@ -14,6 +14,7 @@ from ..models import Execution, PromptSession
 from ..projects import totals
 from ..web import render
 from . import composer, conversation, organizing
+from .compare import listing
 from .connect import is_newcomer, newcomer
 from .conversation import Window
 from .forms import PromptForm
@@ -29,6 +30,7 @@ def page(
     """`at`: the card to open it at; else it opens at its end."""
     window = conversation.around(session, at) if at else conversation.latest(session)
     refusals.tell(_runs_of(window))
+    listing.tell(_runs_of(window))
     g.project = session.project
     return render(
         "playground/session.html",
@@ -47,6 +49,7 @@ def page(
 def more(session: PromptSession, window: Window) -> Response:
     """Further cards, in place of what asked for them."""
     refusals.tell(_runs_of(window))
+    listing.tell(_runs_of(window))
     return render(
         "playground/more.html", session=session, can_edit=access.may(access.EDIT, session), **_cards(session, window)
     )

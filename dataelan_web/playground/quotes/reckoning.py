@@ -18,7 +18,7 @@ from ...router import pricing
 from ...router.candidates import Candidate, tokens_of
 from ...router.health import work_of
 from ...router.plan import Step
-from ...router.prompt import FilePart, ImagePart, Part, Prompt, Task, TextPart
+from ...router.prompt import FilePart, ImagePart, Message, Part, Prompt, Task, TextPart
 from ...router.usage import Usage
 from .. import uploads
 from ..forms import PromptForm
@@ -84,9 +84,16 @@ def is_whole(form: PromptForm, files: Sequence[tuple[str, int]]) -> bool:
 
 def prompt_of(session: PromptSession, form: PromptForm, files: Sequence[tuple[str, int]]) -> Prompt:
     """As it would be sent, with stand-ins of the same size for files, of which only type and size are known."""
+    return form.prompt(*parts_of(session, form, files))
+
+
+def parts_of(
+    session: PromptSession, form: PromptForm, files: Sequence[tuple[str, int]]
+) -> tuple[list[Part], tuple[Message, ...]]:
+    """(the files that come along, the conversation before)"""
     kinds = [*files, *((asset.media_type, asset.size) for asset in form.referenced)]
     earlier = conversation.so_far(session) if conversation.continues(session) else ()
-    return form.prompt(list(map(_stand_in, kinds)), earlier)
+    return list(map(_stand_in, kinds)), earlier
 
 
 def _stand_in(file: tuple[str, int]) -> Part:

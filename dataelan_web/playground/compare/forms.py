@@ -1,0 +1,111 @@
+"""What a comparison is asked with: a chat's composer, with a column for each model or rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from flask import request
+from wtforms import BooleanField, DecimalField, Form, IntegerField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
+from wtforms.validators import Length, NumberRange, Optional
+
+from ...fields import trim
+from ...models import PromptSession
+from ...router.types import Message, Part, Prompt, system
+from ..chat_form import ChatForm
+from ..forms import bounded
+
+FEWEST, MOST, MOST_REPEATS = 2, 6, 5
+
+
+class ColumnForm(Form):
+    """One column's model, and its settings where columns are not kept in step."""
+
+    model = StringField("Model", [Length(max=200)])
+    system = TextAreaField("System prompt", [Length(max=100_000)], filters=[trim])
+    max_tokens = IntegerField(
+        "Max tokens",
+        [Optional(), NumberRange(1, 1_000_000, "A number from 1 to 1,000,000, or leave it empty.")],
+        filters=[bounded],
+    )
+    temperature = DecimalField(
+        "Temperature", [Optional(), NumberRange(0, 2, "A number from 0 to 2, or leave it empty.")], filters=[bounded]
+    )
+
+
+class CompareForm(ChatForm):
+    in_step = BooleanField("Same settings for all", default=True)
+    is_blind = BooleanField("Blind: hide names, costs and speeds until I choose")
+    repeats = SelectField(
+        "Repeat",
+        choices=[
+            SelectChoice(str(n), "Once each" if n == 1 else f"{n} times each") for n in range(1, MOST_REPEATS + 1)
+        ],
+        default="1",
+    )
+
+    def __init__(self, session: PromptSession, columns: Sequence[ColumnForm] | None = None, **values: Any) -> None:
+        super().__init__(session, **values)
+        self.columns = list(_submitted() if columns is None else columns)
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        valid = super().validate(extra_validators)
+        good = [column.validate() for column in self.columns]  # each, so that all errors show
+        problem = self._problem()
+        if problem:
+            self.form_errors.append(problem)
+        return valid and all(good) and not problem
+
+    def _problem(self) -> str:
+        names = [column.model.data for column in self.columns]
+        if not FEWEST <= len(names) <= MOST:
+            return f"Choose {FEWEST} to {MOST} models or rules to compare; these are {len(names)}."
+        if self.in_step.data and (twice := {name for name in names if names.count(name) > 1}):
+            return f"“{min(twice)}” is there twice, with the same settings. To try a model twice, set each by itself."
+        return ""
+
+    def prompt_for(self, column: ColumnForm, parts: Sequence[Part], earlier: tuple[Message, ...]) -> Prompt:
+        prompt = self.prompt(parts, earlier)
+        if self.in_step.data:
+            return prompt
+        others = tuple(message for message in prompt.messages if message.role != "system")
+        instructions = (system(column.system.data),) if column.system.data else ()
+        temperature = None if column.temperature.data is None else float(column.temperature.data)
+        return replace(
+            prompt, messages=(*instructions, *others), max_tokens=column.max_tokens.data, temperature=temperature
+        )
+
+    def change(self, add: str, remove: str) -> None:
+        """A column more, with the settings of the last; or one less."""
+        if add and len(self.columns) < MOST:
+            self.columns.append(_column(len(self.columns), {"model": add}, self.columns[-1:]))
+        if remove.isdecimal() and len(remove) < 3 and int(remove) < len(self.columns):
+            kept = [column for place, column in enumerate(self.columns) if place != int(remove)]
+            self.columns = [_column(place, column.data, ()) for place, column in enumerate(kept)]
+
+    @property
+    def remembered(self) -> dict[str, Any]:
+        return self.settings | {"compared": [column.model.data for column in self.columns]}
+
+
+def fresh(session: PromptSession) -> CompareForm:
+    """An empty prompt, with the settings and the models of the time before."""
+    known = {name: session.settings[name] for name in CompareForm.REMEMBERED if session.settings.get(name) is not None}
+    names = session.settings.get("compared") or []
+    columns = [_column(place, {"model": name}, ()) for place, name in enumerate(names[:MOST])]
+    return CompareForm(session, columns, formdata=None, data=known)
+
+
+def _submitted() -> list[ColumnForm]:
+    found = []
+    for place in range(MOST + 1):  # one more than may be, to be refused rather than dropped
+        if f"c{place}-model" not in request.form:
+            break
+        found.append(ColumnForm(request.form, prefix=f"c{place}-"))
+    return found
+
+
+def _column(place: int, data: dict[str, Any], like: Sequence[ColumnForm]) -> ColumnForm:
+    return ColumnForm(prefix=f"c{place}-", data=(like[0].data if like else {}) | data)

@@ -1,0 +1,43 @@
+"""A comparison in its session: one run stands for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import selectinload
+
+from ...extensions import db
+from ...models import Comparison, ComparisonRun, Execution
+
+
+def is_shown() -> ColumnElement[bool]:
+    """Of an Execution: has it a card in its session, or the place of its comparison's?"""
+    compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
+    return or_(~compared, select(Comparison.id).where(Comparison.shown_id == Execution.id).exists())
+
+
+@dataclass(frozen=True)
+class Row:
+    """A comparison as its session tells of it. `names`: none before they may be known."""
+
+    comparison: Comparison
+    columns: int
+    names: list[str]
+    chosen: str
+
+
+def tell(executions: Iterable[Execution]) -> None:
+    """Give each run that stands for a comparison its `compared`. One query where there is none."""
+    ids = {execution.id: execution for execution in executions}
+    query = select(Comparison).where(Comparison.shown_id.in_(ids)).options(selectinload(Comparison.runs))
+    for comparison in db.session.scalars(query) if ids else ():
+        ids[comparison.shown_id].compared = _row(comparison)  # type: ignore[attr-defined, index]
+
+
+def _row(comparison: Comparison) -> Row:
+    names = {run.place: run.requested for run in comparison.runs}
+    in_order = [names[place] for place in sorted(names)]
+    chosen = next((run.requested for run in comparison.runs if run.id == comparison.chosen_id), "")
+    return Row(comparison, len(in_order), in_order if comparison.is_revealed else [], chosen)

@@ -1,0 +1,54 @@
+"""The quote of a comparison: the sum of its columns, as often as each is asked."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...models import PromptSession
+from ..quotes import past, reckoning, words
+from ..quotes.reckoning import Reckoning
+from ..quotes.words import Said
+from .forms import CompareForm
+
+
+@dataclass(frozen=True)
+class Sum:
+    """`columns`: (what was chosen, its quote, its words), of one turn each."""
+
+    columns: list[tuple[str, Reckoning, Said]]
+    repeats: int
+
+    @property
+    def tone(self) -> str:
+        tones = {said.tone for _, _, said in self.columns}
+        return "danger" if "danger" in tones else "warn" if "warn" in tones else ""
+
+    @property
+    def cost(self) -> str:
+        """Those whose price is known; what else there is, is said."""
+        known = [one for _, one, _ in self.columns if one.low is not None and one.high is not None]
+        if not known:
+            return "Cost unknown" if any(one.candidate for _, one, _ in self.columns) else "Would not run"
+        low = self.repeats * sum(one.low or 0 for one in known)
+        high = self.repeats * sum(one.high or 0 for one in known)
+        total = words.cost_range(low, high)
+        return f"{total} and unknown" if len(known) < len(self.columns) else total
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the slowest: they answer at the same time."""
+        waits = [one.wait.total for _, one, _ in self.columns if one.wait and one.wait.total is not None]
+        return max(waits, default=None)
+
+
+def reckon(session: PromptSession, form: CompareForm, files: Sequence[tuple[str, int]], user_id: uuid.UUID) -> Sum:
+    parts, earlier = reckoning.parts_of(session, form, files)
+    runs = past.runs(session)
+    columns = []
+    for column in form.columns:
+        prompt, requested = form.prompt_for(column, parts, earlier), column.model.data or "auto"
+        found = reckoning.reckon(session, prompt, requested, user_id, runs)
+        columns.append((requested, found, words.said(found)))
+    return Sum(columns, int(form.repeats.data or 1))

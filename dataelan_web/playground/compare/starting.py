@@ -1,0 +1,94 @@
+"""From the form to running executions: one comparison a submission, however often it comes."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from ... import audit
+from ...executions.submit import Request, submit
+from ...extensions import db
+from ...models import Comparison, ComparisonRun, Execution, Origin, Prompt, PromptSession, new_id
+from ...router.types import Prompt as RouterPrompt
+from .. import conversation, uploads
+from ..asking import UNNAMED, again, title_of
+from .forms import ColumnForm, CompareForm
+
+
+def compare(session: PromptSession, form: CompareForm, user_id: uuid.UUID) -> Comparison:
+    """Run what the form says. Commits. Raises storage.Unavailable before anything is recorded."""
+    submission = (form.submission.data or uuid.uuid4().hex)[:100]
+    if earlier := _earlier(session, submission):
+        return earlier
+    assets = uploads.keep(form.uploads, form.referenced, session, user_id)
+    text = str(form.text.data or "")
+    session.remember(**form.remembered)
+    if session.title in UNNAMED:
+        session.title = title_of(text or assets[0].name)
+    asked = Prompt(id=new_id(), session_id=session.id, author_id=user_id, text=text, assets=assets)
+    made = Comparison(id=new_id(), session=session, prompt=asked, user_id=user_id, submission=submission)
+    made.is_blind, made.repeats = bool(form.is_blind.data), int(form.repeats.data or 1)
+    db.session.add(made)
+    audit.record("comparison.started", made, session.project.organization_id, models=len(form.columns))
+    try:
+        db.session.commit()
+    except IntegrityError:  # the other click was quicker
+        db.session.rollback()
+        if (earlier := _earlier(session, submission)) is None:
+            raise
+        return earlier
+    parts = [uploads.part_of(asset) for asset in assets]
+    earlier_turns = conversation.so_far(session)
+    prompts = [form.prompt_for(column, parts, earlier_turns) for column in form.columns]
+    _run_all(made, _placed(made, form.columns, prompts), asked, user_id)
+    return made
+
+
+def _earlier(session: PromptSession, submission: str) -> Comparison | None:
+    query = select(Comparison).where(Comparison.session_id == session.id, Comparison.submission == submission)
+    return db.session.scalars(query).first()
+
+
+def _placed(
+    made: Comparison, columns: Sequence[ColumnForm], prompts: Sequence[RouterPrompt]
+) -> list[tuple[str, RouterPrompt]]:
+    """(model or rule, prompt) in the order of the columns: a blind comparison's is nobody's to guess."""
+    pairs = [(column.model.data or "auto", prompt) for column, prompt in zip(columns, prompts, strict=True)]
+    if made.is_blind:
+        random.SystemRandom().shuffle(pairs)
+    return pairs
+
+
+def _run_all(made: Comparison, pairs: Sequence[tuple[str, RouterPrompt]], asked: Prompt, user_id: uuid.UUID) -> None:
+    session, id = made.session, made.id
+    for turn in range(made.repeats):
+        for place, (requested, prompt) in enumerate(pairs):
+            run_id = new_id()
+            db.session.add(ComparisonRun(id=run_id, comparison_id=id, place=place, turn=turn, requested=requested))
+            if place == turn == 0:
+                made.shown_id = run_id
+            submit(
+                Request(
+                    id=run_id,
+                    project=session.project,
+                    prompt=prompt,
+                    origin=Origin.PLAYGROUND,
+                    requested=requested,
+                    user_id=user_id,
+                    session=session,
+                    asked=asked,
+                    model_type=session.model_type,
+                    idempotency_key=f"compare:{id}:{place}:{turn}",
+                )
+            )
+
+
+def retry(made: Comparison, run: ComparisonRun, user_id: uuid.UUID) -> Execution:
+    """The same once more, in its place; what stood there is kept, and no longer shown here. Commits."""
+    id, earlier = new_id(), run.execution
+    db.session.add(ComparisonRun(id=id, comparison_id=made.id, place=run.place, turn=run.turn, requested=run.requested))
+    return again(earlier, made.session.project, made.session, user_id, id=id)

@@ -1,0 +1,89 @@
+"""All answers of a comparison over one connection: words as they come, then each finished answer in its place.
+
+A browser that comes back gets what there is so far in place of what it has; so no message needs an id.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+
+import redis
+from flask import current_app, g
+from markupsafe import escape
+from sqlalchemy import select
+
+from ...executions import live
+from ...extensions import db
+from ...jobs.queue import store
+from ...models import Comparison, ComparisonRun, Execution
+from ...models.executions import OPEN
+from ...web import partial
+from ..stream import KEEP_ALIVE, message
+from .board import Board, board, open_ids
+
+PACE = 0.05
+"""Seconds between two messages: twenty a second are smooth, for however many answers."""
+
+
+def events(comparison_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
+    """Hold no database connection while waiting."""
+    yield KEEP_ALIVE
+    found = _board(comparison_id)
+    waiting, is_held = open_ids(found), found.is_hidden
+    if not (is_held and waiting):  # whatever ended before the browser came to listen
+        yield message(_ended_pieces(found, [run for run in found.runs if run.id not in waiting], can_edit))
+    db.session.commit()
+    after, begun = dict.fromkeys(waiting, "0"), set[uuid.UUID]()
+    for said in _said(after):
+        if not is_held and (words := "".join(_words(waiting[id], entry, begun) for id, entry in said.items())):
+            yield message(words)
+        ended = [id for id, entry in said.items() if entry.ended] or ([] if said else _over(after))
+        for id in ended:
+            after.pop(id)
+        if ended and not (is_held and after):
+            found = _board(comparison_id)
+            runs = [run for run in found.runs if is_held or run.id in ended]
+            yield message(_ended_pieces(found, runs, can_edit))
+            db.session.commit()
+        elif not said:
+            yield KEEP_ALIVE
+    yield "event: done\ndata: \n\n"
+
+
+def _said(after: dict[uuid.UUID, str]) -> Iterator[dict[uuid.UUID, live.Entry]]:
+    """What comes; without Valkey, nothing every two seconds: PostgreSQL knows what has ended."""
+    try:
+        for said in live.follow_all(store(), after):
+            yield said
+            time.sleep(PACE)
+    except redis.RedisError:
+        while after:
+            yield {}
+            time.sleep(2)
+
+
+def _words(run: ComparisonRun, entry: live.Entry, begun: set[uuid.UUID]) -> str:
+    swap = "beforeend" if run.id in begun else "innerHTML"
+    begun.add(run.id)
+    return partial(f"#answer-{run.place}-{run.turn}-text", str(escape(entry.text)), swap) if entry.text else ""
+
+
+def _ended_pieces(found: Board, runs: list[ComparisonRun], can_edit: bool) -> str:
+    """Finished answers in their places, and what is told of all of them."""
+    template = current_app.jinja_env.get_template("playground/compare/ended.html")
+    told = {"board": found, "comparison": found.comparison, "runs": runs, "can_edit": can_edit}
+    return template.render(**told, organization=g.organization)
+
+
+def _board(comparison_id: uuid.UUID) -> Board:
+    return board(db.session.get_one(Comparison, comparison_id, populate_existing=True))
+
+
+def _over(after: dict[uuid.UUID, str]) -> list[uuid.UUID]:
+    """Of those waited for, what has ended without a word."""
+    query = select(Execution.id).where(Execution.id.in_(after), Execution.state.not_in(OPEN))
+    ended = list(db.session.scalars(query))
+    db.session.commit()
+    return ended

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import uuid
+
+from flask import Response as FlaskResponse
+from flask import abort, g, request, stream_with_context, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from .. import access, audit
+from ..executions.keeper import cancel
+from ..extensions import db
+from ..models import Comparison, ComparisonRun, PromptSession
+from ..storage import Unavailable
+from ..web import redirect, render
+from . import composer, conversation
+from .blueprint import bp
+from .compare import board, choosing, differences, forms, quoting, starting
+from .compare.stream import events as event_stream
+from .forms import PromptForm
+from .quotes import reckoning
+
+
+@bp.get("/sessions/<uuid:id>/comparisons/new")
+def new_comparison(id: uuid.UUID) -> Response:
+    session = _session(id)
+    return _composer(session, forms.fresh(session))
+
+
+@bp.post("/sessions/<uuid:id>/comparisons/draft")
+def draft_comparison(id: uuid.UUID) -> Response:
+    """A column more (`add`) or less (`remove`). Writes nothing."""
+    session = _session(id)
+    form = forms.CompareForm(session)
+    form.change(request.form.get("add", ""), request.form.get("remove", ""))
+    return _composer(session, form, fragment="pick")
+
+
+@bp.post("/sessions/<uuid:id>/comparisons/quote")
+def quote_comparison(id: uuid.UUID) -> Response:
+    """What all columns would cost together. Writes nothing."""
+    session = _session(id)
+    form = forms.CompareForm(session)
+    files = reckoning.files_of(request.form.getlist("quoted_files"))
+    if not reckoning.is_whole(form, files):
+        return render("playground/quotes/quote.html")
+    return render("playground/compare/quote.html", sum=quoting.reckon(session, form, files, current_user.id))
+
+
+@bp.post("/sessions/<uuid:id>/comparisons")
+def create_comparison(id: uuid.UUID) -> Response:
+    session = _session(id)
+    form = forms.CompareForm(session)
+    if not form.validate_on_submit():
+        return _composer(session, form, fragment="form", status=422)
+    try:
+        made = starting.compare(session, form, current_user.id)
+    except Unavailable as problem:
+        abort(503, str(problem))
+    return redirect(url_for("playground.comparison", id=made.id))
+
+
+@bp.get("/comparisons/<uuid:id>")
+def comparison(id: uuid.UUID) -> Response:
+    """`a`, `b`: the columns whose answers are held against each other."""
+    return _shown(access.visible(Comparison, id), fragment="differences")
+
+
+@bp.get("/comparisons/<uuid:id>/events")
+def comparison_events(id: uuid.UUID) -> Response:
+    found = access.visible(Comparison, id)
+    can_edit = access.may(access.EDIT, found)
+    db.session.commit()  # hold no connection while streaming
+    body = stream_with_context(event_stream(found.id, can_edit))
+    return FlaskResponse(body, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+@bp.post("/comparisons/<uuid:id>/cancellation")
+def cancel_comparison(id: uuid.UUID) -> Response:
+    found = access.editable(Comparison, id)
+    for run_id in board.open_ids(board.board(found)):
+        cancel(run_id)
+    audit.record("comparison.cancelled", found, g.organization.id)
+    db.session.commit()
+    return _shown(found)
+
+
+@bp.post("/comparisons/<uuid:id>/retry")
+def retry_comparison(id: uuid.UUID) -> Response:
+    found = access.editable(Comparison, id)
+    run = _run(found)
+    if run.execution.is_open:
+        abort(422, "It is still being answered. Stop it first, or wait.")
+    starting.retry(found, run, current_user.id)
+    return _shown(found)
+
+
+@bp.post("/comparisons/<uuid:id>/choice")
+def choose_answer(id: uuid.UUID) -> Response:
+    """The best answer. It may be changed."""
+    found = access.editable(Comparison, id)
+    run = _run(found)
+    if not choosing.is_whole(run) or board.board(found).holds_back:
+        abort(422, "Only a whole answer can be the best, and of a blind comparison only when all are there.")
+    choosing.choose(found, run, current_user.id)
+    return _shown(found)
+
+
+@bp.post("/comparisons/<uuid:id>/continuation")
+def continue_from(id: uuid.UUID) -> Response:
+    """The session goes on with this answer."""
+    found = access.editable(Comparison, id)
+    run = _run(found)
+    if not choosing.is_whole(run) or not found.is_revealed:
+        abort(422, "Choose a whole answer first; then the conversation can go on from it.")
+    choosing.go_on(found, run)
+    return redirect(url_for("playground.show", id=found.session_id))
+
+
+def _session(id: uuid.UUID) -> PromptSession:
+    session = access.editable(PromptSession, id)
+    if not conversation.continues(session):
+        abort(404, "Only sessions for text and code compare models.")
+    return session
+
+
+def _run(found: Comparison) -> ComparisonRun:
+    """The answer that the form names; 404 where there is none."""
+    place, turn = (request.form.get(name, -1, type=int) for name in ("place", "turn"))
+    return board.board(found).run_at(place, turn) or abort(404)
+
+
+def _composer(session: PromptSession, form: PromptForm, fragment: str | None = None, status: int = 200) -> Response:
+    g.project = session.project
+    return render(
+        "playground/compare/new.html", fragment, status=status, session=session, **composer.context(session, form)
+    )
+
+
+def _shown(found: Comparison, fragment: str = "board") -> Response:
+    g.project = found.session.project
+    told = board.context(found, can_edit=access.may(access.EDIT, found))
+    a, b = (request.args.get(name, type=int) for name in ("a", "b"))
+    return render("playground/compare/board.html", fragment, **told, **differences.between(told["board"], a, b))

@@ -1,0 +1,229 @@
+"""One prompt to several models side by side: asked once, streamed together, judged blind, and gone on from."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+
+from flask import Flask
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from dataelan_web.extensions import db
+from dataelan_web.models import AuditEvent, Comparison, ComparisonRun, Execution, PromptSession, State
+from dataelan_web.playground import conversation
+from dataelan_web.playground.compare.board import Board, board
+from dataelan_web.playground.compare.differences import difference
+
+from . import people
+from .conftest import wait_until
+from .test_quotes import line, priced
+
+FAST, INSTANT = "simulated/simulated-fast", "simulated/simulated-instant"
+
+
+def fields(text: str, models: Sequence[str], **more: object) -> dict[str, object]:
+    columns = {f"c{place}-model": name for place, name in enumerate(models)}
+    return {"text": text, "in_step": "y", "repeats": "1", "submission": uuid.uuid4().hex, **columns, **more}
+
+
+def compare(app: Flask, cast: people.Cast, text: str, models: Sequence[str], **more: object) -> uuid.UUID:
+    answer = people.browser(app, cast.mia).submit(f"{cast.session_url}/comparisons", fields(text, models, **more))
+    assert answer.status_code == 204, answer.get_data(as_text=True)
+    return uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1])
+
+
+def read(id: uuid.UUID) -> Board:
+    db.session.rollback()
+    return board(db.session.get_one(Comparison, id, populate_existing=True))
+
+
+def done(id: uuid.UUID) -> Board:
+    wait_until(lambda: not read(id).is_open)
+    return read(id)
+
+
+def page(app: Flask, cast: people.Cast, id: uuid.UUID, query: str = "") -> str:
+    answer = people.browser(app, cast.mia).get(f"{cast.home}/comparisons/{id}{query}")
+    assert answer.status_code == 200
+    return answer.get_data(as_text=True)
+
+
+def act(app: Flask, cast: people.Cast, id: uuid.UUID, what: str, place: int = 0, turn: int = 0) -> TestResponse:
+    return people.browser(app, cast.mia).submit(
+        f"{cast.home}/comparisons/{id}/{what}", {"place": str(place), "turn": str(turn)}
+    )
+
+
+def test_a_prompt_is_run_by_each_model_as_often_as_wished(app: Flask, worker: object, acme: people.Cast) -> None:
+    id = compare(app, acme, "What is a token?", [FAST, INSTANT], repeats="2")
+    found = done(id)
+    assert [(run.place, run.turn, run.requested) for run in found.runs] == [
+        (0, 0, FAST), (0, 1, FAST), (1, 0, INSTANT), (1, 1, INSTANT),
+    ]  # fmt: skip
+    assert {run.execution.state for run in found.runs} == {State.COMPLETED}
+    html = page(app, acme, id)
+    assert "All answers are there. Pick the best." in html
+    assert "Spread of simulated/simulated-fast" in html
+    assert html.count("First token") >= 4
+
+
+def test_a_double_click_is_one_comparison(app: Flask, acme: people.Cast) -> None:
+    submission = uuid.uuid4().hex
+    first = compare(app, acme, "Once", [FAST, INSTANT], submission=submission)
+    assert compare(app, acme, "Once", [FAST, INSTANT], submission=submission) == first
+    assert db.session.scalar(select(func.count()).select_from(Execution).where(Execution.session == acme.session)) == 2
+
+
+def test_what_cannot_be_compared_is_said_and_kept(app: Flask, acme: people.Cast) -> None:
+    mia = people.browser(app, acme.mia)
+    for models, said in (
+        ([FAST], "Choose 2 to 6 models"),
+        ([FAST] * 2, "is there twice"),
+        ([f"m{n}" for n in range(7)], "these are 7"),
+    ):
+        answer = mia.submit(f"{acme.session_url}/comparisons", fields("Keep <b>me", models))
+        assert answer.status_code == 422
+        html = answer.get_data(as_text=True)
+        assert said in html
+        assert "Keep &lt;b&gt;me" in html
+    twice = fields("Twice", [FAST, FAST], **{"c0-temperature": "0", "c1-temperature": "1.5"})
+    del twice["in_step"]
+    answer = mia.submit(f"{acme.session_url}/comparisons", twice)
+    found = read(uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1]))
+    assert [one.settings for one in found.columns] == [["Temperature 0"], ["Temperature 1.5"]]
+    wrong = fields("Hot", [FAST, INSTANT], **{"c1-temperature": "9"})
+    del wrong["in_step"]
+    assert "A number from 0 to 2" in mia.submit(f"{acme.session_url}/comparisons", wrong).get_data(as_text=True)
+
+
+def test_columns_are_added_and_removed_and_remembered(app: Flask, acme: people.Cast) -> None:
+    mia, url = people.browser(app, acme.mia), f"{acme.session_url}/comparisons"
+    html = mia.submit(f"{url}/draft", {**fields("", [FAST]), "add": INSTANT}).get_data(as_text=True)
+    assert re.findall(r'name="c(\d)-model" value="([^"]+)"', html) == [("0", FAST), ("1", INSTANT)]
+    html = mia.submit(f"{url}/draft", {**fields("", [FAST, INSTANT]), "remove": "0"}).get_data(as_text=True)
+    assert re.findall(r'name="c(\d)-model" value="([^"]+)"', html) == [("0", INSTANT)]
+    compare(app, acme, "Hello", [INSTANT, FAST])
+    html = mia.get(f"{url}/new").get_data(as_text=True)
+    assert re.findall(r'name="c\d-model" value="([^"]+)"', html) == [INSTANT, FAST]
+
+
+def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worker: object, acme: people.Cast) -> None:
+    id = compare(app, acme, "Which is better?", [FAST, INSTANT, "auto"], is_blind="y")
+    early = page(app, acme, id)
+    done(id)
+    hidden = page(app, acme, id)
+    stream = people.browser(app, acme.mia).get(f"{acme.home}/comparisons/{id}/events").get_data(as_text=True)
+    session = people.browser(app, acme.mia).get(acme.session_url).get_data(as_text=True)
+    for html in (early, hidden, stream):
+        for telling in (FAST, INSTANT, "simulated-", "First token", "Speed", "/executions/"):
+            assert telling not in html.split("</nav>")[-1], telling
+    assert "Compared 3 models, blind" in session
+    assert act(app, acme, id, "continuation").status_code == 422
+    answer = act(app, acme, id, "choice", place=1)
+    assert answer.status_code == 200
+    found = read(id)
+    assert found.columns[1].requested in answer.get_data(as_text=True)
+    assert found.comparison.blind_choice_id == found.columns[1].runs[0].id
+    act(app, acme, id, "choice", place=2)
+    after = read(id).comparison
+    assert after.chosen_id == found.columns[2].runs[0].id
+    assert after.blind_choice_id == found.columns[1].runs[0].id, "what was chosen blind stays"
+    assert after.chosen_by == acme.mia.id
+    audits = select(func.count()).select_from(AuditEvent).where(AuditEvent.subject_id == id)
+    assert db.session.scalar(audits.where(AuditEvent.action == "comparison.chosen")) == 2
+
+
+def test_the_conversation_goes_on_from_the_chosen_answer_and_no_other(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    id = compare(app, acme, "A harbour at dawn", [FAST, INSTANT])
+    found = done(id)
+    session = db.session.get_one(PromptSession, acme.session.id)
+    assert conversation.so_far(session) == ()
+    assert len(conversation.runs(session)[0]) == 1, "one place in the session for all"
+    answer = act(app, acme, id, "continuation", place=1)
+    assert answer.headers["HX-Redirect"].endswith(f"/sessions/{acme.session.id}")
+    db.session.rollback()
+    said = conversation.so_far(session)
+    assert [message.role for message in said] == ["user", "assistant"]
+    chosen = found.columns[1].runs[0].execution
+    assert said[1].text.strip() == chosen.body.text.strip()
+    html = people.browser(app, acme.mia).get(acme.session_url).get_data(as_text=True)
+    assert f'id="run-{chosen.id}"' in html
+    assert f'id="comparison-{id}"' in html
+    assert f'id="run-{found.columns[0].runs[0].id}"' not in html
+
+
+def test_all_are_stopped_at_once_and_one_is_tried_again(app: Flask, worker: object, acme: people.Cast) -> None:
+    id = compare(app, acme, "!simulate tokens=900 rate=20\nLong", [FAST, INSTANT])
+    wait_until(lambda: all(run.execution.started_at for run in read(id).runs))
+    assert "of 2 answers are there" in act(app, acme, id, "cancellation").get_data(as_text=True)
+    found = done(id)
+    assert {run.execution.state for run in found.runs} <= {State.CANCELLED, State.COMPLETED}
+    before = found.columns[0].runs[0].id
+    assert act(app, acme, id, "retry").status_code == 200
+    again = read(id).columns[0].runs
+    assert [run.id == before for run in again] == [False]
+    assert db.session.get(ComparisonRun, before) is not None
+    assert act(app, acme, id, "retry", place=5).status_code == 404
+    act(app, acme, id, "cancellation")
+    done(id)
+
+
+def test_the_stream_brings_each_answer_whole_and_ends(app: Flask, worker: object, acme: people.Cast) -> None:
+    id = compare(app, acme, "Say <img src=x onerror=alert(1)> something", [FAST, INSTANT])
+    stream = people.browser(app, acme.mia).get(f"{acme.home}/comparisons/{id}/events").get_data(as_text=True)
+    assert stream.rstrip().endswith("event: done\ndata:")
+    for place in (0, 1):
+        assert f'hx-target="#answer-{place}-0" hx-swap="outerHTML"' in stream
+    assert "All answers are there" in stream
+    assert "<img src=x" not in stream
+    assert "<img src=x" not in page(app, acme, id)
+
+
+def test_two_answers_are_held_against_each_other(app: Flask, worker: object, acme: people.Cast) -> None:
+    id = compare(app, acme, "Compare me", [FAST, INSTANT])
+    done(id)
+    assert "The two answers are the same." in page(app, acme, id, "?a=0&b=1")
+    db.session.execute(
+        Execution.body.property.entity.class_.__table__.update()
+        .where(Execution.body.property.entity.class_.id == read(id).columns[1].runs[0].id)
+        .values(text="<script>alert(1)</script>\nother")
+    )
+    db.session.commit()
+    html = page(app, acme, id, "?a=0&b=1")
+    assert "diff-added" in html
+    assert "<script>alert" not in html
+    assert page(app, acme, id, "?a=9&b=x")
+
+
+def test_the_same_lines_are_folded_and_changed_words_marked() -> None:
+    same = [f"line {n}" for n in range(20)]
+    found = difference("\n".join([*same, "the cat sat"]), "\n".join([*same, "the dog sat", ""]))
+    assert (found.added, found.removed, found.is_none) == (1, 1, False)
+    assert [(part.is_folded, len(part.lines)) for part in found.parts] == [(True, 18), (False, 2), (False, 2)]
+    removed, added = found.parts[-1].lines
+    assert [text for text, differs in removed.words if differs] == ["cat "]
+    assert [text for text, differs in added.words if differs] == ["dog "]
+    assert difference("a\nb", "a\nb").is_none
+    assert difference("", "x").added == 1
+
+
+def test_the_quote_of_a_comparison_is_the_sum(app: Flask, acme: people.Cast) -> None:
+    mia, url = people.browser(app, acme.mia), f"{acme.session_url}/comparisons/quote"
+    one, two = priced(acme), priced(acme, name="simulated-instant")
+    alone = mia.submit(url, fields("Hi", [one, two])).get_data(as_text=True)
+    twice = mia.submit(url, fields("Hi", [one, two], repeats="3")).get_data(as_text=True)
+    assert line(alone).startswith("≈ $0.002–0.021")
+    assert line(twice).startswith("≈ $0.006–0.061")
+    unknown = priced(acme, name="mystery", input=None, output=None)
+    assert "and unknown" in line(mia.submit(url, fields("Hi", [one, unknown])).get_data(as_text=True))
+    assert line(mia.submit(url, fields("Hi", [one])).get_data(as_text=True)) == ""
+
+
+def test_a_picture_session_compares_nothing(app: Flask, acme: people.Cast) -> None:
+    acme.session.model_type = type(acme.session.model_type).IMAGE
+    db.session.commit()
+    assert people.browser(app, acme.mia).get(f"{acme.session_url}/comparisons/new").status_code == 404
