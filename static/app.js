@@ -126,7 +126,7 @@
   document.addEventListener('htmx:after:request', (event) => {
     const { sourceElement: form, response } = event.detail.ctx ?? {};
     if (!form?.matches?.('form[data-composer]') || !response?.raw?.ok) return;
-    const area = form.querySelector('textarea');
+    const area = form.querySelector('textarea[data-submit]');
     if (area.value === sentText) {                                          // else the next prompt is being written already
       area.value = '';
       store.set(draftOf(area), '');

@@ -1,0 +1,109 @@
+"""Comparing, as one does it: models chosen, answers side by side, the best picked blind, and the talk gone on from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import people
+from tests.test_quotes import priced
+
+from .test_pages import AXE, assert_fine
+
+pytestmark = pytest.mark.browser
+
+Opener = Callable[..., Page]
+
+
+def shoot(page: Page, name: str) -> None:
+    if "SHOTS" not in os.environ:
+        return
+    for width, height in ((1440, 900), (390, 780)):
+        for scheme in ("light", "dark"):
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.screenshot(path=Path(os.environ["SHOTS"]) / f"{name}-{width}-{scheme}.png", full_page=True)
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def add(page: Page, name: str) -> None:
+    before = page.locator(".compare-chip").count()
+    page.get_by_label("Add a model or rule").select_option(name)
+    expect(page.locator(".compare-chip")).to_have_count(before + 1)
+
+
+def test_models_are_compared_blind_and_the_talk_goes_on_from_the_best(
+    open_page: Opener, simulated: str, acme: people.Cast
+) -> None:
+    model = priced(acme, simulated)
+    page = open_page(acme.mia, bypass_csp=True, reduced_motion="reduce")
+    page.add_init_script(AXE)
+    page.goto(acme.session_url)
+    page.locator("#text").fill("!simulate tokens=90 rate=60\nWhat is a token?")
+    page.get_by_role("link", name="Compare models").click()
+    expect(page.locator("#text")).to_have_value("!simulate tokens=90 rate=60\nWhat is a token?")
+    for name in (model, "simulated/simulated-fast", "simulated/simulated-instant"):
+        add(page, name)
+    expect(page.locator("#quote-said")).to_contain_text("≈ $0.")
+    page.get_by_role("button", name="Remove simulated/simulated-instant").press("Enter")
+    expect(page.locator(".compare-chip")).to_have_count(2)
+    assert_fine(page, "comparison, new")
+    shoot(page, "new")
+    page.get_by_label("Same settings for all").uncheck()
+    expect(page.locator("#c0-temperature")).to_be_visible()
+    assert_fine(page, "comparison, each by itself")
+    shoot(page, "each")
+    page.get_by_label("Same settings for all").check()
+    page.locator("#text").press("Control+Enter")
+
+    page.wait_for_url("**/comparisons/*")
+    texts = page.locator(".compare-answer .live-text")
+    expect(texts.nth(1)).not_to_be_empty()
+    expect(page.get_by_text("All answers are there. Pick the best.")).to_be_visible()
+    expect(page.locator(".compare-answer .markdown")).to_have_count(2)
+    page.get_by_role("button", name="Choose answer A as the best").press("Enter")
+    expect(page.locator(".column-best")).to_have_count(1)
+    page.get_by_label("Second answer").focus()
+    page.locator(".diff-form button").click()
+    expect(page.locator("#differences")).to_contain_text("same")
+    assert_fine(page, "comparison")
+    shoot(page, "board")
+    page.get_by_role("button", name="Continue from answer A").click()
+    page.wait_for_url("**/sessions/*")
+    expect(page.locator("#text")).to_have_value("")
+    expect(page.locator(".run .markdown")).to_have_count(1)
+    assert_fine(page, "session with a comparison")
+    shoot(page, "session")
+
+    page.get_by_role("link", name="Compare models").click()
+    page.get_by_label("Blind").check()
+    page.get_by_label("Repeat").select_option("2")
+    page.locator("#text").fill("!simulate tokens=40 rate=60\nAnd now?")
+    page.get_by_role("button", name="Run all").click()
+    page.wait_for_url("**/comparisons/*")
+    expect(page.get_by_text("Which answer is the best?")).to_be_visible()
+    assert "simulated" not in page.locator(".columns header").all_inner_texts()
+    expect(page.locator(".compare-answer .facts")).to_have_count(0)
+    shoot(page, "blind")
+    page.get_by_role("button", name="Choose answer B1 as the best").click()
+    expect(page.locator(".compare-answer .facts")).to_have_count(4)
+    expect(page.locator(".spread .table")).to_have_count(2)
+    assert_fine(page, "comparison, repeated")
+    shoot(page, "repeats")
+
+
+def test_all_columns_are_stopped_by_one_button(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.mia)
+    page.goto(f"{acme.session_url}/comparisons/new")
+    for name in ("simulated/simulated-fast", "simulated/simulated-instant"):
+        add(page, name)
+    page.locator("#text").fill("!simulate tokens=900 rate=30\nA long story")
+    page.get_by_role("button", name="Run all").click()
+    expect(page.locator(".compare-answer .live-text").first).not_to_be_empty()
+    page.get_by_role("button", name="Stop all").click()
+    expect(page.locator(".compare-answer .notice").first).to_contain_text("Stopped")
+    expect(page.get_by_role("button", name="Stop all")).to_have_count(0)
