@@ -1,4 +1,4 @@
-"""Comparing, as one does it: models chosen, answers side by side, the best picked blind, and the talk gone on from it."""
+"""Comparing, as one does it: models chosen, answers side by side, the best picked blind, and gone on from."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Column:
         if len(self.runs) < 2:
             return []
         done = [run.execution for run in self.runs if not run.execution.is_open]
-        kinds = {
+        kinds: dict[str, list[float | None]] = {
             "Cost": [one.cost for one in done],
             "Tokens out": [one.tokens_out for one in done],
             "First token": [one.first_token_seconds for one in done],

@@ -47,7 +47,8 @@ def difference(first: str, second: str) -> Difference:
     one, two = first.splitlines(), second.splitlines()
     was_cut = max(len(one), len(two)) > MOST_LINES
     one, two = one[:MOST_LINES], two[:MOST_LINES]
-    parts, added, removed = [], 0, 0
+    parts: list[Part] = []
+    added = removed = 0
     codes = SequenceMatcher(None, one, two, autojunk=False).get_opcodes()
     for place, (kind, i1, i2, j1, j2) in enumerate(codes):
         if kind == "equal":

@@ -59,7 +59,7 @@ class CompareForm(ChatForm):
         return valid and all(good) and not problem
 
     def _problem(self) -> str:
-        names = [column.model.data for column in self.columns]
+        names = [column.model.data or "" for column in self.columns]
         if not FEWEST <= len(names) <= MOST:
             return f"Choose {FEWEST} to {MOST} models or rules to compare; these are {len(names)}."
         if self.in_step.data and (twice := {name for name in names if names.count(name) > 1}):

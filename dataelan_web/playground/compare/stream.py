@@ -21,6 +21,7 @@ from ...models import Comparison, ComparisonRun, Execution
 from ...models.executions import OPEN
 from ...web import partial
 from ..stream import KEEP_ALIVE, message
+from . import differences
 from .board import Board, board, open_ids
 
 PACE = 0.05
@@ -74,6 +75,7 @@ def _ended_pieces(found: Board, runs: list[ComparisonRun], can_edit: bool) -> st
     """Finished answers in their places, and what is told of all of them."""
     template = current_app.jinja_env.get_template("playground/compare/ended.html")
     told = {"board": found, "comparison": found.comparison, "runs": runs, "can_edit": can_edit}
+    told |= differences.between(found, None, None)
     return template.render(**told, organization=g.organization)
 
 
