@@ -45,6 +45,11 @@ def render(template: str, /, fragment: str | None = None, status: int = 200, **c
     return make_response(render_template(template, **context), status)
 
 
+def piece(template: str, **context: Any) -> Response:
+    """A fragment that needs nothing of the signed-in layout, whose queries it saves."""
+    return make_response(current_app.jinja_env.get_template(template).render(**context))
+
+
 def redirect(url: str, fragment_status: int = 204) -> AnyResponse:
     """Go elsewhere: by a header for htmx, which would otherwise swap the other page into this one."""
     if request.htmx:  # type: ignore[attr-defined]

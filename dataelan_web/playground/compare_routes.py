@@ -12,7 +12,7 @@ from ..executions.keeper import cancel
 from ..extensions import db
 from ..models import Comparison, ComparisonRun, PromptSession
 from ..storage import Unavailable
-from ..web import redirect, render
+from ..web import piece, redirect, render
 from . import composer, conversation
 from .blueprint import bp
 from .compare import board, choosing, differences, forms, quoting, starting
@@ -43,8 +43,8 @@ def quote_comparison(id: uuid.UUID) -> Response:
     form = forms.CompareForm(session)
     files = reckoning.files_of(request.form.getlist("quoted_files"))
     if not reckoning.is_whole(form, files):
-        return render("playground/quotes/quote.html")
-    return render("playground/compare/quote.html", sum=quoting.reckon(session, form, files, current_user.id))
+        return piece("playground/quotes/quote.html")
+    return piece("playground/compare/quote.html", sum=quoting.reckon(session, form, files, current_user.id))
 
 
 @bp.post("/sessions/<uuid:id>/comparisons")

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..models import PromptSession
-from ..web import render
+from ..web import piece
 from . import composer
 from .blueprint import bp
 from .quotes import kept, reckoning, words
@@ -21,10 +21,10 @@ def quote(id: uuid.UUID) -> Response:
     form = composer.submitted(session)
     files = reckoning.files_of(request.form.getlist("quoted_files"))
     if not reckoning.is_whole(form, files):
-        return render("playground/quotes/quote.html")
+        return piece("playground/quotes/quote.html")
     prompt = reckoning.prompt_of(session, form, files)
     found = reckoning.reckon(session, prompt, form.requested, current_user.id)
-    return render(
+    return piece(
         "playground/quotes/quote.html",
         reckoning=found,
         said=words.said(found),
