@@ -10,9 +10,10 @@ from flask import Flask
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from dataelan_web.executions import conversation
 from dataelan_web.extensions import db
 from dataelan_web.models import AuditEvent, Comparison, ComparisonRun, Execution, PromptSession, State
-from dataelan_web.playground import conversation
+from dataelan_web.playground import conversation as shown
 from dataelan_web.playground.compare.board import Board, board
 from dataelan_web.playground.compare.differences import difference
 
@@ -142,7 +143,7 @@ def test_the_conversation_goes_on_from_the_chosen_answer_and_no_other(
     found = done(id)
     session = db.session.get_one(PromptSession, acme.session.id)
     assert conversation.so_far(session) == ()
-    assert len(conversation.runs(session)[0]) == 1, "one place in the session for all"
+    assert len(shown.latest(session).cards) == 1, "one place in the session for all"
     answer = act(app, acme, id, "continuation", place=1)
     assert answer.headers["HX-Redirect"].endswith(f"/sessions/{acme.session.id}")
     db.session.rollback()
@@ -186,14 +187,14 @@ def test_the_stream_brings_each_answer_whole_and_ends(app: Flask, worker: object
 def test_two_answers_are_held_against_each_other(app: Flask, worker: object, acme: people.Cast) -> None:
     id = compare(app, acme, "Compare me", [FAST, INSTANT])
     done(id)
-    assert "The two answers are the same." in page(app, acme, id, "?a=0&b=1")
+    assert "The two answers are the same." in page(app, acme, id, "?a=0-0&b=1-0")
     db.session.execute(
         Execution.body.property.entity.class_.__table__.update()
         .where(Execution.body.property.entity.class_.id == read(id).columns[1].runs[0].id)
         .values(text="<script>alert(1)</script>\nother")
     )
     db.session.commit()
-    html = page(app, acme, id, "?a=0&b=1")
+    html = page(app, acme, id, "?a=0-0&b=1-0")
     assert "diff-added" in html
     assert "<script>alert" not in html
     assert page(app, acme, id, "?a=9&b=x")

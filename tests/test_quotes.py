@@ -28,6 +28,7 @@ from dataelan_web.models import (
     now,
 )
 from dataelan_web.playground.quotes import kept, words
+from dataelan_web.playground.quotes.where import in_session
 
 from . import people
 from .test_playground import ask, fresh
@@ -159,7 +160,7 @@ def test_a_quote_is_kept_with_its_run_and_held_against_it(
     mine = people.browser(app, acme.victor).get(f"{acme.home}/executions/{id}").get_data(as_text=True)
     assert "Quote and outcome" in mine
     assert ("The quote held" if held.did else "The quote missed") in mine
-    record = kept.record(db.session.get_one(PromptSession, acme.session.id))
+    record = kept.record(in_session(db.session.get_one(PromptSession, acme.session.id)))
     assert record is not None
     assert record.quotes == 1
     assert "he last quote here" in quote(app, acme, "And now?", model=model)

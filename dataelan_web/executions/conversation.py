@@ -62,6 +62,12 @@ def so_far(session: PromptSession) -> tuple[Message, ...]:
     return (*opening, *_messages(_without_deleted(list(latest.values()))))
 
 
+def is_said() -> ColumnElement[bool]:
+    """Of an Execution: is it part of the conversation? Of a comparison's answers only the one that was gone on from."""
+    compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
+    return or_(~compared, select(Comparison.id).where(Comparison.continued_id == Execution.id).exists())
+
+
 def _copied(session: PromptSession) -> Iterable[Any]:
     query = select(CopiedAnswer.prompt_id, CopiedAnswer.asked, CopiedAnswer.text, CopiedAnswer.tool_calls)
     return db.session.execute(query.where(CopiedAnswer.session_id == session.id).order_by(CopiedAnswer.id)).all()
@@ -76,16 +82,10 @@ def _own(session: PromptSession) -> Iterable[Any]:
             Execution.session_id == session.id,
             Execution.state == State.COMPLETED,
             Execution.deleted_at.is_(None),
-            _is_said(),
+            is_said(),
         )
         .order_by(Execution.id)
     ).all()
-
-
-def _is_said() -> ColumnElement[bool]:
-    """Of an Execution: is it part of the conversation? Of a comparison's answers only the one that was gone on from."""
-    compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
-    return or_(~compared, select(Comparison.id).where(Comparison.continued_id == Execution.id).exists())
 
 
 def _turn(message: dict[str, Any], text: str, calls: Iterable[dict[str, str]]) -> Turn:

@@ -5,7 +5,7 @@ Reads what `execute` and `allowance` read and decides as they do. Holds, counts,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from ..extensions import db
 from ..models import Execution
 from ..router.plan import Plan, Step
 from ..router.types import Failure, Prompt
-from .allowance import Unpriced, counting, subjects_of
+from .allowance import Unpriced, counting, rates, subjects_of
 from .bounds import Bound
 from .execute import choose
 
@@ -25,7 +25,8 @@ UTC = ZoneInfo("UTC")
 class Foresight:
     plan: Plan
     step: Step | None = None
-    """The first call of the plan; None: nothing can be called, and `problem` says why."""
+    """The call that would be made: the first of the plan that no limit refuses; where they refuse all, the first.
+    None: nothing can be called, and `problem` says why."""
     problem: str = ""
     limit: quota.Limit | None = None
     """The limit that would stop it or lower its output; else the hard one of which least is left."""
@@ -33,26 +34,37 @@ class Foresight:
     most_output: int | None = None
     """Output tokens to which a limit would lower the answer."""
     zone: ZoneInfo = UTC
+    instead_of: Foresight | None = None
+    """The plan's first call, where limits refuse that one and it goes on to another."""
 
 
 def foresee(execution: Execution, prompt: Prompt, draw: Random | None = None) -> Foresight:
     """`execution`: as it would be recorded; it needs not be in the database."""
     plan = choose(execution, prompt, draw)
-    if not plan.steps:
-        return Foresight(plan, problem=plan.problem)
-    step = plan.steps[0]
-    counted = quota.applicable(db.session, subjects_of(execution, step))
     unpriced = Unpriced.of(execution.project.organization)
+    refused: Foresight | None = None
+    for step in plan.steps:
+        if step.only_after is None:
+            found = _of(execution, prompt, plan, step, unpriced)
+            if not found.is_refused:
+                return replace(found, instead_of=refused)
+            refused = refused or found
+    return refused or Foresight(plan, problem=plan.problem)
+
+
+def _of(execution: Execution, prompt: Prompt, plan: Plan, step: Step, unpriced: Unpriced) -> Foresight:
+    """One call of the plan, as `allowance.reserve` would allow it."""
+    counted = quota.applicable(db.session, subjects_of(execution, step))
     try:
         limits, ceiling, _ = counting(counted.limits, step.candidate, unpriced)
-    except Failure as refused:
-        return Foresight(plan, step, problem=refused.message, is_refused=True)
-    bound = Bound.of(prompt, step.candidate, limits, counted.rates, ceiling)
-    refusing = [limit for limit in limits if bound.exceeds(limit)]
-    try:
+        bound = Bound.of(prompt, step.candidate, limits, counted.rates, ceiling)
+        refusing = [limit for limit in limits if bound.exceeds(limit)]
         lowered = bound.within(refusing, counted).slowed(counted.rates)
+        rates().look(counted.rates, lowered.use.tokens)
     except quota.OverLimit as refused:
         return Foresight(plan, step, limit=refused.budget, is_refused=True, zone=counted.zone)
+    except (Failure, quota.RateExceeded, quota.RatesUnknown) as refused:
+        return Foresight(plan, step, problem=refused.message, is_refused=True)
     least = min((limit for limit in limits if limit.is_hard), key=lambda one: one.left / (one.limit or 1), default=None)
     limit = quota.tightest(refusing) if refusing else least
     most = lowered.output if lowered.output < bound.output else None

@@ -20,7 +20,7 @@ from ..jobs import queue
 from ..models import Execution, PromptSession, State, now
 from ..models.executions import OPEN
 from . import live
-from .conversation import so_far
+from .conversation import is_said, so_far
 from .prompts import from_json, to_json
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Full(Exception):
 
 def last_open(session: PromptSession) -> uuid.UUID | None:
     """The run that a new prompt of this session would have to wait for."""
-    query = select(Execution.id).where(Execution.session_id == session.id, Execution.state.in_(OPEN))
+    query = select(Execution.id).where(Execution.session_id == session.id, Execution.state.in_(OPEN), is_said())
     return db.session.scalar(query.order_by(Execution.id.desc()).limit(1))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import Base, Name, Time, parent, reference
-from .executions import Execution
+from .executions import Execution, State
 from .workspace import Prompt, PromptSession
 
 
@@ -70,3 +70,17 @@ class ComparisonRun(Base):
     requested: Mapped[Name]
 
     execution: Mapped[Execution] = relationship()
+
+    @property
+    def is_gone(self) -> bool:
+        """In the trash, or gone for good: what was said in it is not to be read here."""
+        return self.execution.deleted_at is not None
+
+    @property
+    def text(self) -> str:
+        """The answer; nothing while it is not there, or in the trash."""
+        return "" if self.is_gone or self.execution.body is None else self.execution.body.text
+
+    @property
+    def is_whole(self) -> bool:
+        return self.execution.state is State.COMPLETED and not self.is_gone

@@ -8,17 +8,19 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from .. import access, audit
+from ..executions import conversation
 from ..executions.keeper import cancel
 from ..extensions import db
 from ..models import Comparison, ComparisonRun, PromptSession
 from ..storage import Unavailable
-from ..web import piece, redirect, render
-from . import composer, conversation
+from ..trash.discarding import discard
+from ..web import piece, redirect, render, toast
+from . import composer
 from .blueprint import bp
 from .compare import board, choosing, differences, forms, quoting, starting
 from .compare.stream import events as event_stream
 from .forms import PromptForm
-from .quotes import reckoning
+from .quotes import reckoning, shown
 
 
 @bp.get("/sessions/<uuid:id>/comparisons/new")
@@ -43,7 +45,7 @@ def quote_comparison(id: uuid.UUID) -> Response:
     form = forms.CompareForm(session)
     files = reckoning.files_of(request.form.getlist("quoted_files"))
     if not reckoning.is_whole(form, files):
-        return piece("playground/quotes/quote.html")
+        return shown.nothing()
     return piece("playground/compare/quote.html", sum=quoting.reckon(session, form, files, current_user.id))
 
 
@@ -62,7 +64,7 @@ def create_comparison(id: uuid.UUID) -> Response:
 
 @bp.get("/comparisons/<uuid:id>")
 def comparison(id: uuid.UUID) -> Response:
-    """`a`, `b`: the columns whose answers are held against each other."""
+    """`a`, `b`: the answers that are held against each other (differences.between)."""
     return _shown(access.visible(Comparison, id), fragment="differences")
 
 
@@ -89,9 +91,9 @@ def cancel_comparison(id: uuid.UUID) -> Response:
 def retry_comparison(id: uuid.UUID) -> Response:
     found = access.editable(Comparison, id)
     run = _run(found)
-    if run.execution.is_open:
-        abort(422, "It is still being answered. Stop it first, or wait.")
-    starting.retry(found, run, current_user.id)
+    if run.execution.is_open or run.is_gone:
+        abort(422, "Only an answer that has ended, and is not in the trash, can be asked for again.")
+    starting.retry(found, run, current_user.id, request.form.get("submission", ""))
     return _shown(found)
 
 
@@ -100,7 +102,7 @@ def choose_answer(id: uuid.UUID) -> Response:
     """The best answer. It may be changed."""
     found = access.editable(Comparison, id)
     run = _run(found)
-    if not choosing.is_whole(run) or board.board(found).holds_back:
+    if not run.is_whole or board.board(found).holds_back:
         abort(422, "Only a whole answer can be the best, and of a blind comparison only when all are there.")
     choosing.choose(found, run, current_user.id)
     return _shown(found)
@@ -111,9 +113,22 @@ def continue_from(id: uuid.UUID) -> Response:
     """The session goes on with this answer."""
     found = access.editable(Comparison, id)
     run = _run(found)
-    if not choosing.is_whole(run) or not found.is_revealed:
+    if not run.is_whole or not found.is_revealed:
         abort(422, "Choose a whole answer first; then the conversation can go on from it.")
     choosing.go_on(found, run)
+    return redirect(url_for("playground.show", id=found.session_id))
+
+
+@bp.post("/comparisons/<uuid:id>/deletion")
+def delete_comparison(id: uuid.UUID) -> Response:
+    """All its answers go into the trash, those that were asked for again too."""
+    found = access.editable(Comparison, id)
+    if board.board(found).is_open:
+        abort(409, "It is still running. Stop it first.")
+    for run in found.runs:
+        if not run.is_gone:
+            discard(run.execution)
+    toast("The comparison’s answers are in the trash.")
     return redirect(url_for("playground.show", id=found.session_id))
 
 
@@ -140,5 +155,5 @@ def _composer(session: PromptSession, form: PromptForm, fragment: str | None = N
 def _shown(found: Comparison, fragment: str = "board") -> Response:
     g.project = found.session.project
     told = board.context(found, can_edit=access.may(access.EDIT, found))
-    a, b = (request.args.get(name, type=int) for name in ("a", "b"))
+    a, b = (request.args.get(name, "") for name in ("a", "b"))
     return render("playground/compare/board.html", fragment, **told, **differences.between(told["board"], a, b))

@@ -95,7 +95,7 @@ def around(session: PromptSession, id: uuid.UUID) -> Window:
 
 
 def _is_shown(session: PromptSession) -> tuple[Any, ...]:
-    return Execution.session_id == session.id, Execution.deleted_at.is_(None), listing.is_shown()
+    return Execution.session_id == session.id, listing.is_shown()
 
 
 def _timeline(session: PromptSession) -> Select[Any]:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from .. import audit
+from ..executions.conversation import is_said
 from ..extensions import db
 from ..models import Asset, CopiedAnswer, Execution, Model, Prompt, PromptSession, State, new_id
 
@@ -85,6 +86,7 @@ def _own(session: PromptSession, until: uuid.UUID | None) -> Iterator[_Turn]:
     query = (
         select(Execution)
         .where(Execution.session_id == session.id, Execution.state == State.COMPLETED, Execution.deleted_at.is_(None))
+        .where(is_said())
         .options(
             joinedload(Execution.body),
             joinedload(Execution.model).load_only(Model.display_name),

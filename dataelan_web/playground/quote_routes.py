@@ -8,10 +8,10 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..models import PromptSession
-from ..web import piece
 from . import composer
 from .blueprint import bp
-from .quotes import kept, reckoning, words
+from .quotes import kept, reckoning, shown
+from .quotes.where import in_session
 
 
 @bp.post("/sessions/<uuid:id>/quote")
@@ -21,14 +21,7 @@ def quote(id: uuid.UUID) -> Response:
     form = composer.submitted(session)
     files = reckoning.files_of(request.form.getlist("quoted_files"))
     if not reckoning.is_whole(form, files):
-        return piece("playground/quotes/quote.html")
+        return shown.nothing()
     prompt = reckoning.prompt_of(session, form, files)
-    found = reckoning.reckon(session, prompt, form.requested, current_user.id)
-    return piece(
-        "playground/quotes/quote.html",
-        reckoning=found,
-        said=words.said(found),
-        record=kept.record(session),
-        token=kept.seal(session, current_user.id, form, len(files) + len(form.referenced), found),
-        is_chosen_by_rule=form.requested == "auto" or (found.foresight.plan.rule and found.foresight.plan.rule.id),
-    )
+    asked = kept.asked_in_session(session, current_user.id, form, len(files))
+    return shown.quote(in_session(session), prompt, form.requested, current_user.id, asked)

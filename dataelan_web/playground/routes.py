@@ -79,7 +79,8 @@ def create_execution(id: uuid.UUID) -> Response:
         return page.page(session, form, fragment="form", status=422)
     try:
         execution = asking.ask(session, form, current_user.id)
-        kept.keep(execution, session, current_user.id, form, request.form.get("quote", ""))
+        asked = kept.asked_in_session(session, current_user.id, form, len(form.uploads))
+        kept.keep(execution, asked, request.form.get("quote", ""))
     except waiting.Full as full:
         form.text.errors = [str(full)]
         return page.page(session, form, fragment="form", status=422)

@@ -44,7 +44,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 # KEYS: of each limit the hash of its buckets and the sorted set of its leases. Times in ms.
 # ARGV: call, tokens, minute, bucket, lease; then of each limit requests, tokens, parallel, 0 for none.
 # Answers {bucket}, or {0, limit, pace, ms to wait}: of all that refuse, the one to wait for longest; -1 for ever.
-TAKE = f"""{_CLOCK}
+_LOOK = f"""{_CLOCK}
 local call, tokens = ARGV[1], tonumber(ARGV[2])
 local minute, size, lease = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local current = math.floor(now / size)
@@ -95,7 +95,11 @@ for limit = 1, #KEYS / 2 do
   end
 end
 if refused then return refused end
-
+"""
+LOOK = f"""{_LOOK}
+return {{current}}
+"""
+TAKE = f"""{_LOOK}
 for limit = 1, #KEYS / 2 do
   if ARGV[3 + 3 * limit] ~= '0' or ARGV[4 + 3 * limit] ~= '0' then
     redis.call('HINCRBY', KEYS[2 * limit - 1], 'r' .. current, 1)
@@ -145,6 +149,7 @@ class Rates:
     def __init__(self, valkey: redis.Redis, minute: float = MINUTE, lease: float = LEASE):
         self._valkey, self._minute, self._lease = valkey, round(minute * 1000), round(lease * 1000)
         self._take, self._give_back, self._renew = map(valkey.register_script, (TAKE, GIVE_BACK, RENEW))
+        self._look = valkey.register_script(LOOK)
         self._running = dict[str, Lease]()
         self._lock = threading.Lock()
         self._is_renewing = self._is_away = False
@@ -156,17 +161,14 @@ class Rates:
         Raises RateExceeded, having counted nothing, or RatesUnknown."""
         if not rates:
             return None
-        limits = [value or 0 for rate in rates for value in (rate.requests_per_minute, rate.tokens_per_minute,
-                                                             rate.parallel)]  # fmt: skip
-        call, keys = call_id.hex, _keys(rates)
-        arguments: list[str | int] = [call, tokens, self._minute, self._minute // BUCKETS, self._lease, *limits]
-        first, *refusal = self._ask(lambda: self._take(keys, arguments))
-        if refusal:
-            place, pace, wait = refusal
-            raise RateExceeded(rates[place - 1], Pace(pace.decode()), wait / 1000 if wait >= 0 else None)
-        lease = Lease(call, keys, first, tokens)
+        lease = Lease(call_id.hex, _keys(rates), self._counted(self._take, rates, call_id.hex, tokens), tokens)
         self._keep(lease)
         return lease
+
+    def look(self, rates: Sequence[Rate], tokens: int) -> None:
+        """Would such a call be let through now? Raises as `take` does, and counts nothing."""
+        if rates:
+            self._counted(self._look, rates, "", tokens)
 
     def go_on(self, rates: Sequence[Rate], call_id: uuid.UUID) -> Lease | None:
         """The lease of a call that another process began: it runs, whatever the limits say. Nothing is counted anew."""
@@ -197,6 +199,17 @@ class Rates:
                 self._try(pipeline.execute)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _counted(self, script: Any, rates: Sequence[Rate], call: str, tokens: int) -> int:
+        """The bucket that it is counted in. Raises RateExceeded or RatesUnknown."""
+        limits = [value or 0 for rate in rates for value in (rate.requests_per_minute, rate.tokens_per_minute,
+                                                             rate.parallel)]  # fmt: skip
+        arguments: list[str | int] = [call, tokens, self._minute, self._minute // BUCKETS, self._lease, *limits]
+        bucket, *refusal = self._ask(lambda: script(_keys(rates), arguments))
+        if refusal:
+            place, pace, wait = refusal
+            raise RateExceeded(rates[place - 1], Pace(pace.decode()), wait / 1000 if wait >= 0 else None)
+        return int(bucket)
 
     def _ask(self, ask: Any) -> Any:
         if time.monotonic() < self._asked_again_at:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from statistics import median
 from string import ascii_uppercase
 from typing import Any
@@ -46,7 +48,8 @@ class Column:
     @property
     def settings(self) -> list[str]:
         """What it was told beside the prompt, shortly."""
-        asked = self.runs[0].execution.body.request
+        body = self.runs[0].execution.body
+        asked = body.request if body and not self.runs[0].is_gone else {"messages": []}
         told = [("Temperature", asked.get("temperature")), ("At most", asked.get("max_tokens"))]
         said = [f"{name} {value:g}" for name, value in told if value is not None]
         has_system = any(message["role"] == "system" for message in asked["messages"])
@@ -66,6 +69,12 @@ class Column:
         }
         return [(name, spread(values)) for name, values in kinds.items() if len(known(values)) > 1]
 
+    @property
+    def alike(self) -> Alike | None:
+        """How the answers themselves spread; None where there are no two."""
+        texts = [run.text for run in self.runs if run.is_whole and run.text]
+        return alike(texts) if len(texts) > 1 else None
+
 
 def known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
@@ -74,6 +83,22 @@ def known(values: Iterable[float | None]) -> list[float]:
 def spread(values: Iterable[float | None]) -> Spread:
     numbers = known(values)
     return Spread(min(numbers), median(numbers), max(numbers))
+
+
+@dataclass(frozen=True)
+class Alike:
+    """How much repeats agree. `share`: of their words, those that two of them have in common on average, 0 to 1."""
+
+    answers: int
+    different: int
+    share: float
+
+
+def alike(texts: Sequence[str]) -> Alike:
+    """Order does not count, how often a word is said does."""
+    words = [Counter(text.lower().split()) for text in texts]
+    shares = [(one & two).total() / max((one | two).total(), 1) for one, two in combinations(words, 2)]
+    return Alike(len(texts), len({" ".join(text.split()) for text in texts}), sum(shares) / len(shares))
 
 
 @dataclass(frozen=True)
@@ -112,6 +137,11 @@ class Board:
         """None: there is no such answer."""
         return next((run for run in self.runs if (run.place, run.turn) == (place, turn)), None)
 
+    def name_of(self, run: ComparisonRun) -> str:
+        """As it is called where one chooses among all answers: “B2 · a model”."""
+        letter = f"{ascii_uppercase[run.place]}{run.turn + 1 if self.comparison.repeats > 1 else ''}"
+        return f"Answer {letter}" if self.is_hidden else f"{letter} · {run.requested}"
+
 
 def board(comparison: Comparison) -> Board:
     """With everything its page needs, in one query; of retries the latest."""
@@ -126,13 +156,6 @@ def board(comparison: Comparison) -> Board:
 
 def open_ids(found: Board) -> dict[uuid.UUID, ComparisonRun]:
     return {run.id: run for run in found.runs if run.execution.is_open}
-
-
-def names_of(columns: Sequence[Column], *, is_hidden: bool) -> list[tuple[str, str]]:
-    """(place, name) for choosing columns to compare."""
-    return [
-        (str(one.place), f"Model {one.letter}" if is_hidden else f"{one.letter} · {one.requested}") for one in columns
-    ]
 
 
 def context(comparison: Comparison, **more: Any) -> dict[str, Any]:

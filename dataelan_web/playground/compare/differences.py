@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from .board import Board, names_of
+from .board import Board
 
 AROUND = 2
 """Lines that are the same and stay in sight, before and after what differs."""
@@ -99,15 +99,15 @@ def _split(line: str) -> list[str]:
     return words if len(words) < 400 else [line]
 
 
-def between(board: Board, a: int | None, b: int | None) -> dict[str, Any]:
-    """For the page: the columns to choose from, those chosen, and what differs. Without a choice, the first two."""
-    whole = [one for one in board.columns if one.runs[0].execution.body.text and not board.holds_back]
+def between(board: Board, a: str, b: str) -> dict[str, Any]:
+    """For the page: the answers to choose from, those chosen, and what differs. `a`, `b`: “1-0”, the column and which
+    of its repeats. Without a choice the first two are offered, and nothing is compared yet."""
+    whole = {f"{run.place}-{run.turn}": run for run in board.runs if run.text and not board.holds_back}
     if len(whole) < 2:
         return {"choices": [], "difference": None}
-    places = {one.place: one for one in whole}
-    first = places.get(a, whole[0]) if a is not None else whole[0]
-    others = [one for one in whole if one is not first]
-    second = places.get(b, others[0]) if b is not None and b != first.place else others[0]
-    texts = [one.runs[0].execution.body.text for one in (first, second)]
-    found = difference(*texts) if a is not None else None
-    return {"choices": names_of(whole, is_hidden=board.is_hidden), "a": first, "b": second, "difference": found}
+    first = a if a in whole else next(iter(whole))
+    others = sorted((key for key in whole if key != first), key=lambda key: whole[key].turn != whole[first].turn)
+    second = b if b in others else others[0]
+    found = difference(whole[first].text, whole[second].text) if a else None
+    choices = [(key, board.name_of(run)) for key, run in whole.items()]
+    return {"choices": choices, "a": first, "b": second, "difference": found}

@@ -11,6 +11,7 @@ from wtforms import BooleanField, DecimalField, Form, IntegerField, SelectField,
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Length, NumberRange, Optional
 
+from ...executions import waiting
 from ...fields import trim
 from ...models import PromptSession
 from ...router.types import Message, Part, Prompt, system
@@ -62,6 +63,8 @@ class CompareForm(ChatForm):
         names = [column.model.data or "" for column in self.columns]
         if not FEWEST <= len(names) <= MOST:
             return f"Choose {FEWEST} to {MOST} models or rules to compare; these are {len(names)}."
+        if waiting.last_open(self.session):
+            return "An answer of this session is still being written. Compare when it is there: all continue from it."
         if self.in_step.data and (twice := {name for name in names if names.count(name) > 1}):
             return f"“{min(twice)}” is there twice, with the same settings. To try a model twice, set each by itself."
         return ""

@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, or_, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import aliased, selectinload
 
 from ...extensions import db
 from ...models import Comparison, ComparisonRun, Execution
 
 
 def is_shown() -> ColumnElement[bool]:
-    """Of an Execution: has it a card in its session, or the place of its comparison's?"""
+    """Of an Execution: has it a card in its session? Of a comparison's one stands for all, as long as any of them is
+    not in the trash."""
     compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
-    return or_(~compared, select(Comparison.id).where(Comparison.shown_id == Execution.id).exists())
+    any_run = aliased(Execution)
+    stands = (
+        select(Comparison.id)
+        .join(Comparison.runs)
+        .join(any_run, any_run.id == ComparisonRun.id)
+        .where(Comparison.shown_id == Execution.id, any_run.deleted_at.is_(None))
+        .correlate(Execution)
+    )
+    return or_(and_(~compared, Execution.deleted_at.is_(None)), stands.exists())
+
+
+_RUNS = selectinload(Comparison.runs).joinedload(ComparisonRun.execution).load_only(Execution.state)
 
 
 @dataclass(frozen=True)
@@ -26,12 +38,13 @@ class Row:
     columns: int
     names: list[str]
     chosen: str
+    is_open: bool
 
 
 def tell(executions: Iterable[Execution]) -> None:
     """Give each run that stands for a comparison its `compared`. One query where there is none."""
     ids = {execution.id: execution for execution in executions}
-    query = select(Comparison).where(Comparison.shown_id.in_(ids)).options(selectinload(Comparison.runs))
+    query = select(Comparison).where(Comparison.shown_id.in_(ids)).options(_RUNS)
     for comparison in db.session.scalars(query) if ids else ():
         ids[comparison.shown_id].compared = _row(comparison)  # type: ignore[attr-defined, index]
 
@@ -40,4 +53,5 @@ def _row(comparison: Comparison) -> Row:
     names = {run.place: run.requested for run in comparison.runs}
     in_order = [names[place] for place in sorted(names)]
     chosen = next((run.requested for run in comparison.runs if run.id == comparison.chosen_id), "")
-    return Row(comparison, len(in_order), in_order if comparison.is_revealed else [], chosen)
+    is_open = any(run.execution.is_open for run in comparison.runs)
+    return Row(comparison, len(in_order), in_order if comparison.is_revealed else [], chosen, is_open)

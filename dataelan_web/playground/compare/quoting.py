@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ...models import PromptSession
 from ..quotes import past, reckoning, words
 from ..quotes.reckoning import Reckoning
+from ..quotes.where import in_session
 from ..quotes.words import Said
 from .forms import CompareForm
 
@@ -45,10 +46,11 @@ class Sum:
 
 def reckon(session: PromptSession, form: CompareForm, files: Sequence[tuple[str, int]], user_id: uuid.UUID) -> Sum:
     parts, earlier = reckoning.parts_of(session, form, files)
-    runs = past.runs(session)
+    where = in_session(session)
+    runs = past.runs(where)
     columns = []
     for column in form.columns:
         prompt, requested = form.prompt_for(column, parts, earlier), column.model.data or "auto"
-        found = reckoning.reckon(session, prompt, requested, user_id, runs)
+        found = reckoning.reckon(where, prompt, requested, user_id, runs)
         columns.append((requested, found, words.said(found)))
     return Sum(columns, int(form.repeats.data or 1))

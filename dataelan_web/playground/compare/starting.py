@@ -10,11 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from ... import audit
+from ...executions import conversation
 from ...executions.submit import Request, submit
 from ...extensions import db
 from ...models import Comparison, ComparisonRun, Execution, Origin, Prompt, PromptSession, new_id
 from ...router.types import Prompt as RouterPrompt
-from .. import conversation, uploads
+from .. import uploads
 from ..asking import UNNAMED, again, title_of
 from .forms import ColumnForm, CompareForm
 
@@ -87,8 +88,9 @@ def _run_all(made: Comparison, pairs: Sequence[tuple[str, RouterPrompt]], asked:
             )
 
 
-def retry(made: Comparison, run: ComparisonRun, user_id: uuid.UUID) -> Execution:
-    """The same once more, in its place; what stood there is kept, and no longer shown here. Commits."""
+def retry(made: Comparison, run: ComparisonRun, user_id: uuid.UUID, submission: str) -> Execution:
+    """The same once more, in its place; what stood there is kept, and no longer shown here. Sent twice it is one.
+    Commits."""
     id, earlier = new_id(), run.execution
     db.session.add(ComparisonRun(id=id, comparison_id=made.id, place=run.place, turn=run.turn, requested=run.requested))
-    return again(earlier, made.session.project, made.session, user_id, id=id)
+    return again(earlier, made.session.project, made.session, user_id, submission, id=id)

@@ -1,2 +1,2 @@
-"""What a prompt will cost, how long it will take and what would stop it, said before it is run. Read: past, reckoning,
-words, kept."""
+"""What a prompt will cost, how long it will take and what would stop it, said before it is run. Read: where, past,
+reckoning, words, kept, shown."""

@@ -11,21 +11,23 @@ from typing import Any
 
 from flask import current_app
 from itsdangerous import BadData, URLSafeTimedSerializer
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from ...extensions import db
 from ...models import Execution, PromptSession, Quote, State, now
 from ..forms import PromptForm
 from .reckoning import Reckoning
+from .where import Where
 
 GOOD_FOR = 24 * 3600
 """Seconds for which what was shown may be kept with a run."""
 LAST = 20
 
 
-def seal(session: PromptSession, user_id: uuid.UUID, form: PromptForm, files: int, reckoning: Reckoning) -> str:
-    """What was shown, for the form to bring along: nobody can change it, or use it for another prompt."""
+def seal(asked: str, reckoning: Reckoning) -> str:
+    """What was shown, for the form to bring along: nobody can change it, or use it for another prompt.
+    `asked`: what it was for, as `asked_in_session` or another digest of all that was to be sent says."""
     chosen, wait = reckoning.candidate, reckoning.wait
     if chosen is None:
         return ""
@@ -34,16 +36,16 @@ def seal(session: PromptSession, user_id: uuid.UUID, form: PromptForm, files: in
         "cost": [reckoning.low, reckoning.high],
         "wait": [wait.first_token, wait.total] if wait else [None, None],
     }
-    return str(_sealer().dumps([_asked(session, user_id, form, files), told]))
+    return str(_sealer().dumps([asked, told]))
 
 
-def keep(execution: Execution, session: PromptSession, user_id: uuid.UUID, form: PromptForm, token: str) -> None:
+def keep(execution: Execution, asked: str, token: str) -> None:
     """With its run. One that was changed, or was for other words, is not kept. Commits."""
     try:
-        asked, told = _sealer().loads(token, max_age=GOOD_FOR)
+        was_for, told = _sealer().loads(token, max_age=GOOD_FOR)
     except BadData:
         return
-    if asked != _asked(session, user_id, form, len(form.uploads) + len(form.referenced)):
+    if was_for != asked:
         return
     (model_id, name), (low, high), (first, total) = told["model"], told["cost"], told["wait"]
     row = {"id": execution.id, "created_at": now(), "model_id": uuid.UUID(model_id), "model_name": name, "low": low}
@@ -56,8 +58,12 @@ def _sealer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(str(current_app.secret_key), salt="quote")
 
 
-def _asked(session: PromptSession, user_id: uuid.UUID, form: PromptForm, files: int) -> str:
-    said: list[Any] = [str(session.id), str(user_id), form.text.data, form.requested, form.settings, files]
+def asked_in_session(session: PromptSession, user_id: uuid.UUID, form: PromptForm, files: int) -> str:
+    """`files`: how many come with it, beside those that are used once more."""
+    return digest(session.id, user_id, form.text.data, form.requested, form.settings, files + len(form.referenced))
+
+
+def digest(*said: Any) -> str:
     return hashlib.sha256(json.dumps(said, default=str, sort_keys=True).encode()).hexdigest()
 
 
@@ -103,7 +109,7 @@ def of(execution: Execution) -> Held | None:
 
 @dataclass(frozen=True)
 class Record:
-    """How the last quotes of a session did."""
+    """How the last quotes of a session, or of a saved prompt, did."""
 
     quotes: int
     held: int
@@ -111,15 +117,12 @@ class Record:
     """The middle miss; see Held.miss."""
 
 
-def record(session: PromptSession) -> Record | None:
-    return _record(Execution.session_id == session.id)
-
-
-def _record(where: ColumnElement[bool]) -> Record | None:
+def record(where: Where) -> Record | None:
     """Of the last quotes that can be held against anything; None: there are none."""
     known = (Quote.low.is_not(None), Execution.cost.is_not(None), Execution.state == State.COMPLETED, Quote.high > 0)
-    query = select(Quote, Execution.cost).join(Execution, Execution.id == Quote.id).where(where, *known)
-    rows = db.session.execute(query.order_by(Quote.id.desc()).limit(LAST)).all()
+    query = select(Quote, Execution.cost).join(Execution, Execution.id == Quote.id)
+    here = Quote.id.in_(select(where.latest.subquery().c.id))
+    rows = db.session.execute(query.where(here, *known).order_by(Quote.id.desc()).limit(LAST)).all()
     told = [Held(quote, cost, None, True) for quote, cost in rows]
     misses = [one.miss for one in told if one.miss is not None]
     return Record(len(told), sum(bool(one.did) for one in told), median(misses) if misses else None) if told else None

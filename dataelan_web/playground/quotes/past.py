@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import func, select, union
 
 from ...extensions import db
-from ...models import Execution, Origin, PromptSession, State
+from ...models import Execution, Origin, State
 from ...router.candidates import Candidate
 from ...router.prompt import Prompt, Task
+from .where import Where
 
 LATELY = 1_000
 """Runs of the organization that are looked at, of which this project's are used."""
-OF_SESSION = 50
 ENOUGH = 3
 """Answers from which something can be learnt."""
 USUAL = (100, 1_000)
@@ -43,7 +43,8 @@ class Length:
 
 @dataclass(frozen=True)
 class Run:
-    session_id: uuid.UUID | None
+    is_here: bool
+    """Of this session, or this saved prompt."""
     user_id: uuid.UUID | None
     model_id: uuid.UUID | None
     model_type: str
@@ -53,39 +54,30 @@ class Run:
     total: float
 
 
-def runs(session: PromptSession) -> list[Run]:
-    """The session's last whole answers and its project's, the latest first; in one query, by two indexes."""
+def runs(where: Where) -> list[Run]:
+    """The last whole answers here and in the project, the latest first; in one query, by indexes. What was asked
+    elsewhere and brought in was not measured by us."""
     lately = (
-        select(Execution.id, Execution.project_id, Execution.state)
-        .where(Execution.organization_id == session.project.organization_id, Execution.origin != Origin.IMPORT)
+        select(Execution.id, Execution.project_id)
+        .where(Execution.organization_id == where.project.organization_id)
         .order_by(Execution.created_at.desc())
         .limit(LATELY)
         .subquery()
     )
-    of_project = select(lately.c.id).where(lately.c.project_id == session.project_id, lately.c.state == State.COMPLETED)
-    of_session = (
-        select(Execution.id)
-        .where(
-            Execution.session_id == session.id,
-            Execution.state == State.COMPLETED,
-            Execution.origin != Origin.IMPORT,
-        )
-        .order_by(Execution.created_at.desc())
-        .limit(OF_SESSION)
-    )
-    ids = union(of_project, select(of_session.subquery().c.id)).subquery()
-    seconds = _since_pressed
+    here = select(where.latest.subquery().c.id)
+    ids = union(select(lately.c.id).where(lately.c.project_id == where.project.id), here).subquery()
     query = (
         select(
-            Execution.session_id,
+            Execution.id.in_(here),
             Execution.user_id,
             Execution.model_id,
             Execution.model_type,
-            (func.coalesce(Execution.tokens_output, 0) + func.coalesce(Execution.tokens_reasoning, 0)).label("output"),
-            seconds(Execution.first_token_at),
-            seconds(Execution.finished_at),
+            func.coalesce(Execution.tokens_output, 0) + func.coalesce(Execution.tokens_reasoning, 0),
+            _since_pressed(Execution.first_token_at),
+            _since_pressed(Execution.finished_at),
         )
         .join(ids, ids.c.id == Execution.id)
+        .where(Execution.state == State.COMPLETED, Execution.origin != Origin.IMPORT)
         .order_by(Execution.id.desc())
     )
     return [_run(*row) for row in db.session.execute(query)]
@@ -95,20 +87,18 @@ def _since_pressed(moment: Any) -> Any:
     return func.extract("epoch", moment - Execution.created_at)
 
 
-def _run(session_id: Any, user_id: Any, model_id: Any, model_type: Any, output: int, first: Any, total: Any) -> Run:
+def _run(is_here: bool, user_id: Any, model_id: Any, model_type: Any, output: int, first: Any, total: Any) -> Run:
     known = None if first is None else float(first)
-    return Run(session_id, user_id, model_id, model_type.value, output or None, known, float(total or 0))
+    return Run(is_here, user_id, model_id, model_type.value, output or None, known, float(total or 0))
 
 
-def length(
-    past: Sequence[Run], session: PromptSession, user_id: uuid.UUID, chosen: Candidate, prompt: Prompt
-) -> Length:
-    """What fits best speaks: this session's answers, the person's, the project's, the model's; else what is usual.
+def length(past: Sequence[Run], where: Where, user_id: uuid.UUID, chosen: Candidate, prompt: Prompt) -> Length:
+    """What fits best speaks: the answers here, the person's, the project's, the model's; else what is usual.
     Of pictures, voice and films only the same model's, as each counts them in its own way."""
-    kind = session.model_type.value
+    kind = where.model_type.value
     is_chat = prompt.task is Task.CHAT
     tiers: list[tuple[str, Callable[[Run], bool]]] = [
-        ("the last {} answers in this session", lambda run: run.session_id == session.id),
+        (f"the last {{}} answers in {where.name}", lambda run: run.is_here),
         ("your last {} answers of this type in this project", lambda run: run.user_id == user_id),
         ("the last {} answers of this type in this project", lambda run: True),
     ]

@@ -24,6 +24,7 @@ from .. import uploads
 from ..forms import PromptForm
 from . import past
 from .past import BYTES_A_SECOND, Length, Run
+from .where import Where
 
 INPUT_IS_WITHIN = (0.75, 1.35)
 """Of our count of input tokens (four bytes a token), what tokenizers make of it."""
@@ -106,29 +107,29 @@ def _stand_in(file: tuple[str, int]) -> Part:
 
 
 def reckon(
-    session: PromptSession,
+    where: Where,
     prompt: Prompt,
     requested: str,
     user_id: uuid.UUID,
     runs: Sequence[Run] | None = None,
 ) -> Reckoning:
     """`runs`: what past.runs gave, where several are reckoned at once."""
-    project = session.project
+    project = where.project
     asked = Execution(
         organization_id=project.organization_id,
         project_id=project.id,
         project=project,
         user_id=user_id,
         origin=Origin.PLAYGROUND,
-        model_type=session.model_type,
+        model_type=where.model_type,
         requested=requested or AUTO,
     )
-    foresight = foresee(asked, prompt, Random(session.id.int))  # while one writes, a rule that draws draws the same
+    foresight = foresee(asked, prompt, Random(where.id.int))  # while one writes, a rule that draws draws the same
     if foresight.step is None:
         return Reckoning(foresight)
-    runs = past.runs(session) if runs is None else runs
+    runs = past.runs(where) if runs is None else runs
     chosen = foresight.step.candidate
-    length = _within(past.length(runs, session, user_id, chosen, prompt), prompt, foresight)
+    length = _within(past.length(runs, where, user_id, chosen, prompt), prompt, foresight)
     size = tokens_of(prompt)
     low, high = (round(size * share) for share in INPUT_IS_WITHIN)
     costs = [_cost(prompt, chosen, tokens, end) for tokens, end in zip((low, high), _ends(length, prompt), strict=True)]

@@ -34,11 +34,14 @@ def said(reckoning: Reckoning) -> Said:
     wait = reckoning.wait
     total = f"~{_rough_seconds(wait.total)}" if wait and wait.total is not None else ""
     if foresight.is_refused:
-        return Said("Would be stopped", "", candidate.model, "danger", foresight.problem or _limit(foresight))
+        return Said("Would be stopped", "", candidate.model, "danger", _why(foresight))
+    warnings = []
+    if (first := foresight.instead_of) is not None and first.step is not None:
+        warnings.append(f"{first.step.candidate.model} would be stopped, so the next one answers. {_why(first)}")
     if foresight.most_output is not None:
-        lowered = f"The answer would be limited to {foresight.most_output:,} tokens. {_limit(foresight)}".strip()
-        return Said(cost_of(reckoning), total, candidate.model, "warn", lowered)
-    return Said(cost_of(reckoning), total, candidate.model, left=_left(foresight))
+        warnings.append(f"The answer would be limited to {foresight.most_output:,} tokens. {_limit(foresight)}")
+    tone, left = ("warn", "") if warnings else ("", _left(foresight))
+    return Said(cost_of(reckoning), total, candidate.model, tone, " ".join(warnings), left)
 
 
 def cost_of(reckoning: Reckoning) -> str:
@@ -71,6 +74,10 @@ def _rough_seconds(seconds: float) -> str:
     if seconds < 1:
         return "1s" if seconds >= 0.95 else f"{seconds:.1f}s"
     return f"{seconds:.0f}s" if seconds < 59.5 else duration(seconds)
+
+
+def _why(foresight: Foresight) -> str:
+    return foresight.problem or _limit(foresight)
 
 
 def _limit(foresight: Foresight) -> str:
