@@ -52,6 +52,7 @@ from dataelan_web.models import (
     State,
     TemplateCase,
     TemplateLabel,
+    TemplateRun,
     User,
     new_id,
     now,
@@ -147,6 +148,7 @@ ROUTES = (
     Route("playground.comparison_events", "GET", "/o/{slug}/comparisons/{comparison}/events", SEE | GUEST),
     Route("playground.cancel_comparison", "POST", "/o/{slug}/comparisons/{comparison}/cancellation", EDIT | GUEST),
     Route("playground.retry_comparison", "POST", "/o/{slug}/comparisons/{comparison}/retry", EDIT | GUEST, 200, FIRST),
+    Route("playground.delete_comparison", "POST", "/o/{slug}/comparisons/{comparison}/deletion", EDIT | GUEST, 303),
     Route("playground.choose_answer", "POST", "/o/{slug}/comparisons/{comparison}/choice", EDIT | GUEST, 200, FIRST),
     Route(
         "playground.continue_from", "POST", "/o/{slug}/comparisons/{comparison}/continuation", EDIT | GUEST, 303, FIRST
@@ -396,7 +398,9 @@ ROUTES = (
     Route("prompts.comment", "POST", f"{TEMPLATE}/proposals/1/comments", EDIT | GUEST, 303, {"text": "Good"}),
     # What may be decided depends on who proposed what, and has tests of its own: this one says nothing.
     Route("prompts.decide", "POST", f"{TEMPLATE}/proposals/1/decision", EDIT | GUEST, 422, {"decision": "none"}),
+    Route("prompts.quote", "POST", f"{TEMPLATE}/quote", EDIT | GUEST, 200, DRAFT),
     Route("prompts.all_runs", "GET", f"{TEMPLATE}/runs", SEE | GUEST),
+    Route("prompts.together", "GET", f"{TEMPLATE}/together/{{together}}", SEE | GUEST),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
 )
@@ -439,6 +443,7 @@ class Ids:
     link: str = ""
     brought: str = ""
     comparison: str = ""
+    together: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -547,7 +552,12 @@ def templates(cast: people.Cast) -> dict[str, str]:
     trashed.deleted_at, trashed.deleted_by = now(), cast.mia.id
     db.session.add_all([TemplateLabel(**labelled, number=1), LabelMove(**labelled, after=1), case, proposal])
     db.session.commit()
-    return {"template": str(template.id), "trashed_template": str(trashed.id), "case": str(case.id)}
+    run = people.ended(cast, "Hello Ada", "Hi", session_id=None, prompt=None)
+    made = TemplateRun(id=run.id, template_id=template.id, number=1, digest="-", together=new_id())
+    db.session.add(made)
+    db.session.commit()
+    ids = {"template": template.id, "trashed_template": trashed.id, "case": case.id, "together": made.together}
+    return {name: str(id) for name, id in ids.items()}
 
 
 def in_and_out_of_the_trash(cast: people.Cast) -> dict[str, str]:

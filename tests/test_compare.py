@@ -7,14 +7,27 @@ import uuid
 from collections.abc import Sequence
 
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from dataelan_web.executions import conversation
+from dataelan_web.executions.purge import purge
 from dataelan_web.extensions import db
-from dataelan_web.models import AuditEvent, Comparison, ComparisonRun, Execution, PromptSession, State
+from dataelan_web.models import (
+    IN_TRASH,
+    AuditEvent,
+    Comparison,
+    ComparisonRun,
+    CopiedAnswer,
+    Execution,
+    Feedback,
+    PromptSession,
+    State,
+    now,
+)
 from dataelan_web.playground import conversation as shown
-from dataelan_web.playground.compare.board import Board, board
+from dataelan_web.playground.compare import votes
+from dataelan_web.playground.compare.board import Alike, Board, alike, board
 from dataelan_web.playground.compare.differences import difference
 
 from . import people
@@ -68,6 +81,8 @@ def test_a_prompt_is_run_by_each_model_as_often_as_wished(app: Flask, worker: ob
     assert "All answers are there. Pick the best." in html
     assert "Spread of simulated/simulated-fast" in html
     assert html.count("First token") >= 4
+    assert "of their words in common" in html or "answers say the same" in html
+    assert "B2 · simulated/simulated-instant" in html, "each of the repeats can be held against any other"
 
 
 def test_a_double_click_is_one_comparison(app: Flask, acme: people.Cast) -> None:
@@ -198,6 +213,114 @@ def test_two_answers_are_held_against_each_other(app: Flask, worker: object, acm
     assert "diff-added" in html
     assert "<script>alert" not in html
     assert page(app, acme, id, "?a=9&b=x")
+
+
+def test_a_choice_is_a_thumb_up_that_follows_the_choice_but_never_ones_own_word(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    id = compare(app, acme, "Which?", [FAST, INSTANT])
+    first, second = [column.runs[0].id for column in done(id).columns]
+
+    def thumbs() -> dict[uuid.UUID, bool]:
+        db.session.rollback()
+        rows = db.session.scalars(select(Feedback).where(Feedback.execution_id.in_([first, second])))
+        return {row.execution_id: row.is_good for row in rows}
+
+    act(app, acme, id, "choice")
+    assert thumbs() == {first: True}
+    act(app, acme, id, "choice", place=1)
+    assert thumbs() == {second: True}
+    mia = people.browser(app, acme.mia)
+    mia.submit(f"{acme.home}/executions/{second}/feedback", {"vote": "down"})
+    act(app, acme, id, "choice")
+    act(app, acme, id, "choice", place=1)
+    assert thumbs() == {second: False}, "what she said by herself stays"
+
+
+def test_blind_votes_are_counted_for_the_project(app: Flask, worker: object, acme: people.Cast) -> None:
+    for models in ([FAST, INSTANT], [FAST, "auto"]):
+        id = compare(app, acme, "Which?", models, is_blind="y")
+        place = next(one.place for one in done(id).columns if one.requested == FAST)
+        act(app, acme, id, "choice", place=place)
+    seen = compare(app, acme, "Not blind", [FAST, INSTANT])
+    done(seen)
+    act(app, acme, seen, "choice", place=1)
+    assert [(one.requested, one.won, one.of) for one in votes.of_project(acme.project)] == [
+        (FAST, 2, 2), ("auto", 0, 1), (INSTANT, 0, 1),
+    ]  # fmt: skip
+    assert "Blind votes in this project" in people.browser(app, acme.mia).get(
+        f"{acme.session_url}/comparisons/new"
+    ).get_data(as_text=True)
+
+
+def test_while_an_answer_is_written_nothing_is_compared_and_a_comparison_keeps_no_prompt_waiting(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    mia = people.browser(app, acme.mia)
+    mia.submit(f"{acme.session_url}/executions", {"text": "!simulate tokens=900 rate=30\nLong", "model": FAST})
+    (open_run,) = db.session.scalars(select(Execution).where(Execution.session_id == acme.session.id))
+    answer = mia.submit(f"{acme.session_url}/comparisons", fields("And this?", [FAST, INSTANT]))
+    assert answer.status_code == 422
+    assert "is still being written" in answer.get_data(as_text=True)
+    mia.submit(f"{acme.home}/executions/{open_run.id}/cancellation")
+    wait_until(lambda: not db.session.get_one(Execution, open_run.id, populate_existing=True).is_open)
+    id = compare(app, acme, "!simulate tokens=900 rate=30\nLong", [FAST, INSTANT])
+    mia.submit(f"{acme.session_url}/executions", {"text": "Next", "model": INSTANT})
+    last = db.session.scalars(
+        select(Execution).where(Execution.session_id == acme.session.id).order_by(Execution.id.desc())
+    ).first()
+    assert last is not None
+    assert last.waits_for_id is None
+    act(app, acme, id, "cancellation")
+    done(id)
+
+
+def test_a_fork_takes_along_only_what_was_gone_on_from(app: Flask, worker: object, acme: people.Cast) -> None:
+    id = compare(app, acme, "Which?", [FAST, INSTANT])
+    done(id)
+    session = db.session.get_one(PromptSession, acme.session.id)
+    mia = people.browser(app, acme.mia)
+    assert mia.submit(f"{acme.session_url}/forks").headers["HX-Redirect"]
+    act(app, acme, id, "continuation", place=0)
+    assert mia.submit(f"{acme.session_url}/forks").headers["HX-Redirect"]
+    forks = db.session.scalars(
+        select(PromptSession).where(PromptSession.forked_from_id == session.id).order_by(PromptSession.id)
+    ).all()
+    copied = [
+        db.session.scalars(select(CopiedAnswer.execution_id).where(CopiedAnswer.session_id == one.id)).all()
+        for one in forks
+    ]
+    assert copied == [[], [read(id).columns[0].runs[0].id]]
+
+
+def test_answers_in_the_trash_are_not_read_on_the_board_and_all_of_them_take_the_comparison_along(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    mia = people.browser(app, acme.mia)
+    id = compare(app, acme, "Which?", [FAST, INSTANT])
+    first = done(id).columns[0].runs[0]
+    said = first.text.split("\n")[0][:40]
+    assert said in page(app, acme, id)
+    act(app, acme, id, "continuation")
+    mia.submit(f"{acme.home}/executions/{first.id}/deletion")
+    html = page(app, acme, id)
+    assert "This answer is in the trash" in html
+    assert html.count('class="answer markdown"') == 1
+    assert act(app, acme, id, "choice").status_code == 422
+    html = mia.get(acme.session_url).get_data(as_text=True)
+    assert f'id="comparison-{id}"' in html, "the others are still there"
+    assert f'id="run-{first.id}"' not in html
+    db.session.execute(update(Execution).where(Execution.id == first.id).values(deleted_at=now() - IN_TRASH))
+    db.session.commit()
+    purge()
+    assert "This answer is in the trash" in page(app, acme, id)
+    assert mia.submit(f"{acme.home}/comparisons/{id}/deletion").headers["HX-Redirect"].endswith(acme.session_url)
+    assert f'id="comparison-{id}"' not in mia.get(acme.session_url).get_data(as_text=True)
+
+
+def test_how_far_repeats_agree_is_said() -> None:
+    assert alike(["a b c", "a b c", "a  b c"]) == Alike(3, 1, 1.0)
+    assert alike(["a b", "a c"]) == Alike(2, 2, 1 / 3)
 
 
 def test_the_same_lines_are_folded_and_changed_words_marked() -> None:

@@ -11,18 +11,25 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from dataelan_web import quota
+from dataelan_web.executions import allowance
 from dataelan_web.extensions import db
 from dataelan_web.models import (
     APIKey,
     AuditEvent,
     Execution,
     ExecutionBody,
+    Model,
     ModelType,
     Origin,
+    Payer,
     PromptSession,
     Quote,
+    RoutingRule,
+    RoutingRuleModel,
     Scope,
     State,
+    Strategy,
+    Unit,
     Window,
     new_id,
     now,
@@ -31,6 +38,7 @@ from dataelan_web.playground.quotes import kept, words
 from dataelan_web.playground.quotes.where import in_session
 
 from . import people
+from .conftest import wait_until
 from .test_playground import ask, fresh
 
 USD = 1_000_000_000
@@ -145,6 +153,83 @@ def test_the_limit_that_would_stop_or_lower_it_is_named(app: Flask, acme: people
     page = quote(app, acme, "Hi", model=model)
     assert "Would be stopped" in line(page)
     assert "The project's limit of" in page
+
+
+def test_where_a_limit_stops_the_first_model_the_quote_is_of_the_next(app: Flask, acme: people.Cast) -> None:
+    dear, cheap = priced(acme, name="dear"), priced(acme, name="simulated-instant", input=0, output=0)
+    own = db.session.scalars(select(Model).where(Model.organization_id == acme.organization.id)).all()
+    ids = [next(one.id for one in own if one.name == name.rpartition("/")[2]) for name in (dear, cheap)]
+    rule = RoutingRule(id=new_id(), organization_id=acme.organization.id, name="Best first", strategy=Strategy.ORDERED)
+    rule.models = [RoutingRuleModel(model_id=id, position=place) for place, id in enumerate(ids)]
+    db.session.add(rule)
+    quota.set_limit(db.session, acme.organization.id, Scope.MODEL, ids[0], Window.MONTH, 1_000)
+    db.session.commit()
+    page = quote(app, acme, "Hi", model="Best first")
+    assert "dear would be stopped, so the next one answers. The model's limit of" in page
+    assert 'data-tone="warn"' in page
+    assert "simulated-instant" in line(page)
+
+
+@pytest.mark.parametrize(
+    ("unit", "amount", "said"),
+    [(Unit.TOKENS, 5, "limit of 5 tokens per month has 5 tokens left"), (Unit.REQUESTS, 0, "limit of 0 requests")],
+)
+def test_limits_of_tokens_and_requests_stop_a_quote_too(
+    app: Flask, acme: people.Cast, unit: Unit, amount: int, said: str
+) -> None:
+    model = priced(acme)
+    scope = Scope.MEMBER, acme.mia.id
+    quota.set_limit(db.session, acme.organization.id, *scope, Window.MONTH, amount, unit=unit)
+    db.session.commit()
+    page = quote(app, acme, "Hi", model=model)
+    assert "Would be stopped" in line(page)
+    assert said in page
+    assert "Would be stopped" not in quote(app, acme, "Hi", who="adam", model=model), "it is hers alone"
+
+
+def test_a_rate_that_is_reached_is_told_and_asking_counts_nothing(app: Flask, acme: people.Cast) -> None:
+    model = priced(acme)
+    values = {"requests_per_minute": 1, "tokens_per_minute": None, "parallel": None}
+    quota.set_rate(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, **values)
+    db.session.commit()
+    for _ in range(3):
+        assert "≈ $" in line(quote(app, acme, "Hi", model=model)), "a quote is no request"
+    nobody_else = dict.fromkeys(("user_id", "token_id", "key_id", "provider_id", "model_id"))
+    subjects = quota.Subjects(acme.organization.id, acme.project.id, payer=Payer.NOBODY, **nobody_else)
+    rates = quota.applicable(db.session, subjects).rates
+    lease = allowance.rates().take(rates, new_id(), 1)
+    page = quote(app, acme, "Hi", model=model)
+    assert "Would be stopped" in line(page)
+    assert "of 1 request per minute is reached" in page
+    allowance.rates().end(lease, None)
+
+
+def test_what_was_imported_is_no_past(app: Flask, acme: people.Cast) -> None:
+    past(acme, None, [4_321] * 10, origin=Origin.IMPORT)
+    assert "4,321" not in quote(app, acme, "Hi", model=priced(acme))
+
+
+def test_a_saved_prompt_is_quoted_from_its_own_past_and_its_page_says_how_quotes_did(
+    app: Flask, worker: object, simulated: str, acme: people.Cast
+) -> None:
+    model, mia = priced(acme, simulated), people.browser(app, acme.mia)
+    template = people.template(acme, "Greet {{name}}", requested=model)
+    form = {"message_role": "user", "message_text": "Greet {{name}}", "model": model, "variable": "name"}
+    at = f"{acme.home}/prompts/{template.id}"
+    assert line(unescape(mia.submit(f"{at}/quote", form).get_data(as_text=True))) == "", "a value is missing"
+    form |= {"value:name": "Ada"}
+    page = unescape(mia.submit(f"{at}/quote", form).get_data(as_text=True))
+    assert line(page).startswith("≈ $0.00")
+    answer = mia.submit(f"{at}/runs", form | {"quote": token(page)})
+    id = uuid.UUID(re.search(r'id="run-([0-9a-f-]{36})"', answer.get_data(as_text=True))[1])  # type: ignore[index]
+    wait_until(lambda: not fresh(id).is_open)
+    assert db.session.get(Quote, id) is not None
+    assert "The last quote here" in mia.get(f"{at}/runs").get_data(as_text=True)
+    other = mia.submit(f"{at}/runs", form | {"quote": token(page), "value:name": "Eve"}).get_data(as_text=True)
+    other_id = uuid.UUID(re.search(r'id="run-([0-9a-f-]{36})"', other)[1])  # type: ignore[index]
+    assert db.session.get(Quote, other_id) is None, "it was for other values"
+    mia.submit(f"{at}/runs", form)
+    wait_until(lambda: "in this prompt" in mia.submit(f"{at}/quote", form).get_data(as_text=True))
 
 
 def test_a_quote_is_kept_with_its_run_and_held_against_it(

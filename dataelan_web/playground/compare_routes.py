@@ -14,10 +14,10 @@ from ..extensions import db
 from ..models import Comparison, ComparisonRun, PromptSession
 from ..storage import Unavailable
 from ..trash.discarding import discard
-from ..web import piece, redirect, render, toast
+from ..web import piece, redirect, render, toast, wants_fragment
 from . import composer
 from .blueprint import bp
-from .compare import board, choosing, differences, forms, quoting, starting
+from .compare import board, choosing, differences, forms, quoting, starting, votes
 from .compare.stream import events as event_stream
 from .forms import PromptForm
 from .quotes import reckoning, shown
@@ -148,7 +148,12 @@ def _run(found: Comparison) -> ComparisonRun:
 def _composer(session: PromptSession, form: PromptForm, fragment: str | None = None, status: int = 200) -> Response:
     g.project = session.project
     return render(
-        "playground/compare/new.html", fragment, status=status, session=session, **composer.context(session, form)
+        "playground/compare/new.html",
+        fragment,
+        status=status,
+        session=session,
+        votes=[] if fragment and wants_fragment() else votes.of_project(session.project),
+        **composer.context(session, form),
     )
 
 

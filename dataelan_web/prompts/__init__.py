@@ -8,6 +8,7 @@ from . import (  # noqa: F401  (they add themselves to the blueprint)
     label_routes,
     language,
     proposal_routes,
+    quote_routes,
     routes,
     run_routes,
     version_routes,

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from ..extensions import db
 from ..web import redirect, toast
-from . import drafts, editor_form, editor_page, opening, page, running, sources, versions
+from . import drafts, editor_form, editor_page, opening, page, quoting, running, sources, versions
 from .blueprint import bp
 from .refusals import Refused
 from .running import Source
@@ -60,6 +60,7 @@ def run(id: uuid.UUID) -> Response:
         executions = running.ask_all(template, asked, written.values, written.said, together=together, submission=mark)
     except Refused as refused:
         return editor_page.not_run(template, written, refused)
+    quoting.keep(executions[-1], current_user.id, request.form.get("quote", ""))
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(editor_page.address(template))
     return editor_page.started(template, draft, executions, written.shown)

@@ -120,6 +120,23 @@ def tried(template: Template) -> list[list[Execution]]:
     return [sorted(group, key=lambda execution: execution.id) for group in groups.values()]
 
 
+def asked_together(template: Template, together: uuid.UUID) -> list[Execution]:
+    """Runs that were started to be compared, in the order in which they were asked."""
+    query = (
+        select(Execution)
+        .join(TemplateRun, TemplateRun.id == Execution.id)
+        .where(
+            TemplateRun.template_id == template.id,
+            TemplateRun.together == together,
+            TemplateRun.case_id.is_(None),
+            Execution.deleted_at.is_(None),
+        )
+        .order_by(TemplateRun.id)
+        .options(joinedload(Execution.body), joinedload(Execution.model), joinedload(Execution.template_run))
+    )
+    return list(db.session.scalars(query))
+
+
 def runs_of(template: Template, page: int, size: int) -> tuple[list[TemplateRun], bool]:
     """All of its runs, programs' too, the latest first; and are there more?"""
     query = (
