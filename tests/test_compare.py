@@ -327,8 +327,8 @@ def test_the_same_lines_are_folded_and_changed_words_marked() -> None:
     same = [f"line {n}" for n in range(20)]
     found = difference("\n".join([*same, "the cat sat"]), "\n".join([*same, "the dog sat", ""]))
     assert (found.added, found.removed, found.is_none) == (1, 1, False)
-    assert [(part.is_folded, len(part.lines)) for part in found.parts] == [(True, 18), (False, 2), (False, 2)]
-    removed, added = found.parts[-1].lines
+    assert [(part.is_folded, len(part.lines)) for part in found.parts] == [(True, 18), (False, 4)]
+    removed, added = found.parts[-1].lines[2:]
     assert [text for text, differs in removed.words if differs] == ["cat "]
     assert [text for text, differs in added.words if differs] == ["dog "]
     assert difference("a\nb", "a\nb").is_none

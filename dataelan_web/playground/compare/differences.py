@@ -56,7 +56,18 @@ def difference(first: str, second: str) -> Difference:
             continue
         parts.append(Part(list(_changed(one[i1:i2], two[j1:j2]))))
         removed, added = removed + i2 - i1, added + j2 - j1
-    return Difference(parts, added, removed, was_cut)
+    return Difference(_joined(parts), added, removed, was_cut)
+
+
+def _joined(parts: Sequence[Part]) -> list[Part]:
+    """What is in sight one after the other stands together."""
+    joined: list[Part] = []
+    for part in parts:
+        if joined and not (part.is_folded or joined[-1].is_folded):
+            joined[-1] = Part([*joined[-1].lines, *part.lines])
+        else:
+            joined.append(part)
+    return joined
 
 
 def _same(lines: Sequence[str], *, is_first: bool, is_last: bool) -> Iterator[Part]:
