@@ -122,7 +122,7 @@
     grow(area);
   };
   let sentText = '';
-  document.addEventListener('submit', ({ target }) => { if (target.matches('form[data-composer]')) sentText = target.querySelector('textarea').value; });
+  document.addEventListener('submit', ({ target }) => { if (target.matches('form[data-composer]')) sentText = target.querySelector('textarea[data-submit]').value; });
   document.addEventListener('htmx:after:request', (event) => {
     const { sourceElement: form, response } = event.detail.ctx ?? {};
     if (!form?.matches?.('form[data-composer]') || !response?.raw?.ok) return;

@@ -75,7 +75,7 @@ def _ended_pieces(found: Board, runs: list[ComparisonRun], can_edit: bool) -> st
     """Finished answers in their places, and what is told of all of them."""
     template = current_app.jinja_env.get_template("playground/compare/ended.html")
     told = {"board": found, "comparison": found.comparison, "runs": runs, "can_edit": can_edit}
-    told |= differences.between(found, None, None)
+    told |= differences.between(found, "", "")
     return template.render(**told, organization=g.organization)
 
 
