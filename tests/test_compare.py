@@ -86,6 +86,10 @@ def test_a_prompt_is_run_by_each_model_as_often_as_wished(app: Flask, worker: ob
 
 
 def test_a_double_click_is_one_comparison(app: Flask, acme: people.Cast) -> None:
+    mia = people.browser(app, acme.mia)
+    pages = [mia.get(f"{acme.session_url}/comparisons/new").get_data(as_text=True) for _ in range(2)]
+    marks = {re.search(r'name="submission" value="(\w{32})"', page)[1] for page in pages}  # type: ignore[index]
+    assert len(marks) == 2, "each form has its own mark: two that are asked the same are two"
     submission = uuid.uuid4().hex
     first = compare(app, acme, "Once", [FAST, INSTANT], submission=submission)
     assert compare(app, acme, "Once", [FAST, INSTANT], submission=submission) == first
