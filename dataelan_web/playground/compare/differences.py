@@ -13,6 +13,8 @@ AROUND = 2
 """Lines that are the same and stay in sight, before and after what differs."""
 MOST_LINES = 2_000
 """Of each answer: comparing takes a time that grows with the square of them."""
+LONGEST_MARKED = 40_000
+"""Signs of an answer in whose lines single words are marked; in longer ones whole lines are."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def difference(first: str, second: str) -> Difference:
     one, two = first.splitlines(), second.splitlines()
     was_cut = max(len(one), len(two)) > MOST_LINES
     one, two = one[:MOST_LINES], two[:MOST_LINES]
+    marks_words = max(len(first), len(second)) <= LONGEST_MARKED
     parts: list[Part] = []
     added = removed = 0
     codes = SequenceMatcher(None, one, two, autojunk=False).get_opcodes()
@@ -54,7 +57,7 @@ def difference(first: str, second: str) -> Difference:
         if kind == "equal":
             parts += _same(one[i1:i2], is_first=place == 0, is_last=place == len(codes) - 1)
             continue
-        parts.append(Part(list(_changed(one[i1:i2], two[j1:j2]))))
+        parts.append(Part(list(_changed(one[i1:i2], two[j1:j2], marks_words))))
         removed, added = removed + i2 - i1, added + j2 - j1
     return Difference(_joined(parts), added, removed, was_cut)
 
@@ -83,9 +86,9 @@ def _same(lines: Sequence[str], *, is_first: bool, is_last: bool) -> Iterator[Pa
         yield Part(shown[-after:])
 
 
-def _changed(removed: Sequence[str], added: Sequence[str]) -> Iterator[Line]:
+def _changed(removed: Sequence[str], added: Sequence[str], marks_words: bool) -> Iterator[Line]:
     """Of as many lines on both sides, the words that differ are marked."""
-    if len(removed) != len(added):
+    if len(removed) != len(added) or not marks_words:
         yield from (Line("removed", [(line, True)]) for line in removed)
         yield from (Line("added", [(line, True)]) for line in added)
         return
