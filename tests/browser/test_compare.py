@@ -83,6 +83,10 @@ def test_models_are_compared_blind_and_the_talk_goes_on_from_the_best(
     expect(page.locator(".spread-answers")).to_have_count(2)
     assert_fine(page, "comparison, repeated")
     shoot(page, "repeats")
+    page.get_by_role("link", name="Compare again").click()
+    expect(page.get_by_role("heading", name="Blind votes in this project")).to_be_visible()
+    assert_fine(page, "comparison, new, with votes")
+    shoot(page, "votes")
 
 
 def test_all_columns_are_stopped_by_one_button(open_page: Opener, acme: people.Cast) -> None:
