@@ -72,10 +72,10 @@ def navigation(slug: str) -> list[dict[str, Any]]:
         ("Models", "boxes", "hub.models", ("hub.model", "hub.shutdowns", "hub.archive")),
         ("Routing rules", "route", "hub.rules_page", ("hub.rule",)),
         ("Limits", "gauge", "limits.overview", ("limits.",)),
-        ("Trash", "trash", "trash.trash_page", ("trash.",)),
     ]
     if access.may(access.ADMINISTER):
         places.append(("Webhooks", "webhook", "notices.webhooks_page", ("notices.webhook",)))
+    places.append(("Trash", "trash", "trash.trash_page", ("trash.",)))
     return [
         {
             "label": label,
