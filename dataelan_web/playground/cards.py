@@ -10,6 +10,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from referencing.exceptions import Unresolvable
 
 from ..models import Execution
+from .charts import chart
 
 MOST_NODES = 400
 """JSON of more values is shown as text: a tree of them would be the largest part of the page."""
@@ -66,6 +67,7 @@ def diff_line(line: str) -> str:
 
 FILTERS = {
     "schema_verdict": schema_verdict,
+    "chart": chart,
     "is_small": is_small,
     "json_type": json_type,
     "tojson_text": json_text,

@@ -8,6 +8,7 @@ BASECOAT=1.0.2
 LUCIDE=1.62.0
 GEIST=5.3.0
 GEIST_MONO=5.3.0
+PLOTLY=4.1.1          # its basic bundle: bars, lines and pies
 STYLE=nova            # basecoat's compact style pack
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,11 +25,13 @@ unpack basecoat-css "$BASECOAT" basecoat
 unpack lucide-static "$LUCIDE" lucide
 unpack @fontsource-variable/geist "$GEIST" geist
 unpack @fontsource-variable/geist-mono "$GEIST_MONO" geist-mono
+unpack plotly.js-basic-dist-min "$PLOTLY" plotly
 
 mkdir -p "$here/fonts"
 # The maps stay behind, so their pointers go too.
 sed '/^\/\/# sourceMappingURL/d' "$work/htmx/dist/htmx.min.js" >"$here/htmx.min.js"
 sed '/^\/\/# sourceMappingURL/d' "$work/htmx/dist/ext/hx-sse.min.js" >"$here/hx-sse.min.js"
+cp "$work/plotly/plotly-basic.min.js" "$here/"
 cp "$work/basecoat/dist/basecoat-$STYLE.cdn.min.css" "$here/basecoat.min.css"
 for font in geist geist-mono; do
   for set in latin latin-ext; do
@@ -53,3 +56,4 @@ cp "$work/htmx/LICENSE" "$here/licences/htmx.txt"
 cp "$work/basecoat/LICENSE.md" "$here/licences/basecoat.txt"
 cp "$work/lucide/LICENSE" "$here/licences/lucide.txt"
 cp "$work/geist/LICENSE" "$here/licences/geist.txt"
+cp "$work/plotly/LICENSE" "$here/licences/plotly.txt"

@@ -228,6 +228,23 @@ def test_the_dark_theme_is_kept_and_never_flashes_light(open_page: Opener, acme:
     expect(page.locator("html")).not_to_have_class("dark")
 
 
+def test_the_numbers_of_a_table_are_charted_in_the_colours_of_the_page(session: Page) -> None:
+    run = steps.finished(steps.ask(session, "A short table about spend, latency and quota", FAST))
+    run.get_by_role("link", name="1 table").click()
+    session.get_by_text("Chart it").click()
+    bars = session.locator(".chart .bars path")
+    expect(bars).to_have_count(3)
+    light = bars.first.evaluate("bar => getComputedStyle(bar).fill")
+    session.locator("select[name=kind]").select_option("line")
+    expect(session.locator(".chart .scatterlayer path.js-line")).to_have_count(1)
+    session.locator("select[name=kind]").select_option("bar")
+    session.emulate_media(color_scheme="dark")
+    session.reload()
+    session.get_by_text("Chart it").click()
+    expect(bars).to_have_count(3)
+    assert bars.first.evaluate("bar => getComputedStyle(bar).fill") != light
+
+
 def test_with_the_keyboard_alone_one_signs_in_runs_a_prompt_and_stops_it(page: Page, acme: people.Cast) -> None:
     acme.mia.set_password("a few words work well")
     db.session.commit()

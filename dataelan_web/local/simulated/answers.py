@@ -41,7 +41,6 @@ STEPS = (
     "Find the smallest case that has **{0}** in it.",
     "Check **{0}** against something you already know.",
 )
-EFFORTS = ("low", "medium", "high")
 CLOSINGS = (
     "To have a real model answer the same prompt, add a provider key.",
     "Add a provider key and send this prompt again: the answer will be a real one.",
@@ -156,8 +155,8 @@ def _steps(words: list[str], dice: Random) -> str:
 
 def _table(words: list[str], dice: Random) -> str:
     remarks = dice.sample(REMARKS, len(words))
-    rows = [f"| {word} | {remark} | {dice.choice(EFFORTS)} |" for word, remark in zip(words, remarks, strict=True)]
-    return "\n".join(["| Part of your prompt | What to know | Effort |", "| --- | --- | --- |", *rows])
+    rows = [f"| {word} | {remark} | {len(word)} |" for word, remark in zip(words, remarks, strict=True)]
+    return "\n".join(["| Part of your prompt | What to know | Letters |", "| --- | --- | ---: |", *rows])
 
 
 def _code(words: list[str], dice: Random) -> str:
