@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from dataelan_web.accounts.sign_up import create_organization, create_project
+from dataelan_web.executions import branches
 from dataelan_web.executions.prompts import to_json
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import seal
@@ -237,12 +238,14 @@ def template(cast: Cast, *texts: str, name: str = "", **content: object) -> Temp
 
 def ended(cast: Cast, asked: str, answered: str = "", *, via_gateway: bool = False, **values: object) -> Execution:
     """A run that is over, in the cast's session or through the gateway. Commits."""
+    session = db.session.get_one(PromptSession, values.get("session_id", cast.session.id))
     prompt = None if via_gateway else Prompt(session_id=cast.session.id, author_id=cast.mia.id, text=asked)
     run = Execution(
         id=new_id(),
         organization_id=cast.organization.id,
         project_id=cast.project.id,
         session_id=None if via_gateway else cast.session.id,
+        continues_id=None if via_gateway else branches.newest(session),
         prompt=prompt,
         user_id=cast.mia.id,
         origin=Origin.GATEWAY if via_gateway else Origin.PLAYGROUND,

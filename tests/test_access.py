@@ -169,6 +169,8 @@ ROUTES = (
     ),
     Route("playground.asset", "GET", "/o/{slug}/assets/{asset}", SEE | GUEST),
     Route("playground.retry", "POST", "/o/{slug}/executions/{execution}/retry", EDIT | GUEST, 303),
+    Route("playground.rewording", "GET", "/o/{slug}/executions/{execution}/rewording", EDIT | GUEST),
+    Route("playground.reword", "POST", "/o/{slug}/executions/{execution}/rewording", EDIT | GUEST, 422),
     Route("playground.states", "GET", "/o/{slug}/sessions/{session}/states", SEE | GUEST),
     Route("playground.star", "POST", "/o/{slug}/sessions/{session}/star", SEE | GUEST, 303, {"is_on": "yes"}),
     Route("playground.archive", "POST", "/o/{slug}/sessions/{session}/archive", EDIT | GUEST, 303, {"is_on": "yes"}),

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
-from dataelan_web.executions import conversation
+from dataelan_web.executions import branches, conversation
 from dataelan_web.executions.purge import purge
 from dataelan_web.extensions import db
 from dataelan_web.models import (
@@ -161,12 +161,12 @@ def test_the_conversation_goes_on_from_the_chosen_answer_and_no_other(
     id = compare(app, acme, "A harbour at dawn", [FAST, INSTANT])
     found = done(id)
     session = db.session.get_one(PromptSession, acme.session.id)
-    assert conversation.so_far(session) == ()
+    assert conversation.so_far(session, branches.newest(session)) == ()
     assert len(shown.latest(session).cards) == 1, "one place in the session for all"
     answer = act(app, acme, id, "continuation", place=1)
     assert answer.headers["HX-Redirect"].endswith(f"/sessions/{acme.session.id}")
     db.session.rollback()
-    said = conversation.so_far(session)
+    said = conversation.so_far(session, branches.newest(session))
     assert [message.role for message in said] == ["user", "assistant"]
     chosen = found.columns[1].runs[0].execution
     assert said[1].text.strip() == chosen.body.text.strip()

@@ -12,6 +12,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from dataelan_web.accounts.sign_up import create_project
+from dataelan_web.executions.branches import newest
 from dataelan_web.executions.conversation import so_far
 from dataelan_web.executions.prompts import to_json
 from dataelan_web.extensions import db
@@ -199,7 +200,11 @@ def fork(app: Flask, cast: people.Cast, **form: object) -> PromptSession:
 
 
 def words(session: PromptSession) -> list[str]:
-    return [getattr(part, "text", part.__class__.__name__) for message in so_far(session) for part in message.parts]
+    return [
+        getattr(part, "text", part.__class__.__name__)
+        for message in so_far(session, newest(session))
+        for part in message.parts
+    ]
 
 
 def test_a_fork_begins_as_the_other_did_and_costs_nothing(app: Flask, acme: people.Cast) -> None:

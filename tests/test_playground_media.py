@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from dataelan_web.executions import conversation
+from dataelan_web.executions import branches, conversation
 from dataelan_web.executions.submit import Request, record
 from dataelan_web.extensions import db
 from dataelan_web.local.simulated.painting import png
@@ -517,7 +517,10 @@ def test_only_calls_with_results_and_results_with_calls_go_along(acme: people.Ca
     tell(acme, to, user("Two"), "", [call("c")])
     tell(acme, to, Message("tool", (ToolResult("c", "C", "t"),)), "", [])
     tell(acme, to, user("Three"), "Third", [])
-    told = [(message.role, [getattr(part, "id", "") for part in message.parts]) for message in conversation.so_far(to)]
+    told = [
+        (message.role, [getattr(part, "id", "") for part in message.parts])
+        for message in conversation.so_far(to, branches.newest(to))
+    ]
     assert told == [
         ("user", [""]),
         ("assistant", ["", "a"]),
@@ -539,6 +542,7 @@ def tell(cast: people.Cast, to: PromptSession, asked: Message, text: str, calls:
         Request(
             project=cast.project, prompt=prompt, origin=Origin.PLAYGROUND, requested="auto", user_id=cast.mia.id,
             session=to, asked=Prompt(session_id=to.id, author_id=cast.mia.id, text=asked.text),
+            continues_id=branches.newest(to),
         )
     )  # fmt: skip
     execution.state = State.COMPLETED

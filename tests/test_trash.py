@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 
 from dataelan_web.accounts.sign_up import create_project
 from dataelan_web.executions import assets, purge
+from dataelan_web.executions.branches import newest
 from dataelan_web.executions.conversation import so_far
 from dataelan_web.executions.prompts import to_json
 from dataelan_web.extensions import db
@@ -169,7 +170,7 @@ def test_a_deleted_run_is_no_part_of_the_conversation_but_of_the_sum(app: Flask,
     people.ended(acme, "First", "One")
     second = people.ended(acme, "Second", "Two", cost=7)
     act(app, acme, f"/executions/{second.id}/deletion")
-    told = [part.text for message in so_far(acme.session) for part in message.parts]  # type: ignore[union-attr]
+    told = [part.text for message in so_far(acme.session, newest(acme.session)) for part in message.parts]  # type: ignore[union-attr]
     assert told == ["First", "One"]
     page = get(app, acme, f"/sessions/{acme.session.id}").get_data(as_text=True)
     assert "Second" not in page
@@ -196,13 +197,15 @@ def test_a_deleted_file_leaves_its_card_and_the_prompts_that_follow(app: Flask, 
     assert f'src="{acme.home}/assets/{given.id}"' not in answer
     assert get(app, acme, f"/assets/{given.id}").status_code == 410
     db.session.expire_all()
-    assert [len(message.parts) for message in so_far(acme.session)] == [1, 1], "a model is told of it no more"
+    assert [len(message.parts) for message in so_far(acme.session, newest(acme.session))] == [1, 1], (
+        "a model is told of it no more"
+    )
     with pytest.raises(Unavailable, match="deleted"):
         assets.read(str(given.id))
     act(app, acme, f"/trash/file/{given.id}/restoration")
     db.session.expire_all()
     assert get(app, acme, f"/assets/{given.id}").status_code == 200
-    assert [len(message.parts) for message in so_far(acme.session)] == [2, 1]
+    assert [len(message.parts) for message in so_far(acme.session, newest(acme.session))] == [2, 1]
     act(app, acme, f"/executions/{run.id}/deletion")
     assert get(app, acme, f"/assets/{given.id}").status_code == 404, "with its prompt's last run it is not seen either"
 

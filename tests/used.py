@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from dataelan_web import quota
+from dataelan_web.executions import branches
 from dataelan_web.extensions import db
 from dataelan_web.models import (
     NANO,
@@ -71,6 +72,7 @@ def run(cast: people.Cast, person: User | None = None, state: State = State.COMP
         organization_id=cast.organization.id,
         project_id=cast.project.id,
         session=cast.session if person else None,
+        continues_id=branches.newest(cast.session) if person else None,
         user_id=person.id if person else None,
         origin=Origin.PLAYGROUND if person else Origin.GATEWAY,
         state=state,

@@ -17,17 +17,17 @@ from ..models import (
     CopiedAnswer,
     Execution,
     ExecutionBody,
-    ModelType,
     PromptSession,
     State,
 )
 from ..router.types import FilePart, ImagePart, Message, ToolResult, ToolUse, assistant
+from . import branches
 from .prompts import from_json
 
 
 def continues(session: PromptSession) -> bool:
     """Is a prompt part of a conversation? Those for pictures, voice and films each stand for themselves."""
-    return session.model_type in (ModelType.TEXT, ModelType.CODE)
+    return session.model_type in PromptSession.CONVERSATIONS
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Turn:
         return replace(self, asked=replace(self.asked, parts=tuple(parts)))
 
 
-def so_far(session: PromptSession) -> tuple[Message, ...]:
-    """What a new prompt continues: what the session was opened with, or a fork began with, then the session's own runs.
-    What was deleted is not told to a model any more."""
+def so_far(session: PromptSession, end: uuid.UUID | None) -> tuple[Message, ...]:
+    """What a prompt after the run `end` continues: what the session was opened with, or a fork began with, then the
+    runs of that branch; none of them for None. What was deleted is not told to a model any more."""
     opening = from_json({"messages": session.settings.get("opening", [])}).messages
     latest: dict[uuid.UUID | None, Turn] = {}
-    for prompt_id, message, text, calls in (*_copied(session), *_own(session)):
+    for prompt_id, message, text, calls in (*_copied(session), *_own(end)):
         latest.pop(prompt_id, None)
         latest[prompt_id] = _turn(message, text, calls)
     return (*opening, *_messages(_without_deleted(list(latest.values()))))
@@ -73,13 +73,13 @@ def _copied(session: PromptSession) -> Iterable[Any]:
     return db.session.execute(query.where(CopiedAnswer.session_id == session.id).order_by(CopiedAnswer.id)).all()
 
 
-def _own(session: PromptSession) -> Iterable[Any]:
+def _own(end: uuid.UUID | None) -> Iterable[Any]:
     asked = ExecutionBody.request["messages"][-1]  # before it stands the conversation up to there, once more
     return db.session.execute(
         select(Execution.prompt_id, asked, ExecutionBody.text, ExecutionBody.tool_calls)
         .join(ExecutionBody, ExecutionBody.id == Execution.id)
         .where(
-            Execution.session_id == session.id,
+            Execution.id.in_(branches.path(end)),
             Execution.state == State.COMPLETED,
             Execution.deleted_at.is_(None),
             is_said(),

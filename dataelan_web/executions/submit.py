@@ -48,6 +48,8 @@ class Request:
     """The run whose answer it continues, while that is being written (executions.waiting)."""
     id: uuid.UUID | None = None
     """The execution's, where something else is to be recorded under it in the same commit."""
+    continues_id: uuid.UUID | None = None
+    """The run before it on its branch of the conversation."""
 
 
 def submit(request: Request) -> Execution:
@@ -75,6 +77,7 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
         requested=request.requested,
         idempotency_key=request.idempotency_key,
         waits_for_id=request.waits_for_id,
+        continues_id=request.continues_id,
         body=ExecutionBody(request=to_json(request.prompt)),
         template_run=request.made_from,
     )

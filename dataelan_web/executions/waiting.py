@@ -37,10 +37,10 @@ class Full(Exception):
         super().__init__(f"{MOST} prompts wait for their turn already. Let one of them begin first.")
 
 
-def last_open(session: PromptSession) -> uuid.UUID | None:
-    """The run that a new prompt of this session would have to wait for."""
-    query = select(Execution.id).where(Execution.session_id == session.id, Execution.state.in_(OPEN), is_said())
-    return db.session.scalar(query.order_by(Execution.id.desc()).limit(1))
+def is_open(id: uuid.UUID | None) -> bool:
+    """Has what continues this run to wait for it?"""
+    query = select(Execution.id).where(Execution.id == id, Execution.state.in_(OPEN), is_said())
+    return id is not None and db.session.scalar(query) is not None
 
 
 def is_full(session: PromptSession) -> bool:
@@ -115,4 +115,4 @@ def _continue(row: Execution, session: PromptSession) -> None:
     prompt = from_json(row.body.request)
     head = tuple(message for message in prompt.messages if message.role == "system")
     asked = prompt.messages[len(head) :]
-    row.body.request = to_json(replace(prompt, messages=(*head, *so_far(session), *asked)))
+    row.body.request = to_json(replace(prompt, messages=(*head, *so_far(session, row.continues_id), *asked)))

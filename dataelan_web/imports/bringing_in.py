@@ -72,8 +72,9 @@ def _bring_in(brought: Import, line: ImportedSession) -> None:
     db.session.add(session)
     db.session.flush()
     before, at = list[Message](), began
+    last: uuid.UUID | None = None
     for turn in one.turns:
-        at = _add(turn, session, brought, before, at)
+        at, last = _add(turn, session, brought, before, at, last)
     session.updated_at = at
     line.session_id, line.content = session.id, None
     db.session.commit()
@@ -87,8 +88,15 @@ def _main(brought: Import, one: Conversation) -> uuid.UUID | None:
     return db.session.scalar(main.where(ImportedSession.import_id == brought.id))
 
 
-def _add(turn: Turn, session: PromptSession, brought: Import, before: list[Message], at: datetime) -> datetime:
-    """The prompt and a run for each of its answers. Returns when the last of them was there."""
+def _add(
+    turn: Turn,
+    session: PromptSession,
+    brought: Import,
+    before: list[Message],
+    at: datetime,
+    continues_id: uuid.UUID | None,
+) -> tuple[datetime, uuid.UUID]:
+    """The prompt and a run for each of its answers. Returns when the last of them was there, and its id."""
     asked_at = _time(turn.asked, at)
     prompt = Prompt(id=new_id(), session_id=session.id, author_id=brought.user_id, text=turn.asked.text)
     prompt.created_at = asked_at
@@ -99,7 +107,8 @@ def _add(turn: Turn, session: PromptSession, brought: Import, before: list[Messa
         at = max(_time(answer, asked_at), asked_at)
         db.session.add(
             Execution(
-                id=new_id(),
+                id=(id := new_id()),
+                continues_id=continues_id,
                 organization_id=brought.project.organization_id,
                 project_id=brought.project_id,
                 session_id=session.id,
@@ -117,7 +126,7 @@ def _add(turn: Turn, session: PromptSession, brought: Import, before: list[Messa
             )
         )
     before += [asked, *([assistant(turn.answers[-1].text)] if turn.answers else [])]
-    return at
+    return at, id
 
 
 def _end_of(before: Sequence[Message]) -> list[Message]:

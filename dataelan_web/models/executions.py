@@ -91,8 +91,7 @@ class Outcome(StrEnum):
 
 
 class Execution(Trashable, Base):
-    """One run of one prompt. Money in nano-USD; cost None: unknown. `project_id`: where it was paid; it is seen where
-    its session is, which may have been moved since."""
+    """One run of one prompt. Money in nano-USD; cost None: unknown. Its session may be in another project by now."""
 
     __tablename__ = "executions"
     __table_args__ = (
@@ -102,6 +101,7 @@ class Execution(Trashable, Base):
         Index("ix_executions_open", "state", "lease_until", postgresql_where=text("state IN ('queued', 'running')")),
         Index("ix_executions_refused_by", "refused_by", postgresql_where=text("refused_by IS NOT NULL")),
         Index("ix_executions_waits_for_id", "waits_for_id", postgresql_where=text("waits_for_id IS NOT NULL")),
+        Index("ix_executions_continues_id", "continues_id", postgresql_where=text("continues_id IS NOT NULL")),
         in_trash("executions"),
         CheckConstraint("cost >= 0", name="cost_is_not_negative"),
     )
@@ -128,6 +128,7 @@ class Execution(Trashable, Base):
     enqueued_at: Mapped[Time | None]
     waits_for_id: Mapped[uuid.UUID | None] = reference("executions.id")
     """The run whose answer it continues, while that is not there yet (executions.waiting)."""
+    continues_id: Mapped[uuid.UUID | None] = reference("executions.id")  # see executions.branches
 
     started_at: Mapped[Time | None]
     first_token_at: Mapped[Time | None]
@@ -161,7 +162,7 @@ class Execution(Trashable, Base):
         order_by="Asset.position",
         primaryjoin="and_(Execution.id == Asset.execution_id, Asset.deleted_at.is_(None))",
     )
-    waits_for: Mapped[Execution | None] = relationship(remote_side="Execution.id")
+    waits_for: Mapped[Execution | None] = relationship(remote_side="Execution.id", foreign_keys=[waits_for_id])
     feedback: Mapped[list[Feedback]] = relationship(order_by=Feedback.id, passive_deletes=True)
     prompt: Mapped[Prompt | None] = relationship()
     session: Mapped[PromptSession | None] = relationship()
@@ -373,15 +374,11 @@ def request_cancel(session: DbSession, id: uuid.UUID) -> State | None:
     """Ask an open execution to stop. A queued one is cancelled on the spot, unless it waits to go on with a job at a
     provider: that is to be ended too. The state now, or None if it had ended."""
     has_job = select(Attempt.id).where(Attempt.execution_id == id, Attempt.outcome == Outcome.SENT).exists()
+    times = {"cancel_requested_at": func.now(), "finished_at": func.clock_timestamp()}
     cancelled: State | None = session.scalar(
         _update()
         .where(Execution.id == id, Execution.state == State.QUEUED, ~has_job)
-        .values(
-            state=State.CANCELLED,
-            fence=Execution.fence + 1,
-            cancel_requested_at=func.now(),
-            finished_at=func.clock_timestamp(),
-        )
+        .values(state=State.CANCELLED, fence=Execution.fence + 1, **times)
         .returning(Execution.state)
     )
     if cancelled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -57,6 +57,9 @@ class Collaborator(Base):
 class PromptSession(Trashable, Base):
     """Related prompts of one model type. `settings` holds what the composer remembers: the fields that its form
     names in `REMEMBERED` (playground/forms.py and its neighbours)."""
+
+    CONVERSATIONS: ClassVar = (ModelType.TEXT, ModelType.CODE)
+    """Types of which each prompt continues what was said before it."""
 
     __tablename__ = "prompt_sessions"
     __table_args__ = (

@@ -13,7 +13,7 @@ from ..executions.prompts import from_json
 from ..executions.submit import Request, earlier, submit
 from ..extensions import db
 from ..models import Execution, ModelType, Origin, Project, Prompt, PromptSession, new_id
-from ..router.types import Message, ToolResult, ToolUse, assistant
+from ..router.types import Message, TextPart, ToolResult, ToolUse, assistant
 from . import uploads
 from .forms import PromptForm, SessionForm
 
@@ -42,8 +42,9 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
     session.remember(**({} if is_first else form.settings))
     if session.title in UNNAMED:
         session.title = title_of(text or (assets[0].name if assets else ""))
-    before = waiting.last_open(session) if conversation.continues(session) else None
-    said = conversation.so_far(session) if conversation.continues(session) and before is None else ()
+    before = form.continued if conversation.continues(session) else None
+    waits = waiting.is_open(before)
+    said = conversation.so_far(session, before) if conversation.continues(session) and not waits else ()
     sent = (form.submission.data, text, form.settings, [asset.sha256 for asset in assets])
     key = _key("form", user_id, *sent)
     if waiting.is_full(session) and earlier(session.project, key) is None:  # one that is sent again may be among them
@@ -59,7 +60,8 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
             asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
             model_type=session.model_type,
             idempotency_key=key,
-            waits_for_id=before,
+            waits_for_id=before if waits else None,
+            continues_id=before,
         )
     )
 
@@ -72,7 +74,8 @@ def again(
     submission: str,
     id: uuid.UUID | None = None,
 ) -> Execution:
-    """The same prompt once more, as it was asked, with its files and the conversation that came before it."""
+    """The same prompt once more, as it was asked, with its files and the conversation that came before it: another
+    answer in the first one's place."""
     return submit(
         Request(
             id=id,
@@ -85,7 +88,32 @@ def again(
             asked=first.prompt,
             model_type=first.model_type,
             idempotency_key=_key("retry", user_id, submission, first.id),
+            continues_id=first.continues_id,
             made_from=first.template_run.again() if first.template_run else None,
+        )
+    )
+
+
+def reworded(first: Execution, session: PromptSession, text: str, user_id: uuid.UUID, submission: str) -> Execution:
+    """Another prompt in the place of one, with the same files, model and settings: a branch beside it. Raises
+    storage.Unavailable."""
+    asked = from_json(first.body.request)
+    *before, last = asked.messages
+    assets = uploads.keep([], first.prompt.assets if first.prompt else [], session, user_id)
+    parts = (*(uploads.part_of(asset) for asset in assets), TextPart(text))
+    session.remember()
+    return submit(
+        Request(
+            project=session.project,
+            prompt=replace(asked, messages=(*before, replace(last, parts=parts)), stream=True),
+            origin=Origin.PLAYGROUND,
+            requested=first.requested,
+            user_id=user_id,
+            session=session,
+            asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
+            model_type=first.model_type,
+            idempotency_key=_key("reworded", user_id, submission, first.id, text),
+            continues_id=first.continues_id,
         )
     )
 
@@ -112,6 +140,7 @@ def answer_tools(answered: Execution, session: PromptSession, results: Sequence[
             asked=Prompt(session_id=session.id, author_id=user_id, text="\n\n".join(results)),
             model_type=answered.model_type,
             idempotency_key=_key("tools", user_id, answered.id, results),
+            continues_id=answered.id,
         )
     )
 

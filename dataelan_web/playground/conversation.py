@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import abort
-from sqlalchemy import Select, asc, desc, func, literal, select, union_all
+from sqlalchemy import Select, Uuid, asc, desc, func, literal, select, union_all
 from sqlalchemy.orm import joinedload, selectinload, undefer
 
+from ..executions import branches
+from ..executions.conversation import continues
 from ..extensions import db
 from ..models import (
     CopiedAnswer,
@@ -22,7 +24,6 @@ from ..models import (
     State,
     TemplateRun,
 )
-from .compare import listing
 
 PAGE = 20
 HEAVY = 40_000
@@ -61,54 +62,51 @@ class Window:
     cards: list[Card]
     older: uuid.UUID | None = None
     newer: uuid.UUID | None = None
-    until: uuid.UUID | None = None
-    """The last card there was when the page was made; later ones come to its end by themselves."""
+    end: uuid.UUID | None = None
+    """The last run of the branch when the page was made; later ones come to its end by themselves."""
 
     @property
     def is_empty(self) -> bool:
         return not self.cards
 
 
-def latest(session: PromptSession) -> Window:
-    rows, older = _page(_timeline(session), desc)
-    return Window(_cards(rows), older)
+def latest(session: PromptSession, end: uuid.UUID | None) -> Window:
+    """The last cards of the branch that ends with this run."""
+    rows, older = _page(_timeline(session, end), desc)
+    return Window(_cards(rows), older, end=end)
 
 
-def before(session: PromptSession, id: uuid.UUID) -> Window:
-    cards = _timeline(session)
+def before(session: PromptSession, id: uuid.UUID, end: uuid.UUID | None) -> Window:
+    cards = _timeline(session, end)
     rows, older = _page(cards.where(cards.selected_columns.id < id), desc)
-    return Window(_cards(rows), older)
+    return Window(_cards(rows), older, end=end)
 
 
-def after(session: PromptSession, id: uuid.UUID, until: uuid.UUID | None) -> Window:
-    rows, newer = _page(_between(session, id, until), asc)
-    return Window(_cards(rows), newer=newer, until=until)
+def after(session: PromptSession, id: uuid.UUID, end: uuid.UUID | None) -> Window:
+    cards = _timeline(session, end)
+    rows, newer = _page(cards.where(cards.selected_columns.id > id), asc)
+    return Window(_cards(rows), newer=newer, end=end)
 
 
-def around(session: PromptSession, id: uuid.UUID) -> Window:
-    """This card, what led to it, and what came after."""
-    cards = _timeline(session)
-    up_to, older = _page(cards.where(cards.selected_columns.id <= id), desc, PAGE // 2, HEAVY // 2)
-    end = db.session.scalar(select(Execution.id).where(*_is_shown(session)).order_by(Execution.id.desc()).limit(1))
-    rest, newer = _page(_between(session, id, end), asc, PAGE // 2, HEAVY // 2)
+def around(session: PromptSession, id: uuid.UUID, end: uuid.UUID | None) -> Window:
+    """This card, what led to it, and what came after on its branch."""
+    cards = _timeline(session, end)
+    place = cards.selected_columns.id
+    up_to, older = _page(cards.where(place <= id), desc, PAGE // 2, HEAVY // 2)
+    rest, newer = _page(cards.where(place > id), asc, PAGE // 2, HEAVY // 2)
     return Window(_cards([*up_to, *rest]), older, newer, end)
 
 
-def _is_shown(session: PromptSession) -> tuple[Any, ...]:
-    return Execution.session_id == session.id, listing.is_shown()
+def _is_shown(session: PromptSession, end: uuid.UUID | None) -> tuple[Any, ...]:
+    on_branch = Execution.id.in_(branches.path(end)) if continues(session) else Execution.id <= literal(end, Uuid)
+    return Execution.session_id == session.id, branches.is_shown(), on_branch
 
 
-def _timeline(session: PromptSession) -> Select[Any]:
+def _timeline(session: PromptSession, end: uuid.UUID | None) -> Select[Any]:
     """Every card as (id, is it a run?). Copies were made before all runs, and so are their ids."""
-    runs = select(Execution.id, literal(True).label("is_run")).where(*_is_shown(session))
+    runs = select(Execution.id, literal(True).label("is_run")).where(*_is_shown(session, end))
     copies = select(CopiedAnswer.id, literal(False)).where(CopiedAnswer.session_id == session.id)
     return select(union_all(runs, copies).subquery())
-
-
-def _between(session: PromptSession, after: uuid.UUID, until: uuid.UUID | None) -> Select[Any]:
-    cards = _timeline(session)
-    id = cards.selected_columns.id
-    return cards.where(id > after, id <= until) if until else cards.where(id > after)
 
 
 def _page(
@@ -139,24 +137,29 @@ def _cards(rows: Sequence[Any]) -> list[Card]:
     for model, options, is_run in ((Execution, CARD, True), (CopiedAnswer, COPY, False)):
         if ids := [row.id for row in rows if row.is_run is is_run]:
             cards += db.session.scalars(select(model).where(model.id.in_(ids)).options(*options))
+    branches.tell([card for card in cards if isinstance(card, Execution)])
     return sorted(cards, key=lambda card: card.id)
 
 
 def read(id: uuid.UUID) -> Execution:
     """A run with all that its card needs."""
-    return db.session.scalars(
+    found = db.session.scalars(
         select(Execution).where(Execution.id == id).options(*CARD).execution_options(populate_existing=True)
     ).one()
+    branches.tell([found])
+    return found
 
 
 def place_of(session: PromptSession, id: uuid.UUID) -> uuid.UUID:
-    """The id of one of its cards; 404 for any other."""
-    cards = _timeline(session)
-    found = db.session.execute(cards.where(cards.selected_columns.id == id)).first()
-    return id if found else abort(404)
+    """The id of one of its cards, on whichever branch; 404 for any other."""
+    run = select(Execution.id).where(Execution.session_id == session.id, branches.is_shown())
+    copy = select(CopiedAnswer.id).where(CopiedAnswer.session_id == session.id)
+    found = select(union_all(run.where(Execution.id == id), copy.where(CopiedAnswer.id == id)).subquery())
+    return id if db.session.execute(found).first() else abort(404)
 
 
 def states(session: PromptSession) -> list[tuple[uuid.UUID, State]]:
     """Of the latest runs."""
-    query = select(Execution.id, Execution.state).where(*_is_shown(session)).order_by(Execution.id.desc())
+    shown = Execution.session_id == session.id, branches.is_shown()
+    query = select(Execution.id, Execution.state).where(*shown).order_by(Execution.id.desc())
     return [(id, state) for id, state in db.session.execute(query.limit(PAGE))]

@@ -14,7 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from .. import audit
-from ..executions.conversation import is_said
+from ..executions import branches
+from ..executions.conversation import continues, is_said
 from ..extensions import db
 from ..models import Asset, CopiedAnswer, Execution, Model, Prompt, PromptSession, State, new_id
 
@@ -85,7 +86,7 @@ def _copied(session: PromptSession, until: uuid.UUID | None) -> Iterator[_Turn]:
 def _own(session: PromptSession, until: uuid.UUID | None) -> Iterator[_Turn]:
     query = (
         select(Execution)
-        .where(Execution.session_id == session.id, Execution.state == State.COMPLETED, Execution.deleted_at.is_(None))
+        .where(*_of_branch(session, until), Execution.state == State.COMPLETED, Execution.deleted_at.is_(None))
         .where(is_said())
         .options(
             joinedload(Execution.body),
@@ -95,11 +96,18 @@ def _own(session: PromptSession, until: uuid.UUID | None) -> Iterator[_Turn]:
         )
         .order_by(Execution.id)
     )
-    for run in db.session.scalars(query.where(Execution.id <= until) if until else query):
+    for run in db.session.scalars(query):
         if run.prompt:
             asked, name = run.body.request["messages"][-1], run.model.display_name if run.model else run.requested
             calls = run.body.tool_calls
             yield _Turn(run.prompt, asked, run.body.text, calls, name, run.finished_at, run.id, run.assets)
+
+
+def _of_branch(session: PromptSession, until: uuid.UUID | None) -> tuple[Any, ...]:
+    """The runs of a conversation that led to this one, or to the newest; where each stands alone, those up to it."""
+    if continues(session):
+        return (Execution.id.in_(branches.path(until or branches.newest(session))),)
+    return Execution.session_id == session.id, *([Execution.id <= until] if until else [])
 
 
 def _copy(turn: _Turn, to: PromptSession) -> None:

@@ -13,6 +13,7 @@ from wtforms import HiddenField, SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from .. import access
+from ..executions import branches
 from ..extensions import db
 from ..fields import trim
 from ..models import Asset, ModelType, PromptSession
@@ -46,6 +47,8 @@ class PromptForm(FlaskForm):
     """Assets of this project to use once more, by id."""
     submission = HiddenField()
     """Made anew with each rendered form: a double click or a re-sent request is one execution."""
+    continues = HiddenField()
+    """The last run of the branch that was shown."""
 
     def __init__(self, session: PromptSession, **values: Any) -> None:
         self.session = session
@@ -73,6 +76,12 @@ class PromptForm(FlaskForm):
                 " Shorten it, or split it into several prompts."
             )
         field.data = (field.data or "").replace("\x00", "").replace("\r\n", "\n")
+
+    @property
+    def continued(self) -> uuid.UUID | None:
+        """The run to go on from: what came of the branch that was shown, whoever went on with it meanwhile."""
+        shown = next(_ids([self.continues.data or ""]), None)
+        return (branches.end_of(self.session, shown) if shown else None) or branches.newest(self.session)
 
     @property
     def has_files(self) -> bool:
@@ -137,6 +146,18 @@ class SessionForm(FlaskForm):
     def validate_model_type(self, field: Any) -> None:
         if field.data and field.data not in list(ModelType):
             raise ValidationError("There are sessions for text, code, images, voice and video.")
+
+
+class RewordForm(FlaskForm):
+    """A prompt in other words, as a branch beside the first."""
+
+    text = TextAreaField("Prompt", [DataRequired("Write a prompt first.")])
+    submission = HiddenField()
+
+    def validate_text(self, field: Any) -> None:
+        if len(field.data.encode()) > LONGEST:
+            raise ValidationError(f"The most is {LONGEST // 1_048_576} MB. Shorten it.")
+        field.data = field.data.replace("\x00", "").replace("\r\n", "\n")
 
 
 class TitleForm(FlaskForm):

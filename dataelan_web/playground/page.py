@@ -9,6 +9,7 @@ from flask import Response, g, url_for
 from flask_login import current_user
 
 from .. import access
+from ..executions import branches
 from ..limits import refusals
 from ..models import Execution, PromptSession
 from ..projects import totals
@@ -27,10 +28,12 @@ def page(
     status: int = 200,
     at: uuid.UUID | None = None,
 ) -> Response:
-    """`at`: the card to open it at; else it opens at its end."""
-    window = conversation.around(session, at) if at else conversation.latest(session)
+    """`at`: the card to open it at, on that card's branch; else it opens at the end of the newest."""
+    end = (branches.end_of(session, at) if at else None) or branches.newest(session)
+    window = conversation.around(session, at, end) if at else conversation.latest(session, end)
     refusals.tell(_runs_of(window))
     listing.tell(_runs_of(window))
+    form.continues.data = form.continues.data or str(end or "")
     g.project = session.project
     return render(
         "playground/session.html",
@@ -82,6 +85,23 @@ def started(execution: Execution, retried: uuid.UUID | None = None) -> Response:
     )
 
 
+def branched(execution: Execution, session: PromptSession) -> Response:
+    """The branch that begins with a new run, in place of the one that was shown."""
+    window = conversation.latest(session, execution.id)
+    refusals.tell(_runs_of(window))
+    listing.tell(_runs_of(window))
+    return render(
+        "playground/session.html",
+        "branched",
+        status=201,
+        execution=execution,
+        session=session,
+        totals=totals.of_session(session),
+        can_edit=True,
+        **_cards(session, window),
+    )
+
+
 def _runs_of(window: Window) -> list[Execution]:
     return [card for card in window.cards if isinstance(card, Execution)]
 
@@ -92,6 +112,6 @@ def _cards(session: PromptSession, window: Window) -> dict[str, Any]:
 
     return {
         "cards": window.cards,
-        "older_url": url(before=window.older) if window.older else None,
-        "newer_url": url(after=window.newer, until=window.until) if window.newer else None,
+        "older_url": url(before=window.older, branch=window.end) if window.older else None,
+        "newer_url": url(after=window.newer, branch=window.end) if window.newer else None,
     }

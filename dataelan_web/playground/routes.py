@@ -40,22 +40,20 @@ def create(project_id: uuid.UUID) -> Response:
 
 @bp.get("/sessions/<uuid:id>")
 def show(id: uuid.UUID) -> Response:
-    """`before`, `after`: further cards, for htmx. `run`: the card to open it at."""
+    """`before`, `after`: further cards of the `branch` that ends with this run, for htmx. `run`: the card to open it
+    at."""
     session = access.visible(PromptSession, id)
-    before, after, until, run = (request.args.get(name, type=uuid.UUID) for name in ("before", "after", "until", "run"))
-    if wants_fragment() and (before or after):
-        return page.more(session, _further(session, before, after, until))
+    before, after, branch, run = (
+        request.args.get(name, type=uuid.UUID) for name in ("before", "after", "branch", "run")
+    )
+    if wants_fragment() and branch and (before or after):
+        further = conversation.before if before else conversation.after
+        return page.more(session, further(session, before or after or session.id, branch))
     form = composer.filled(session)
     starter = request.args.get("starter", type=int)
     if starter is not None:
         form.text.data = starts.starter(session, starter)
     return page.page(session, form, at=run or before or after)
-
-
-def _further(
-    session: PromptSession, before: uuid.UUID | None, after: uuid.UUID | None, until: uuid.UUID | None
-) -> conversation.Window:
-    return conversation.before(session, before) if before else conversation.after(session, after or session.id, until)
 
 
 @bp.post("/sessions/<uuid:id>/title")

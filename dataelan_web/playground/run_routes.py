@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from typing import Any
 
 from flask import Response as FlaskResponse
 from flask import abort, jsonify, request, send_file, stream_with_context, url_for
@@ -10,16 +11,18 @@ from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from .. import access, audit
+from ..executions.conversation import continues
 from ..executions.keeper import cancel as request_cancel
 from ..extensions import db
 from ..limits import refusals
 from ..models import Execution, Project, PromptSession, State
 from ..models.actions import tick as tick_item
 from ..sharing import comments
+from ..storage import Unavailable
 from ..web import partial, redirect, render, wants_fragment, with_toast
 from . import asking, conversation, files, page
 from .blueprint import bp
-from .forms import LONGEST
+from .forms import LONGEST, RewordForm
 from .quotes import kept
 from .stream import events as event_stream
 
@@ -118,7 +121,42 @@ def retry(id: uuid.UUID) -> Response:
     again = asking.again(earlier, project, session, current_user.id, request.form.get("submission", ""))
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(_place_of(again))
+    if session and continues(session):
+        return page.branched(again, session)
     return page.started(again, retried=earlier.id)
+
+
+@bp.get("/executions/<uuid:id>/rewording")
+def rewording(id: uuid.UUID) -> Response:
+    """The prompt of a conversation as a form, to say it otherwise."""
+    found, _ = _spoken(id)
+    return render("playground/rewording.html", "form", execution=found, form=RewordForm(text=found.prompt.text))
+
+
+@bp.post("/executions/<uuid:id>/rewording")
+def reword(id: uuid.UUID) -> Response:
+    """The prompt in other words: a branch beside it."""
+    found, session = _spoken(id)
+    form = RewordForm()
+    if not form.validate_on_submit():
+        return render("playground/rewording.html", "form", status=422, execution=found, form=form)
+    try:
+        run = asking.reworded(found, session, str(form.text.data), current_user.id, str(form.submission.data or ""))
+    except Unavailable as problem:
+        abort(503, str(problem))
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(_place_of(run))
+    return page.branched(run, session)
+
+
+def _spoken(id: uuid.UUID) -> tuple[Any, PromptSession]:
+    """A run whose prompt a person wrote in a conversation; 404 for any other."""
+    found = access.editable(Execution, id, *conversation.CARD)
+    session = access.editable(PromptSession, found.session_id) if found.session_id else None
+    is_spoken = found.prompt and not found.waits_for_id and found.body.request["messages"][-1]["role"] == "user"
+    if not session or not continues(session) or not is_spoken:
+        abort(404)
+    return found, session
 
 
 def _place_of(execution: Execution) -> str:
@@ -143,4 +181,4 @@ def answer_tools(id: uuid.UUID) -> Response:
     again = asking.answer_tools(earlier, earlier.session, results, current_user.id)
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(url_for("playground.show", id=earlier.session_id))
-    return page.started(again)
+    return page.branched(again, earlier.session)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from ... import audit
 from ...extensions import db
-from ...models import Comparison, ComparisonRun, Feedback, new_id, now
+from ...models import Comparison, ComparisonRun, Execution, Feedback, new_id, now
 
 
 def choose(comparison: Comparison, run: ComparisonRun, user_id: uuid.UUID) -> None:
@@ -43,6 +43,9 @@ def _take_back_thumb(comparison: Comparison) -> None:
 
 def go_on(comparison: Comparison, run: ComparisonRun) -> None:
     """The session's conversation continues from this answer, which takes the comparison's place in it. Commits."""
+    compared = [one.id for one in comparison.runs]
+    followed = Execution.continues_id.in_(compared), Execution.id > run.id
+    db.session.execute(update(Execution).where(*followed).values(continues_id=run.id))
     comparison.continued_id = comparison.shown_id = run.id
     audit.record("comparison.continued", comparison, comparison.session.project.organization_id, model=run.requested)
     db.session.commit()

@@ -5,27 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.orm import aliased, selectinload
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
 from ...extensions import db
 from ...models import Comparison, ComparisonRun, Execution
-
-
-def is_shown() -> ColumnElement[bool]:
-    """Of an Execution: has it a card in its session? Of a comparison's one stands for all, as long as any of them is
-    not in the trash."""
-    compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
-    any_run = aliased(Execution)
-    stands = (
-        select(Comparison.id)
-        .join(Comparison.runs)
-        .join(any_run, any_run.id == ComparisonRun.id)
-        .where(Comparison.shown_id == Execution.id, any_run.deleted_at.is_(None))
-        .correlate(Execution)
-    )
-    return or_(and_(~compared, Execution.deleted_at.is_(None)), stands.exists())
-
 
 _RUNS = selectinload(Comparison.runs).joinedload(ComparisonRun.execution).load_only(Execution.state)
 

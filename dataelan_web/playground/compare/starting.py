@@ -43,9 +43,10 @@ def compare(session: PromptSession, form: CompareForm, user_id: uuid.UUID) -> Co
             raise
         return earlier
     parts = [uploads.part_of(asset) for asset in assets]
-    earlier_turns = conversation.so_far(session)
+    before = form.continued if conversation.continues(session) else None
+    earlier_turns = conversation.so_far(session, before)
     prompts = [form.prompt_for(column, parts, earlier_turns) for column in form.columns]
-    _run_all(made, _placed(made, form.columns, prompts), asked, user_id)
+    _run_all(made, _placed(made, form.columns, prompts), asked, user_id, before)
     return made
 
 
@@ -64,7 +65,13 @@ def _placed(
     return pairs
 
 
-def _run_all(made: Comparison, pairs: Sequence[tuple[str, RouterPrompt]], asked: Prompt, user_id: uuid.UUID) -> None:
+def _run_all(
+    made: Comparison,
+    pairs: Sequence[tuple[str, RouterPrompt]],
+    asked: Prompt,
+    user_id: uuid.UUID,
+    before: uuid.UUID | None,
+) -> None:
     session, id = made.session, made.id
     for turn in range(made.repeats):
         for place, (requested, prompt) in enumerate(pairs):
@@ -83,6 +90,7 @@ def _run_all(made: Comparison, pairs: Sequence[tuple[str, RouterPrompt]], asked:
                     session=session,
                     asked=asked,
                     model_type=session.model_type,
+                    continues_id=before,
                     idempotency_key=f"compare:{id}:{place}:{turn}",
                 )
             )

@@ -93,7 +93,7 @@ def parts_of(
 ) -> tuple[list[Part], tuple[Message, ...]]:
     """(the files that come along, the conversation before)"""
     kinds = [*files, *((asset.media_type, asset.size) for asset in form.referenced)]
-    earlier = conversation.so_far(session) if conversation.continues(session) else ()
+    earlier = conversation.so_far(session, form.continued) if conversation.continues(session) else ()
     return list(map(_stand_in, kinds)), earlier
 
 

@@ -1,0 +1,100 @@
+"""A session's conversation is a tree: each run continues another one, and runs that continue the same are alternatives.
+
+A branch is named by any run of it. It leads from the beginning through that run on to the newest run that came of it.
+Ids are made in the order of asking, so a run's is greater than that of the run it continues. What is in the trash
+keeps its place in the tree, and so does what was purged: only what was said in it is gone.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy.orm import aliased
+
+from ..extensions import db
+from ..models import Comparison, ComparisonRun, Execution, PromptSession
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """Where a run stands among those that continue the same, itself included."""
+
+    number: int
+    count: int
+    earlier: uuid.UUID | None
+    later: uuid.UUID | None
+
+
+def is_shown() -> ColumnElement[bool]:
+    """Of an Execution: has it a card in its session? Of a comparison's one stands for all, as long as any of them is
+    not in the trash."""
+    compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
+    any_run = aliased(Execution)
+    stands = (
+        select(Comparison.id)
+        .join(Comparison.runs)
+        .join(any_run, any_run.id == ComparisonRun.id)
+        .where(Comparison.shown_id == Execution.id, any_run.deleted_at.is_(None))
+        .correlate(Execution)
+    )
+    return or_(and_(~compared, Execution.deleted_at.is_(None)), stands.exists())
+
+
+def path(end: uuid.UUID | None) -> Select[Any]:
+    """The ids of a run and of all that it continues, one after the other."""
+    line = select(Execution.id, Execution.continues_id).where(Execution.id == end).cte("line", recursive=True)
+    before = aliased(Execution)
+    line = line.union_all(select(before.id, before.continues_id).join(line, before.id == line.c.continues_id))
+    return select(line.c.id)
+
+
+def newest(session: PromptSession) -> uuid.UUID | None:
+    """The end of the branch that was gone on with last."""
+    there = Execution.session_id == session.id, is_shown()
+    return db.session.scalar(select(Execution.id).where(*there).order_by(Execution.id.desc()).limit(1))
+
+
+def end_of(session: PromptSession, id: uuid.UUID) -> uuid.UUID | None:
+    """The newest run that came of this one, or itself; None: it is none of this session's."""
+    named = select(Execution.id).where(Execution.id == id, Execution.session_id == session.id)
+    line = named.cte("line", recursive=True)
+    after = aliased(Execution)
+    line = line.union_all(
+        select(after.id).join(line, after.continues_id == line.c.id).where(after.session_id == session.id)
+    )
+    found = select(Execution.id).where(Execution.id.in_(select(line.c.id)))
+    return db.session.scalar(found.order_by(is_shown().desc(), Execution.id.desc()).limit(1))
+
+
+def tell(runs: Sequence[Execution]) -> None:
+    """Give each run of a conversation its `alternatives`: None where there is no other."""
+    sessions = {run.session_id for run in runs if run.session_id}
+    before = {run.continues_id for run in runs}
+    continued = Execution.continues_id.in_(before - {None})
+    begins = [Execution.continues_id.is_(None)] if None in before else []
+    rows = db.session.execute(
+        select(Execution.id, Execution.session_id, Execution.continues_id)
+        .where(
+            Execution.session_id.in_(sessions),
+            is_shown(),
+            Execution.model_type.in_(PromptSession.CONVERSATIONS),
+            or_(continued, *begins),
+        )
+        .order_by(Execution.id)
+    ).all()
+    alike: dict[tuple[uuid.UUID | None, uuid.UUID | None], list[uuid.UUID]] = {}
+    for id, session_id, continues_id in rows if sessions else ():
+        alike.setdefault((session_id, continues_id), []).append(id)
+    for run in runs:
+        run.alternatives = _among(run.id, alike.get((run.session_id, run.continues_id), []))  # type: ignore[attr-defined]
+
+
+def _among(id: uuid.UUID, ids: list[uuid.UUID]) -> Alternatives | None:
+    if len(ids) < 2 or id not in ids:
+        return None
+    at = ids.index(id)
+    return Alternatives(at + 1, len(ids), ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None)
