@@ -11,6 +11,7 @@ from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from .. import access, audit
+from ..executions import branches
 from ..executions.conversation import continues
 from ..executions.keeper import cancel as request_cancel
 from ..extensions import db
@@ -30,6 +31,7 @@ from .stream import events as event_stream
 @bp.get("/executions/<uuid:id>")
 def execution(id: uuid.UUID) -> Response:
     found = access.visible(Execution, id, *conversation.CARD)
+    branches.tell([found])
     refusals.tell([found])
     return render(
         "playground/run.html",

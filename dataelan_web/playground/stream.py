@@ -22,7 +22,7 @@ from ..limits import refusals
 from ..models import Attempt, Execution, Model, Provider
 from ..projects import totals
 from ..web import partial
-from .conversation import CARD
+from . import conversation
 
 KEEP_ALIVE = ":\n\n"
 AGAIN = 2.0
@@ -79,7 +79,7 @@ def message(html: str, id: str = "") -> str:
 
 def finished(execution_id: uuid.UUID, can_edit: bool) -> str:
     """The finished card, the session's new totals, and a word for screen readers."""
-    execution = db.session.scalars(db.select(Execution).where(Execution.id == execution_id).options(*CARD)).one()
+    execution = conversation.read(execution_id)
     refusals.tell([execution])
     sums = totals.of_session(execution.session) if execution.session else totals.Totals()
     # Not render_template: the person's navigation has no place in this piece, and their session is long closed.

@@ -228,6 +228,29 @@ def test_the_dark_theme_is_kept_and_never_flashes_light(open_page: Opener, acme:
     expect(page.locator("html")).not_to_have_class("dark")
 
 
+def test_a_prompt_is_reworded_and_one_walks_between_the_branches(session: Page) -> None:
+    steps.finished(steps.ask(session, "What is a tokn?", FAST))
+    steps.finished(steps.ask(session, "And a quota?", FAST))
+    session.get_by_label("Say it otherwise").first.click()
+    words = session.locator(".reword textarea")
+    expect(words).to_be_focused()
+    words.fill("What is a token?")
+    words.press("Control+Enter")
+    expect(session.locator(".run")).to_have_count(1)
+    run = steps.finished(steps.card(session))
+    expect(run.locator(".prompt-text")).to_have_text("What is a token?")
+    run.get_by_label("Run again").click()
+    expect(session.get_by_role("group", name="Branch 3 of 3")).to_be_visible()
+    steps.finished(steps.card(session))
+    for number in (2, 1):
+        session.get_by_label("The earlier branch").click()
+        expect(session.get_by_role("group", name=f"Branch {number} of 3")).to_be_visible()
+    expect(session.locator(".run")).to_have_count(2)
+    steps.finished(steps.ask(session, "Go on", FAST))
+    session.reload()
+    expect(session.locator(".prompt-text")).to_have_text(["What is a tokn?", "And a quota?", "Go on"])
+
+
 def test_the_numbers_of_a_table_are_charted_in_the_colours_of_the_page(session: Page) -> None:
     run = steps.finished(steps.ask(session, "A short table about spend, latency and quota", FAST))
     run.get_by_role("link", name="1 table").click()
