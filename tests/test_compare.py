@@ -162,7 +162,7 @@ def test_the_conversation_goes_on_from_the_chosen_answer_and_no_other(
     found = done(id)
     session = db.session.get_one(PromptSession, acme.session.id)
     assert conversation.so_far(session, branches.newest(session)) == ()
-    assert len(shown.latest(session).cards) == 1, "one place in the session for all"
+    assert len(shown.latest(session, branches.newest(session)).cards) == 1, "one place in the session for all"
     answer = act(app, acme, id, "continuation", place=1)
     assert answer.headers["HX-Redirect"].endswith(f"/sessions/{acme.session.id}")
     db.session.rollback()
