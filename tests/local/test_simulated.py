@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import re
 import time
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2 as httpx
 import pytest
 
-from dataelan_web.local.simulated import answers, failures, samples, script
+from dataelan_web.local.simulated import answers, failures, samples, script, server
 
 TOOL = {
     "type": "function",
@@ -49,6 +50,22 @@ def calls(client, marker):
 
 
 # -- what it says --------------------------------------------------------------------------------
+
+
+def test_the_list_of_models_is_whole_though_the_empty_body_comes_first():
+    messages, sent = [{"type": "http.request", "body": b"", "more_body": False}], []
+
+    async def receive():
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+        await asyncio.sleep(0)  # the server goes on with others, and what was received is seen
+
+    scope = {"type": "http", "method": "GET", "path": "/v1/models", "headers": []}
+    asyncio.run(server.app(scope, receive, send))
+    assert "simulated-fast" in sent[-1]["body"].decode()
+    assert not sent[-1]["more_body"]
 
 
 def test_every_answer_is_labelled_as_simulated(client):

@@ -72,11 +72,11 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         case _, path if path.startswith(f"{films.PREFIX}/"):
             await _asked(scope, receive, send, _job)
         case "GET", "/v1/models":
-            await _play(_models(scope), receive, send)
+            await _told(_models(scope), receive, send)
         case "GET", "/_requests":
-            await _play(_requests(scope), receive, send)
+            await _told(_requests(scope), receive, send)
         case _, path:
-            await _play(json_reply(error(f"Unknown path: {path[:200]}"), 404), receive, send)
+            await _told(json_reply(error(f"Unknown path: {path[:200]}"), 404), receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
@@ -88,6 +88,12 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 # -- the paths -----------------------------------------------------------------------------------
+
+
+async def _told(reply: Reply, receive: Receive, send: Send) -> None:
+    """What needs no body. It is read all the same: even an empty one comes as a message, and is no hanging up."""
+    await _body(receive)
+    await _play(reply, receive, send)
 
 
 async def _asked(scope: Message, receive: Receive, send: Send, answered: Answered) -> None:
