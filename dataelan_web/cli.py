@@ -188,6 +188,8 @@ def keys_retire(key_id: str) -> None:
     from .hub.keys.rotation import counts
     from .secrets import keyring
 
+    if key_id not in {*keyring().ids, *counts()}:
+        raise click.ClickException(f"DATAELAN_KEYS has no {key_id}. It has: {', '.join(keyring().ids)}.")
     if key_id == keyring().newest:
         raise click.ClickException(f"{key_id} is the key that encrypts. Put a new one before it, then rotate.")
     if left := counts().get(key_id, 0):

@@ -46,6 +46,7 @@ class Keyring:
 
     def __init__(self, keys: tuple[tuple[str, bytes], ...]):
         self.newest = keys[0][0]
+        self.ids = tuple(name for name, _ in keys)
         self._ciphers = {name: AESGCM(_derive(key)) for name, key in keys}
 
     def encrypt(self, secret: str, place: Place) -> str:

@@ -240,6 +240,7 @@ def test_keys_are_rotated_online_and_the_old_one_can_then_be_retired(operator: F
         assert run(both, "keys", "rotate").output == "0 secrets were sealed anew.\n"
         assert run(both, "keys", "status").output == f"k2: {total}\n"
         assert run(both, "keys", "retire", "k1").exit_code == 0
+        assert "DATAELAN_KEYS has no k9. It has: k2, k1." in run(both, "keys", "retire", "k9").output
         db.session.rollback()
         for id, secret in zip(ids, secrets, strict=True):
             key = db.session.get_one(APIKey, id)

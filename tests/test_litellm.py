@@ -78,6 +78,20 @@ def test_an_address_becomes_a_provider_without_its_key(made: Translation) -> Non
     assert (provider.kind, provider.address) == ("openai", "https://mine.openai.azure.com/openai/v1")
 
 
+def test_a_model_server_needs_a_key_only_where_the_file_names_one() -> None:
+    rows = [
+        {"model": "ollama/llama", "api_base": "http://localhost:11434"},
+        {"model": "hosted_vllm/one", "api_base": "http://gpu:8000/v1"},
+        {"model": "hosted_vllm/two", "api_base": "http://gpu:8000/v1", "api_key": "sk-CANARY"},
+        {"model": "azure/mine", "api_base": "https://mine.openai.azure.com/openai/v1"},
+    ]
+    text = yaml.safe_dump({"model_list": [{"model_name": row["model"], "litellm_params": row} for row in rows]})
+    providers = translate(text).document.providers
+    assert {one.name: one.needs_key for one in providers} == {
+        "localhost": False, "gpu": True, "mine.openai.azure.com": True
+    }  # fmt: skip
+
+
 def test_models_keep_what_is_said_of_them(made: Translation) -> None:
     models = {f"{entry.provider}/{entry.name}": entry for entry in made.document.models}
     assert models["openai/gpt-4o"].capabilities == ["vision"]

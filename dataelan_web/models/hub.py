@@ -63,7 +63,7 @@ class Provider(Base):
 class Model(Base):
     """One model of one provider.
 
-    `capabilities`: streaming, tools, vision, json_schema, reasoning, audio_in, audio_out, document_in, video_in.
+    `capabilities`: tools, vision, json_schema, reasoning, audio_in, audio_out, document_in, video_in.
     """
 
     __tablename__ = "models"

@@ -24,6 +24,9 @@ class Key:
     weight: int = 1
 
 
+STREAMING = "streaming"
+
+
 @dataclass(frozen=True)
 class Candidate:
     model_id: UUID
@@ -50,6 +53,11 @@ class Candidate:
     @property
     def label(self) -> str:
         return f"{self.provider} / {self.model}"
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What it can do, as far as is known. An answer of a chat comes as it is written in every wire format."""
+        return (self.capabilities or frozenset()) | ({STREAMING} if self.task is Task.CHAT else frozenset())
 
 
 UNMEASURED = Vital()

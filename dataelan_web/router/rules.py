@@ -73,7 +73,8 @@ class Rule:
         if not reasons or not all(reasons):
             return None
         first = self.choices[0].candidate.model
-        others = f", and the {len(reasons) - 1} others are out too" if len(reasons) > 1 else ""
+        more = len(reasons) - 1
+        others = f", and the {f'{more} others are' if more > 1 else 'other is'} out too" if more else ""
         return f"These conditions shut out every model of the rule: {first} is out because {reasons[0]}{others}."
 
 

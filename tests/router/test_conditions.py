@@ -10,6 +10,7 @@ import pytest
 from dataelan_web.router.candidates import Candidate, Choice, Question
 from dataelan_web.router.conditions import CONDITIONS, ConditionError, read
 from dataelan_web.router.pricing import Rates
+from dataelan_web.router.types import Task
 
 CENT = 10_000_000
 
@@ -63,6 +64,13 @@ def test_capabilities_must_all_be_there_and_unknown_ones_are_not() -> None:
     assert against(wanted, choice(capabilities=frozenset({"tools", "vision", "x"}))) is None
     assert against(wanted, choice(capabilities=frozenset({"tools"}))) == "it lacks vision"
     assert against(wanted, choice(capabilities=None)) == "it lacks tools, vision"
+
+
+def test_every_chat_streams_whether_anyone_says_so_or_not() -> None:
+    wanted = {"capabilities": ["streaming"]}
+    assert against(wanted, choice()) is None
+    assert against(wanted, choice(capabilities=frozenset({"tools"}))) is None
+    assert against(wanted, choice(task=Task.IMAGE)) == "it lacks streaming"
 
 
 def test_providers_are_named_without_regard_to_case() -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import contains_eager
 from ... import access
 from ...extensions import db
 from ...models import NANO, APIKey, KeyStrategy, Model, ModelType, Price, Provider, now
+from ...router.candidates import STREAMING
 from ...router.types import Task
 from ..endings import days
 from . import prices
@@ -95,12 +96,13 @@ class Line:
         return f"{self.model.provider.slug}/{self.model.name}"
 
 
-def search(filters: Filters, page: int) -> tuple[list[Line], int]:
-    """(one page of what matches, how many match in all)."""
+def search(filters: Filters, page: int) -> tuple[list[Line], int, int]:
+    """(one page of what matches, how many match in all, which page it is: the last where there are not so many)."""
     query = _matching(filters)
     total = db.session.scalar(select(func.count()).select_from(query.with_only_columns(Model.id).subquery())) or 0
+    page = min(page, max(-(-total // PAGE), 1))
     rows = db.session.execute(query.order_by(*_order(filters.sort)).limit(PAGE).offset((page - 1) * PAGE))
-    return [_line(row) for row in rows], total
+    return [_line(row) for row in rows], total, page
 
 
 def line(model_id: uuid.UUID) -> Line:
@@ -193,7 +195,9 @@ def _matching(filters: Filters) -> Select[Any]:
         query = query.where(Model.model_type == ModelType(filters.type))
     if filters.task in set(Task):
         query = query.where(Model.task == filters.task)
-    if filters.capability:
+    if filters.capability == STREAMING:
+        query = query.where(Model.task == Task.CHAT)
+    elif filters.capability:
         query = query.where(Model.capabilities.contains([filters.capability]))
     if filters.context.isdecimal():
         query = query.where(Model.context_window >= min(int(filters.context), 2**31 - 1))

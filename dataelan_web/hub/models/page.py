@@ -20,7 +20,7 @@ from ..endings.dependents import uses_of
 from . import browse, catalogue, prices
 from .browse import FOR_PROGRAMS, Line
 from .prices import Amount
-from .purpose import CAPABILITIES
+from .purpose import abilities_of
 
 RECENT = timedelta(days=30)
 
@@ -66,7 +66,7 @@ def page_of(line: Line) -> dict[str, Any]:
         "amounts": prices.amounts(line.price) if line.price else [],
         "variants": prices.variants(line.price) if line.price else [],
         "price_classes": prices.BY_NAME,
-        "capabilities": CAPABILITIES,
+        "abilities": abilities_of(model.task, model.capabilities),
         "versions": versions(line),
         "use": use,
         "recent": recent(model),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ...models import ModelType
+from ...router.candidates import STREAMING
 from ...router.types import Task
 from .catalogue import Known
 
@@ -24,6 +25,8 @@ TYPES: dict[Task, ModelType] = {
 
 CAPABILITIES = ("tools", "vision", "reasoning", "json_schema", "audio_in", "audio_out", "document_in", "video_in")
 """What people choose a model by (models.Model.capabilities)."""
+SOUGHT = (STREAMING, *CAPABILITIES)
+"""What they look for. Whether answers come as they are written is no model's to say: those of every chat do."""
 
 # What no task of ours can use: other kinds of service, and models that only complete a text and refuse a chat.
 UNUSABLE = (
@@ -56,6 +59,12 @@ def task_of(
         return None
     task = task or (known.task if known else None)
     return (TYPES[task], task) if task else _by_name(name)
+
+
+def abilities_of(task: str, capabilities: Iterable[str]) -> list[str]:
+    """What is known that a model can do, of what people look for."""
+    able = {*capabilities, *([STREAMING] if task == Task.CHAT else [])}
+    return [name for name in SOUGHT if name in able]
 
 
 def abilities(said: Iterable[str]) -> list[str]:

@@ -21,14 +21,14 @@ from . import browse, own, prices
 from .browse import SORTS, Filters
 from .forms import VARIED, ModelForm, OverrideForm
 from .page import page_of
-from .purpose import CAPABILITIES
+from .purpose import CAPABILITIES, SOUGHT
 
 
 @bp.get("/hub/models")
 def models() -> Response:
     access.require(access.SEE)
-    filters, page = Filters.of(request.args), page_number()
-    lines, total = browse.search(filters, page)
+    filters = Filters.of(request.args)
+    lines, total, page = browse.search(filters, page_number())
     first = (page - 1) * browse.PAGE
     return render(
         "hub/models/models.html",
@@ -41,6 +41,7 @@ def models() -> Response:
         providers=[(row.slug, row.name) for row in browse.providers_with_models()],
         types=list(ModelType),
         tasks=list(Task),
+        sought=SOUGHT,
         capabilities=CAPABILITIES,
         sorts=list(SORTS.items()),
         previous_url=_page_url(filters, page - 1) if page > 1 else None,

@@ -111,7 +111,7 @@ class SimulatedModel:
     capabilities: tuple[str, ...] = ()
 
 
-CHAT = ("streaming", "tools", "json_schema", "vision", "document_in", "audio_in")
+CHAT = ("tools", "json_schema", "vision", "document_in", "audio_in")
 SIMULATED = (
     SimulatedModel("simulated-fast", "Simulated, fast", capabilities=CHAT),
     SimulatedModel("simulated-thoughtful", "Simulated, thinks first", capabilities=CHAT),

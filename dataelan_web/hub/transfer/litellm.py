@@ -35,6 +35,8 @@ ADDRESSED: Mapping[str, str] = {
     "litellm_proxy": "openai", "custom_openai": "openai", "ollama": "ollama", "ollama_chat": "ollama",
     "bedrock": "bedrock", "openai": "openai", "anthropic": "anthropic", "gemini": "google", "mistral": "openai",
 }  # fmt: skip
+KEYLESS = {"hosted_vllm", "vllm", "lm_studio", "ollama", "ollama_chat"}
+"""Servers that ask for no key, unless the file names one; the others then take theirs from the environment."""
 STRATEGIES: Mapping[str, Strategy] = {
     "simple-shuffle": Strategy.WEIGHTED,
     "cost-based-routing": Strategy.CHEAPEST,
@@ -156,7 +158,7 @@ def _provider(made: Translation, params: Mapping[str, Any], model: str, place: s
         prefix, rest = "openai", model
     address = _text(params.get("api_base"))
     if address and not address.startswith("os.environ/") and prefix in ADDRESSED:
-        return _own_provider(made, prefix, address), rest
+        return _own_provider(made, prefix, address, prefix not in KEYLESS or bool(params.get("api_key"))), rest
     if prefix in PREFIXES and not address:
         return PREFIXES[prefix], rest
     if address.startswith("os.environ/"):
@@ -166,22 +168,25 @@ def _provider(made: Translation, params: Mapping[str, Any], model: str, place: s
     return "", ""
 
 
-def _own_provider(made: Translation, prefix: str, address: str) -> str:
-    """The slug of a provider at this address, added once."""
+def _own_provider(made: Translation, prefix: str, address: str, needs_key: bool) -> str:
+    """The slug of a provider at this address, added once; it needs a key where one of its deployments does."""
     address = address.rstrip("/")
     host = urlsplit(address).hostname or "server"
     if prefix.startswith("azure") and not address.endswith("/v1"):
         address = f"{address}/openai/v1"
-    known = {entry.address: entry.slug for entry in made.document.providers}
+    known = {entry.address: entry for entry in made.document.providers}
     if address not in known:
         slug = re.sub(r"[^a-z0-9]+", "-", f"{prefix}-{host}".lower()).strip("-")[:60]
-        taken = set(known.values())
+        taken = {entry.slug for entry in known.values()}
         slug = next(name for number in range(1000) if (name := f"{slug}-{number}" if number else slug) not in taken)
-        entry = ProviderEntry(slug=slug, name=host[:200], kind=ADDRESSED[prefix], address=address[:200])
+        entry = ProviderEntry(
+            slug=slug, name=host[:200], kind=ADDRESSED[prefix], address=address[:200], needs_key=needs_key
+        )
         made.document.providers.append(entry)
-        made.carried.append(f"Provider {host} at {address}, without its key")
-        known[address] = slug
-    return known[address]
+        made.carried.append(f"Provider {host} at {address}{', without its key' if needs_key else ''}")
+        known[address] = entry
+    known[address].needs_key |= needs_key
+    return known[address].slug
 
 
 def _add_model(
