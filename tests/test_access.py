@@ -250,6 +250,7 @@ ROUTES = (
     Route("trash.erase", "POST", "/o/{slug}/trash/session/{trashed}/erasure", ADMINISTER, 303),
     Route("hub.providers", "GET", "/o/{slug}/hub/providers", SEE),
     Route("hub.models", "GET", "/o/{slug}/hub/models", SEE),
+    Route("hub.price_catalogue", "GET", "/o/{slug}/hub/models/catalogue", SEE),
     Route("hub.model_form", "GET", "/o/{slug}/hub/models/new", ADMINISTER),
     Route("hub.model_add", "POST", "/o/{slug}/hub/models", ADMINISTER, 422, {"provider_id": "{provider}"}),
     Route(

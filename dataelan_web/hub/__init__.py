@@ -6,6 +6,7 @@ from .archive import routes as archive_routes  # noqa: F401  (the pages add them
 from .blueprint import bp
 from .endings import routes as ending_routes  # noqa: F401
 from .keys import routes as key_routes  # noqa: F401
+from .models import catalogue_routes  # noqa: F401
 from .models import routes as model_routes  # noqa: F401
 from .providers import connect_routes  # noqa: F401
 from .providers import routes as provider_routes  # noqa: F401

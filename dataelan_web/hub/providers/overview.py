@@ -15,7 +15,7 @@ from sqlalchemy import func, or_, select
 from ... import access
 from ...executions.health import health as vitals
 from ...extensions import db
-from ...models import APIKey, Budget, BudgetPeriod, Model, Provider, Scope, Unit, Window, now
+from ...models import APIKey, Budget, BudgetPeriod, KeyStrategy, Model, Provider, Scope, Unit, Window, now
 from ...models.base import NIL
 from ...router.health import RESTED, Rest
 from ...router.types import Kind
@@ -111,6 +111,14 @@ def platform_providers() -> list[str]:
     """Names of the providers that the platform has a key for."""
     keys = select(APIKey.provider_id).where(APIKey.organization_id.is_(None), APIKey.is_enabled)
     return list(db.session.scalars(select(Provider.name).where(Provider.id.in_(keys)).order_by(Provider.name)))
+
+
+def has_platform_key(provider: Provider) -> bool:
+    """May the platform's key be used for it here?"""
+    if g.organization.key_strategy is KeyStrategy.BYOK:
+        return False
+    its = (APIKey.provider_id == provider.id, APIKey.organization_id.is_(None), APIKey.is_enabled)
+    return db.session.scalar(select(APIKey.id).where(*its).limit(1)) is not None
 
 
 def _with_health(keys: list[APIKey]) -> None:

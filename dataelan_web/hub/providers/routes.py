@@ -88,6 +88,7 @@ def provider_page(provider: Provider, status: int = 200, **context: Any) -> Flas
         "wire": wire_format(provider.kind),
         "keys": overview.keys_of(provider),
         "models_count": overview.models_count(provider),
+        "has_platform_key": not is_own and overview.has_platform_key(provider),
         "key_form": KeyForm(formdata=None),
         "settings_form": ProviderSettingsForm(formdata=None, obj=provider) if is_own else None,
         "dependents": shelving.dependents(provider) if is_own and can_edit else None,
