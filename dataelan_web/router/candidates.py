@@ -54,10 +54,10 @@ class Candidate:
     def label(self) -> str:
         return f"{self.provider} / {self.model}"
 
-    @property
-    def abilities(self) -> frozenset[str]:
-        """What it can do, as far as is known. An answer of a chat comes as it is written in every wire format."""
-        return (self.capabilities or frozenset()) | ({STREAMING} if self.task is Task.CHAT else frozenset())
+    def lacks(self, needed: frozenset[str]) -> frozenset[str]:
+        """What of this nobody says it can do. The answer of a chat comes as it is written in every wire format."""
+        missing = needed - (self.capabilities or frozenset())
+        return missing - {STREAMING} if missing and self.task is Task.CHAT else missing
 
 
 UNMEASURED = Vital()

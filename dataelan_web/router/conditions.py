@@ -100,7 +100,7 @@ class Capabilities:
         return cls(frozenset(_names(cls.name, value)))
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
-        missing = self.needed - choice.candidate.abilities
+        missing = choice.candidate.lacks(self.needed)
         return f"it lacks {', '.join(sorted(missing))}" if missing else None
 
     @property

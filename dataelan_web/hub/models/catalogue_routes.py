@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import request, url_for
 from werkzeug.wrappers import Response
 
@@ -39,4 +41,5 @@ def price_catalogue() -> Response:
 
 
 def _page_url(filters: Filters, page: int) -> str:
-    return url_for("hub.price_catalogue", **filters.said, page=page)
+    values: dict[str, Any] = {**filters.said, "page": page}
+    return url_for("hub.price_catalogue", **values)
