@@ -21,6 +21,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     from . import (
         accounts,
+        batches,
         cli,
         config,
         errors,
@@ -80,6 +81,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     projects.init_app(app)
     playground.init_app(app)
     prompts.init_app(app)
+    batches.init_app(app)
     search.init_app(app)
     sharing.init_app(app)
     imports.init_app(app)

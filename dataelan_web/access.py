@@ -25,6 +25,7 @@ from .models import (
     APIKey,
     Asset,
     Base,
+    Batch,
     Budget,
     Collaborator,
     Comparison,
@@ -229,8 +230,9 @@ _HOLDERS: dict[type[Base], tuple[Any, ...]] = {
     Project: (Project,),
     PromptSession: (Project, PromptSession),
     Comparison: (Project, PromptSession),
-    Execution: (Project, PromptSession, Execution),
-    Asset: (Project, PromptSession, Execution, Asset),
+    Batch: (Project, Batch),
+    Execution: (Project, PromptSession, Batch, Execution),
+    Asset: (Project, PromptSession, Batch, Execution, Asset),
     GatewayToken: (Project,),
     Template: (Project, Template),
 }
@@ -253,6 +255,7 @@ def _asset(query: Select[Any]) -> Select[Any]:
     return (
         query.join(Project, Asset.project_id == Project.id)
         .outerjoin(Execution, Asset.execution_id == Execution.id)
+        .outerjoin(Batch, Execution.batch_id == Batch.id)
         .outerjoin(Prompt, Asset.prompt_id == Prompt.id)
         .outerjoin(CopiedAnswer, Asset.copied_answer_id == CopiedAnswer.id)
         .outerjoin(PromptSession, PromptSession.id == session)
@@ -264,8 +267,11 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     Model: lambda query: query.join(Model.provider),
     PromptSession: lambda query: query.join(Project, PromptSession.project_id == Project.id),
     Comparison: lambda query: query.join(Comparison.session).join(Project, PromptSession.project_id == Project.id),
-    Execution: lambda query: query.outerjoin(PromptSession, Execution.session_id == PromptSession.id).join(
-        Project, func.coalesce(PromptSession.project_id, Execution.project_id) == Project.id
+    Batch: lambda query: query.join(Project, Batch.project_id == Project.id),
+    Execution: lambda query: (
+        query.outerjoin(PromptSession, Execution.session_id == PromptSession.id)
+        .outerjoin(Batch, Execution.batch_id == Batch.id)
+        .join(Project, func.coalesce(PromptSession.project_id, Execution.project_id) == Project.id)
     ),
     Asset: _asset,
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),

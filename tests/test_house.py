@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 FEATURES = set(
-    "accounts organizations projects playground prompts search sharing imports trash hub limits notices".split()
+    "accounts organizations projects playground prompts batches search sharing imports trash hub limits notices".split()
     + "dashboard gateway admin health".split()
 )
 WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "shell", "text", "web", "config"}

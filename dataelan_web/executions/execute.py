@@ -20,7 +20,7 @@ from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from ..extensions import db
-from ..jobs.queue import store
+from ..jobs.queue import stir, store
 from ..models import Action, Execution, ExecutionBody, Project, State, new_id
 from ..models.executions import claim, close
 from ..router.actions import actions
@@ -86,6 +86,8 @@ def told(execution: Execution, fence: int, writer: live.Writer) -> Iterator[Even
         if not execution.is_open:  # else another worker goes on with it, or the sweeper will
             writer.end()
             release_quietly(execution.id)
+            if execution.batch_id:
+                stir()
 
 
 def _claimed(execution_id: uuid.UUID) -> int | None:

@@ -24,6 +24,7 @@ from ..models import (
     Action,
     Asset,
     Attempt,
+    Batch,
     Collaborator,
     Comment,
     CopiedAnswer,
@@ -73,6 +74,7 @@ def purge() -> int:
         (_over(Project).where(Project.purged_at.is_(None)), _project),
         (_over(PromptSession), _session),
         (_over(Template), _template),
+        (_over(Batch), _batch),
         (_over(Execution).where(select(ExecutionBody.id).where(ExecutionBody.id == Execution.id).exists()), _run),
         (_over(Asset), _file),
     ):
@@ -122,7 +124,7 @@ def _project(project: Project) -> None:
     _files(Asset.project_id == project.id)
     tokens = update(GatewayToken).where(GatewayToken.project_id == project.id, GatewayToken.revoked_at.is_(None))
     db.session.execute(tokens.values(revoked_at=func.now()))
-    for model in (Collaborator, RoutingRule, Template):
+    for model in (Collaborator, RoutingRule, Batch, Template):
         db.session.execute(delete(model).where(model.project_id == project.id))
     project.description, project.purged_at = "", now()
 
@@ -138,6 +140,12 @@ def _session(session: PromptSession) -> None:
 def _template(template: Template) -> None:
     """With its versions, cases and proposals. Its runs stay, as what was paid."""
     db.session.execute(delete(Template).where(Template.id == template.id))
+
+
+def _batch(batch: Batch) -> None:
+    """With its rows and scores, and all that was said in its runs."""
+    _runs(select(Execution.id).where(Execution.batch_id == batch.id))
+    db.session.execute(delete(Batch).where(Batch.id == batch.id))
 
 
 def _run(run: Execution) -> None:

@@ -42,6 +42,7 @@ class Request:
     asked: Prompt | None = None
     model_type: ModelType = ModelType.TEXT
     idempotency_key: str | None = None
+    batch_id: uuid.UUID | None = None
     made_from: TemplateRun | None = None
     """The version or draft of a template that the prompt was made from."""
     waits_for_id: uuid.UUID | None = None
@@ -72,6 +73,7 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
         prompt=request.asked,
         user_id=request.user_id,
         token_id=request.token_id,
+        batch_id=request.batch_id,
         origin=request.origin,
         model_type=request.model_type,
         requested=request.requested,

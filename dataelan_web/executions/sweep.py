@@ -22,8 +22,8 @@ from sqlalchemy import func, select, update
 from .. import quota
 from ..extensions import db
 from ..jobs import queue
-from ..models import Execution, ExecutionBody, Origin, Reservation, ReservationState, State
-from ..models.executions import OPEN, close, release, was_sent
+from ..models import Attempt, Execution, ExecutionBody, Origin, Reservation, ReservationState, State
+from ..models.executions import OPEN, close, release
 from . import live
 from .abandoned import close_attempts
 from .bookkeeping import check_books
@@ -38,6 +38,8 @@ EVERY = 5.0
 UNHEARD = timedelta(seconds=10)
 JUST_SENT = timedelta(seconds=1)
 BATCH = 100
+QUEUED = (Origin.PLAYGROUND, Origin.BATCH, Origin.JUDGE)
+"""What workers run; the gateway's caller waits at the other end of a line."""
 MOST_CLAIMS = 5
 """A prompt that so many workers died on is not given to another."""
 
@@ -61,7 +63,7 @@ def requeue(unheard: timedelta = UNHEARD) -> int:
                 select(Execution.id)
                 .where(
                     Execution.state == State.QUEUED,
-                    Execution.origin == Origin.PLAYGROUND,
+                    Execution.origin.in_(QUEUED),
                     Execution.waits_for_id.is_(None),
                     func.coalesce(Execution.enqueued_at, Execution.created_at) < func.now() - unheard,
                 )
@@ -142,7 +144,8 @@ def _may_run_again(row: Execution) -> bool:
     a job whose answer can still be asked for, or that is to be ended at its provider."""
     if row.fence >= MOST_CLAIMS or row.origin is Origin.GATEWAY:
         return False
-    is_unsent = not was_sent(db.session, row.id)
+    sent = select(Attempt.id).where(Attempt.execution_id == row.id).limit(1)  # it may have reached a provider
+    is_unsent = db.session.scalar(sent) is None
     return (is_unsent and row.cancel_requested_at is None) or left_behind(db.session, row) is not None
 
 

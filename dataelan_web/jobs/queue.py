@@ -27,6 +27,7 @@ redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 3600)
 """
 COUNT = "return redis.call('ZCOUNT', KEYS[1], redis.call('TIME')[1] - ARGV[1], '+inf')"
+STIRRED = "dataelan:batches"
 EXECUTE = "dataelan_web.jobs.tasks.execute"
 
 
@@ -102,3 +103,24 @@ def execute_later(execution_id: uuid.UUID, fence: int) -> None:
         )
     except redis.RedisError:
         log.warning("the queue is away; execution %s waits for the sweeper", execution_id)
+
+
+def is_busy() -> bool:
+    """Does a prompt wait for a worker to take it?"""
+    return bool(store().llen(current_app.extensions["dataelan_queue"].key))
+
+
+def stir() -> None:
+    """A run of a batch has ended, or somebody wants it to go on: whoever moves batches looks at once."""
+    try:
+        with store().pipeline(transaction=False) as pipeline:
+            pipeline.lpush(STIRRED, "1")
+            pipeline.ltrim(STIRRED, 0, 0)
+            pipeline.execute()
+    except redis.RedisError:
+        log.warning("the queue is away; batches go on by themselves in a moment")
+
+
+def await_stir(seconds: float) -> None:
+    """Until somebody stirs, or for so long."""
+    store().blpop([STIRRED], timeout=seconds)

@@ -24,6 +24,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.worker import SimpleWorker
 
+from ..batches.pump import pump_forever
 from ..executions import unused_files
 from ..executions.sweep import EVERY, sweep
 from ..extensions import db
@@ -223,6 +224,7 @@ def main() -> int:
         for name, task, parameters in (
             ("sweeper", sweep_forever, (app, worker)),
             ("deliverer", deliver_forever, (app, worker.is_leaving)),
+            ("pump", pump_forever, (app, worker.is_leaving)),
             ("tidier", tidy_forever, (app, worker.name, worker.is_leaving)),
         ):
             threading.Thread(target=task, args=parameters, name=name, daemon=True).start()

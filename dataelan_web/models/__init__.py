@@ -1,5 +1,5 @@
-"""All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, templates, limits,
-ledger, notices, search, opinions, links, imports, audit."""
+"""All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, templates, batches,
+limits, ledger, notices, search, opinions, links, imports, audit."""
 
 from .accounts import (
     KeyStrategy,
@@ -16,6 +16,7 @@ from .actions import Action
 from .assets import Asset, Leftover
 from .audit import AuditEvent
 from .base import IN_TRASH, NANO, Base, Trashable, new_id, now
+from .batches import Batch, BatchCell, BatchCheck, BatchRow, BatchScore, BatchState, CellState, CheckKind
 from .comparisons import Comparison, ComparisonRun
 from .executions import Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
@@ -53,8 +54,16 @@ __all__ = [
     "Attempt",
     "AuditEvent",
     "Base",
+    "Batch",
+    "BatchCell",
+    "BatchCheck",
+    "BatchRow",
+    "BatchScore",
+    "BatchState",
     "Budget",
     "BudgetPeriod",
+    "CellState",
+    "CheckKind",
     "Collaborator",
     "Comment",
     "Comparison",

@@ -72,6 +72,8 @@ class Origin(StrEnum):
     PLAYGROUND = "playground"
     GATEWAY = "gateway"
     IMPORT = "import"  # asked elsewhere, and paid there: it cost nothing here
+    BATCH = "batch"
+    JUDGE = "judge"  # it scores an answer of a batch
 
 
 class Payer(StrEnum):
@@ -102,6 +104,7 @@ class Execution(Trashable, Base):
         Index("ix_executions_refused_by", "refused_by", postgresql_where=text("refused_by IS NOT NULL")),
         Index("ix_executions_waits_for_id", "waits_for_id", postgresql_where=text("waits_for_id IS NOT NULL")),
         Index("ix_executions_continues_id", "continues_id", postgresql_where=text("continues_id IS NOT NULL")),
+        Index("ix_executions_batch_id", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         in_trash("executions"),
         CheckConstraint("cost >= 0", name="cost_is_not_negative"),
     )
@@ -114,6 +117,8 @@ class Execution(Trashable, Base):
     prompt_id: Mapped[uuid.UUID | None] = reference("prompts.id", index=True)
     user_id: Mapped[uuid.UUID | None] = reference("users.id")
     token_id: Mapped[uuid.UUID | None] = reference("gateway_tokens.id")
+    batch_id: Mapped[uuid.UUID | None] = reference("batches.id")
+    """The batch that it is a part of."""
     origin: Mapped[Origin]
     model_type: Mapped[ModelType] = mapped_column(default=ModelType.TEXT)
     requested: Mapped[Name] = mapped_column(default="auto")
@@ -390,8 +395,3 @@ def request_cancel(session: DbSession, id: uuid.UUID) -> State | None:
         .returning(Execution.state)
     )
     return asked
-
-
-def was_sent(session: DbSession, id: uuid.UUID) -> bool:
-    """Did any call of this execution possibly reach a provider?"""
-    return session.scalar(select(Attempt.id).where(Attempt.execution_id == id).limit(1)) is not None

@@ -24,6 +24,8 @@ KINDS = {
     "proposal.asked": Kind("Proposals", "Somebody proposes a change to a prompt that you may decide.", "pencil"),
     "proposal.comment": Kind("Comments on proposals", "Somebody comments where you wrote.", "message-square"),
     "proposal.decided": Kind("Decisions on proposals", "A proposal of yours was approved or declined.", "check-check"),
+    "batch.ended": Kind("Batches", "A batch that you started is done.", "layers", is_mailed=False),
+    "batch.paused": Kind("Paused batches", "A batch that you started paused by itself.", "circle-pause"),
     "webhook.failed": Kind(
         "Failing webhooks", "A webhook does not take what it is told.", "webhook", is_for_programs=False
     ),

@@ -14,7 +14,7 @@ from .. import audit
 from ..executions.keeper import cancel
 from ..executions.purge import purge_soon
 from ..extensions import db
-from ..models import IN_TRASH, Base, Execution, Project, PromptSession, Trashable, now
+from ..models import IN_TRASH, Base, Batch, Execution, Project, PromptSession, Trashable, now
 from ..models.executions import OPEN
 from .kinds import kind_of
 
@@ -47,6 +47,8 @@ def _running(row: Base | Trashable) -> Iterator[uuid.UUID]:
     query = select(Execution.id).where(Execution.state.in_(OPEN))
     if isinstance(row, PromptSession):
         yield from db.session.scalars(query.where(Execution.session_id == row.id)).all()
+    if isinstance(row, Batch):
+        yield from db.session.scalars(query.where(Execution.batch_id == row.id)).all()
     if isinstance(row, Project):
         home = func.coalesce(PromptSession.project_id, Execution.project_id)
         outer = query.outerjoin(PromptSession, Execution.session_id == PromptSession.id)

@@ -14,12 +14,14 @@ from sqlalchemy.orm import joinedload
 
 from .. import access
 from ..extensions import db
-from ..models import IN_TRASH, Asset, Execution, Project, PromptSession, Template, User, now
+from ..models import IN_TRASH, Asset, Batch, Execution, Origin, Project, PromptSession, Template, User, now
 from .kinds import KINDS, Kind
 
 PAGE = 50
+WAYS = {Origin.BATCH: "in a batch", Origin.JUDGE: "in a batch", Origin.PLAYGROUND: "of a saved prompt"}
 OPTIONS = {
     PromptSession: (joinedload(PromptSession.project),),
+    Batch: (joinedload(Batch.project),),
     Execution: (joinedload(Execution.prompt), joinedload(Execution.session), joinedload(Execution.project)),
 }
 
@@ -75,8 +77,10 @@ def _line(kind: Kind, row: Any, names: dict[uuid.UUID | None, str]) -> Line:
 
 def _place(row: Any) -> str:
     if isinstance(row, Execution):
-        return row.session.title if row.session else f"{row.project.name}, through the gateway"
-    if isinstance(row, PromptSession | Template):
+        return (
+            row.session.title if row.session else f"{row.project.name}, {WAYS.get(row.origin, 'through the gateway')}"
+        )
+    if isinstance(row, PromptSession | Template | Batch):
         return row.project.name
     if isinstance(row, Asset):
         return f"A file that a model made, {row.media_type}" if row.execution_id else f"Attached, {row.media_type}"

@@ -1,0 +1,181 @@
+"""Batches: from a sheet to scored answers, through a real worker; and what stops, mends and follows them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from dataelan_web.batches import pump as pumping
+from dataelan_web.batches import results, settling
+from dataelan_web.executions.execute import execute_queued
+from dataelan_web.extensions import db
+from dataelan_web.jobs import queue
+from dataelan_web.models import (
+    NANO,
+    Batch,
+    BatchCell,
+    BatchCheck,
+    BatchRow,
+    BatchScore,
+    BatchState,
+    CellState,
+    Execution,
+    Membership,
+    Notice,
+    Origin,
+    Scope,
+    State,
+    TemplateRun,
+    now,
+)
+from dataelan_web.models.batches import take_turn
+
+from . import people, used
+from .conftest import process, wait_until
+
+FAST = "simulated/simulated-instant"
+SHEET = "text,expected\nGuten Tag,German\nBuongiorno,Italian\nHello,English\n"
+
+
+def post(app: Flask, cast: people.Cast, path: str, who: str = "mia", **form: Any):  # type: ignore[no-untyped-def]
+    return people.browser(app, cast.people[who]).submit(f"{cast.home}{path}", form)
+
+
+def get(app: Flask, cast: people.Cast, path: str, who: str = "mia") -> str:
+    answer = people.browser(app, cast.people[who]).get(f"{cast.home}{path}")
+    assert answer.status_code == 200, (path, answer.status_code)
+    return str(answer.get_data(as_text=True))
+
+
+def drafted(app: Flask, cast: people.Cast, sheet: str = SHEET, text: str = "Say {{text}}", **form: Any) -> Batch:
+    """A batch that has not begun, of a saved prompt. Asks the simulated provider."""
+    template = people.template(cast, text)
+    fields = {"prompt": str(template.id), "pasted": sheet, **form}
+    answer = post(app, cast, f"/projects/{cast.project.id}/batches", **fields)
+    assert answer.status_code == 204, answer.get_data(as_text=True)
+    return fresh(uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1]))
+
+
+def begun(app: Flask, cast: people.Cast, *args: Any, **form: Any) -> Batch:
+    batch = drafted(app, cast, *args, **form)
+    assert post(app, cast, f"/batches/{batch.id}/start").status_code == 204
+    return fresh(batch.id)
+
+
+def fresh(id: uuid.UUID) -> Batch:
+    db.session.rollback()
+    return db.session.get_one(Batch, id, populate_existing=True)
+
+
+def cells(batch: Batch) -> list[BatchCell]:
+    db.session.rollback()
+    query = select(BatchCell).where(BatchCell.batch_id == batch.id).order_by(BatchCell.position, BatchCell.model)
+    return list(db.session.scalars(query.execution_options(populate_existing=True)))
+
+
+def states(batch: Batch) -> list[str]:
+    return [cell.state.value for cell in cells(batch)]
+
+
+def is_over(batch: Batch) -> bool:
+    return fresh(batch.id).state is BatchState.DONE
+
+
+def run_all(batch: Batch) -> None:
+    """What waits in the queue, by hand: no worker is there."""
+    mine = select(Execution.id).where(Execution.batch_id == batch.id, Execution.state == State.QUEUED)
+    for id in db.session.scalars(mine).all():
+        execute_queued(id)
+
+
+def move(batch: Batch, rounds: int = 6) -> Batch:
+    """As a worker does, until nothing moves any more."""
+    queue.store().delete(queue.prompts(queue.store()).key)
+    for _ in range(rounds):
+        db.session.rollback()
+        db.session.execute(update(Batch).where(Batch.id == batch.id).values(turn_until=None))
+        db.session.commit()
+        pumping.pump()
+        queue.store().delete(queue.prompts(queue.store()).key)
+        run_all(batch)
+    return fresh(batch.id)
+
+
+# -- the whole way ---------------------------------------------------------------------------------
+
+
+def test_a_sheet_becomes_scored_answers_and_a_file(app: Flask, acme: people.Cast, worker: object) -> None:
+    batch = drafted(app, acme)
+    assert (batch.mapping, batch.expected_column, batch.rows_count) == ({"text": "text"}, "expected", 3)
+    setup = {"name": "Languages", "map-text": "text", "expected": "expected", "model": [FAST, "auto"], "at_once": "2"}
+    page = post(app, acme, f"/batches/{batch.id}/setup", **setup).get_data(as_text=True)
+    assert "Ask 6 times" in page
+    assert "Buongiorno" in page
+    for kind, text in (("contains", "{{text}}"), ("regex", r"\bsimulated\b"), ("judge", "")):
+        form = {"kind": kind, "text": text, "loosely": "y", "judge": FAST}
+        assert post(app, acme, f"/batches/{batch.id}/checks", **form).status_code == 204
+    assert post(app, acme, f"/batches/{batch.id}/start").status_code == 204
+    wait_until(lambda: is_over(batch))
+
+    assert states(batch) == ["done"] * 6
+    runs = db.session.scalars(select(Execution).where(Execution.batch_id == batch.id)).all()
+    assert sorted(run.origin for run in runs) == [Origin.BATCH] * 6 + [Origin.JUDGE] * 6
+    assert {run.user_id for run in runs} == {acme.mia.id}
+    made = db.session.scalars(select(TemplateRun).where(TemplateRun.id.in_([run.id for run in runs]))).all()
+    assert sorted(one.values["text"] for one in made) == sorted(["Guten Tag", "Buongiorno", "Hello"] * 2)
+    assert all(cell.score is not None and cell.passed is not None for cell in cells(batch))
+
+    shown = get(app, acme, f"/batches/{batch.id}")
+    assert "6 of 6" in shown
+    assert "hx-trigger=\"every 2s\"" not in shown, "what is over does not ask for itself"
+    table = list(csv.reader(io.StringIO(get(app, acme, f"/batches/{batch.id}/results.csv").removeprefix("\ufeff"))))
+    assert table[0][:2] == ["text", "expected"]
+    assert len(table) == 4
+    assert table[1][0] == "Guten Tag"
+    assert table[1][table[0].index(f"{FAST}: state")] == "done"
+    assert "Guten Tag" in table[1][table[0].index(f"{FAST}: answer")]
+    notice = db.session.scalars(select(Notice).where(Notice.kind == "batch.ended", Notice.user_id == acme.mia.id)).one()
+    assert str(batch.id) in notice.path
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(
+    app: Flask, acme: people.Cast, environment: dict[str, str], simulated: str
+) -> None:
+    """No row is asked twice that was answered, none is forgotten."""
+    rows = "\n".join(f"!simulate tokens=8 total_ms={150 if place % 3 else 900} row {place}" for place in range(30))
+    batch = drafted(app, acme, f"text\n{rows}\n", "{{text}}")
+    with process(["-m", "dataelan_web.jobs.worker"], environment) as first:
+        wait_until(lambda: queue.workers() > 0)
+        assert post(app, acme, f"/batches/{batch.id}/start").status_code == 204
+        wait_until(lambda: states(batch).count("done") > 3)
+        first.kill()
+        first.wait()
+    before = {cell.id: cell.execution_id for cell in cells(batch) if cell.state is CellState.DONE}
+    assert len(before) < 30
+    dead = update(Execution).where(Execution.batch_id == batch.id, Execution.state == State.RUNNING)
+    db.session.execute(dead.values(lease_until=now() - timedelta(seconds=1)))  # rather than wait for it
+    db.session.execute(update(Batch).where(Batch.id == batch.id).values(turn_until=now() - timedelta(seconds=1)))
+    db.session.commit()
+    with process(["-m", "dataelan_web.jobs.worker"], environment):
+        wait_until(lambda: is_over(batch), 120)
+        failed = [cell for cell in cells(batch) if cell.state is CellState.FAILED]
+        assert all("stopped before the answer" in cell.problem for cell in failed), "in flight, and maybe paid"
+        if failed:
+            assert post(app, acme, f"/batches/{batch.id}/retry", which="failed").status_code == 204
+            wait_until(lambda: is_over(batch), 120)
+    after = {cell.id: cell for cell in cells(batch)}
+    assert {cell.state for cell in after.values()} == {CellState.DONE}
+    assert all(after[id].execution_id == run for id, run in before.items())
+    answered = select(func.count()).where(Execution.batch_id == batch.id, Execution.state == State.COMPLETED)
+    assert db.session.scalar(answered) == 30
