@@ -23,6 +23,13 @@ from dataelan_web.hub.keys.keeping import seal
 from dataelan_web.models import (
     APIKey,
     Asset,
+    Batch,
+    BatchCell,
+    BatchCheck,
+    BatchRow,
+    BatchState,
+    CellState,
+    CheckKind,
     Collaborator,
     Execution,
     ExecutionBody,
@@ -232,6 +239,29 @@ def template(cast: Cast, *texts: str, name: str = "", **content: object) -> Temp
         version.content, version.digest, version.author_id = said.settled.to_json(), said.digest, cast.mia.id
         db.session.add(version)
     made.newest = len(texts)
+    db.session.commit()
+    return made
+
+
+def batch(cast: Cast, run: Execution | None = None, **values: object) -> Batch:
+    """One row at one model: done, with this run as its answer and a check; without, a draft. Commits."""
+    content = Content(messages=(Turn("user", "Say {{text}}"),), requested="simulated/simulated-instant")
+    made = Batch(id=new_id(), project=cast.project, name="A batch", content=content.to_json(), columns=["text"])
+    made.rows_count, made.models, made.mapping = 1, [content.requested], {"text": "text"}
+    made.created_by = made.started_by = cast.mia.id
+    for name, value in values.items():
+        setattr(made, name, value)
+    row = BatchRow(id=new_id(), batch_id=made.id, position=1, line=2, values=["Hello"])
+    db.session.add(made)
+    db.session.flush()
+    db.session.add(row)
+    db.session.flush()
+    if run is not None:
+        made.state, made.started_at, made.finished_at = BatchState.DONE, now(), now()
+        made.checks = [BatchCheck(kind=CheckKind.CONTAINS, settings={"text": "hello", "loosely": True})]
+        cell = BatchCell(batch_id=made.id, row_id=row.id, position=1, model=0, state=CellState.DONE)
+        cell.execution_id = run.id
+        db.session.add(cell)
     db.session.commit()
     return made
 

@@ -107,6 +107,9 @@ FIRST = {"place": "0", "turn": "0"}
 LIMIT = {"scope": "model", "subject": "model:{other_model}"}
 NAMED = {"name": "Another"}
 TEMPLATE = "/o/{slug}/prompts/{template}"
+BATCH = "/o/{slug}/batches/{batch}"
+ROWS_PASTED = {"prompt": "{template}", "pasted": "name\nAda"}
+SETUP = {"name": "Rows", "model": "auto"}
 DRAFT = {"message_role": "user", "message_text": "Again", "model": "no-such-model"}
 CHANGE = {"source": "p1", "seen": "1", "message": "Better"}
 
@@ -406,6 +409,25 @@ ROUTES = (
     Route("prompts.together", "GET", f"{TEMPLATE}/together/{{together}}", SEE | GUEST),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
+    Route("batches.index", "GET", "/o/{slug}/projects/{project}/batches", SEE | GUEST),
+    Route("batches.new", "GET", "/o/{slug}/projects/{project}/batches/new?prompt={template}", EDIT | GUEST),
+    Route("batches.create", "POST", "/o/{slug}/projects/{project}/batches", EDIT | GUEST, 303, ROWS_PASTED),
+    Route("batches.show", "GET", f"{BATCH}", SEE | GUEST),
+    Route("batches.setup", "POST", "/o/{slug}/batches/{draft_batch}/setup", EDIT | GUEST, 303, SETUP),
+    Route("batches.copy", "POST", f"{BATCH}/copies", EDIT | GUEST, 303),
+    Route("batches.start", "POST", "/o/{slug}/batches/{draft_batch}/start", EDIT | GUEST, 303),
+    Route("batches.pause", "POST", f"{BATCH}/pause", EDIT | GUEST, 422),
+    Route("batches.resume", "POST", f"{BATCH}/resume", EDIT | GUEST, 422),
+    Route("batches.cancel", "POST", f"{BATCH}/cancel", EDIT | GUEST, 422),
+    Route("batches.retry", "POST", f"{BATCH}/retry", EDIT | GUEST, 422),
+    Route("batches.delete", "POST", f"{BATCH}/deletion", EDIT | GUEST, 303),
+    Route("batches.results_csv", "GET", f"{BATCH}/results.csv", SEE | GUEST),
+    Route("batches.failed_rows_csv", "GET", f"{BATCH}/failed-rows.csv", SEE | GUEST),
+    Route("batches.answer", "GET", f"{BATCH}/answers/1/0", SEE | GUEST),
+    Route("batches.score", "POST", f"{BATCH}/answers/1/0/score", EDIT | GUEST, 303, {"score": "4"}),
+    Route("batches.add_check", "POST", f"{BATCH}/checks", EDIT | GUEST, 422, {"kind": "contains"}),
+    Route("batches.remove_check", "POST", f"{BATCH}/checks/{{check}}/deletion", EDIT | GUEST, 303),
+    Route("batches.ask_judges_again", "POST", f"{BATCH}/judges", EDIT | GUEST, 303),
 )
 
 WITH_IDS = [route for route in ROUTES if route.names]
@@ -439,6 +461,9 @@ class Ids:
     template: str = ""
     trashed_template: str = ""
     case: str = ""
+    batch: str = ""
+    draft_batch: str = ""
+    check: str = ""
     other_project: str = ""
     other_session: str = ""
     trashed: str = ""
@@ -456,7 +481,7 @@ class Ids:
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
         others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
         others |= limits(cast) | archived(cast) | told(cast) | templates(cast) | in_and_out_of_the_trash(cast)
-        others |= said_and_shared(cast, run)
+        others |= said_and_shared(cast, run) | batches(cast, run)
         others["comparison"] = str(compared.id)
         return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
@@ -583,6 +608,12 @@ def said_and_shared(cast: people.Cast, run: Execution) -> dict[str, str]:
     return {"comment": str(comment.id), "link": str(link.id), "brought": str(brought.id)}
 
 
+def batches(cast: people.Cast, run: Execution) -> dict[str, str]:
+    """One that is done, with an answer and a check; and one that has not begun."""
+    done, draft = people.batch(cast, run), people.batch(cast)
+    return {"batch": str(done.id), "draft_batch": str(draft.id), "check": str(done.checks[0].id)}
+
+
 def gateway_token(cast: people.Cast) -> GatewayToken:
     token, _ = GatewayToken.issue(cast.project, cast.olivia.id, "A program")
     db.session.add(token)
@@ -607,6 +638,8 @@ OWNERS = {
     " WHERE p.organization_id = :id)",
     "proposal_id": "proposal_id IN (SELECT o.id FROM proposals o JOIN templates t ON t.id = o.template_id"
     " JOIN projects p ON p.id = t.project_id WHERE p.organization_id = :id)",
+    "batch_id": "batch_id IN (SELECT b.id FROM batches b JOIN projects p ON p.id = b.project_id"
+    " WHERE p.organization_id = :id)",
     "provider_id": "provider_id IN (SELECT id FROM providers WHERE organization_id = :id)",
 }
 

@@ -114,7 +114,9 @@ def test_a_deleted_session_vanishes_everywhere_and_comes_back_by_undo(app: Flask
     assert "is back" in back.get_data(as_text=True)
     assert get(app, acme, f"/sessions/{acme.session.id}").status_code == 200
     assert found(app, acme, "ocelot") == [run.id]
-    actions = db.session.scalars(select(AuditEvent.action).where(AuditEvent.subject_id == acme.session.id)).all()
+    actions = db.session.scalars(
+        select(AuditEvent.action).where(AuditEvent.subject_id == acme.session.id).order_by(AuditEvent.id)
+    ).all()
     assert actions == ["session.deleted", "session.restored"]
 
 

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..extensions import db
+from ..fields import id_in
 from ..models import Batch, BatchRow, Project, Template, TemplateVersion
 from ..playground.sending import clean_name
 from ..prompts.content import Content
@@ -38,8 +39,10 @@ def index(project_id: uuid.UUID) -> Response:
 @bp.get("/projects/<uuid:project_id>/batches/new")
 def new(project_id: uuid.UUID) -> Response:
     """`prompt`: a saved prompt's id, with `@` and a version's number where it is not the newest."""
-    project = access.editable(Project, project_id)
-    return _new(project, NewForm(formdata=None, prompt=request.args.get("prompt", "")))
+    project, chosen = access.editable(Project, project_id), request.args.get("prompt", "")
+    if chosen:
+        drafting.version_of(access.visible(Template, id_in(chosen.partition("@")[0])), chosen.partition("@")[2])
+    return _new(project, NewForm(formdata=None, prompt=chosen))
 
 
 @bp.post("/projects/<uuid:project_id>/batches")
@@ -142,5 +145,5 @@ def _sheet(form: NewForm) -> tuple[sheet.Sheet, str]:
 
 def _name(form: NewForm, version: TemplateVersion | None, file_name: str) -> str:
     template = db.session.get(Template, version.template_id) if version else None
-    what = template.name if template else " ".join((form.text.data or "").split())[:60] or "A batch"
+    what = template.name if template else (form.text.data or "A batch").strip().split("\n")[0][:60]
     return form.name.data or (f"{what}: {file_name}" if file_name else what)
