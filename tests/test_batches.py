@@ -11,8 +11,6 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from dataelan_web.batches import pump as pumping
-from dataelan_web.executions.execute import execute_queued
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue
 from dataelan_web.models import (
@@ -77,26 +75,6 @@ def states(batch: Batch) -> list[str]:
 
 def is_over(batch: Batch) -> bool:
     return fresh(batch.id).state is BatchState.DONE
-
-
-def run_all(batch: Batch) -> None:
-    """What waits in the queue, by hand: no worker is there."""
-    mine = select(Execution.id).where(Execution.batch_id == batch.id, Execution.state == State.QUEUED)
-    for id in db.session.scalars(mine).all():
-        execute_queued(id)
-
-
-def move(batch: Batch, rounds: int = 6) -> Batch:
-    """As a worker does, until nothing moves any more."""
-    queue.store().delete(queue.prompts(queue.store()).key)
-    for _ in range(rounds):
-        db.session.rollback()
-        db.session.execute(update(Batch).where(Batch.id == batch.id).values(turn_until=None))
-        db.session.commit()
-        pumping.pump()
-        queue.store().delete(queue.prompts(queue.store()).key)
-        run_all(batch)
-    return fresh(batch.id)
 
 
 # -- the whole way ---------------------------------------------------------------------------------

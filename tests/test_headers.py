@@ -138,7 +138,9 @@ def test_nothing_of_a_requests_headers_or_address_comes_back_unescaped(app: Flas
         for route in PAGES:
             path, _, asked = route.path.format(**vars(ids)).partition("?")
             for htmx in ({}, {"HX-Request": "true"}):
-                answer = client.get(path, headers=dict.fromkeys(names, PAYLOAD) | htmx, query_string=query | dict(parse_qsl(asked)))
+                answer = client.get(
+                    path, headers=dict.fromkeys(names, PAYLOAD) | htmx, query_string=query | dict(parse_qsl(asked))
+                )
                 assert answer.status_code < 500 or route.endpoint == "health.ready"
                 assert b"<script>alert" not in answer.data, route
                 assert "alert(1)" not in str(answer.headers).replace(escaped_in_location(answer), "")

@@ -58,7 +58,7 @@ def verdict(text: str) -> tuple[float, str]:
     """(score from 0 to 1, reason). Raises Wrong, fit to show."""
     try:
         said = json.loads(json_in(text))
-        score, reason = said["score"], said.get("reason", "")
+        score, reason = said["score"], said.get("reason") or ""
     except (ValueError, TypeError, KeyError, RecursionError):
         raise Wrong("The judge did not answer with a score.") from None
     if isinstance(score, bool) or not isinstance(score, int | float) or not 1 <= score <= BEST:
