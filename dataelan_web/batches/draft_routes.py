@@ -30,9 +30,8 @@ PREVIEWED = 5
 def index(project_id: uuid.UUID) -> Response:
     project, number = access.visible(Project, project_id), page_number()
     entries, has_more = results.of(project, number, PAGE)
-    here = {"project_id": project.id}
-    newer = url_for("batches.index", **here, page=number - 1) if number > 1 else None
-    older = url_for("batches.index", **here, page=number + 1) if has_more else None
+    newer = url_for("batches.index", project_id=project.id, page=number - 1) if number > 1 else None
+    older = url_for("batches.index", project_id=project.id, page=number + 1) if has_more else None
     return page.show(project, "index.html", entries=entries, newer_url=newer, older_url=older)
 
 

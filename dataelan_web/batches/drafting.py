@@ -37,7 +37,8 @@ def version_of(template: Template, number: str) -> TemplateVersion:
         TemplateVersion.template_id == template.id,
         TemplateVersion.number == (sources.number_in(number) if number else template.newest),
     )
-    return db.one_or_404(query)
+    found: TemplateVersion = db.one_or_404(query)
+    return found
 
 
 def written(text: str, system: str) -> Content:

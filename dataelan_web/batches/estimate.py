@@ -134,9 +134,8 @@ def _line(
     if not candidates:
         return Line(requested, problem=problem)
     low, high = _cost(candidates, size, output)
-    names = tuple(dict.fromkeys(candidate.label for candidate in candidates))
-    whole = [None if each is None else each * rows for each in (low, high)]
-    return Line(requested, names, *whole, is_simulated=candidates[0].is_simulated)
+    names = tuple(candidate.label for candidate in candidates)
+    return Line(requested, names, _times(low, rows), _times(high, rows), is_simulated=candidates[0].is_simulated)
 
 
 def _judges(batch: Batch) -> list[BatchCheck]:
@@ -152,8 +151,12 @@ def _judge(batch: Batch, check: BatchCheck, answers: int, output: tuple[int, int
     asked = tokens_of(prompt) + estimated_tokens(str(batch.content["messages"]))
     low, _ = _cost(candidates, asked + output[0], judging.USUAL_OUTPUT)
     _, high = _cost(candidates, asked + output[1], judging.USUAL_OUTPUT)
-    whole = [None if each is None else each * answers for each in (low, high)]
-    return Line(requested, (candidates[0].label,), *whole, is_judge=True, is_simulated=candidates[0].is_simulated)
+    names, is_simulated = (candidates[0].label,), candidates[0].is_simulated
+    return Line(requested, names, _times(low, answers), _times(high, answers), "", is_simulated, is_judge=True)
+
+
+def _times(cost: int | None, count: int) -> int | None:
+    return None if cost is None else cost * count
 
 
 def _candidates(batch: Batch, requested: str, prompt: Prompt, origin: Origin) -> tuple[list[Candidate], str]:

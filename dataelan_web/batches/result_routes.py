@@ -58,7 +58,6 @@ def show_results(batch: Batch, status: int = 200, **more: Any) -> FlaskResponse:
     shown = shown if shown in results.FILTERS else ""
     lines, has_more = results.lines(batch, shown, number)
     everything, models = results.sums(batch)
-    here = {"id": batch.id, **({"show": shown} if shown else {})}
     more.setdefault("check_form", CheckForm(formdata=None))
     return page.show(
         batch.project,
@@ -73,12 +72,16 @@ def show_results(batch: Batch, status: int = 200, **more: Any) -> FlaskResponse:
         shown=shown,
         filters=results.FILTERS,
         refused=_refused(batch),
-        here=url_for("batches.show", **here, **({"page": number} if number > 1 else {})),
-        newer_url=url_for("batches.show", **here, page=number - 1) if number > 1 else None,
-        older_url=url_for("batches.show", **here, page=number + 1) if has_more else None,
+        here=_address(batch, shown, number),
+        newer_url=_address(batch, shown, number - 1) if number > 1 else None,
+        older_url=_address(batch, shown, number + 1) if has_more else None,
         model_options=page.models_for(batch) if not request.htmx else None,  # type: ignore[attr-defined]
         **more,
     )
+
+
+def _address(batch: Batch, shown: str, number: int) -> str:
+    return url_for("batches.show", id=batch.id, show=shown or None, page=number if number > 1 else None)
 
 
 def show_answer(batch: Batch, position: int, model: int, status: int = 200, problem: str = "") -> FlaskResponse:

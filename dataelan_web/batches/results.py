@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import url_for
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
@@ -113,10 +115,9 @@ def sums(batch: Batch) -> tuple[Sums, list[Sums]]:
     return found.get(None, Sums()), [found.get(place, Sums()) for place in range(len(batch.models))]
 
 
-def _sums(row: Sequence[object]) -> Sums:
-    *counts, cost, seconds, score, scored, passed = row
-    known = None if cost is None else int(cost)  # type: ignore[call-overload]
-    return Sums(*counts, known, seconds, score, scored, passed)  # type: ignore[arg-type]
+def _sums(row: Sequence[Any]) -> Sums:
+    cost = row[6]
+    return Sums(*row[:6], None if cost is None else int(cost), *row[7:])
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def spent(batch: Batch) -> Spent:
     )
     query = select(Execution.origin, func.coalesce(func.sum(Execution.cost), 0), unknown)
     rows = db.session.execute(query.where(Execution.batch_id == batch.id).group_by(Execution.origin)).all()
-    cost = {origin: int(amount) for origin, amount, _ in rows}
+    cost = {origin: int(amount or 0) for origin, amount, _ in rows}
     return Spent(cost.get(Origin.BATCH, 0), cost.get(Origin.JUDGE, 0), sum(count for *_, count in rows))
 
 
@@ -225,11 +226,12 @@ def of(project: Project, page: int, size: int) -> tuple[list[Entry], bool]:
     query = access.scoped(Batch).where(Batch.project_id == project.id).order_by(Batch.id.desc())
     query = query.options(joinedload(Batch.template), joinedload(Batch.creator))
     batches = list(db.session.scalars(query.limit(size + 1).offset((page - 1) * size)))
-    counts = {id: rest for id, *rest in db.session.execute(_counts([batch.id for batch in batches[:size]]))}
+    rows = db.session.execute(_counts([batch.id for batch in batches[:size]])).all()
+    counts: dict[uuid.UUID, Sequence[Any]] = {row[0]: row[1:] for row in rows}
     return [Entry(one, *counts.get(one.id, (0, 0, 0, None))) for one in batches[:size]], len(batches) > size
 
 
-def _counts(ids: Sequence[object]) -> Select[tuple[object, ...]]:
+def _counts(ids: Sequence[uuid.UUID]) -> Select[uuid.UUID, int, int, int, int | None]:
     return (
         select(
             BatchCell.batch_id,
@@ -245,5 +247,5 @@ def _counts(ids: Sequence[object]) -> Select[tuple[object, ...]]:
 
 def address(batch: Batch, cell: BatchCell, shown: str) -> str:
     """Of one answer, among what a filter shows."""
-    more = {"show": shown} if shown in FILTERS and shown else {}
-    return url_for("batches.answer", id=batch.id, position=cell.position, model=cell.model, **more)
+    shown = shown if shown in FILTERS else ""
+    return url_for("batches.answer", id=batch.id, position=cell.position, model=cell.model, show=shown or None)

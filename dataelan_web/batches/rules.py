@@ -183,7 +183,7 @@ class _Bounds:
         plain = {"pattern": _matches_pattern, "uniqueItems": _unique}
         keywords = {name: self._counted(plain.get(name, act)) for name, act in Draft202012Validator.VALIDATORS.items()}
         known = {name: value for name, value in schema.items() if name not in ("$schema", "$id")}
-        return extend(Draft202012Validator, keywords)(known, registry=Registry())
+        return extend(Draft202012Validator, keywords)(known, registry=Registry())  # type: ignore[no-untyped-call]
 
     def _counted(self, act: Any) -> Any:
         def look(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "batches"
-down_revision = "sharing"
+down_revision = "branches"
 branch_labels = None
 depends_on = None
 

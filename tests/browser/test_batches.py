@@ -1,0 +1,103 @@
+"""A batch in the browser: from pasted rows to scores by keyboard, on a wide page and on a phone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import select
+
+from dataelan_web.extensions import db
+from dataelan_web.models import Batch, BatchScore
+from tests import people
+from tests.conftest import wait_until
+
+from . import steps  # noqa: F401  (patience)
+from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
+
+pytestmark = pytest.mark.browser
+
+ROWS = "text\texpected\nGuten Tag\tGerman\nBuongiorno\tItalian\n!simulate fail=unauthorized\tBroken\nHello\tEnglish"
+SLOW = "simulated/simulated-fast"
+FAST = "simulated/simulated-instant"
+
+
+def test_a_batch_from_pasted_rows_to_scores_by_keyboard(
+    look: Callable[..., Page],  # noqa: F811
+    acme: people.Cast,
+    worker: object,
+) -> None:
+    page = look(acme.mia)
+    page.goto(f"{acme.home}/projects/{acme.project.id}")
+    page.get_by_role("link", name="Batches", exact=True).click()
+    assert_fine(page, "no batches yet")
+    page.get_by_role("link", name="New batch").first.click()
+    page.get_by_role("button", name="Look at the rows").click()
+    expect(page.get_by_role("alert")).to_contain_text("Write something first")
+    page.locator("#text").fill("{{text}}")
+    page.locator("#pasted").fill(ROWS)
+    assert_fine(page, "a new batch")
+    page.get_by_role("button", name="Look at the rows").click()
+
+    # Every change is kept and answered with what it may cost.
+    setup = page.locator("#setup")
+    expect(setup.get_by_label("Expected answer")).to_have_value("expected")
+    setup.get_by_label("Model 1").select_option(FAST)
+    setup.get_by_label("Model 2").select_option(SLOW)
+    expect(setup.get_by_role("button", name="Ask 8 times")).to_be_enabled()
+    setup.get_by_label("text", exact=True).select_option("")
+    expect(setup).to_contain_text("No row can be asked without it")
+    expect(setup.get_by_role("button", name="Ask 0 times")).to_be_disabled()
+    setup.get_by_label("text", exact=True).select_option("text")
+    expect(setup.get_by_role("button", name="Ask 8 times")).to_be_enabled()
+    page.locator(".check-add > summary").click()
+    page.get_by_label("How").select_option("judge")
+    page.locator("#judge").select_option(FAST)
+    assert_fine(page, "before it begins")
+    page.get_by_role("button", name="Add check").click()
+    expect(page.locator(".check-list")).to_contain_text("A model judges")
+
+    # The table keeps up by itself; what failed is found, and asked again.
+    page.get_by_role("button", name="Ask 8 times").click()
+    results = page.locator("#results")
+    expect(results.locator("[role=status]").first).to_contain_text("8 of 8, 2 failed")
+    expect(page.locator("#results[data-state=done]")).to_be_visible()
+    assert_fine(page, "a batch that is done")
+    results.get_by_role("link", name="Failed", exact=True).click()
+    expect(page.locator(".batch-table tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="Retry failed").click()
+    expect(page.locator("#results[data-state=done]")).to_be_visible()
+
+    # One answer after the other, by keyboard.
+    page.get_by_role("link", name="Score one by one").click()
+    expect(page.get_by_role("heading", name="Row 1")).to_be_visible()
+    page.keyboard.press("5")
+    expect(page).to_have_url(re.compile(r"/answers/1/1$"))
+    page.keyboard.press("j")
+    expect(page.get_by_role("heading", name="Row 2")).to_be_visible()
+    page.keyboard.press("k")
+    page.keyboard.press("k")
+    expect(page.locator("[data-grade='5']")).to_have_attribute("aria-pressed", "true")
+    assert_fine(page, "one answer")
+    scores = select(BatchScore.value).where(BatchScore.user_id == acme.mia.id)
+    assert db.session.scalars(scores).all() == [1.0]
+
+    # A run says where it belongs; the batch goes into the trash and comes back.
+    page.get_by_role("link", name="The run", exact=True).click()
+    page.get_by_role("link", name="The batch").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all results as CSV").click()
+    assert download.value.suggested_filename.endswith(".csv")
+    page.locator(".page-actions details.menu summary").click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("No batches in this project yet")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    wait_until(lambda: not is_deleted())
+
+
+def is_deleted() -> bool:
+    db.session.rollback()
+    newest = db.session.scalars(select(Batch).order_by(Batch.id.desc()).limit(1)).one()
+    return newest.deleted_at is not None
