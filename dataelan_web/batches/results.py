@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from flask import url_for
@@ -116,8 +116,9 @@ def sums(batch: Batch) -> tuple[Sums, list[Sums]]:
 
 
 def _sums(row: Sequence[Any]) -> Sums:
-    cost = row[6]
-    return Sums(*row[:6], None if cost is None else int(cost), *row[7:])
+    names = [field.name for field in fields(Sums)]
+    values = dict(zip(names, row, strict=True))
+    return Sums(**values | {"cost": None if values["cost"] is None else int(values["cost"])})
 
 
 @dataclass(frozen=True)
