@@ -22,7 +22,7 @@ from . import drafting, estimate, page, results, sheet
 from .blueprint import bp
 from .forms import CheckForm, NewForm, SetupForm
 
-PAGE = 50
+PAGE = 25
 PREVIEWED = 5
 
 

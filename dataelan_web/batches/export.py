@@ -6,11 +6,11 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from ..extensions import db
 from ..formats import exact_money
-from ..models import Batch, BatchCell, BatchRow, BatchScore, CellState, CheckKind, ExecutionBody
+from ..models import Batch, BatchCell, BatchRow, BatchScore, CellState, CheckKind, Execution, ExecutionBody
 from . import scores
 from .asked import answer_of
 from .results import BAD
@@ -63,7 +63,8 @@ def _cells(batch: Batch, rows: Sequence[BatchRow]) -> dict[tuple[object, int], l
     ids = [row.id for row in rows]
     query = (
         select(BatchCell, ExecutionBody.text, ExecutionBody.tool_calls)
-        .outerjoin(ExecutionBody, ExecutionBody.id == BatchCell.execution_id)
+        .outerjoin(Execution, and_(Execution.id == BatchCell.execution_id, Execution.deleted_at.is_(None)))
+        .outerjoin(ExecutionBody, ExecutionBody.id == Execution.id)
         .where(BatchCell.row_id.in_(ids))
     )
     found = db.session.execute(query).all()

@@ -179,7 +179,8 @@ def lines(batch: Batch, shown: str, page: int) -> tuple[list[Line], bool]:
 def _cells(which: ColumnElement[bool], most: int) -> list[Shown]:
     query = (
         select(BatchCell, func.left(ExecutionBody.text, most), func.length(ExecutionBody.text) <= most)
-        .outerjoin(ExecutionBody, ExecutionBody.id == BatchCell.execution_id)
+        .outerjoin(Execution, and_(Execution.id == BatchCell.execution_id, Execution.deleted_at.is_(None)))
+        .outerjoin(ExecutionBody, ExecutionBody.id == Execution.id)
         .where(which)
         .execution_options(populate_existing=True)
     )
