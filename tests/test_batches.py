@@ -29,7 +29,7 @@ from dataelan_web.models import (
 from . import people
 from .conftest import process, wait_until
 
-FAST = "simulated/simulated-instant"
+FAST, SECOND = "simulated/simulated-instant", "simulated/simulated-second"
 SHEET = "text,expected\nGuten Tag,German\nBuongiorno,Italian\nHello,English\n"
 
 
@@ -83,7 +83,7 @@ def is_over(batch: Batch) -> bool:
 def test_a_sheet_becomes_scored_answers_and_a_file(app: Flask, acme: people.Cast, worker: object) -> None:
     batch = drafted(app, acme)
     assert (batch.mapping, batch.expected_column, batch.rows_count) == ({"text": "text"}, "expected", 3)
-    setup = {"name": "Languages", "map-text": "text", "expected": "expected", "model": [FAST, "auto"], "at_once": "2"}
+    setup = {"name": "Languages", "map-text": "text", "expected": "expected", "model": [FAST, SECOND], "at_once": "4"}
     page = post(app, acme, f"/batches/{batch.id}/setup", **setup).get_data(as_text=True)
     assert "Ask 6 times" in page
     assert "Buongiorno" in page
