@@ -412,3 +412,20 @@ def test_what_is_wrong_with_a_new_batch_is_said_and_what_was_typed_stays(app: Fl
     assert "“rows.xlsx”: This is a spreadsheet" in post(app, acme, url, text="Hi", file=file).get_data(as_text=True)
     file = (io.BytesIO("text\nGrüße\n".encode()), "rows.csv")
     assert post(app, acme, url, text="Say {{text}}", file=file).status_code == 204
+
+
+def test_a_run_of_a_batch_and_a_judges_say_what_was_sent_and_where_they_belong(
+    app: Flask, acme: people.Cast, simulated: str
+) -> None:
+    answer = post(app, acme, f"/projects/{acme.project.id}/batches", text="Name {{text}}", pasted="text\nAlpha\n")
+    batch = fresh(uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1]))
+    hold(batch)
+    post(app, acme, f"/batches/{batch.id}/setup", **{"name": "Own", "map-text": "text", "model": FAST})
+    post(app, acme, f"/batches/{batch.id}/checks", kind="judge", judge=FAST, text="")
+    post(app, acme, f"/batches/{batch.id}/start")
+    move(batch, 3)
+    for run in db.session.scalars(select(Execution).where(Execution.batch_id == batch.id)).all():
+        page = get(app, acme, f"/executions/{run.id}")
+        assert "Name Alpha" in page, "the judge is told what was asked"
+        assert f"/batches/{batch.id}" in page
+        assert ("A judge’s run" in page) is (run.origin is Origin.JUDGE)

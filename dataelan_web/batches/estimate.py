@@ -144,7 +144,7 @@ def _judges(batch: Batch) -> list[BatchCheck]:
 
 def _judge(batch: Batch, check: BatchCheck, answers: int, output: tuple[int, int]) -> Line:
     requested = check.settings["model"]
-    prompt = judging.prompt(check, {}, "", "")
+    prompt = judging.prompt(check, (), "", "")
     candidates, problem = _candidates(batch, requested, prompt, Origin.JUDGE)
     if not candidates:
         return Line(requested, problem=problem, is_judge=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from ..models import BatchCheck
@@ -41,10 +41,10 @@ def settings_of(model: str, instructions: str) -> dict[str, Any]:
     return {"model": model.strip()[:200], "instructions": instructions.strip() or USUAL}
 
 
-def prompt(check: BatchCheck, asked: Mapping[str, str], answer: str, expected: str) -> Prompt:
-    """`asked`: what the prompt said, by role."""
+def prompt(check: BatchCheck, asked: Sequence[tuple[str, str]], answer: str, expected: str) -> Prompt:
+    """`asked`: what the prompt said, as (role, text)."""
     instructions = FRAME.format(instructions=check.settings["instructions"])
-    parts = [(f"What was asked ({role})", text) for role, text in asked.items()]
+    parts = [(f"What was asked ({role})", text) for role, text in asked]
     parts += [("The expected answer", expected)] if expected.strip() else []
     parts += [("The answer to judge", answer[:LONGEST] or "(it is empty)")]
     said = "\n\n".join(f"## {title}\n\n{text}" for title, text in parts)

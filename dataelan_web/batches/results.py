@@ -59,6 +59,8 @@ class Sums:
     cells: int = 0
     done: int = 0
     failed: int = 0
+    unfit: int = 0
+    """Rows whose values cannot be asked."""
     cancelled: int = 0
     running: int = 0
     unpriced: int = 0
@@ -72,7 +74,7 @@ class Sums:
 
     @property
     def ended(self) -> int:
-        return self.done + self.failed + self.cancelled
+        return self.done + self.failed + self.unfit + self.cancelled
 
     @property
     def share(self) -> int:
@@ -99,7 +101,8 @@ def sums(batch: Batch) -> tuple[Sums, list[Sums]]:
     columns = (
         func.count(),
         count(done),
-        count(BatchCell.state.in_((CellState.FAILED, CellState.UNFIT))),
+        count(BatchCell.state == CellState.FAILED),
+        count(BatchCell.state == CellState.UNFIT),
         count(BatchCell.state == CellState.CANCELLED),
         count(BatchCell.state == CellState.RUNNING),
         count(done, BatchCell.cost.is_(None)),

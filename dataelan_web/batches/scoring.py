@@ -51,7 +51,7 @@ def by_judges(batch: Batch, room: int) -> int:
     for check in _checks(batch, judges=True):
         for cell in db.session.scalars(_unscored(check).limit(max(room - asked, 0))).all():
             named = asker.named(cell.row)
-            said = {message.role: message.text for message in asker.prompt(cell.row)[0].messages}
+            said = [(message.role, message.text) for message in asker.prompt(cell.row)[0].messages]
             _ask(batch, cell, check, judging.prompt(check, said, _answer(cell), named[rules.EXPECTED]))
             asked += 1
     return asked

@@ -40,7 +40,7 @@ VARIABLES: Mapping[str, Mapping[str, tuple[Any, str]]] = {
         "email": ("ann@example.com", "who asks; empty for a program"),
     },
     "request": {
-        "origin": ("playground", "playground or gateway"),
+        "origin": ("playground", "playground, gateway, batch or judge"),
         "token": ("ci", "the gateway token's label; empty in the playground"),
     },
     "time": {

@@ -36,8 +36,9 @@ def export_run(id: uuid.UUID, form: str) -> Response:
         call = _call(run) or abort(404)
         written = snippets.curl if form == "sh" else snippets.python
         return _file(written(call, _gateway()), _name(run), form)
+    title = "A run of a batch" if run.batch_id else "A run through the gateway"
     session = run.session or PromptSession(
-        id=run.id, title="A run through the gateway", model_type=run.model_type, tags=[], created_at=run.created_at
+        id=run.id, title=title, model_type=run.model_type, tags=[], created_at=run.created_at
     )
     return _file(_written(session, [run], form), _name(run), form)
 
