@@ -22,6 +22,7 @@ from werkzeug.exceptions import Gone
 
 from .extensions import db
 from .models import (
+    ActionCall,
     APIKey,
     Asset,
     Base,
@@ -30,6 +31,7 @@ from .models import (
     Collaborator,
     Comparison,
     CopiedAnswer,
+    DeclaredAction,
     Delivery,
     Execution,
     GatewayToken,
@@ -135,7 +137,7 @@ def trashed(model: type[Row], id: uuid.UUID) -> Row:
 
 
 def right_to_delete(model: type[Base]) -> int:
-    return ADMINISTER if model is Project else EDIT
+    return ADMINISTER if model in (Project, DeclaredAction) else EDIT
 
 
 def editable(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
@@ -177,6 +179,8 @@ def _rank(row: Base | None) -> int:
 
 def _project_of(row: Base | None) -> uuid.UUID | None:
     """Where it is seen. A run is seen where its session is, wherever it was paid."""
+    if isinstance(row, ActionCall):
+        return _project_of(row.execution)
     if isinstance(row, Execution) and row.session:
         return row.session.project_id
     return row.id if isinstance(row, Project) else getattr(row, "project_id", None)
@@ -235,6 +239,8 @@ _HOLDERS: dict[type[Base], tuple[Any, ...]] = {
     Asset: (Project, PromptSession, Batch, Execution, Asset),
     GatewayToken: (Project,),
     Template: (Project, Template),
+    DeclaredAction: (Project, DeclaredAction),
+    ActionCall: (Project, PromptSession, Execution),
 }
 """What a row is in, from outside inwards, as far as it can be in the trash."""
 
@@ -277,6 +283,8 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
     Increase: lambda query: query.join(Increase.budget),
     Template: lambda query: query.join(Project, Template.project_id == Project.id),
+    DeclaredAction: lambda query: query.join(Project, DeclaredAction.project_id == Project.id),
+    ActionCall: lambda query: _JOINS[Execution](query.join(Execution, ActionCall.execution_id == Execution.id)),
 }
 
 

@@ -30,8 +30,8 @@ class Alternatives:
 
 
 def is_shown() -> ColumnElement[bool]:
-    """Of an Execution: has it a card in its session? Of a comparison's one stands for all, as long as any of them is
-    not in the trash."""
+    """Of an Execution: has it a card in its session? A repair of an action call has none; of a comparison's runs one
+    stands for all, as long as any of them is not in the trash."""
     compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
     any_run = aliased(Execution)
     stands = (
@@ -41,7 +41,8 @@ def is_shown() -> ColumnElement[bool]:
         .where(Comparison.shown_id == Execution.id, any_run.deleted_at.is_(None))
         .correlate(Execution)
     )
-    return or_(and_(~compared, Execution.deleted_at.is_(None)), stands.exists())
+    alone = and_(~compared, Execution.repairs_id.is_(None), Execution.deleted_at.is_(None))
+    return or_(alone, stands.exists())
 
 
 def path(end: uuid.UUID | None) -> Select[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from ..extensions import db
 from ..models import (
@@ -63,9 +63,11 @@ def so_far(session: PromptSession, end: uuid.UUID | None) -> tuple[Message, ...]
 
 
 def is_said() -> ColumnElement[bool]:
-    """Of an Execution: is it part of the conversation? Of a comparison's answers only the one that was gone on from."""
+    """Of an Execution: is it part of the conversation? Repairs of action calls are not, and of a comparison's answers
+    only the one that was gone on from."""
     compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
-    return or_(~compared, select(Comparison.id).where(Comparison.continued_id == Execution.id).exists())
+    gone_on_from = select(Comparison.id).where(Comparison.continued_id == Execution.id).exists()
+    return and_(Execution.repairs_id.is_(None), or_(~compared, gone_on_from))
 
 
 def _copied(session: PromptSession) -> Iterable[Any]:

@@ -34,6 +34,7 @@ from ..storage import Unavailable
 from . import assets, jobs, live
 from .abandoned import close_attempts
 from .answer import Answer
+from .calls import calls_in
 from .candidates import AUTO, last_rule, rules_for, step_of
 from .facts import facts_for
 from .health import health
@@ -254,6 +255,8 @@ def _write_end(
                 payload=action.payload,
             )
         )
+    if state is State.COMPLETED:
+        db.session.add_all(calls_in(db.session, execution, answer))
     for position, kept in enumerate(answer.assets):
         db.session.add(assets.row(execution, position, kept))
     db.session.flush()

@@ -22,12 +22,15 @@ from ..models import (
     IN_TRASH,
     UNDECIDED,
     Action,
+    ActionCall,
+    ActionRepair,
     Asset,
     Attempt,
     Batch,
     Collaborator,
     Comment,
     CopiedAnswer,
+    DeclaredAction,
     Execution,
     ExecutionBody,
     Feedback,
@@ -75,6 +78,7 @@ def purge() -> int:
         (_over(PromptSession), _session),
         (_over(Template), _template),
         (_over(Batch), _batch),
+        (_over(DeclaredAction), _action),
         (_over(Execution).where(select(ExecutionBody.id).where(ExecutionBody.id == Execution.id).exists()), _run),
         (_over(Asset), _file),
     ):
@@ -124,7 +128,7 @@ def _project(project: Project) -> None:
     _files(Asset.project_id == project.id)
     tokens = update(GatewayToken).where(GatewayToken.project_id == project.id, GatewayToken.revoked_at.is_(None))
     db.session.execute(tokens.values(revoked_at=func.now()))
-    for model in (Collaborator, RoutingRule, Batch, Template):
+    for model in (Collaborator, RoutingRule, Batch, Template, DeclaredAction):
         db.session.execute(delete(model).where(model.project_id == project.id))
     project.description, project.purged_at = "", now()
 
@@ -148,8 +152,14 @@ def _batch(batch: Batch) -> None:
     db.session.execute(delete(Batch).where(Batch.id == batch.id))
 
 
+def _action(action: DeclaredAction) -> None:
+    """With its versions, secrets and log. What was called of it stays with the runs."""
+    db.session.execute(delete(DeclaredAction).where(DeclaredAction.id == action.id))
+
+
 def _run(run: Execution) -> None:
-    _runs(select(Execution.id).where(Execution.id == run.id))
+    repairs = select(ActionRepair.execution_id).join(ActionCall).where(ActionCall.execution_id == run.id)
+    _runs(select(Execution.id).where(or_(Execution.id == run.id, Execution.id.in_(repairs))))
 
 
 def _file(file: Asset) -> None:
@@ -166,6 +176,7 @@ def _runs(found: Select[Any]) -> None:
         for model, column in (
             (SearchDocument, SearchDocument.id),
             (Action, Action.execution_id),
+            (ActionCall, ActionCall.execution_id),
             (Comment, Comment.execution_id),
             (Feedback, Feedback.execution_id),
             (ExecutionBody, ExecutionBody.id),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -11,9 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from ..extensions import db
 from ..jobs import queue
 from ..models import (
+    ActionRepair,
     Execution,
     ExecutionBody,
+    How,
     ModelType,
+    OfferedAction,
     Origin,
     Project,
     Prompt,
@@ -26,6 +30,15 @@ from ..models.executions import LEASE
 from ..router.types import Prompt as RouterPrompt
 from . import waiting
 from .prompts import to_json
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A version of a declared action, how it is offered to the model, and why it is not where it is not."""
+
+    version_id: uuid.UUID
+    how: How
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,12 @@ class Request:
     batch_id: uuid.UUID | None = None
     made_from: TemplateRun | None = None
     """The version or draft of a template that the prompt was made from."""
+    offers: Sequence[Offer] = ()
+    """Declared actions that its model is offered, or is not."""
+    repairs_id: uuid.UUID | None = None
+    """The run whose action call it repairs."""
+    repairs: ActionRepair | None = None
+    """Its place among that call's repairs."""
     waits_for_id: uuid.UUID | None = None
     """The run whose answer it continues, while that is being written (executions.waiting)."""
     id: uuid.UUID | None = None
@@ -82,12 +101,19 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
         continues_id=request.continues_id,
         body=ExecutionBody(request=to_json(request.prompt)),
         template_run=request.made_from,
+        repairs_id=request.repairs_id,
     )
     if claimed_by:
         execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
         execution.lease_until, execution.started_at = func.now() + LEASE, func.now()
     db.session.add(execution)
     try:
+        if request.offers or request.repairs:
+            db.session.flush()
+            db.session.add_all(OfferedAction(execution_id=execution.id, **asdict(offer)) for offer in request.offers)
+        if request.repairs:
+            request.repairs.execution_id = execution.id
+            db.session.add(request.repairs)
         db.session.commit()
     except IntegrityError:
         db.session.rollback()

@@ -24,6 +24,8 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.worker import SimpleWorker
 
+from ..acting.delivering import deliver_calls_forever
+from ..acting.path import act_forever
 from ..batches.pump import pump_forever
 from ..executions import unused_files
 from ..executions.sweep import EVERY, sweep
@@ -225,6 +227,8 @@ def main() -> int:
             ("sweeper", sweep_forever, (app, worker)),
             ("deliverer", deliver_forever, (app, worker.is_leaving)),
             ("pump", pump_forever, (app, worker.is_leaving)),
+            ("actor", act_forever, (app, worker.is_leaving)),
+            ("actions-deliverer", deliver_calls_forever, (app, worker.is_leaving)),
             ("tidier", tidy_forever, (app, worker.name, worker.is_leaving)),
         ):
             threading.Thread(target=task, args=parameters, name=name, daemon=True).start()

@@ -1,5 +1,5 @@
-"""All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, templates, batches,
-limits, ledger, notices, search, opinions, links, imports, audit."""
+"""All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, declared_actions,
+templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes, comparisons, audit."""
 
 from .accounts import (
     KeyStrategy,
@@ -18,6 +18,18 @@ from .audit import AuditEvent
 from .base import IN_TRASH, NANO, Base, Trashable, new_id, now
 from .batches import Batch, BatchCell, BatchCheck, BatchRow, BatchScore, BatchState, CellState, CheckKind
 from .comparisons import Comparison, ComparisonRun
+from .declared_actions import (
+    ActionAttempt,
+    ActionCall,
+    ActionReceiver,
+    ActionRepair,
+    ActionVersion,
+    Approval,
+    CallState,
+    DeclaredAction,
+    How,
+    OfferedAction,
+)
 from .executions import Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
 from .imports import UNDECIDED, Import, ImportedSession
@@ -49,7 +61,13 @@ __all__ = [
     "UNDECIDED",
     "APIKey",
     "Action",
+    "ActionAttempt",
+    "ActionCall",
+    "ActionReceiver",
+    "ActionRepair",
+    "ActionVersion",
     "Answer",
+    "Approval",
     "Asset",
     "Attempt",
     "AuditEvent",
@@ -62,6 +80,7 @@ __all__ = [
     "BatchState",
     "Budget",
     "BudgetPeriod",
+    "CallState",
     "CellState",
     "CheckKind",
     "Collaborator",
@@ -69,6 +88,7 @@ __all__ = [
     "Comparison",
     "ComparisonRun",
     "CopiedAnswer",
+    "DeclaredAction",
     "Delivery",
     "DeliveryState",
     "EntryKind",
@@ -77,6 +97,7 @@ __all__ = [
     "Feedback",
     "GatewayToken",
     "Hold",
+    "How",
     "Import",
     "ImportedSession",
     "Increase",
@@ -89,6 +110,7 @@ __all__ = [
     "Model",
     "ModelType",
     "Notice",
+    "OfferedAction",
     "Organization",
     "OrganizationKind",
     "Origin",

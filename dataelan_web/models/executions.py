@@ -134,6 +134,7 @@ class Execution(Trashable, Base):
     waits_for_id: Mapped[uuid.UUID | None] = reference("executions.id")
     """The run whose answer it continues, while that is not there yet (executions.waiting)."""
     continues_id: Mapped[uuid.UUID | None] = reference("executions.id")  # see executions.branches
+    repairs_id: Mapped[uuid.UUID | None] = reference("executions.id")  # the run whose action call it repairs
 
     started_at: Mapped[Time | None]
     first_token_at: Mapped[Time | None]
@@ -272,8 +273,7 @@ class Attempt(Base):
     usage_is_estimated: Mapped[bool] = mapped_column(default=False)
     cost: Mapped[Nano | None]
     job: Mapped[Json | None]
-    """A job that the provider works on (a film): how to ask for its answer, so that any worker can go on
-    {url, method, delay, cancel?: {url, method}}. Never a key."""
+    """A job that the provider works on: how any worker can ask for its answer {url, method, delay, cancel?}. No key."""
 
     price: Mapped[Price | None] = relationship()
 
@@ -313,8 +313,7 @@ _CLAIM = (  # built once: every prompt of every worker begins with it
 
 
 def claim(session: DbSession, id: uuid.UUID, owner: str) -> int | None:
-    """Take a queued execution. The new fence, or None when it is not there to be taken. `owner` names this one claim:
-    it may be made once more when nobody heard whether it was committed."""
+    """The new fence of a queued execution, or None. `owner` names this one claim, which may be made once more."""
     return session.scalar(_CLAIM, {"claimed": id, "owner": owner})
 
 

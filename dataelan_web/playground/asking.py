@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..acting import offering
 from ..executions import conversation, waiting
 from ..executions.prompts import from_json
 from ..executions.submit import Request, earlier, submit
@@ -49,12 +50,18 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
     key = _key("form", user_id, *sent)
     if waiting.is_full(session) and earlier(session.project, key) is None:  # one that is sent again may be among them
         raise waiting.Full
+    requested = str(session.settings["model"]) if is_first else form.requested
+    prompt, offers = form.prompt([uploads.part_of(asset) for asset in assets], said), []
+    if conversation.continues(session):
+        unwanted = session.settings.get("actions_off") or ()
+        prompt, offers = offering.offer(prompt, session.project, requested, session.model_type, unwanted)
     return submit(
         Request(
             project=session.project,
-            prompt=form.prompt([uploads.part_of(asset) for asset in assets], said),
+            prompt=prompt,
+            offers=offers,
             origin=Origin.PLAYGROUND,
-            requested=str(session.settings["model"]) if is_first else form.requested,
+            requested=requested,
             user_id=user_id,
             session=session,
             asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
@@ -89,6 +96,7 @@ def again(
             model_type=first.model_type,
             idempotency_key=_key("retry", user_id, submission, first.id),
             continues_id=first.continues_id,
+            offers=offering.again(first),
             made_from=first.template_run.again() if first.template_run else None,
         )
     )
@@ -141,6 +149,7 @@ def answer_tools(answered: Execution, session: PromptSession, results: Sequence[
             model_type=answered.model_type,
             idempotency_key=_key("tools", user_id, answered.id, results),
             continues_id=answered.id,
+            offers=offering.again(answered),
         )
     )
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jsonschema import validators
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing.exceptions import Unresolvable
-
+from ..acting.schemas import BadSchema, problem
 from ..models import Execution
 from .charts import chart
 
 MOST_NODES = 400
 """JSON of more values is shown as text: a tree of them would be the largest part of the page."""
-LONGEST_WORD = 300
 
 
 def schema_verdict(execution: Execution) -> str | None:
@@ -23,15 +19,11 @@ def schema_verdict(execution: Execution) -> str | None:
     if not schema:
         return None
     try:
-        value = json.loads(execution.body.text)
-        validators.validator_for(schema)(schema).validate(value)
-    except ValidationError as error:
-        return f"{error.json_path}: {error.message[:LONGEST_WORD]}"
-    except ValueError:
-        return "The answer as a whole is not JSON."
-    except (SchemaError, Unresolvable, RecursionError):
+        return problem(schema, json.loads(execution.body.text))
+    except BadSchema:
         return None
-    return ""
+    except (ValueError, RecursionError):
+        return "The answer as a whole is not JSON."
 
 
 def is_small(value: Any) -> bool:

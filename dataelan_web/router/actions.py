@@ -94,7 +94,7 @@ def _tool_calls(pieces: Iterable[ToolCall]) -> Iterator[Action]:
         name = _storable(call.name)
         payload: dict[str, Any] = {"id": _storable(call.id), "name": name}
         try:
-            payload["arguments"] = _value(call.arguments or "{}")
+            payload["arguments"] = read_json(call.arguments or "{}")
         except ValueError as error:
             payload |= {"raw": _storable(call.arguments[:LARGEST_CONTENT]), "error": str(error)}
         yield Action("tool_call", name or "tool", payload)
@@ -157,7 +157,7 @@ def _json(text: str) -> Action | None:
     if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]"):
         return None
     try:
-        return Action("json", "JSON", {"value": _value(text)})
+        return Action("json", "JSON", {"value": read_json(text)})
     except ValueError:
         return None
 
@@ -180,9 +180,10 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
-def _value(text: str) -> Any:
-    """JSON as the standard has it: no NaN, no endless numbers, not too deep to be written again."""
-    if len(text) > LARGEST_CONTENT:
+def read_json(text: str, most: int = LARGEST_CONTENT) -> Any:
+    """JSON as the standard has it: no NaN, no endless numbers, not too deep to be written again. `most`: characters.
+    Raises ValueError."""
+    if len(text) > most:
         raise ValueError("too large")
     try:
         value = json.loads(text, parse_constant=_refused)

@@ -28,7 +28,8 @@ RUN = (
 def cards(session: PromptSession, *runs_that: Any, after: uuid.UUID | None = None) -> Iterator[Card]:
     """What a fork began with, then the runs. `runs_that`: further conditions on those. `after`: only later cards."""
     copies = select(CopiedAnswer).where(CopiedAnswer.session_id == session.id).options(*COPY)
-    runs = select(Execution).where(Execution.session_id == session.id, Execution.deleted_at.is_(None), *runs_that)
+    mine = Execution.session_id == session.id, Execution.repairs_id.is_(None)
+    runs = select(Execution).where(*mine, Execution.deleted_at.is_(None), *runs_that)
     if after:
         copies, runs = copies.where(CopiedAnswer.id > after), runs.where(Execution.id > after)
     yield from _streamed(copies.order_by(CopiedAnswer.id))

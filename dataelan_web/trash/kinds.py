@@ -10,7 +10,7 @@ from flask import url_for
 from sqlalchemy import or_, select
 
 from ..extensions import db
-from ..models import Asset, Base, Batch, Execution, Project, PromptSession, Template
+from ..models import Asset, Base, Batch, DeclaredAction, Execution, Project, PromptSession, Template
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ def _batch_url(batch: Batch) -> str:
     return url_for("batches.show", id=batch.id)
 
 
+def _action_url(action: DeclaredAction) -> str:
+    return url_for("actions.show", id=action.id)
+
+
 def _file_url(file: Asset) -> str:
     mine = or_(Execution.id == file.execution_id, Execution.prompt_id == file.prompt_id)
     run = db.session.scalars(select(Execution).where(mine, Execution.deleted_at.is_(None)).limit(1)).first()
@@ -68,6 +72,7 @@ KINDS = {
         Kind("session", PromptSession, "session", "message-square", lambda row: row.title, _session_url),
         Kind("prompt", Template, "saved prompt", "scroll-text", lambda row: row.name, _template_url),
         Kind("batch", Batch, "batch", "layers", lambda row: row.name, _batch_url),
+        Kind("action", DeclaredAction, "declared action", "zap", lambda row: row.name, _action_url),
         Kind("run", Execution, "run", "activity", _run_title, _run_url),
         Kind("file", Asset, "file", "paperclip", lambda row: row.name, _file_url),
     )

@@ -28,6 +28,7 @@ text) directs the answer, and is not part of the prompt:
     first_token_ms=N   wait this long for the first             total_ms=N     the last token comes at N
     fail=KIND          fail this way (see `failures.py`)        after=N        … after N tokens (3)
     retry_after=S      send this Retry-After with a refusal     seconds=S      a picture or a job takes so long
+    broken=N           the first N calls of a tool for one prompt break its schema, those after fit
     fail=job_failed    a job is taken, and fails half-way
     fail_times=N key=K fail the first N calls that carry key K, then answer (KIND: server_error unless told)
 

@@ -91,6 +91,7 @@ def answer(request: Request, prompt: str, script: Script) -> Answer:
     reasoning = _exactly(script.reasoning, _thoughts(prompt)) if script.reasoning else []
     if tool := _wanted_tool(request, prompt):
         arguments = sample(tool.get("parameters") or {"type": "object"}, prompt)
+        arguments = _broken(arguments) if request.tool_results < script.broken else arguments
         return Answer(pieces(json.dumps(arguments)), reasoning, str(tool.get("name", "")), "tool_calls")
     if request.schema is not None:
         return _limited(request, Answer(pieces(json.dumps(sample(request.schema, prompt))), reasoning))
@@ -196,14 +197,22 @@ def _dice(prompt: str) -> Random:
     return Random(hashlib.sha256(prompt.encode()).digest())
 
 
+def _broken(arguments: object) -> object:
+    """No schema's idea of its first property."""
+    if not isinstance(arguments, dict) or not arguments:
+        return [arguments]
+    return {**arguments, next(iter(arguments)): {"broken": [None]}}
+
+
 # -- tools ---------------------------------------------------------------------------------------
 
 
 def _wanted_tool(request: Request, prompt: str) -> dict[str, object] | None:
     """The tool that was demanded, or the first one that the prompt names or plainly asks for."""
-    if not request.tools or request.tool_choice == "none" or request.tool_result is not None:
-        return None
     named = [tool for tool in request.tools if tool.get("name") == request.tool_choice]
+    is_answered = request.tool_result is not None and not named
+    if not request.tools or request.tool_choice == "none" or is_answered:
+        return None
     if named or request.tool_choice == "required":
         return (named or request.tools)[0]
     asked = prompt[:20_000].lower()

@@ -41,6 +41,12 @@ class Request:
         return text_of(last) if last.get("role") == "tool" else None
 
     @property
+    def tool_results(self) -> int:
+        """How many came since the last prompt."""
+        roles = [str(message.get("role")) for message in self.messages]
+        return roles[max((n for n, role in enumerate(roles) if role == "user"), default=0) :].count("tool")
+
+    @property
     def tokens(self) -> int:
         """One for each four bytes of text."""
         return sum(_tokens(message) for message in self.messages)

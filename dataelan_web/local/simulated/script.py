@@ -27,6 +27,7 @@ class Script:
     retry_after: float | None = None
     fail_times: int | None = None
     key: str = ""
+    broken: int = 0
 
     def due(self, count: int) -> list[float]:
         """When each of `count` tokens leaves, in seconds after the request."""
@@ -71,6 +72,7 @@ WORDS: dict[str, tuple[type[int] | type[float], float]] = {
     "after": (int, MAX_TOKENS),
     "retry_after": (float, 86_400),
     "fail_times": (int, 1_000_000),
+    "broken": (int, 100),
 }
 
 
