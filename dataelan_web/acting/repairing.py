@@ -22,11 +22,11 @@ LONGEST = 20_000
 def repair(call: ActionCall) -> None:
     """Ask once more. The run and the call's state are one commit; then the queue is told."""
     run = call.execution
-    number = call.repairs_made + 1
+    before, number = last_repair(call) or run, call.repairs_made + 1
     call.state, call.repairs_made = CallState.REPAIRING, number
     request = Request(
         project=db.session.get_one(Project, run.project_id),
-        prompt=_prompt(call),
+        prompt=_prompt(call, before),
         origin=Origin.PLAYGROUND,
         requested=run.requested,
         user_id=run.user_id,
@@ -63,13 +63,13 @@ def last_repair(call: ActionCall) -> Execution | None:
     return db.session.scalars(query.order_by(ActionRepair.number.desc()).limit(1)).first()
 
 
-def _prompt(call: ActionCall) -> Prompt:
-    """The run's prompt, what the model asked for, and what is wrong with it; only this action is on offer."""
-    asked = from_json(call.execution.body.request)
+def _prompt(call: ActionCall, before: Execution) -> Prompt:
+    """What was asked before, what the model answered, and what is wrong with it; only this action is on offer."""
+    asked = from_json(before.body.request)
     wrong = f"The arguments of {call.name} were refused. {call.problem}\n"
     said = call.said if len(call.said) <= LONGEST else f"{call.said[:LONGEST]}…"
     if call.how is How.TOOL:
-        id = call.tool_call_id or "call_1"
+        id = f"{call.tool_call_id or 'call'}_{call.repairs_made}"[-64:]
         arguments = said if call.arguments is not None and said == call.said else "{}"  # formats want an object here
         quoted = "" if arguments == said else f"They were: {said}\n"
         turns = (

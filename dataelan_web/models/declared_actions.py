@@ -221,6 +221,6 @@ class ActionAttempt(Base):
 
 
 Execution.calls = relationship(  # type: ignore[attr-defined]
-    ActionCall, order_by=ActionCall.position, passive_deletes=True, viewonly=True
+    ActionCall, order_by=ActionCall.position, viewonly=True
 )
-Execution.offered = relationship(OfferedAction, passive_deletes=True, viewonly=True)  # type: ignore[attr-defined]
+Execution.offered = relationship(OfferedAction, viewonly=True)  # type: ignore[attr-defined]
