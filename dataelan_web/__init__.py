@@ -21,6 +21,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     from . import (
         accounts,
+        actions,
         batches,
         cli,
         config,
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     accounts.init_app(app)
     organizations.init_app(app)
     projects.init_app(app)
+    actions.init_app(app)
     playground.init_app(app)
     prompts.init_app(app)
     batches.init_app(app)

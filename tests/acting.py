@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
@@ -89,7 +88,7 @@ def settled(app: Flask, run: Execution, *states: CallState) -> ActionCall:
     return call
 
 
-def written(cast: people.Cast, action: DeclaredAction, arguments: str, **values: Any) -> ActionCall:
+def written(cast: people.Cast, action: DeclaredAction, said: str, **values: Any) -> ActionCall:
     """A call in an ended run's answer, as the run's end writes it down. Commits."""
     run = people.ended(cast, "Create a ticket")
     call = ActionCall(
@@ -100,12 +99,9 @@ def written(cast: people.Cast, action: DeclaredAction, arguments: str, **values:
         name=action.name,
         tool_call_id="call_1",
         how="tool",
-        said=arguments,
+        said=said,
         **values,
     )
     db.session.add(call)
     db.session.commit()
     return call
-
-
-Settle = Callable[..., ActionCall]

@@ -28,6 +28,7 @@ from dataelan_web.models import (
     Action,
     APIKey,
     Base,
+    CallState,
     Comment,
     Comparison,
     ComparisonRun,
@@ -62,7 +63,7 @@ from dataelan_web.prompts.content import Content, Turn
 from dataelan_web.router.types import Prompt as RouterPrompt
 from dataelan_web.router.types import user as said
 
-from . import people, used
+from . import acting, people, used
 
 # -- the rights: who has each ----------------------------------------------------------------------
 
@@ -407,6 +408,23 @@ ROUTES = (
     Route("prompts.quote", "POST", f"{TEMPLATE}/quote", EDIT | GUEST, 200, DRAFT),
     Route("prompts.all_runs", "GET", f"{TEMPLATE}/runs", SEE | GUEST),
     Route("prompts.together", "GET", f"{TEMPLATE}/together/{{together}}", SEE | GUEST),
+    Route("actions.index", "GET", "/o/{slug}/projects/{project}/actions", SEE | GUEST),
+    Route("actions.new", "GET", "/o/{slug}/projects/{project}/actions/new", ADMINISTER),
+    Route("actions.create", "POST", "/o/{slug}/projects/{project}/actions", ADMINISTER, 422, {"name": ""}),
+    Route("actions.check", "POST", "/o/{slug}/projects/{project}/actions/check", ADMINISTER, 200, {"name": ""}),
+    Route("actions.show", "GET", "/o/{slug}/actions/{action}", SEE | GUEST),
+    Route("actions.edit", "GET", "/o/{slug}/actions/{action}/edit", ADMINISTER),
+    Route("actions.change", "POST", "/o/{slug}/actions/{action}", ADMINISTER, 422, {"name": ""}),
+    Route("actions.state", "POST", "/o/{slug}/actions/{action}/state", ADMINISTER, 200, {"is_enabled": "no"}),
+    Route("actions.rotate", "POST", "/o/{slug}/actions/{action}/secret", ADMINISTER),
+    Route("actions.test", "POST", "/o/{slug}/actions/{action}/test", ADMINISTER),
+    Route("actions.delete", "POST", "/o/{slug}/actions/{action}/deletion", ADMINISTER, 303),
+    Route("actions.approvals", "GET", "/o/{slug}/projects/{project}/approvals", SEE | GUEST),
+    Route("actions.calls", "GET", "/o/{slug}/projects/{project}/calls", SEE | GUEST),
+    Route("actions.call", "GET", "/o/{slug}/calls/{call}", SEE | GUEST),
+    Route("actions.approve", "POST", "/o/{slug}/calls/{call}/approval", EDIT | GUEST, 303),
+    Route("actions.decline", "POST", "/o/{slug}/calls/{call}/refusal", EDIT | GUEST, 303),
+    Route("actions.retry", "POST", "/o/{slug}/calls/{call}/retry", EDIT | GUEST, 303),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
     Route("batches.index", "GET", "/o/{slug}/projects/{project}/batches", SEE | GUEST),
@@ -472,6 +490,8 @@ class Ids:
     brought: str = ""
     comparison: str = ""
     together: str = ""
+    action: str = ""
+    call: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -481,7 +501,7 @@ class Ids:
         rows = (cast.project, cast.session, run, token, key, *models(cast, key))
         others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
         others |= limits(cast) | archived(cast) | told(cast) | templates(cast) | in_and_out_of_the_trash(cast)
-        others |= said_and_shared(cast, run) | batches(cast, run)
+        others |= said_and_shared(cast, run) | batches(cast, run) | declared(cast)
         others["comparison"] = str(compared.id)
         return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
 
@@ -614,6 +634,13 @@ def batches(cast: people.Cast, run: Execution) -> dict[str, str]:
     return {"batch": str(done.id), "draft_batch": str(draft.id), "check": str(done.checks[0].id)}
 
 
+def declared(cast: people.Cast) -> dict[str, str]:
+    """An action, and a call of it that waits for approval by those who edit."""
+    action = acting.declared(cast, "http://127.0.0.1:9/", name=f"act_{new_id().hex[:8]}")
+    call = acting.written(cast, action, "{}", arguments={}, state=CallState.WAITING)
+    return {"action": str(action.id), "call": str(call.id)}
+
+
 def gateway_token(cast: people.Cast) -> GatewayToken:
     token, _ = GatewayToken.issue(cast.project, cast.olivia.id, "A program")
     db.session.add(token)
@@ -640,6 +667,9 @@ OWNERS = {
     " JOIN projects p ON p.id = t.project_id WHERE p.organization_id = :id)",
     "batch_id": "batch_id IN (SELECT b.id FROM batches b JOIN projects p ON p.id = b.project_id"
     " WHERE p.organization_id = :id)",
+    "action_id": "action_id IN (SELECT a.id FROM declared_actions a JOIN projects p ON p.id = a.project_id"
+    " WHERE p.organization_id = :id)",
+    "call_id": "call_id IN (SELECT id FROM action_calls WHERE organization_id = :id)",
     "provider_id": "provider_id IN (SELECT id FROM providers WHERE organization_id = :id)",
 }
 

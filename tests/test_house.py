@@ -15,8 +15,7 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 FEATURES = set(
     "accounts organizations projects actions playground prompts batches search sharing imports trash hub limits".split()
-    + ["notices"]
-    + "dashboard gateway admin health".split()
+    + "notices dashboard gateway admin health".split()
 )
 WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "shell", "text", "web", "config"}
 """What belongs to answering a request, for features to build on."""

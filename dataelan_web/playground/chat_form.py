@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from jsonschema import validators
 from jsonschema.exceptions import SchemaError
-from wtforms import DecimalField, IntegerField, TextAreaField
+from wtforms import DecimalField, IntegerField, SelectMultipleField, TextAreaField
 from wtforms.validators import Length, NumberRange, Optional, ValidationError
 
 from ..fields import trim
@@ -40,6 +40,9 @@ class ChatForm(PromptForm):
     )
     schema = TextAreaField("JSON schema of the answer", [Length(max=LONGEST)], filters=[trim])
     tools = TextAreaField("Tools", [Length(max=LONGEST)], filters=[trim])
+    actions = SelectMultipleField("Actions", validate_choice=False)
+    """Declared actions of the project to offer, by id; of those that were `listed`. New ones are, until unticked."""
+    listed = SelectMultipleField("Listed actions", validate_choice=False)
 
     def validate_schema(self, field: Any) -> None:
         schema = read_json(field.data)
@@ -48,6 +51,13 @@ class ChatForm(PromptForm):
 
     def validate_tools(self, field: Any) -> None:
         tools_of(field.data)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        if not self.listed.data:
+            return super().settings
+        unwanted = set(self.listed.data) - set(self.actions.data or ())
+        return super().settings | {"actions_off": sorted(unwanted)[:MOST_TOOLS]}
 
     def prompt(self, parts: Sequence[Part], earlier: tuple[Message, ...] = ()) -> Prompt:
         prompt = super().prompt(parts, earlier)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..acting.offering import on_offer
 from ..models import ModelType, PromptSession
 from ..router.types import Task
 from .chat_form import ChatForm
@@ -46,6 +47,9 @@ def context(session: PromptSession, form: PromptForm) -> dict[str, Any]:
         "largest": LARGEST,
         "start": STARTS[session.model_type],
     }
+    if isinstance(form, ChatForm):
+        off = form.settings.get("actions_off", session.settings.get("actions_off", ()))
+        values["actions"] = [(one, str(one.action_id) not in off) for one in on_offer(session.project_id)]
     if isinstance(form, VoiceForm):
         listeners = model_options(session.project, session.model_type, others[0])
         values |= {"listener_options": listeners, "voices": VOICES, "languages": LANGUAGES}

@@ -11,6 +11,7 @@ from flask import abort
 from sqlalchemy import Select, Uuid, asc, desc, func, literal, select, union_all
 from sqlalchemy.orm import joinedload, selectinload, undefer
 
+from ..actions.cards import OF_RUN
 from ..executions import branches
 from ..executions.conversation import continues
 from ..extensions import db
@@ -44,8 +45,9 @@ CARD = (
     selectinload(Execution.assets),
     selectinload(Execution.feedback).joinedload(Feedback.user),
     undefer(Execution.comments_count),  # type: ignore[attr-defined]
+    *OF_RUN,
 )
-"""What a run card needs, in six queries for any number of cards."""
+"""What a run card needs, in eight queries for any number of cards; a few more where actions were called."""
 COPY = (
     joinedload(CopiedAnswer.prompt).joinedload(Prompt.author),
     joinedload(CopiedAnswer.prompt).selectinload(Prompt.assets),
