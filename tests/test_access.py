@@ -636,7 +636,7 @@ def batches(cast: people.Cast, run: Execution) -> dict[str, str]:
 
 def declared(cast: people.Cast) -> dict[str, str]:
     """An action, and a call of it that waits for approval by those who edit."""
-    action = acting.declared(cast, "http://127.0.0.1:9/", name=f"act_{new_id().hex[:8]}")
+    action = acting.declared(cast, "http://127.0.0.1:9/", name=f"act_{new_id().hex}")
     call = acting.written(cast, action, "{}", arguments={}, state=CallState.WAITING)
     return {"action": str(action.id), "call": str(call.id)}
 
