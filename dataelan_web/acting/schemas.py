@@ -156,7 +156,7 @@ def _refused(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[V
 @lru_cache(maxsize=16)
 def _validator(of: Any) -> Any:
     own = {"pattern": _pattern, "uniqueItems": _unique, "patternProperties": _refused}
-    return validators.extend(of, {name: _counted(one) for name, one in (of.VALIDATORS | own).items()})
+    return validators.extend(of, {name: _counted(one) for name, one in (of.VALIDATORS | own).items()})  # type: ignore[no-untyped-call]
 
 
 def _matches(pattern: str, text: str) -> bool:

@@ -39,7 +39,9 @@ def decided(call: ActionCall, decider: User) -> None:
 
 
 def failed(call: ActionCall) -> None:
-    people = administrators(db.session, call.organization_id) | ({call.execution.user_id} - {None})  # type: ignore[arg-type]
+    people = administrators(db.session, call.organization_id)
+    if call.execution.user_id:
+        people.add(call.execution.user_id)
     tries = "1 try" if call.tries == 1 else f"{call.tries} tries"
     _tell(
         call,

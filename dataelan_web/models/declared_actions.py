@@ -220,7 +220,5 @@ class ActionAttempt(Base):
         return (self.ended_at - self.created_at).total_seconds() if self.ended_at else None
 
 
-Execution.calls = relationship(  # type: ignore[attr-defined]
-    ActionCall, order_by=ActionCall.position, viewonly=True
-)
-Execution.offered = relationship(OfferedAction, viewonly=True)  # type: ignore[attr-defined]
+Execution.calls = relationship(ActionCall, order_by=ActionCall.position, viewonly=True)
+Execution.offered = relationship(OfferedAction, viewonly=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..acting import offering
 from ..executions import conversation, waiting
 from ..executions.prompts import from_json
-from ..executions.submit import Request, earlier, submit
+from ..executions.submit import Offer, Request, earlier, submit
 from ..extensions import db
 from ..models import Execution, ModelType, Origin, Project, Prompt, PromptSession, new_id
 from ..router.types import Message, TextPart, ToolResult, ToolUse, assistant
@@ -51,7 +51,8 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
     if waiting.is_full(session) and earlier(session.project, key) is None:  # one that is sent again may be among them
         raise waiting.Full
     requested = str(session.settings["model"]) if is_first else form.requested
-    prompt, offers = form.prompt([uploads.part_of(asset) for asset in assets], said), []
+    prompt = form.prompt([uploads.part_of(asset) for asset in assets], said)
+    offers: list[Offer] = []
     if conversation.continues(session):
         unwanted = session.settings.get("actions_off") or ()
         prompt, offers = offering.offer(prompt, session.project, requested, session.model_type, unwanted)
