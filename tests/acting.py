@@ -88,9 +88,11 @@ def settled(app: Flask, run: Execution, *states: CallState) -> ActionCall:
     return call
 
 
-def written(cast: people.Cast, action: DeclaredAction, said: str, **values: Any) -> ActionCall:
+def written(
+    cast: people.Cast, action: DeclaredAction, said: str, run: Execution | None = None, **values: Any
+) -> ActionCall:
     """A call in an ended run's answer, as the run's end writes it down. Commits."""
-    run = people.ended(cast, "Create a ticket")
+    run = run or people.ended(cast, "Create a ticket")
     call = ActionCall(
         organization_id=cast.organization.id,
         execution_id=run.id,
@@ -104,4 +106,16 @@ def written(cast: people.Cast, action: DeclaredAction, said: str, **values: Any)
     )
     db.session.add(call)
     db.session.commit()
+    return call
+
+
+def looked_at(call: ActionCall) -> ActionCall:
+    """Once somebody, we or a worker of other tests, has held it against its schema."""
+
+    def moved_on() -> bool:
+        path.advance_all()
+        db.session.rollback()
+        return db.session.get_one(ActionCall, call.id, populate_existing=True).state is not CallState.RECEIVED
+
+    wait_until(moved_on)
     return call

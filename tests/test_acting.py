@@ -30,7 +30,6 @@ from dataelan_web.models import (
     Notice,
     OfferedAction,
     Price,
-    State,
     now,
 )
 from dataelan_web.notify.posting import AddressRefused
@@ -195,7 +194,7 @@ def test_the_same_prompt_once_more_is_offered_the_same(app: Flask, acme: people.
 )
 def test_nothing_but_what_the_schema_asks_for_goes_on(acme: people.Cast, said: str, word: str) -> None:
     call = acting.written(acme, acting.declared(acme, most_repairs=0), said[: LARGEST + 1])
-    path.advance_all()
+    acting.looked_at(call)
     assert fresh(call).state is CallState.INVALID
     assert word in fresh(call).problem
 
@@ -225,8 +224,7 @@ def test_a_schema_that_could_harm_is_not_taken() -> None:
 
 def waiting(cast: people.Cast, url: str = "", **values: Any) -> ActionCall:
     call = acting.written(cast, acting.declared(cast, url, **values), GOOD)
-    path.advance_all()
-    call = fresh(call)
+    call = acting.looked_at(call)
     assert call.state is CallState.WAITING
     return call
 
@@ -268,18 +266,16 @@ def test_a_call_acts_as_it_was_declared_when_the_model_was_asked(
 
 def test_what_needs_nobody_waits_for_somebody_once_it_was_changed(acme: people.Cast) -> None:
     action = acting.declared(acme, "http://127.0.0.1:9/", Approval.NOBODY)
-    call = acting.written(acme, action, GOOD)
     declaring.set_enabled(action, False)
-    path.advance_all()
+    call = acting.looked_at(acting.written(acme, action, GOOD))
     assert (fresh(call).state, fresh(call).problem) == (CallState.WAITING, path.SWITCHED_OFF)
     assert notices(acme, "action.waiting") == {acme.olivia.id, acme.adam.id}, "whoever runs the organization"
 
 
 def test_a_call_of_a_run_that_was_deleted_does_not_act(acme: people.Cast) -> None:
-    call = acting.written(acme, acting.declared(acme, "http://127.0.0.1:9/", Approval.NOBODY), GOOD)
-    call.execution.discard(acme.mia.id)
-    db.session.commit()
-    path.advance_all()
+    run = people.ended(acme, "Create a ticket", deleted_at=now())
+    call = acting.written(acme, acting.declared(acme, "http://127.0.0.1:9/", Approval.NOBODY), GOOD, run)
+    acting.looked_at(call)
     assert (fresh(call).state, fresh(call).reason) == (CallState.DECLINED, path.RUN_DELETED)
 
 
@@ -370,18 +366,12 @@ def test_a_name_is_taken_once_also_by_what_is_in_the_trash(acme: people.Cast) ->
         acting.declared(acme)
 
 
-def test_a_repair_that_comes_to_nothing_says_why(acme: people.Cast) -> None:
-    call = acting.written(acme, acting.declared(acme), "{}")
-    with db.session.no_autoflush:
-        path.advance_all()
-    call = fresh(call)
-    assert call.state is CallState.REPAIRING
+def test_a_repair_that_comes_to_nothing_says_why(app: Flask, acme: people.Cast, worker: object) -> None:
+    run = people.ended(acme, "Create a ticket", requested="no-such-model")
+    acting.written(acme, acting.declared(acme), "{}", run)
+    call = acting.settled(app, run, CallState.INVALID)
+    assert call.problem.startswith("The repair came to nothing: ")
+    assert call.repairs_made == 1
     repair = repairing.last_repair(call)
     assert repair is not None
-    repair.state, repair.body.error = State.FAILED, "The limit of this project is reached."
-    db.session.commit()
-    path.advance_all()
-    assert fresh(call).state is CallState.INVALID
-    assert "The limit of this project is reached." in fresh(call).problem
-    offered = db.session.scalars(select(OfferedAction).where(OfferedAction.execution_id == repair.id)).all()
-    assert not offered
+    assert not db.session.scalars(select(OfferedAction).where(OfferedAction.execution_id == repair.id)).all()

@@ -77,7 +77,8 @@ def change(id: uuid.UUID) -> Response:
     except (declaring.Refused, AddressRefused) as refused:
         return _form(action.project, _refused(form, refused), action, 422)
     word = f"Saved as version {action.number}." if action.number > before else "Nothing was changed."
-    return with_toast(_page(action, secret=secret), word, "good")
+    toast(word, "good")
+    return _page(action, secret=secret)
 
 
 @bp.post("/actions/<uuid:id>/state")

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from sqlalchemy import Index, UniqueConstraint, and_, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, Index, UniqueConstraint, and_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import User
-from .base import Base, Json, Long, Name, Time, Trashable, in_trash, now, parent, reference
+from .base import Base, Long, Name, Time, Trashable, in_trash, now, parent, reference
 from .executions import Execution
 from .workspace import Project
+
+InOrder = Annotated[dict[str, Any], mapped_column(JSON)]
+"""JSON whose names stay in the order that they were written in: people read it."""
 
 
 class Approval(StrEnum):
@@ -72,8 +74,8 @@ class ActionVersion(Base):
     number: Mapped[int]
     name: Mapped[Name]
     description: Mapped[Long]
-    schema: Mapped[Json]
-    sample: Mapped[Json]
+    schema: Mapped[InOrder]
+    sample: Mapped[InOrder]
     """Arguments to try a delivery with."""
     url: Mapped[Long] = mapped_column(default="")
     receiver_id: Mapped[uuid.UUID | None] = reference("action_receivers.id")
@@ -143,7 +145,7 @@ class ActionCall(Base):
     how: Mapped[How]
     said: Mapped[Long]
     """The arguments as the model wrote them last."""
-    arguments: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    arguments: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """The same, read; None: that is no JSON object."""
     state: Mapped[CallState] = mapped_column(default=CallState.RECEIVED)
     problem: Mapped[Long] = mapped_column(default="")

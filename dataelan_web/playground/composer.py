@@ -48,7 +48,7 @@ def context(session: PromptSession, form: PromptForm) -> dict[str, Any]:
         "start": STARTS[session.model_type],
     }
     if isinstance(form, ChatForm):
-        off = form.settings.get("actions_off") or session.settings.get("actions_off") or ()
+        off = form.settings.get("actions_off", session.settings.get("actions_off")) or ()
         values["actions"] = [(one, str(one.action_id) not in off) for one in on_offer(session.project_id)]
     if isinstance(form, VoiceForm):
         listeners = model_options(session.project, session.model_type, others[0])

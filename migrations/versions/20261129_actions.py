@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 revision = "actions"
 down_revision = "sharing"
@@ -69,8 +68,8 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("schema", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("sample", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("schema", sa.JSON(), nullable=False),
+        sa.Column("sample", sa.JSON(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("receiver_id", sa.Uuid(), nullable=True),
         sa.Column(
@@ -110,7 +109,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("said", sa.Text(), nullable=False),
-        sa.Column("arguments", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("arguments", sa.JSON(), nullable=True),
         sa.Column(
             "state",
             sa.Enum(
