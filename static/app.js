@@ -73,11 +73,11 @@
   }, true);
 
   // Menus close on Escape and on a click elsewhere.
-  const closeMenus = (except) => document.querySelectorAll('details.menu[open]').forEach((menu) => { if (menu !== except) menu.open = false; });
-  document.addEventListener('click', (event) => closeMenus(event.target.closest('details.menu')));
+  const closeMenus = (except) => document.querySelectorAll('details:is(.menu, .offer)[open]').forEach((menu) => { if (menu !== except) menu.open = false; });
+  document.addEventListener('click', (event) => closeMenus(event.target.closest('details:is(.menu, .offer)')));
   document.addEventListener('keydown', (event) => {
     if (event.key !== 'Escape') return;
-    const menu = document.activeElement.closest?.('details.menu[open]');
+    const menu = document.activeElement.closest?.('details:is(.menu, .offer)[open]');
     closeMenus();
     menu?.querySelector('summary').focus();
   });

@@ -102,7 +102,7 @@ def _sessions(filters: Filters) -> list[uuid.UUID] | None:
 
 def _visible(step: Sequence[Place]) -> list[Execution]:
     """In the order of the walk."""
-    query = access.scoped(Execution).where(Execution.id.in_([id for _, id in step]))
+    query = access.scoped(Execution).where(Execution.id.in_([id for _, id in step]), Execution.repairs_id.is_(None))
     there = {
         run.id: run
         for run in db.session.scalars(
