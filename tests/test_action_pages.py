@@ -172,6 +172,9 @@ def test_a_card_asks_for_news_and_hears_nothing_while_there_is_none(app: Flask, 
     assert stamp
     assert mia.get(f"{url}?seen={stamp[1]}", headers=htmx).status_code == 204
     assert mia.get(f"{url}?seen=other", headers=htmx).status_code == 200
+    log = mia.get(f"{url}?seen=other&part=log", headers=htmx).get_data(as_text=True)
+    assert 'id="call-log"' in log
+    assert "<article" not in log
 
 
 def test_a_session_shows_the_cards_of_its_calls(app: Flask, acme: people.Cast) -> None:

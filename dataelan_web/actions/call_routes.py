@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from flask import Response as FlaskResponse
 from flask import abort, g, request, url_for
@@ -39,11 +38,11 @@ def calls(project_id: uuid.UUID) -> Response:
 
 @bp.get("/calls/<uuid:id>")
 def call(id: uuid.UUID) -> Response:
-    """`seen`: the stamp of the card that asks; nothing is answered while it is the same."""
+    """`seen`: the stamp of what asks; nothing is answered while it is the same. `part`: the card, or the log."""
     found = access.visible(ActionCall, id, *cards.CALL)
     if wants_fragment() and request.args.get("seen") == cards.stamp(found):
         return FlaskResponse("", 204)
-    return _card(found)
+    return _card(found, "log" if request.args.get("part") == "log" else "card")
 
 
 @bp.post("/calls/<uuid:id>/approval")
@@ -92,12 +91,12 @@ def _decided(call: ActionCall, words: str, tone: str = "neutral") -> Response:
     return redirect(url_for("actions.call", id=call.id))
 
 
-def _card(call: ActionCall, **context: Any) -> FlaskResponse:
+def _card(call: ActionCall, part: str = "card") -> FlaskResponse:
     g.project = project = project_of(call)
     can_be_sent = call.version is not None and call.version.url and call.arguments is not None
     return render(
         "actions/call.html",
-        "card",
+        part,
         call=call,
         project=project,
         payload=cards.pretty(call) if can_be_sent else None,
@@ -105,5 +104,4 @@ def _card(call: ActionCall, **context: Any) -> FlaskResponse:
             (project.name, url_for("projects.show", id=project.id)),
             ("Actions", url_for("actions.index", project_id=project.id)),
         ],
-        **context,
     )
