@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "actions"
-down_revision = "sharing"
+down_revision = "batches"
 branch_labels = None
 depends_on = None
 
