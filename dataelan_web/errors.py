@@ -30,12 +30,15 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _known)
     app.register_error_handler(Exception, _unknown)
+    app.log_exception = lambda exc_info: None  # type: ignore[method-assign]  # `_unknown` does, with a number
     login.unauthorized_handler(_sign_in)
 
 
 def _known(error: HTTPException) -> AnyResponse:
     if isinstance(error.response, AnyResponse):
         return error.response
+    if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
+        return _unknown(error.original_exception)  # what broke after the view: an error's page, or the headers
     code = error.code or 500
     answer = show(code, text=None if code in (404, 403) else error.description)
     if isinstance(error, MethodNotAllowed):

@@ -1,16 +1,35 @@
 """The libraries that hook into the application, unbound until `create_app` binds them."""
 
+import logging
+
 from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 from flask_wtf import CSRFProtect
 from htmx_flask import Htmx
+from sqlalchemy.exc import DBAPIError
 
 from .models.base import Base
 
+log = logging.getLogger(__name__)
+
+
+class ForgivingSession(Session):
+    """Its end never fails: a close says goodbye to a transaction that nobody wanted kept. Were the error of a connection
+    that is gone let out of it, an answer that is whole already would become an empty 500, and the session, which is
+    found by the address of its context in memory, would be left for the next request at that address."""
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except DBAPIError as error:
+            log.warning("a connection was gone when its session ended: %s", error)
+
+
 # Tables are declared on our own Base. What a commit wrote stays readable without asking the database again;
 # rows changed by an UPDATE statement are refreshed where that matters.
-db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": ForgivingSession, "expire_on_commit": False})
 migrate = Migrate()
 login = LoginManager()
 csrf = CSRFProtect()

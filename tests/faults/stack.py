@@ -295,10 +295,17 @@ def _compiled(library: Path) -> bool:
     return sys.platform == "linux" and bool(shutil.which("cc")) and not subprocess.run(command).returncode
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """Below the range that the system gives to connections, so that it is still free when its program comes back."""
+    """Below the range that the system gives to connections, so that it is still free when its program comes back. Each is
+    given once: a program may not listen yet, and granian shares a port with whoever else asks for it."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
+        if port in _given:
+            continue
+        _given.add(port)
         with socket.socket() as probe:
             with suppress(OSError):
                 probe.bind(("127.0.0.1", port))
