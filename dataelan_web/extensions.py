@@ -16,9 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class ForgivingSession(Session):
-    """Its end never fails: a close says goodbye to a transaction that nobody wanted kept. Were the error of a connection
-    that is gone let out of it, an answer that is whole already would become an empty 500, and the session, which is
-    found by the address of its context in memory, would be left for the next request at that address."""
+    """Its end never fails: what a close rolls back is nothing that anybody wanted kept.
+
+    Were the error of a connection that is gone let out of it, a whole answer would become an empty 500, and the
+    session, known by where its context lay in memory, would be left to the next request that lies there.
+    """
 
     def close(self) -> None:
         try:

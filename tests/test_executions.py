@@ -34,6 +34,7 @@ from dataelan_web.models import (
     BudgetPeriod,
     Execution,
     ExecutionBody,
+    Hold,
     LedgerEntry,
     ModelType,
     Origin,
@@ -261,6 +262,33 @@ def test_one_execution_that_cannot_be_closed_does_not_keep_others_waiting(acme: 
     assert fresh(broken.id).state is State.CANCELLED
 
 
+def test_a_row_of_a_limit_that_somebody_keeps_locked_does_not_keep_the_other_dead_waiting(
+    acme: people.Cast, rival: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_IMPATIENT", func.set_config("lock_timeout", "50ms", True))
+    made = []
+    for who in (acme, rival):
+        quota.set_limit(db.session, who.organization.id, Scope.PROJECT, who.project.id, Window.TOTAL, USD)
+        execution = claimed(who, "!simulate tokens=8\nHi", requested=priced(who, simulated))
+        events = execute(execution, execution.fence)
+        next(events)
+        past = func.now() - text("interval '1 hour'")
+        db.session.execute(update(Execution).where(Execution.id == execution.id).values(lease_until=past))
+        db.session.commit()
+        made.append((execution, events))
+    (locked, _), (free, _) = made
+    period = select(Hold.period_id).join(Reservation).where(Reservation.execution_id == locked.id)
+    with db.engine.connect() as somebody:
+        somebody.execute(select(BudgetPeriod.id).where(BudgetPeriod.id.in_(period)).with_for_update())
+        sweep.close_dead()
+        assert fresh(locked.id).state is State.RUNNING
+        assert fresh(free.id).state is State.INTERRUPTED
+    sweep.close_dead()
+    assert fresh(locked.id).state is State.INTERRUPTED
+    for _, events in made:
+        events.close()
+
+
 def test_a_message_that_got_lost_is_sent_again(app: Flask, worker: object, acme: people.Cast) -> None:
     execution = queued(acme, requested="simulated/simulated-instant")
     past = func.now() - text("interval '1 minute'")
@@ -402,7 +430,11 @@ def elsewhere(app: Flask, environment: dict[str, str], simulated: str) -> tuple[
 
 
 def start_worker(stack: ExitStack, apart: dict[str, str]) -> subprocess.Popen[bytes]:
-    return stack.enter_context(process(["-m", "dataelan_web.jobs.worker"], apart))
+    """Back when it takes messages: what waits for longer than a moment is taken by the other tests' worker."""
+    queue.store().delete(queue.WORKERS)
+    started = stack.enter_context(process(["-m", "dataelan_web.jobs.worker"], apart))
+    wait_until(queue.workers)
+    return started
 
 
 def test_a_worker_killed_in_mid_stream_leaves_what_had_come_and_a_way_to_retry(

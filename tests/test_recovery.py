@@ -20,6 +20,7 @@ from dataelan_web.extensions import db
 from dataelan_web.jobs import queue, worker
 from dataelan_web.models import Execution, Reservation, Scope, State, Window
 from dataelan_web.models.executions import LEASE, claim, renew
+from dataelan_web.playground import stream
 from dataelan_web.router.candidates import tokens_of
 from dataelan_web.router.types import Prompt, Text, Usage, user
 
@@ -198,17 +199,54 @@ def test_a_worker_stays_when_rq_cannot_keep_its_books(app: Flask, environment: d
     lost.run_maintenance_tasks()
 
 
-def test_a_worker_sweeps_while_valkey_is_away(
+def test_a_worker_sweeps_while_valkey_is_away_and_looks_closer_where_messages_are_missing(
     app: Flask, context: None, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept = []
-    monkeypatch.setattr(worker, "sweep", lambda all_lost: swept.append(all_lost))
+    monkeypatch.setattr(worker, "sweep", swept.append)
     here = pooled(app, environment["REDIS_URL"])
-    memory = worker.look_around(here, "")
+    for waiting in (7, 0):
+        monkeypatch.setattr(queue, "waiting", lambda waiting=waiting: waiting)
+        memory = worker.look_around(here, "")
+        assert memory == worker.look_around(here, memory)
+    worker.look_around(here, "another's")
     monkeypatch.setitem(app.extensions, "dataelan_redis", queue.connect(NOWHERE))
-    assert memory
     assert not worker.look_around(here, memory)
-    assert swept == [False, False]
+    assert swept == [*[sweep.UNHEARD] * 2, *[sweep.NOBODY_BEFORE] * 2, sweep.JUST_SENT, None]
+
+
+def test_a_sweeper_goes_on_whatever_it_meets(app: Flask, context: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = iter((ValueError("odd"), SystemExit()))  # the second ends this test's sweeper
+
+    def look_around(*_: object) -> str:
+        raise next(rounds)
+
+    monkeypatch.setattr(worker, "look_around", look_around)
+    monkeypatch.setattr(worker, "ASK_AGAIN", 0)
+    with pytest.raises(SystemExit):
+        worker.sweep_forever(app, None)  # type: ignore[arg-type]
+
+
+def test_messages_are_not_tried_one_after_the_other_while_valkey_is_away(
+    context: None, mine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        mine()
+    asked = []
+    monkeypatch.setattr(queue, "execute_later", lambda *message: asked.append(message))
+    assert sweep.requeue(timedelta(0)) >= 3
+    assert len(asked) == 1
+    assert sweep.requeue(None) == 0
+
+
+def test_a_page_goes_on_waiting_while_the_database_is_away(context: None, mine: Make) -> None:
+    id = mine()
+    assert not stream._is_over(id)
+    pid = db.session.scalar(text("SELECT pg_backend_pid()"))
+    with db.engine.connect() as another:
+        another.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    assert not stream._is_over(id)
+    assert stream._is_over(uuid.uuid4())
 
 
 def test_prompts_whose_messages_valkey_forgot_are_found_at_once(app: Flask, worker: object, acme: people.Cast) -> None:

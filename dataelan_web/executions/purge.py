@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
+import redis
 from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -61,8 +62,12 @@ SETTLED = timedelta(days=1)
 
 def purge_if_due() -> None:
     """Once an hour for all workers together. Commits."""
-    if queue.store().set(DUE, "1", nx=True, ex=EVERY):
-        purge()
+    try:
+        if not queue.store().set(DUE, "1", nx=True, ex=EVERY):
+            return
+    except redis.RedisError:
+        return  # it will be due when Valkey is back
+    purge()
 
 
 def purge_soon() -> None:

@@ -18,6 +18,7 @@ from datetime import timedelta
 
 import redis
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import DBAPIError
 
 from .. import quota
 from ..extensions import db
@@ -34,28 +35,43 @@ from .waiting import release_forgotten
 
 log = logging.getLogger(__name__)
 
-EVERY = 5.0
+EVERY = 2.0
+"""Seconds between two rounds of a worker."""
 UNHEARD = timedelta(seconds=10)
+"""How long a message may wait behind others."""
+NOBODY_BEFORE = timedelta(seconds=5)
+"""… and how long where none waits: then some worker took it, and has stopped since or stands still."""
 JUST_SENT = timedelta(seconds=1)
+"""… and where every message is lost."""
 BATCH = 100
 QUEUED = (Origin.PLAYGROUND, Origin.BATCH, Origin.JUDGE)
 """What workers run; the gateway's caller waits at the other end of a line."""
+PATIENCE = "2s"
+"""How long a round waits for a row that somebody has locked: the others must not wait for it as well."""
+MOST_STUCK = 5
+"""Rows of one round that could not be closed; then the next round goes on."""
+ANSWERS_WITHIN = 1.0
+"""Seconds that Valkey has to say what a dead worker wrote."""
 MOST_CLAIMS = 5
 """A prompt that so many workers died on is not given to another."""
 
 
-def sweep(*, all_lost: bool = False) -> None:
-    """One round. `all_lost`: the queue has forgotten every message. Commits."""
-    requeue(JUST_SENT if all_lost else UNHEARD)
-    close_dead()
+def sweep(unheard: timedelta | None = UNHEARD) -> None:
+    """One round. `unheard`: how long a prompt has waited whose message is taken for lost; None: no message can be sent
+    now. Commits."""
+    requeue(unheard)
+    if close_dead():
+        requeue(unheard)  # what none of them had sent
     release_forgotten()
     end_stale_holds()
     check_books()
     purge_if_due()
 
 
-def requeue(unheard: timedelta = UNHEARD) -> int:
+def requeue(unheard: timedelta | None = UNHEARD) -> int:
     """Wake the queue again for rows that nobody took in this time. Returns how many."""
+    if unheard is None:
+        return 0
     rows = db.session.execute(
         update(Execution)
         .where(
@@ -77,25 +93,28 @@ def requeue(unheard: timedelta = UNHEARD) -> int:
     ).all()
     db.session.commit()
     for row in rows:
-        queue.execute_later(row.id, row.fence)
+        if not queue.execute_later(row.id, row.fence):
+            break  # it is away: the others would wait for that one after the other, and the dead for them
     return len(rows)
 
 
 def close_dead() -> int:
     """End or re-queue running rows with a dead lease, one transaction each. Returns how many."""
-    closed, stuck = 0, set[uuid.UUID]()
-    while row := _dead(stuck):
+    closed, stuck, valkey = 0, set[uuid.UUID](), queue.within(ANSWERS_WITHIN, queue.store())
+    while len(stuck) < MOST_STUCK and (row := _dead(stuck)):
         id = row.id
         try:
             if _may_run_again(row):
                 release(db.session, id, row.fence)
             else:
-                _interrupt(row)
+                _interrupt(row, valkey)
             db.session.commit()
             closed += 1
-        except Exception:  # one that cannot be closed must not keep the others waiting
+        except Exception as error:  # one that cannot be closed must not keep the others waiting
             log.exception("execution %s could not be closed", id)
             db.session.rollback()
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise  # nor can any other
             stuck.add(id)
     db.session.rollback()
     return closed
@@ -114,8 +133,11 @@ def end_stale_holds() -> int:
     return ended
 
 
+_IMPATIENT = func.set_config("lock_timeout", PATIENCE, True)
+"""Beside a row that is locked: for the rest of its transaction."""
+
 _STALE = (
-    select(Reservation.attempt_id, Reservation.execution_id)
+    select(Reservation.attempt_id, Reservation.execution_id, _IMPATIENT)
     .join(Execution, Execution.id == Reservation.execution_id)
     .where(
         Reservation.state == ReservationState.HELD,
@@ -130,7 +152,7 @@ _STALE = (
 
 def _dead(but: set[uuid.UUID]) -> Execution | None:
     return db.session.scalars(
-        select(Execution)
+        select(Execution, _IMPATIENT)
         .where(Execution.state == State.RUNNING, Execution.lease_until < func.now(), Execution.id.not_in(but))
         .order_by(Execution.lease_until)
         .limit(1)
@@ -149,8 +171,8 @@ def _may_run_again(row: Execution) -> bool:
     return (is_unsent and row.cancel_requested_at is None) or left_behind(db.session, row) is not None
 
 
-def _interrupt(row: Execution) -> None:
-    written = _written(row)
+def _interrupt(row: Execution, valkey: redis.Redis) -> None:
+    written = _written(row, valkey)
     made = close_attempts(row, written.text + written.reasoning)
     state = State.CANCELLED if row.cancel_requested_at else State.INTERRUPTED
     sums = summary(made[-1] if made else None, [attempt.cost for attempt in made])
@@ -169,8 +191,8 @@ def _interrupt(row: Execution) -> None:
     log.warning("execution %s was interrupted: its lease ran out", row.id)
 
 
-def _written(row: Execution) -> live.Entry:
+def _written(row: Execution, valkey: redis.Redis) -> live.Entry:
     try:
-        return live.written(queue.store(), row.id)
+        return live.written(valkey, row.id)
     except redis.RedisError:
         return live.Entry("0")

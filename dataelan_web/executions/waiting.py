@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased, joinedload
 
 from ..extensions import db
 from ..jobs import queue
-from ..models import Execution, PromptSession, State, now
+from ..models import Execution, PromptSession, State
 from ..models.executions import OPEN
 from . import live
 from .conversation import is_said, so_far
@@ -61,7 +61,10 @@ def release(ended_id: uuid.UUID) -> None:
     if row is None or (before is not None and before.is_open):
         db.session.rollback()
         return
-    row.waits_for_id, row.created_at = None, now()  # its own waiting begins here: what it measures is the model's speed
+    row.waits_for_id, row.created_at = (
+        None,
+        func.now(),
+    )  # its own waiting begins here, by which speed is told
     if before is not None and before.state is State.COMPLETED and row.session:
         _continue(row, row.session)
         db.session.commit()

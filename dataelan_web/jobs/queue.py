@@ -89,8 +89,13 @@ def memory() -> str:
     return str(store().info("server")["run_id"])
 
 
-def execute_later(execution_id: uuid.UUID, fence: int) -> None:
-    """Wake a worker for this execution. When Valkey is away the row waits for the sweeper."""
+def waiting() -> int:
+    """How many messages nobody has taken."""
+    return int(store().llen(f"rq:queue:{NAME}"))
+
+
+def execute_later(execution_id: uuid.UUID, fence: int) -> bool:
+    """Wake a worker for this execution. False: Valkey is away, and the row waits for the sweeper."""
     try:
         current_app.extensions["dataelan_queue"].enqueue(
             EXECUTE,
@@ -103,6 +108,8 @@ def execute_later(execution_id: uuid.UUID, fence: int) -> None:
         )
     except redis.RedisError:
         log.warning("the queue is away; execution %s waits for the sweeper", execution_id)
+        return False
+    return True
 
 
 def is_busy() -> bool:

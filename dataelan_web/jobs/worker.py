@@ -28,7 +28,7 @@ from ..acting.delivering import deliver_calls_forever
 from ..acting.path import act_forever
 from ..batches.pump import pump_forever
 from ..executions import unused_files
-from ..executions.sweep import EVERY, sweep
+from ..executions.sweep import EVERY, JUST_SENT, NOBODY_BEFORE, UNHEARD, sweep
 from ..extensions import db
 from ..notify.deliver import deliver_forever
 from ..notify.limits import alert
@@ -159,32 +159,35 @@ class PooledWorker(SimpleWorker):
 
 
 def sweep_forever(app: Flask, worker: PooledWorker) -> None:
-    memory, pause = "", EVERY
+    memory = ""
     while True:
-        time.sleep(pause)
-        with app.app_context():
-            found = look_around(worker, memory)
-        memory, pause = found or memory, EVERY if found else ASK_AGAIN
+        found = ""
+        try:
+            with app.app_context():
+                found = look_around(worker, memory)
+        except Exception:  # this thread must not end: what dies elsewhere depends on it
+            log.exception("the sweeper met something unexpected and goes on")
+        memory = found or memory
+        time.sleep(EVERY if found else ASK_AGAIN)
 
 
 def look_around(worker: PooledWorker, memory: str) -> str:
     """Every few seconds: say that this worker takes messages, end what died, and tell who is near a limit. Prompts that
     wait for a message are found at once where Valkey began anew, and so has lost it. Takes and returns whose memory
     Valkey has; nothing while it is away."""
-    found = ""
+    found, unheard = "", None
     try:
         found = queue.memory()
+        unheard = JUST_SENT if memory and found != memory else UNHEARD if queue.waiting() else NOBODY_BEFORE
         if not worker.is_leaving.is_set():
             queue.beat(worker.name)
     except redis.RedisError as error:
         log.warning("nobody is told that this worker is there: Valkey is away (%s)", error)
     try:
-        sweep(all_lost=bool(memory and found) and found != memory)
+        sweep(unheard)
         alert(db.session)
     except sqlalchemy.exc.SQLAlchemyError:
         log.exception("the sweeper will try again")
-    except Exception:
-        log.exception("the sweeper met something unexpected and goes on")
     return found
 
 

@@ -7,6 +7,7 @@ stream, sent back as Last-Event-ID by a browser that lost its connection.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 import redis
 from flask import current_app, g, request
 from markupsafe import escape
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..executions import live
 from ..extensions import db
@@ -114,10 +116,16 @@ def _model_now(execution_id: uuid.UUID, patience: float) -> str:
 
 
 def _is_over(execution_id: uuid.UUID) -> bool:
-    execution = db.session.get(Execution, execution_id, populate_existing=True)
-    over = execution is None or not execution.is_open
-    db.session.commit()
-    return over
+    """Not while the database is away: it is asked again a few seconds later."""
+    try:
+        execution = db.session.get(Execution, execution_id, populate_existing=True)
+        over = execution is None or not execution.is_open
+        db.session.commit()
+        return over
+    except SQLAlchemyError:
+        with contextlib.suppress(SQLAlchemyError):
+            db.session.rollback()
+        return False
 
 
 def _last_seen() -> str:

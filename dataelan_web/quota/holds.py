@@ -14,7 +14,21 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Interval, Text, Uuid, bindparam, column, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Interval,
+    Text,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    select,
+    text,
+    true,
+    update,
+)
 
 from ..models import LedgerEntry, Reservation, ReservationState, new_id
 from ..models.base import DbSession
@@ -56,11 +70,17 @@ def _binds(parameters: dict[str, Any]) -> list[Any]:
     return [bindparam(name, type_=kind) for name, kind in parameters.items()]
 
 
+ALIVE = "10s"
+"""A transaction whose process stands still for so long while it has the rows of limits locked is ended by the database:
+everybody whom they apply to waits for it, and so does the sweeper that would end what that process left."""
+_ALIVE = func.set_config("idle_in_transaction_session_timeout", ALIVE, True)
 _REFUSED = column("refusing", Uuid), column("most", BigInteger), column("used", BigInteger)
-_HOLD = select(func.quota_hold(*_binds(HOLD)).table_valued(*_REFUSED))
-_SETTLE = select(func.quota_settle(*_binds(SETTLE)))
+_REFUSING = func.quota_hold(*_binds(HOLD)).table_valued(*_REFUSED).lateral()
+# One row at least, since nothing is set where none is found.
+_HOLD = select(_REFUSING).select_from(_ALIVE.table_valued("alive").alias().outerjoin(_REFUSING, true()))
+_SETTLE = select(func.quota_settle(*_binds(SETTLE)), _ALIVE)
 _END_AND_FLUSH = text("COMMIT; BEGIN; SELECT pg_logical_emit_message(true, 'dataelan', '')")
-_VOID = select(func.quota_void(bindparam("attempt", type_=Uuid)))
+_VOID = select(func.quota_void(bindparam("attempt", type_=Uuid)), _ALIVE)
 
 
 def hold(
@@ -85,10 +105,12 @@ def hold(
             "hold_ids": [new_id() for _ in limits],
         },
     ).all()
-    if not rows:
-        return {}
     known = {limit.id: limit for limit in limits}
-    return {row.refusing: replace(known[row.refusing], limit=row.most, spent=row.used, reserved=0) for row in rows}
+    return {
+        row.refusing: replace(known[row.refusing], limit=row.most, spent=row.used, reserved=0)
+        for row in rows
+        if row.refusing
+    }
 
 
 def reserve(session: DbSession, counted: Applicable, execution_id: uuid.UUID, attempt_id: uuid.UUID, use: Use) -> None:

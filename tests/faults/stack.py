@@ -299,8 +299,10 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """Below the range that the system gives to connections, so that it is still free when its program comes back. Each is
-    given once: a program may not listen yet, and granian shares a port with whoever else asks for it."""
+    """Below the range that the system gives to connections, so that it is still free when its program comes back.
+
+    None is given twice: its program may not listen yet, and granian shares a port with whoever else asks for it.
+    """
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
         if port in _given:

@@ -414,3 +414,26 @@ def test_what_a_session_still_had_to_write_is_committed_with_the_hold(acme: peop
     db.session.rollback()
     db.session.expire_all()
     assert (acme.project.name, ledger(acme)) == ("Renamed", 5)
+
+
+@pytest.mark.parametrize("limits", [(100,), (100, 50)])
+def test_a_process_that_stands_still_with_a_limit_locked_loses_it_to_the_others(
+    acme: people.Cast, limits: tuple[int, ...]
+) -> None:
+    for amount in limits:
+        limit(acme, amount)
+    id = execution(acme).id
+    counted = quota.applicable(db.session, subjects(acme))
+    db.session.commit()
+    for amount in (40, 10_000):  # let through, and refused
+        quota.hold(db.session, counted.limits, id, attempt(id), quota.Use(amount, 0))
+        assert _idles_at_most() == "10s"
+        db.session.rollback()
+    quota.void(db.session, uuid.uuid4())
+    assert _idles_at_most() == "10s"
+    db.session.commit()
+    assert _idles_at_most() == "0"
+
+
+def _idles_at_most() -> str | None:
+    return db.session.scalar(text("SHOW idle_in_transaction_session_timeout"))
