@@ -48,6 +48,8 @@ class Broken:
     beside: list[threading.Thread] = field(default_factory=list)
     unheard: list[tuple[float, float]] = field(default_factory=list)
     """When a process could not hear its provider, or was taken for dead though it could: since and until."""
+    standing: dict[tuple[str, int], float] = field(default_factory=dict)
+    """A program that was told to stand still, as (name, how often it had been started) → until when, monotonic."""
 
     def pause(self, seconds: float) -> None:
         self.stopping.wait(seconds)
@@ -56,6 +58,13 @@ class Broken:
         thread = threading.Thread(target=what, name="fault")
         thread.start()
         self.beside = [one for one in self.beside if one.is_alive()] + [thread]
+
+    def awake_at(self, runners: list[Runner]) -> float:
+        """When one of them does not stand still any more: until then nobody can do what they are for."""
+        return min(self.standing.get((runner.name, runner.starts), 0.0) for runner in runners)
+
+    def stands_still(self, runner: Runner) -> bool:
+        return self.awake_at([runner]) > time.monotonic()
 
     def settle(self) -> None:
         """Nothing is broken any more."""
@@ -354,6 +363,9 @@ def web_stands_still(it: Broken, draw: Random) -> None:
 def _stands_still(it: Broken, runner: Runner, seconds: float) -> None:
     with suppress(psutil.NoSuchProcess):
         family = runner.family
+
+        wakes_at, known = time.monotonic() + seconds, (runner.name, runner.starts)
+        it.standing[known] = max(wakes_at, it.standing.get(known, 0.0))
 
         def stand() -> None:
             it.unheard.append((time.time(), time.time() + seconds + 10))

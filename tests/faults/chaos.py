@@ -5,6 +5,7 @@ The same seed draws the same acts and faults in the same order. How they fall be
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -28,6 +29,7 @@ JUDGED_EVERY = 100
 """Faults between two moments of rest."""
 ALL_END_WITHIN = 120.0
 LEASE_OVERDUE, WAITS_TOO_LONG = 60, 120
+WEB_BACK_WITHIN, WORKER_BACK_WITHIN = 10.0, 15.0
 DRAINS = ("rolling restart", "worker asked to leave", "web asked to leave")
 KILLS = ("worker killed", "all workers gone", "web killed", "killed at a table")
 
@@ -134,7 +136,11 @@ class Chaos:
             if self.plan.is_in_a_hurry and name in KILLS:
                 self.broken.unheard.append((time.time(), time.time() + 15))  # those that live are taken for dead too
                 self.stack.ask("UPDATE executions SET lease_until = now() WHERE state = 'running'")
-            self.verdict.recovered[name].append(self._back())
+            web, worker = self._back()
+            self.verdict.recovered[name].append((web, worker))
+            if web > WEB_BACK_WITHIN or worker > WORKER_BACK_WITHIN:
+                load = f"{os.getloadavg()[0]:.1f} ready to run on {os.cpu_count()} processors"
+                self.verdict.slow.append(f"{name}: a page after {web:.1f} s, an answer after {worker:.1f} s; {load}")
             self.broken.pause(draw.uniform(0.1, 0.8))
         self.verdict.faults[name] += 1
         self.verdict.numbers[name] = number
@@ -142,27 +148,39 @@ class Chaos:
     # -- well again ------------------------------------------------------------------------------
 
     def _back(self) -> tuple[float, float]:
-        """Seconds until a page is shown again, and until a prompt is answered again."""
-        started = time.monotonic()
-        web = until(self._shows, 90, "a page")
+        """Seconds until a page is shown again, and until a prompt is answered again; since the fault, or since one of
+        those who can do it does not stand still any more."""
+        fault_ended_at = time.monotonic()
+        through = self._first_to_show()
+        shown_at = time.monotonic()
         client, mark, draw = self.client, self.load.mark(), Random(uuid.uuid4().int)
-        session = self.load.new_session(client)  # in another the prompt would wait for those before it
+        session = self.load.new_session(client, through)  # in another the prompt would wait for those before it
         path = f"{client.home.url}/sessions/{session}/executions"
-        answer = client.submit(path, form(mark, draw, client.home.model("simulated-instant"), "tokens=3"))
+        asked = form(mark, draw, client.home.model("simulated-instant"), "tokens=3")
+        answer = client.submit(path, asked, through=through)
         self.load.heard(mark, "probe", answer)
         if found := RUN.search(answer.text):
             until(lambda: self._has_ended(found[1]), 90, f"the answer to {mark}")
-        return web, time.monotonic() - started
+        web_since = max(fault_ended_at, self.broken.awake_at(self.stack.webs))
+        worker_since = max(fault_ended_at, self.broken.awake_at(self.stack.workers))
+        return max(shown_at - web_since, 0.0), max(time.monotonic() - worker_since, 0.0)
 
-    def _shows(self) -> bool:
-        for runner in self.stack.webs:
-            url = f"http://127.0.0.1:{runner.port}{self.client.home.page}"
-            try:
-                if self.client.http.get(url, headers={"Cookie": self.client.home.cookie}, timeout=3).status_code == 200:
-                    return True
-            except httpx2.HTTPError:
-                continue
-        return False
+    def _first_to_show(self) -> str:
+        """The address of a web that shows a page. Like a balancer it asks none that stands still."""
+        ends_at = time.monotonic() + 90
+        while time.monotonic() < ends_at:
+            for runner in self.stack.webs:
+                if not self.broken.stands_still(runner) and self._shows(url := f"http://127.0.0.1:{runner.port}"):
+                    return url
+            time.sleep(0.05)
+        raise TimeoutError("waited 90 s for a page")
+
+    def _shows(self, url: str) -> bool:
+        try:
+            headers = {"Cookie": self.client.home.cookie}
+            return self.client.http.get(f"{url}{self.client.home.page}", headers=headers, timeout=3).is_success
+        except httpx2.HTTPError:
+            return False
 
     def _has_ended(self, id: str) -> bool:
         try:

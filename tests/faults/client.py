@@ -97,10 +97,11 @@ class Client:
     def get(self, path: str) -> Answered:
         return self._insist("GET", path, headers={"Cookie": self.home.cookie})
 
-    def submit(self, path: str, form: dict[str, Any], patience: float = PATIENCE) -> Answered:
-        """A form, made once more as long as nobody knows what became of it: it carries its own key."""
+    def submit(self, path: str, form: dict[str, Any], patience: float = PATIENCE, through: str = "") -> Answered:
+        """A form, made once more as long as nobody knows what became of it: it carries its own key. `through`: a web's
+        address, rather than whichever is next."""
         data = {"csrf_token": self.home.csrf, **form}
-        return self._insist("POST", path, patience, headers=self.home.headers, data=data)
+        return self._insist("POST", path, patience, through=through, headers=self.home.headers, data=data)
 
     @contextmanager
     def watching(self, execution_id: str, after: str = "") -> Iterator[httpx2.Response]:
@@ -132,13 +133,19 @@ class Client:
         return f"http://127.0.0.1:{webs[next(self._turn) % len(webs)].port}"
 
     def _insist(
-        self, method: str, path: str, patience: float = PATIENCE, until_over: bool = False, **options: Any
+        self,
+        method: str,
+        path: str,
+        patience: float = PATIENCE,
+        until_over: bool = False,
+        through: str = "",
+        **options: Any,
     ) -> Answered:
         ends_at, what = time.monotonic() + patience, f"{method} {path}"
         refused, pause = 0, FIRST_PAUSE
         while True:
             try:
-                answer = self.http.request(method, f"{self._next()}{path}", **options)
+                answer = self.http.request(method, f"{through or self._next()}{path}", **options)
                 self.manners.note(what, answer.status_code, answer.text)
                 is_open = until_over and answer.status_code == 409
                 if not is_open and (answer.status_code < 500 or OF_THE_PROVIDER in answer.text):

@@ -131,8 +131,9 @@ class Load:
         self.sessions[client].add(id)
         return id
 
-    def new_session(self, client: Client) -> str:
-        answer = client.submit(f"{client.home.url}/projects/{client.home.project_id}/sessions", {"model_type": "TEXT"})
+    def new_session(self, client: Client, through: str = "") -> str:
+        path = f"{client.home.url}/projects/{client.home.project_id}/sessions"
+        answer = client.submit(path, {"model_type": "TEXT"}, through=through)
         if id := session_in(answer):
             return id
         raise LookupError(f"no session was made: {answer.status}")

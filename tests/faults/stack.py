@@ -165,6 +165,9 @@ class Stack:
 
     def add(self, name: str, program: Program, extra: dict[str, str] | None = None, port: int = 0) -> Runner:
         environ = {**os.environ, **self.environ, "PGAPPNAME": name, **(extra or {})}
+        environ.pop(
+            "PYTHONDONTWRITEBYTECODE", None
+        )  # else each start would compile us anew, unlike where we are installed
         runner = Runner(name, program, environ, self.data / "log", port=port)
         self.runners[name] = runner
         return runner

@@ -35,6 +35,8 @@ class Verdict:
     longest_end: float = 0.0
     states: dict[str, int] = field(default_factory=dict)
     stuck: list[str] = field(default_factory=list)
+    slow: list[str] = field(default_factory=list)
+    """Recoveries that took longer than they may."""
 
     @property
     def is_good(self) -> bool:
@@ -56,6 +58,8 @@ def judge(stack: Stack, load: Load, broken_: Broken, verdict: Verdict) -> None:
         verdict.broken["I9 a 5xx without a word, or a secret in an answer"] = manners.rude
     if manners.drained:
         verdict.broken["F15 something was lost in a drain"] = manners.drained
+    if verdict.slow:
+        verdict.broken["I10 it took too long to come back"] = verdict.slow
     if load.problems:
         verdict.broken["an act came to nothing"] = load.problems
     states = stack.ask("SELECT state, count(*) FROM executions GROUP BY state ORDER BY state")
