@@ -344,8 +344,7 @@ def clock_steps(it: Broken, draw: Random) -> None:
         it.pause(seconds)
         it.stack.set_clock(runner, 0)
 
-    if it.stack.clock_of(runner).exists():
-        it.go_on_beside(step)
+    it.go_on_beside(step)
     it.pause(1)
 
 

@@ -107,7 +107,7 @@ class Chaos:
                 self.load.ordinary()
 
     def _break(self) -> None:
-        draw, names = Random(self.plan.seed + 1), self.plan.schedule()
+        draw, names = Random(self.plan.seed + 1), self._possible(self.plan.schedule())
         self.busy.set()
         self.broken.pause(2)
         for number, name in enumerate(names, 1):
@@ -120,6 +120,13 @@ class Chaos:
                     f"  {number} faults: {len(self.verdict.broken)} invariants broken, {len(self.verdict.stuck)} stuck"
                 )
                 self.busy.set()
+
+    def _possible(self, names: list[str]) -> list[str]:
+        """Without those that this machine has no means for, which the summary says."""
+        if any(self.stack.clock_of(runner).exists() for runner in self.stack.runners.values()):
+            return names
+        self.verdict.left_out = f"{names.count('clock steps')} × clock steps, for which a C compiler is needed"
+        return [name for name in names if name != "clock steps"]
 
     def _inject(self, name: str, draw: Random) -> None:
         """One fault, and how long its repair took."""
@@ -138,7 +145,8 @@ class Chaos:
                 self.stack.ask("UPDATE executions SET lease_until = now() WHERE state = 'running'")
             web, worker = self._back()
             self.verdict.recovered[name].append((web, worker))
-            if web > WEB_BACK_WITHIN or worker > WORKER_BACK_WITHIN:
+            is_slow = web > WEB_BACK_WITHIN or worker > WORKER_BACK_WITHIN
+            if is_slow and not self.plan.is_in_a_hurry:  # that is beside other tests, which take their time from it
                 load = f"{os.getloadavg()[0]:.1f} ready to run on {os.cpu_count()} processors"
                 self.verdict.slow.append(f"{name}: a page after {web:.1f} s, an answer after {worker:.1f} s; {load}")
             self.broken.pause(draw.uniform(0.1, 0.8))

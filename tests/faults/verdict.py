@@ -37,6 +37,8 @@ class Verdict:
     stuck: list[str] = field(default_factory=list)
     slow: list[str] = field(default_factory=list)
     """Recoveries that took longer than they may."""
+    left_out: str = ""
+    """Faults that were drawn and could not be made here."""
 
     @property
     def is_good(self) -> bool:
@@ -134,6 +136,8 @@ def told(verdict: Verdict, manners: Manners, seed: int, seconds: float) -> str:
         back = verdict.recovered.get(name, [])
         web, worker = _spread(one for one, _ in back), _spread(one for _, one in back)
         lines.append(f"  {verdict.numbers[name]:<5} {name:<26} {times:>5}   {web:<24}  {worker}")
+    if verdict.left_out:
+        lines.append(f"  left out: {verdict.left_out}")
     lines += ["", f"  executions: {', '.join(f'{count:,} {state}' for state, count in verdict.states.items())}"]
     lines.append(f"  longest until all had ended, after load and faults: {verdict.longest_end:.0f} s")
     lines.append(f"  answers: {_counts(manners.statuses)}")
