@@ -16,15 +16,15 @@ ROOT = Path(__file__).parent.parent
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The application, its parts bound in reading order. Raises config.ConfigError for a wrong setting."""
-    # Imported here: `make run` and the simulated provider live in this package too, and need none of it.
-    from flask import Flask
+    # Imported here, as in `create_core`: `make run` and the simulated provider live in this package too, and need none
+    # of it.
+    from flask_migrate import Migrate
 
     from . import (
         accounts,
         actions,
         batches,
         cli,
-        config,
         errors,
         formats,
         gateway,
@@ -36,7 +36,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         notices,
         organizations,
         playground,
-        pool,
         projects,
         prompts,
         search,
@@ -45,33 +44,15 @@ def create_app(settings: Settings | None = None) -> Flask:
         trash,
         web,
     )
-    from .executions import keeper
-    from .extensions import csrf, db, htmx, login, migrate
-    from .jobs import queue
-    from .router import wire
-    from .secrets import Keyring
-    from .storage import Storage
+    from .extensions import csrf, db, htmx, login
 
-    settings = settings or config.load()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # its INFO lines would name every provider's address
-    app = Flask(__name__, root_path=str(ROOT), template_folder="templates", static_folder="static")
-    app.config.update(_flask_settings(settings))
-    app.extensions["dataelan_settings"] = settings
-    app.extensions["dataelan_keyring"] = Keyring(settings.keys)
-    app.extensions["dataelan_http"] = wire.clients()
-    app.extensions["dataelan_storage"] = Storage(settings.storage_url)
-    app.extensions["dataelan_keeper"] = keeper.Keeper(app)
-
-    db.init_app(app)
-    pool.init_app(app)
-    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    app = create_core(settings)
+    Migrate(app, db, directory=str(ROOT / "migrations"))
     csrf.init_app(app)
     login.init_app(app)
     htmx.init_app(app)
-    queue.init_app(app, settings.redis_url)
 
-    headers.init_app(app, settings)
+    headers.init_app(app, app.extensions["dataelan_settings"])
     errors.init_app(app)
     formats.init_app(app)
     web.init_app(app)
@@ -93,6 +74,35 @@ def create_app(settings: Settings | None = None) -> Flask:
     notices.init_app(app)
     gateway.init_app(app)
     cli.init_app(app)
+    return app
+
+
+def create_core(settings: Settings | None = None) -> Flask:
+    """What runs prompts and tells of them, without pages and commands: all that a worker is, and a third less to start.
+    Raises config.ConfigError for a wrong setting."""
+    from flask import Flask
+
+    from . import config, pool
+    from .executions import keeper
+    from .extensions import db
+    from .jobs import queue
+    from .router import wire
+    from .secrets import Keyring
+    from .storage import Storage
+
+    settings = settings or config.load()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # its INFO lines would name every provider's address
+    app = Flask(__name__, root_path=str(ROOT), template_folder="templates", static_folder="static")
+    app.config.update(_flask_settings(settings))
+    app.extensions["dataelan_settings"] = settings
+    app.extensions["dataelan_keyring"] = Keyring(settings.keys)
+    app.extensions["dataelan_http"] = wire.clients()
+    app.extensions["dataelan_storage"] = Storage(settings.storage_url)
+    app.extensions["dataelan_keeper"] = keeper.Keeper(app)
+    db.init_app(app)
+    pool.init_app(app)
+    queue.init_app(app, settings.redis_url)
     return app
 
 

@@ -1,9 +1,8 @@
-"""The libraries that hook into the application, unbound until `create_app` binds them."""
+"""The libraries that hook into the application, unbound until `create_core` and `create_app` bind them."""
 
 import logging
 
 from flask_login import LoginManager
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from flask_wtf import CSRFProtect
@@ -32,7 +31,6 @@ class ForgivingSession(Session):
 # Tables are declared on our own Base. What a commit wrote stays readable without asking the database again;
 # rows changed by an UPDATE statement are refreshed where that matters.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": ForgivingSession, "expire_on_commit": False})
-migrate = Migrate()
 login = LoginManager()
 csrf = CSRFProtect()
 htmx = Htmx()

@@ -214,9 +214,9 @@ def tidy_forever(app: Flask, name: str, stopping: threading.Event) -> None:
 
 def main() -> int:
     with starting():
-        from .. import create_app
+        from .. import create_core
 
-        app = create_app()
+        app = create_core()
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_EVERY)
     settings = app.extensions["dataelan_settings"]

@@ -125,7 +125,8 @@ class Chaos:
         """Without those that this machine has no means for, which the summary says."""
         if any(self.stack.clock_of(runner).exists() for runner in self.stack.runners.values()):
             return names
-        self.verdict.left_out = f"{names.count('clock steps')} × clock steps, for which a C compiler is needed"
+        if count := names.count("clock steps"):
+            self.verdict.left_out = f"{count} × clock steps, for which a C compiler is needed"
         return [name for name in names if name != "clock steps"]
 
     def _inject(self, name: str, draw: Random) -> None:
