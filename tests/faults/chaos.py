@@ -116,9 +116,7 @@ class Chaos:
                 self.busy.clear()
                 self._rest()
                 judge(self.stack, self.load, self.broken, self.verdict)
-                self.say(
-                    f"  {number} faults: {len(self.verdict.broken)} invariants broken, {len(self.verdict.stuck)} stuck"
-                )
+                self.say(f"  {number} faults: {len(self.verdict.stuck)} stuck; {self.verdict.found}")
                 self.busy.set()
 
     def _possible(self, names: list[str]) -> list[str]:

@@ -44,6 +44,11 @@ class Verdict:
     def is_good(self) -> bool:
         return not self.broken and not self.stuck
 
+    @property
+    def found(self) -> str:
+        """What is broken so far, in a line."""
+        return ", ".join(f"{len(rows)} × {name}" for name, rows in self.broken.items()) or "0 invariants broken"
+
 
 def prepare(stack: Stack) -> None:
     with stack.engine.connect() as connection:
