@@ -12,7 +12,7 @@ from random import Random
 import httpx2
 
 from .client import Answered, Client
-from .load import RUN, Load, body, complete, form, key, session_in, start
+from .load import RUN, Load, Same, body, complete, form, key, session_in, start
 from .people import BREAKS, KEYS_OWN, KINDS, REFUSALS, SPOILS, UNREACHABLE
 
 Drill = Callable[[Load, Client, Random], None]
@@ -101,8 +101,8 @@ def double_first_prompt(load: Load, client: Client, draw: Random) -> None:
     path = f"{client.home.url}/projects/{client.home.project_id}/sessions"
     answers = at_once(draw, lambda: client.submit(path, asked))
     load.meant(mark, "double first prompt", is_sure=any(answer.is_fine for answer in answers))
-    if len({session_in(answer) for answer in answers if answer.is_fine}) > 1:
-        load.problems.append(f"double first prompt {mark}: several sessions")
+    sessions = {session_in(answer) for answer in answers if answer.is_fine}
+    load.same.append(Same(f"double first prompt {mark}", tuple(sessions)))
 
 
 def double_call(load: Load, client: Client, draw: Random) -> None:
@@ -135,8 +135,7 @@ def _one_run(load: Load, mark: str, kind: str, answers: list[Answered]) -> None:
 
 def _same(load: Load, answers: list[Answered], what: str) -> None:
     runs = {found[1] for answer in answers if answer.is_fine and (found := RUN.search(answer.text))}
-    if len(runs) > 1:
-        load.problems.append(f"{what}: {len(runs)} runs")
+    load.same.append(Same(what, tuple(runs)))
 
 
 # -- readers that leave, people who stop (F13, F14) ----------------------------------------------

@@ -37,6 +37,15 @@ class Asked:
     is_sure: bool = True
 
 
+@dataclass(frozen=True)
+class Same:
+    """What was sent several times at once, and the runs or sessions that its answers speak of: one, and no more than
+    that unless limits refused it. A prompt that they refused outright gives its key back, so that it can be sent again."""
+
+    what: str
+    ids: tuple[str, ...]
+
+
 @dataclass
 class Sessions:
     """The sessions of one organization that are not yet too long."""
@@ -68,6 +77,7 @@ class Load:
         self.prefix = f"{seed}-{uuid.uuid4().hex[:6]}"
         self.sessions = {client: Sessions() for client in clients}
         self.asked: list[Asked] = []
+        self.same: list[Same] = []
         self.problems: list[str] = []
         self._number = 0
         self._lock = threading.Lock()

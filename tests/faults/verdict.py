@@ -67,6 +67,8 @@ def judge(stack: Stack, load: Load, broken_: Broken, verdict: Verdict) -> None:
         verdict.broken["F15 something was lost in a drain"] = manners.drained
     if verdict.slow:
         verdict.broken["I10 it took too long to come back"] = verdict.slow
+    if doubled := _doubled(stack, load):
+        verdict.broken["F12 what was sent twice was done twice"] = doubled
     if load.problems:
         verdict.broken["an act came to nothing"] = load.problems
     states = stack.ask("SELECT state, count(*) FROM executions GROUP BY state ORDER BY state")
@@ -88,6 +90,19 @@ def broken(stack: Stack) -> dict[str, Sequence[Any]]:
                 found[name] = [dict(row._mapping) for row in rows]
         connection.rollback()
     return found
+
+
+_NOT_REFUSED = """
+    SELECT said.id FROM unnest(CAST(:ids AS text[])) AS said (id)
+    WHERE NOT EXISTS (
+        SELECT FROM faults.runs r JOIN executions e ON e.id = r.id WHERE said.id IN (r.id::text, e.session_id::text)
+        HAVING bool_and(r.is_refused))"""
+
+
+def _doubled(stack: Stack, load: Load) -> list[str]:
+    several = [one for one in load.same if len(one.ids) > 1]
+    counted = {one.what: len(stack.ask(_NOT_REFUSED, ids=list(one.ids))) for one in several}
+    return [f"{what}: {count}" for what, count in counted.items() if count > 1]
 
 
 def _write_down(stack: Stack, load: Load, unheard: Sequence[tuple[float, float]]) -> None:
