@@ -39,8 +39,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Same:
-    """What was sent several times at once, and the runs or sessions that its answers speak of: one, and no more than
-    that unless limits refused it. A prompt that they refused outright gives its key back, so that it can be sent again."""
+    """What was sent several times at once, and the runs or sessions that its answers speak of: one, not counting what
+    limits refused outright, which gives its key back so that it can be sent again."""
 
     what: str
     ids: tuple[str, ...]
