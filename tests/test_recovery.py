@@ -19,7 +19,7 @@ from dataelan_web.executions.measures import estimated
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue, worker
 from dataelan_web.models import Execution, Reservation, Scope, State, Window
-from dataelan_web.models.executions import LEASE, claim, renew
+from dataelan_web.models.executions import LEASE, claim, close, may_go_on, renew
 from dataelan_web.playground import stream
 from dataelan_web.router.candidates import tokens_of
 from dataelan_web.router.types import Prompt, Text, Usage, user
@@ -135,6 +135,16 @@ def test_a_lease_is_lengthened_by_its_own_fence_only(mine: Make) -> None:
     assert renew(db.session, {id: fence}) == {id: False}
     db.session.commit()
     assert fresh(id).lease_until != until
+
+
+def test_a_process_that_stands_still_while_it_ends_a_run_loses_the_run(mine: Make) -> None:
+    id = mine()
+    fence = claim(db.session, id, "mine") or 0
+    db.session.commit()
+    for locks in (lambda: may_go_on(db.session, id, fence), lambda: close(db.session, id, fence, State.FAILED)):
+        assert locks()
+        assert db.session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "10s"
+        db.session.rollback()
 
 
 def test_renewing_leases_waits_for_nobody(mine: Make) -> None:

@@ -288,6 +288,10 @@ class Attempt(Base):
 
 # -- the verbs of one row: each is one atomic statement ------------------------------------------
 
+ALIVE = func.set_config("idle_in_transaction_session_timeout", "10s", True)
+"""Beside what locks rows that others wait for, a run's or a limit's: where its process then stands still for so long,
+the database ends the transaction, and the sweeper can end what that process left."""
+
 
 def _update() -> Update:
     """Straight to the database: rows already in memory are not searched for what to change in them."""
@@ -336,7 +340,7 @@ def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, boo
 
 
 _MAY_GO_ON = (
-    select(Execution.id)
+    select(Execution.id, ALIVE)
     .where(
         Execution.id == bindparam("running"),
         Execution.fence == bindparam("with_fence"),
@@ -358,7 +362,7 @@ def close(session: DbSession, id: uuid.UUID, fence: int, state: State, **values:
         _update()
         .where(Execution.id == id, Execution.fence == fence, Execution.state == State.RUNNING)
         .values(state=state, finished_at=func.clock_timestamp(), lease_until=None, lease_owner=None, **values)
-        .returning(Execution.id)
+        .returning(Execution.id, ALIVE)
     )
     return closed is not None
 

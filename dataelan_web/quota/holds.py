@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from ..models import LedgerEntry, Reservation, ReservationState, new_id
 from ..models.base import DbSession
+from ..models.executions import ALIVE
 from .amounts import Use
 from .limits import Applicable, Limit
 from .refusals import OverLimit, tightest
@@ -70,17 +71,13 @@ def _binds(parameters: dict[str, Any]) -> list[Any]:
     return [bindparam(name, type_=kind) for name, kind in parameters.items()]
 
 
-ALIVE = "10s"
-"""A transaction whose process stands still for so long while it has the rows of limits locked is ended by the database:
-everybody whom they apply to waits for it, and so does the sweeper that would end what that process left."""
-_ALIVE = func.set_config("idle_in_transaction_session_timeout", ALIVE, True)
 _REFUSED = column("refusing", Uuid), column("most", BigInteger), column("used", BigInteger)
 _REFUSING = func.quota_hold(*_binds(HOLD)).table_valued(*_REFUSED).lateral()
 # One row at least, since nothing is set where none is found.
-_HOLD = select(_REFUSING).select_from(_ALIVE.table_valued("alive").alias().outerjoin(_REFUSING, true()))
-_SETTLE = select(func.quota_settle(*_binds(SETTLE)), _ALIVE)
+_HOLD = select(_REFUSING).select_from(ALIVE.table_valued("alive").alias().outerjoin(_REFUSING, true()))
+_SETTLE = select(func.quota_settle(*_binds(SETTLE)), ALIVE)
 _END_AND_FLUSH = text("COMMIT; BEGIN; SELECT pg_logical_emit_message(true, 'dataelan', '')")
-_VOID = select(func.quota_void(bindparam("attempt", type_=Uuid)), _ALIVE)
+_VOID = select(func.quota_void(bindparam("attempt", type_=Uuid)), ALIVE)
 
 
 def hold(
