@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 NAME = "prompts"
 WORKERS = "dataelan:workers"
 HEARD_WITHIN = 15
-"""Seconds; three rounds of a worker's sweeper."""
+"""Seconds; some rounds of a worker's sweeper, slow ones too."""
 ANSWERS_WITHIN = 5.0
 """Seconds that Valkey has for an answer. A read that is meant to wait must wait less."""
 # By Valkey's clock, as those of the machines may differ.
