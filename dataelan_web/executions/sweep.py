@@ -25,6 +25,7 @@ from ..extensions import db
 from ..jobs import queue
 from ..models import Attempt, Execution, ExecutionBody, Origin, Reservation, ReservationState, State
 from ..models.executions import OPEN, close, release
+from ..models.locks import IMPATIENT
 from . import live
 from .abandoned import close_attempts
 from .bookkeeping import check_books
@@ -46,8 +47,6 @@ JUST_SENT = timedelta(seconds=1)
 BATCH = 100
 QUEUED = (Origin.PLAYGROUND, Origin.BATCH, Origin.JUDGE)
 """What workers run; the gateway's caller waits at the other end of a line."""
-PATIENCE = "2s"
-"""How long a round waits for a row that somebody has locked: the others must not wait for it as well."""
 MOST_STUCK = 5
 """Rows of one round that could not be closed; then the next round goes on."""
 ANSWERS_WITHIN = 1.0
@@ -133,11 +132,8 @@ def end_stale_holds() -> int:
     return ended
 
 
-_IMPATIENT = func.set_config("lock_timeout", PATIENCE, True)
-"""Beside a row that is locked: for the rest of its transaction."""
-
 _STALE = (
-    select(Reservation.attempt_id, Reservation.execution_id, _IMPATIENT)
+    select(Reservation.attempt_id, Reservation.execution_id, IMPATIENT)
     .join(Execution, Execution.id == Reservation.execution_id)
     .where(
         Reservation.state == ReservationState.HELD,
@@ -152,7 +148,7 @@ _STALE = (
 
 def _dead(but: set[uuid.UUID]) -> Execution | None:
     return db.session.scalars(
-        select(Execution, _IMPATIENT)
+        select(Execution, IMPATIENT)
         .where(Execution.state == State.RUNNING, Execution.lease_until < func.now(), Execution.id.not_in(but))
         .order_by(Execution.lease_until)
         .limit(1)

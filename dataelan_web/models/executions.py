@@ -44,6 +44,7 @@ from .base import (
     reference,
 )
 from .hub import Model, Price, Provider
+from .locks import ALIVE
 from .opinions import Comment, Feedback
 from .workspace import ModelType, Project, Prompt, PromptSession
 
@@ -288,10 +289,6 @@ class Attempt(Base):
 
 # -- the verbs of one row: each is one atomic statement ------------------------------------------
 
-ALIVE = func.set_config("idle_in_transaction_session_timeout", "10s", True)
-"""Beside what locks rows that others wait for, a run's or a limit's: where its process then stands still for so long,
-the database ends the transaction, and the sweeper can end what that process left."""
-
 
 def _update() -> Update:
     """Straight to the database: rows already in memory are not searched for what to change in them."""
@@ -327,8 +324,6 @@ def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, boo
     An id that does not come back is no longer this worker's to write. One whose row is being written at this moment is
     left for the next time: this locks many rows, and must not wait for somebody who may wait for one of them.
     """
-    if not held:
-        return {}
     ours = and_(tuple_(Execution.id, Execution.fence).in_(list(held.items())), Execution.state == State.RUNNING)
     free = select(Execution.id).where(ours).with_for_update(key_share=True, skip_locked=True)
     lengthened = _update().where(Execution.id.in_(free)).values(lease_until=func.now() + LEASE)

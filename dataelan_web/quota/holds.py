@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from ..models import LedgerEntry, Reservation, ReservationState, new_id
 from ..models.base import DbSession
-from ..models.executions import ALIVE
+from ..models.locks import ALIVE
 from .amounts import Use
 from .limits import Applicable, Limit
 from .refusals import OverLimit, tightest
