@@ -17,6 +17,8 @@ import pytest
 import rq
 from flask import Flask
 from sqlalchemy import event, func, select, text, update
+from sqlalchemy.exc import IntegrityError
+from werkzeug.exceptions import Conflict
 
 from dataelan_web import create_app, quota
 from dataelan_web.config import load
@@ -417,6 +419,18 @@ def test_a_poisoned_message_runs_nothing_and_the_worker_goes_on(
     assert fresh(ask(app, acme, "Still there?")).state is State.COMPLETED
     assert worker.poll() is None
     assert not marker.exists()
+
+
+def test_the_second_of_two_at_once_is_told_when_limits_refuse_the_first_at_this_moment(
+    acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(request(acme, "Hi", idempotency_key="once"))
+    monkeypatch.setattr("dataelan_web.executions.submit.earlier", lambda *_: None)  # its key is given back
+    with pytest.raises(Conflict, match="Send it again"):
+        record(request(acme, "Hi", idempotency_key="once"))
+    with pytest.raises(IntegrityError):
+        record(request(acme, "Hi", token_id=uuid.uuid4(), idempotency_key="other"))
+    db.session.rollback()
 
 
 # -- workers that die ----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
+from werkzeug.exceptions import Conflict
 
 from ..extensions import db
 from ..jobs import queue
@@ -30,6 +31,8 @@ from ..models.executions import LEASE
 from ..router.types import Prompt as RouterPrompt
 from . import waiting
 from .prompts import to_json
+
+JUST_REFUSED = "The same was sent a moment ago, and was refused by a limit. Send it again if that has changed."
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ def submit(request: Request) -> Execution:
 
 
 def record(request: Request, claimed_by: str | None = None) -> Execution:
-    """The row, committed: queued, or already claimed by a caller that runs it itself. Nothing is lost from here on."""
+    """The row, committed: queued, or already claimed by a caller that runs it itself. Nothing is lost from here on.
+
+    Raises Conflict where the first of two that came at once under one key was refused by limits at this moment."""
     execution = Execution(
         id=request.id or new_id(),
         organization_id=request.project.organization_id,
@@ -115,11 +120,13 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
             request.repairs.execution_id = execution.id
             db.session.add(request.repairs)
         db.session.commit()
-    except IntegrityError:
+    except IntegrityError as error:
         db.session.rollback()
-        if (first := earlier(request.project, request.idempotency_key)) is None:
-            raise
-        return first
+        if first := earlier(request.project, request.idempotency_key):
+            return first
+        if "idempotency_key" in str(error.orig):  # which the first gave back between our two looks
+            raise Conflict(JUST_REFUSED) from None
+        raise
     return execution
 
 

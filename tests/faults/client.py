@@ -26,6 +26,7 @@ PATIENCE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.3, 2.5
 OF_THE_PROVIDER = '"provider_'
 """The type of an error that says what a provider did: an answer like any other."""
+AGAIN = "Send it again"
 SECRET = re.compile(f"{CANARY}|Traceback \\(most recent call last\\)|psycopg2\\.|sqlalchemy\\.exc")
 ERROR_ID = re.compile(r"\b[0-9a-f]{12}\b")
 
@@ -147,7 +148,7 @@ class Client:
             try:
                 answer = self.http.request(method, f"{through or self._next()}{path}", **options)
                 self.manners.note(what, answer.status_code, answer.text)
-                is_open = until_over and answer.status_code == 409
+                is_open = answer.status_code == 409 and (until_over or AGAIN in answer.text)
                 if not is_open and (answer.status_code < 500 or OF_THE_PROVIDER in answer.text):
                     return Answered(answer.status_code, answer.text, answer.headers)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
