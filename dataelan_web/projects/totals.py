@@ -30,7 +30,7 @@ TOKENS = sum(
     start=literal(0),
 )
 
-RUNS = func.count().filter(Execution.deleted_at.is_(None))
+RUNS = func.count().filter(Execution.deleted_at.is_(None), Execution.repairs_id.is_(None))
 
 
 @dataclass(frozen=True)
