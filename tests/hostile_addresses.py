@@ -67,3 +67,17 @@ def targets(port: int) -> list[str]:
     hosts = [f"{scheme}://{host}:{port}/v1" for host in HOSTS for scheme in ("https", "http")]
     disguised = [address.replace("{port}", str(port)) for address in DISGUISED]
     return [*hosts, *disguised, *(f"https://{PUBLIC}:{other}/v1" for other in OTHER_PORTS)]
+
+
+KINDS = (
+    "http://127.0.0.1:{port}/v1", "https://0x7f000001:{port}/v1", "http://localhost:{port}/v1",
+    "https://①②⑦.⓪.⓪.①:{port}/v1", "http://[::1]:{port}/v1", "https://[::ffff:127.0.0.1]:{port}/v1",
+    "https://[2002:7f00:1::]:{port}/v1", "http://169.254.169.254:{port}/v1", "https://10.0.0.1:{port}/v1",
+    "https://224.0.0.1:{port}/v1", "https://[fe80::1%25lo]:{port}/v1", "https://192.0.2.1:{port}/v1",
+    *DISGUISED[2:7], *DISGUISED[10:13], "//127.0.0.1:{port}/v1", "file:///etc/passwd", f"https://{PUBLIC}:6379/v1",
+)  # fmt: skip
+
+
+def one_of_each_kind(port: int) -> list[str]:
+    """For a way in that asks a guard which was tried with all of them."""
+    return [address.replace("{port}", str(port)) for address in KINDS]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 
@@ -26,7 +26,6 @@ from dataelan_web.extensions import db
 from dataelan_web.jobs.queue import store
 from dataelan_web.models import (
     Action,
-    APIKey,
     Base,
     CallState,
     Comment,
@@ -39,7 +38,6 @@ from dataelan_web.models import (
     Import,
     LabelMove,
     Membership,
-    Model,
     Notice,
     Origin,
     Price,
@@ -448,8 +446,15 @@ ROUTES = (
     Route("batches.ask_judges_again", "POST", f"{BATCH}/judges", EDIT | GUEST, 303),
 )
 
-WITH_IDS = [route for route in ROUTES if route.names]
 CANARY = "sk-CANARY-8f41c7d2e9"
+
+
+def by_feature(routes: Iterable[Route]) -> pytest.MarkDecorator:
+    """A test of many routes, once for each feature: what it makes is made for all of them."""
+    features: dict[str, list[Route]] = {}
+    for route in routes:
+        features.setdefault(route.endpoint.partition(".")[0], []).append(route)
+    return pytest.mark.parametrize("routes", features.values(), ids=features)
 
 
 @dataclass(frozen=True)
@@ -496,18 +501,33 @@ class Ids:
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
         """One of each thing, new, in this organization."""
-        run, compared, token = execution(cast), comparison(cast), gateway_token(cast)
-        key = people.own_provider(cast, "http://x/v1", secret=CANARY)
-        rows = (cast.project, cast.session, run, token, key, *models(cast, key))
-        others = {"provider": str(key.provider_id), "asset": str(run.assets[0].id)}
-        others |= limits(cast) | archived(cast) | told(cast) | templates(cast) | in_and_out_of_the_trash(cast)
-        others |= said_and_shared(cast, run) | batches(cast, run) | declared(cast)
-        others["comparison"] = str(compared.id)
-        return cls(cast.organization.slug, *(str(row.id) for row in rows), **others)
+        here = cls(cast.organization.slug, str(cast.project.id), str(cast.session.id))
+        return here.with_new(cast, [field.name for field in fields(cls)])
+
+    def with_new(self, cast: people.Cast, names: list[str]) -> Ids:
+        """New ones in the place of these, which were changed or are gone, and of what was made together with them."""
+        made: dict[str, str] = {}
+        for make, what in MAKERS.items():
+            if not what.isdisjoint(names):
+                made |= make(cast)
+        return replace(self, **made)
 
     @classmethod
     def of_nobody(cls, slug: str = "no-such-place-a1b2c3") -> Ids:
         return cls(slug, *(str(new_id()) for _ in fields(cls)[1:]))
+
+
+def run_and_what_was_said(cast: people.Cast) -> dict[str, str]:
+    """A run with a file, a comment of Olivia's, a public link to the session, and a file that she looks into."""
+    run = execution(cast)
+    db.session.commit()
+    comment = Comment(id=new_id(), execution_id=run.id, author_id=cast.olivia.id, text="Nice")
+    link = PublicLink(id=new_id(), session_id=cast.session.id, secret_hash=PublicLink.digest(str(new_id())))
+    brought = Import(id=new_id(), project_id=cast.project.id, user_id=cast.olivia.id, source="claude", file_name="a")
+    db.session.add_all([comment, link, brought])
+    db.session.commit()
+    rows = {"execution": run, "asset": run.assets[0], "comment": comment, "link": link, "brought": brought}
+    return {name: str(row.id) for name, row in rows.items()}
 
 
 def execution(cast: people.Cast) -> Execution:
@@ -536,25 +556,28 @@ def execution(cast: people.Cast) -> Execution:
     return run
 
 
-def comparison(cast: people.Cast) -> Comparison:
-    """Of one answer that is there. Not committed yet."""
+def comparison(cast: people.Cast) -> dict[str, str]:
+    """Of one answer that is there. Commits."""
     run = execution(cast)
     made = Comparison(id=new_id(), session=cast.session, user_id=cast.mia.id, submission=str(run.id), repeats=1)
     made.is_blind, made.shown_id = False, run.id
     made.runs = [ComparisonRun(id=run.id, place=0, turn=0, requested=run.requested)]
-    db.session.add(made)
-    return made
+    db.session.add_all([run, made])
+    db.session.commit()
+    return {"comparison": str(made.id)}
 
 
-def models(cast: people.Cast, key: APIKey) -> tuple[Model, Model, Price, RoutingRule]:
-    """Two models of one's own, the first with a price of one's own and in a rule. Commits."""
+def models(cast: people.Cast) -> dict[str, str]:
+    """A key, and two models of one's own, the first with a price of one's own and in a rule. Commits."""
+    key = people.own_provider(cast, "http://x/v1", secret=CANARY)
     model, other = people.own_model(cast, key, "one"), people.own_model(cast, key, "other")
     price = Price(model_id=model.id, organization_id=cast.organization.id, source="own", input=1, output=1)
     rule = RoutingRule(organization_id=cast.organization.id, name="A rule")
     rule.models = [RoutingRuleModel(model_id=model.id)]
     db.session.add_all([price, rule])
     db.session.commit()
-    return model, other, price, rule
+    rows = {"key": key, "model": model, "other_model": other, "price": price, "rule": rule}
+    return {"provider": str(key.provider_id), **{name: str(row.id) for name, row in rows.items()}}
 
 
 def limits(cast: people.Cast) -> dict[str, str]:
@@ -618,18 +641,11 @@ def in_and_out_of_the_trash(cast: people.Cast) -> dict[str, str]:
     return {"other_project": str(other.id), "other_session": str(session.id), "trashed": str(trashed.id)}
 
 
-def said_and_shared(cast: people.Cast, run: Execution) -> dict[str, str]:
-    """A comment of Olivia's, a public link to the session, and a file that she looks into."""
-    comment = Comment(id=new_id(), execution_id=run.id, author_id=cast.olivia.id, text="Nice")
-    link = PublicLink(id=new_id(), session_id=cast.session.id, secret_hash=PublicLink.digest(str(new_id())))
-    brought = Import(id=new_id(), project_id=cast.project.id, user_id=cast.olivia.id, source="claude", file_name="a")
-    db.session.add_all([comment, link, brought])
+def batches(cast: people.Cast) -> dict[str, str]:
+    """One that is done, with an answer and a check; and one that has not begun. Commits."""
+    run = execution(cast)
+    db.session.add(run)
     db.session.commit()
-    return {"comment": str(comment.id), "link": str(link.id), "brought": str(brought.id)}
-
-
-def batches(cast: people.Cast, run: Execution) -> dict[str, str]:
-    """One that is done, with an answer and a check; and one that has not begun."""
     done, draft = people.batch(cast, run), people.batch(cast)
     return {"batch": str(done.id), "draft_batch": str(draft.id), "check": str(done.checks[0].id)}
 
@@ -641,10 +657,27 @@ def declared(cast: people.Cast) -> dict[str, str]:
     return {"action": str(action.id), "call": str(call.id)}
 
 
-def gateway_token(cast: people.Cast) -> GatewayToken:
+def gateway_token(cast: people.Cast) -> dict[str, str]:
     token, _ = GatewayToken.issue(cast.project, cast.olivia.id, "A program")
     db.session.add(token)
-    return token
+    db.session.commit()
+    return {"token": str(token.id)}
+
+
+MAKERS = {
+    run_and_what_was_said: {"execution", "asset", "comment", "link", "brought"},
+    models: {"provider", "key", "model", "other_model", "price", "rule"},
+    limits: {"limit", "increase", "rate"},
+    archived: {"archived_model", "archived_provider"},
+    told: {"webhook", "delivery", "notice"},
+    templates: {"template", "trashed_template", "case", "together"},
+    in_and_out_of_the_trash: {"other_project", "other_session", "trashed"},
+    gateway_token: {"token"},
+    comparison: {"comparison"},
+    batches: {"batch", "draft_batch", "check"},
+    declared: {"action", "call"},
+}
+"""What makes which ids, together."""
 
 
 def send(client: FlaskClient, route: Route, ids: Ids, csrf: str, **more: str) -> TestResponse:
@@ -720,35 +753,43 @@ def test_every_route_says_who_may_use_it(app: Flask) -> None:
     assert not declared - there, f"ROUTES of tests/test_access.py names what is gone: {sorted(declared - there)}"
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=str)
-def test_a_row_leads_to_its_route(app: Flask, route: Route) -> None:
-    path = route.path.format(**vars(Ids.of_nobody())).partition("?")[0]
-    assert app.url_map.bind("").match(path, route.method)[0] == route.endpoint
+def test_a_row_leads_to_its_route(app: Flask) -> None:
+    addresses, nobody = app.url_map.bind(""), vars(Ids.of_nobody())
+    for route in ROUTES:
+        path = route.path.format(**nobody).partition("?")[0]
+        assert addresses.match(path, route.method)[0] == route.endpoint, route
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=str)
+@by_feature(ROUTES)
 def test_each_person_may_do_what_the_table_says_and_no_more(
     app: Flask,
-    route: Route,
+    routes: list[Route],
     acme: people.Cast,
     everybody: dict[str, User | None],
     counted: Counter[str],
+    subtests: pytest.Subtests,
 ) -> None:
     ids = Ids.of(acme)
-    for who, person in everybody.items():
-        client = people.browser(app, person)
-        answer = send(client, route, ids, client.csrf())
-        if who in route.allowed and route.method == "POST":
-            ids = Ids.of(acme)  # what was there is another now, or gone
-        counted["cells of person × route"] += 1
-        if who in route.allowed:
-            is_fine = answer.status_code == route.status or is_known_exception(route, who, answer)
-            assert is_fine, f"{who} may {route}, but got {answer.status_code}"
-        else:
-            assert_refused(route, who, answer)
-        page = answer.get_data().decode(errors="replace")
-        assert CANARY not in page
-        assert "dk1." not in page, "a sealed key is nobody's to see"
+    for route in routes:
+        with subtests.test(str(route)):
+            for who, person in everybody.items():
+                client = people.browser(app, person)
+                answer = send(client, route, ids, client.csrf())
+                if who in route.allowed and route.method == "POST":
+                    ids = ids.with_new(acme, route.names)
+                counted["cells of person × route"] += 1
+                assert_is_as_the_table_says(route, who, answer)
+
+
+def assert_is_as_the_table_says(route: Route, who: str, answer: TestResponse) -> None:
+    if who in route.allowed:
+        is_fine = answer.status_code == route.status or is_known_exception(route, who, answer)
+        assert is_fine, f"{who} may {route}, but got {answer.status_code}"
+    else:
+        assert_refused(route, who, answer)
+    page = answer.get_data().decode(errors="replace")
+    assert CANARY not in page
+    assert "dk1." not in page, "a sealed key is nobody's to see"
 
 
 def is_known_exception(route: Route, who: str, answer: TestResponse) -> bool:
@@ -774,17 +815,18 @@ def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
         assert answer.status_code == 403, f"{who} must not {route}, but got {answer.status_code}"
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.is_inside], ids=str)
 def test_a_visitor_whose_sign_in_has_ended_is_sent_to_sign_in_by_htmx_too(
-    app: Flask, route: Route, acme: people.Cast
+    app: Flask, acme: people.Cast, subtests: pytest.Subtests
 ) -> None:
-    visitor = people.browser(app)
-    path = route.path.format(**vars(Ids.of(acme)))
+    visitor, ids = people.browser(app), Ids.of(acme)
     headers = {"HX-Request": "true", "X-CSRFToken": visitor.csrf()}
-    answer = visitor.open(path, method=route.method, headers=headers)
-    assert answer.status_code == 401
-    assert answer.headers["HX-Redirect"] == "/login"
-    assert not answer.data
+    for route in ROUTES:
+        if route.is_inside:
+            with subtests.test(str(route)):
+                answer = visitor.open(route.path.format(**vars(ids)), method=route.method, headers=headers)
+                assert answer.status_code == 401
+                assert answer.headers["HX-Redirect"] == "/login"
+                assert not answer.data
 
 
 def test_other_methods_are_refused_alike_for_everyone(
@@ -811,24 +853,29 @@ def test_other_methods_are_refused_alike_for_everyone(
 # -- ids of another organization -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("route", WITH_IDS, ids=str)
+@by_feature([route for route in ROUTES if route.names])
 def test_an_id_of_another_organization_is_answered_like_one_that_does_not_exist(
-    app: Flask, route: Route, acme: people.Cast, rival: people.Cast, counted: Counter[str]
+    app: Flask,
+    routes: list[Route],
+    acme: people.Cast,
+    rival: people.Cast,
+    counted: Counter[str],
+    subtests: pytest.Subtests,
 ) -> None:
     """Each id alone among one's own (their token under my project), and all of them under their own address."""
-    ours, theirs = Ids.of(acme), Ids.of(rival)
-    pairs = [(replace(ours, **{n: getattr(theirs, n)}), replace(ours, **{n: str(new_id())})) for n in route.names]
-    pairs.append((theirs, Ids.of_nobody()))
+    ours, theirs, nobodys = Ids.of(acme), Ids.of(rival), Ids.of_nobody()
+    clients = {who: people.browser(app, acme.people[who]) for who in ("olivia", "adam", "mia", "victor", "gina")}
     before = rows_of(acme), rows_of(rival)
-    for who in ("olivia", "adam", "mia", "victor", "gina"):
-        client = people.browser(app, acme.people[who])
-        csrf = client.csrf()
-        for foreign, unknown in pairs:
-            answer, like_nothing = send(client, route, foreign, csrf), send(client, route, unknown, csrf)
-            assert answer.status_code == 404 or (answer.status_code == 403 and who not in route.allowed)
-            assert seen(answer) == seen(like_nothing), f"{who} can tell that {foreign} exists"
-            counted["answers about foreign ids"] += 1
-    assert (rows_of(acme), rows_of(rival)) == before
+    for route in routes:
+        pairs = [(replace(ours, **{n: getattr(theirs, n)}), replace(ours, **{n: str(new_id())})) for n in route.names]
+        with subtests.test(str(route)):
+            for who, client in clients.items():
+                for foreign, unknown in (*pairs, (theirs, nobodys)):
+                    answer, like_nothing = (send(client, route, ids, client.csrf()) for ids in (foreign, unknown))
+                    assert answer.status_code == 404 or (answer.status_code == 403 and who not in route.allowed)
+                    assert seen(answer) == seen(like_nothing), f"{who} can tell that {foreign} exists"
+                    counted["answers about foreign ids"] += 1
+            assert (rows_of(acme), rows_of(rival)) == before
 
 
 CSRF_TOKEN = re.compile(r"[\w-]{40,}\.[\w-]{6}\.[\w-]{27}")
@@ -880,9 +927,14 @@ def test_somebody_who_was_removed_is_out_at_the_next_request(app: Flask, acme: p
 # -- fields that are not the client's to set -------------------------------------------------------
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.is_inside and route.method == "POST"], ids=str)
+@by_feature([route for route in ROUTES if route.is_inside and route.method == "POST"])
 def test_a_form_sets_no_field_that_is_not_in_it(
-    app: Flask, route: Route, acme: people.Cast, rival: people.Cast, counted: Counter[str]
+    app: Flask,
+    routes: list[Route],
+    acme: people.Cast,
+    rival: people.Cast,
+    counted: Counter[str],
+    subtests: pytest.Subtests,
 ) -> None:
     planted = {
         "id": str(uuid.uuid4()),
@@ -909,16 +961,19 @@ def test_a_form_sets_no_field_that_is_not_in_it(
         "base_url": "ftp:planted",
     }
     ids, theirs = Ids.of(acme), rows_of(rival)
-    client = people.browser(app, acme.people["olivia" if "olivia" in route.allowed else min(route.allowed)])
-    answer = send(client, route, ids, client.csrf(), **planted)
-    assert answer.status_code in (route.status, 422)
-    assert rows_of(rival) == theirs
-    everything = str(rows_of(acme))
-    for value in (planted["id"], str(acme.ned.id), "2001-01-01", "987654321", "planted", "interrupted"):
-        assert value not in everything, f"{route} took a field from the client: {value}"
-    db.session.refresh(acme.olivia)
-    assert not acme.olivia.is_superuser
-    counted["fields planted"] += len(planted)
+    for route in routes:
+        with subtests.test(str(route)):
+            client = people.browser(app, acme.people["olivia" if "olivia" in route.allowed else min(route.allowed)])
+            answer = send(client, route, ids, client.csrf(), **planted)
+            assert answer.status_code in (route.status, 422)
+            assert rows_of(rival) == theirs
+            everything = str(rows_of(acme))
+            for value in (planted["id"], str(acme.ned.id), "2001-01-01", "987654321", "planted", "interrupted"):
+                assert value not in everything, f"{route} took a field from the client: {value}"
+            db.session.refresh(acme.olivia)
+            assert not acme.olivia.is_superuser
+            counted["fields planted"] += len(planted)
+            ids = ids.with_new(acme, route.names)
 
 
 # -- gateway tokens --------------------------------------------------------------------------------

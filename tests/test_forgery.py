@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from flask import Flask
 from sqlalchemy import text
@@ -10,41 +12,45 @@ from dataelan_web.extensions import db
 from dataelan_web.models import Base
 
 from . import people
-from .test_access import ROUTES, TOKEN, Ids, Route, rows_of, send
+from .test_access import ROUTES, TOKEN, Ids, Route, by_feature, rows_of, send
 
 FORMS = [route for route in ROUTES if route.method == "POST" and route.allowed is not TOKEN]
 READS = [route for route in ROUTES if route.method == "GET"]
 
 
-@pytest.mark.parametrize("route", FORMS, ids=str)
+@by_feature(FORMS)
 def test_a_form_without_this_sessions_token_is_refused_and_changes_nothing(
-    app: Flask, route: Route, acme: people.Cast
+    app: Flask, routes: list[Route], acme: people.Cast, subtests: pytest.Subtests
 ) -> None:
     ids = Ids.of(acme)
-    path = route.path.format(**vars(ids))
-    form = {name: value.format(**vars(ids)) for name, value in route.form.items()}
     olivia, adams_token = people.browser(app, acme.olivia), people.browser(app, acme.adam).csrf()
     olivia.csrf()
     before, session_key = rows_of(acme), acme.olivia.session_key
-    attacks = (
+    for route in routes:
+        with subtests.test(str(route)):
+            form = {name: value.format(**vars(ids)) for name, value in route.form.items()}
+            for attack in attacks(form, adams_token):
+                answer = olivia.post(route.path.format(**vars(ids)), **attack)
+                assert answer.status_code == 403, attack
+                assert "That form has expired" in answer.get_data(as_text=True)
+            assert rows_of(acme) == before
+            db.session.refresh(acme.olivia)
+            assert acme.olivia.session_key == session_key
+
+
+def attacks(form: dict[str, str], anothers_token: str) -> tuple[dict[str, Any], ...]:
+    return (
         {"data": form},
         {"data": form | {"csrf_token": ""}},
-        {"data": form | {"csrf_token": adams_token}},
-        {"data": form, "headers": {"X-CSRFToken": adams_token}},
-        {"data": form, "query_string": {"csrf_token": adams_token}},
+        {"data": form | {"csrf_token": anothers_token}},
+        {"data": form, "headers": {"X-CSRFToken": anothers_token}},
+        {"data": form, "query_string": {"csrf_token": anothers_token}},
         {"data": form, "headers": {"HX-Request": "true"}},
         {"data": form, "headers": {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}},
         {"data": form, "headers": {"Origin": "null"}},
         {"data": '{"name": "x"}', "content_type": "text/plain"},
         {"json": form},
     )
-    for attack in attacks:
-        answer = olivia.post(path, **attack)
-        assert answer.status_code == 403, attack
-        assert "That form has expired" in answer.get_data(as_text=True)
-    assert rows_of(acme) == before
-    db.session.refresh(acme.olivia)
-    assert acme.olivia.session_key == session_key
 
 
 @pytest.mark.parametrize("who", ["anonymous", "olivia", "gina", "ned"])

@@ -14,7 +14,7 @@ from dataelan_web import create_app
 from dataelan_web.config import load
 
 from . import people
-from .test_access import ROUTES, TOKEN, Ids, Route, send
+from .test_access import ROUTES, TOKEN, Ids, Route, by_feature, send
 
 PAGES = [route for route in ROUTES if route.method == "GET" and route.endpoint != "static"]
 POLICY = {
@@ -62,18 +62,21 @@ def assert_obeys_the_policy(page: str) -> None:
     assert not re.search(r"<(script|link|img|iframe|form)\b[^>]*\b(src|action)=[\"']?(https?:)?//", page)
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=str)
-@pytest.mark.parametrize("who", ["anonymous", "olivia", "victor"])
+@by_feature(route for route in ROUTES if route.endpoint != "static")
 def test_every_answer_says_what_a_browser_may_load_frame_and_keep(
-    app: Flask, acme: people.Cast, route: Route, who: str
+    app: Flask, acme: people.Cast, routes: list[Route], subtests: pytest.Subtests
 ) -> None:
-    if route.endpoint == "static":
-        return
-    client = people.browser(app, acme.people.get(who))
-    answer = send(client, route, Ids.of(acme), client.csrf())
-    assert_protected(answer)
-    if answer.mimetype == "text/html":
-        assert_obeys_the_policy(answer.get_data(as_text=True))
+    ids = Ids.of(acme)
+    for route in routes:
+        for who in ("anonymous", "olivia", "victor"):
+            with subtests.test(f"{who}: {route}"):
+                client = people.browser(app, acme.people.get(who))
+                answer = send(client, route, ids, client.csrf())
+                assert_protected(answer)
+                if answer.mimetype == "text/html":
+                    assert_obeys_the_policy(answer.get_data(as_text=True))
+        if route.method == "POST":
+            ids = ids.with_new(acme, route.names)
 
 
 def test_errors_and_fragments_carry_them_too(app: Flask, acme: people.Cast) -> None:

@@ -19,12 +19,13 @@ from sqlalchemy import select
 
 from dataelan_web import create_app
 from dataelan_web.extensions import db
+from dataelan_web.hub.providers import servers
 from dataelan_web.models import Model, ModelType, Provider, new_id
 from dataelan_web.router import run
 
 from . import people
 from .connections import connections
-from .hostile_addresses import targets
+from .hostile_addresses import PUBLIC, one_of_each_kind, targets
 from .upstream import Upstream, upstream
 
 CANARY = "sk-CANARY-0123456789abcdef"
@@ -60,7 +61,9 @@ def victim() -> Iterator[Upstream]:
 
 @pytest.fixture
 def addresses(victim: Upstream) -> list[str]:
-    return targets(urlsplit(victim.url).port or 0)
+    """One of each kind: each way in asks one of two guards, which are tried with every address of the table, here and
+    in router/test_addresses.py."""
+    return one_of_each_kind(urlsplit(victim.url).port or 0)
 
 
 @contextmanager
@@ -99,7 +102,20 @@ def open_providers(cast: people.Cast, urls: list[str], models: list[str]) -> lis
     return opened
 
 
-# -- every address of the table, by every door -----------------------------------------------------
+# -- each kind of address, by every door -----------------------------------------------------------
+
+
+def test_no_address_of_the_table_may_be_named(app: Flask, strict: Flask, victim: Upstream) -> None:
+    every = targets(urlsplit(victim.url).port or 0)
+    with strict.app_context(), nowhere(app):
+        for url in every:
+            if f"//{PUBLIC}:" in url:
+                assert not servers.check_address(url), "its port is looked at when it is called"
+                continue
+            with pytest.raises(servers.AddressRefused) as caught:
+                servers.check_address(url)
+            assert REFUSED.search(str(caught.value)), url
+    print(f"\n{len(every)} addresses: 0 connections")
 
 
 def test_a_form_connects_no_such_address(app: Flask, strict: Flask, acme: people.Cast, addresses: list[str]) -> None:
@@ -110,7 +126,6 @@ def test_a_form_connects_no_such_address(app: Flask, strict: Flask, acme: people
         assert answer.status_code == 422, url
         assert REFUSED.search(answer.get_data(as_text=True)), url
     assert not db.session.scalars(select(Provider).where(Provider.organization_id == acme.organization.id)).all()
-    print(f"\n{len(addresses)} addresses: 0 connections")
 
 
 def test_a_provider_is_moved_to_no_such_address(
