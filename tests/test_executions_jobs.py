@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, text, update
 
 from dataelan_web.executions import keeper, live
 from dataelan_web.executions.answer import Answer
@@ -15,7 +15,7 @@ from dataelan_web.executions.candidates import step_of
 from dataelan_web.executions.execute import choose, execute, execute_queued
 from dataelan_web.executions.record import Record
 from dataelan_web.executions.submit import record
-from dataelan_web.executions.sweep import sweep
+from dataelan_web.executions.sweep import close_dead
 from dataelan_web.extensions import db
 from dataelan_web.hub.archive.shelving import remove_model
 from dataelan_web.jobs.queue import store
@@ -29,7 +29,7 @@ from . import people
 from .conftest import wait_until
 from .test_executions import budget_of, held, ledger
 from .test_measures import recording
-from .test_media import asked, attempt_of, film, fresh, hold_no_lease
+from .test_media import asked, attempt_of, film, fresh
 
 USD = 1_000_000_000
 A_FILM = 4 * USD // 10
@@ -78,9 +78,13 @@ def begun(acme: people.Cast, studio: Studio) -> Iterator[Execution]:
 
 
 def dead(execution: Execution) -> Execution:
-    """… and its lease has run out."""
-    hold_no_lease(execution)
-    sweep()
+    """… and its lease has run out, seen by a sweeper in the same transaction: the worker of this test run has one too.
+    That one hears of what is in the queue again ten seconds after it was made, and must not take it."""
+    assert fresh(execution).state is State.RUNNING
+    second, hour = text("interval '1 second'"), text("interval '1 hour'")
+    values = {"lease_until": func.now() - second, "created_at": func.now() + hour}
+    db.session.execute(update(Execution).where(Execution.id == execution.id).values(values))
+    assert close_dead() >= 1
     return fresh(execution)
 
 

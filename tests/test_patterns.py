@@ -61,7 +61,10 @@ class Used:
 def patterns() -> list[Used]:
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text())
+        source = path.read_text()
+        if "re." not in source:
+            continue
+        tree = ast.parse(source)
         for call, how in _calls(tree):
             place, names = path.relative_to(PACKAGE), _names(tree, call)
             uses = {how} if how != "compile" else _uses(tree, names)

@@ -105,6 +105,14 @@ REFUSALS = [row["id"] for row in INDEX if row["status"] >= 400]
 needs_recordings = pytest.mark.skipif(not INDEX, reason=f"the recordings are not at {RECORDINGS}")
 
 
+def of_each_provider(ids: list[str]) -> dict[str, list[str]]:
+    """The ids, which begin with the provider's name, by it."""
+    found: dict[str, list[str]] = {}
+    for id in ids:
+        found.setdefault(id.partition(".")[0], []).append(id)
+    return found
+
+
 @cache
 def expectations() -> dict[str, dict[str, Any]]:
     return json.loads((RECORDINGS / "expected.json").read_text())

@@ -47,6 +47,7 @@ from .recordings import (
     headers,
     joined,
     needs_recordings,
+    of_each_provider,
 )
 
 PARSED = (
@@ -97,10 +98,19 @@ CUT_OFF = {"vertexai.gemini-generate.stream.30368d97b8": "a fixture shortened by
 # -- what an answer must say -----------------------------------------------------------------------
 
 
+by_provider = pytest.mark.parametrize("ids", of_each_provider(ANSWERS).values(), ids=of_each_provider(ANSWERS))
+
+
 @needs_recordings
-@pytest.mark.parametrize("id", ANSWERS)
-def test_an_exchange_is_read_as_what_it_says(id: str) -> None:
+@by_provider
+def test_an_exchange_is_read_as_what_it_says(ids: list[str], subtests: pytest.Subtests) -> None:
     """What was refused is in test_recorded_failures.py."""
+    for id in ids:
+        with subtests.test(id):
+            assert_is_read_as_what_it_says(id)
+
+
+def assert_is_read_as_what_it_says(id: str) -> None:
     expected, (_, body) = expectations()[id], answer(id)
     events, failure = decoded(decoder_for(id), body, len(body))
     if id in CUT_OFF:
@@ -130,14 +140,16 @@ def test_an_exchange_is_read_as_what_it_says(id: str) -> None:
 
 
 @needs_recordings
-@pytest.mark.parametrize("id", ANSWERS)
-def test_an_exchange_says_the_same_however_it_is_cut(id: str) -> None:
-    _, body = answer(id)
-    whole, failure = decoded(decoder_for(id), body, len(body))
-    for size in (1, 7):
-        pieces, also = decoded(decoder_for(id), body, size)
-        assert pieces == whole
-        assert str(also) == str(failure)
+@by_provider
+def test_an_exchange_says_the_same_however_it_is_cut(ids: list[str], subtests: pytest.Subtests) -> None:
+    for id in ids:
+        with subtests.test(id):
+            _, body = answer(id)
+            whole, failure = decoded(decoder_for(id), body, len(body))
+            for size in (1, 7):
+                pieces, also = decoded(decoder_for(id), body, size)
+                assert pieces == whole
+                assert str(also) == str(failure)
 
 
 @needs_recordings
