@@ -146,6 +146,7 @@ def test_the_right_password_leads_to_the_workspace(app: Flask, context: None, ac
 
 def test_a_wrong_password_and_an_unknown_address_are_answered_alike(app: Flask, context: None, account: str) -> None:
     client = people.browser(app)
+    client.get("/login")
     unknown = f"nobody-{account}"
     answers = [sign_in(client, email, "a wrong password") for email in (account, unknown)]
     pages = [

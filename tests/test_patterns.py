@@ -62,7 +62,7 @@ def patterns() -> list[Used]:
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         source = path.read_text()
-        if "re." not in source:
+        if not any(f"re.{how}(" in source for how in ("compile", *USES)):
             continue
         tree = ast.parse(source)
         for call, how in _calls(tree):

@@ -351,12 +351,12 @@ needs_simulation = pytest.mark.skipif(bool(balancing.missing()), reason=balancin
 @needs_simulation
 @pytest.mark.parametrize(("scenario", "load", "bar"), [("hetero", 0.05, 2.0), ("capacity", 0.3, 2.0)])
 def test_in_a_quiet_simulation_it_stays_near_an_oracle(scenario: str, load: float, bar: float) -> None:
-    assert 1 <= balancing.ratio(scenario, load, range(2)) < bar
+    assert 1 <= balancing.ratio(scenario, load, balancing.SEEDS[:1]) < bar
 
 
 @needs_simulation
 def test_over_all_of_the_simulation_it_stays_within_the_bars() -> None:
-    """Two of the benchmark's five seeds: `make bench BENCH_ARGS=balancing` runs them all."""
-    ratios = [balancing.ratio(scenario, load, balancing.SEEDS[:2]) for scenario, load in balancing.CELLS]
+    """One of the benchmark's five seeds: `make bench BENCH_ARGS=balancing` runs them all."""
+    ratios = [balancing.ratio(scenario, load, balancing.SEEDS[:1]) for scenario, load in balancing.CELLS]
     assert geometric_mean(ratios) <= 1.9
     assert max(ratios) <= 7

@@ -44,18 +44,20 @@ def kind_by_status(status: int) -> Kind:
 
 
 @needs_recordings
-@pytest.mark.parametrize("id", REFUSALS)
-def test_a_recorded_refusal_is_said_in_the_words_of_the_provider(id: str) -> None:
-    status, body = answer(id)
-    error: dict[str, Any] = expectations()[id]["error"]
-    words = OTHER_WORDS[id][0] if id in OTHER_WORDS else masked(" ".join(error["message"].split()))
-    assert failure(status, body).message == words
+def test_a_recorded_refusal_is_said_in_the_words_of_the_provider(subtests: pytest.Subtests) -> None:
+    for id in REFUSALS:
+        with subtests.test(id):
+            status, body = answer(id)
+            error: dict[str, Any] = expectations()[id]["error"]
+            words = OTHER_WORDS[id][0] if id in OTHER_WORDS else masked(" ".join(error["message"].split()))
+            assert failure(status, body).message == words
 
 
 @needs_recordings
-@pytest.mark.parametrize("id", REFUSALS)
-def test_a_recorded_refusal_is_of_the_kind_its_status_or_its_words_say(id: str) -> None:
-    status, body = answer(id)
-    refused = failure(status, body)
-    assert refused.kind is (FINER_KINDS[id][0] if id in FINER_KINDS else kind_by_status(status))
-    assert refused.status == status
+def test_a_recorded_refusal_is_of_the_kind_its_status_or_its_words_say(subtests: pytest.Subtests) -> None:
+    for id in REFUSALS:
+        with subtests.test(id):
+            status, body = answer(id)
+            refused = failure(status, body)
+            assert refused.kind is (FINER_KINDS[id][0] if id in FINER_KINDS else kind_by_status(status))
+            assert refused.status == status
