@@ -431,7 +431,7 @@ ROUTES = (
     Route("batches.show", "GET", f"{BATCH}", SEE | GUEST),
     Route("batches.setup", "POST", "/o/{slug}/batches/{draft_batch}/setup", EDIT | GUEST, 303, SETUP),
     Route("batches.copy", "POST", f"{BATCH}/copies", EDIT | GUEST, 303),
-    Route("batches.start", "POST", "/o/{slug}/batches/{draft_batch}/start", EDIT | GUEST, 303),
+    Route("batches.start", "POST", f"{BATCH}/start", EDIT | GUEST, 422),
     Route("batches.pause", "POST", f"{BATCH}/pause", EDIT | GUEST, 422),
     Route("batches.resume", "POST", f"{BATCH}/resume", EDIT | GUEST, 422),
     Route("batches.cancel", "POST", f"{BATCH}/cancel", EDIT | GUEST, 422),
