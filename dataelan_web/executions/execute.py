@@ -14,14 +14,13 @@ from dataclasses import asdict
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from ..extensions import db
 from ..jobs.queue import stir, store
-from ..models import Action, Execution, ExecutionBody, Project, State, new_id
+from ..models import Execution, Project, State, journal, new_id
 from ..models.executions import claim, close
 from ..router.actions import actions
 from ..router.candidates import Question
@@ -35,9 +34,10 @@ from . import assets, jobs, live
 from .abandoned import close_attempts
 from .answer import Answer
 from .calls import calls_in
-from .candidates import AUTO, last_rule, rules_for, step_of
+from .candidates import AUTO, step_of
 from .facts import facts_for
 from .health import health
+from .hub_view import HubView
 from .jobs import left_behind
 from .keeper import keeper
 from .prompts import from_json, with_files
@@ -86,7 +86,8 @@ def told(execution: Execution, fence: int, writer: live.Writer) -> Iterator[Even
     finally:
         if not execution.is_open:  # else another worker goes on with it, or the sweeper will
             writer.end()
-            release_quietly(execution.id)
+            if execution.session_id:  # only the next of a conversation waits
+                release_quietly(execution.id)
             if execution.batch_id:
                 stir()
 
@@ -129,7 +130,7 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
         if execution in db.session:
             # From here on plain values: a rollback would empty them, and a reader may leave in another session.
             db.session.expunge(execution)
-        db.session.commit()  # hold no connection while a provider thinks
+        record.plan_is_made()
         with keeper().hold(execution.id, fence) as stop:
             if execution.cancel_requested_at:  # while no worker had the job that is to be ended
                 stop.request()
@@ -159,13 +160,14 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
 def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:
     """The plan for a prompt as things stand now; also for trying out what would be chosen."""
     project, requested, draw = execution.project, execution.requested, draw or random.Random()
-    rules = rules_for(db.session, project, requested, execution.model_type)
+    hub = HubView(db.session, project)
+    rules = hub.rules_for(requested, execution.model_type)
     if rules or requested != AUTO:
         chosen = plan(question_of(execution, prompt, rules), rules, draw, requested)
         if chosen.steps or requested != AUTO:
             return chosen
     # Most organizations have thousands of models, so those are read only where no rule decides.
-    rules.append(last_rule(db.session, project, execution.model_type, prompt.task))
+    rules.append(hub.last_rule(execution.model_type, prompt.task))
     return plan(question_of(execution, prompt, rules), rules, draw, requested)
 
 
@@ -222,39 +224,30 @@ def _write_end(
 ) -> None:
     """Everybody takes the same way: first the execution's row, then its attempts, then the limits, which are the most
     wanted. Two who took them in another order could wait for each other."""
+    record.announce()
     if record.is_open:
         record.tell(close_attempts(execution, answer.said))
     state = _state(failure, has_content=not answer.is_empty)
-    if not close(db.session, execution.id, fence, state, **_columns(execution, chosen, record, failure)):
+    columns = _columns(execution, chosen, record, failure)
+    if not close(db.session, execution.id, fence, state, **columns):
         db.session.rollback()
         log.warning("execution %s is no longer ours to finish", execution.id)
         return
     text = "".join(answer.text)
-    db.session.execute(
-        update(ExecutionBody)
-        .where(ExecutionBody.id == execution.id)
-        .execution_options(synchronize_session=False)
-        .values(
-            text=text.replace("\x00", "�"),
-            reasoning="".join(answer.reasoning).replace("\x00", "�"),
-            tool_calls=list(answer.tool_calls.values()),
-            segments=[asdict(segment) for segment in answer.segments],
-            receipt={**chosen.receipt, "attempts": record.attempts},
-            error=failure.message if failure else "",
-            notice=record.notice,
-        )
+    journal.say(
+        db.session,
+        execution,
+        text=text.replace("\x00", "�"),
+        reasoning="".join(answer.reasoning).replace("\x00", "�"),
+        tool_calls=list(answer.tool_calls.values()),
+        segments=[asdict(segment) for segment in answer.segments],
+        receipt={**chosen.receipt, "attempts": record.attempts},
+        error=failure.message if failure else "",
+        notice=record.notice,
     )
     calls = [ToolCall(index, **call) for index, call in answer.tool_calls.items()]
-    for position, action in enumerate(actions(text, calls)):
-        db.session.add(
-            Action(
-                execution_id=execution.id,
-                position=position,
-                kind=action.kind,
-                title=action.title[:200],
-                payload=action.payload,
-            )
-        )
+    found = [{"kind": one.kind, "title": one.title[:200], "payload": one.payload} for one in actions(text, calls)]
+    journal.act(db.session, execution, found)
     if state is State.COMPLETED:
         db.session.add_all(calls_in(db.session, execution, answer))
     for position, kept in enumerate(answer.assets):
@@ -262,7 +255,8 @@ def _write_end(
     db.session.flush()
     record.write()
     record.commit()
-    set_committed_value(execution, "state", state)  # for whoever ran it: it has ended, and by this worker
+    for name, value in (("state", state), ("cost", columns["cost"])):
+        set_committed_value(execution, name, value)  # for whoever ran it: it has ended, and by this worker
 
 
 def _state(failure: Failure | None, *, has_content: bool) -> State:

@@ -17,23 +17,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Update, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.base import object_state
 
 from .. import quota
 from ..extensions import db
-from ..models import APIKey, Attempt, Execution, ExecutionBody, Outcome, Payer, new_id, now
-from ..models.executions import may_go_on
+from ..models import Attempt, Execution, Outcome, Payer, journal, new_id, now
 from ..router.health import Observation, work_of
 from ..router.plan import Step
 from ..router.run import Result
 from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
-from ..secrets import Place, Unreadable, keyring
 from . import jobs
 from .allowance import Allowance, Unpriced, reserve, take_over
 from .answer import Answer
 from .bill import Bill, charge
 from .health import health
+from .key_use import KeyUse
 from .measures import to_json
 from .refused import REFUSALS, Refusal, facts_of, failure_of
 
@@ -49,7 +50,6 @@ COUNTERS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_o
 class _Ended:
     """How a call ended, to be written until it is."""
 
-    step: Step
     result: Result
     values: dict[str, Any]
     tokens: int | None
@@ -61,12 +61,16 @@ class Record:
         self.attempts: list[dict[str, Any]] = []
         self.notice = self.finish = ""
         self.last: Attempt | None = None
-        self._secret = ""
+        self._key = KeyUse()
         self._allowance = Allowance(Prompt(()))
         self._since = 0.0
         self._unpriced = Unpriced.of(execution.project.organization)
+        self._is_there = not object_state(execution).transient
+        self._made: list[Attempt] = []
+        self._is_limited = fence > 1  # then there may be more to know than is known here
         self._ended: _Ended | None = None
         self._is_written = self._is_settled = True
+        self._is_lost = False
         self._kept_until = 0.0
 
     # -- the router's journal ------------------------------------------------------------------
@@ -78,15 +82,11 @@ class Record:
             if not self._is_settled:
                 self.write()
                 self.commit()
-            if not may_go_on(db.session, self.execution.id, self.fence):
+            if not journal.begin(db.session, attempt, self.fence):
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
-            self._secret = self._open(step)
-            db.session.add(attempt)
+            self._key = KeyUse.of(step.key.id)
             allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
             _commit(allowance)
-            # From here on a plain record, written by statements: a streamed gateway answer outlives the
-            # database session in which its attempt began.
-            db.session.expunge(attempt)
         except (Failure, *REFUSALS) as refusal:
             self.roll_back()
             self._refuse(step, number, refusal)
@@ -100,6 +100,9 @@ class Record:
             self._refuse(step, number, failure)
             raise failure from error
         self.last, self._ended, self._allowance, self._since = attempt, None, allowance, time.monotonic()
+        self._made.append(attempt)
+        self._is_limited = self._is_limited or allowance.is_held
+        self._tell_caller()
         self.notice = allowance.notice
         health().begin(step.pair, attempt.id)
         return allowance.prompt
@@ -113,7 +116,7 @@ class Record:
         self._since = time.monotonic() - lasted.total_seconds()
         db.session.expunge(attempt)
         try:
-            self._secret = self._open(step)
+            self._key = KeyUse.of(step.key.id)
         except Failure as failure:
             failure.sent, failure.code = True, OUR_OWN  # its provider has long taken the job
             self.end(step, number, Result(failure=failure))
@@ -126,7 +129,7 @@ class Record:
         if attempt.job == job and time.monotonic() < self._kept_until:
             return
         try:
-            db.session.execute(self._open_attempt(attempt).values(job=job))
+            journal.amend(db.session, attempt, self.fence, {"job": job})
             quota.prolong(db.session, attempt.id)
             db.session.commit()
             attempt.job, self._kept_until = job, time.monotonic() + KEPT_FOR
@@ -137,7 +140,7 @@ class Record:
     def end(self, step: Step, number: int, result: Result) -> None:
         attempt, failure = self._begun(), result.failure
         bill = Bill.of(result, self._allowance, self.answer, step.candidate.rates)
-        self._ended = _Ended(step, result, self._values(attempt, result, bill), bill.tokens)
+        self._ended = _Ended(result, self._values(attempt, result, bill), bill.tokens)
         self._observe(step, attempt, result, bill.usage)
         self._allowance.end(bill.tokens)
         self._is_written = self._is_settled = False
@@ -156,10 +159,10 @@ class Record:
         if self._is_written or self._ended is None:
             return
         self._is_written = True
-        if self._close(self._begun(), self._ended.values):
-            self._note_key(self._ended.step, self._ended.result.failure)
+        if journal.amend(db.session, self._begun(), self.fence, self._ended.values):
+            self._key.note(self._ended.result.failure)
         else:
-            self._is_settled = True  # by whoever closed it
+            self._is_settled = True  # by whoever closed it: a sweeper that thought us dead, or another worker
 
     def commit(self) -> None:
         """… and what it used: last, for others may wait for a limit's row until the commit."""
@@ -173,9 +176,21 @@ class Record:
         with contextlib.suppress(SQLAlchemyError):
             db.session.rollback()
         self._is_written = self._is_settled = self._ended is None
+        self._is_lost = not self._is_there
+
+    def plan_is_made(self) -> None:
+        """Commits, with the row of a run that its caller runs itself; no connection is held while a provider thinks."""
+        db.session.commit()
+        self._is_there = True
+
+    def announce(self) -> None:
+        """Write the run's own row anew, if a rollback took it: then it was never committed."""
+        if self._is_lost:
+            journal.announce(db.session, self.execution)
+            self._is_lost = False
 
     def secret(self, step: Step) -> str:
-        return self._secret
+        return self._key.secret
 
     @property
     def seconds(self) -> float:
@@ -207,8 +222,7 @@ class Record:
 
     def _tell_overrun(self, attempt: Attempt) -> None:
         self.notice = f"{self.notice} {OVERRUN.format(quota.usd(attempt.cost or 0))}".strip()
-        body = update(ExecutionBody).where(ExecutionBody.id == self.execution.id)
-        db.session.execute(body.values(notice=self.notice).execution_options(synchronize_session=False))
+        journal.say(db.session, self.execution, notice=self.notice)
 
     def _take_back(self, attempt_id: uuid.UUID) -> None:
         """Nothing was sent, though the commit that announced it may have succeeded unheard."""
@@ -221,19 +235,6 @@ class Record:
         except SQLAlchemyError:
             log.exception("attempt %s is left to the sweeper", attempt_id)
             self.roll_back()
-
-    def _open(self, step: Step) -> str:
-        if step.key.id is None:
-            return ""
-        key = db.session.get(APIKey, step.key.id)
-        if key is None:
-            raise Failure(Kind.CREDENTIAL, "The key was deleted meanwhile.", sent=False)
-        place = Place(key.organization_id, key.id, "ciphertext", key.provider.origin)
-        try:
-            return keyring().decrypt(key.ciphertext, place)
-        except Unreadable as error:
-            message = f"The key “{key.label}” cannot be read ({error}). Enter it again in the Model Hub."
-            raise Failure(Kind.CREDENTIAL, message, sent=False) from error
 
     def _begun(self) -> Attempt:
         if self.last is None:
@@ -252,6 +253,9 @@ class Record:
             model_name=step.candidate.model,
             provider_name=step.candidate.provider,
             payer=Payer(step.key.payer),
+            outcome=Outcome.SENT,
+            error="",
+            measures={},
         )
 
     def _values(self, attempt: Attempt, result: Result, bill: Bill) -> dict[str, Any]:
@@ -276,20 +280,6 @@ class Record:
             setattr(attempt, name, value)
         return values
 
-    def _close(self, attempt: Attempt, values: dict[str, Any]) -> bool:
-        """False: the sweeper thought us dead; it has closed it, or given it to another worker."""
-        closed = db.session.scalar(self._open_attempt(attempt).values(**values).returning(Attempt.id))
-        return closed is not None
-
-    def _open_attempt(self, attempt: Attempt) -> Update:
-        """Straight to the database, while it is this fence's to write; the attempt in memory is a plain record."""
-        ours = select(Execution.id).where(Execution.id == self.execution.id, Execution.fence == self.fence)
-        return (
-            update(Attempt)
-            .where(Attempt.id == attempt.id, Attempt.outcome == Outcome.SENT, Attempt.execution_id.in_(ours))
-            .execution_options(synchronize_session=False)
-        )
-
     def _observe(self, step: Step, attempt: Attempt, result: Result, usage: Usage | None) -> None:
         """What this call tells of the model's and the key's health."""
         failure = result.failure
@@ -306,28 +296,16 @@ class Record:
         )
         health().end(step.pair, attempt.id, observation)
 
-    def _note_key(self, step: Step, failure: Failure | None) -> None:
-        """The key's health: its last use (to the minute) and what last went wrong with it."""
-        if step.key.id is None:
-            return
-        if failure and failure.kind in (Kind.CREDENTIAL, Kind.BILLING, Kind.RATE_LIMIT):
-            values: dict[str, Any] = {
-                "last_error": failure.message,
-                "last_error_kind": failure.kind.value,
-                "last_error_at": func.now(),
-            }
-            fresh = True
-        elif failure is None:
-            values = {"last_used_at": func.now(), "last_error": "", "last_error_kind": ""}
-            fresh = _is_stale(db.session.get(APIKey, step.key.id))
-        else:
-            return
-        if fresh:
-            db.session.execute(update(APIKey).where(APIKey.id == step.key.id).values(**values))
-
     def _refuse(self, step: Step, number: int, refusal: Failure | Refusal) -> None:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
         self.attempts.append(refused | {"error": str(refusal)} | facts_of(refusal))
+        self._is_limited = True
+        self._tell_caller()
+
+    def _tell_caller(self) -> None:
+        """Whoever runs it need not ask the database what is known here."""
+        self.execution.is_limited = self._is_limited
+        set_committed_value(self.execution, "attempts", self._made)
 
 
 def _commit(allowance: Allowance) -> None:
@@ -335,12 +313,6 @@ def _commit(allowance: Allowance) -> None:
         quota.commit(db.session)
     else:
         db.session.commit()
-
-
-def _is_stale(key: APIKey | None) -> bool:
-    if key is None:
-        return False
-    return bool(key.last_error) or key.last_used_at is None or (now() - key.last_used_at).total_seconds() > 60
 
 
 def _outcome(result: Result) -> Outcome:

@@ -25,6 +25,7 @@ from ..models import (
     PromptSession,
     State,
     TemplateRun,
+    journal,
     new_id,
 )
 from ..models.executions import LEASE
@@ -89,25 +90,7 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
     """The row, committed: queued, or already claimed by a caller that runs it itself. Nothing is lost from here on.
 
     Raises Conflict where the first of two that came at once under one key was refused by limits at this moment."""
-    execution = Execution(
-        id=request.id or new_id(),
-        organization_id=request.project.organization_id,
-        project=request.project,
-        session_id=request.session.id if request.session else None,
-        prompt=request.asked,
-        user_id=request.user_id,
-        token_id=request.token_id,
-        batch_id=request.batch_id,
-        origin=request.origin,
-        model_type=request.model_type,
-        requested=request.requested,
-        idempotency_key=request.idempotency_key,
-        waits_for_id=request.waits_for_id,
-        continues_id=request.continues_id,
-        body=ExecutionBody(request=to_json(request.prompt)),
-        template_run=request.made_from,
-        repairs_id=request.repairs_id,
-    )
+    execution = _row(request)
     if claimed_by:
         execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
         execution.lease_until, execution.started_at = func.now() + LEASE, func.now()
@@ -128,6 +111,43 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
             raise Conflict(JUST_REFUSED) from None
         raise
     return execution
+
+
+def announce(request: Request, claimed_by: str) -> Execution:
+    """The same for a caller that runs it itself at once: committed with its plan, before anything is sent."""
+    if request.made_from:
+        return record(request, claimed_by)
+    execution = _row(request)
+    execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
+    execution.attempts_made, execution.measures = 0, {}
+    while not journal.announce(db.session, execution):
+        first = earlier(request.project, request.idempotency_key)
+        if first:  # else it was refused at this moment, and has given its key free
+            return first
+    return execution
+
+
+def _row(request: Request) -> Execution:
+    return Execution(
+        id=request.id or new_id(),
+        organization_id=request.project.organization_id,
+        project_id=request.project.id,
+        project=request.project,
+        session_id=request.session.id if request.session else None,
+        prompt=request.asked,
+        user_id=request.user_id,
+        token_id=request.token_id,
+        batch_id=request.batch_id,
+        origin=request.origin,
+        model_type=request.model_type,
+        requested=request.requested,
+        idempotency_key=request.idempotency_key,
+        waits_for_id=request.waits_for_id,
+        continues_id=request.continues_id,
+        body=ExecutionBody(request=to_json(request.prompt)),
+        template_run=request.made_from,
+        repairs_id=request.repairs_id,
+    )
 
 
 def wake(execution: Execution) -> None:

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, jsonify, make_response, request, stream_with_context
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import quota
@@ -18,7 +18,7 @@ from ..executions.answer import Answer
 from ..executions.candidates import rules_for, usable_models
 from ..executions.execute import OWNER, told
 from ..executions.record import COUNTERS
-from ..executions.submit import Request, record
+from ..executions.submit import Request, announce
 from ..extensions import db
 from ..jobs.queue import store
 from ..models import NANO, Attempt, Execution, GatewayToken, ModelType, Origin, Unit, new_id, now
@@ -56,7 +56,7 @@ def chat_completions() -> Response:
     token = authenticate()
     asked = stored_prompts.read(request.get_data(cache=False))
     wanted, claim = _request(token, asked), f"{OWNER}/{new_id()}"
-    execution = record(wanted, claimed_by=claim)
+    execution = announce(wanted, claim)
     answer = _stream if asked.stream else _whole
     if execution.lease_owner == claim:
         writer = live.Writer(store(), execution.id, silent_for=SHORT)
@@ -167,16 +167,9 @@ class Account:
     @classmethod
     def of(cls, execution: Execution, arrived: float) -> Account:
         spent = time.perf_counter() - arrived
-        rows = db.session.execute(
-            select(Execution.cost, Execution.refused_by, Attempt, quota.left_usd())
-            .outerjoin(Attempt, Attempt.execution_id == Execution.id)
-            .where(Execution.id == execution.id)
-            .order_by(Attempt.number)
-            .execution_options(populate_existing=True)
-        ).all()
-        cost, refused_by, last, left = rows[-1] if rows else (None, None, None, None)
-        left = _left_of(refused_by) if refused_by else left
-        provider = sum((_seconds(row.Attempt) for row in rows if row.Attempt), 0.0)
+        cost, left, made = _recorded(execution) if execution.is_limited else (execution.cost, None, execution.attempts)
+        last = made[-1] if made else None
+        provider = sum(map(_seconds, made), 0.0)
         facts = {
             "execution_id": str(execution.id),
             "model": last.model_name if last else None,
@@ -193,6 +186,22 @@ class Account:
             if value is not None:
                 response.headers[f"x-dataelan-{name.replace('_', '-')}"] = str(value)
         return response
+
+
+def _recorded(execution: Execution) -> tuple[int | None, int | None, list[Attempt]]:
+    """As PostgreSQL has it: (cost so far, what is left of the limit that has least, its attempts). Nano-USD."""
+    rows = db.session.execute(_ACCOUNT, {"execution": execution.id}).all()
+    cost, refused_by, _, left = rows[-1] if rows else (None, None, None, None)
+    return cost, _left_of(refused_by) if refused_by else left, [row.Attempt for row in rows if row.Attempt]
+
+
+_ACCOUNT = (
+    select(Execution.cost, Execution.refused_by, Attempt, quota.left_usd())
+    .outerjoin(Attempt, Attempt.execution_id == Execution.id)
+    .where(Execution.id == bindparam("execution"))
+    .order_by(Attempt.number)
+    .execution_options(populate_existing=True)
+)
 
 
 def _left_of(budget_id: uuid.UUID) -> int | None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
     CheckConstraint,
+    ClauseElement,
     ForeignKey,
     Index,
+    Table,
     UniqueConstraint,
     Update,
     and_,
@@ -179,6 +181,9 @@ class Execution(Trashable, Base):
     user: Mapped[User | None] = relationship(foreign_keys=[user_id])
     template_run: Mapped[TemplateRun | None] = relationship(back_populates="execution", passive_deletes=True)
 
+    is_limited = True
+    """May a limit count it? Whoever runs it knows, and has its attempts and its cost in memory."""
+
     @property
     def is_open(self) -> bool:
         return self.state in OPEN
@@ -334,32 +339,24 @@ def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, boo
     return {row.id: row.cancel_requested_at is not None for row in rows}
 
 
-_MAY_GO_ON = (
-    select(Execution.id, ALIVE)
+_TABLE = cast(Table, Execution.__table__)
+_CLOSE = (  # of columns, and built once: what is to be set comes with its parameters
+    update(_TABLE)
     .where(
-        Execution.id == bindparam("running"),
-        Execution.fence == bindparam("with_fence"),
-        Execution.state == State.RUNNING,
-        Execution.cancel_requested_at.is_(None),
+        _TABLE.c.id == bindparam("running"), _TABLE.c.fence == bindparam("with_fence"), _TABLE.c.state == State.RUNNING
     )
-    .with_for_update(read=True, key_share=True)
+    .values(finished_at=func.clock_timestamp(), lease_until=None, lease_owner=None)
+    .returning(_TABLE.c.id, ALIVE)
 )
-
-
-def may_go_on(session: DbSession, id: uuid.UUID, fence: int) -> bool:
-    """Is it still this fence's to run, and not asked to stop? Until the transaction ends no sweeper takes it away."""
-    return session.scalar(_MAY_GO_ON, {"running": id, "with_fence": fence}) is not None
 
 
 def close(session: DbSession, id: uuid.UUID, fence: int, state: State, **values: Any) -> bool:
     """Bring a running execution to its final state. False: the fence has moved on, nothing was written."""
-    closed = session.scalar(
-        _update()
-        .where(Execution.id == id, Execution.fence == fence, Execution.state == State.RUNNING)
-        .values(state=state, finished_at=func.clock_timestamp(), lease_until=None, lease_owner=None, **values)
-        .returning(Execution.id, ALIVE)
-    )
-    return closed is not None
+    computed = {name: value for name, value in values.items() if isinstance(value, ClauseElement)}
+    plain = {name: value for name, value in values.items() if name not in computed}
+    statement = _CLOSE.values(**computed) if computed else _CLOSE
+    final = {"running": id, "with_fence": fence, "state": state, **plain}
+    return session.connection().scalar(statement, final) is not None
 
 
 def release(session: DbSession, id: uuid.UUID, fence: int) -> bool:

@@ -9,11 +9,21 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, SmallInteger, Table, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import NIL, Base, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
 from .workspace import ModelType, Project
+
+HUB_VERSIONS = Table(
+    "hub_versions",
+    Base.metadata,
+    Column("hub", Uuid, primary_key=True),
+    Column("part", SmallInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+    Column("transaction", BigInteger, nullable=False),
+)
+"""How often an organization's hub was changed, or everyone's (NIL): the sum of its parts. Triggers count."""
 
 OWNER = f"coalesce(organization_id, '{NIL}')"
 
@@ -54,10 +64,14 @@ class Provider(Base):
 
     @property
     def origin(self) -> str:
-        """scheme://host:port, which a stored key is bound to."""
-        url = urlsplit(self.base_url)
-        port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
-        return f"{url.scheme}://{url.hostname}:{port}"
+        return origin_of(self.base_url)
+
+
+def origin_of(base_url: str) -> str:
+    """scheme://host:port, which a stored key is bound to."""
+    url = urlsplit(base_url)
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
+    return f"{url.scheme}://{url.hostname}:{port}"
 
 
 class Model(Base):

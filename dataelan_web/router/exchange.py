@@ -42,7 +42,7 @@ class Line:
 
     def is_home(self, url: str) -> bool:
         """Is it at the provider's own origin, where its key may go?"""
-        return (there := origin(url)) is not None and there == _home(self.base_url)
+        return (there := origin(url)) is not None and there == origin(self.base_url)
 
     def client_for(self, url: str) -> Client:
         """Beyond the provider's own origin only public addresses are reached, whoever named them."""
@@ -52,7 +52,7 @@ class Line:
 def origin(url: str) -> tuple[str, bytes, int] | None:
     """Scheme, host and port, as read by the client that will connect there; None for what is no web address."""
     try:
-        parts = httpx2.URL(url)
+        parts = _address(url)
     except httpx2.InvalidURL:
         return None
     if parts.scheme not in PORTS or not parts.raw_host:
@@ -61,8 +61,9 @@ def origin(url: str) -> tuple[str, bytes, int] | None:
 
 
 @lru_cache(maxsize=1000)
-def _home(base_url: str) -> tuple[str, bytes, int] | None:
-    return origin(base_url)
+def _address(url: str) -> httpx2.URL:
+    """Read once: a provider's is the same at every call. Raises InvalidURL."""
+    return httpx2.URL(url)
 
 
 def chunks(
@@ -221,7 +222,7 @@ def _request(http: Client, call: Call, deadlines: Deadlines, ends_at: float) -> 
     try:
         return http.build_request(
             call.method,
-            call.url,
+            _address(call.url),
             json=call.body,
             content=call.content,
             data=dict(call.form) if call.form is not None else None,

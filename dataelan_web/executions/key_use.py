@@ -1,0 +1,66 @@
+"""A provider's key while a call uses it: opened for that call, and told what came of it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, func, or_, select, update
+
+from ..extensions import db
+from ..models import APIKey, Provider
+from ..models.hub import origin_of
+from ..router.types import Failure, Kind
+from ..secrets import Place, Unreadable, keyring
+
+NOTED_EVERY = timedelta(minutes=1)
+
+_IS_STALE = or_(
+    APIKey.last_error != "", APIKey.last_used_at.is_(None), APIKey.last_used_at < func.now() - NOTED_EVERY
+)  # fmt: skip
+_KEY = (  # of columns, and built once: every call begins with it
+    select(APIKey.organization_id, APIKey.label, APIKey.ciphertext, Provider.base_url, _IS_STALE.label("is_stale"))
+    .join(Provider, Provider.id == APIKey.provider_id)
+    .where(APIKey.id == bindparam("key"))
+)
+
+
+@dataclass(frozen=True)
+class KeyUse:
+    id: uuid.UUID | None = None
+    """None: the provider asks for no key."""
+    secret: str = ""
+    is_stale: bool = False
+    """A success is news: it was not used for a minute, or failed the last time."""
+
+    @classmethod
+    def of(cls, id: uuid.UUID | None) -> KeyUse:
+        """Raises Failure when it cannot be used."""
+        if id is None:
+            return cls()
+        row = db.session.execute(_KEY, {"key": id}).first()
+        if row is None:
+            raise Failure(Kind.CREDENTIAL, "The key was deleted meanwhile.", sent=False)
+        place = Place(row.organization_id, id, "ciphertext", origin_of(row.base_url))
+        try:
+            return cls(id, keyring().decrypt(row.ciphertext, place), row.is_stale)
+        except Unreadable as error:
+            message = f"The key “{row.label}” cannot be read ({error}). Enter it again in the Model Hub."
+            raise Failure(Kind.CREDENTIAL, message, sent=False) from error
+
+    def note(self, failure: Failure | None) -> None:
+        """The key's health: its last use (to the minute) and what last went wrong with it."""
+        values: dict[str, Any] = {}
+        if failure is None and self.is_stale:
+            values = {"last_used_at": func.now(), "last_error": "", "last_error_kind": ""}
+        elif failure and failure.kind in (Kind.CREDENTIAL, Kind.BILLING, Kind.RATE_LIMIT):
+            values = {
+                "last_error": failure.message,
+                "last_error_kind": failure.kind.value,
+                "last_error_at": func.now(),
+            }
+        if values and self.id:
+            changed = update(APIKey).where(APIKey.id == self.id).values(**values)
+            db.session.execute(changed.execution_options(synchronize_session=False))

@@ -1,0 +1,204 @@
+"""What a prompt goes by is remembered between prompts, and never for longer than it is true."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import create_engine, event, text, update
+
+from dataelan_web.executions.hub_view import MOST, HubView, Memory, _Read
+from dataelan_web.extensions import db
+from dataelan_web.models import APIKey, Model, ModelType, Price, Provider, RoutingRule, RoutingRuleModel, now
+from dataelan_web.router.rules import Rule
+from dataelan_web.router.types import Task
+
+from . import people
+
+NAME = "own-model"
+
+
+@pytest.fixture
+def key(acme: people.Cast) -> APIKey:
+    return people.own_provider(acme, "http://127.0.0.1:9/v1")
+
+
+@pytest.fixture
+def model(acme: people.Cast, key: APIKey) -> Model:
+    return people.own_model(acme, key, NAME, input=1, output=1)
+
+
+@pytest.fixture
+def statements(context: None) -> Iterator[list[str]]:
+    """What the database is asked from here on."""
+    asked: list[str] = []
+
+    def note(*said: object) -> None:
+        asked.append(str(said[2]))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(db.engine, "before_cursor_execute", note)
+
+
+def rules(cast: people.Cast, requested: str = NAME) -> list[Rule]:
+    """As the next prompt of this project would see them, in a transaction of its own."""
+    db.session.commit()
+    found = HubView(db.session, cast.project).rules_for(requested, ModelType.TEXT)
+    db.session.commit()
+    return found
+
+
+def test_what_did_not_change_is_asked_for_once(acme: people.Cast, model: Model, statements: list[str]) -> None:
+    first = rules(acme)
+    statements.clear()
+    assert rules(acme) == first
+    assert len(statements) == 1
+
+
+def test_a_remembered_list_is_the_askers_own(acme: people.Cast, model: Model) -> None:
+    rules(acme).clear()
+    assert rules(acme)
+
+
+Change = Callable[[people.Cast, APIKey, Model], None]
+
+
+def a_price_is_set(cast: people.Cast, key: APIKey, model: Model) -> None:
+    db.session.add(Price(model_id=model.id, organization_id=cast.organization.id, source="own", input=7, output=7))
+
+
+def a_key_is_switched_off(cast: people.Cast, key: APIKey, model: Model) -> None:
+    key.is_enabled = False
+
+
+def a_model_is_renamed(cast: people.Cast, key: APIKey, model: Model) -> None:
+    model.name = "another"
+
+
+def a_provider_is_switched_off_by_a_bare_statement(cast: people.Cast, key: APIKey, model: Model) -> None:
+    db.session.execute(update(Provider).where(Provider.id == key.provider_id).values(is_enabled=False))
+
+
+def a_rule_takes_the_name(cast: people.Cast, key: APIKey, model: Model) -> None:
+    db.session.add(
+        RoutingRule(organization_id=cast.organization.id, name=NAME, models=[RoutingRuleModel(model_id=model.id)])
+    )
+
+
+def the_strategy_of_keys_is_another(cast: people.Cast, key: APIKey, model: Model) -> None:
+    cast.organization.key_strategy = "DATAELAN"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        a_price_is_set,
+        a_key_is_switched_off,
+        a_model_is_renamed,
+        a_provider_is_switched_off_by_a_bare_statement,
+        a_rule_takes_the_name,
+        the_strategy_of_keys_is_another,
+    ],
+)
+def test_a_change_holds_at_once(acme: people.Cast, key: APIKey, model: Model, change: Change) -> None:
+    before = rules(acme)
+    change(acme, key, model)
+    db.session.commit()
+    assert rules(acme) != before
+
+
+def test_a_change_by_another_connection_holds_at_once(
+    environment: dict[str, str], acme: people.Cast, model: Model
+) -> None:
+    before = rules(acme)
+    engine = create_engine(db.engine.url)
+    with engine.begin() as other:
+        other.execute(text("DELETE FROM prices WHERE model_id = :id"), {"id": model.id})
+        assert rules(acme) == before, "it is not committed yet"
+    assert rules(acme) != before
+    engine.dispose()
+
+
+def test_the_use_of_a_key_is_no_change(acme: people.Cast, key: APIKey, model: Model, statements: list[str]) -> None:
+    rules(acme)
+    key.last_used_at, key.last_error = now(), "It was refused."
+    db.session.commit()
+    statements.clear()
+    rules(acme)
+    assert len(statements) == 1
+
+
+def test_what_a_transaction_takes_back_is_not_remembered(acme: people.Cast, key: APIKey, model: Model) -> None:
+    before = rules(acme)
+    model.name = "another"
+    db.session.flush()
+    assert HubView(db.session, acme.project).rules_for(NAME, ModelType.TEXT) == []
+    db.session.rollback()
+    assert rules(acme) == before
+    a_price_is_set(acme, key, model)  # the first change that counts after the one taken back
+    db.session.commit()
+    (rule,) = rules(acme)
+    assert rule.choices[0].candidate.rates
+    assert rule.choices[0].candidate.rates.input == 7
+
+
+def test_everyones_hub_counts_for_everyone(acme: people.Cast) -> None:
+    before = rules(acme, "simulated/simulated-instant")
+    model = people.simulated_model("simulated-instant")
+    model.max_output_tokens = (model.max_output_tokens or 0) + 1
+    db.session.commit()
+    assert rules(acme, "simulated/simulated-instant") != before
+
+
+def test_another_organization_remembers_nothing_of_it(acme: people.Cast, rival: people.Cast, model: Model) -> None:
+    assert rules(acme)
+    assert rules(rival) == []
+
+
+def test_a_price_that_begins_by_itself_is_read_when_it_does(acme: people.Cast, model: Model) -> None:
+    soon = now() + timedelta(seconds=1)
+    own = {"model_id": model.id, "organization_id": acme.organization.id, "source": "own"}
+    db.session.add(Price(**own, input=9, output=9, effective_at=soon))
+    db.session.commit()
+    (before,) = rules(acme)
+    assert before.choices[0].candidate.rates
+    assert before.choices[0].candidate.rates.input == 1
+    while now() < soon:
+        time.sleep(0.01)
+    (after,) = rules(acme)
+    assert after.choices[0].candidate.rates
+    assert after.choices[0].candidate.rates.input == 9
+
+
+def test_the_built_in_rule_is_remembered_too(acme: people.Cast, model: Model, statements: list[str]) -> None:
+    def last() -> Rule:
+        db.session.commit()
+        return HubView(db.session, acme.project).last_rule(ModelType.TEXT, Task.CHAT)
+
+    first = last()
+    assert [choice.candidate.model for choice in first.choices] == [NAME]
+    statements.clear()
+    assert last() == first
+    assert len(statements) == 1
+
+
+def test_a_process_remembers_so_much_and_no_more(app: Flask) -> None:
+    memory, half = Memory(), tuple(Rule(str(n), ()) for n in range(2))
+    for number in range(MOST + 10):
+        memory.keep((number,), _Read(1, float("inf"), half[:0]))
+    assert memory.find((0,), 1) is None
+    assert memory.find((MOST + 9,), 1) == ()
+
+
+def test_a_version_is_of_one_hub(acme: people.Cast, key: APIKey, model: Model) -> None:
+    """Counted once a transaction, in the organization's own row."""
+    count = text("SELECT coalesce(sum(version), 0) FROM hub_versions WHERE hub = :id")
+    before = db.session.scalar(count, {"id": acme.organization.id})
+    key.weight, model.display_name, key.label = 7, "Other", uuid.uuid4().hex
+    db.session.commit()
+    assert db.session.scalar(count, {"id": acme.organization.id}) == before + 1
