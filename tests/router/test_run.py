@@ -399,11 +399,11 @@ def test_the_total_deadline_holds_over_all_attempts(provider: Provider, book: Bo
 def test_stop_wakes_a_blocked_read(reply: Reply, provider: Provider, book: Book) -> None:
     provider.answers(reply)
     stop = Stop()
-    threading.Timer(0.3, stop.request).start()
+    threading.Thread(target=stop_once_asked, args=(provider, stop), daemon=True).start()
     started = time.monotonic()
     failure = failing(book, step(provider), step(provider, "b"), stop=stop, deadlines=Deadlines())
     assert failure.kind is Kind.ABORTED
-    assert 0.2 < time.monotonic() - started < 1
+    assert 0.1 < time.monotonic() - started < 1
     assert len(provider.requests) == 1
 
 
@@ -428,10 +428,17 @@ def test_stop_wakes_a_read_on_a_connection_that_was_used_before(provider: Provid
     assert len(provider.requests) == 1
 
 
+def stop_once_asked(provider: Provider, stop: Stop) -> None:
+    while not provider.requests:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    stop.request()
+
+
 def test_stop_ends_the_wait_before_a_retry_and_a_stopped_run_sends_nothing(provider: Provider, book: Book) -> None:
     provider.answers(refuses("429 Too Many Requests", "", "retry-after: 15"))
     stop = Stop()
-    threading.Timer(0.2, stop.request).start()
+    threading.Thread(target=stop_once_asked, args=(provider, stop), daemon=True).start()
     assert failing(book, step(provider), stop=stop).kind is Kind.ABORTED
     failing(book, step(provider), stop=stop)
     assert len(provider.requests) == 1

@@ -118,8 +118,10 @@ def secure(tmp_path: Path) -> Iterator[Secure]:
 
 
 def trust(http: Clients, secure: Secure) -> None:
+    """By these clients only: what is trusted otherwise is one for the whole process."""
     for client in (http.anywhere, http.public):
-        client._transport._pool._ssl_context.load_verify_locations(secure.certificate)  # type: ignore[attr-defined]
+        context = ssl.create_default_context(cafile=str(secure.certificate))
+        client._transport._pool._ssl_context = context  # type: ignore[attr-defined]
 
 
 def test_the_connection_goes_to_the_address_and_the_certificate_is_for_the_name(
