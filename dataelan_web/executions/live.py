@@ -59,7 +59,7 @@ class Writer:
         self._pending: list[tuple[str, str]] = []
         self._told: list[tuple[str, str]] = []
         self._lock = threading.Lock()
-        self._started = False
+        self._started = self._is_posted = False
 
     def text(self, delta: str) -> None:
         self._add("t", delta)
@@ -85,15 +85,17 @@ class Writer:
                 self._pending[-1] = (field, last[1] + value)
             else:
                 self._pending.append((field, value))
-        if self._is_silent:
-            return
-        is_urgent, self._started = field == "e" or not self._started, True
-        _post.take(self, is_urgent)
+            if self._is_silent:
+                return
+            is_urgent, self._started = field == "e" or not self._started, True
+            is_known, self._is_posted = self._is_posted, True
+        if is_urgent or not is_known:
+            _post.take(self, is_urgent)
 
     def write(self, pipeline: Any) -> None:
         """Put what is pending into a pipeline. Only the post office calls this, so pieces keep their order."""
         with self._lock:
-            pieces, self._pending = self._pending, []
+            pieces, self._pending, self._is_posted = self._pending, [], False
             self._told += pieces
         for field, value in pieces:
             pipeline.xadd(self.key, {field: value}, maxlen=LONGEST, approximate=True)
@@ -108,6 +110,7 @@ class Writer:
             if ended := any(field == "e" for field, _ in pieces):
                 pieces = []
             texts = {kind: "".join(value for field, value in pieces if field == kind) for kind in "rt"}
+            self._is_posted = True
             self._pending = [("a", "1"), *((kind, text) for kind, text in texts.items() if text)]
             self._pending += [("e", "1")] if ended else []
 

@@ -300,27 +300,29 @@ def _update() -> Update:
     return update(Execution).execution_options(synchronize_session=False)
 
 
-_CLAIM = (  # built once: every prompt of every worker begins with it
-    _update()
+_TABLE = cast(Table, Execution.__table__)  # of columns, and built once: every prompt comes by the first and the last
+_CLAIM = (
+    update(_TABLE)
     .where(
-        Execution.id == bindparam("claimed"),
-        Execution.waits_for_id.is_(None),
-        or_(Execution.state == State.QUEUED, Execution.lease_owner == bindparam("owner")),
+        _TABLE.c.id == bindparam("claimed"),
+        _TABLE.c.waits_for_id.is_(None),
+        or_(_TABLE.c.state == State.QUEUED, _TABLE.c.lease_owner == bindparam("owner")),
     )
     .values(
         state=State.RUNNING,
-        fence=Execution.fence + 1,
+        fence=_TABLE.c.fence + 1,
         lease_owner=bindparam("owner"),
         lease_until=func.now() + LEASE,
         started_at=func.now(),
     )
-    .returning(Execution.fence)
+    .returning(_TABLE.c.fence)
 )
 
 
 def claim(session: DbSession, id: uuid.UUID, owner: str) -> int | None:
     """The new fence of a queued execution, or None. `owner` names this one claim, which may be made once more."""
-    return session.scalar(_CLAIM, {"claimed": id, "owner": owner})
+    fence: int | None = session.connection().scalar(_CLAIM, {"claimed": id, "owner": owner})
+    return fence
 
 
 def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, bool]:
@@ -339,8 +341,7 @@ def renew(session: DbSession, held: dict[uuid.UUID, int]) -> dict[uuid.UUID, boo
     return {row.id: row.cancel_requested_at is not None for row in rows}
 
 
-_TABLE = cast(Table, Execution.__table__)
-_CLOSE = (  # of columns, and built once: what is to be set comes with its parameters
+_CLOSE = (  # what is to be set comes with its parameters
     update(_TABLE)
     .where(
         _TABLE.c.id == bindparam("running"), _TABLE.c.fence == bindparam("with_fence"), _TABLE.c.state == State.RUNNING

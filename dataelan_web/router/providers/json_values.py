@@ -35,12 +35,15 @@ def parse(text: str) -> Any:
     if len(text) > SURELY_FEW and any(text.count(mark) > most for mark, most in MOST.items()):
         raise broken("The provider's answer holds more values than Dataelan accepts.")
     with suppress(ValueError, RecursionError):  # the error holds the text, so none is raised from it
-        return json.loads(text, parse_constant=_refuse)
+        return _strict.decode(text)
     raise broken(WEB_PAGE if text[:1000].lstrip().startswith("<") else NOT_JSON)
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+_strict = json.JSONDecoder(parse_constant=_refuse)
 
 
 def parse_or_none(text: str) -> Any:
@@ -68,7 +71,7 @@ def string(value: Any) -> str:
     in JSON, not in UTF-8) become U+FFFD."""
     if not isinstance(value, str):
         return ""
-    text = value.replace("\0", "\ufffd")
+    text = value.replace("\0", "\ufffd") if "\0" in value else value
     if text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

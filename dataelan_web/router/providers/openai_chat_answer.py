@@ -137,7 +137,8 @@ class ChatAnswer:
             yield Refusal(refusal)
         for image in mappings(message.get("images")):
             yield from _image(image)
-        self._sound += decode_base64(string(mapping(message.get("audio")).get("data")))
+        if sound := string(mapping(message.get("audio")).get("data")):
+            self._sound += decode_base64(sound)
         yield from self._calls.read(message)
 
     def _cost(self, document: Mapping[str, Any]) -> Iterator[Usage]:
