@@ -110,7 +110,6 @@ class Writer:
             if ended := any(field == "e" for field, _ in pieces):
                 pieces = []
             texts = {kind: "".join(value for field, value in pieces if field == kind) for kind in "rt"}
-            self._is_posted = True
             self._pending = [("a", "1"), *((kind, text) for kind, text in texts.items() if text)]
             self._pending += [("e", "1")] if ended else []
 

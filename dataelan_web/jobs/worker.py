@@ -51,6 +51,11 @@ LISTENS = 60
 class NamedJob(Job):
     """A job that can only be one of tasks.ALLOWED, whatever a message in Valkey says."""
 
+    @classmethod
+    def fetch(cls, id: str, connection: redis.Redis, serializer: Any = None) -> NamedJob:
+        """Its name alone: what it says is read by the thread that does it. Who takes messages has others to take."""
+        return cls(id, connection=connection, serializer=serializer)
+
     @property
     def func(self) -> Callable[..., Any] | None:
         if self.func_name not in ALLOWED:
@@ -99,18 +104,23 @@ class PooledWorker(SimpleWorker):
     def _perform(self, job: Job, queue: rq.Queue) -> None:
         try:
             with self.app.app_context():
-                self._take_off(job, queue)
-                job.perform()
+                if said := self._take_off(job, queue):
+                    job.restore(said)
+                    job.perform()
         except Exception:
             log.exception("job %s broke; the sweeper has the execution", job.id)
         finally:
             self._free.release()
 
-    def _take_off(self, job: Job, from_: rq.Queue) -> None:
+    def _take_off(self, job: Job, from_: rq.Queue) -> Any:
+        """Off RQ's books: returns what it said. Nothing, where somebody else took it; or Valkey is away: then a sweeper
+        makes it anew."""
         with contextlib.suppress(redis.RedisError), queue.store().pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(job.key)
             pipeline.lrem(from_.intermediate_queue_key, 1, job.id)
             pipeline.delete(job.key)
-            pipeline.execute()
+            return pipeline.execute()[0]
+        return None
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
         """RQ waits where Valkey is away, but leaves where it answers with an error, as when its memory is full."""
