@@ -60,7 +60,8 @@ class Unpriced:
 
 
 def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt, unpriced: Unpriced) -> Allowance:
-    """Raises Failure, quota.OverLimit, quota.RateExceeded or quota.RatesUnknown; nothing is held or counted then."""
+    """Commits what is held, with all that was written before. Raises Failure, quota.OverLimit, quota.RateExceeded or
+    quota.RatesUnknown; nothing is held or counted then."""
     counted = quota.applicable(db.session, subjects_of(execution, step))
     if not (counted.limits or counted.rates):
         return Allowance(prompt)
@@ -128,10 +129,10 @@ def _held(
     attempt_id: uuid.UUID,
     bound: Bound,
 ) -> Bound:
-    """What was held at last. Raises quota.OverLimit when too little could be."""
+    """What was held at last, and committed. Raises quota.OverLimit when too little could be."""
     refused: Sequence[quota.Limit] = ()
     for _ in range(TRIES if limits else 0):
-        refused = list(quota.hold(db.session, limits, execution_id, attempt_id, bound.use).values())
+        refused = list(quota.hold(db.session, limits, execution_id, attempt_id, bound.use, is_last=True).values())
         if not refused:
             break
         bound = bound.within(refused, counted)

@@ -42,7 +42,7 @@ class Bill:
         return cls(usage, is_estimated, cost, counted_tokens(allowance.prompt, usage, rates))
 
 
-def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> bool:
+def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int, *, is_last: bool = False) -> bool:
     """Settle what is held for an attempt with its cost and tokens, and write the ledger's line. True: it came to more
     than was held; that is logged under a name of its own, to be counted, and the count should be 0."""
     entry = LedgerEntry(
@@ -54,7 +54,7 @@ def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> bool:
         price_id=attempt.price_id,
         note="estimated" if attempt.usage_is_estimated else "",
     )
-    is_over = quota.settle(db.session, attempt.id, entry)
+    is_over = quota.settle(db.session, attempt.id, entry, is_last=is_last)
     if is_over:
         log.warning("quota.overrun attempt=%s cost=%s tokens=%s", attempt.id, attempt.cost, tokens)
     return is_over

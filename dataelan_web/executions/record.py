@@ -86,7 +86,8 @@ class Record:
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
             self._key = KeyUse.of(step.key.id)
             allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
-            _commit(allowance)
+            if not allowance.is_held:  # else that is committed with what is held
+                db.session.commit()
         except (Failure, *REFUSALS) as refusal:
             self.roll_back()
             self._refuse(step, number, refusal)
@@ -166,10 +167,19 @@ class Record:
 
     def commit(self) -> None:
         """… and what it used: last, for others may wait for a limit's row until the commit."""
-        db.session.flush()
-        if not self._is_settled:
-            self._settle()
-        _commit(self._allowance)
+        if self._is_settled or self._ended is None:
+            db.session.commit()
+            return
+        self._is_settled = True
+        attempt, is_held, tokens = self._begun(), self._allowance.is_held, self._ended.tokens
+        if tokens is not None and (attempt.cost or is_held):
+            if charge(self.execution.organization_id, attempt, tokens, is_last=True):
+                self._tell_overrun(attempt)
+        elif is_held:
+            quota.void(db.session, attempt.id)
+            quota.commit(db.session)
+        else:
+            db.session.commit()
 
     def roll_back(self) -> None:
         """Forget what this transaction wrote, to write it again later."""
@@ -209,20 +219,15 @@ class Record:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
-        self._is_settled = True
-        attempt, is_held = self._begun(), self._allowance.is_held
-        tokens = self._ended.tokens if self._ended else None
-        if tokens is None and is_held:
-            quota.void(db.session, attempt.id)
-        if tokens is None or not (attempt.cost or is_held):
-            return
-        if charge(self.execution.organization_id, attempt, tokens):
-            self._tell_overrun(attempt)
-
     def _tell_overrun(self, attempt: Attempt) -> None:
+        """Commits, after what it tells of."""
         self.notice = f"{self.notice} {OVERRUN.format(quota.usd(attempt.cost or 0))}".strip()
-        journal.say(db.session, self.execution, notice=self.notice)
+        try:
+            journal.say(db.session, self.execution, notice=self.notice)
+            db.session.commit()
+        except SQLAlchemyError:
+            log.exception("execution %s does not say that it came to more than was held", self.execution.id)
+            db.session.rollback()
 
     def _take_back(self, attempt_id: uuid.UUID) -> None:
         """Nothing was sent, though the commit that announced it may have succeeded unheard."""
@@ -306,13 +311,6 @@ class Record:
         """Whoever runs it need not ask the database what is known here."""
         self.execution.is_limited = self._is_limited
         set_committed_value(self.execution, "attempts", self._made)
-
-
-def _commit(allowance: Allowance) -> None:
-    if allowance.is_held:
-        quota.commit(db.session)
-    else:
-        db.session.commit()
 
 
 def _outcome(result: Result) -> Outcome:

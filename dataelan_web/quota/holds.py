@@ -1,34 +1,21 @@
 """Reserve the most an attempt can use, settle what it used, give back what was never sent.
 
-The work is done in three functions of the database (migration 0003), each in one round trip: a reservation is held
-against every limit or none, and ends once. They lock what they change until the transaction ends, so they are called
-last in it, and `commit` ends it: the row of a limit that everyone shares is locked for a moment, and never while a
-disk writes.
+The work is done in three functions of the database (migrations 0003 and swiftlimits), each in one round trip: a
+reservation is held against every limit or none, and ends once. They lock what they change until the transaction ends,
+so they are called last in it, and the commit goes in the same message (`is_last`): the row of a limit that everyone
+shares is locked for a moment, and never while a disk writes, or while a thread of ours waits for its turn.
 """
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    DateTime,
-    Interval,
-    Text,
-    Uuid,
-    bindparam,
-    column,
-    func,
-    select,
-    text,
-    true,
-    update,
-)
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import DBAPIError
 
 from ..models import LedgerEntry, Reservation, ReservationState, new_id
 from ..models.base import DbSession
@@ -36,78 +23,69 @@ from ..models.locks import ALIVE
 from .amounts import Use
 from .limits import Applicable, Limit
 from .refusals import OverLimit, tightest
+from .wire import array
 
 GRACE = timedelta(minutes=20)
 """How long past its making a hold may stand before the sweeper ends it: longer than any call may last."""
 
-HOLD: dict[str, Any] = {
-    "reservation": Uuid,
-    "attempt": Uuid,
-    "execution": Uuid,
-    "usd": BigInteger,
-    "tokens": BigInteger,
-    "stands": Interval,
-    "budget_ids": ARRAY(Uuid),
-    "starts": ARRAY(DateTime(timezone=True)),
-    "ends": ARRAY(DateTime(timezone=True)),
-    "period_ids": ARRAY(Uuid),
-    "new_ids": ARRAY(Uuid),
-    "amounts": ARRAY(BigInteger),
-    "hold_ids": ARRAY(Uuid),
-}
-SETTLE: dict[str, Any] = {
-    "line": Uuid,
-    "organization": Uuid,
-    "attempt": Uuid,
-    "price": Uuid,
-    "payer": Text,
-    "usd": BigInteger,
-    "tokens": BigInteger,
-    "remark": Text,
-}
+REFUSED = "DL001"
+"""SQLSTATE of a hold that a limit refuses."""
 
-
-def _binds(parameters: dict[str, Any]) -> list[Any]:
-    return [bindparam(name, type_=kind) for name, kind in parameters.items()]
-
-
-_REFUSED = column("refusing", Uuid), column("most", BigInteger), column("used", BigInteger)
-_REFUSING = func.quota_hold(*_binds(HOLD)).table_valued(*_REFUSED).lateral()
-# One row at least, since nothing is set where none is found.
-_HOLD = select(_REFUSING).select_from(ALIVE.table_valued("alive").alias().outerjoin(_REFUSING, true()))
-_SETTLE = select(func.quota_settle(*_binds(SETTLE)), ALIVE)
-_END_AND_FLUSH = text("COMMIT; BEGIN; SELECT pg_logical_emit_message(true, 'dataelan', '')")
-_VOID = select(func.quota_void(bindparam("attempt", type_=Uuid)), ALIVE)
+_END = "COMMIT; BEGIN; SELECT pg_logical_emit_message(true, 'dataelan', '')"
+_HOLD = f"""SELECT {ALIVE}; SAVEPOINT before_hold; SELECT quota_hold(
+    %(reservation)s, %(attempt)s, %(execution)s, %(usd)s, %(tokens)s, %(stands)s, %(budget_ids)s, %(starts)s, %(ends)s,
+    %(period_ids)s, %(new_ids)s, %(amounts)s, %(hold_ids)s)"""
+_TAKE_BACK = "ROLLBACK TO SAVEPOINT before_hold"
+_SETTLE = f"""SELECT {ALIVE}, set_config('dataelan.overrun', quota_settle(
+    %(line)s, %(organization)s, %(attempt)s, %(price)s, %(payer)s, %(usd)s, %(tokens)s, %(remark)s)::text, false)"""
+_IS_OVER = ", current_setting('dataelan.overrun')"
 
 
 def hold(
-    session: DbSession, limits: Sequence[Limit], execution_id: uuid.UUID, attempt_id: uuid.UUID, use: Use
+    session: DbSession,
+    limits: Sequence[Limit],
+    execution_id: uuid.UUID,
+    attempt_id: uuid.UUID,
+    use: Use,
+    *,
+    is_last: bool = False,
 ) -> dict[uuid.UUID, Limit]:
-    """Hold this use against every limit, or nothing: then the limits that refuse, as they are now."""
-    rows = session.execute(
-        _HOLD,
-        {
-            "reservation": new_id(),
-            "attempt": attempt_id,
-            "execution": execution_id,
-            "usd": use.usd,
-            "tokens": use.tokens,
-            "stands": GRACE,
-            "budget_ids": [limit.id for limit in limits],
-            "starts": [limit.starts_at for limit in limits],
-            "ends": [limit.ends_at for limit in limits],
-            "period_ids": [limit.period_id for limit in limits],
-            "new_ids": [new_id() for _ in limits],
-            "amounts": [use.of(limit.unit) for limit in limits],
-            "hold_ids": [new_id() for _ in limits],
-        },
-    ).all()
-    known = {limit.id: limit for limit in limits}
-    return {
-        row.refusing: replace(known[row.refusing], limit=row.most, spent=row.used, reserved=0)
-        for row in rows
-        if row.refusing
+    """Hold this use against every limit, or nothing: then the limits that refuse, as they are now. Where it is the last
+    that the transaction writes, what is held is committed at once, with all that was written before."""
+    new_ids = [new_id() for _ in range(2 * len(limits) + 1)]
+    asked = {
+        "reservation": str(new_ids[-1]),
+        "attempt": str(attempt_id),
+        "execution": str(execution_id),
+        "usd": use.usd,
+        "tokens": use.tokens,
+        "stands": GRACE,
+        "budget_ids": array(limit.id for limit in limits),
+        "starts": array(limit.starts_at for limit in limits),
+        "ends": array(limit.ends_at for limit in limits),
+        "period_ids": array(limit.period_id for limit in limits),
+        "new_ids": array(new_ids[: len(limits)]),
+        "amounts": array(use.of(limit.unit) for limit in limits),
+        "hold_ids": array(new_ids[len(limits) : -1]),
     }
+    session.flush()
+    database = session.connection()
+    try:
+        database.exec_driver_sql(f"{_HOLD}; {_END}" if is_last else _HOLD, asked)
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != REFUSED:
+            raise
+        database.exec_driver_sql(_TAKE_BACK)
+        return _refusing(limits, error.orig.diag.message_detail)  # type: ignore[union-attr]
+    if is_last:
+        session.commit()
+    return {}
+
+
+def _refusing(limits: Sequence[Limit], detail: str) -> dict[uuid.UUID, Limit]:
+    known = {str(limit.id): limit for limit in limits}
+    refusing = [replace(known[id], limit=most, spent=used, reserved=0) for id, most, used in json.loads(detail)]
+    return {limit.id: limit for limit in refusing}
 
 
 def reserve(session: DbSession, counted: Applicable, execution_id: uuid.UUID, attempt_id: uuid.UUID, use: Use) -> None:
@@ -116,31 +94,34 @@ def reserve(session: DbSession, counted: Applicable, execution_id: uuid.UUID, at
         raise OverLimit(tightest(refused.values()), counted.zone)
 
 
-def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry) -> bool:
+def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry, *, is_last: bool = False) -> bool:
     """End what is held with what was used, and write the ledger's line: where it cost something, or a limit of tokens
-    or requests counted it. Safe to run twice, and after a void: the first line of an attempt counts, no other.
+    or requests counted it. Safe to run twice, and after a void: the first line of an attempt counts, no other. Where it
+    is the last that the transaction writes, it is committed at once, with all that was written before.
 
     True: it used more than was held for it. The line says “overrun”, and has it in full.
     """
-    is_over: bool = session.execute(
-        _SETTLE,
-        {
-            "line": new_id(),
-            "organization": entry.organization_id,
-            "attempt": attempt_id,
-            "price": entry.price_id,
-            "payer": entry.payer,
-            "usd": entry.amount,
-            "tokens": entry.tokens or 0,
-            "remark": entry.note or "",
-        },
-    ).scalar_one()
-    return is_over
+    asked = {
+        "line": str(new_id()),
+        "organization": str(entry.organization_id),
+        "attempt": str(attempt_id),
+        "price": entry.price_id and str(entry.price_id),
+        "payer": entry.payer,
+        "usd": entry.amount,
+        "tokens": entry.tokens or 0,
+        "remark": entry.note or "",
+    }
+    session.flush()
+    said = session.connection().exec_driver_sql(f"{_SETTLE}; {_END}{_IS_OVER}" if is_last else _SETTLE, asked).one()
+    if is_last:
+        session.commit()
+    return bool(said[-1] == "true")
 
 
 def void(session: DbSession, attempt_id: uuid.UUID) -> None:
     """Give back a hold whose request surely never reached the provider, the request itself too."""
-    session.execute(_VOID, {"attempt": attempt_id})
+    session.flush()
+    session.connection().exec_driver_sql(f"SELECT quota_void(%s), {ALIVE}", (str(attempt_id),))
 
 
 def commit(session: DbSession) -> None:
@@ -151,7 +132,7 @@ def commit(session: DbSession) -> None:
     for one flush after the other.
     """
     session.flush()
-    session.execute(_END_AND_FLUSH)
+    session.connection().exec_driver_sql(_END)
     session.commit()
 
 

@@ -10,27 +10,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
-    DateTime,
-    Text,
-    Uuid,
-    bindparam,
     case,
     cast,
-    column,
     func,
     or_,
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
 from ..models import Answer, Budget, BudgetPeriod, Increase, Organization, Scope, Unit, Window
 from ..models.base import DbSession
 from .subjects import OPERATORS, Subjects
 from .windows import window_of
+from .wire import array
 
 UTC = ZoneInfo("UTC")
 
@@ -129,18 +123,7 @@ LIMIT = (
 )
 """The columns that `limit_of` reads."""
 
-_APPLICABLE = select(  # built once: every call begins with it
-    func.quota_limits(
-        bindparam("organization", type_=Uuid),
-        bindparam("subjects", type_=ARRAY(Uuid)),
-        bindparam("operators_units", type_=ARRAY(Text)),
-    ).table_valued(
-        column("now", DateTime(timezone=True)),
-        column("time_zone", Text),
-        column("rates", JSONB),
-        *(column(selected.key, selected.type) for selected in LIMIT),
-    )
-)
+_APPLICABLE = "SELECT * FROM quota_limits(%s, %s, %s)"
 _IS_OF_ONE = Budget.organization_id.is_not(None) | (Budget.scope == Scope.ORGANIZATION)
 LIMITS = (
     select(
@@ -160,20 +143,16 @@ operator's limits of more than one organization go by UTC."""
 def applicable(session: DbSession, subjects: Subjects) -> Applicable:
     """Every limit that counts this call, and every rate: in one round trip, by a function of the database."""
     named = subjects.named
-    asked = {
-        "organization": subjects.organization_id,
-        "subjects": list(named),
-        "operators_units": [unit.value for unit in OPERATORS[subjects.payer]],
-    }
-    rows = session.execute(_APPLICABLE, asked).all()
+    asked = str(subjects.organization_id), array(named), array(unit.value for unit in OPERATORS[subjects.payer])
+    rows = session.connection().exec_driver_sql(_APPLICABLE, asked).all()
     now, zone, rates = rows[0].now, ZoneInfo(rows[0].time_zone), rows[0].rates or ()
     return Applicable(
         now,
         zone,
         tuple(
-            limit_of(row, now, zone if row.organization_id or row.scope is Scope.ORGANIZATION else UTC)
+            limit_of(row, now, zone if row.organization_id or row.scope == Scope.ORGANIZATION else UTC)
             for row in rows
-            if row.id and named.get(row.subject_id) is row.scope
+            if row.id and named.get(row.subject_id) == row.scope
         ),
         tuple(_rate(*rate) for rate in rates),
     )
@@ -189,14 +168,15 @@ def limit_of(row: Any, now: datetime, zone: ZoneInfo) -> Limit:
     """A row of LIMIT, in the window of `now`. A window that has begun goes on to its end, whatever becomes of the
     organization's time zone: it ends when people were told that it would."""
     is_current = row.starts_at is not None and (row.ends_at is None or row.ends_at > now)
-    starts_at, ends_at = (row.starts_at, row.ends_at) if is_current else window_of(row.window, now, zone)
+    window = Window(row.window)
+    starts_at, ends_at = (row.starts_at, row.ends_at) if is_current else window_of(window, now, zone)
     return Limit(
         id=row.id,
         organization_id=row.organization_id,
-        scope=row.scope,
+        scope=Scope(row.scope),
         subject_id=row.subject_id,
-        window=row.window,
-        unit=row.unit,
+        window=window,
+        unit=Unit(row.unit),
         is_hard=row.is_hard,
         limit=row.limit + row.increased,
         increased=row.increased,
