@@ -7,10 +7,10 @@ down_revision = "hubversions"
 branch_labels = None
 depends_on = None
 
-# As in 0003, with what waits for nobody first: a period is locked by the statement that changes it, one before the last,
-# and the commit comes in the same message (dataelan_web.quota.holds). Where there are several periods, all are locked
-# before, in one order everywhere, by budget and start. FOR NO KEY UPDATE: a further hold's foreign key is no reason to
-# wait. Every statement of a function sees what was committed before it began, so what is checked is what was locked.
+# As in 0003, with what nobody else waits for first, so that periods are locked for a moment: the commit comes in the same
+# message (dataelan_web.quota.holds). They are locked in one order everywhere, by budget and start; when a hold ends,
+# one alone is locked by the statement that changes it. FOR NO KEY UPDATE: a further hold's foreign key is no reason to wait. Every statement of
+# a function sees what was committed before it began, so what is checked is what was locked.
 
 HOLD = """
 CREATE FUNCTION quota_hold(
@@ -19,9 +19,9 @@ CREATE FUNCTION quota_hold(
     amounts bigint[], hold_ids uuid[]
 ) RETURNS void
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
--- Hold each of `amounts` against its budget's period. Where a budget refuses, it fails with DL001, whose detail says
--- [[budget, what it allows in all, what is spent and held of it], …]: the caller's savepoint takes back what was held.
--- A period without an id begins now, or another call has just begun it.
+-- Hold each of `amounts` against its budget's period, or nothing: where a budget refuses, it fails with DL001, whose
+-- detail says [[budget, what it allows in all, what is spent and held of it], …]; its caller has a savepoint. A period
+-- without an id begins now, or another call has just begun it.
 DECLARE
     refusing jsonb;
     commits text;
@@ -46,19 +46,8 @@ BEGIN
         );
     END IF;
 
-    IF cardinality(period_ids) > 1 THEN
-        PERFORM FROM budget_periods p WHERE p.id = ANY (period_ids) ORDER BY p.budget_id, p.starts_at
-        FOR NO KEY UPDATE;
-    END IF;
-    UPDATE budget_periods p SET reserved = p.reserved + n.amount
-    FROM unnest(period_ids, amounts) AS n (period_id, amount)
-    WHERE p.id = n.period_id;
-    INSERT INTO holds (id, created_at, reservation_id, period_id, amount)
-    SELECT n.id, now(), reservation, n.period_id, n.amount
-    FROM unnest(hold_ids, period_ids, amounts) AS n (id, period_id, amount)
-    JOIN budget_periods p ON p.id = n.period_id;  -- a limit that was just deleted counts nothing any more
-
-    SELECT jsonb_agg(jsonb_build_array(b.id, b."limit" + more.granted, p.spent + p.reserved - n.amount))
+    PERFORM FROM budget_periods p WHERE p.id = ANY (period_ids) ORDER BY p.budget_id, p.starts_at FOR NO KEY UPDATE;
+    SELECT jsonb_agg(jsonb_build_array(b.id, b."limit" + more.granted, p.spent + p.reserved))
     INTO refusing
     FROM unnest(period_ids, amounts) AS n (period_id, amount)
     JOIN budget_periods p ON p.id = n.period_id
@@ -68,10 +57,18 @@ BEGIN
         FROM budget_increases i
         WHERE i.budget_id = b.id AND i.answer = 'approved' AND (i.expires_at IS NULL OR i.expires_at > now())
     ) AS more
-    WHERE b.is_hard AND p.spent + p.reserved > b."limit" + more.granted;
+    WHERE b.is_hard AND p.spent + p.reserved + n.amount > b."limit" + more.granted;
     IF refusing IS NOT NULL THEN
         RAISE EXCEPTION 'more than a limit has left' USING ERRCODE = 'DL001', DETAIL = refusing::text;
     END IF;
+
+    UPDATE budget_periods p SET reserved = p.reserved + n.amount
+    FROM unnest(period_ids, amounts) AS n (period_id, amount)
+    WHERE p.id = n.period_id;
+    INSERT INTO holds (id, created_at, reservation_id, period_id, amount)
+    SELECT n.id, now(), reservation, n.period_id, n.amount
+    FROM unnest(hold_ids, period_ids, amounts) AS n (id, period_id, amount)
+    JOIN budget_periods p ON p.id = n.period_id;  -- a limit that was just deleted counts nothing any more
 END $$
 """
 
