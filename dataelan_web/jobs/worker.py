@@ -52,9 +52,9 @@ class NamedJob(Job):
     """A job that can only be one of tasks.ALLOWED, whatever a message in Valkey says."""
 
     @classmethod
-    def fetch(cls, id: str, connection: redis.Redis, serializer: Any = None) -> NamedJob:
+    def fetch(cls, id: str, connection: redis.Redis | None = None, serializer: Any = None) -> NamedJob:
         """Its name alone: what it says is read by the thread that does it. Who takes messages has others to take."""
-        return cls(id, connection=connection, serializer=serializer)
+        return cls(id, connection=connection or queue.store(), serializer=serializer)
 
     @property
     def func(self) -> Callable[..., Any] | None:
