@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import rq
 from flask import Flask
 from sqlalchemy import func, select, update
 
@@ -46,12 +47,18 @@ from .test_batches import FAST, cells, drafted, fresh, get, post, states
 
 SHEET = "text\none\ntwo\nthree\n"
 FAILING = "simulated/simulated-fail-{}"
+QUIET = "heard-by-nobody"
 
 
 @pytest.fixture(autouse=True)
-def quiet(context: None, simulated: str) -> None:
+def quiet(app: Flask, context: None, simulated: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits in the queue; runs are made by hand, so that nothing of them is asked of a worker."""
-    queue.store().delete(queue.prompts(queue.store()).key)
+    monkeypatch.setitem(app.extensions, "dataelan_queue", rq.Queue(QUIET, connection=queue.store()))
+    empty()
+
+
+def empty() -> None:
+    queue.store().delete(rq.Queue(QUIET, connection=queue.store()).key)
 
 
 def begun(app: Flask, cast: people.Cast, sheet: str = SHEET, text: str = "Say {{text}}", **setup: Any) -> Batch:
@@ -73,7 +80,7 @@ def hold(batch: Batch) -> None:
 def move(batch: Batch, rounds: int = 1, places: int = 50) -> Batch:
     """Rounds of a worker, and between them all that was asked is answered."""
     for _ in range(rounds):
-        queue.store().delete(queue.prompts(queue.store()).key)
+        empty()
         pump._move(batch.id, places)
         for id in in_queue(batch):
             execute_queued(id)
@@ -117,13 +124,10 @@ def test_only_a_few_runs_are_in_flight_and_the_next_follow(app: Flask, acme: peo
 
 def test_nothing_is_added_while_a_prompt_of_a_person_waits(app: Flask, acme: people.Cast) -> None:
     batch = begun(app, acme)
-    line = queue.prompts(queue.store()).key
-    queue.store().lpush(line, "somebody's prompt")
-    try:
-        pump._move(batch.id, 50)
-        assert runs_of(batch) == 0
-    finally:
-        queue.store().delete(line)
+    rq.Queue(QUIET, connection=queue.store()).push_job_id("somebodys-prompt")
+    pump._move(batch.id, 50)
+    assert runs_of(batch) == 0
+    empty()
     pump._move(batch.id, 1)
     assert runs_of(batch) == 1, "no more than the places that batches have"
     move(batch, 3)
@@ -147,7 +151,7 @@ def test_a_run_that_was_recorded_but_not_noted_is_not_asked_twice(app: Flask, ac
     first = cells(batch)[0]
     run, first.state, first.execution_id, first.tries = first.execution_id, CellState.WAITING, None, 0
     db.session.commit()
-    queue.store().delete(queue.prompts(queue.store()).key)
+    empty()
     pump._move(batch.id, 1)
     assert (cells(batch)[0].execution_id, runs_of(batch)) == (run, 1)
     db.session.execute(update(Execution).where(Execution.id == run).values(created_at=now() - timedelta(minutes=1)))

@@ -416,6 +416,7 @@ def test_a_poisoned_message_runs_nothing_and_the_worker_goes_on(
         job = jobs.enqueue(queue.EXECUTE, "x", at_front=True)
         valkey.hset(job.key, "data", data)
     jobs.push_job_id("no-such-job")
+    jobs.push_job_id("no job's name")
     assert fresh(ask(app, acme, "Still there?")).state is State.COMPLETED
     assert worker.poll() is None
     assert not marker.exists()

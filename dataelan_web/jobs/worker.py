@@ -19,6 +19,7 @@ import redis
 import rq
 import sqlalchemy.exc
 from flask import Flask
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
@@ -54,7 +55,10 @@ class NamedJob(Job):
     @classmethod
     def fetch(cls, id: str, connection: redis.Redis | None = None, serializer: Any = None) -> NamedJob:
         """Its name alone: what it says is read by the thread that does it. Who takes messages has others to take."""
-        return cls(id, connection=connection or queue.store(), serializer=serializer)
+        try:
+            return cls(id, connection=connection or queue.store(), serializer=serializer)
+        except ValueError as error:  # no name of ours: RQ goes on to the next
+            raise NoSuchJobError from error
 
     @property
     def func(self) -> Callable[..., Any] | None:
@@ -149,7 +153,7 @@ class PooledWorker(SimpleWorker):
 
     def run_maintenance_tasks(self) -> None:
         """What was taken by a worker that died at once is taken off the books."""
-        with contextlib.suppress(redis.RedisError):
+        with contextlib.suppress(redis.RedisError, ValueError):  # of a message that has no name of RQ's
             super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
