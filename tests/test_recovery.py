@@ -18,8 +18,8 @@ from dataelan_web.executions.health import CLOCK_KEPT, _Clock
 from dataelan_web.executions.measures import estimated
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue, worker
-from dataelan_web.models import Execution, Reservation, Scope, State, Window
-from dataelan_web.models.executions import LEASE, claim, close, may_go_on, renew
+from dataelan_web.models import Attempt, Execution, Payer, Reservation, Scope, State, Window, journal, new_id
+from dataelan_web.models.executions import LEASE, claim, close, renew
 from dataelan_web.playground import stream
 from dataelan_web.router.candidates import tokens_of
 from dataelan_web.router.types import Prompt, Text, Usage, user
@@ -141,7 +141,13 @@ def test_a_process_that_stands_still_while_it_ends_a_run_loses_the_run(mine: Mak
     id = mine()
     fence = claim(db.session, id, "mine") or 0
     db.session.commit()
-    for locks in (lambda: may_go_on(db.session, id, fence), lambda: close(db.session, id, fence, State.FAILED)):
+    attempt = Attempt(
+        id=new_id(), execution_id=id, number=1, model_name="m", provider_name="p", payer=Payer.ORGANIZATION
+    )
+    for locks in (
+        lambda: journal.begin(db.session, attempt, fence),
+        lambda: close(db.session, id, fence, State.FAILED),
+    ):
         assert locks()
         assert db.session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "10s"
         db.session.rollback()

@@ -133,8 +133,9 @@ def begin(session: DbSession, attempt: Attempt, fence: int) -> bool:
     """Write that a call is about to be made. False: the run is not this fence's any more, or was asked to stop. Until
     the transaction ends no sweeper takes it away."""
     ours = _ours(attempt.execution_id, fence)
-    attempt.started_at = session.connection().scalar(_BEGIN, _values(attempt, BEGUN) | ours)
-    return attempt.started_at is not None
+    written = session.connection().scalar(_BEGIN, _values(attempt, BEGUN) | ours)
+    attempt.started_at = written or attempt.started_at
+    return written is not None
 
 
 def amend(session: DbSession, attempt: Attempt, fence: int, values: Mapping[str, Any]) -> bool:

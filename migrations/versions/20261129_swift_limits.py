@@ -8,9 +8,9 @@ branch_labels = None
 depends_on = None
 
 # As in 0003, with what nobody else waits for first, so that periods are locked for a moment: the commit comes in the same
-# message (dataelan_web.quota.holds). They are locked in one order everywhere, by budget and start; when a hold ends,
-# one alone is locked by the statement that changes it. FOR NO KEY UPDATE: a further hold's foreign key is no reason to wait. Every statement of
-# a function sees what was committed before it began, so what is checked is what was locked.
+# message (dataelan_web.quota.holds). They are locked in one order everywhere, by budget and start; when a hold ends, one
+# alone is locked by the statement that changes it. FOR NO KEY UPDATE: a further hold's foreign key is no reason to wait.
+# Every statement of a function sees what was committed before it began, so what is checked is what was locked.
 
 HOLD = """
 CREATE FUNCTION quota_hold(
@@ -129,9 +129,8 @@ def upgrade() -> None:
     op.execute("DROP FUNCTION quota_hold")
     op.execute(HOLD)
     op.execute(SETTLE)
-    op.execute(
-        "ALTER TABLE budget_periods SET (fillfactor = 50)"
-    )  # room on its page for a row that changes all the time
+    # Room on its page for a row that changes all the time.
+    op.execute("ALTER TABLE budget_periods SET (fillfactor = 50)")
 
 
 def downgrade() -> None:

@@ -429,6 +429,9 @@ def test_a_process_that_stands_still_with_a_limit_locked_loses_it_to_the_others(
         quota.hold(db.session, counted.limits, id, attempt(id), quota.Use(amount, 0))
         assert _idles_at_most() == "10s"
         db.session.rollback()
+    quota.settle(db.session, attempt(id), line(acme.organization.id, 5))
+    assert _idles_at_most() == "10s"
+    db.session.rollback()
     quota.void(db.session, uuid.uuid4())
     assert _idles_at_most() == "10s"
     db.session.commit()
