@@ -6,7 +6,6 @@ import gzip
 import re
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 from sqlalchemy import select
@@ -26,29 +25,29 @@ ROUNDS = 20
 def measure() -> None:
     with running() as stack:
         browser = signed_up(stack)
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: first_token(browser), range(RUNS)))
+        for _ in range(RUNS):  # one after the other: each continues the one before
+            first_token(browser)
         session = str(browser.base_url).rstrip("/")
         home = session.split("/sessions/")[0]
-        long = long_session(stack, session.rsplit("/", 1)[1])
+        long, last = long_session(stack, session.rsplit("/", 1)[1])
         for name, url in {
             "home": f"{home}/",
             f"session, {RUNS} runs": session,
             f"session, {LONG} runs": f"{home}/sessions/{long}",
-            "its older runs": f"{home}/sessions/{long}?before={uuid.UUID(int=2**128 - 1)}",
+            "its older runs": f"{home}/sessions/{long}?before={last}&branch={last}",
             "project": project_of(browser, session),
             "search": f"{home}/search?q=approached",
             "palette": f"{home}/palette?q=sess",
             "providers": f"{home}/hub/providers",
             "models": f"{home}/hub/models",
         }.items():
-            times, page = visits(browser, url)
+            times, page = visits(browser, url, "true" if "older" in name else "false")
             spread(name, times, "bar: 300 ms, 200 KB" if str(LONG) in name else "")
             line("", f"{len(gzip.compress(page)) / 1024:.1f} KB", f"gzip; {len(page) / 1024:.0f} KB plain")
 
 
-def long_session(stack: Stack, id: str) -> str:
-    """A session of LONG runs, each like one of this session's."""
+def long_session(stack: Stack, id: str) -> tuple[str, uuid.UUID]:
+    """A session of LONG runs in one line, each like one of this session's; and its last run."""
     with stack.app().app_context():
         few = list(db.session.scalars(select(Execution).where(Execution.session_id == id).limit(RUNS)))
         first = few[0]
@@ -56,20 +55,24 @@ def long_session(stack: Stack, id: str) -> str:
         db.session.add(long)
         db.session.flush()
         kept = [column.name for column in Execution.__table__.columns if column.name not in ("id", "idempotency_key")]
+        last: uuid.UUID | None = None
         for number in range(LONG):
             one = few[number % len(few)]
-            values = {name: getattr(one, name) for name in kept} | {"session_id": long.id}
+            values = {name: getattr(one, name) for name in kept} | {"session_id": long.id, "continues_id": last}
             body = ExecutionBody(request=one.body.request, text=one.body.text, receipt=one.body.receipt)
             prompt = Prompt(session_id=long.id, author_id=one.user_id, text=f"Number {number}: say something")
             actions = [
                 Action(position=found.position, kind=found.kind, title=found.title, payload=found.payload)
                 for found in one.actions
             ]
+            last = new_id()
             db.session.add(
-                Execution(id=new_id(), **values | {"prompt_id": None}, prompt=prompt, body=body, actions=actions)
+                Execution(id=last, **values | {"prompt_id": None}, prompt=prompt, body=body, actions=actions)
             )
+            db.session.flush()
         db.session.commit()
-        return str(long.id)
+        assert last
+        return str(long.id), last
 
 
 def project_of(browser: httpx2.Client, session: str) -> str:
@@ -86,11 +89,11 @@ def signed_in(stack: Stack) -> httpx2.Client:
     return browser
 
 
-def visits(browser: httpx2.Client, url: str) -> tuple[list[float], bytes]:
+def visits(browser: httpx2.Client, url: str, is_fragment: str = "false") -> tuple[list[float], bytes]:
     times = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        answer = browser.get(url, headers={"HX-Request": "false"})
+        answer = browser.get(url, headers={"HX-Request": is_fragment})
         times.append(time.perf_counter() - started)
         answer.raise_for_status()
     return times, answer.content
