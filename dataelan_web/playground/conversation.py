@@ -26,7 +26,7 @@ from ..models import (
     TemplateRun,
 )
 
-PAGE = 20
+PAGE = 15
 HEAVY = 40_000
 """Bytes of text after which a page is full, however few cards it has: a page should open at once."""
 
