@@ -267,16 +267,20 @@ def batch(cast: Cast, run: Execution | None = None, **values: object) -> Batch:
     return made
 
 
+def _newest(session_id: object) -> uuid.UUID | None:
+    return branches.newest(db.session.get_one(PromptSession, session_id))
+
+
 def ended(cast: Cast, asked: str, answered: str = "", *, via_gateway: bool = False, **values: object) -> Execution:
     """A run that is over, in the cast's session or through the gateway. Commits."""
-    session = db.session.get_one(PromptSession, values.get("session_id", cast.session.id))
+    session_id = values.get("session_id", cast.session.id)
     prompt = None if via_gateway else Prompt(session_id=cast.session.id, author_id=cast.mia.id, text=asked)
     run = Execution(
         id=new_id(),
         organization_id=cast.organization.id,
         project_id=cast.project.id,
         session_id=None if via_gateway else cast.session.id,
-        continues_id=None if via_gateway else branches.newest(session),
+        continues_id=None if via_gateway or not session_id else _newest(session_id),
         prompt=prompt,
         user_id=cast.mia.id,
         origin=Origin.GATEWAY if via_gateway else Origin.PLAYGROUND,

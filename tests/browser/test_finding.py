@@ -122,6 +122,7 @@ def test_a_session_is_kept_in_order_and_every_delete_is_taken_back(
     more.click()
     page.locator(".session-side").get_by_role("button", name="Archive").click()
     expect(page.locator(".archived")).to_be_visible()
+    page.wait_for_load_state("networkidle")  # nothing of it is asked any more when it is deleted
     more.click()
     page.locator(".session-side").get_by_role("button", name="Delete").click()
     page.wait_for_url(f"**/projects/{acme.project.id}")
@@ -165,7 +166,7 @@ def test_older_runs_come_without_a_jump(open_page: Opener, acme: people.Cast) ->
     page = open_page(acme.mia)
     page.goto(acme.session_url)
     page.wait_for_function("() => innerHeight + scrollY >= document.documentElement.scrollHeight - 40")
-    assert page.locator(".run").count() == 20, "a page that opens at its end asks for nothing far away"
+    assert page.locator(".run").count() == 15, "a page that opens at its end asks for nothing far away"
     page.evaluate("""() => {
       window.jumps = [];
       const watch = () => {
@@ -209,7 +210,8 @@ def test_the_next_prompt_waits_for_its_turn_and_can_be_taken_back(
     steps.finished(first)
     expect(second).to_contain_text("It was not sent")
     second.get_by_role("button", name="Retry").click()
-    steps.finished(steps.card(page, 3))
+    expect(page.locator(".run")).to_have_count(2)  # in the place of the second, and of what followed that
+    steps.finished(steps.card(page, 1))
     steps.ask(page, "!simulate tokens=40 rate=40\nA short story", FAST)
     last = steps.ask(page, "And its moral?", "simulated/simulated-instant")
     steps.finished(last)

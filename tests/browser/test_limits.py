@@ -98,7 +98,8 @@ def test_a_limit_is_set_met_raised_for_a_while_and_the_retry_goes_through(
     mia.goto(acme.session_url)
     expect(mia.locator(".run")).to_contain_text("Since then $0.500 more was granted: retry it.")
     mia.get_by_role("button", name="Retry").click()
-    again = steps.finished(steps.card(mia, 1))
+    expect(mia.get_by_role("group", name="Branch 2 of 2")).to_be_visible()
+    again = steps.finished(steps.card(mia))
     assert steps.stored(again).state is State.COMPLETED
     mia.goto(f"{acme.home}/limits/{budget.id}")
     expect(mia.locator(".shares")).to_contain_text("Own / simulated-instant")

@@ -53,6 +53,7 @@ def look(open_page: Opener) -> Callable[..., Page]:
 
 def assert_fine(page: Page, name: str) -> None:
     faults = []
+    page.wait_for_load_state()
     if page.evaluate("() => !window.axe"):  # half a megabyte: not at every address that a walk passes
         page.add_script_tag(content=AXE)
     for size, theme, rule in LOOKS:

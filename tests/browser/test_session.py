@@ -98,7 +98,8 @@ def test_stop_keeps_what_had_come_and_retry_runs_it_again(session: Page) -> None
     assert steps.live_text(run) == execution.body.text
 
     run.get_by_role("button", name="Retry").click()
-    again = steps.card(session, 1)
+    expect(session.get_by_role("group", name="Branch 2 of 2")).to_be_visible()
+    again = steps.card(session)
     steps.wait_for_text(session, 10)
     assert steps.stored(again).prompt_id == execution.prompt_id
     again.get_by_role("button", name="Stop").click()

@@ -123,7 +123,8 @@ def test_an_answer_and_its_reasoning_are_inert_while_they_stream_and_after(
     touch(session, run)
     assert_inert(session)
     assert stays(session, acme)
-    assert [url.split("/")[-1] for url in posts] == ["executions"], "an htmx attribute of the answer did something"
+    sent = [url.split("/")[-1] for url in posts]
+    assert [what for what in sent if what != "quote"] == ["executions"], "an htmx attribute of the answer did something"
     assert steps.stored(run).body.reasoning, "the attack did arrive"
 
     session.reload()
