@@ -128,6 +128,7 @@ def test_a_prompt_from_its_first_word_to_a_program_that_asks_for_it(
     mia.get_by_role("button", name="Save case").click()
     mia.get_by_role("link", name="Edit", exact=True).click()
     mia.get_by_role("button", name="Publish…").click()
+    expect(mia.get_by_label("What changed, and why?")).to_be_visible()
     assert_fine(mia, "before it is published")
     mia.get_by_label("What changed, and why?").fill("Guests should be asked something")
     mia.get_by_label("Then let this label").fill("production")
