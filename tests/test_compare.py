@@ -130,7 +130,7 @@ def test_columns_are_added_and_removed_and_remembered(app: Flask, acme: people.C
 
 
 def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worker: object, acme: people.Cast) -> None:
-    id = compare(app, acme, "Which is better?", [FAST, INSTANT, "auto"], is_blind="y")
+    id = compare(app, acme, "Which is better?", [FAST, INSTANT, "simulated/simulated-second"], is_blind="y")
     early = page(app, acme, id)
     done(id)
     hidden = page(app, acme, id)
