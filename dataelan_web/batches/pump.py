@@ -132,7 +132,7 @@ def in_flight(batch: Batch) -> int:
 
 def _fill(batch: Batch, room: int) -> None:
     """Ask for the next cells, as long as no prompt of a person waits. Commits."""
-    if room <= 0 or queue.is_busy():
+    if room <= 0 or queue.waiting():
         return
     if batch.started_by is None or not ending.may_still_run(batch):
         turn(db.session, batch.id, (BatchState.RUNNING,), BatchState.PAUSED, why=ending.NOBODY)

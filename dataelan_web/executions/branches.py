@@ -29,10 +29,14 @@ class Alternatives:
     later: uuid.UUID | None
 
 
+def is_compared() -> ColumnElement[bool]:
+    """Of an Execution: is it one of several answers that are held against each other?"""
+    return select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
+
+
 def is_shown() -> ColumnElement[bool]:
     """Of an Execution: has it a card in its session? A repair of an action call has none; of a comparison's runs one
     stands for all, as long as any of them is not in the trash."""
-    compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
     any_run = aliased(Execution)
     stands = (
         select(Comparison.id)
@@ -41,7 +45,7 @@ def is_shown() -> ColumnElement[bool]:
         .where(Comparison.shown_id == Execution.id, any_run.deleted_at.is_(None))
         .correlate(Execution)
     )
-    alone = and_(~compared, Execution.repairs_id.is_(None), Execution.deleted_at.is_(None))
+    alone = and_(~is_compared(), Execution.repairs_id.is_(None), Execution.deleted_at.is_(None))
     return or_(alone, stands.exists())
 
 
@@ -73,8 +77,11 @@ def end_of(session: PromptSession, id: uuid.UUID) -> uuid.UUID | None:
 
 def tell(runs: Sequence[Execution]) -> None:
     """Give each run of a conversation its `alternatives`: None where there is no other."""
-    sessions = {run.session_id for run in runs if run.session_id}
-    before = {run.continues_id for run in runs}
+    spoken = [run for run in runs if run.session_id and run.model_type in PromptSession.CONVERSATIONS]
+    if not spoken:
+        return
+    sessions = {run.session_id for run in spoken}
+    before = {run.continues_id for run in spoken}
     continued = Execution.continues_id.in_(before - {None})
     begins = [Execution.continues_id.is_(None)] if None in before else []
     rows = db.session.execute(
@@ -82,15 +89,14 @@ def tell(runs: Sequence[Execution]) -> None:
         .where(
             Execution.session_id.in_(sessions),
             is_shown(),
-            Execution.model_type.in_(PromptSession.CONVERSATIONS),
             or_(continued, *begins),
         )
         .order_by(Execution.id)
     ).all()
     alike: dict[tuple[uuid.UUID | None, uuid.UUID | None], list[uuid.UUID]] = {}
-    for id, session_id, continues_id in rows if sessions else ():
+    for id, session_id, continues_id in rows:
         alike.setdefault((session_id, continues_id), []).append(id)
-    for run in runs:
+    for run in spoken:
         run.alternatives = _among(run.id, alike.get((run.session_id, run.continues_id), []))  # type: ignore[attr-defined]
 
 

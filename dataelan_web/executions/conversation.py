@@ -13,7 +13,6 @@ from ..extensions import db
 from ..models import (
     Asset,
     Comparison,
-    ComparisonRun,
     CopiedAnswer,
     Execution,
     ExecutionBody,
@@ -65,9 +64,8 @@ def so_far(session: PromptSession, end: uuid.UUID | None) -> tuple[Message, ...]
 def is_said() -> ColumnElement[bool]:
     """Of an Execution: is it part of the conversation? Repairs of action calls are not, and of a comparison's answers
     only the one that was gone on from."""
-    compared = select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
     gone_on_from = select(Comparison.id).where(Comparison.continued_id == Execution.id).exists()
-    return and_(Execution.repairs_id.is_(None), or_(~compared, gone_on_from))
+    return and_(Execution.repairs_id.is_(None), or_(~branches.is_compared(), gone_on_from))
 
 
 def _copied(session: PromptSession) -> Iterable[Any]:

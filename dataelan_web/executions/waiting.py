@@ -61,10 +61,8 @@ def release(ended_id: uuid.UUID) -> None:
     if row is None or (before is not None and before.is_open):
         db.session.rollback()
         return
-    row.waits_for_id, row.created_at = (
-        None,
-        func.now(),
-    )  # its own waiting begins here, by which speed is told
+    row.waits_for_id = None
+    row.created_at = func.now()  # its own waiting begins here: what it measures is the model's speed
     if before is not None and before.state is State.COMPLETED and row.session:
         _continue(row, row.session)
         db.session.commit()

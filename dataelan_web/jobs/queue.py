@@ -91,7 +91,7 @@ def memory() -> str:
 
 def waiting() -> int:
     """How many messages nobody has taken."""
-    return int(store().llen(f"rq:queue:{NAME}"))
+    return int(store().llen(current_app.extensions["dataelan_queue"].key))
 
 
 def execute_later(execution_id: uuid.UUID, fence: int) -> bool:
@@ -110,11 +110,6 @@ def execute_later(execution_id: uuid.UUID, fence: int) -> bool:
         log.warning("the queue is away; execution %s waits for the sweeper", execution_id)
         return False
     return True
-
-
-def is_busy() -> bool:
-    """Does a prompt wait for a worker to take it?"""
-    return bool(store().llen(current_app.extensions["dataelan_queue"].key))
 
 
 def stir() -> None:

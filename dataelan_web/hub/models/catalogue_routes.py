@@ -12,8 +12,8 @@ from ...models import ModelType
 from ...web import page_number, render
 from ..blueprint import bp
 from . import elsewhere
-from .browse import PAGE
-from .elsewhere import SORTS, Filters
+from .browse import PAGE, Filters
+from .elsewhere import SORTS
 
 
 @bp.get("/hub/models/catalogue")

@@ -5,8 +5,8 @@ Nothing of it can be asked for. Names are the catalogue's, which knows a few tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,32 +17,12 @@ from ...extensions import db
 from ...models import APIKey, ModelType, Price, Provider
 from ...router.types import Task
 from . import catalogue, prices
-from .browse import PAGE
+from .browse import PAGE, Filters
 from .browse import SORTS as ALL_SORTS
 from .prices import Amount
 from .purpose import task_of
 
 SORTS = {key: ALL_SORTS[key] for key in ("name", "price", "context")}
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What is asked for, as the address has it; what makes no sense there is as good as nothing."""
-
-    q: str = ""
-    provider: str = ""
-    type: str = ""
-    context: str = ""
-    """Tokens at least."""
-    sort: str = ""
-
-    @classmethod
-    def of(cls, arguments: Mapping[str, str]) -> Filters:
-        return cls(**{field.name: arguments.get(field.name, "").strip()[:200] for field in fields(cls)})
-
-    @property
-    def said(self) -> dict[str, str]:
-        return {name: value for name, value in vars(self).items() if value}
 
 
 @dataclass(frozen=True)
