@@ -138,15 +138,18 @@
   });
 
   // Follow the answer as it grows, as long as the reader is at the end of the page.
-  // Going up ends it at once, however near the end that starts: else each new piece would pull the reader down again.
-  let following = false, lastY = 0;
-  const atEnd = (within) => innerHeight + scrollY >= document.documentElement.scrollHeight - within;
+  // Going up ends it at once, and what was on its way down before does not begin it again: else each new piece would
+  // pull the reader down. A card that becomes shorter moves the page too, and nobody went anywhere.
+  let following = false, lastY = 0, lastHeight = 0, wentUpAt = 0;
+  const height = () => document.documentElement.scrollHeight;
+  const goneUp = () => { following = false; wentUpAt = performance.now(); };
   addEventListener('scroll', () => {
-    following = atEnd(scrollY < lastY ? 2 : 120);
-    lastY = scrollY;
+    if (scrollY < lastY && height() >= lastHeight) goneUp();
+    else if (scrollY > lastY && performance.now() - wentUpAt > 150) following = innerHeight + scrollY >= height() - 120;
+    [lastY, lastHeight] = [scrollY, height()];
   }, { passive: true });
-  addEventListener('wheel', ({ deltaY }) => { if (deltaY < 0) following = false; }, { passive: true });
-  const follow = () => { if (following) scrollTo({ top: document.documentElement.scrollHeight }); };
+  addEventListener('wheel', ({ deltaY }) => { if (deltaY < 0) goneUp(); }, { passive: true });
+  const follow = () => { if (following) scrollTo({ top: height() }); };
   document.addEventListener('load', ({ target }) => { if (target.closest?.('#runs')) follow(); }, true);   // a picture takes its room late
 
   // How long a running answer has taken so far.
