@@ -48,13 +48,16 @@ def live_text(run: Locator) -> str:
 
 
 def wait_for_text(page: Page, longer_than: int = 0) -> int:
-    """Until the answer being written is longer than this. Its length."""
+    """Until the answer being written is longer than this. Its length. One that is over before is a failure at once."""
     handle = page.wait_for_function(
-        "least => { const last = [...document.querySelectorAll('.live-text')].at(-1);"
-        " const length = last?.textContent.length ?? 0; return length > least && length }",
-        arg=longer_than,
+        "([least, over]) => { const last = [...document.querySelectorAll('.run')].at(-1);"
+        " const length = last?.querySelector('.live-text')?.textContent.length ?? 0;"
+        " return (length > least && length) || (last?.matches(over) && last.innerText) }",
+        arg=[longer_than, OVER],
     )
-    return int(handle.json_value())
+    found = handle.json_value()
+    assert isinstance(found, int), f"the answer was over before: {found}"
+    return found
 
 
 def id_of(run: Locator) -> uuid.UUID:
