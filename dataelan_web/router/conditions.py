@@ -7,7 +7,7 @@ that says something we do not understand must not route.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -28,6 +28,10 @@ class Condition(Protocol):
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         """Why this choice breaks the condition, or None when it holds."""
+        ...
+
+    def is_settled(self, choice: Choice) -> bool:
+        """Is that the same for every prompt that fits its context window?"""
         ...
 
     @property
@@ -62,6 +66,9 @@ class MaxCost:
             return f"${_usd(asked)} per 1K tokens is over the rule's ${_usd(self.limit)}"
         return None
 
+    def is_settled(self, choice: Choice) -> bool:
+        return choice.candidate.rates is None or not choice.candidate.rates.tiers
+
     @property
     def words(self) -> str:
         return f"at most ${_usd(self.limit)} per 1K tokens"
@@ -85,6 +92,9 @@ class MinContextWindow:
         needed = max(self.tokens, question.tokens_needed)
         return f"its context window of {window:,} is under {needed:,} tokens" if window < needed else None
 
+    def is_settled(self, choice: Choice) -> bool:
+        return True
+
     @property
     def words(self) -> str:
         return f"at least {self.tokens:,} tokens of context"
@@ -102,6 +112,9 @@ class Capabilities:
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         missing = choice.candidate.lacks(self.needed)
         return f"it lacks {', '.join(sorted(missing))}" if missing else None
+
+    def is_settled(self, choice: Choice) -> bool:
+        return True
 
     @property
     def words(self) -> str:
@@ -124,6 +137,9 @@ class MaxLatency:
         if not measured or min(measured) <= self.limit:
             return None
         return f"its first token lately took {min(measured):,.0f} ms, over the rule's {self.limit:,}"
+
+    def is_settled(self, choice: Choice) -> bool:
+        return False
 
     @property
     def words(self) -> str:
@@ -154,6 +170,9 @@ class MinSuccessRate:
             return None
         return f"only {max(known):.0%} of its calls lately succeeded, under the rule's {float(self.share):.0%}"
 
+    def is_settled(self, choice: Choice) -> bool:
+        return False
+
     @property
     def words(self) -> str:
         return f"succeeding {(self.share * 100).normalize():f} % of the time"
@@ -172,6 +191,9 @@ class Providers:
         provider = choice.candidate.provider
         return None if provider.lower() in self.allowed else f"{provider} is not among the rule's providers"
 
+    def is_settled(self, choice: Choice) -> bool:
+        return True
+
     @property
     def words(self) -> str:
         return f"of {_and(sorted(self.allowed), 'or')}"
@@ -189,6 +211,9 @@ class Tags:
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         missing = self.needed - choice.tags
         return f"it is not tagged {', '.join(sorted(missing))}" if missing else None
+
+    def is_settled(self, choice: Choice) -> bool:
+        return True
 
     @property
     def words(self) -> str:
@@ -221,6 +246,9 @@ class Custom:
             return str(error)
         return None if met else f"{self.expression.source} is not true of this prompt"
 
+    def is_settled(self, choice: Choice) -> bool:
+        return False
+
     @property
     def words(self) -> str:
         return f"when {self.expression.source}"
@@ -244,14 +272,18 @@ class Conditions:
         return next((reason for test in self.of_prompt if (reason := test.unmet(question))), None)
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
-        for test in self.of_model:
-            if (reason := test.reason_against(choice, question)) is not None:
-                return reason
-        return None
+        return first_reason(self.of_model, choice, question)
 
     @property
     def all(self) -> tuple[Condition, ...]:
         return (*self.of_prompt, *self.of_model)
+
+
+def first_reason(tests: Iterable[Condition], choice: Choice, question: Question) -> str | None:
+    for test in tests:
+        if (reason := test.reason_against(choice, question)) is not None:
+            return reason
+    return None
 
 
 def read(conditions: Mapping[str, Any]) -> Conditions:

@@ -100,15 +100,15 @@ def _sift(rule: Rule, question: Question) -> tuple[list[Choice], list[Rejected],
         return [], [], unmet
     passed, rejected = [], []
     types, needed = compatible(question.model_type), question.tokens_needed
-    for choice in rule.choices:
+    for choice, settled, still_open in rule.sieve:
         candidate = choice.candidate
         window = candidate.context_window
-        if reason := _unfit(candidate, question, types):
+        if reason := _unfit(candidate, question, types) or settled:
             rejected.append(Rejected(choice, rule, reason))
         elif window is not None and window < needed:
             reason = f"about {needed:,} tokens do not fit its context window of {window:,}"
             rejected.append(Rejected(choice, rule, reason, too_long=True))
-        elif reason := tests.reason_against(choice, question):
+        elif still_open and (reason := conditions.first_reason(still_open, choice, question)):
             rejected.append(Rejected(choice, rule, reason))
         else:
             passed.append(choice)

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
-from .conditions import ConditionError, Conditions, read
+from .conditions import Condition, ConditionError, Conditions, first_reason, read
 
 STRATEGIES: Mapping[str, str] = {
     "weighted": "a weighted draw",
@@ -34,6 +34,20 @@ class Rule:
     def tests(self) -> Conditions:
         """Its conditions, ready to test. Raises ConditionError."""
         return read(self.conditions)
+
+    @cached_property
+    def sieve(self) -> tuple[tuple[Choice, str | None, tuple[Condition, ...]], ...]:
+        """Each choice, with what shuts it out of every prompt, and the conditions left to test for each. Found once:
+        rules are kept from prompt to prompt. Raises ConditionError."""
+        anything, tests = Question(self.model_type), self.tests.of_model
+        return tuple(
+            (
+                choice,
+                first_reason((test for test in tests if test.is_settled(choice)), choice, anything),
+                tuple(test for test in tests if not test.is_settled(choice)),
+            )
+            for choice in self.choices
+        )
 
     @property
     def words(self) -> str:
