@@ -95,7 +95,7 @@ def context(facts: Mapping[str, Mapping[str, Any]]) -> cel.Context:
     """Facts in CEL's form. What is not given takes an empty value of its type."""
     import cel
 
-    return cel.Context({name: empty | facts[name] if name in facts else empty for name, empty in EMPTY.items()})
+    return cel.Context({name: {**empty, **facts.get(name, {})} for name, empty in EMPTY.items()})
 
 
 def _checked(source: str) -> cel.Program:
