@@ -62,6 +62,7 @@ from dataelan_web.router.types import Prompt as RouterPrompt
 from dataelan_web.router.types import user as said
 
 from . import acting, people, used
+from .protection import assert_obeys_the_policy, assert_protected
 
 # -- the rights: who has each ----------------------------------------------------------------------
 
@@ -680,12 +681,18 @@ MAKERS = {
 """What makes which ids, together."""
 
 
-def send(client: FlaskClient, route: Route, ids: Ids, csrf: str, **more: str) -> TestResponse:
+HTMX = {"HX-Request": "true"}
+"""Asks for an error as a fragment: the same refusal, without all that a whole page shows around it."""
+
+
+def send(
+    client: FlaskClient, route: Route, ids: Ids, csrf: str, headers: dict[str, str] | None = None, **more: str
+) -> TestResponse:
     path = route.path.format(**vars(ids))
     if route.method == "GET":
-        return client.get(path)
+        return client.get(path, headers=headers)
     form = {name: value.format(**vars(ids)) for name, value in route.form.items()}
-    return client.post(path, data={"csrf_token": csrf, **form, **more})
+    return client.post(path, data={"csrf_token": csrf, **form, **more}, headers=headers)
 
 
 OWNERS = {
@@ -773,12 +780,16 @@ def test_each_person_may_do_what_the_table_says_and_no_more(
     for route in routes:
         with subtests.test(str(route)):
             for who, person in everybody.items():
+                if who == "ned" and route.is_inside:
+                    continue  # no more of a member than rita, who has an organization to come from
                 client = people.browser(app, person)
-                answer = send(client, route, ids, client.csrf())
+                headers = None if who in route.allowed or person is None else HTMX
+                answer = send(client, route, ids, client.csrf(), headers)
                 if who in route.allowed and route.method == "POST":
                     ids = ids.with_new(acme, route.names)
                 counted["cells of person × route"] += 1
                 assert_is_as_the_table_says(route, who, answer)
+                assert_is_safe_in_a_browser(route, answer)
 
 
 def assert_is_as_the_table_says(route: Route, who: str, answer: TestResponse) -> None:
@@ -787,9 +798,16 @@ def assert_is_as_the_table_says(route: Route, who: str, answer: TestResponse) ->
         assert is_fine, f"{who} may {route}, but got {answer.status_code}"
     else:
         assert_refused(route, who, answer)
+
+
+def assert_is_safe_in_a_browser(route: Route, answer: TestResponse) -> None:
     page = answer.get_data().decode(errors="replace")
     assert CANARY not in page
     assert "dk1." not in page, "a sealed key is nobody's to see"
+    if route.endpoint != "static":
+        assert_protected(answer)
+    if answer.mimetype == "text/html":
+        assert_obeys_the_policy(page)
 
 
 def is_known_exception(route: Route, who: str, answer: TestResponse) -> bool:
@@ -845,7 +863,7 @@ def test_other_methods_are_refused_alike_for_everyone(
         for template, place in places.items():
             path = template.format(**vars(ids))
             for method in ("PUT", "PATCH", "DELETE", *(() if place in posted else ("POST",))):
-                answer = client.open(path, method=method, headers={"X-CSRFToken": csrf})
+                answer = client.open(path, method=method, headers={"X-CSRFToken": csrf, **HTMX})
                 assert answer.status_code == 405, f"{method} {path}"
                 counted["refusals of other methods"] += 1
 
@@ -862,20 +880,26 @@ def test_an_id_of_another_organization_is_answered_like_one_that_does_not_exist(
     counted: Counter[str],
     subtests: pytest.Subtests,
 ) -> None:
-    """Each id alone among one's own (their token under my project), and all of them under their own address."""
+    """Each id alone among one's own (their token under my project), and all of them under their own address.
+
+    Olivia may most here, Victor least, and Gina sees one project only: the others see what Olivia or Victor does."""
     ours, theirs, nobodys = Ids.of(acme), Ids.of(rival), Ids.of_nobody()
-    clients = {who: people.browser(app, acme.people[who]) for who in ("olivia", "adam", "mia", "victor", "gina")}
+    clients = {who: people.browser(app, acme.people[who]) for who in ("olivia", "victor", "gina")}
     before = rows_of(acme), rows_of(rival)
     for route in routes:
         pairs = [(replace(ours, **{n: getattr(theirs, n)}), replace(ours, **{n: str(new_id())})) for n in route.names]
         with subtests.test(str(route)):
             for who, client in clients.items():
-                for foreign, unknown in (*pairs, (theirs, nobodys)):
-                    answer, like_nothing = (send(client, route, ids, client.csrf()) for ids in (foreign, unknown))
+                elsewhere, headers = ([(theirs, nobodys)], None) if who == "olivia" else ([], HTMX)
+                about_unknown: list[object] = []
+                for foreign, unknown in (*pairs, *elsewhere):
+                    answer = send(client, route, foreign, client.csrf(), headers)
                     assert answer.status_code == 404 or (answer.status_code == 403 and who not in route.allowed)
-                    assert seen(answer) == seen(like_nothing), f"{who} can tell that {foreign} exists"
+                    if seen(answer) not in about_unknown:
+                        about_unknown.append(seen(send(client, route, unknown, client.csrf(), headers)))
+                    assert seen(answer) in about_unknown, f"{who} can tell that {foreign} exists"
                     counted["answers about foreign ids"] += 1
-            assert (rows_of(acme), rows_of(rival)) == before
+    assert (rows_of(acme), rows_of(rival)) == before
 
 
 CSRF_TOKEN = re.compile(r"[\w-]{40,}\.[\w-]{6}\.[\w-]{27}")
@@ -966,7 +990,6 @@ def test_a_form_sets_no_field_that_is_not_in_it(
             client = people.browser(app, acme.people["olivia" if "olivia" in route.allowed else min(route.allowed)])
             answer = send(client, route, ids, client.csrf(), **planted)
             assert answer.status_code in (route.status, 422)
-            assert rows_of(rival) == theirs
             everything = str(rows_of(acme))
             for value in (planted["id"], str(acme.ned.id), "2001-01-01", "987654321", "planted", "interrupted"):
                 assert value not in everything, f"{route} took a field from the client: {value}"
@@ -974,6 +997,7 @@ def test_a_form_sets_no_field_that_is_not_in_it(
             assert not acme.olivia.is_superuser
             counted["fields planted"] += len(planted)
             ids = ids.with_new(acme, route.names)
+    assert rows_of(rival) == theirs
 
 
 # -- gateway tokens --------------------------------------------------------------------------------

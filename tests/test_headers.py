@@ -1,4 +1,7 @@
-"""The headers of every answer, and nothing of a request's own headers in a page."""
+"""The headers of errors, files and cookies, and nothing of a request's own headers in a page.
+
+That each route's answer carries them is said where each route is asked for: in test_access.py.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl
 
-import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
@@ -14,69 +16,10 @@ from dataelan_web import create_app
 from dataelan_web.config import load
 
 from . import people
-from .test_access import ROUTES, TOKEN, Ids, Route, by_feature, send
+from .protection import assert_protected
+from .test_access import ROUTES, TOKEN, Ids
 
 PAGES = [route for route in ROUTES if route.method == "GET" and route.endpoint != "static"]
-POLICY = {
-    "default-src": "'none'",
-    "base-uri": "'none'",
-    "frame-ancestors": "'none'",
-    "form-action": "'self'",
-    "script-src": "'self'",
-    "style-src": "'self'",
-    "img-src": "'self'",
-    "connect-src": "'self'",
-}
-
-
-def assert_protected(answer: TestResponse) -> None:
-    headers = answer.headers
-    is_saved = headers.get("Content-Disposition", "").startswith("attachment")
-    is_boxed = headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
-    if is_boxed and headers["Cache-Control"] == "no-store":
-        assert is_saved or answer.request.path.startswith("/s/"), (
-            "an export, or a file behind a public link, which ends"
-        )
-    elif is_boxed:
-        assert headers["Cache-Control"] == "private, max-age=31536000, immutable", "an asset, which never changes"
-        assert "ETag" in headers
-    elif is_saved:
-        assert headers["Content-Security-Policy"] == "sandbox", "a file out of an answer is saved, never shown"
-    else:
-        policy = dict(directive.split(" ", 1) for directive in headers["Content-Security-Policy"].split("; "))
-        assert policy.items() >= POLICY.items()
-        assert set(policy.values()) == {"'none'", "'self'"}, "nothing inline, no eval, no other host"
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    is_public = answer.request.path.startswith("/s/")  # the address holds a secret
-    assert headers["Referrer-Policy"] == ("no-referrer" if is_public else "same-origin")
-    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
-    assert headers["Cache-Control"] == "no-store" or "private" in headers["Cache-Control"]
-    assert {"Cookie", "HX-Request"} <= set(answer.vary)
-
-
-def assert_obeys_the_policy(page: str) -> None:
-    """What the policy would block is not there to begin with."""
-    assert not re.search(r"<script(?![^>]*\bsrc=)", page), "a script of its own"
-    assert not re.search(r"<style|<[a-z][^>]*\s(style|on[a-z]+)=", page), "an inline style or handler"
-    assert not re.search(r"<(script|link|img|iframe|form)\b[^>]*\b(src|action)=[\"']?(https?:)?//", page)
-
-
-@by_feature(route for route in ROUTES if route.endpoint != "static")
-def test_every_answer_says_what_a_browser_may_load_frame_and_keep(
-    app: Flask, acme: people.Cast, routes: list[Route], subtests: pytest.Subtests
-) -> None:
-    ids = Ids.of(acme)
-    for route in routes:
-        for who in ("anonymous", "olivia", "victor"):
-            with subtests.test(f"{who}: {route}"):
-                client = people.browser(app, acme.people.get(who))
-                answer = send(client, route, ids, client.csrf())
-                assert_protected(answer)
-                if answer.mimetype == "text/html":
-                    assert_obeys_the_policy(answer.get_data(as_text=True))
-        if route.method == "POST":
-            ids = ids.with_new(acme, route.names)
 
 
 def test_errors_and_fragments_carry_them_too(app: Flask, acme: people.Cast) -> None:
