@@ -264,9 +264,10 @@ def slow(used: Used) -> str:
 
 
 def hurts(compiled: re.Pattern[Any], use: str, text: Nasty, most: int) -> bool:
-    """A tenth of the size, then a third, tell what is worth a whole try: what hurts grows with the square at least, so
-    that it takes a hundredth of the time for a tenth, and a ninth for a third."""
-    for size, little in ((most // 10, LONGEST / 200), (most // 3, LONGEST / 18), (most, LONGEST)):
+    """A part of the size tells what is worth a whole try: what hurts grows with the square at least, so that it takes a
+    hundredth of the time for a tenth of the size. Half of that is little: not worth it."""
+    for part in (30, 10, 3, 1):
+        size, little = most // part, LONGEST / (2 * part * part) if part > 1 else LONGEST
         subject = text.text(size)
         took = seconds(compiled, use, subject)
         if took > LONGEST and seconds(compiled, use, subject) > LONGEST:

@@ -122,7 +122,7 @@ def bombed(victim: subprocess.Popen[str]) -> Bombed:
     ids=itertools.count(),
 )
 def test_an_answer_of_any_size_costs_little_memory_and_ends(reply: Reply, words: str, bombed: Bombed) -> None:
-    assert words in bombed("chat", reply)["failure"]
+    assert words in bombed("chat", reply, seconds=1 if words == "longer than" else SECONDS)["failure"]
 
 
 def test_a_million_tiny_pieces_end_in_their_time(bombed: Bombed) -> None:
@@ -130,7 +130,7 @@ def test_a_million_tiny_pieces_end_in_their_time(bombed: Bombed) -> None:
     end = b"\n\n" + chunk("Hello") + ENDING
     hundred_thousand = pours(CHUNKED, tiny * 100_000, b"%x\r\n%b\r\n0\r\n\r\n" % (len(end), end))
     assert bombed("chat", hundred_thousand, seconds=30)["failure"] == ""
-    assert "longer than" in bombed("chat", pours(CHUNKED, much(tiny, size * 1_000_000)))["failure"]
+    assert "longer than" in bombed("chat", pours(CHUNKED, much(tiny, size * 1_000_000)), seconds=1)["failure"]
 
 
 def test_very_many_tool_calls_end_in_their_time(bombed: Bombed) -> None:
@@ -142,7 +142,7 @@ def test_very_many_tool_calls_end_in_their_time(bombed: Bombed) -> None:
                 for call in made
             )
 
-    assert "longer than" in bombed("chat", pours(OPENING, calls()))["failure"]
+    assert "longer than" in bombed("chat", pours(OPENING, calls()), seconds=1)["failure"]
 
 
 # -- depth -------------------------------------------------------------------------------------------

@@ -139,6 +139,10 @@ def assert_is_read_as_what_it_says(id: str) -> None:
         assert {name: seen[name] for name in want} == want
 
 
+SHORT = 8_000
+"""Bytes. A longer exchange repeats itself: cut into sevens, its pieces end everywhere in what it repeats."""
+
+
 @needs_recordings
 @by_provider
 def test_an_exchange_says_the_same_however_it_is_cut(ids: list[str], subtests: pytest.Subtests) -> None:
@@ -146,7 +150,7 @@ def test_an_exchange_says_the_same_however_it_is_cut(ids: list[str], subtests: p
         with subtests.test(id):
             _, body = answer(id)
             whole, failure = decoded(decoder_for(id), body, len(body))
-            for size in (1, 7):
+            for size in (1, 7) if len(body) <= SHORT else (7,):
                 pieces, also = decoded(decoder_for(id), body, size)
                 assert pieces == whole
                 assert str(also) == str(failure)
