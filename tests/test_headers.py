@@ -60,7 +60,7 @@ def test_the_cookie_is_for_this_site_and_no_script(app: Flask, environment: dict
 def test_people_at_the_same_time_never_get_each_others_pages(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
     def look(cast: people.Cast) -> list[str]:
         client = people.browser(app, cast.mia)
-        return [client.get(cast.session_url).get_data(as_text=True) for _ in range(15)]
+        return [client.get(cast.session_url).get_data(as_text=True) for _ in range(8)]
 
     with ThreadPoolExecutor(4) as pool:
         for cast, pages in zip((acme, rival) * 2, pool.map(look, (acme, rival) * 2), strict=True):
