@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextvars
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from dataelan_web.accounts.sign_up import create_organization, create_project
 from dataelan_web.executions import branches
@@ -159,15 +161,30 @@ class Browser(FlaskClient):
 
 
 def simulated_model(name: str = "simulated-instant") -> Model:
-    """A model of the simulated provider; names such as `simulated-fail-rate_limit` are made when first asked for."""
+    """A model of the simulated provider, which everyone has."""
     provider = db.session.scalars(select(Provider).where(Provider.slug == "simulated")).one()
-    model = db.session.scalars(select(Model).where(Model.provider_id == provider.id, Model.name == name)).first()
+    return db.session.scalars(select(Model).where(Model.provider_id == provider.id, Model.name == name)).one()
+
+
+@contextmanager
+def failing_model(how: str) -> Iterator[Model]:
+    """Everyone's, at the simulated provider, and failing in this way: for as long as the block lasts, since what
+    chooses a model by itself would choose this one."""
+    name, provider_id = f"simulated-fail-{how}", simulated_model().provider_id
+    model = db.session.scalars(select(Model).where(Model.provider_id == provider_id, Model.name == name)).first()
     if model is None:
-        model = Model(id=new_id(), provider=provider, name=name, display_name=name)
+        model = Model(id=new_id(), provider_id=provider_id, name=name, display_name=name)
         model.prices = [Price(source="test", input=0, output=0)]
         db.session.add(model)
+    model.is_enabled = True
+    db.session.commit()
+    model_id = model.id
+    try:
+        yield model
+    finally:
+        db.session.rollback()
+        db.session.execute(update(Model).where(Model.id == model_id).values(is_enabled=False))
         db.session.commit()
-    return model
 
 
 def own_provider(cast: Cast, base_url: str, kind: str = "openai", secret: str = "sk-test-1234567890") -> APIKey:

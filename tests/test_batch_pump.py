@@ -187,29 +187,29 @@ def test_a_limit_pauses_it_says_which_and_it_goes_on_by_a_click(app: Flask, acme
 
 
 def test_ten_failures_in_a_row_pause_it(app: Flask, acme: people.Cast) -> None:
-    people.simulated_model("simulated-fail-unauthorized")
-    batch = begun(app, acme, "text\n" + "x\n" * 30, model=FAILING.format("unauthorized"))
-    batch = move(batch, 2)
-    assert batch.state is BatchState.PAUSED
-    assert "10 runs in a row failed" in batch.why
-    assert states(batch).count("failed") < 30
-    assert "Retry failed" in get(app, acme, f"/batches/{batch.id}")
+    with people.failing_model("unauthorized"):
+        batch = begun(app, acme, "text\n" + "x\n" * 30, model=FAILING.format("unauthorized"))
+        batch = move(batch, 2)
+        assert batch.state is BatchState.PAUSED
+        assert "10 runs in a row failed" in batch.why
+        assert states(batch).count("failed") < 30
+        assert "Retry failed" in get(app, acme, f"/batches/{batch.id}")
 
 
 def test_a_provider_that_is_asked_too_fast_is_asked_again_later(app: Flask, acme: people.Cast) -> None:
-    people.simulated_model("simulated-fail-rate_limit")
-    batch = begun(app, acme, "text\nx\n", model=FAILING.format("rate_limit"))
-    batch = move(batch)
-    assert states(batch) == ["waiting"]
-    assert batch.rests_until
-    assert batch.rests_until > now()
-    assert runs_of(batch) == 1
-    for _ in range(3):
-        db.session.execute(update(Batch).where(Batch.id == batch.id).values(rests_until=None))
-        db.session.commit()
+    with people.failing_model("rate_limit"):
+        batch = begun(app, acme, "text\nx\n", model=FAILING.format("rate_limit"))
         batch = move(batch)
-    assert (states(batch), runs_of(batch)) == (["failed"], 4)
-    assert batch.state is BatchState.DONE
+        assert states(batch) == ["waiting"]
+        assert batch.rests_until
+        assert batch.rests_until > now()
+        assert runs_of(batch) == 1
+        for _ in range(3):
+            db.session.execute(update(Batch).where(Batch.id == batch.id).values(rests_until=None))
+            db.session.commit()
+            batch = move(batch)
+        assert (states(batch), runs_of(batch)) == (["failed"], 4)
+        assert batch.state is BatchState.DONE
 
 
 def test_what_failed_is_asked_again_and_only_that(app: Flask, acme: people.Cast) -> None:

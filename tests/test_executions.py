@@ -498,17 +498,17 @@ def test_a_worker_that_is_asked_to_leave_finishes_what_it_has_begun(
 def test_failures_that_one_organization_asks_the_simulated_provider_for_rest_it_for_nobody(
     acme: people.Cast, rival: people.Cast, simulated: str
 ) -> None:
-    wanted = people.simulated_model("simulated-fail-overloaded").name
-    execution = claimed(acme, "Hi", requested=wanted)
-    with suppress(Failure):
-        list(execute(execution, execution.fence))
-    health().settle()
-    theirs = claimed(rival, "Hi", requested=wanted)
-    (step,) = choose(theirs, Prompt((user("Hi"),))).steps
-    close(db.session, theirs.id, theirs.fence, State.CANCELLED)
-    db.session.commit()
-    assert step.wait == 0
-    assert health().read([step.pair]).get(step.pair, Vital()).in_flight == 0
+    with people.failing_model("overloaded") as model:
+        execution = claimed(acme, "Hi", requested=model.name)
+        with suppress(Failure):
+            list(execute(execution, execution.fence))
+        health().settle()
+        theirs = claimed(rival, "Hi", requested=model.name)
+        (step,) = choose(theirs, Prompt((user("Hi"),))).steps
+        close(db.session, theirs.id, theirs.fence, State.CANCELLED)
+        db.session.commit()
+        assert step.wait == 0
+        assert health().read([step.pair]).get(step.pair, Vital()).in_flight == 0
 
 
 # -- money ---------------------------------------------------------------------------------------

@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
 
 SIZES = (1, 3, 2, 7, 5, 13, 1, 29)
 PAUSE_EVERY = 120
 """Pieces between pauses long enough that the page gets what came so far, mid-tag as it may be."""
+HELD = 45
+"""Seconds that a last piece is held at most: less than anybody waits for one."""
 
 
 @dataclass
@@ -23,6 +25,19 @@ class Hostile:
     reasoning: str = ""
     error: str = ""
     """When set: a refusal with this message, instead of an answer."""
+    may_end: threading.Event = field(default_factory=threading.Event)
+    """While it is not set, an answer stays without its last piece: whoever looks at it sees it being written."""
+
+    def __post_init__(self) -> None:
+        self.may_end.set()
+
+    @contextmanager
+    def unfinished(self) -> Iterator[None]:
+        self.may_end.clear()
+        try:
+            yield
+        finally:
+            self.may_end.set()
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -46,7 +61,9 @@ def hostile_provider() -> Iterator[Hostile]:
                 return
             self._head(200, "text/event-stream")
             self._stream("reasoning_content", told.reasoning)
-            self._stream("content", told.text)
+            self._stream("content", told.text[:-1])
+            told.may_end.wait(HELD)
+            self._stream("content", told.text[-1:])
             self._chunk({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
             self._chunk({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}})
             self.wfile.write(b"data: [DONE]\n\n")
