@@ -54,6 +54,7 @@ def wait_for_text(page: Page, longer_than: int = 0) -> int:
         " const length = last?.querySelector('.live-text')?.textContent.length ?? 0;"
         " return (length > least && length) || (last?.matches(over) && last.innerText) }",
         arg=[longer_than, OVER],
+        polling=50,  # milliseconds: at every frame, it would make the frames
     )
     found = handle.json_value()
     assert isinstance(found, int), f"the answer was over before: {found}"
