@@ -155,6 +155,29 @@ def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worke
     assert db.session.scalar(audits.where(AuditEvent.action == "comparison.chosen")) == 2
 
 
+def test_a_blind_answers_model_is_told_nowhere_else_either(app: Flask, worker: object, acme: people.Cast) -> None:
+    id = compare(app, acme, "Which quagga is better?", [FAST, INSTANT], is_blind="y")
+    runs = done(id).runs
+    mia, run = people.browser(app, acme.mia), f"{acme.home}/executions/{runs[0].id}"
+    readings = (
+        f"{acme.home}/search?q=quagga",
+        f"{acme.session_url}/export/md",
+        f"{acme.session_url}/export/json",
+    )
+    for url in readings:
+        told = mia.get(url).get_data(as_text=True).split('id="results"')[-1]
+        assert "quagga" in told
+        assert not re.search(r"simulated-(fast|instant)|Fast|Instant", told), url
+    assert mia.get(run).headers["Location"].endswith(f"/comparisons/{id}")
+    for rest in ("events", "export/md", "export/json", "export/py", "code"):
+        assert mia.get(f"{run}/{rest}").status_code == 409, rest
+    assert mia.submit(f"{run}/retry", {}).status_code == 409
+    act(app, acme, id, "choice")
+    assert mia.get(run).status_code == 200
+    assert runs[0].requested in mia.get(f"{run}/export/json").get_data(as_text=True)
+    assert "simulated-" in mia.get(f"{acme.session_url}/export/json").get_data(as_text=True)
+
+
 def test_the_conversation_goes_on_from_the_chosen_answer_and_no_other(
     app: Flask, worker: object, acme: people.Cast
 ) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import ForeignKey, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import ForeignKey, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from .base import Base, Name, Time, parent, reference
 from .executions import Execution, State
@@ -84,3 +84,14 @@ class ComparisonRun(Base):
     @property
     def is_whole(self) -> bool:
         return self.execution.state is State.COMPLETED and not self.is_gone
+
+
+Execution.blind_in = column_property(  # type: ignore[attr-defined]
+    select(Comparison.id)
+    .join(ComparisonRun, ComparisonRun.comparison_id == Comparison.id)
+    .where(ComparisonRun.id == Execution.id, Comparison.is_blind, Comparison.chosen_at.is_(None))
+    .correlate_except(Comparison, ComparisonRun)
+    .scalar_subquery(),
+    deferred=True,
+)
+"""The blind comparison that it is in, while nobody has chosen: its model, cost and speed are then told nowhere."""

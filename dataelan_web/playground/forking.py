@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import g
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload, selectinload, undefer
 
 from .. import audit
 from ..executions import branches
@@ -90,6 +90,7 @@ def _own(session: PromptSession, until: uuid.UUID | None) -> Iterator[_Turn]:
         .where(is_said())
         .options(
             joinedload(Execution.body),
+            undefer(Execution.blind_in),  # type: ignore[attr-defined]
             joinedload(Execution.model).load_only(Model.display_name),
             joinedload(Execution.prompt).selectinload(Prompt.assets),
             selectinload(Execution.assets),
@@ -98,9 +99,15 @@ def _own(session: PromptSession, until: uuid.UUID | None) -> Iterator[_Turn]:
     )
     for run in db.session.scalars(query):
         if run.prompt:
-            asked, name = run.body.request["messages"][-1], run.model.display_name if run.model else run.requested
+            asked, name = run.body.request["messages"][-1], _model_of(run)
             calls = run.body.tool_calls
             yield _Turn(run.prompt, asked, run.body.text, calls, name, run.finished_at, run.id, run.assets)
+
+
+def _model_of(run: Execution) -> str:
+    if run.blind_in:  # type: ignore[attr-defined]
+        return ""
+    return run.model.display_name if run.model else run.requested
 
 
 def _of_branch(session: PromptSession, until: uuid.UUID | None) -> tuple[Any, ...]:

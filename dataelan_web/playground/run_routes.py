@@ -23,6 +23,7 @@ from ..storage import Unavailable
 from ..web import partial, redirect, render, wants_fragment, with_toast
 from . import asking, conversation, files, page
 from .blueprint import bp
+from .compare.hiding import refuse_blind
 from .forms import LONGEST, RewordForm
 from .quotes import kept
 from .stream import events as event_stream
@@ -31,6 +32,8 @@ from .stream import events as event_stream
 @bp.get("/executions/<uuid:id>")
 def execution(id: uuid.UUID) -> Response:
     found = access.visible(Execution, id, *conversation.CARD)
+    if found.blind_in:  # type: ignore[attr-defined]
+        return redirect(url_for("playground.comparison", id=found.blind_in))  # type: ignore[attr-defined]
     branches.tell([found])
     refusals.tell([found])
     return render(
@@ -57,6 +60,7 @@ def states(id: uuid.UUID) -> Response:
 @bp.get("/executions/<uuid:id>/events")
 def events(id: uuid.UUID) -> Response:
     found = access.visible(Execution, id)
+    refuse_blind(found)
     can_edit = access.may(access.EDIT, found)
     db.session.commit()  # hold no connection while streaming
     body = stream_with_context(event_stream(found.id, can_edit))
@@ -104,6 +108,7 @@ def tick(id: uuid.UUID, position: int, item: int) -> Response:
 @bp.post("/executions/<uuid:id>/cancellation")
 def cancel(id: uuid.UUID) -> Response:
     found = access.editable(Execution, id)
+    refuse_blind(found)
     state = request_cancel(found.id)
     audit.record("execution.cancelled", found)
     db.session.commit()
@@ -118,6 +123,7 @@ def cancel(id: uuid.UUID) -> Response:
 @bp.post("/executions/<uuid:id>/retry")
 def retry(id: uuid.UUID) -> Response:
     earlier = access.editable(Execution, id, *conversation.CARD)
+    refuse_blind(earlier)
     session = access.editable(PromptSession, earlier.session_id) if earlier.session_id else None
     project = session.project if session else access.editable(Project, earlier.project_id)
     again = asking.again(earlier, project, session, current_user.id, request.form.get("submission", ""))
@@ -154,6 +160,7 @@ def reword(id: uuid.UUID) -> Response:
 def _spoken(id: uuid.UUID) -> tuple[Any, PromptSession]:
     """A run whose prompt a person wrote in a conversation; 404 for any other."""
     found = access.editable(Execution, id, *conversation.CARD)
+    refuse_blind(found)
     session = access.editable(PromptSession, found.session_id) if found.session_id else None
     is_spoken = found.prompt and not found.waits_for_id and found.body.request["messages"][-1]["role"] == "user"
     if not session or not continues(session) or not is_spoken:
@@ -173,6 +180,7 @@ def _place_of(execution: Execution) -> str:
 def answer_tools(id: uuid.UUID) -> Response:
     """What the tools that an answer called have to say: one `result` a call."""
     earlier = access.editable(Execution, id, *conversation.CARD)
+    refuse_blind(earlier)
     results = [text.replace("\r\n", "\n").strip() for text in request.form.getlist("result")]
     if earlier.session is None or earlier.state is not State.COMPLETED or not earlier.body.tool_calls:
         abort(422, "This answer waits for no tool.")

@@ -12,6 +12,7 @@ from .. import access
 from ..executions.prompts import from_json
 from ..models import Execution, ModelType
 from ..playground.asking import title_of
+from ..playground.compare.hiding import refuse_blind
 from ..router.types import Prompt, TextPart
 from .content import Content, Turn
 from .editor_form import clean
@@ -22,6 +23,7 @@ def editable(id: uuid.UUID) -> Execution:
     execution = access.editable(Execution, id, joinedload(Execution.body), joinedload(Execution.project))
     if execution.model_type not in (ModelType.TEXT, ModelType.CODE):
         abort(404)
+    refuse_blind(execution)
     return execution
 
 

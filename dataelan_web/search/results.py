@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from flask import g
 from flask_login import current_user
 from sqlalchemy import Select, case, func, null, select
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload, selectinload, undefer
 
 from .. import access
 from ..extensions import db
@@ -111,6 +111,7 @@ def _visible(step: Sequence[Place]) -> list[Execution]:
                 joinedload(Execution.session).joinedload(PromptSession.project),
                 joinedload(Execution.project),
                 selectinload(Execution.model),
+                undefer(Execution.blind_in),  # type: ignore[attr-defined]
             )
         )
     }

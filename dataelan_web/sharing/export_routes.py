@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from .. import access
 from ..models import Execution, PromptSession
 from ..playground import sending
+from ..playground.compare.hiding import refuse_blind
 from ..storage import Unavailable
 from ..web import render
 from . import gateway_call, session_document, session_markdown, snippets, timeline
@@ -32,6 +33,7 @@ def export_session(id: uuid.UUID, form: str) -> Response:
 @bp.get("/executions/<uuid:id>/export/<any(md, json, sh, py):form>")
 def export_run(id: uuid.UUID, form: str) -> Response:
     run = access.visible(Execution, id, *timeline.RUN)
+    refuse_blind(run)
     if form in ("sh", "py"):
         call = _call(run) or abort(404)
         written = snippets.curl if form == "sh" else snippets.python
@@ -47,6 +49,7 @@ def export_run(id: uuid.UUID, form: str) -> Response:
 def code(id: uuid.UUID) -> Response:
     """The run as cURL and as Python, to copy."""
     run = access.visible(Execution, id, *timeline.RUN)
+    refuse_blind(run)
     call = _call(run)
     shown = {"sh": snippets.curl(call, _gateway()), "py": snippets.python(call, _gateway())} if call else {}
     return render("sharing/code.html", "dialog", execution=run, code=shown, largest=LARGEST_SHOWN)

@@ -40,7 +40,7 @@ class Messages:
 
 def document(session: PromptSession, cards: Iterable[Card]) -> dict[str, Any]:
     messages = Messages()
-    runs = [_run(card, messages) if isinstance(card, Execution) else _copy(card, messages) for card in cards]
+    runs = [_one(card, messages) for card in cards]
     origin = session.forked_from
     return {
         "format": FORMAT,
@@ -95,6 +95,18 @@ def _run(run: Execution, messages: Messages) -> dict[str, Any]:
             "finished": _time(run.finished_at),
         },
     }
+
+
+def _one(card: Card, messages: Messages) -> dict[str, Any]:
+    if isinstance(card, CopiedAnswer):
+        return _copy(card, messages)
+    return _blinded(_run(card, messages)) if card.blind_in else _run(card, messages)  # type: ignore[attr-defined]
+
+
+def _blinded(run: dict[str, Any]) -> dict[str, Any]:
+    """A run of a blind comparison that nobody decided: without what would tell which model it was."""
+    times = {name: at for name, at in run["times"].items() if name == "created"}
+    return run | {"requested": None, "model": None, "tokens": {}, "measures": {}, "cost_usd": None, "times": times}
 
 
 def _copy(copy: CopiedAnswer, messages: Messages) -> dict[str, Any]:

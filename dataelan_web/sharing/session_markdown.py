@@ -46,12 +46,16 @@ def _asked(card: Card) -> str:
 def _model(card: Card) -> str:
     if isinstance(card, CopiedAnswer):
         return card.model_name or "A model"
+    if card.blind_in:  # type: ignore[attr-defined]
+        return "A model of a blind comparison"
     return card.model.display_name if card.model else card.requested
 
 
 def _facts(card: Card) -> str:
     if isinstance(card, CopiedAnswer):
         return "Copied from the session that this one was forked from"
+    if card.blind_in:  # type: ignore[attr-defined]
+        return "Its model, cost and speed are told when the best answer is chosen"
     facts = [card.state.value.capitalize(), exact_money(card.cost)]
     if card.tokens_in is not None or card.tokens_out is not None:
         facts.append(f"{count(card.tokens_in)} tokens in, {count(card.tokens_out)} out")

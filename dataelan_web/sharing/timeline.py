@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload, selectinload, undefer
 
 from ..extensions import db
 from ..models import CopiedAnswer, Execution, Prompt, PromptSession
@@ -16,6 +16,7 @@ from ..playground.conversation import COPY, Card
 AT_ONCE = 50
 RUN = (
     joinedload(Execution.body),
+    undefer(Execution.blind_in),  # type: ignore[attr-defined]
     joinedload(Execution.prompt).joinedload(Prompt.author),
     joinedload(Execution.prompt).selectinload(Prompt.assets),
     joinedload(Execution.model),
