@@ -148,6 +148,7 @@ ROUTES = (
     Route("playground.quote_comparison", "POST", "/o/{slug}/sessions/{session}/comparisons/quote", EDIT | GUEST),
     Route("playground.create_comparison", "POST", "/o/{slug}/sessions/{session}/comparisons", EDIT | GUEST, 422),
     Route("playground.comparison", "GET", "/o/{slug}/comparisons/{comparison}", SEE | GUEST),
+    Route("playground.comparison_row", "GET", "/o/{slug}/comparisons/{comparison}/row", SEE | GUEST),
     Route("playground.comparison_events", "GET", "/o/{slug}/comparisons/{comparison}/events", SEE | GUEST),
     Route("playground.cancel_comparison", "POST", "/o/{slug}/comparisons/{comparison}/cancellation", EDIT | GUEST),
     Route("playground.retry_comparison", "POST", "/o/{slug}/comparisons/{comparison}/retry", EDIT | GUEST, 200, FIRST),

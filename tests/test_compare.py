@@ -85,6 +85,21 @@ def test_a_prompt_is_run_by_each_model_as_often_as_wished(app: Flask, worker: ob
     assert "B2 · simulated/simulated-instant" in html, "each of the repeats can be held against any other"
 
 
+def test_its_row_in_the_session_asks_how_it_stands_until_it_ended(app: Flask, acme: people.Cast) -> None:
+    id = compare(app, acme, "!simulate first_token_ms=20000\nHow far?", [FAST, INSTANT])
+    mia, row = people.browser(app, acme.mia), f"{acme.home}/comparisons/{id}/row"
+    assert f'hx-get="{row}"' in mia.get(acme.session_url).get_data(as_text=True)
+    asked = mia.get(row, headers={"HX-Request": "true"}).get_data(as_text=True)
+    assert "0 of 2 answers" in asked
+    assert 'hx-trigger="every 3s"' in asked
+    db.session.execute(update(Execution).values(state=State.CANCELLED))
+    db.session.commit()
+    ended = mia.get(row, headers={"HX-Request": "true"}).get_data(as_text=True)
+    assert "No best one chosen" in ended
+    assert "hx-get" not in ended
+    assert mia.get(row).status_code == 303, "opened as a page, it is the session"
+
+
 def test_a_double_click_is_one_comparison(app: Flask, acme: people.Cast) -> None:
     mia = people.browser(app, acme.mia)
     pages = [mia.get(f"{acme.session_url}/comparisons/new").get_data(as_text=True) for _ in range(2)]

@@ -5,19 +5,20 @@ import uuid
 from flask import Response as FlaskResponse
 from flask import abort, g, request, stream_with_context, url_for
 from flask_login import current_user
+from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
 from .. import access, audit
 from ..executions import conversation
 from ..executions.keeper import cancel
 from ..extensions import db
-from ..models import Comparison, ComparisonRun, PromptSession
+from ..models import Comparison, ComparisonRun, Execution, PromptSession
 from ..storage import Unavailable
 from ..trash.discarding import discard
 from ..web import piece, redirect, render, toast, wants_fragment
 from . import composer
 from .blueprint import bp
-from .compare import board, choosing, differences, forms, quoting, starting, votes
+from .compare import board, choosing, differences, forms, listing, quoting, starting, votes
 from .compare.stream import events as event_stream
 from .forms import PromptForm
 from .quotes import reckoning, shown
@@ -66,6 +67,17 @@ def create_comparison(id: uuid.UUID) -> Response:
 def comparison(id: uuid.UUID) -> Response:
     """`a`, `b`: the answers that are held against each other (differences.between)."""
     return _shown(access.visible(Comparison, id), fragment="differences")
+
+
+@bp.get("/comparisons/<uuid:id>/row")
+def comparison_row(id: uuid.UUID) -> Response:
+    """As its session tells of it, which asks while it runs."""
+    found = access.visible(Comparison, id)
+    shown_run = db.session.get(Execution, found.shown_id, options=[joinedload(Execution.prompt)])
+    if shown_run is None or not wants_fragment():
+        return redirect(url_for("playground.show", id=found.session_id))
+    listing.tell([shown_run])
+    return piece("playground/compare/_row.html", execution=shown_run, organization=g.organization)
 
 
 @bp.get("/comparisons/<uuid:id>/events")

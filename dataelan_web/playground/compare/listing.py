@@ -22,7 +22,17 @@ class Row:
     columns: int
     names: list[str]
     chosen: str
-    is_open: bool
+    answers: int
+    ended: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.ended < self.answers
+
+    @property
+    def is_held(self) -> bool:
+        """Blind answers come all at once, and are not counted before."""
+        return not self.comparison.is_revealed
 
 
 def tell(executions: Iterable[Execution]) -> None:
@@ -37,5 +47,6 @@ def _row(comparison: Comparison) -> Row:
     names = {run.place: run.requested for run in comparison.runs}
     in_order = [names[place] for place in sorted(names)]
     chosen = next((run.requested for run in comparison.runs if run.id == comparison.chosen_id), "")
-    is_open = any(run.execution.is_open for run in comparison.runs)
-    return Row(comparison, len(in_order), in_order if comparison.is_revealed else [], chosen, is_open)
+    latest = {(run.place, run.turn): run.execution for run in comparison.runs}
+    ended = sum(not execution.is_open for execution in latest.values())
+    return Row(comparison, len(in_order), in_order if comparison.is_revealed else [], chosen, len(latest), ended)
