@@ -130,6 +130,10 @@ def test_a_model_without_tools_asks_by_the_schema_of_its_answer(app: Flask, acme
         run = acting.asked(acme, requested="simulated/simulated-fast")
         call = acting.settled(app, run, CallState.ACCEPTED)
         assert call.how is How.SCHEMA
+        shown = people.browser(app, acme.mia).get(acme.session_url).get_data(as_text=True)
+        assert "The answer as JSON" in shown
+        assert f'id="call-{call.id}"' in shown
+        assert '"reply"' not in shown.split('id="composer"')[0].split("The answer as JSON")[0].split('id="runs"')[-1]
         model.capabilities = ["chat"]
         db.session.commit()
         _, offers = offering.offer(

@@ -9,8 +9,19 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from ..acting import payloads
 from ..acting.path import why_stale
-from ..models import ActionAttempt, ActionCall, ActionRepair, ActionVersion, DeclaredAction, Execution, OfferedAction
+from ..executions.calls import LARGEST
+from ..models import (
+    ActionAttempt,
+    ActionCall,
+    ActionRepair,
+    ActionVersion,
+    DeclaredAction,
+    Execution,
+    How,
+    OfferedAction,
+)
 from ..notify.posting import origin_of
+from ..router.actions import read_json
 
 _VERSION = joinedload(ActionCall.version)
 CALL = (
@@ -55,6 +66,20 @@ def outcome(call: ActionCall) -> str:
     }.get(call.state.value, "")
 
 
+def reply(run: Execution) -> str | None:
+    """What a model said beside the actions that it put into structured output; None: its answer has no such form."""
+    if not any(one.how is How.SCHEMA for one in run.offered):  # type: ignore[attr-defined]
+        return None
+    try:
+        whole = read_json(run.body.text.strip(), 2 * LARGEST)
+    except ValueError:
+        return None
+    has_form = (
+        isinstance(whole, dict) and isinstance(whole.get("reply"), str) and isinstance(whole.get("actions"), list)
+    )
+    return whole["reply"] if has_form else None
+
+
 def pretty(call: ActionCall) -> str:
     """The payload as it is sent."""
     return json.dumps(payloads.of_call(call), indent=2, ensure_ascii=False)
@@ -69,6 +94,7 @@ FILTERS = {
     "stamp": stamp,
     "receiver": receiver,
     "call_outcome": outcome,
+    "structured_reply": reply,
     "why_stale": why_stale,
     "as_json": as_json,
 }
