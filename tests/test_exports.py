@@ -69,6 +69,25 @@ def test_json_has_every_run_with_exact_cost_and_each_message_once(app: Flask, ac
     assert "Deleted" not in str(found)
 
 
+def test_the_branch_that_is_shown_is_exported_or_the_whole_tree(app: Flask, acme: people.Cast) -> None:
+    start = people.ended(acme, "Start", "Begun")
+    first = people.ended(acme, "One way", "Eagle", continues_id=start.id)
+    other = people.ended(acme, "Another way", "Falcon", continues_id=start.id)
+    path = f"/sessions/{acme.session.id}/export"
+
+    def ids(query: str) -> list[str]:
+        return [run["id"] for run in json.loads(exported(app, acme, f"{path}/json{query}").data)["runs"]]
+
+    assert ids("") == [str(start.id), str(other.id)]
+    assert ids(f"?run={first.id}") == [str(start.id), str(first.id)]
+    tree = json.loads(exported(app, acme, f"{path}/json?branches=all").data)["runs"]
+    assert [run["continues"] for run in tree] == [None, str(start.id), str(start.id)]
+    shown = exported(app, acme, f"{path}/md").get_data(as_text=True)
+    assert "Falcon" in shown
+    assert "Eagle" not in shown
+    assert "Eagle" in exported(app, acme, f"{path}/md?branches=all").get_data(as_text=True)
+
+
 def test_a_fork_is_exported_with_what_it_began_with(app: Flask, acme: people.Cast) -> None:
     people.ended(acme, "One", "Answer one")
     with app.test_request_context():

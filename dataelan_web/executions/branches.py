@@ -57,9 +57,9 @@ def path(end: uuid.UUID | None) -> Select[Any]:
     return select(line.c.id)
 
 
-def newest(session: PromptSession) -> uuid.UUID | None:
-    """The end of the branch that was gone on with last."""
-    there = Execution.session_id == session.id, is_shown()
+def newest(session: PromptSession, *that: Any) -> uuid.UUID | None:
+    """The end of the branch that was gone on with last; `that`: further conditions on its last run."""
+    there = Execution.session_id == session.id, is_shown(), *that
     return db.session.scalar(select(Execution.id).where(*there).order_by(Execution.id.desc()).limit(1))
 
 

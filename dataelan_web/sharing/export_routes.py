@@ -11,6 +11,7 @@ from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..executions import branches
 from ..models import Execution, PromptSession
 from ..playground import sending
 from ..playground.compare.hiding import refuse_blind
@@ -26,8 +27,12 @@ LARGEST_SHOWN = 30_000
 
 @bp.get("/sessions/<uuid:id>/export/<any(md, json):form>")
 def export_session(id: uuid.UUID, form: str) -> Response:
+    """The branch that is shown: the newest, or `run`'s. With `branches=all` every branch, in order of time."""
     session = access.visible(PromptSession, id, joinedload(PromptSession.forked_from))
-    return _file(_written(session, timeline.cards(session), form), session.title, form)
+    run = request.args.get("run", type=uuid.UUID)
+    end = (branches.end_of(session, run) if run else None) or branches.newest(session)
+    which = () if request.args.get("branches") == "all" else timeline.on_branch(session, end)
+    return _file(_written(session, timeline.cards(session, *which), form), session.title, form)
 
 
 @bp.get("/executions/<uuid:id>/export/<any(md, json, sh, py):form>")

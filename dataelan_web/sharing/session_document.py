@@ -69,6 +69,7 @@ def _run(run: Execution, messages: Messages) -> dict[str, Any]:
     return {
         "id": str(run.id),
         "is_copy": False,
+        "continues": str(run.continues_id) if run.continues_id else None,
         "prompt": _prompt(run),
         "origin": run.origin.value,
         "state": run.state.value,

@@ -1,4 +1,5 @@
-"""What a public link shows: the cards and files that were there when it was made, and are still."""
+"""What a public link shows: the cards and files of the newest branch that were there when it was made, and are
+still."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import joinedload
 
+from ..executions import branches
 from ..extensions import db
 from ..models import Asset, CopiedAnswer, Execution, Organization, Project, PromptSession, PublicLink
 from ..playground.conversation import Card
@@ -47,8 +49,11 @@ def _has_its_run(link: PublicLink) -> bool:
 
 def _runs(link: PublicLink) -> tuple[Any, ...]:
     """What holds of the runs that it shows."""
-    shown: tuple[Any, ...] = (Execution.deleted_at.is_(None), Execution.finished_at <= link.created_at)
-    return (*shown, Execution.id == link.execution_id) if link.execution_id else shown
+    then = Execution.finished_at <= link.created_at
+    shown: tuple[Any, ...] = (Execution.deleted_at.is_(None), then)
+    if link.execution_id:
+        return *shown, Execution.id == link.execution_id
+    return *shown, *timeline.on_branch(link.session, branches.newest(link.session, then))
 
 
 def cards(link: PublicLink, after: uuid.UUID | None) -> tuple[list[Card], uuid.UUID | None]:

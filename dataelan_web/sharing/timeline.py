@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload, undefer
 
+from ..executions import branches
+from ..executions.conversation import continues
 from ..extensions import db
 from ..models import CopiedAnswer, Execution, Prompt, PromptSession
 from ..playground.conversation import COPY, Card
@@ -24,6 +26,11 @@ RUN = (
     selectinload(Execution.assets),
 )
 """What is written out of a run: all but its attempts and the actions found in it."""
+
+
+def on_branch(session: PromptSession, end: uuid.UUID | None) -> tuple[Any, ...]:
+    """Of an Execution: is it on the branch that ends with this run? Where runs stand alone there is but one."""
+    return (Execution.id.in_(branches.path(end)),) if continues(session) else ()
 
 
 def cards(session: PromptSession, *runs_that: Any, after: uuid.UUID | None = None) -> Iterator[Card]:
