@@ -17,7 +17,9 @@ from werkzeug.test import TestResponse
 
 from dataelan_web.extensions import db
 from dataelan_web.models import (
+    Approval,
     AuditEvent,
+    CallState,
     Execution,
     LabelMove,
     ModelType,
@@ -32,7 +34,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.prompts.content import Content, Turn
 
-from . import people
+from . import acting, people
 from .conftest import wait_until
 from .test_playground import ask, fresh, run_of
 
@@ -284,6 +286,24 @@ def test_a_draft_is_run_with_its_values_and_the_run_remembers_them(
     copy = fresh(run_of(page(again))).template_run
     assert copy is not None
     assert (copy.digest, copy.values) == (run.digest, run.values)
+
+
+def test_a_saved_prompt_offers_the_actions_that_were_ticked_and_no_others(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    wanted, _ = acting.declared(acme, approval=Approval.EDITORS), acting.declared(acme, name="other")
+    mia, template = people.browser(app, acme.mia), people.template(acme, "Create a ticket")
+    assert f'name="actions" value="{wanted.id}">' in page(mia.get(url(acme, template))), "not before one ticks it"
+    form = written("Create a ticket", submission=uuid.uuid4().hex)
+    plain = fresh(run_of(page(mia.submit(url(acme, template, "/runs"), form))))
+    assert plain.body.request["tools"] == []
+    form |= {"submission": uuid.uuid4().hex, "actions": [str(wanted.id)]}
+    id = run_of(page(mia.submit(url(acme, template, "/runs"), form)))
+    assert [tool["name"] for tool in fresh(id).body.request["tools"]] == ["create_ticket"]
+    call = acting.settled(app, fresh(id), CallState.WAITING)
+    shown = page(mia.get(url(acme, template)))
+    assert f'id="call-{call.id}"' in shown
+    assert "Waiting for approval" in shown
 
 
 def test_a_draft_and_a_version_are_asked_the_same_side_by_side(app: Flask, worker: object, acme: people.Cast) -> None:

@@ -52,6 +52,16 @@ def offer(
     return prompt, offers + [Offer(version.id, How.NOT, why) for version in versions]
 
 
+def offer_only(
+    prompt: Prompt, project: Project, requested: str, model_type: ModelType, wanted: Collection[str]
+) -> tuple[Prompt, list[Offer]]:
+    """The same with no other actions than these, by their ids as text; with none, the prompt as it is."""
+    if not wanted:
+        return prompt, []
+    others = {str(version.action_id) for version in on_offer(project.id)} - set(wanted)
+    return offer(prompt, project, requested, model_type, others)
+
+
 def again(first: Execution) -> list[Offer]:
     """What a run was offered, for one that asks the same once more."""
     rows = db.session.scalars(select(OfferedAction).where(OfferedAction.execution_id == first.id))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from flask import Response, url_for
+from flask import Response, request, url_for
 
 from .. import access
+from ..acting.offering import on_offer
 from ..extensions import db
 from ..models import Execution, ModelType, Template, TemplateRun
 from ..playground.conversation import CARD
@@ -66,7 +67,9 @@ def _choices(template: Template, draft: Draft, fragment: str | None) -> dict[str
     is_whole = fragment in (None, "editor")
     options = model_options(template.project, ModelType(draft.content.model_type)) if is_whole else {}
     choices = {"model_options": options, "chosen": draft.content.requested, "kinds": list(Kind), "roles": ROLES}
-    return choices | {"against": against(template) if is_whole else []}
+    ticked = request.form.getlist("actions")
+    offered = [(one, str(one.action_id) in ticked) for one in on_offer(template.project_id)] if is_whole else []
+    return choices | {"against": against(template) if is_whole else [], "actions": offered}
 
 
 def started(template: Template, draft: Draft, executions: Sequence[Execution], shown: Sequence[str]) -> Response:

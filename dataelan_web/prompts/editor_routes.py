@@ -54,10 +54,11 @@ def run(id: uuid.UUID) -> Response:
     if "compare" in request.form:
         number = sources.number_in(request.form.get("against", ""))
         asked.insert(0, Source.of(versions.numbered(template, number)))
-    together, mark = uuid.uuid4(), request.form.get("submission", "")
+    told = {"together": uuid.uuid4(), "submission": request.form.get("submission", "")}
+    told |= {"actions": request.form.getlist("actions")}
     try:
         draft = drafts.keep(template, written.content, written.values, written.said)
-        executions = running.ask_all(template, asked, written.values, written.said, together=together, submission=mark)
+        executions = running.ask_all(template, asked, written.values, written.said, **told)
     except Refused as refused:
         return editor_page.not_run(template, written, refused)
     quoting.keep(executions[-1], current_user.id, request.form.get("quote", ""))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask_login import current_user
 from sqlalchemy import func, select
 
+from ..acting import offering
 from ..executions.submit import Request, submit
 from ..extensions import db
 from ..models import Execution, ModelType, Origin, Template, TemplateCase, TemplateRun, TemplateVersion
@@ -48,16 +49,20 @@ def ask_all(
     case: TemplateCase | None = None,
     together: uuid.UUID | None = None,
     submission: str = "",
+    actions: Collection[str] = (),
 ) -> list[Execution]:
     """All of these contents with the same values, or none of them. Raises Refused; Unfilled where values are missing
     or wrong. Commits.
 
-    `submission`: a mark of the form that asks, so that sent twice it is asked once.
+    `submission`: a mark of the form that asks, so that sent twice it is asked once. `actions`: ids of the project's
+    declared ones that the model is offered; the answers to saved cases are asked for without any.
     """
     together = together if len(sources) > 1 else None
     requests = []
     for source in sources:
         prompt, run = made(template, source, given, said)
+        requested, kind = source.content.requested, ModelType(source.content.model_type)
+        prompt, offers = offering.offer_only(prompt, template.project, requested, kind, actions)
         run.case_id, run.together = case.id if case else None, together
         mark = f"prompt:{current_user.id}:{submission[:60]}:{run.digest}:{run.case_id or ''}"
         requests.append(
@@ -65,9 +70,10 @@ def ask_all(
                 project=template.project,
                 prompt=prompt,
                 origin=Origin.PLAYGROUND,
-                requested=source.content.requested,
+                requested=requested,
                 user_id=current_user.id,
-                model_type=ModelType(source.content.model_type),
+                model_type=kind,
+                offers=offers,
                 idempotency_key=mark if submission else None,
                 made_from=run,
             )
