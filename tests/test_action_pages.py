@@ -177,6 +177,26 @@ def test_a_card_asks_for_news_and_hears_nothing_while_there_is_none(app: Flask, 
     assert "<article" not in log
 
 
+def test_what_a_receiver_answered_is_offered_to_the_model_where_nothing_was_written_yet(
+    app: Flask, acme: people.Cast
+) -> None:
+    call = waiting(acme)
+    mia, url = people.browser(app, acme.mia), f"{acme.home}/calls/{call.id}"
+    htmx = {"HX-Request": "true"}
+    assert "hx-partial" not in mia.get(url, headers=htmx).get_data(as_text=True)
+    assert call.version
+    tried = ActionAttempt(
+        action_id=call.version.action_id, call_id=call.id, message_id="m", number=1, url="https://a.b"
+    )
+    tried.answer, call.state, call.status = '{"ticket": <42>}', CallState.DELIVERED, 200
+    db.session.add(tried)
+    db.session.commit()
+    card = mia.get(url, headers=htmx).get_data(as_text=True)
+    assert f'hx-target="#result-{call.id}:placeholder-shown"' in card
+    assert "{&#34;ticket&#34;: &lt;42&gt;}</textarea>" in card
+    assert "hx-partial" not in mia.get(url).get_data(as_text=True), "a page of its own has no such field"
+
+
 def test_a_session_shows_the_cards_of_its_calls(app: Flask, acme: people.Cast) -> None:
     call = waiting(acme)
     page = people.browser(app, acme.mia).get(acme.session_url).get_data(as_text=True)

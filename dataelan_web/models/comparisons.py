@@ -86,7 +86,7 @@ class ComparisonRun(Base):
         return self.execution.state is State.COMPLETED and not self.is_gone
 
 
-Execution.blind_in = column_property(  # type: ignore[attr-defined]
+Execution.blind_in = column_property(
     select(Comparison.id)
     .join(ComparisonRun, ComparisonRun.comparison_id == Comparison.id)
     .where(ComparisonRun.id == Execution.id, Comparison.is_blind, Comparison.chosen_at.is_(None))

@@ -73,9 +73,7 @@ def comparison(id: uuid.UUID) -> Response:
 def comparison_row(id: uuid.UUID) -> Response:
     """As its session tells of it, which asks while it runs."""
     found = access.visible(Comparison, id)
-    shown_run = db.session.get(Execution, found.shown_id, options=[joinedload(Execution.prompt)])
-    if shown_run is None or not wants_fragment():
-        return redirect(url_for("playground.show", id=found.session_id))
+    shown_run = db.session.get(Execution, found.shown_id, options=[joinedload(Execution.prompt)]) or abort(404)
     listing.tell([shown_run])
     return piece("playground/compare/_row.html", execution=shown_run, organization=g.organization)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from flask import request, url_for
 from flask_login import current_user
@@ -54,7 +55,7 @@ def run(id: uuid.UUID) -> Response:
     if "compare" in request.form:
         number = sources.number_in(request.form.get("against", ""))
         asked.insert(0, Source.of(versions.numbered(template, number)))
-    told = {"together": uuid.uuid4(), "submission": request.form.get("submission", "")}
+    told: dict[str, Any] = {"together": uuid.uuid4(), "submission": request.form.get("submission", "")}
     told |= {"actions": request.form.getlist("actions")}
     try:
         draft = drafts.keep(template, written.content, written.values, written.said)
