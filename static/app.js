@@ -149,7 +149,11 @@
     [lastY, lastHeight] = [scrollY, height()];
   }, { passive: true });
   addEventListener('wheel', ({ deltaY }) => { if (deltaY < 0) goneUp(); }, { passive: true });
-  const follow = () => { if (following) scrollTo({ top: height() }); };
+  const follow = () => {
+    if (!following) return;
+    scrollTo({ top: height(), behavior: 'instant' });
+    [lastY, lastHeight] = [scrollY, height()];                                   // our own move is nobody's wish
+  };
   document.addEventListener('load', ({ target }) => { if (target.closest?.('#runs')) follow(); }, true);   // a picture takes its room late
 
   // How long a running answer has taken so far.
