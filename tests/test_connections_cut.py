@@ -81,9 +81,8 @@ def test_an_error_page_that_cannot_read_what_surrounds_it_is_bare(
     assert error_id(answer) in caplog.text
     assert "Traceback" not in caplog.text
     fragment = olivia.get(f"{acme.home}/", headers=HTMX)
-    assert fragment.status_code == 503
+    assert fragment.status_code == 404, "a fragment has no surroundings to read"
     assert "Providers and keys" not in fragment.get_data(as_text=True)
-    assert error_id(fragment) in caplog.text
 
 
 def test_what_breaks_after_the_view_is_an_error_with_a_number_too(

@@ -96,7 +96,10 @@ def show(page: Page, size: str, theme: str) -> None:
 def looked(page: Page, name: str, size: str, theme: str, rule: str | None) -> list[str]:
     """What is wrong in this size and theme."""
     show(page, size, theme)
-    faults = [f"{name}, {size}, {theme}: {fault}" for fault in page.evaluate(FAULTS, rule)]
+    sides = page.__dict__.setdefault("sides", set())
+    left_out = SIDE if (size, theme, rule) in sides else None
+    sides.add((size, theme, rule))
+    faults = [f"{name}, {size}, {theme}: {fault}" for fault in page.evaluate(FAULTS, [rule, left_out])]
     return faults + [f"{name}, {size} sticks out: {element}" for element in page.evaluate(STICKING_OUT)]
 
 
