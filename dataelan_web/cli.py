@@ -24,6 +24,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(ledger)
     app.cli.add_command(rules)
     app.cli.add_command(files)
+    app.cli.add_command(rollups)
 
 
 @click.command("create-superuser")
@@ -330,3 +331,30 @@ def storage_sweep(organizations_gone: bool) -> None:
     click.echo(f"{swept.files} {'file was' if swept.files == 1 else 'files were'} deleted ({swept.size:,} bytes).")
     if swept.strange:
         click.echo(f"{swept.strange} belong to organizations that are not here, and were left (--organizations-gone).")
+
+
+rollups = AppGroup("rollups", help="The sums that dashboards show.")
+
+
+@rollups.command("verify")
+@click.option("--org", "slug", help="The slug of one organization; else all.")
+def rollups_verify(slug: str | None) -> None:
+    """Compare every sum with the runs and the ledger; exit 1 when one differs."""
+    from .rollups.rebuilding import drift, organizations
+
+    found = [one for organization in organizations(slug) for one in drift(organization)]
+    for one in found:
+        click.echo(str(one), err=True)
+    if found:
+        raise SystemExit(1)
+    click.echo("Every sum agrees with the runs and the ledger.")
+
+
+@rollups.command("rebuild")
+@click.option("--org", "slug", help="The slug of one organization; else all.")
+def rollups_rebuild(slug: str | None) -> None:
+    """Make the sums anew from the runs and the ledger, one organization after the other."""
+    from .rollups.rebuilding import organizations, rebuild
+
+    for organization in organizations(slug):
+        click.echo(f"{organization.slug}: {rebuild(organization)} runs.")

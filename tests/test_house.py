@@ -16,7 +16,7 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 FEATURES = set(
     "accounts organizations projects actions playground prompts batches search sharing imports trash hub limits".split()
-    + "notices dashboard gateway admin health".split()
+    + "notices dashboards gateway admin health".split()
 )
 WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "shell", "text", "web", "config"}
 """What belongs to answering a request, for features to build on."""
@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "secrets": set(),
     "audit": {"extensions", "models"},
     "storage": set(),
+    "rollups": {"rollups", "models", "extensions"},
     "pool": {"extensions"},
     "starting": set(),
     "jobs.queue": set(),
@@ -40,8 +41,8 @@ MAY_IMPORT = {
     "web": set(),
     "shell": {"access", "extensions", "models", "notify"},
     "local": {"local"},
-    **{name: FEATURES | WEB | {"acting", "executions", "notify", "quota", "secrets", "storage", "jobs", "models",
-                               "extensions", "router"}
+    **{name: FEATURES | WEB | {"acting", "executions", "notify", "quota", "rollups", "secrets", "storage", "jobs",
+                               "models", "extensions", "router"}
        for name in FEATURES},
 }  # fmt: skip
 """Room → the rooms it may import from. What is not in here (cli, bootstrap, worker …) stands above all of them."""

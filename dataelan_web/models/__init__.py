@@ -1,5 +1,5 @@
 """All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, declared_actions,
-templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes, comparisons, audit."""
+templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes, comparisons, audit, rollups."""
 
 from .accounts import (
     KeyStrategy,
@@ -39,6 +39,7 @@ from .links import PublicLink
 from .notices import Delivery, DeliveryState, Notice, Webhook
 from .opinions import Comment, Feedback
 from .quotes import Quote
+from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUPS
 from .search import SearchDocument, SearchSlice
 from .templates import (
     LabelMove,
@@ -58,6 +59,9 @@ from .workspace import Collaborator, CopiedAnswer, ModelType, Project, ProjectRo
 __all__ = [
     "IN_TRASH",
     "NANO",
+    "ROLLUPS",
+    "ROLLUP_KEYS",
+    "ROLLUP_QUEUE",
     "UNDECIDED",
     "APIKey",
     "Action",

@@ -1,0 +1,76 @@
+"""Sums over runs for dashboards: what was spent, used and waited for, by time and by whom. Never read for charging.
+
+`rollup_queue` is what still has to be counted: triggers write a line where a run ends or the ledger grows, in the same
+transaction. `rollup_keys` says what a sum is of, `rollups` holds the sums. See dataelan_web.rollups.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, SmallInteger, String, Table, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from .base import Base
+
+
+class Grain(IntEnum):
+    """How long a bucket is. Quarters begin in UTC, where every time zone's hours and days can be made of them; hours
+    and days are those of the organization's time zone."""
+
+    QUARTER = 0
+    HOUR = 1
+    DAY = 2
+
+
+UNITS = ("provider_id", "model_id", "api_key_id")
+PEOPLE = ("project_id", "user_id")
+WORDS = ("payer", "model_type", "origin", "outcome", "error")
+DIMENSIONS = (*PEOPLE, *UNITS, *WORDS)
+"""What a sum is of. None is ever NULL: the nil id, or no word, stands for none, and for what a cut leaves out."""
+
+TOKENS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_output", "tokens_reasoning")
+COUNTERS = ("runs", "attempts", "unpriced", *TOKENS, "cost", "streamed_tokens", "streamed_ms")
+HISTOGRAMS = ("first_token", "total")
+
+ROLLUP_QUEUE = Table(
+    "rollup_queue",
+    Base.metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("execution_id", Uuid, nullable=False),
+    Column("entry_id", Uuid),
+    Column("runs", SmallInteger, nullable=False, server_default="0"),
+    Column("unpriced", SmallInteger, nullable=False, server_default="0"),
+)
+"""A run that ended (runs 1), one whose cost is known since (unpriced −1), or a line of the ledger (entry_id)."""
+
+
+def _no_default(name: str, type: Any) -> Column[Any]:
+    return Column(name, type, nullable=False)
+
+
+ROLLUP_KEYS = Table(
+    "rollup_keys",
+    Base.metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("organization_id", ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    _no_default("cut", SmallInteger),
+    *(_no_default(name, Uuid) for name in (*PEOPLE, *UNITS)),
+    *(_no_default(name, String(30)) for name in WORDS),
+    Index("ix_rollup_keys_organization_id_cut", "organization_id", "cut"),
+)
+"""What a sum is of. Its id is a digest of all that it says, so that whoever counts needs no look-up."""
+
+ROLLUPS = Table(
+    "rollups",
+    Base.metadata,
+    Column("organization_id", ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True),
+    Column("cut", SmallInteger, primary_key=True, autoincrement=False),
+    Column("grain", SmallInteger, primary_key=True, autoincrement=False),
+    Column("bucket", DateTime(timezone=True), primary_key=True),
+    Column("key_id", Uuid, primary_key=True),
+    *(_no_default(name, BigInteger) for name in COUNTERS),
+    *(_no_default(name, ARRAY(BigInteger)) for name in HISTOGRAMS),
+)
+"""Sums of one bucket. `cost` is the ledger's, in nano-USD; histograms hold `bin << 40 | count` (rollups.histogram)."""

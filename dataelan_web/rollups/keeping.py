@@ -1,0 +1,72 @@
+"""What waits in the queue is counted, by one worker at a time, all in one statement: it is taken out of the queue and
+added to the sums, or neither. So a worker may die in it, and several may run it at once; nothing is counted twice.
+
+A line of the ledger waits for the end of its run: only then is it known what came of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from ..extensions import db
+from .counting import COUNT, ENDED, OPEN_STATES
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds between two looks at the queue."""
+BATCH = 5_000
+LOCK = 0x0DA7AE1A
+"""PostgreSQL's advisory lock of whoever writes sums."""
+
+_FOLD = text(f"""
+WITH due AS (
+    SELECT q.id FROM rollup_queue q LEFT JOIN executions e ON e.id = q.execution_id
+    WHERE e.id IS NULL OR e.state NOT IN ({OPEN_STATES})
+    ORDER BY q.id LIMIT :most
+),
+taken AS (DELETE FROM rollup_queue q USING due WHERE q.id = due.id
+    RETURNING q.execution_id, q.entry_id, q.runs, q.unpriced),
+ended_runs AS (SELECT execution_id, runs, unpriced FROM taken WHERE entry_id IS NULL),
+written_lines AS (
+    SELECT t.entry_id FROM taken t JOIN executions e ON e.id = t.execution_id WHERE t.entry_id IS NOT NULL AND {ENDED}
+),
+{COUNT}
+SELECT count(*) FROM taken
+""")
+
+
+def fold(most: int = BATCH) -> int:
+    """Count what waits, at most so much. Returns how much it was; 0 too while somebody else is at it. Commits."""
+    if not db.session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": LOCK}):
+        db.session.rollback()
+        return 0
+    counted = db.session.scalar(_FOLD, {"most": most})
+    db.session.commit()
+    return int(counted or 0)
+
+
+def fold_all() -> int:
+    """Until nothing waits that can be counted, or somebody else is at it."""
+    counted = 0
+    while some := fold():
+        counted += some
+    return counted
+
+
+def keep_forever(app: Flask, stopping: threading.Event) -> None:
+    """Every second, until the worker is asked to stop."""
+    while not stopping.wait(EVERY):
+        try:
+            with app.app_context():
+                while fold() == BATCH and not stopping.is_set():
+                    pass
+        except Exception:  # this thread must not end: dashboards would stand still
+            log.exception("runs could not be counted yet; it is tried again")

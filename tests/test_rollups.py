@@ -1,0 +1,201 @@
+"""Sums over runs: each run and each line of the ledger counts once, whoever counts, however often."""
+
+from __future__ import annotations
+
+import random
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, text
+
+from dataelan_web import quota
+from dataelan_web.extensions import db
+from dataelan_web.models import (
+    ROLLUP_KEYS,
+    ROLLUPS,
+    Attempt,
+    Execution,
+    LedgerEntry,
+    Model,
+    Origin,
+    Outcome,
+    Payer,
+    State,
+    new_id,
+    now,
+)
+from dataelan_web.models.rollups import Grain
+from dataelan_web.rollups import histogram
+from dataelan_web.rollups.cuts import Cut
+from dataelan_web.rollups.keeping import fold, fold_all
+from dataelan_web.rollups.rebuilding import drift, rebuild
+
+from . import people
+
+
+def paid(cast: people.Cast, cost: int | None, model: Model | None = None, **values: object) -> Execution:
+    """A run with one call that cost this much, and its line. Commits."""
+    run = people.ended(cast, "How much?", via_gateway=True, attempts_made=1, **{"cost": cost, **values})
+    called(run, cost, model, 1)
+    db.session.commit()
+    return run
+
+
+def called(run: Execution, cost: int | None, model: Model | None, number: int) -> Attempt:
+    """A call of a run, and its line."""
+    attempt = Attempt(id=new_id(), execution_id=run.id, number=number, model_name="a", provider_name="b")
+    attempt.payer, attempt.outcome, attempt.cost, attempt.ended_at = Payer.ORGANIZATION, Outcome.COMPLETED, cost, now()
+    if model:
+        attempt.model_id, attempt.provider_id = model.id, model.provider_id
+    db.session.add(attempt)
+    db.session.flush()
+    if cost:
+        line = LedgerEntry(organization_id=run.organization_id, attempt_id=attempt.id, payer=attempt.payer, amount=cost)
+        db.session.add(line)
+    return attempt
+
+
+def sums(cast: people.Cast, cut: Cut = Cut.FULL, grain: Grain = Grain.QUARTER) -> tuple[int, int, int]:
+    """(runs, cost, unpriced)"""
+    row = db.session.execute(
+        select(func.sum(ROLLUPS.c.runs), func.sum(ROLLUPS.c.cost), func.sum(ROLLUPS.c.unpriced)).where(
+            ROLLUPS.c.organization_id == cast.organization.id, ROLLUPS.c.cut == cut, ROLLUPS.c.grain == grain
+        )
+    ).one()
+    return int(row[0] or 0), int(row[1] or 0), int(row[2] or 0)
+
+
+def count_all() -> None:
+    """Until the sums are up to date; a worker of another test may be at it."""
+    while db.session.scalar(
+        text("""SELECT count(*) FROM rollup_queue q JOIN executions e ON e.id = q.execution_id
+            WHERE e.state NOT IN ('queued', 'running')""")
+    ):
+        db.session.rollback()
+        fold_all()
+
+
+def test_every_run_counts_once_in_every_cut_and_grain(acme: people.Cast) -> None:
+    for cost in (5, 7, None):
+        paid(acme, cost)
+    count_all()
+    fold_all()
+    assert {sums(acme, cut, grain) for cut in Cut for grain in Grain} == {(3, 12, 1)}
+    assert not drift(acme.organization)
+
+
+def test_a_line_waits_for_the_end_of_its_run(acme: people.Cast) -> None:
+    run = people.ended(acme, "Slow", via_gateway=True, state=State.RUNNING, finished_at=None)
+    called(run, 9, None, 1)
+    db.session.commit()
+    count_all()
+    assert sums(acme) == (0, 0, 0)
+    rebuild(acme.organization)
+    assert sums(acme) == (0, 0, 0)
+    assert not drift(acme.organization)
+    run.state, run.cost, run.finished_at = State.COMPLETED, 9, now()
+    db.session.commit()
+    count_all()
+    assert sums(acme) == (1, 9, 0)
+    assert not drift(acme.organization)
+
+
+def test_a_correction_mends_the_sums_of_its_run(acme: people.Cast) -> None:
+    run = paid(acme, None)
+    count_all()
+    assert sums(acme) == (1, 0, 1)
+    attempt = db.session.scalars(select(Attempt).where(Attempt.execution_id == run.id)).one()
+    quota.correct(db.session, attempt.id, 40, "It was priced", None)
+    db.session.commit()
+    assert not drift(acme.organization), "what waits is no drift"
+    count_all()
+    assert sums(acme) == (1, 40, 0)
+    assert not drift(acme.organization)
+
+
+def test_money_counts_where_it_was_paid_and_the_run_where_it_was_answered(acme: people.Cast) -> None:
+    first, second = people.simulated_model(), people.simulated_model("simulated-other")
+    run = paid(acme, 30, first, model_id=second.id, provider_id=second.provider_id)
+    called(run, 4, second, 2)
+    db.session.commit()
+    count_all()
+    query = (
+        select(ROLLUP_KEYS.c.model_id, func.sum(ROLLUPS.c.runs), func.sum(ROLLUPS.c.cost))
+        .join(ROLLUPS, ROLLUPS.c.key_id == ROLLUP_KEYS.c.id)
+        .where(ROLLUPS.c.organization_id == acme.organization.id, ROLLUPS.c.cut == Cut.MODELS, ROLLUPS.c.grain == 0)
+        .group_by(ROLLUP_KEYS.c.model_id)
+    )
+    assert {row[0]: (row[1], row[2]) for row in db.session.execute(query)} == {first.id: (0, 30), second.id: (1, 4)}
+
+
+def test_what_is_imported_was_paid_elsewhere(acme: people.Cast) -> None:
+    people.ended(acme, "Elsewhere", via_gateway=True, origin=Origin.IMPORT)
+    count_all()
+    assert sums(acme) == (0, 0, 0)
+    assert not drift(acme.organization)
+
+
+def test_several_workers_at_once_and_a_rebuild_count_once(acme: people.Cast, app: Flask) -> None:
+    for cost in range(1, 31):
+        paid(acme, cost)
+
+    def work(act: object) -> None:
+        with app.app_context():
+            for _ in range(20):
+                fold(3)
+            if act:
+                rebuild(acme.organization)
+
+    workers = [threading.Thread(target=work, args=(act,)) for act in (False, False, True)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    count_all()
+    assert sums(acme) == (30, 465, 0)
+    assert not drift(acme.organization)
+
+
+def test_drift_is_found_and_a_rebuild_mends_it(acme: people.Cast) -> None:
+    paid(acme, 5)
+    count_all()
+    db.session.execute(
+        ROLLUPS.update().where(ROLLUPS.c.organization_id == acme.organization.id).values(cost=ROLLUPS.c.cost + 1)
+    )
+    db.session.commit()
+    assert len(found := drift(acme.organization)) == len(Cut) * len(Grain)
+    assert found[0].counted_cost == found[0].cost + found[0].buckets == 5 + found[0].buckets
+    assert rebuild(acme.organization) == 1
+    assert sums(acme) == (1, 5, 0)
+    assert not drift(acme.organization)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Asia/Kathmandu", "America/New_York"])
+def test_hours_and_days_are_the_organizations(acme: people.Cast, zone: str) -> None:
+    acme.organization.time_zone = zone
+    db.session.commit()
+    asked = datetime(2026, 3, 8, 18, 20, tzinfo=UTC)
+    paid(acme, 1, created_at=asked, finished_at=asked + timedelta(seconds=2))
+    count_all()
+    rows = db.session.execute(
+        select(ROLLUPS.c.grain, func.date_trunc("day", ROLLUPS.c.bucket, zone), ROLLUPS.c.bucket).where(
+            ROLLUPS.c.organization_id == acme.organization.id, ROLLUPS.c.cut == Cut.FULL
+        )
+    ).all()
+    starts = {row[0]: row[2] for row in rows}
+    midnight = {"Asia/Kolkata": (7, 18, 30), "Asia/Kathmandu": (8, 18, 15), "America/New_York": (8, 5, 0)}[zone]
+    hour = {"Asia/Kolkata": (17, 30), "Asia/Kathmandu": (18, 15), "America/New_York": (18, 0)}[zone]
+    assert starts[Grain.QUARTER] == datetime(2026, 3, 8, 18, 15, tzinfo=UTC)
+    assert starts[Grain.HOUR] == datetime(2026, 3, 8, *hour, tzinfo=UTC)
+    assert starts[Grain.DAY] == datetime(2026, 3, *midnight, tzinfo=UTC)
+
+
+def test_a_time_is_told_within_two_percent(context: None) -> None:
+    dice = random.Random(7)
+    for milliseconds in [1.0, 2.0, 1000.0, *(10 ** dice.uniform(0, 7) for _ in range(300))]:
+        seconds = f"make_interval(secs => {milliseconds / 1000!r})"
+        packed = db.session.scalar(text(f"SELECT {histogram.bin_sql(seconds)}"))
+        told = histogram.seconds_of(packed >> histogram.PACKED)
+        assert abs(told - milliseconds / 1000) <= 0.02 * milliseconds / 1000, milliseconds
