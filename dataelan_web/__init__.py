@@ -25,6 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         actions,
         batches,
         cli,
+        dashboards,
         errors,
         formats,
         gateway,
@@ -71,6 +72,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     trash.init_app(app)
     hub.init_app(app)
     limits.init_app(app)
+    dashboards.init_app(app)
     notices.init_app(app)
     gateway.init_app(app)
     cli.init_app(app)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flask import abort, g
@@ -316,3 +317,21 @@ def _is_guest_of_organization() -> ColumnElement[bool]:
     return Organization.id.in_(
         _guest_projects(current_user.id, Project.organization_id).where(Project.deleted_at.is_(None))
     )
+
+
+@dataclass(frozen=True)
+class SumsSeen:
+    """Whose runs the signed-in person may see sums of: everyone's, or those of some projects and their own."""
+
+    everyone: bool
+    projects: tuple[uuid.UUID, ...]
+    user_id: uuid.UUID
+
+
+def sums_seen() -> SumsSeen:
+    """Owners and admins: all of the organization. Who was let into projects: theirs. Everybody: their own."""
+    if may(ADMINISTER):
+        return SumsSeen(True, (), current_user.id)
+    here = Project.organization_id == g.organization.id, Project.deleted_at.is_(None)
+    projects = db.session.scalars(_guest_projects(current_user.id, Project.id).where(*here))
+    return SumsSeen(False, tuple(projects), current_user.id)

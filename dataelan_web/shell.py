@@ -19,9 +19,9 @@ IN_SIDEBAR = 8
 HUB = tuple(f"hub.{name}" for name in "provider new_provider connect change create key replace hub_settings".split())
 """Endpoints of the pages of providers, keys and settings, by how they begin."""
 
-KEYS = {"organizations.home": "h", "search.search": "s", "trash.trash_page": "t"}
+KEYS = {"organizations.home": "h", "dashboards.show": "d", "search.search": "s", "trash.trash_page": "t"}
 """What one presses after g to go there (static/palette.js)."""
-FOR_GUESTS = ("organizations.home", "search.search", "trash.trash_page", "limits.overview")
+FOR_GUESTS = ("organizations.home", "dashboards.show", "search.search", "trash.trash_page", "limits.overview")
 """Pages of the whole organization that show a guest their own projects."""
 
 
@@ -67,6 +67,7 @@ def shell() -> dict[str, Any]:
 def navigation(slug: str) -> list[dict[str, Any]]:
     places = [
         ("Home", "home", "organizations.home", ("organizations.",)),
+        ("Dashboard", "bar-chart-3", "dashboards.show", ("dashboards.",)),
         ("Search", "search", "search.search", ("search.",)),
         ("Providers and keys", "key", "hub.providers", HUB),
         ("Models", "boxes", "hub.models", ("hub.model", "hub.shutdowns", "hub.archive")),

@@ -124,6 +124,8 @@ ROUTES = (
     Route("accounts.login", "POST", "/login", PUBLIC, 422),
     Route("accounts.logout", "POST", "/logout", SIGNED_IN, 303),
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
+    Route("dashboards.show", "GET", "/o/{slug}/dashboard/spend?project={project}", SEE | GUEST),
+    Route("dashboards.panel_csv", "GET", "/o/{slug}/dashboard/overview/spend.csv?project={project}", SEE | GUEST),
     Route("projects.create", "POST", "/o/{slug}/projects", EDIT, 303, {"name": "Another"}),
     Route("projects.show", "GET", "/o/{slug}/projects/{project}", SEE | GUEST),
     Route("projects.rename", "POST", "/o/{slug}/projects/{project}/name", EDIT | GUEST, 303, {"name": "Renamed"}),

@@ -1,0 +1,9 @@
+"""The team dashboard: what was spent, how fast it was and what failed, from the sums of `rollups`."""
+
+from flask import Flask
+
+from .routes import bp
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(bp)

@@ -1,0 +1,98 @@
+"""Plotly figures as plain values: {data, layout}. Colours are names of the page's own (`--chart-1`), which
+static/dashboards.js puts in, so that one figure serves both themes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from .ranges import Range
+
+MOST = 6
+"""Parts of a stack that can be told apart; what is left is one more."""
+PALE = 0.4
+COLOURS = tuple(f"--chart-{n}" for n in range(1, MOST + 1))
+REST = "--muted-foreground"
+Points = Sequence[float | None]
+
+
+def _times(over: Range) -> list[str]:
+    """In the organization's time; without an offset, since Plotly would turn them into its own."""
+    return [f"{slot:%Y-%m-%dT%H:%M}" for slot in over.slots]
+
+
+def _is_running(over: Range) -> int | None:
+    return len(over.slots) - 1 if over.runs_still else None
+
+
+def stacked(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str, Any]:
+    """Bars a slot, one part on the other; the slot that still runs is pale."""
+    times, running = _times(over), _is_running(over)
+    opacity = [PALE if at == running else 1 for at in range(len(times))]
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": times,
+            "y": list(values),
+            "marker": {"color": COLOURS[n] if n < MOST else REST, "opacity": opacity},
+        }
+        for n, (name, values) in enumerate(parts.items())
+    ]
+    return {"data": data, "layout": _layout(unit, barmode="stack", showlegend=len(parts) > 1)}
+
+
+def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str, Any]:
+    """Straight lines with gaps where there was nothing; up to the slot that still runs, which is dotted."""
+    times, running, data = _times(over), _is_running(over), []
+    for n, (name, values) in enumerate(parts.items()):
+        colour = COLOURS[n % MOST]
+        whole = list(values) if running is None else [*values[:running], None]
+        line = {"type": "scatter", "mode": "lines+markers", "name": name, "x": times, "y": whole}
+        data.append(line | {"line": {"color": colour, "width": 2}, "marker": {"color": colour, "size": 4}})
+        if running:
+            dotted = {"color": colour, "width": 2, "dash": "dot"}
+            last = {"x": times[running - 1 :], "y": list(values[running - 1 :]), "line": dotted, "opacity": PALE}
+            data.append({"type": "scatter", "mode": "lines", "name": name, "showlegend": False, **last})
+    return {"data": data, "layout": _layout(unit, showlegend=len(parts) > 1)}
+
+
+def ranked(names: Sequence[str], values: Points, unit: str = "") -> dict[str, Any]:
+    """Bars from left to right, the longest at the top."""
+    bar = {"type": "bar", "orientation": "h", "x": list(values), "y": list(names), "marker": {"color": COLOURS[0]}}
+    axis = {"autorange": "reversed", "type": "category", "automargin": True, "ticklabeloverflow": "allow"}
+    layout = _layout("", showlegend=False) | {"yaxis": axis, "hovermode": "closest"}
+    layout["xaxis"] = {"tickprefix": "$" if unit == "$" else "", "gridcolor": "--border", "rangemode": "tozero"}
+    return {"data": [bar], "layout": layout}
+
+
+def band(days: Sequence[datetime], spent: Points, ahead: Mapping[str, Points], limit: float | None) -> dict[str, Any]:
+    """What was spent by each day, and between which two lines it will go on. ahead: {low, high}."""
+    times = [f"{day:%Y-%m-%d}" for day in days]
+    edge = {"type": "scatter", "mode": "lines", "x": times, "line": {"width": 0, "color": COLOURS[0]}}
+    low = edge | {"y": list(ahead["low"]), "name": "at least", "showlegend": False}
+    high = edge | {"y": list(ahead["high"]), "name": "at most", "fill": "tonexty", "fillcolor": "--chart-band"}
+    line = {"type": "scatter", "mode": "lines", "name": "spent", "x": times, "y": list(spent)}
+    data = [low, high | {"showlegend": False}, line | {"line": {"color": COLOURS[0], "width": 2}}]
+    if limit is not None:
+        top = {"type": "scatter", "mode": "lines", "name": "limit", "x": times, "y": [limit] * len(times)}
+        data.append(top | {"line": {"color": COLOURS[3], "width": 1.5, "dash": "dash"}})
+    return {"data": data, "layout": _layout("$", showlegend=limit is not None)}
+
+
+def _layout(unit: str, **more: Any) -> dict[str, Any]:
+    """Faint horizontal lines and nothing else around the data."""
+    y: dict[str, Any] = {
+        "gridcolor": "--border",
+        "zerolinecolor": "--border",
+        "rangemode": "tozero",
+        "automargin": True,
+    }
+    if unit == "$":
+        y["tickprefix"] = "$"
+    elif unit == "%":
+        y["tickformat"] = ".1%"
+    elif unit:
+        y["ticksuffix"] = f" {unit}"
+    return {"xaxis": {"type": "date", "showgrid": False}, "yaxis": y, "hovermode": "x unified", "bargap": 0.2, **more}

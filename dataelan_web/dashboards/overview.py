@@ -1,0 +1,179 @@
+"""The overview: six numbers against the period before, what each provider cost, and where the month will end."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from .. import access, formats
+from ..extensions import db
+from ..limits import glance
+from ..models import NANO, Budget, Scope, Unit, Window
+from ..models.rollups import Grain
+from . import figures, ranges, sums
+from .filters import Filters
+from .names import names_of
+from .panels import RUNS, Cell, Panel, at, over_time, percent, usd
+from .ranges import Range
+from .sums import Sums
+
+LOOKS_BACK = 28
+"""Days that a forecast goes by: four of each weekday."""
+LIKELY = 1.2816
+"""Standard deviations around the mean between which 80 % of a normal distribution lies."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    label: str
+    said: str
+    exact: str
+    change: str
+    """“+12 %”; empty where there is nothing to compare with."""
+    is_up: bool | None
+    spark: dict[str, Any] | None
+
+
+def page(filters: Filters) -> dict[str, Any]:
+    asked, over = filters.asked, filters.range
+    by_provider = sums.series(asked, over, "provider_id")
+    lines = {slot: Sums() for slot in over.slots}
+    for (slot, _), one in by_provider.items():
+        lines[slot] += one
+    now_, before = sum(lines.values(), Sums()), sums.totals(asked, over.before)
+    slow = sums.percentiles(asked, (over.span,)).get((None, None))
+    was_slow = sums.percentiles(asked, over.before).get((None, None))
+    slots = sums.percentiles(asked, (over.span,), over=over)
+    names = names_of(what for _, what in by_provider)
+    return {
+        "headlines": headlines(over, lines, now_, before, slots, slow, was_slow),
+        "panels": [
+            over_time("spend", "Spend by provider", filters, by_provider, "provider_id", names),
+            over_time("runs", "Runs by provider", filters, by_provider, "provider_id", names, RUNS),
+            latency(over, slots),
+            forecast(filters),
+        ],
+        "glances": glance.at_home(),
+        "unpriced": now_.unpriced,
+    }
+
+
+def headlines(
+    over: Range, lines: dict[datetime, Sums], now_: Sums, before: Sums, slots: dict[Any, tuple[float, ...]],
+    slow: tuple[float, ...] | None, was_slow: tuple[float, ...] | None,
+) -> list[Headline]:  # fmt: skip
+    def spark(values: Sequence[float | None]) -> dict[str, Any] | None:
+        return figures.lines(over, {"": values}) if any(values) else None
+
+    def each(of: Any) -> list[float | None]:
+        return [of(lines[slot]) for slot in over.slots]
+
+    def told(place: int) -> list[float | None]:
+        return [slots[slot, None][place] if (slot, None) in slots else None for slot in over.slots]
+
+    rate, was = now_.error_rate, before.error_rate
+    first, second = slow or (None, None, None), was_slow or (None, None, None)
+    return [
+        _headline("Spend", formats.money(now_.cost), formats.exact_money(now_.cost), now_.cost, before.cost,
+                  spark([value and value / NANO for value in each(lambda s: s.cost)])),
+        _headline("Runs", formats.count(now_.runs), f"{now_.runs:,}", now_.runs, before.runs,
+                  spark(each(lambda s: s.runs))),
+        _headline("Tokens", formats.count(now_.tokens), f"{now_.tokens:,}", now_.tokens, before.tokens,
+                  spark(each(lambda s: s.tokens))),
+        _headline("Error rate", percent(rate), f"{now_.failed:,} of {now_.runs:,} runs failed or were interrupted",
+                  rate, was, spark(each(lambda s: s.error_rate))),
+        _headline("Latency, p50", formats.duration(first[0]), "Half of the runs were faster", first[0], second[0],
+                  spark(told(0))),
+        _headline("Latency, p95", formats.duration(first[1]), "One run in twenty was slower", first[1], second[1],
+                  spark(told(1))),
+    ]  # fmt: skip
+
+
+def _headline(
+    label: str, said: str, exact: str, value: float | None, before: float | None, spark: dict[str, Any] | None
+) -> Headline:
+    if not before or value is None:
+        return Headline(label, said, exact, "", None, spark)
+    change = (value - before) / before
+    words = f"×{value / before:,.1f}" if change > 9.99 else f"{change:+.0%}".replace("-", "−").replace("%", " %")
+    return Headline(label, said, exact, words, change > 0 if round(change, 2) else None, spark)
+
+
+def latency(over: Range, slots: dict[Any, tuple[float, ...]]) -> Panel:
+    found = [(slot, slots[slot, None]) for slot in over.slots if (slot, None) in slots]
+    drawn = {
+        name: [slots[slot, None][n] if (slot, None) in slots else None for slot in over.slots]
+        for n, name in enumerate(("p50", "p95"))
+    }
+    rows = [
+        [Cell(at(slot, over), slot.isoformat()), *(Cell(formats.duration(one), round(one, 4)) for one in told)]
+        for slot, told in found
+    ]
+    figure = figures.lines(over, drawn, "s") if found else None
+    note = "From asking to the end of the answer, of runs that completed."
+    return Panel("latency", "Latency", ["Time", "p50", "p95", "p99"], rows, figure, note)
+
+
+def forecast(filters: Filters) -> Panel:
+    """Where this month ends, if the rest of its days are like the same weekdays of the last four weeks."""
+    zone, now_ = filters.range.zone, filters.range.at
+    today = now_.astimezone(zone).date()
+    first = today.replace(day=1)
+    last = (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+    start = min(first, today - timedelta(days=LOOKS_BACK))
+    over = Range("", "", Grain.DAY, ranges.days(start, last, zone), zone, now_)
+    found = sums.series(filters.asked, over)
+    cost = {slot.date(): one.cost for (slot, _), one in found.items()}
+    past = {day: cost.get(day, 0) for n in range(1, LOOKS_BACK + 1) if (day := today - timedelta(days=n))}
+    spent, sure = _so_far(cost, first, today), sum(n for day, n in cost.items() if first <= day <= today)
+    ahead = _ahead(past, today, last, sure, cost.get(today, 0))
+    days = [datetime.combine(first + timedelta(days=n), time(), zone) for n in range(last.day)]
+    gap: list[float | None] = [None] * (today.day - 1)
+    low, high = ([*gap, *(value / NANO for value in side)] for side in zip(*ahead, strict=True))
+    limit = _month_limit(filters)
+    drawn = figures.band(days, [n / NANO for n in spent], {"low": low, "high": high},
+                         None if limit is None else limit / NANO)  # fmt: skip
+    ends = [Cell(formats.money(round(n)), usd(round(n))) for n in ahead[-1]]
+    rows = [[Cell(f"{last:%-d %B}", last.isoformat()), Cell(formats.money(sure), usd(sure)), *ends]]
+    note = (
+        f"At the end of {last:%B}: {ends[0].said} to {ends[1].said}. The days left are taken to be like the same weekdays "
+        f"of the last {LOOKS_BACK} days; 8 of 10 months should end in this band."
+    )
+    columns = ["Day", "Spent so far", "At least", "At most"]
+    return Panel("forecast", "This month", columns, rows if any(cost.values()) else [], drawn, note,
+                 empty="Nothing was spent in the last four weeks.")  # fmt: skip
+
+
+def _so_far(cost: dict[date, int], first: date, today: date) -> list[int]:
+    spent, upto = [], 0
+    for n in range((today - first).days + 1):
+        upto += cost.get(first + timedelta(days=n), 0)
+        spent.append(upto)
+    return spent
+
+
+def _ahead(past: dict[date, int], today: date, last: date, sure: int, already: int) -> list[tuple[float, float]]:
+    """(at least, at most) by each day from today on. What is spent is spent: the band never falls below it."""
+    mean = {n: statistics.fmean(v for day, v in past.items() if day.weekday() == n) for n in range(7)}
+    spread = statistics.pstdev(value - mean[day.weekday()] for day, value in past.items())
+    middle, band = float(sure), [(float(sure), float(sure))]
+    for n in range(1, (last - today).days + 1):
+        middle += mean[(today + timedelta(days=n)).weekday()]
+        rest_of_today = max(mean[today.weekday()] - already, 0.0)
+        off = LIKELY * spread * math.sqrt(n)
+        band.append((max(middle + rest_of_today - off, sure), middle + rest_of_today + off))
+    return band
+
+
+def _month_limit(filters: Filters) -> int | None:
+    """The organization's own, where the whole organization is looked at."""
+    if filters.said or not filters.asked.seen.everyone:
+        return None
+    query = access.scoped(Budget).where(
+        Budget.scope == Scope.ORGANIZATION, Budget.window == Window.MONTH, Budget.unit == Unit.USD
+    )
+    return min((budget.limit for budget in db.session.scalars(query)), default=None)

@@ -1,0 +1,153 @@
+"""A panel: a chart, the table with the same numbers, and its CSV. And the two that most pages have several of."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from flask import url_for
+
+from .. import formats
+from ..models import NANO
+from ..models.base import NIL
+from ..models.rollups import Grain
+from . import figures
+from .filters import BY_ID, BY_WORD, Filters
+from .names import called
+from .ranges import Range
+from .sums import Sums
+
+REST = "Everything else"
+FILTERS = {dimension: name for name, dimension in BY_ID.items()} | {
+    dimension: name for name, (dimension, _) in BY_WORD.items()
+}
+"""Dimension → the filter that a click on a row sets."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    said: str
+    exact: Any = None
+    """For the CSV, and as a title."""
+    url: str = ""
+    part: float | None = None
+    """How long the bar in it is, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    id: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    figure: Mapping[str, Any] | None = None
+    note: str = ""
+    is_table: bool = False
+    """The table is what is looked at; there is no chart, or it lies beside."""
+    empty: str = "Nothing ran in this time. Choose a longer one, or fewer filters."
+    footer: str = ""
+
+    @property
+    def csv(self) -> str:
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(self.columns)
+        writer.writerows(
+            [_harmless(cell.said if cell.exact is None else cell.exact) for cell in row] for row in self.rows
+        )
+        return out.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """A spreadsheet takes text that begins like this for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+
+
+@dataclass(frozen=True)
+class Measure:
+    label: str
+    of: Callable[[Sums], Any]
+    said: Callable[[Any], str]
+    exact: Callable[[Any], Any] = field(default=lambda value: value)
+
+
+def usd(nano: int | None) -> Decimal | None:
+    return None if nano is None else Decimal(nano) / NANO
+
+
+def percent(part: float | None) -> str:
+    """Cut off, not rounded: 99.96 % is not all."""
+    return formats.DASH if part is None else f"{int(part * 1000) / 10:.1f} %"
+
+
+SPEND = Measure("Spend", lambda s: s.cost, formats.money, usd)
+RUNS = Measure("Runs", lambda s: s.runs, formats.count)
+TOKENS = Measure("Tokens", lambda s: s.tokens, formats.count)
+PER_RUN = Measure("Per run", lambda s: s.cost_per_run, formats.money, usd)
+PER_1K = Measure("Per 1K tokens", lambda s: s.cost_per_1k, formats.money, usd)
+ERRORS = Measure("Errors", lambda s: s.error_rate, percent)
+UNPRICED = Measure("Price unknown", lambda s: s.unpriced, formats.count)
+SPEED = Measure("Tokens/s", lambda s: s.tokens_per_second, formats.speed)
+
+
+def cell(measure: Measure, sums: Sums) -> Cell:
+    value = measure.of(sums)
+    return Cell(measure.said(value), measure.exact(value) if value is not None else "")
+
+
+def at(slot: datetime, over: Range) -> str:
+    return f"{slot:%a %-d %b %Y}" if over.grain is Grain.DAY else f"{slot:%a %-d %b %H:%M}"
+
+
+def over_time(
+    id: str, title: str, filters: Filters, found: Mapping[tuple[datetime, Any], Sums], by: str,
+    names: dict[Any, str], measure: Measure = SPEND, note: str = "",
+) -> Panel:  # fmt: skip
+    """Stacked by what spent most; the rest together. Slots where nothing ran are 0."""
+    over, whole = filters.range, dict[Any, int]()
+    for (_, what), sums in found.items():
+        whole[what] = whole.get(what, 0) + measure.of(sums)
+    order = sorted((what for what in whole if whole[what]), key=lambda what: (-whole[what], str(what)))
+    shown, rest = order[: figures.MOST], order[figures.MOST :]
+    labels = [called(by, what, names) for what in shown]
+    values = [[measure.of(found.get((slot, what), Sums())) for slot in over.slots] for what in shown]
+    if rest:
+        labels.append(REST)
+        values.append([sum(measure.of(found.get((slot, what), Sums())) for what in rest) for slot in over.slots])
+    is_money = measure is SPEND
+    drawn = {f"{label}{' ' * n}": [v / NANO if is_money else v for v in line]
+             for n, (label, line) in enumerate(zip(labels, values, strict=True))}  # fmt: skip
+    rows = [
+        [
+            Cell(at(slot, over), slot.isoformat()),
+            *(Cell(measure.said(line[n]), measure.exact(line[n])) for line in values),
+        ]
+        for n, slot in enumerate(over.slots)
+        if any(line[n] for line in values)
+    ]
+    footer = f"The first {len(shown)} of {len(order)}; the others together." if rest else ""
+    figure = figures.stacked(over, drawn, "$" if is_money else "") if values else None
+    return Panel(id, title, ["Time", *labels], rows, figure, note, footer=footer)
+
+
+def by_what(
+    id: str, title: str, filters: Filters, found: Mapping[Any, Sums], by: str, names: dict[Any, str], page: str,
+    measures: Sequence[Measure] = (SPEND, RUNS, TOKENS, PER_RUN, PER_1K), note: str = "", most: int = 25,
+) -> Panel:  # fmt: skip
+    """A ranked table with a bar in each row; a click filters by it."""
+    order = sorted(found, key=lambda what: (-found[what].cost, -found[what].runs, str(what)))
+    largest = max((found[what].cost for what in order), default=0)
+    rows = []
+    for what in order[:most]:
+        name = FILTERS.get(by)
+        can_filter = name and what != NIL
+        url = url_for("dashboards.show", page=page, **filters.with_(name, what)) if name and can_filter else ""
+        head = Cell(called(by, what, names), url=url, part=found[what].cost / largest if largest else None)
+        rows.append([head, *(cell(measure, found[what]) for measure in measures)])
+    footer = f"The first {most} of {len(order)}." if len(order) > most else ""
+    return Panel(id, title, [title, *(m.label for m in measures)], rows, None, note, True, footer=footer)

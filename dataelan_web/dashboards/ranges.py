@@ -1,0 +1,161 @@
+"""The time that a dashboard shows: whole buckets of the organization's time zone, the last of which still runs.
+
+A preset stays relative in the address, dates are exact. What it is compared with is as many buckets before it, up to
+the same point of the last one: half a day is compared with half a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from ..models import now
+from ..models.rollups import Grain
+
+QUARTER = timedelta(minutes=15)
+MOST_DAYS = 366
+BY_WEEK = 100
+"""Days from which on a line of weeks is read more easily than one of days."""
+
+
+class BadRange(ValueError):
+    """The message is for the person."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Buckets of one grain: from `start`, before `end`."""
+
+    grain: Grain
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Range:
+    key: str
+    label: str
+    grain: Grain
+    edges: tuple[datetime, ...]
+    """Where each bucket begins, and where the last one ends."""
+    zone: ZoneInfo
+    at: datetime
+    """Now, the same for all that a page shows."""
+
+    @property
+    def start(self) -> datetime:
+        return self.edges[0]
+
+    @property
+    def end(self) -> datetime:
+        return self.edges[-1]
+
+    @property
+    def span(self) -> Span:
+        return Span(self.grain, self.start, self.end)
+
+    @property
+    def by_week(self) -> bool:
+        return self.grain is Grain.DAY and len(self.edges) - 1 > BY_WEEK
+
+    @cached_property
+    def slots(self) -> list[datetime]:
+        """Where each point of a line lies, in the organization's time: buckets, or weeks of them, from Monday on."""
+        local = [edge.astimezone(self.zone) for edge in self.edges[:-1]]
+        if not self.by_week:
+            return local
+        mondays = {one.date() - timedelta(days=one.weekday()) for one in local}
+        return [_midnight(day, self.zone) for day in sorted(mondays)]
+
+    @property
+    def runs_still(self) -> bool:
+        return self.start <= self.at < self.end
+
+    @cached_property
+    def before(self) -> tuple[Span, ...]:
+        """The period before it, of the same length."""
+        count = len(self.edges) - 1
+        edges = _back(self.edges[0], count, self.grain, self.zone)
+        if not self.runs_still:
+            return (Span(self.grain, edges[0], edges[-1]),)
+        gone = self.at - self.edges[-2]
+        until = edges[-2] + gone // QUARTER * QUARTER + QUARTER
+        return (Span(self.grain, edges[0], edges[-2]), Span(Grain.QUARTER, edges[-2], min(until, edges[-1])))
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone)
+
+
+def days(first: date, last: date, zone: ZoneInfo) -> tuple[datetime, ...]:
+    return tuple(_midnight(first + timedelta(days=n), zone) for n in range((last - first).days + 2))
+
+
+def _back(start: datetime, count: int, grain: Grain, zone: ZoneInfo) -> tuple[datetime, ...]:
+    if grain is Grain.DAY:
+        day = start.astimezone(zone).date()
+        return days(day - timedelta(days=count), day - timedelta(days=1), zone)
+    step = QUARTER if grain is Grain.QUARTER else timedelta(hours=1)
+    return tuple(start - step * (count - n) for n in range(count + 1))
+
+
+def _latest(count: int, grain: Grain) -> Callable[[datetime, ZoneInfo], tuple[Grain, tuple[datetime, ...]]]:
+    def edges(at: datetime, zone: ZoneInfo) -> tuple[Grain, tuple[datetime, ...]]:
+        local = at.astimezone(zone)
+        if grain is Grain.DAY:
+            return grain, days(local.date() - timedelta(days=count - 1), local.date(), zone)
+        step = 15 if grain is Grain.QUARTER else 60
+        begun = timedelta(minutes=local.minute % step, seconds=local.second, microseconds=local.microsecond)
+        return grain, _back(at - begun + timedelta(minutes=step), count, grain, zone)
+
+    return edges
+
+
+def _month(at: datetime, zone: ZoneInfo) -> tuple[Grain, tuple[datetime, ...]]:
+    today = at.astimezone(zone).date()
+    return Grain.DAY, days(today.replace(day=1), today, zone)
+
+
+def _last_month(at: datetime, zone: ZoneInfo) -> tuple[Grain, tuple[datetime, ...]]:
+    last = at.astimezone(zone).date().replace(day=1) - timedelta(days=1)
+    return Grain.DAY, days(last.replace(day=1), last, zone)
+
+
+PRESETS = {
+    "1h": ("Last hour", _latest(4, Grain.QUARTER)),
+    "24h": ("Last 24 hours", _latest(24, Grain.HOUR)),
+    "7d": ("Last 7 days", _latest(7, Grain.DAY)),
+    "30d": ("Last 30 days", _latest(30, Grain.DAY)),
+    "90d": ("Last 90 days", _latest(90, Grain.DAY)),
+    "365d": ("Last 365 days", _latest(365, Grain.DAY)),
+    "month": ("This month", _month),
+    "last_month": ("Last month", _last_month),
+}
+DEFAULT, CUSTOM = "30d", "custom"
+
+
+def preset(key: str, zone: ZoneInfo, at: datetime | None = None) -> Range:
+    label, edges_of = PRESETS[key]
+    at = at or now()
+    grain, edges = edges_of(at, zone)
+    return Range(key, label, grain, edges, zone, at)
+
+
+def read(key: str, first: str, last: str, zone: ZoneInfo) -> Range:
+    """From an address. Raises BadRange."""
+    if key in PRESETS:
+        return preset(key, zone)
+    if key != CUSTOM:
+        raise BadRange("There is no such time range. Choose one of the list.")
+    try:
+        start, end = date.fromisoformat(first), date.fromisoformat(last)
+    except ValueError:
+        raise BadRange("A range of dates needs a first and a last day, such as 2026-03-01.") from None
+    if end < start:
+        raise BadRange("The last day lies before the first.")
+    if (end - start).days >= MOST_DAYS or not 2000 <= start.year <= 2200:
+        raise BadRange(f"A range can be {MOST_DAYS} days long at most.")
+    return Range(key, f"{start:%-d %b %Y} to {end:%-d %b %Y}", Grain.DAY, days(start, end, zone), zone, now())

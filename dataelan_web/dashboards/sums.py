@@ -1,0 +1,205 @@
+"""What a dashboard's numbers are read from: the sums of `rollups`, and nothing else. No run is counted here.
+
+Every query is of one organization, of what the signed-in person may see (access.sums_seen), and given up after a while.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flask import g
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, text
+
+from ..access import SumsSeen
+from ..extensions import db
+from ..models import ROLLUP_KEYS, ROLLUPS, State
+from ..models.rollups import COUNTERS
+from ..models.rollups import TOKENS as TOKEN_CLASSES
+from ..rollups import histogram
+from ..rollups.cuts import smallest
+from .ranges import Range, Span
+
+GIVES_UP_AFTER = "5s"
+ERRORS = (State.FAILED.value, State.INTERRUPTED.value)
+PERCENTILES = (0.5, 0.95, 0.99)
+_COUNT = (1 << histogram.PACKED) - 1
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Money in nano-USD."""
+
+    runs: int = 0
+    failed: int = 0
+    attempts: int = 0
+    unpriced: int = 0
+    tokens_input: int = 0
+    tokens_cache_read: int = 0
+    tokens_cache_write: int = 0
+    tokens_output: int = 0
+    tokens_reasoning: int = 0
+    cost: int = 0
+    streamed_tokens: int = 0
+    streamed_ms: int = 0
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) + getattr(other, name) for name in NAMES))
+
+    @property
+    def tokens(self) -> int:
+        return sum(getattr(self, name) for name in TOKEN_CLASSES)
+
+    @property
+    def error_rate(self) -> float | None:
+        return self.failed / self.runs if self.runs else None
+
+    @property
+    def cost_per_run(self) -> int | None:
+        return round(self.cost / self.runs) if self.runs else None
+
+    @property
+    def cost_per_1k(self) -> int | None:
+        return round(self.cost * 1000 / self.tokens) if self.tokens else None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        return self.streamed_tokens * 1000 / self.streamed_ms if self.streamed_ms else None
+
+
+NAMES = tuple(Sums.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is shown: whose, of which, and what was let in by filters, {dimension: what it has to be}."""
+
+    organization_id: uuid.UUID
+    seen: SumsSeen
+    filters: dict[str, uuid.UUID | str] = field(default_factory=dict)
+
+    @property
+    def dimensions(self) -> set[str]:
+        scope = set() if self.seen.everyone else {"project_id", "user_id"}
+        return scope | set(self.filters)
+
+
+def series(asked: Asked, over: Range, by: str | None = None) -> dict[tuple[datetime, Any], Sums]:
+    """{(slot, what): sums}; without `by` what is None. Slots without runs are left out."""
+    slot = _slot(over)
+    rows = _rows(_select(asked, (over.span,), by, slot, _grouped(by), *_sums()).group_by(text("1, 2")))
+    return {(row[0].astimezone(over.zone), row[1]): _read(row[2:]) for row in rows}
+
+
+def groups(asked: Asked, spans: Sequence[Span], by: str) -> dict[Any, Sums]:
+    rows = _rows(_select(asked, spans, by, _grouped(by), *_sums()).group_by(text("1")))
+    return {row[0]: _read(row[1:]) for row in rows}
+
+
+def totals(asked: Asked, spans: Sequence[Span]) -> Sums:
+    return _read(_rows(_select(asked, spans, None, *_sums()))[0])
+
+
+def percentiles(
+    asked: Asked, spans: Sequence[Span], what: str = "total", by: str | None = None, over: Range | None = None
+) -> dict[tuple[datetime | None, Any], tuple[float, ...]]:
+    """{(slot, what): seconds at PERCENTILES} of runs that completed; slots only with `over`. `what`: total or
+    first_token."""
+    slot = _slot(over) if over else literal(None)
+    one = func.unnest(ROLLUPS.c[what]).column_valued("one", joins_implicitly=True)
+    bins = (
+        _select(
+            asked,
+            spans,
+            by,
+            slot.label("slot"),
+            _grouped(by).label("what"),
+            one.op(">>")(histogram.PACKED).label("bin"),
+            func.sum(one.op("&")(_COUNT)).label("n"),
+        )
+        .group_by(text("1, 2, 3"))
+        .subquery()
+    )
+    same = (bins.c.slot, bins.c.what)
+    ranked = select(
+        *same,
+        bins.c.bin,
+        func.sum(bins.c.n).over(partition_by=same, order_by=bins.c.bin).label("upto"),
+        func.sum(bins.c.n).over(partition_by=same).label("all"),
+    ).subquery()
+    cuts = (func.min(ranked.c.bin).filter(ranked.c.upto >= ranked.c.all * part) for part in PERCENTILES)
+    rows = _rows(select(ranked.c.slot, ranked.c.what, *cuts).group_by(ranked.c.slot, ranked.c.what))
+    return {
+        (row[0].astimezone(over.zone) if over else None, row[1]): tuple(map(histogram.seconds_of, row[2:]))
+        for row in rows
+    }
+
+
+def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[uuid.UUID]]:
+    """All that there ever was to filter by."""
+    found: dict[str, list[uuid.UUID]] = {}
+    for names in (("project_id", "provider_id", "model_id"), ("user_id",)):
+        cut = smallest({*names, *Asked(organization_id, seen).dimensions})
+        every = (func.array_agg(ROLLUP_KEYS.c[name].distinct()) for name in names)
+        query = select(*every).where(ROLLUP_KEYS.c.organization_id == organization_id, ROLLUP_KEYS.c.cut == cut)
+        row = _rows(query.where(*_scope(seen)))[0]
+        found |= {name: ids or [] for name, ids in zip(names, row, strict=True)}
+    return found
+
+
+# -- inside ----------------------------------------------------------------------------------------
+
+
+def _select(asked: Asked, spans: Sequence[Span], by: str | None, *columns: Any) -> Select[Any]:
+    cut = smallest(asked.dimensions | ({by} if by else set()))
+    when = or_(
+        *(
+            and_(ROLLUPS.c.grain == span.grain, ROLLUPS.c.bucket >= span.start, ROLLUPS.c.bucket < span.end)
+            for span in spans
+        )
+    )
+    return (
+        select(*columns)
+        .select_from(ROLLUPS)
+        .join(ROLLUP_KEYS, ROLLUPS.c.key_id == ROLLUP_KEYS.c.id)
+        .where(ROLLUPS.c.organization_id == asked.organization_id, ROLLUPS.c.cut == cut, when)
+        .where(ROLLUP_KEYS.c.organization_id == asked.organization_id, ROLLUP_KEYS.c.cut == cut)
+        .where(*_scope(asked.seen), *(ROLLUP_KEYS.c[name] == value for name, value in asked.filters.items()))
+    )
+
+
+def _scope(seen: SumsSeen) -> list[ColumnElement[bool]]:
+    if seen.everyone:
+        return []
+    return [or_(ROLLUP_KEYS.c.project_id.in_(seen.projects), ROLLUP_KEYS.c.user_id == seen.user_id)]
+
+
+def _grouped(by: str | None) -> ColumnElement[Any]:
+    return ROLLUP_KEYS.c[by] if by else literal(None)
+
+
+def _slot(over: Range) -> ColumnElement[Any]:
+    return func.date_trunc("week", ROLLUPS.c.bucket, over.zone.key) if over.by_week else ROLLUPS.c.bucket
+
+
+def _sums() -> list[ColumnElement[Any]]:
+    failed = func.sum(ROLLUPS.c.runs).filter(ROLLUP_KEYS.c.outcome.in_(ERRORS))
+    return [func.coalesce(failed if name == "failed" else func.sum(ROLLUPS.c[name]), 0) for name in NAMES]
+
+
+def _read(row: Sequence[Any]) -> Sums:
+    return Sums(*map(int, row))
+
+
+def _rows(query: Select[Any]) -> Sequence[Any]:
+    if "is_bounded" not in g:
+        db.session.execute(text(f"SET LOCAL statement_timeout = '{GIVES_UP_AFTER}'"))
+        g.is_bounded = True
+    return db.session.execute(query).all()
+
+
+if not set(COUNTERS) <= set(NAMES):
+    raise LookupError("a counter of rollups is in no sum")

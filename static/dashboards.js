@@ -1,0 +1,48 @@
+// Figures made on the server, drawn by Plotly in the colours of the page.
+// <div data-figure='{"data": […], "layout": {…}}'>: a value such as "--chart-1" is a colour of the page's own.
+(() => {
+  'use strict';
+  const address = document.currentScript.dataset.plotly;
+  let library;
+  const plotly = () => library ??= new Promise((done, failed) => {
+    const script = document.createElement('script');
+    script.src = address;
+    script.onload = () => done(window.Plotly);
+    script.onerror = () => { library = undefined; failed(new Error('The charts did not load: is the server there? The tables have the same numbers.')); };
+    document.head.append(script);
+  });
+
+  const coloured = (value, style) => {
+    if (typeof value === 'string') return value.startsWith('--') ? style.getPropertyValue(value).trim() : value;
+    if (Array.isArray(value)) return value.map((one) => coloured(one, style));
+    return value && typeof value === 'object' ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, coloured(one, style)])) : value;
+  };
+  const spark = { margin: { l: 0, r: 0, t: 2, b: 2 }, showlegend: false, hovermode: false, xaxis: { visible: false, fixedrange: true }, yaxis: { visible: false, fixedrange: true, rangemode: 'tozero' } };
+  const draw = async (place) => {
+    const style = getComputedStyle(place);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const { data, layout } = coloured(JSON.parse(place.dataset.figure), style);
+    const axis = { color: colour('--muted-foreground'), automargin: true, fixedrange: true };
+    const font = { family: style.fontFamily, size: 12, color: colour('--foreground') };
+    const small = 'spark' in place.dataset;
+    if (small) data.forEach((trace) => { trace.mode = 'lines'; if (trace.line) trace.line.width = 1.5; });
+    try {
+      const { react } = await plotly();
+      if (!place.isConnected) return;
+      place.replaceChildren();
+      await react(place, data, {
+        font, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', margin: { l: 8, r: 8, t: 12, b: 8 },
+        legend: { orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0 },
+        hoverlabel: { bgcolor: colour('--popover'), bordercolor: colour('--border'), font },
+        ...layout, ...(small ? spark : { xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } }),
+      }, { displayModeBar: false, responsive: true, staticPlot: small });
+    } catch (error) {
+      if (!small) place.textContent = error.message;
+    }
+  };
+  const drawn = () => document.querySelectorAll('[data-figure]');
+  const drawAll = () => drawn().forEach(draw);
+  new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ['class'] });
+  document.addEventListener('htmx:after:swap', () => document.querySelectorAll('[data-figure]:not(.js-plotly-plot)').forEach(draw));
+  drawAll();
+})();

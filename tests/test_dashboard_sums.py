@@ -1,0 +1,177 @@
+"""The numbers of dashboards: exactly those of the runs and of the ledger, whatever is asked for."""
+
+from __future__ import annotations
+
+import math
+import random
+import uuid
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import func, select
+
+from dataelan_web.access import SumsSeen
+from dataelan_web.dashboards import ranges, sums
+from dataelan_web.extensions import db
+from dataelan_web.models import Attempt, Execution, LedgerEntry, ModelType, Origin, Project, State, new_id
+from dataelan_web.models.base import NIL
+from dataelan_web.models.rollups import Grain
+
+from . import people
+from .test_rollups import called, count_all, paid
+
+KOLKATA = ZoneInfo("Asia/Kolkata")
+AT = datetime(2026, 5, 20, 10, 7, tzinfo=UTC)
+
+
+def some_runs(cast: people.Cast, dice: random.Random, count: int) -> list[Execution]:
+    """In two projects, by three people, of two models and all endings, over 40 days; some fell back."""
+    other = Project(id=new_id(), organization_id=cast.organization.id, name="Other")
+    db.session.add(other)
+    db.session.commit()
+    models = [people.simulated_model(), people.simulated_model("simulated-other")]
+    made = []
+    for _ in range(count):
+        model, asked = dice.choice(models), AT - timedelta(minutes=dice.randrange(40 * 24 * 60))
+        took = timedelta(milliseconds=10 ** dice.uniform(1, 5))
+        run = paid(
+            cast,
+            dice.choice([None, 0, dice.randrange(10**9)]),
+            model,
+            project_id=dice.choice([cast.project.id, other.id]),
+            user_id=dice.choice([cast.mia.id, cast.adam.id, None]),
+            state=dice.choice([State.COMPLETED, State.COMPLETED, State.FAILED, State.CANCELLED]),
+            model_type=dice.choice([ModelType.TEXT, ModelType.CODE]),
+            origin=dice.choice([Origin.GATEWAY, Origin.PLAYGROUND, Origin.IMPORT]),
+            created_at=asked,
+            first_token_at=asked + took / 2,
+            finished_at=asked + took,
+            provider_id=model.provider_id,
+            model_id=model.id,
+            tokens_input=dice.randrange(1000),
+            tokens_output=dice.randrange(1000),
+        )
+        if dice.random() < 0.3:
+            called(run, dice.randrange(1000), dice.choice(models), 2)
+            db.session.commit()
+        made.append(run)
+    count_all()
+    return made
+
+
+def of_runs(where: list[object]) -> tuple[int, int]:
+    """(runs, tokens)"""
+    tokens = func.coalesce(Execution.tokens_input, 0) + func.coalesce(Execution.tokens_output, 0)
+    row = db.session.execute(select(func.count(), func.coalesce(func.sum(tokens), 0)).where(*where)).one()
+    return int(row[0]), int(row[1])
+
+
+def of_ledger(where: list[object]) -> int:
+    query = select(func.coalesce(func.sum(LedgerEntry.amount), 0)).join(Attempt, Attempt.id == LedgerEntry.attempt_id)
+    return int(db.session.scalar(query.join(Execution, Execution.id == Attempt.execution_id).where(*where)) or 0)
+
+
+def test_a_panel_its_runs_and_the_ledger_have_one_sum(acme: people.Cast) -> None:
+    dice = random.Random(11)
+    acme.organization.time_zone = KOLKATA.key
+    db.session.commit()
+    runs = some_runs(acme, dice, 60)
+    choices = {
+        "project_id": [run.project_id for run in runs],
+        "user_id": [acme.mia.id, acme.adam.id, uuid.uuid4()],
+        "model_id": [run.model_id for run in runs],
+        "outcome": ["completed", "failed"],
+        "model_type": ["TEXT", "CODE"],
+        "origin": ["gateway", "playground"],
+    }
+    for _ in range(60):
+        names = dice.sample(sorted(choices), dice.randrange(4))
+        filters = {name: dice.choice(choices[name]) for name in names}
+        everyone = dice.random() < 0.7
+        seen = SumsSeen(everyone, () if everyone else (acme.project.id,), acme.adam.id)
+        over = ranges.preset(dice.choice(["1h", "24h", "7d", "30d", "365d"]), KOLKATA, AT)
+        asked = sums.Asked(acme.organization.id, seen, filters)
+
+        where: list[object] = [
+            Execution.organization_id == acme.organization.id,
+            Execution.origin != Origin.IMPORT,
+            Execution.created_at >= over.start,
+            Execution.created_at < over.end,
+        ]
+        if not everyone:
+            where.append((Execution.project_id == acme.project.id) | (Execution.user_id == acme.adam.id))
+        columns = {"outcome": Execution.state}
+        both = [columns.get(n, getattr(Execution, n, None)) == v for n, v in filters.items() if n != "model_id"]
+        model = filters.get("model_id")
+        expected = of_runs([*where, *both, *([Execution.model_id == model] if model else [])])
+        money = of_ledger([*where, *both, *([Attempt.model_id == model] if model else [])])
+
+        whole = sums.totals(asked, (over.span,))
+        assert (whole.runs, whole.tokens) == expected, (filters, over.key)
+        assert whole.cost == money, (filters, over.key)
+        by = dice.choice([None, "provider_id", "model_id", "project_id", "user_id", "payer", "outcome", "api_key_id"])
+        line = sums.series(asked, over, by)
+        assert sum(line.values(), sums.Sums()) == whole
+        assert {slot for slot, _ in line} <= set(over.slots)
+        if by:
+            assert sum(sums.groups(asked, (over.span,), by).values(), sums.Sums()) == whole
+
+
+def test_percentiles_are_right_within_two_percent(acme: people.Cast) -> None:
+    runs = [run for run in some_runs(acme, random.Random(3), 50) if run.origin is not Origin.IMPORT]
+    times = sorted(run.seconds or 0 for run in runs if run.state is State.COMPLETED)
+    asked = sums.Asked(acme.organization.id, SumsSeen(True, (), acme.mia.id))
+    over = ranges.preset("90d", ZoneInfo("UTC"), AT)
+    told = sums.percentiles(asked, (over.span,))[None, None]
+    for part, seconds in zip(sums.PERCENTILES, told, strict=True):
+        exact = times[math.ceil(part * len(times)) - 1]
+        assert abs(seconds - exact) <= 0.02 * exact
+    by_day = sums.percentiles(asked, (over.span,), "first_token", "model_id", over)
+    assert by_day
+    assert {slot for slot, _ in by_day} <= set(over.slots)
+
+
+@pytest.mark.parametrize(("zone", "hour"), [("Asia/Kolkata", (18, 30)), ("Asia/Kathmandu", (18, 15)), ("UTC", (0, 0))])
+def test_days_begin_at_the_organizations_midnight(zone: str, hour: tuple[int, int]) -> None:
+    over = ranges.preset("7d", ZoneInfo(zone), AT)
+    assert {(edge.astimezone(UTC).hour, edge.astimezone(UTC).minute) for edge in over.edges} == {hour}
+    assert over.start <= AT < over.end
+    assert len(over.slots) == 7
+
+
+def test_a_running_day_is_compared_with_as_much_of_the_day_before() -> None:
+    over = ranges.preset("7d", ZoneInfo("UTC"), AT)
+    whole, rest = over.before
+    assert (whole.grain, whole.start.day, whole.end.day) == (Grain.DAY, 7, 13)
+    assert rest.grain is Grain.QUARTER
+    assert rest.end == datetime(2026, 5, 13, 10, 15, tzinfo=UTC)
+    past = ranges.read("custom", "2026-03-02", "2026-03-03", ZoneInfo("UTC"))
+    assert [(one.start.day, one.end.day) for one in past.before] == [(28, 2)]
+
+
+def test_days_have_23_and_25_hours_where_clocks_change() -> None:
+    berlin = ranges.read("custom", "2026-03-28", "2026-03-30", ZoneInfo("Europe/Berlin"))
+    lengths = [(b.astimezone(UTC) - a.astimezone(UTC)).seconds // 3600 for a, b in zip(berlin.edges, berlin.edges[1:])]
+    assert lengths == [0, 23, 0]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("2h", "", ""),
+        ("custom", "", ""),
+        ("custom", "2026-03-02", "2026-03-01"),
+        ("custom", "2020-01-01", "2026-01-01"),
+    ],
+)
+def test_a_range_that_is_none_is_refused_in_words(asked: tuple[str, str, str]) -> None:
+    with pytest.raises(ranges.BadRange):
+        ranges.read(*asked, ZoneInfo("UTC"))
+
+
+def test_nothing_is_no_run(acme: people.Cast) -> None:
+    asked = sums.Asked(acme.organization.id, SumsSeen(False, (), NIL))
+    over = ranges.preset("30d", ZoneInfo("UTC"))
+    assert sums.totals(asked, (over.span,)) == sums.Sums()
+    assert sums.percentiles(asked, (over.span,)) == {}
