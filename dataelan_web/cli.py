@@ -18,7 +18,7 @@ from .router.providers import KINDS
 
 
 def init_app(app: Flask) -> None:
-    for command in (create_superuser, load_providers, bootstrap, rebuild_search):
+    for command in (create_superuser, load_providers, bootstrap, rebuild_search, seed_demo):
         app.cli.add_command(command)
     app.cli.add_command(keys)
     app.cli.add_command(ledger)
@@ -52,6 +52,29 @@ def rebuild_search() -> None:
     from .search.rebuild import rebuild
 
     click.echo(f"{rebuild()} runs can be found.")
+
+
+@click.command("seed-demo")
+@click.option("--executions", type=click.IntRange(1), default=20_000, show_default=True)
+@click.option("--days", type=click.IntRange(1, 730), default=90, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same numbers.")
+@click.option("--email", default="demo@example.com", show_default=True, help="Who owns it; made, if nobody has it.")
+@click.option("--password", help="Of a new owner; else one is made up and said.")
+@click.option("--org", "name", default="Demo", show_default=True)
+def seed_demo(executions: int, days: int, seed: int, email: str, password: str | None, name: str) -> None:
+    """Make an organization with months of believable runs. Nothing is sent to anybody."""
+    import secrets as random_words
+
+    from .demo import seed as sow
+
+    password = password or random_words.token_urlsafe(12)
+    is_new = find(email) is None
+    try:
+        home, count = sow(executions, days, seed, email, password, name)
+    except LookupError as missing:
+        raise click.ClickException(str(missing)) from missing
+    click.echo(f"{count:,} runs of {days} days: /o/{home.slug}/dashboard")
+    click.echo(f"{email} owns it{f', and signs in with {password}' if is_new else ''}.")
 
 
 class Usd(click.ParamType[Decimal]):

@@ -6,6 +6,7 @@ import math
 import random
 import uuid
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -152,7 +153,7 @@ def test_a_running_day_is_compared_with_as_much_of_the_day_before() -> None:
 
 def test_days_have_23_and_25_hours_where_clocks_change() -> None:
     berlin = ranges.read("custom", "2026-03-28", "2026-03-30", ZoneInfo("Europe/Berlin"))
-    lengths = [(b.astimezone(UTC) - a.astimezone(UTC)).seconds // 3600 for a, b in zip(berlin.edges, berlin.edges[1:])]
+    lengths = [(b.astimezone(UTC) - a.astimezone(UTC)).seconds // 3600 for a, b in pairwise(berlin.edges)]
     assert lengths == [0, 23, 0]
 
 

@@ -140,8 +140,8 @@ def forecast(filters: Filters) -> Panel:
     ends = [Cell(formats.money(round(n)), usd(round(n))) for n in ahead[-1]]
     rows = [[Cell(f"{last:%-d %B}", last.isoformat()), Cell(formats.money(sure), usd(sure)), *ends]]
     note = (
-        f"At the end of {last:%B}: {ends[0].said} to {ends[1].said}. The days left are taken to be like the same weekdays "
-        f"of the last {LOOKS_BACK} days; 8 of 10 months should end in this band."
+        f"At the end of {last:%B}: {ends[0].said} to {ends[1].said}. The days left are taken to be like the same "
+        f"weekdays of the last {LOOKS_BACK} days; 8 of 10 months should end in this band."
     )
     columns = ["Day", "Spent so far", "At least", "At most"]
     return Panel("forecast", "This month", columns, rows if any(cost.values()) else [], drawn, note,

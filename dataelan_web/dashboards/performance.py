@@ -1,4 +1,4 @@
-"""How fast and how sure: the first token, the whole answer, tokens a second, and what failed, by model and over time."""
+"""How fast and how sure: the first token, the whole answer, tokens a second, what failed, by model and over time."""
 
 from __future__ import annotations
 

@@ -1,0 +1,97 @@
+"""`flask seed-demo`: an organization as it would look after months of work. Its people, projects, models and prices are
+made here, its runs by one statement a step (demo_runs). The same seed makes the same numbers; only ids of things differ.
+
+Its keys are switched off and open nothing: no prompt of the demo is ever sent.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from .accounts.sign_up import create_organization, create_project, create_user, find
+from .demo_runs import Offer, Plan, write
+from .extensions import db
+from .hub.keys.keeping import seal
+from .models import (
+    NANO,
+    Membership,
+    Model,
+    ModelType,
+    Organization,
+    OrganizationKind,
+    Price,
+    Provider,
+    Role,
+    User,
+    new_id,
+    now,
+)
+
+PROJECTS = ("Support answers", "Contract review", "Product search", "Release notes", "Data room", "Onboarding")
+PEOPLE = ("Ana Ruiz", "Ben Okafor", "Chloe Martin", "Dev Patel", "Elif Kaya", "Femi Ade", "Greta Lind", "Hiro Sato")
+KINDS: dict[str, Any] = {
+    # provider: [(model, type, USD per 1M input, output, seconds to the first token, tokens a second, share)]
+    "openai": [("gpt-demo", ModelType.TEXT, 1.25, 10.0, 0.62, 92, 30), ("gpt-demo-mini", ModelType.TEXT, 0.25, 2.0, 0.38, 140, 22)],
+    "anthropic": [("claude-demo", ModelType.CODE, 3.0, 15.0, 0.85, 71, 24), ("claude-demo-swift", ModelType.TEXT, 0.8, 4.0, 0.45, 118, 9)],
+    "google": [("gemini-demo", ModelType.TEXT, 1.1, 8.0, 0.71, 103, 11), ("gemini-demo-flash", ModelType.TEXT, 0.1, 0.4, 0.29, 190, 4)],
+}  # fmt: skip
+CHEAPER_FROM = 0.55
+"""The part of the time after which prices are what they are now; before that they were a quarter higher."""
+
+
+def seed(executions: int, days: int, seed: int, email: str, password: str, name: str) -> tuple[Organization, int]:
+    """Makes a new organization each time. Commits. Raises LookupError where the providers were never loaded."""
+    dice = random.Random(seed)  # noqa: S311 (no secret comes of it)
+    owner = find(email) or create_user(email, password, "Demo")
+    home = create_organization(owner, name, OrganizationKind.TEAM)
+    db.session.flush()
+    people = [_member(home, one, dice) for one in PEOPLE]
+    projects = [create_project(home, owner, one) for one in PROJECTS]
+    db.session.flush()
+    offers = [offer for slug, models in KINDS.items() for offer in _offers(home, owner, slug, models, days)]
+    db.session.commit()
+    plan = Plan(home.id, [one.id for one in projects], [owner.id, *(one.id for one in people)], offers, days, seed)
+    return home, write(plan, executions)
+
+
+def _member(home: Organization, name: str, dice: random.Random) -> User:
+    address = f"{name.split()[0].lower()}-{home.slug}@example.com"
+    user = find(address) or User(id=new_id(), email=address, name=name, password_hash="-")  # noqa: S106 (opens nothing)
+    db.session.add(user)
+    db.session.add(Membership(organization=home, user=user, role=dice.choice([Role.MEMBER, Role.MEMBER, Role.VIEWER])))
+    return user
+
+
+def _offers(home: Organization, owner: User, slug: str, models: list[Any], days: int) -> list[Offer]:
+    provider = db.session.scalars(
+        select(Provider).where(Provider.slug == slug, Provider.organization_id.is_(None))
+    ).first()
+    if provider is None:
+        raise LookupError(f"There is no provider {slug}: run `flask load-providers` first.")
+    key = seal(provider, home, owner.id, f"{provider.name} demo", f"demo-{home.slug}-0000")
+    key.is_enabled = False
+    changed = now() - timedelta(days=days * (1 - CHEAPER_FROM))
+    offers = []
+    for model_name, kind, input, output, first, speed, share in models:
+        named = f"{model_name}-{home.slug}"
+        model = Model(id=new_id(), provider=provider, organization_id=home.id, name=named, display_name=model_name)
+        model.model_type, model.is_enabled = kind, False
+        prices = [
+            Price(
+                id=new_id(),
+                source="demo",
+                effective_at=at,
+                input=round(input * NANO * by),
+                output=round(output * NANO * by),
+            )
+            for at, by in ((now() - timedelta(days=days + 1), 1.25), (changed, 1))
+        ]
+        model.prices = prices
+        db.session.add(model)
+        db.session.flush()
+        offers.append(Offer(provider, model, key, prices, first, speed, share))
+    return offers
