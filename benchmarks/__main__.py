@@ -5,7 +5,18 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("planning", "start", "throughput", "first_token", "pages", "gateway", "balancing", "limits", "search")
+ALL = (
+    "planning",
+    "start",
+    "throughput",
+    "first_token",
+    "pages",
+    "gateway",
+    "balancing",
+    "limits",
+    "search",
+    "dashboard",
+)
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
-"""`flask seed-demo`: an organization as it would look after months of work. Its people, projects, models and prices are
-made here, its runs by one statement a step (demo_runs). The same seed makes the same numbers; only ids of things differ.
+"""`flask seed-demo`: an organization as it would look after months of work. Its people, projects, models and prices
+are made here, its runs by one statement a step (demo_runs). The same seed makes the same numbers; only ids differ.
 
 Its keys are switched off and open nothing: no prompt of the demo is ever sent.
 """
@@ -35,17 +35,26 @@ PROJECTS = ("Support answers", "Contract review", "Product search", "Release not
 PEOPLE = ("Ana Ruiz", "Ben Okafor", "Chloe Martin", "Dev Patel", "Elif Kaya", "Femi Ade", "Greta Lind", "Hiro Sato")
 KINDS: dict[str, Any] = {
     # provider: [(model, type, USD per 1M input, output, seconds to the first token, tokens a second, share)]
-    "openai": [("gpt-demo", ModelType.TEXT, 1.25, 10.0, 0.62, 92, 30), ("gpt-demo-mini", ModelType.TEXT, 0.25, 2.0, 0.38, 140, 22)],
-    "anthropic": [("claude-demo", ModelType.CODE, 3.0, 15.0, 0.85, 71, 24), ("claude-demo-swift", ModelType.TEXT, 0.8, 4.0, 0.45, 118, 9)],
-    "google": [("gemini-demo", ModelType.TEXT, 1.1, 8.0, 0.71, 103, 11), ("gemini-demo-flash", ModelType.TEXT, 0.1, 0.4, 0.29, 190, 4)],
-}  # fmt: skip
+    "openai": [
+        ("gpt-demo", ModelType.TEXT, 1.25, 10.0, 0.62, 92, 30),
+        ("gpt-demo-mini", ModelType.TEXT, 0.25, 2.0, 0.38, 140, 22),
+    ],
+    "anthropic": [
+        ("claude-demo", ModelType.CODE, 3.0, 15.0, 0.85, 71, 24),
+        ("claude-demo-swift", ModelType.TEXT, 0.8, 4.0, 0.45, 118, 9),
+    ],
+    "google": [
+        ("gemini-demo", ModelType.TEXT, 1.1, 8.0, 0.71, 103, 11),
+        ("gemini-demo-flash", ModelType.TEXT, 0.1, 0.4, 0.29, 190, 4),
+    ],
+}
 CHEAPER_FROM = 0.55
 """The part of the time after which prices are what they are now; before that they were a quarter higher."""
 
 
 def seed(executions: int, days: int, seed: int, email: str, password: str, name: str) -> tuple[Organization, int]:
     """Makes a new organization each time. Commits. Raises LookupError where the providers were never loaded."""
-    dice = random.Random(seed)  # noqa: S311 (no secret comes of it)
+    dice = random.Random(seed)
     owner = find(email) or create_user(email, password, "Demo")
     home = create_organization(owner, name, OrganizationKind.TEAM)
     db.session.flush()

@@ -43,6 +43,9 @@
   const drawn = () => document.querySelectorAll('[data-figure]');
   const drawAll = () => drawn().forEach(draw);
   new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ['class'] });
-  document.addEventListener('htmx:after:swap', () => document.querySelectorAll('[data-figure]:not(.js-plotly-plot)').forEach(draw));
+  // What a filter brings is drawn as it comes; what Plotly adds inside a figure is no new one.
+  new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((node) => {
+    if (node.nodeType === Node.ELEMENT_NODE && !node.closest('[data-figure]')) node.querySelectorAll('[data-figure]').forEach(draw);
+  }))).observe(document.querySelector('#content'), { childList: true, subtree: true });
   drawAll();
 })();

@@ -730,7 +730,7 @@ def _rows_of_each_table() -> Iterator[str]:
     for table in Base.metadata.sorted_tables:
         where = "id = :id" if table.name == "organizations" else ""
         where = where or next((sql for column, sql in OWNERS.items() if column in table.columns), "")
-        if where:
+        if where and not table.name.startswith("rollup"):  # which are counted meanwhile
             yield f"(SELECT '{table.name}', row::text FROM {table.name} row WHERE {where} ORDER BY row.id)"
 
 

@@ -17,7 +17,7 @@ from ..models.rollups import Grain
 from . import figures, ranges, sums
 from .filters import Filters
 from .names import names_of
-from .panels import RUNS, Cell, Panel, at, over_time, percent, usd
+from .panels import RUNS, SPEND, Cell, Panel, at, over_time, percent, usd
 from .ranges import Range
 from .sums import Sums
 
@@ -53,7 +53,7 @@ def page(filters: Filters) -> dict[str, Any]:
         "headlines": headlines(over, lines, now_, before, slots, slow, was_slow),
         "panels": [
             over_time("spend", "Spend by provider", filters, by_provider, "provider_id", names),
-            over_time("runs", "Runs by provider", filters, by_provider, "provider_id", names, RUNS),
+            over_time("runs", "Runs by provider", filters, by_provider, "provider_id", names, RUNS, first=SPEND),
             latency(over, slots),
             forecast(filters),
         ],

@@ -76,8 +76,9 @@ class Measure:
     exact: Callable[[Any], Any] = field(default=lambda value: value)
 
 
-def usd(nano: int | None) -> Decimal | None:
-    return None if nano is None else Decimal(nano) / NANO
+def usd(nano: int | None) -> str | None:
+    """Exact, as a spreadsheet reads it."""
+    return None if nano is None else f"{Decimal(nano) / NANO:f}"
 
 
 def percent(part: float | None) -> str:
@@ -106,13 +107,15 @@ def at(slot: datetime, over: Range) -> str:
 
 def over_time(
     id: str, title: str, filters: Filters, found: Mapping[tuple[datetime, Any], Sums], by: str,
-    names: dict[Any, str], measure: Measure = SPEND, note: str = "",
+    names: dict[Any, str], measure: Measure = SPEND, note: str = "", first: Measure | None = None,
 ) -> Panel:  # fmt: skip
-    """Stacked by what spent most; the rest together. Slots where nothing ran are 0."""
+    """Stacked by what has most, of `first` where that is said, so that two charts of a page have the same colours; the
+    rest together. Slots where nothing ran are 0."""
+    most = first or measure
     over, whole = filters.range, dict[Any, int]()
     for (_, what), sums in found.items():
-        whole[what] = whole.get(what, 0) + measure.of(sums)
-    order = sorted((what for what in whole if whole[what]), key=lambda what: (-whole[what], str(what)))
+        whole[what] = whole.get(what, 0) + most.of(sums)
+    order = sorted((what for what in whole if whole[what] or first), key=lambda what: (-whole[what], str(what)))
     shown, rest = order[: figures.MOST], order[figures.MOST :]
     labels = [called(by, what, names) for what in shown]
     values = [[measure.of(found.get((slot, what), Sums())) for slot in over.slots] for what in shown]

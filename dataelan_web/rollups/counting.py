@@ -75,13 +75,25 @@ _BUCKETS = f"""(VALUES
 _KEY = f"md5(concat_ws('|', organization_id, cut, {', '.join(DIMENSIONS)}))::uuid"
 _COLUMNS = ", ".join((*COUNTERS, *HISTOGRAMS))
 
+
+def _bins_of(name: str) -> str:
+    """Of all rows of a group. Merging is what takes longest, and most groups have one row or none."""
+    every = f"array_agg({name}) FILTER (WHERE {name} IS NOT NULL)"
+    return f"CASE count({name}) WHEN 0 THEN '{{}}' WHEN 1 THEN {every} ELSE rollup_merge({every}) END"
+
+
+def _bins_of_both(name: str) -> str:
+    old, new = f"r.{name}", f"excluded.{name}"
+    return f"CASE WHEN {new} = '{{}}' THEN {old} WHEN {old} = '{{}}' THEN {new} ELSE rollup_merge({old} || {new}) END"
+
+
 SUMS = f"""
 facts AS ({FACTS}),
 cuts AS MATERIALIZED (SELECT {_KEY} AS key_id, cut.* FROM ({_CUT}) AS cut),
 sums AS (
     SELECT organization_id, cut, grain, bucket, key_id,
         {", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)},
-        {", ".join(f"rollup_merge(array_agg({n}) FILTER (WHERE {n} IS NOT NULL)) AS {n}" for n in HISTOGRAMS)}
+        {", ".join(f"{_bins_of(name)} AS {name}" for name in HISTOGRAMS)}
     FROM cuts CROSS JOIN LATERAL {_BUCKETS} AS buckets (grain, bucket)
     GROUP BY organization_id, cut, grain, bucket, key_id
 )"""
@@ -98,6 +110,6 @@ added AS (
     SELECT organization_id, cut, grain, bucket, key_id, {_COLUMNS} FROM sums ORDER BY 1, 2, 3, 4, 5
     ON CONFLICT (organization_id, cut, grain, bucket, key_id) DO UPDATE SET
         {", ".join(f"{name} = r.{name} + excluded.{name}" for name in COUNTERS)},
-        {", ".join(f"{name} = rollup_merge(r.{name} || excluded.{name})" for name in HISTOGRAMS)}
+        {", ".join(f"{name} = {_bins_of_both(name)}" for name in HISTOGRAMS)}
 )"""
 """After `WITH ended_runs AS (…), written_lines AS (…), `: adds them."""

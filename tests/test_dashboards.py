@@ -1,0 +1,102 @@
+"""The pages of the dashboard: what stands on them, for whom, and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import timedelta
+
+from flask import Flask
+from flask.testing import FlaskClient
+from plotly import graph_objects
+
+from dataelan_web.dashboards.routes import PAGES
+from dataelan_web.extensions import db
+from dataelan_web.models import Execution, Project, now
+
+from . import people
+from .test_rollups import count_all, paid
+
+
+def ran(cast: people.Cast, cost: int, **values: object) -> Execution:
+    model, asked = people.simulated_model(), now() - timedelta(minutes=3)
+    times = {"created_at": asked, "first_token_at": asked + timedelta(seconds=1)}
+    kept = {"finished_at": asked + timedelta(seconds=2), "tokens_input": 30, "tokens_output": 10, **times, **values}
+    return paid(cast, cost, model, model_id=model.id, provider_id=model.provider_id, **kept)
+
+
+def page(client: FlaskClient, cast: people.Cast, at: str = "", status: int = 200) -> str:
+    answer = client.get(f"/o/{cast.organization.slug}/dashboard{at}")
+    assert answer.status_code == status
+    return answer.text
+
+
+def rows(client: FlaskClient, cast: people.Cast, at: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(page(client, cast, at))))
+
+
+def test_every_page_draws_figures_that_plotly_knows(app: Flask, acme: people.Cast) -> None:
+    ran(acme, 5_000_000)
+    count_all()
+    client = people.browser(app, acme.olivia)
+    for name in PAGES:
+        text = page(client, acme, "" if name == "overview" else f"/{name}")
+        for figure in re.findall(r'class="figure".*?data-figure="(.*?)"', text):
+            values = json.loads(figure.replace("&#34;", '"').replace("&amp;", "&").replace("\\u0027", "'"))
+            data = json.loads(re.sub(r'"--[a-z0-9-]+"', '"#123456"', json.dumps(values)))
+            graph_objects.Figure(data)  # raises for what it does not know
+    assert 'class="figure"' in page(client, acme)
+    assert "$0.00500" in page(client, acme)
+
+
+def test_nothing_yet_says_so(app: Flask, acme: people.Cast) -> None:
+    for name in PAGES:
+        assert "Nothing" in page(
+            people.browser(app, acme.olivia), acme, f"{'' if name == 'overview' else '/' + name}?range=7d"
+        )
+
+
+def test_a_filter_lets_in_what_it_says_and_a_chip_undoes_it(app: Flask, acme: people.Cast) -> None:
+    other = Project(organization_id=acme.organization.id, name="Other things", created_by=acme.olivia.id)
+    db.session.add(other)
+    db.session.commit()
+    ran(acme, 7)
+    ran(acme, 11, project_id=other.id)
+    count_all()
+    client = people.browser(app, acme.adam)
+    assert [row[1] for row in rows(client, acme, "/spend/projects.csv")[1:]] == ["0.000000011", "0.000000007"]
+    only = rows(client, acme, f"/spend/projects.csv?project={other.id}")
+    assert [row[0] for row in only[1:]] == ["Other things"]
+    assert 'aria-label="Without this project: Other things"' in page(client, acme, f"/spend?project={other.id}")
+
+
+def test_who_may_not_see_everyones_sees_their_own(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
+    ran(acme, 7, user_id=acme.mia.id)
+    ran(acme, 11, user_id=acme.adam.id)
+    ran(rival, 13)
+    count_all()
+    seen = {
+        name: sum(int(row[2]) for row in rows(people.browser(app, acme.people[name]), acme, "/spend/types.csv")[1:])
+        for name in ("olivia", "adam", "mia", "victor", "gina")
+    }
+    assert seen == {"olivia": 2, "adam": 2, "mia": 1, "victor": 0, "gina": 2}, "gina was let into the project"
+    mine = rows(people.browser(app, acme.adam), acme, "/mine/types.csv")
+    assert [row[2] for row in mine[1:]] == ["1"]
+
+
+def test_what_is_asked_wrongly_is_said_and_nothing_is_shown(app: Flask, acme: people.Cast) -> None:
+    client = people.browser(app, acme.olivia)
+    for wrong in ("range=2h", "range=custom&from=x&to=y", "type=CAKE", "project=1", "outcome=running"):
+        assert "Nothing is shown" in page(client, acme, f"/spend?{wrong}", 422)
+    page(client, acme, "/nothing", 404)
+    page(client, acme, "/spend/nothing.csv", 404)
+
+
+def test_a_spreadsheet_takes_no_name_for_a_formula(app: Flask, acme: people.Cast) -> None:
+    acme.project.name = "=1+1"
+    db.session.commit()
+    ran(acme, 7)
+    count_all()
+    assert rows(people.browser(app, acme.olivia), acme, "/spend/projects.csv")[1][0] == "'=1+1"
