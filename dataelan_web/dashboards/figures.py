@@ -53,7 +53,12 @@ def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str,
         data.append(line | {"line": {"color": colour, "width": 2}, "marker": {"color": colour, "size": 4}})
         if running:
             dotted = {"color": colour, "width": 2, "dash": "dot"}
-            last = {"x": times[running - 1 :], "y": list(values[running - 1 :]), "line": dotted, "opacity": PALE}
+            last: dict[str, Any] = {
+                "x": times[running - 1 :],
+                "y": list(values[running - 1 :]),
+                "line": dotted,
+                "opacity": PALE,
+            }
             data.append({"type": "scatter", "mode": "lines", "name": name, "showlegend": False, **last})
     return {"data": data, "layout": _layout(unit, showlegend=len(parts) > 1)}
 

@@ -149,7 +149,11 @@ def by_what(
     for what in order[:most]:
         name = FILTERS.get(by)
         can_filter = name and what != NIL
-        url = url_for("dashboards.show", page=page, **filters.with_(name, what)) if name and can_filter else ""
+        url = (
+            url_for("dashboards.show", page=page, **dict[str, Any](filters.with_(name, what)))
+            if name and can_filter
+            else ""
+        )
         head = Cell(called(by, what, names), url=url, part=found[what].cost / largest if largest else None)
         rows.append([head, *(cell(measure, found[what]) for measure in measures)])
     footer = f"The first {most} of {len(order)}." if len(order) > most else ""

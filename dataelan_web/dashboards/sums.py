@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import g
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, text
+from sqlalchemy import ColumnElement, Executable, Select, and_, func, literal, or_, select, text
 
 from ..access import SumsSeen
 from ..extensions import db
@@ -194,7 +194,7 @@ def _read(row: Sequence[Any]) -> Sums:
     return Sums(*map(int, row))
 
 
-def _rows(query: Select[Any]) -> Sequence[Any]:
+def _rows(query: Executable) -> Sequence[Any]:
     if "is_bounded" not in g:
         db.session.execute(text(f"SET LOCAL statement_timeout = '{GIVES_UP_AFTER}'"))
         g.is_bounded = True

@@ -121,7 +121,12 @@ def change_zone(organization_id: uuid.UUID) -> None:
 def _snapshot() -> Iterator[Connection]:
     """A transaction in which nothing changes, begun when nobody else writes sums any more. Commits."""
     with db.engine.connect() as holder, db.engine.connect() as connection:
-        holder.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        connection = connection.execution_options(isolation_level="REPEATABLE READ")
-        with connection.begin():
-            yield connection
+        # Of a session, and in no transaction: one that stands still for long is ended by PostgreSQL.
+        holder = holder.execution_options(isolation_level="AUTOCOMMIT")
+        holder.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+        try:
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+        finally:
+            holder.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
