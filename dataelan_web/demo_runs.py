@@ -53,9 +53,9 @@ WITH dice AS (
     SELECT i, md5(:seed || '/' || i) AS m FROM generate_series(:first, :last) AS i
 ), drawn AS (
     SELECT i, m,
-        ('x' || substr(m, 1, 6))::bit(24)::int / 16777216.0 AS u1, ('x' || substr(m, 7, 6))::bit(24)::int / 16777216.0 AS u2,
-        ('x' || substr(m, 13, 6))::bit(24)::int / 16777216.0 AS u3, ('x' || substr(m, 19, 6))::bit(24)::int / 16777216.0 AS u4,
-        ('x' || substr(m, 25, 6))::bit(24)::int / 16777216.0 AS u5, ('x' || substr(m, 31, 2))::bit(8)::int / 256.0 AS u6
+        ('x' || substr(m, 1, 6))::bit(24)::int / 16777216.0::float8 AS u1, ('x' || substr(m, 7, 6))::bit(24)::int / 16777216.0::float8 AS u2,
+        ('x' || substr(m, 13, 6))::bit(24)::int / 16777216.0::float8 AS u3, ('x' || substr(m, 19, 6))::bit(24)::int / 16777216.0::float8 AS u4,
+        ('x' || substr(m, 25, 6))::bit(24)::int / 16777216.0::float8 AS u5, ('x' || substr(m, 31, 2))::bit(8)::int / 256.0::float8 AS u6
     FROM dice
 ), timed AS (
     SELECT *, floor(:days * power(u1, 0.8))::int AS day,
@@ -153,6 +153,7 @@ def write(plan: Plan, count: int) -> int:
     }  # fmt: skip
     for first in range(0, count, AT_ONCE):
         of = values | {"first": first, "last": min(first + AT_ONCE, count) - 1}
+        db.session.execute(text("SET LOCAL statement_timeout = 0"))  # it is no page that waits
         for statement in (_DRAWN, _RUNS, _BODIES, _ATTEMPTS, _LINES):
             db.session.execute(text(statement), of)
         written += db.session.scalar(text("SELECT count(*) FROM demo_runs")) or 0

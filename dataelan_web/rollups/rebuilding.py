@@ -127,6 +127,7 @@ def _snapshot() -> Iterator[Connection]:
         try:
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
+                connection.execute(text("SET LOCAL statement_timeout = 0"))  # a year of runs takes its time
                 yield connection
         finally:
             holder.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
