@@ -37,16 +37,16 @@ class Filters:
     last: str = ""
 
     @property
-    def query(self) -> dict[str, str]:
+    def address(self) -> dict[str, str]:
         """The address of the same view."""
         dates = {"from": self.first, "to": self.last} if self.range.key == ranges.CUSTOM else {}
         return {"range": self.range.key, **dates, **self.said}
 
     def without(self, name: str) -> dict[str, str]:
-        return {key: value for key, value in self.query.items() if key != name}
+        return {key: value for key, value in self.address.items() if key != name}
 
     def with_(self, name: str, value: object) -> dict[str, str]:
-        return self.query | {name: str(value)}
+        return self.address | {name: str(value)}
 
 
 def read(args: Mapping[str, str], *, mine: bool = False) -> Filters:

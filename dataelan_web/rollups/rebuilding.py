@@ -97,7 +97,11 @@ def rebuild(organization: Organization) -> int:
         for statement in _FORGET:
             connection.execute(statement, of)
         months = connection.execute(_MONTHS, of).all()
-        return sum(int(connection.scalar(_REBUILD, of | month._asdict()) or 0) for month in months)
+        counted = sum(int(connection.scalar(_REBUILD, of | month._asdict()) or 0) for month in months)
+    with db.engine.connect() as connection:  # else the first pages are planned for tables that were empty
+        connection.execute(text("ANALYZE rollups, rollup_keys"))
+        connection.commit()
+    return counted
 
 
 def drift(organization: Organization) -> list[Drift]:
