@@ -45,7 +45,8 @@ def stacked(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[st
 
 def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str, Any]:
     """Straight lines with gaps where there was nothing; up to the slot that still runs, which is dotted."""
-    times, running, data = _times(over), _is_running(over), []
+    times, running = _times(over), _is_running(over)
+    data: list[dict[str, Any]] = []
     for n, (name, values) in enumerate(parts.items()):
         colour = COLOURS[n % MOST]
         whole = list(values) if running is None else [*values[:running], None]
@@ -59,7 +60,8 @@ def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str,
                 "line": dotted,
                 "opacity": PALE,
             }
-            data.append({"type": "scatter", "mode": "lines", "name": name, "showlegend": False, **last})
+            rest: dict[str, Any] = {"type": "scatter", "mode": "lines", "name": name, "showlegend": False}
+            data.append(rest | last)
     return {"data": data, "layout": _layout(unit, showlegend=len(parts) > 1)}
 
 
