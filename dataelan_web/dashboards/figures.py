@@ -65,15 +65,6 @@ def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str,
     return {"data": data, "layout": _layout(unit, showlegend=len(parts) > 1)}
 
 
-def ranked(names: Sequence[str], values: Points, unit: str = "") -> dict[str, Any]:
-    """Bars from left to right, the longest at the top."""
-    bar = {"type": "bar", "orientation": "h", "x": list(values), "y": list(names), "marker": {"color": COLOURS[0]}}
-    axis = {"autorange": "reversed", "type": "category", "automargin": True, "ticklabeloverflow": "allow"}
-    layout = _layout("", showlegend=False) | {"yaxis": axis, "hovermode": "closest"}
-    layout["xaxis"] = {"tickprefix": "$" if unit == "$" else "", "gridcolor": "--border", "rangemode": "tozero"}
-    return {"data": [bar], "layout": layout}
-
-
 def band(days: Sequence[datetime], spent: Points, ahead: Mapping[str, Points], limit: float | None) -> dict[str, Any]:
     """What was spent by each day, and between which two lines it will go on. ahead: {low, high}."""
     times = [f"{day:%Y-%m-%d}" for day in days]

@@ -92,7 +92,6 @@ TOKENS = Measure("Tokens", lambda s: s.tokens, formats.count)
 PER_RUN = Measure("Per run", lambda s: s.cost_per_run, formats.money, usd)
 PER_1K = Measure("Per 1K tokens", lambda s: s.cost_per_1k, formats.money, usd)
 ERRORS = Measure("Errors", lambda s: s.error_rate, percent)
-UNPRICED = Measure("Price unknown", lambda s: s.unpriced, formats.count)
 SPEED = Measure("Tokens/s", lambda s: s.tokens_per_second, formats.speed)
 
 
