@@ -31,7 +31,7 @@ def some_runs(cast: people.Cast, dice: random.Random, count: int) -> list[Execut
     other = Project(id=new_id(), organization_id=cast.organization.id, name="Other")
     db.session.add(other)
     db.session.commit()
-    models = [people.simulated_model(), people.simulated_model("simulated-other")]
+    models = [people.simulated_model(), people.simulated_model("simulated-fast")]
     made = []
     for _ in range(count):
         model, asked = dice.choice(models), AT - timedelta(minutes=dice.randrange(40 * 24 * 60))

@@ -116,7 +116,7 @@ def test_a_correction_mends_the_sums_of_its_run(acme: people.Cast) -> None:
 
 
 def test_money_counts_where_it_was_paid_and_the_run_where_it_was_answered(acme: people.Cast) -> None:
-    first, second = people.simulated_model(), people.simulated_model("simulated-other")
+    first, second = people.simulated_model(), people.simulated_model("simulated-fast")
     run = paid(acme, 30, first, model_id=second.id, provider_id=second.provider_id)
     called(run, 4, second, 2)
     db.session.commit()
