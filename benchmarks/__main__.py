@@ -10,6 +10,7 @@ ALL = (
     "start",
     "throughput",
     "first_token",
+    "streaming",
     "pages",
     "gateway",
     "balancing",
