@@ -211,7 +211,21 @@
     if (isMac) all(root, 'kbd[data-mod]').forEach((key) => { key.textContent = '⌘'; });
     all(root, 'dialog[data-open]').forEach((dialog) => { if (!dialog.open) dialog.showModal(); });
   };
+  // All of a block is laid out anew at every piece that is added to it: so the lines of an answer that are whole leave
+  // the one being written. It reads, and stands, as before.
+  const settle = (live) => {
+    const loose = [...live.childNodes].slice(live.childElementCount);      // the blocks stand first
+    if (loose.reduce((sum, { length }) => sum + length, 0) < 1500 || !getSelection().isCollapsed) return;
+    const last = loose.findLastIndex(({ data }) => data.includes('\n'));
+    if (last < 0) return;
+    loose[last].splitText(loose[last].data.lastIndexOf('\n') + 1);
+    const block = document.createElement('div');
+    live.insertBefore(block, loose[0]);
+    block.append(...loose.slice(0, last + 1));
+    block.normalize();
+  };
   new MutationObserver((changes) => {
+    for (const change of changes) if (change.target.matches('.live-text')) settle(change.target);
     for (const change of changes) for (const node of change.addedNodes) {
       if (node.nodeType === 1) wake(node);
     }
