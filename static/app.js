@@ -149,15 +149,10 @@
     [lastY, lastHeight] = [scrollY, height()];
   }, { passive: true });
   addEventListener('wheel', ({ deltaY }) => { if (deltaY < 0) goneUp(); }, { passive: true });
-  const toTheEnd = () => {
+  const follow = () => {
+    if (!following) return;
     scrollTo({ top: height(), behavior: 'instant' });
     [lastY, lastHeight] = [scrollY, height()];                                   // our own move is nobody's wish
-  };
-  let isDue = false;   // once a frame, which lays the page out anyway: to ask for its height at every piece would do so each time
-  const follow = () => {
-    if (isDue) return;
-    isDue = true;
-    requestAnimationFrame(() => { isDue = false; if (following) toTheEnd(); });
   };
   document.addEventListener('load', ({ target }) => { if (target.closest?.('#runs')) follow(); }, true);   // a picture takes its room late
 
