@@ -14,8 +14,10 @@
     document.getElementById('sidebar')?.hidePopover?.();
     palette.showModal();
     input.select();
-    input.dispatchEvent(new CustomEvent('palette-open', { bubbles: true }));
+    ask();
   };
+  const ask = () => input.dispatchEvent(new CustomEvent('palette-open', { bubbles: true }));
+  input.addEventListener('htmx:after:init', () => { if (palette.open) ask(); });   // whoever is quicker than the page is heard too
   const mark = (option) => {
     options().forEach((one) => one.setAttribute('aria-selected', String(one === option)));
     input.setAttribute('aria-activedescendant', option?.id ?? '');
