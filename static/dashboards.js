@@ -1,17 +1,8 @@
-// Figures made on the server, drawn by Plotly in the colours of the page.
+// Figures made on the server, drawn in the colours of the page (see plots.js).
 // <div data-figure='{"data": […], "layout": {…}}'>: a value such as "--chart-1" is a colour of the page's own.
 (() => {
   'use strict';
   const address = document.currentScript.dataset.plotly;
-  let library;
-  const plotly = () => library ??= new Promise((done, failed) => {
-    const script = document.createElement('script');
-    script.src = address;
-    script.onload = () => done(window.Plotly);
-    script.onerror = () => { library = undefined; failed(new Error('The charts did not load: is the server there? The tables have the same numbers.')); };
-    document.head.append(script);
-  });
-
   const coloured = (value, style) => {
     if (typeof value === 'string') return value.startsWith('--') ? style.getPropertyValue(value).trim() : value;
     if (Array.isArray(value)) return value.map((one) => coloured(one, style));
@@ -20,29 +11,25 @@
   const spark = { margin: { l: 0, r: 0, t: 2, b: 2 }, showlegend: false, hovermode: false, xaxis: { visible: false, fixedrange: true }, yaxis: { visible: false, fixedrange: true, rangemode: 'tozero' } };
   const draw = async (place) => {
     const style = getComputedStyle(place);
-    const colour = (name) => style.getPropertyValue(name).trim();
     const { data, layout } = coloured(JSON.parse(place.dataset.figure), style);
-    const axis = { color: colour('--muted-foreground'), automargin: true, fixedrange: true };
-    const font = { family: style.fontFamily, size: 12, color: colour('--foreground') };
+    const axis = plots.axis(style);
     const small = 'spark' in place.dataset;
     if (small) data.forEach((trace) => { trace.mode = 'lines'; if (trace.line) trace.line.width = 1.5; });
     try {
-      const { react } = await plotly();
+      const { react } = await plots.load(address);
       if (!place.isConnected) return;
       place.replaceChildren();
       await react(place, data, {
-        font, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', margin: { l: 8, r: 8, t: 12, b: 8 },
-        legend: { orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0 },
-        hoverlabel: { bgcolor: colour('--popover'), bordercolor: colour('--border'), font },
+        ...plots.layout(style),
         ...layout, ...(small ? spark : { xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } }),
       }, { displayModeBar: false, responsive: true, staticPlot: small });
     } catch (error) {
-      if (!small) place.textContent = error.message;
+      if (!small) place.textContent = `${error.message} The tables have the same numbers.`;
     }
   };
   const drawn = () => document.querySelectorAll('[data-figure]');
   const drawAll = () => drawn().forEach(draw);
-  new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ['class'] });
+  plots.redraw(drawAll);
   // What a filter brings is drawn as it comes; what Plotly adds inside a figure is no new one.
   new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((node) => {
     if (node.nodeType === Node.ELEMENT_NODE && !node.closest('[data-figure]')) node.querySelectorAll('[data-figure]').forEach(draw);

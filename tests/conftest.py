@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 from flask import Flask
@@ -33,9 +33,6 @@ from dataelan_web.starting import starting
 from . import people
 
 ROOT = Path(__file__).parent.parent
-TO_START = 90
-"""Seconds for a server to be there: the machine may be busy with many others."""
-
 # Whatever the shell says, what pytest made of these files and of ours is kept: to make it takes seconds a process.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -165,10 +162,14 @@ def free_port() -> int:
         return port
 
 
+DIRECTLY = build_opener(ProxyHandler({}))
+"""Whatever proxy the shell names."""
+
+
 def answers(url: str) -> bool:
     """Asked often while a server starts, so by a client that costs nothing to make."""
     try:
-        with urlopen(url, timeout=2) as answer:
+        with DIRECTLY.open(url, timeout=2) as answer:
             return bool(answer.status < 500)
     except HTTPError as error:
         return error.code < 500

@@ -49,7 +49,7 @@ class Panel:
     note: str = ""
     is_table: bool = False
     """The table is what is looked at; there is no chart, or it lies beside."""
-    empty: str = "Nothing ran in this time. Choose a longer one, or fewer filters."
+    empty: str = "There is nothing of this in the time shown. Choose a longer one, or fewer filters."
     footer: str = ""
 
     @property

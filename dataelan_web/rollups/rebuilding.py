@@ -6,7 +6,6 @@ taken off the queue by a rebuild, and left out by a check; what comes later is c
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,11 +113,6 @@ def drift(organization: Organization) -> list[Drift]:
 def organizations(slug: str | None = None) -> list[Organization]:
     query = select(Organization).order_by(Organization.slug)
     return list(db.session.scalars(query.where(Organization.slug == slug) if slug else query))
-
-
-def change_zone(organization_id: uuid.UUID) -> None:
-    """Its hours and days begin elsewhere now: count anew. To be called after the commit of a new time zone."""
-    rebuild(db.session.get_one(Organization, organization_id, populate_existing=True))
 
 
 @contextmanager
