@@ -184,6 +184,9 @@ class Execution(Trashable, Base):
     is_limited = True
     """May a limit count it? Whoever runs it knows, and has its attempts and its cost in memory."""
 
+    if TYPE_CHECKING:
+        blind_in: Mapped[uuid.UUID | None]  # see comparisons.py
+
     @property
     def is_open(self) -> bool:
         return self.state in OPEN

@@ -45,7 +45,7 @@ CARD = (
     selectinload(Execution.assets),
     selectinload(Execution.feedback).joinedload(Feedback.user),
     undefer(Execution.comments_count),  # type: ignore[attr-defined]
-    undefer(Execution.blind_in),  # type: ignore[attr-defined]
+    undefer(Execution.blind_in),
     *OF_RUN,
 )
 """What a run card needs, in eight queries for any number of cards; a few more where actions were called."""

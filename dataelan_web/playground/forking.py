@@ -90,7 +90,7 @@ def _own(session: PromptSession, until: uuid.UUID | None) -> Iterator[_Turn]:
         .where(is_said())
         .options(
             joinedload(Execution.body),
-            undefer(Execution.blind_in),  # type: ignore[attr-defined]
+            undefer(Execution.blind_in),
             joinedload(Execution.model).load_only(Model.display_name),
             joinedload(Execution.prompt).selectinload(Prompt.assets),
             selectinload(Execution.assets),
@@ -105,7 +105,7 @@ def _own(session: PromptSession, until: uuid.UUID | None) -> Iterator[_Turn]:
 
 
 def _model_of(run: Execution) -> str:
-    if run.blind_in:  # type: ignore[attr-defined]
+    if run.blind_in:
         return ""
     return run.model.display_name if run.model else run.requested
 

@@ -32,8 +32,8 @@ from .stream import events as event_stream
 @bp.get("/executions/<uuid:id>")
 def execution(id: uuid.UUID) -> Response:
     found = access.visible(Execution, id, *conversation.CARD)
-    if found.blind_in:  # type: ignore[attr-defined]
-        return redirect(url_for("playground.comparison", id=found.blind_in))  # type: ignore[attr-defined]
+    if found.blind_in:
+        return redirect(url_for("playground.comparison", id=found.blind_in))
     branches.tell([found])
     refusals.tell([found])
     return render(

@@ -111,7 +111,7 @@ def _visible(step: Sequence[Place]) -> list[Execution]:
                 joinedload(Execution.session).joinedload(PromptSession.project),
                 joinedload(Execution.project),
                 selectinload(Execution.model),
-                undefer(Execution.blind_in),  # type: ignore[attr-defined]
+                undefer(Execution.blind_in),
             )
         )
     }

@@ -101,7 +101,7 @@ def _run(run: Execution, messages: Messages) -> dict[str, Any]:
 def _one(card: Card, messages: Messages) -> dict[str, Any]:
     if isinstance(card, CopiedAnswer):
         return _copy(card, messages)
-    return _blinded(_run(card, messages)) if card.blind_in else _run(card, messages)  # type: ignore[attr-defined]
+    return _blinded(_run(card, messages)) if card.blind_in else _run(card, messages)
 
 
 def _blinded(run: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def _asked(card: Card) -> str:
 def _model(card: Card) -> str:
     if isinstance(card, CopiedAnswer):
         return card.model_name or "A model"
-    if card.blind_in:  # type: ignore[attr-defined]
+    if card.blind_in:
         return "A model of a blind comparison"
     return card.model.display_name if card.model else card.requested
 
@@ -54,7 +54,7 @@ def _model(card: Card) -> str:
 def _facts(card: Card) -> str:
     if isinstance(card, CopiedAnswer):
         return "Copied from the session that this one was forked from"
-    if card.blind_in:  # type: ignore[attr-defined]
+    if card.blind_in:
         return "Its model, cost and speed are told when the best answer is chosen"
     facts = [card.state.value.capitalize(), exact_money(card.cost)]
     if card.tokens_in is not None or card.tokens_out is not None:

@@ -18,7 +18,7 @@ from ..playground.conversation import COPY, Card
 AT_ONCE = 50
 RUN = (
     joinedload(Execution.body),
-    undefer(Execution.blind_in),  # type: ignore[attr-defined]
+    undefer(Execution.blind_in),
     joinedload(Execution.prompt).joinedload(Prompt.author),
     joinedload(Execution.prompt).selectinload(Prompt.assets),
     joinedload(Execution.model),
