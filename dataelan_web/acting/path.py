@@ -18,7 +18,7 @@ import uuid
 from flask import Flask
 from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import aliased, joinedload
+from sqlalchemy.orm import joinedload
 
 from ..executions.calls import LARGEST
 from ..extensions import db
@@ -68,14 +68,13 @@ def advance_all() -> int:
 
 def _next(but: set[uuid.UUID]) -> ActionCall | None:
     """Locked until the transaction ends."""
-    repair = aliased(Execution)
     ended = (
         select(ActionRepair.id)
-        .join(repair, repair.id == ActionRepair.execution_id)
+        .join(Execution, Execution.id == ActionRepair.execution_id)
         .where(
             ActionRepair.call_id == ActionCall.id,
             ActionRepair.number == ActionCall.repairs_made,
-            repair.state.not_in(OPEN),
+            Execution.state.not_in(OPEN),
         )
     )
     can_go_on = or_(

@@ -18,6 +18,9 @@ from sqlalchemy.orm import aliased
 from ..extensions import db
 from ..models import Comparison, ComparisonRun, Execution, PromptSession
 
+ANOTHER = aliased(Execution)
+"""A run beside the one in question. Named once: to name a table's columns anew costs as much as to ask for them."""
+
 
 @dataclass(frozen=True)
 class Alternatives:
@@ -37,12 +40,11 @@ def is_compared() -> ColumnElement[bool]:
 def is_shown() -> ColumnElement[bool]:
     """Of an Execution: has it a card in its session? A repair of an action call has none; of a comparison's runs one
     stands for all, as long as any of them is not in the trash."""
-    any_run = aliased(Execution)
     stands = (
         select(Comparison.id)
         .join(Comparison.runs)
-        .join(any_run, any_run.id == ComparisonRun.id)
-        .where(Comparison.shown_id == Execution.id, any_run.deleted_at.is_(None))
+        .join(ANOTHER, ANOTHER.id == ComparisonRun.id)
+        .where(Comparison.shown_id == Execution.id, ANOTHER.deleted_at.is_(None))
         .correlate(Execution)
     )
     alone = and_(~is_compared(), Execution.repairs_id.is_(None), Execution.deleted_at.is_(None))
@@ -52,8 +54,8 @@ def is_shown() -> ColumnElement[bool]:
 def path(end: uuid.UUID | None) -> Select[Any]:
     """The ids of a run and of all that it continues, one after the other."""
     line = select(Execution.id, Execution.continues_id).where(Execution.id == end).cte("line", recursive=True)
-    before = aliased(Execution)
-    line = line.union_all(select(before.id, before.continues_id).join(line, before.id == line.c.continues_id))
+    before = select(ANOTHER.id, ANOTHER.continues_id).join(line, ANOTHER.id == line.c.continues_id)
+    line = line.union_all(before)
     return select(line.c.id)
 
 
@@ -67,10 +69,8 @@ def end_of(session: PromptSession, id: uuid.UUID) -> uuid.UUID | None:
     """The newest run that came of this one, or itself; None: it is none of this session's."""
     named = select(Execution.id).where(Execution.id == id, Execution.session_id == session.id)
     line = named.cte("line", recursive=True)
-    after = aliased(Execution)
-    line = line.union_all(
-        select(after.id).join(line, after.continues_id == line.c.id).where(after.session_id == session.id)
-    )
+    after = select(ANOTHER.id).join(line, ANOTHER.continues_id == line.c.id).where(ANOTHER.session_id == session.id)
+    line = line.union_all(after)
     found = select(Execution.id).where(Execution.id.in_(select(line.c.id)))
     return db.session.scalar(found.order_by(is_shown().desc(), Execution.id.desc()).limit(1))
 

@@ -13,13 +13,14 @@ from dataclasses import replace
 
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import aliased, joinedload
+from sqlalchemy.orm import joinedload
 
 from ..extensions import db
 from ..jobs import queue
 from ..models import Execution, PromptSession, State
 from ..models.executions import OPEN
 from . import live
+from .branches import ANOTHER
 from .conversation import is_said, so_far
 from .prompts import from_json, to_json
 
@@ -85,8 +86,7 @@ def release_quietly(ended_id: uuid.UUID) -> None:
 
 def step_out(cancelled_id: uuid.UUID) -> None:
     """This run was cancelled before it began. What waited for it waits for what it waited for itself. Commits."""
-    cancelled = aliased(Execution)
-    its_own = select(cancelled.waits_for_id).where(cancelled.id == cancelled_id).scalar_subquery()
+    its_own = select(ANOTHER.waits_for_id).where(ANOTHER.id == cancelled_id).scalar_subquery()
     db.session.execute(
         update(Execution)
         .where(Execution.waits_for_id == cancelled_id, its_own.is_not(None))
@@ -99,11 +99,10 @@ def step_out(cancelled_id: uuid.UUID) -> None:
 
 def release_forgotten() -> int:
     """For the sweeper: whatever waits for a run that is over. Commits. Returns how many there were."""
-    before = aliased(Execution)
     ended = db.session.scalars(
-        select(before.id)
-        .join(Execution, before.id == Execution.waits_for_id)
-        .where(Execution.state == State.QUEUED, Execution.waits_for_id.is_not(None), before.state.not_in(OPEN))
+        select(ANOTHER.id)
+        .join(Execution, ANOTHER.id == Execution.waits_for_id)
+        .where(Execution.state == State.QUEUED, Execution.waits_for_id.is_not(None), ANOTHER.state.not_in(OPEN))
         .limit(100)
     ).all()
     for id in ended:

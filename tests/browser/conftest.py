@@ -79,7 +79,13 @@ def open_page(app: Flask, chromium: Browser, server: str) -> Iterator[Opener]:
     opened = []
 
     def make(person: User | None = None, *, strict: bool = True, **options: Any) -> Page:
-        options = {"base_url": server, "viewport": {"width": 1440, "height": 900}, **options}
+        # Nothing moves, unless a test is about that: what moves is painted sixty times a second.
+        options = {
+            "base_url": server,
+            "viewport": {"width": 1440, "height": 900},
+            "reduced_motion": "reduce",
+            **options,
+        }
         context = chromium.new_context(**options)
         context.set_default_timeout(PATIENCE)
         if person is not None:

@@ -29,7 +29,7 @@ def test_models_are_compared_blind_and_the_talk_goes_on_from_the_best(
     open_page: Opener, simulated: str, acme: people.Cast
 ) -> None:
     model = priced(acme, simulated)
-    page = open_page(acme.mia, bypass_csp=True, reduced_motion="reduce")
+    page = open_page(acme.mia, bypass_csp=True)
     page.add_init_script(AXE)
     page.goto(acme.session_url)
     page.locator("#text").fill("!simulate tokens=90 rate=12\nWhat is a token?")

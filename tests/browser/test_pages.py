@@ -29,21 +29,22 @@ FAULTS = """async ([only, leftOut]) => {
   return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(told).join(' | ')}`);
 }"""
 LOOKS = (("wide", "light", None), ("phone", "dark", None), ("wide", "dark", "color-contrast"))
-"""Sizes differ in what is there, themes in nothing but colours. The third: the only rule of axe, or all of them. And
-the last look is only taken where a wide page has kinds of text that a phone has not, and no look in the dark saw yet.
+"""Sizes differ in what is there, themes in nothing but colours. The third: the only rule of axe, or all of them. The
+first look is always taken; the second where a phone has kinds of things that axe has not seen on one yet; the third
+where a wide page has kinds that no look in the dark saw. A look costs the browser as much as five pages.
 """
-SEEN_IN_THE_DARK: set[str] = set()
+SEEN: dict[str, set[str]] = {"phone": set(), "dark": set()}
 SIDE = ".side"
 """On every page the same: looked at once a test and look."""
 KINDS = """() => {
-  const has = e => e.checkVisibility({ visibilityProperty: true })
-    && [...e.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+  const has = e => e.checkVisibility({ visibilityProperty: true }) && (e.matches('a, button, input, select, textarea')
+    || [...e.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
   const named = e => e && [e.localName, e.className, e.getAttribute('aria-current'), e.dataset.state, e.dataset.tone,
     e.dataset.variant].join();
   const kind = e => [e, e.parentElement, e.parentElement?.parentElement].map(named).join(' in ');
   return [...new Set([...document.querySelectorAll('body *')].filter(has).map(kind))];
 }"""
-"""The kinds of text in view, by what their colours come from."""
+"""The kinds of text and controls in view, by what their colours come from."""
 
 STICKING_OUT = """() => {
   const width = document.documentElement.clientWidth;
@@ -60,24 +61,28 @@ def look(open_page: Opener) -> Callable[..., Page]:
     """A page that may be handed a script: the policy is lifted for axe, and only here."""
 
     def make(person: Any = None) -> Page:
-        return open_page(person, bypass_csp=True, reduced_motion="reduce")
+        return open_page(person, bypass_csp=True)
 
     return make
 
 
 def assert_fine(page: Page, name: str) -> None:
-    faults: list[str] = []
     page.wait_for_load_state()
     if page.evaluate("() => !window.axe"):  # half a megabyte: not at every address that a walk passes
         page.add_script_tag(content=AXE)
     first, second, third = LOOKS
-    faults += looked(page, name, *first)
+    faults = looked(page, name, *first)
     wide = set(page.evaluate(KINDS))
-    faults += looked(page, name, *second)
-    SEEN_IN_THE_DARK.update(page.evaluate(KINDS))
-    if wide - SEEN_IN_THE_DARK:
+    show(page, *second[:2])
+    faults += sticking_out(page, name)
+    phone = set(page.evaluate(KINDS))
+    if phone - SEEN["phone"]:
+        faults += looked(page, name, *second)
+        SEEN["phone"] |= phone
+        SEEN["dark"] |= phone
+    if wide - SEEN["dark"]:
         faults += looked(page, name, *third)
-        SEEN_IN_THE_DARK.update(wide)
+        SEEN["dark"] |= wide
         show(page, *second[:2])
     assert faults == []
     assert page.watch.complaints == [], name  # type: ignore[attr-defined]
@@ -100,7 +105,11 @@ def looked(page: Page, name: str, size: str, theme: str, rule: str | None) -> li
     left_out = SIDE if (size, theme, rule) in sides else None
     sides.add((size, theme, rule))
     faults = [f"{name}, {size}, {theme}: {fault}" for fault in page.evaluate(FAULTS, [rule, left_out])]
-    return faults + [f"{name}, {size} sticks out: {element}" for element in page.evaluate(STICKING_OUT)]
+    return faults + sticking_out(page, name)
+
+
+def sticking_out(page: Page, name: str) -> list[str]:
+    return [f"{name}, sticks out: {element}" for element in page.evaluate(STICKING_OUT)]
 
 
 def test_signing_in_and_up(look: Callable[..., Page]) -> None:

@@ -38,7 +38,7 @@ def test_a_quote_follows_what_is_written_and_is_kept_with_the_run(
     open_page: Opener, simulated: str, acme: people.Cast
 ) -> None:
     model = priced(acme, simulated)
-    page = open_page(acme.mia, bypass_csp=True, reduced_motion="reduce")
+    page = open_page(acme.mia, bypass_csp=True)
     page.add_init_script(AXE)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/quote") else None)
@@ -82,7 +82,7 @@ def test_a_draft_is_quoted_compared_with_its_version_and_what_differs_is_told(
 ) -> None:
     model = priced(acme, simulated)
     template = people.template(acme, "Greet {{name}}", name="Greeting", requested=model)
-    page = open_page(acme.mia, bypass_csp=True, reduced_motion="reduce")
+    page = open_page(acme.mia, bypass_csp=True)
     page.add_init_script(AXE)
     page.goto(f"{acme.home}/prompts/{template.id}")
     expect(page.locator("#quote")).to_be_hidden()
