@@ -14,7 +14,7 @@ from .accounts.sign_up import create_organization, create_project, create_user, 
 from .extensions import db
 from .hub.keys.keeping import reseal, seal
 from .hub.keys.rotation import place_of
-from .hub.models import catalogue, purpose
+from .hub.models import assumed, catalogue, purpose
 from .hub.providers import connections, servers
 from .models import (
     NANO,
@@ -123,7 +123,8 @@ def _model(organization: Organization, offer: Offer) -> Model:
 
 
 def _price(model: Model, provider: Provider) -> None:
-    """The catalogue's, where it knows the name; else free at a private address; else unknown."""
+    """The catalogue's, where it knows the name; else free at a private address, with a key too, since the operator
+    names both; else unknown."""
     if model.prices:
         return
     known = catalogue.look_up(provider.catalogue, model.name)
@@ -132,7 +133,7 @@ def _price(model: Model, provider: Provider) -> None:
     if known and known.price:
         model.prices = [known.price]
     elif servers.is_private(provider.base_url):
-        connections.price_as_free([model])
+        model.prices = [catalogue.free("the operator" if provider.needs_key else assumed.AT_HOME)]
 
 
 def _key(organization: Organization, provider: Provider, secret: str) -> APIKey:

@@ -315,6 +315,7 @@ ROUTES = (
     Route("hub.provider", "GET", "/o/{slug}/hub/providers/{provider}", SEE),
     Route("hub.refresh_models", "POST", "/o/{slug}/hub/providers/{provider}/listing", ADMINISTER),
     Route("hub.change_provider", "POST", "/o/{slug}/hub/providers/{provider}/settings", ADMINISTER, 422, {"name": ""}),
+    Route("hub.state_free", "POST", "/o/{slug}/hub/providers/{provider}/prices", ADMINISTER),
     Route("hub.delete_provider", "POST", "/o/{slug}/hub/providers/{provider}/deletion", ADMINISTER, 303),
     Route("hub.key", "GET", "/o/{slug}/hub/keys/{key}", ADMINISTER),
     Route("hub.change_key", "POST", "/o/{slug}/hub/keys/{key}/settings", ADMINISTER, 303, {"label": "Renamed"}),

@@ -571,3 +571,22 @@ def test_a_rule_goes_before_a_model_of_its_name_which_its_provider_still_names(
     assert asked("simulated-instant") == [other.id]
     assert asked(f"{slug}/simulated-instant") == [named.id]
     assert asked("nothing of that name") == []
+
+
+def test_whoever_names_the_provider_gets_the_model_there_and_nowhere_else(acme: people.Cast, simulated: str) -> None:
+    """A reseller calls the models of others `maker/model`, which is also how we name a model at its provider. Nothing
+    falls back from the one to the other, unless the one cannot be used."""
+    maker, reseller = people.own_provider(acme, simulated), people.own_provider(acme, simulated)
+    slug = maker.provider.slug
+    at_home = people.own_model(acme, maker, "simulated-instant")
+    sold = people.own_model(acme, reseller, f"{slug}/simulated-instant")
+    project = db.session.get_one(Project, acme.project.id)
+
+    def asked() -> list[uuid.UUID]:
+        (rule,) = rules_for(db.session, project, f"{slug}/simulated-instant", ModelType.TEXT)
+        return [choice.candidate.model_id for choice in rule.choices]
+
+    assert asked() == [at_home.id]
+    maker.is_enabled = False
+    db.session.commit()
+    assert asked()[0] == sold.id

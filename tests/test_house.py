@@ -203,3 +203,14 @@ def test_a_template_never_queries_and_trusts_nothing() -> None:
         assert not re.search(query, code), path
         trusting = re.search(r"\|\s*safe\b|autoescape\s+false", code)
         assert not trusting, f"{path}: what is safe is said by Markup, in Python"
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_nothing_is_installed_but_what_is_pinned_to_its_bytes(name: str) -> None:
+    """Somebody who takes over a package on its index gets into no installation of ours."""
+    pins = re.split(r"\n(?=\w)", re.sub(r"(?m)^\s*#.*\n", "", (ROOT / name).read_text()).strip())
+    assert [pin.split()[0] for pin in pins if "==" not in pin or "--hash=sha256:" not in pin] == []
+    for file in ("Makefile", "Dockerfile"):
+        installs = [line for line in (ROOT / file).read_text().splitlines() if re.search(r"pip install -", line)]
+        assert installs
+        assert all("--require-hashes" in line for line in installs), file

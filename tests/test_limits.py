@@ -122,6 +122,21 @@ def test_a_guest_is_told_of_no_other_project_and_not_what_the_organization_spend
         assert "1,004" not in shown
 
 
+@pytest.mark.parametrize("who", ["olivia", "mia"])
+def test_a_spent_limit_closes_no_page(who: str, app: Flask, acme: people.Cast) -> None:
+    """li#35657: whoever is over a limit cannot even look at what they used."""
+    spent = [
+        used.limit(acme, Scope.ORGANIZATION, acme.organization.id, 0),
+        used.limit(acme, Scope.MEMBER, acme.mia.id, 1 * NANO),
+    ]
+    used.period(spent[1], spent=2 * NANO)
+    sees = people.browser(app, acme.people[who])
+    paths = ("/", "/limits", f"/limits/{spent[1].id}", f"/projects/{acme.project.id}", f"/sessions/{acme.session.id}",
+             "/hub/models", "/hub/rules", "/dashboard/spend", "/search")  # fmt: skip
+    for path in paths:
+        assert sees.get(acme.home + path).status_code == 200, path
+
+
 def test_the_operators_limits_are_for_nobody_here_to_change(
     app: Flask, acme: people.Cast, limits: dict[str, Budget]
 ) -> None:

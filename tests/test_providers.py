@@ -18,7 +18,7 @@ from dataelan_web import create_app, quota
 from dataelan_web.executions.candidates import usable_models
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import ENTER_AGAIN, seal
-from dataelan_web.hub.providers import fixture
+from dataelan_web.hub.providers import connections, fixture
 from dataelan_web.hub.providers.connections import move
 from dataelan_web.hub.providers.listing import has_list
 from dataelan_web.hub.providers.wire_formats import FORMATS, wire_format
@@ -29,6 +29,7 @@ from dataelan_web.models import (
     Execution,
     Model,
     ModelType,
+    Price,
     Provider,
     RoutingRule,
     RoutingRuleModel,
@@ -353,6 +354,58 @@ def test_a_server_that_needs_no_key_is_refreshed_without_one(app: Flask, vendor:
     usable = {one.model: one.rates for one in usable_models(db.session, acme.project) if one.is_own}
     assert set(usable) == {"first", "second"}
     assert all(rates and rates.is_free for rates in usable.values())
+
+
+def rates_of_own(cast: people.Cast) -> dict[str, bool | None]:
+    """Model → is it free? None: its price is unknown."""
+    db.session.rollback()
+    own = [one for one in usable_models(db.session, cast.project) if one.is_own]
+    return {one.model: one.rates.is_free if one.rates else None for one in own}
+
+
+def test_a_server_at_home_is_free_until_it_has_a_key_and_then_unknown_until_it_is_said(
+    app: Flask, vendor: Upstream, acme: people.Cast
+) -> None:
+    """Whoever asks for a key may hand on what it is asked to somebody who bills. A price of nothing would let that past
+    every limit of money."""
+    lists(vendor, "first")
+    connect(app, acme, vendor.url)
+    assert rates_of_own(acme) == {"first": True}
+    (provider,) = own(acme)
+    before = provider_prices(provider)
+    lists(vendor, "first", "second")
+    olivia = people.browser(app, acme.olivia)
+    answer = olivia.submit(f"{acme.home}/hub/keys", {"provider_id": provider.id, "key": CANARY, "weight": "1"})
+    assert "2 unknown" in answer.get_data(as_text=True)
+    assert rates_of_own(acme) == {"first": None, "second": None}
+    assert provider_prices(provider) == before, "what was charged by it can still be explained"
+    assert "provider.prices_unknown" in events(acme)
+    olivia.submit(f"{acme.home}/hub/providers/{provider.id}/listing")
+    assert rates_of_own(acme) == {"first": None, "second": None}
+    stated = olivia.submit(f"{acme.home}/hub/providers/{provider.id}/prices").get_data(as_text=True)
+    assert "2 models are free now" in stated
+    assert "2 unknown" not in stated
+    assert rates_of_own(acme) == {"first": True, "second": True}
+
+
+def test_a_server_that_moves_out_or_is_connected_with_a_key_is_not_free_by_itself(
+    app: Flask, vendor: Upstream, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists(vendor, "first")
+    connect(app, acme, vendor.url)
+    (provider,) = own(acme)
+    monkeypatch.setattr(connections, "check_address", lambda url, may_be_private: False)  # as a public one would be
+    change(app, acme, provider, base_url=vendor.url.replace("127.0.0.1", "localhost"))
+    assert rates_of_own(acme) == {"first": None}
+    monkeypatch.undo()
+    lists(vendor, "second")
+    connect(app, acme, vendor.url, key=CANARY)
+    assert rates_of_own(acme) == {"first": None, "second": None}
+
+
+def provider_prices(provider: Provider) -> int:
+    query = select(func.count()).select_from(Price).join(Model, Model.id == Price.model_id)
+    return db.session.scalar(query.where(Model.provider_id == provider.id)) or 0
 
 
 def change(app: Flask, cast: people.Cast, provider: Provider, **fields: object):  # type: ignore[no-untyped-def]

@@ -252,10 +252,12 @@ class _Hub:
         self.allows_platform_keys = project is None or project.allows_platform_keys
 
     def named(self, requested: str) -> list[Candidate]:
-        """`model`, or `provider/model` where several providers offer the same name (a name may hold slashes)."""
+        """`model`, at every provider that offers it, or `provider/model`. A name may hold slashes, as a reseller's does
+        that calls another's model `provider/model`: whoever named the provider gets it there, if it can be used."""
         provider, _, name = requested.partition("/")
         exact = self.which(or_(Model.name == requested, and_(Provider.slug == provider, Model.name == name)))
-        return sorted(exact, key=lambda candidate: (not candidate.keys, candidate.is_simulated))
+        there = [candidate for candidate in exact if candidate.model == name and candidate.keys]
+        return there or sorted(exact, key=lambda candidate: (not candidate.keys, candidate.is_simulated))
 
     def of_id(self, id: uuid.UUID) -> Candidate | None:
         return next(iter(self.which(Model.id == id)), None)

@@ -55,6 +55,13 @@ def test_what_is_reserved_is_held_and_what_is_settled_is_spent(acme: people.Cast
     assert ledger(acme) == 25
 
 
+def test_a_limit_far_from_its_end_holds_as_well(acme: people.Cast) -> None:
+    """na#5690: a balance of a hundred times the estimate is trusted, and a hundred calls at once overdraw it."""
+    budget = limit(acme, MILLION * USD)
+    reserve(acme, 10)
+    assert state_of(budget) == (0, 10)
+
+
 def test_settling_and_voiding_happen_once_in_any_order(acme: people.Cast) -> None:
     """Q3 and Q4."""
     budget = limit(acme, 100)

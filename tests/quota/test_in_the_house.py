@@ -42,9 +42,10 @@ from dataelan_web.models import (
     Window,
     new_id,
 )
+from dataelan_web.models.base import NIL
 from dataelan_web.quota.rates import PREFIX
 from dataelan_web.router.rules import Rule
-from dataelan_web.router.types import Prompt, Task, user
+from dataelan_web.router.types import ImagePart, Message, Prompt, Task, user
 from tests import people
 
 from ..upstream import Upstream, upstream
@@ -214,6 +215,53 @@ def test_a_fallback_is_held_to_the_limits_too(acme: people.Cast, simulated: str,
     assert outcomes(stopped)[-1] == "refused"
     assert provider.requests == []
     assert stopped.refused_by is None  # the first one's failure is what it failed of
+
+
+def test_what_a_provider_calls_its_model_changes_neither_price_nor_limit(acme: people.Cast, provider: Upstream) -> None:
+    """Envoy's limits count nothing where an answer names a dated model; Kong's count the model that was asked for."""
+    model = people.own_model(acme, people.own_provider(acme, provider.url), "m", input=USD, output=USD)
+    gone = people.own_model(acme, people.own_provider(acme, "http://127.0.0.1:9/v1"), "first", input=USD, output=USD)
+    in_order(acme, "two", gone, model)
+    budget = quota.set_limit(db.session, acme.organization.id, Scope.MODEL, model.id, Window.MONTH, USD)
+    unused = quota.set_limit(db.session, acme.organization.id, Scope.MODEL, gone.id, Window.MONTH, USD)
+    db.session.commit()
+    usage = {"prompt_tokens": 100, "completion_tokens": 20}
+    end = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage, "model": "m-2026-11-20"}
+    provider.streams({"choices": [{"delta": {"content": "Hi"}}], "model": "m-2026-11-20"}, end, "[DONE]")
+    answered = run(acme, "Hi", "two")
+    assert (answered.state, answered.cost) == (State.COMPLETED, 120_000)
+    assert state_of(budget) == (120_000, 0)
+    assert state_of(unused) == (0, 0)
+
+
+OF_A_CALL = (Scope.ORGANIZATION, Scope.PROJECT, Scope.MEMBER, Scope.PROVIDER, Scope.MODEL)
+
+
+@pytest.mark.parametrize("scope", [*OF_A_CALL, Scope.KEY, Scope.PLATFORM])
+def test_a_limit_on_any_of_a_calls_subjects_stops_it_before_it_is_sent(
+    scope: Scope, acme: people.Cast, provider: Upstream
+) -> None:
+    """li#27381: the limit over all was there, and nobody asked it. A person's counts in a team too. (A program's token:
+    see test_at_the_gateway.)"""
+    key = people.own_provider(acme, provider.url)
+    model, home = people.own_model(acme, key, "m", input=0, output=0), acme.organization.id
+    subjects = dict(zip(OF_A_CALL, (home, acme.project.id, acme.mia.id, key.provider_id, model.id), strict=True)) | {
+        Scope.KEY: key.id,
+        Scope.PLATFORM: NIL,
+    }
+    name, owner = name_of(model), home
+    if scope is Scope.PLATFORM:  # counts only what its own keys pay, or nobody
+        owner, key.provider.needs_key, key.is_enabled = None, False, False
+    budget = quota.set_limit(db.session, owner, scope, subjects[scope], Window.DAY, 0, Unit.REQUESTS)
+    db.session.commit()
+    try:
+        refused = run(acme, "Hi", name)
+    finally:
+        quota.delete_limit(db.session, db.session.merge(budget))
+        db.session.commit()
+    assert (refused.state, refused.error_kind, outcomes(refused)) == (State.FAILED, "billing", ["refused"])
+    assert refused.body.receipt["attempts"][0]["scope"] == scope.value
+    assert provider.requests == []
 
 
 # -- tokens and requests -----------------------------------------------------------------------------
@@ -412,6 +460,15 @@ def test_the_output_is_lowered_to_what_a_minute_allows(acme: people.Cast, free: 
     rate(acme, tokens_per_minute=30)
     refused = run(acme, f"!simulate tokens=5\n{'Hello ' * 20}", free)
     assert "limit of 30 tokens per minute is less than this prompt may use" in refused.body.error
+
+
+def test_a_picture_without_a_word_counts_in_a_minute(acme: people.Cast, free: str) -> None:
+    """LiteLLM holds nothing where there is no text to count."""
+    rate(acme, tokens_per_minute=10_000)
+    picture = Prompt((Message("user", (ImagePart("image/png", data="iVBORw0KGgo="),)),))
+    refused = run(acme, "", free, picture)
+    assert (refused.state, refused.error_kind) == (State.FAILED, "rate_limit")
+    assert "limit of 10,000 tokens per minute is less than this prompt may use" in refused.body.error
 
 
 def test_another_model_with_a_rate_of_its_own_takes_over(acme: people.Cast, simulated: str) -> None:

@@ -262,6 +262,23 @@ def test_an_error_of_the_server_is_tried_three_times_and_then_the_next_model(pro
     assert provider.keys == ["k1", "k1", "k1", "k3"]
 
 
+@pytest.mark.parametrize("status", ["500 Internal Server Error", "503 Service Unavailable", "529 Overloaded"])
+def test_pauses_between_tries_grow_whatever_the_server_failed_with(
+    status: str, provider: Provider, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running.random, "uniform", lambda low, high: high)
+    pauses: list[float] = []
+
+    class Unhurried(Stop):
+        def wait(self, seconds: float) -> bool:
+            pauses.append(seconds)
+            return False
+
+    provider.answers(refuses(status))
+    failing(book, step(provider), stop=Unhurried())
+    assert pauses == [0.5, 1.0]
+
+
 @pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "422 Unprocessable Entity"])
 def test_a_bad_request_is_not_repeated(status: str, provider: Provider, book: Book) -> None:
     provider.answers(refuses(status))

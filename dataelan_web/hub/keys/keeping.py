@@ -14,6 +14,7 @@ from ...extensions import db
 from ...models import APIKey, Attempt, Budget, Organization, Provider, Scope, Unit, Window, new_id, now
 from ...router.types import Failure, Kind
 from ...secrets import Place, Unreadable, keyring
+from ..models import assumed
 from ..providers.checking import Checked, check
 from ..providers.listing import keep
 from .rotation import place_of
@@ -53,6 +54,7 @@ def add_key(
         _make_default(key)
     if provider.organization_id is not None:
         provider.needs_key = True
+        assumed.end(provider)
     _remember(key, checked)
     audit.record("key.created", key, key.organization_id, provider=provider.slug)
     db.session.commit()

@@ -13,7 +13,7 @@ from ...extensions import db
 from ...models import APIKey, Model, Organization, Provider, User, new_id
 from ...router.types import Failure, Kind
 from ..keys.keeping import enter_again, one_at_a_time, seal, secret_of, test_key
-from ..models import catalogue as price_catalogue
+from ..models import assumed
 from .checking import Checked, check
 from .listing import has_list, keep, list_models
 from .servers import AddressRefused, check_address, is_private
@@ -60,6 +60,7 @@ def connect(organization: Organization, user: User, wanted: Wanted) -> tuple[Pro
     db.session.flush()
     names = _kept(provider, checked, organization)
     if wanted.secret:
+        assumed.end(provider)  # of one that was connected without a key before
         key = seal(provider, organization, user.id, f"{wanted.name[:190]} key", wanted.secret)
         key.listed_models = names
     audit.record("provider.connected", provider, organization.id, base_url=base_url, kind=wanted.kind)
@@ -103,6 +104,8 @@ def change(provider: Provider, user: User, name: str, base_url: str, is_enabled:
         _check_answers(provider, base_url, is_inside)
         sealed = move(provider, base_url)
         provider.is_trusted = is_inside and user.is_superuser
+        if not is_inside:
+            assumed.end(provider)
     provider.name, provider.is_enabled = name, is_enabled
     if before != (name, base_url, is_enabled):
         audit.record("provider.changed", provider, base_url=base_url, is_enabled=is_enabled, keys_to_enter_again=sealed)
@@ -145,19 +148,12 @@ def refresh(provider: Provider, organization: Organization) -> Refreshed:
             _kept(provider, Checked(listed, is_proven=False), organization)
         except Failure as failure:
             problems.append(failure.message)
-    if _is_at_home(provider):
-        price_as_free(db.session.scalars(select(Model).where(Model.provider_id == provider.id)).all())
+    if _bills_nobody(provider):
+        assumed.assume_free(db.session.scalars(select(Model).where(Model.provider_id == provider.id)).all())
     audit.record("provider.refreshed", provider, organization.id)
     db.session.commit()
     count = select(func.count()).where(Model.provider_id == provider.id, Model.archived_at.is_(None))
     return Refreshed(db.session.scalar(count) or 0, tuple(problems))
-
-
-def price_as_free(models: Sequence[Model]) -> None:
-    """A server at a private address is one's own: its answers cost nothing per token. That is said, not assumed."""
-    for model in models:
-        if not model.prices:
-            model.prices = [price_catalogue.free("a server of your own")]
 
 
 def _kept(provider: Provider, checked: Checked, organization: Organization) -> list[str]:
@@ -166,15 +162,15 @@ def _kept(provider: Provider, checked: Checked, organization: Organization) -> l
         return []
     one_at_a_time(provider.id)
     models = keep(provider, checked.listed, organization.id)
-    if _is_at_home(provider):
-        price_as_free(models)
+    if _bills_nobody(provider):
+        assumed.assume_free(models)
     return [model.name for model in models]
 
 
-def _is_at_home(provider: Provider) -> bool:
-    """An organization's own, at a private address."""
+def _bills_nobody(provider: Provider) -> bool:
+    """An organization's own, at a private address, that asks for no key: with one, it could know whom to bill."""
     try:
-        return provider.organization_id is not None and is_private(provider.base_url)
+        return provider.organization_id is not None and not provider.needs_key and is_private(provider.base_url)
     except AddressRefused:
         return False  # its name leads nowhere at the moment
 

@@ -17,6 +17,7 @@ from ...web import redirect, render, toast, with_toast
 from ..archive import shelving
 from ..blueprint import bp
 from ..keys.forms import KeyForm
+from ..models import assumed
 from . import connections, overview, servers
 from .forms import ProviderSettingsForm
 from .wire_formats import wire_format
@@ -70,6 +71,15 @@ def change_provider(id: uuid.UUID) -> Response:
     return redirect(url_for("hub.provider", id=id))
 
 
+@bp.post("/hub/providers/<uuid:id>/prices")
+def state_free(id: uuid.UUID) -> Response:
+    """“They cost nothing”: of all its models whose price is unknown."""
+    provider = _own(id)
+    count = assumed.state_free(provider, g.organization, current_user.id)
+    word = "Every model has a price." if not count else f"{count} model{'s are' if count > 1 else ' is'} free now."
+    return with_toast(provider_page(provider), word, "good")
+
+
 @bp.post("/hub/providers/<uuid:id>/deletion")
 def delete_provider(id: uuid.UUID) -> Response:
     provider = _own(id)
@@ -88,6 +98,7 @@ def provider_page(provider: Provider, status: int = 200, **context: Any) -> Flas
         "wire": wire_format(provider.kind),
         "keys": overview.keys_of(provider),
         "models_count": overview.models_count(provider),
+        "unpriced_count": assumed.unpriced_count(provider, g.organization) if is_own else 0,
         "has_platform_key": not is_own and overview.has_platform_key(provider),
         "key_form": KeyForm(formdata=None),
         "settings_form": ProviderSettingsForm(formdata=None, obj=provider) if is_own else None,
