@@ -49,3 +49,14 @@ def test_every_kind_of_notice_is_documented_as_the_code_has_it() -> None:
 def test_every_subject_unit_and_window_of_limits_is_documented() -> None:
     for name in (*Scope, *Unit, *Window):
         assert f"`{name}`" in LIMITS, name
+
+
+def test_every_fault_of_other_gateways_names_tests_that_are_there() -> None:
+    rows = [line for line in (DOCS / "gateway-faults.md").read_text().splitlines() if line.startswith("| ")]
+    faults = [row for row in rows if not row.startswith("| what hurts |")]
+    assert len(faults) > 60
+    for row in faults:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row)
+        assert named or "*later*" in row, row
+        for path, test in named:
+            assert f"\ndef {test}(" in (DOCS.parent / "tests" / path).read_text(), f"{path}::{test}"

@@ -328,6 +328,32 @@ def test_a_key_is_not_sent_to_an_address_that_was_changed_later(app: Flask, simu
     assert "cannot be read" in refused["error"]
 
 
+def test_a_key_that_its_provider_quotes_is_told_nowhere(
+    app: Flask, vendor: Upstream, acme: people.Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Others had it in the error's `param`, in the log, in the audit, and in the address of an exception."""
+    caplog.set_level(logging.DEBUG)
+    key = people.own_provider(acme, vendor.url, secret=CANARY)
+    people.own_model(acme, key, "mine")
+    url = f"{vendor.url}/chat?key={CANARY}"
+    for status in (400, 401, 429, 500):
+        vendor.answers({"error": {"message": f"No: {url}", "param": CANARY, "code": CANARY, "type": CANARY}}, status)
+        answer = app.test_client().post(
+            "/v1/chat/completions",
+            json={"model": "mine", "messages": [{"role": "user", "content": "Hi"}]},
+            headers={"Authorization": f"Bearer {acme.secret}"},
+        )
+        assert answer.status_code >= 400
+        assert "CANARY" not in answer.text
+        execution = db.session.get_one(Execution, uuid.UUID(answer.headers["x-dataelan-execution-id"]))
+        rows = [execution, execution.body, *execution.attempts, key.provider, key]
+        rows += db.session.scalars(select(AuditEvent).where(AuditEvent.organization_id == acme.organization.id)).all()
+        for row in rows:
+            db.session.refresh(row)
+            assert "CANARY" not in str(vars(row)), (status, row)
+    assert "CANARY" not in caplog.text
+
+
 # -- servers of one's own --------------------------------------------------------------------------
 
 

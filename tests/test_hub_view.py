@@ -60,6 +60,17 @@ def test_what_did_not_change_is_asked_for_once(acme: people.Cast, model: Model, 
     assert len(statements) == 1
 
 
+def test_a_remembered_rule_weighs_its_models_as_it_is_written(acme: people.Cast, key: APIKey, model: Model) -> None:
+    """one-api forgets weights where it remembers channels."""
+    other = people.own_model(acme, key, "other", input=1, output=1)
+    entries = [RoutingRuleModel(model_id=model.id, weight=3), RoutingRuleModel(model_id=other.id, position=1, weight=9)]
+    db.session.add(RoutingRule(organization_id=acme.organization.id, name="Shared", models=entries))
+    for weights in ((3, 9), (3, 9), (3, 0)):
+        entries[1].weight = weights[1]
+        (rule,) = rules(acme, "Shared")
+        assert tuple(choice.weight for choice in rule.choices) == weights
+
+
 def test_a_remembered_list_is_the_askers_own(acme: people.Cast, model: Model) -> None:
     rules(acme).clear()
     assert rules(acme)
