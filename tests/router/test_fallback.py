@@ -34,7 +34,13 @@ AWS = "application/vnd.amazon.eventstream"
 
 # kind -> what its stream holds: an opening where the format has one, and then the error.
 STREAMS: dict[str, tuple[bytes, str]] = {
-    "openai": (sent({"error": {"message": "Overloaded", "code": 502}}), "text/event-stream"),
+    "openai": (
+        sent(
+            {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]},
+            {"error": {"message": "Overloaded", "code": 502}},
+        ),
+        "text/event-stream",
+    ),
     "anthropic": (
         sent(
             {"type": "message_start", "message": {"id": "m", "model": "c", "usage": {"input_tokens": 3}}},

@@ -10,7 +10,7 @@ from ... import audit
 from ...extensions import db
 from ...models import NANO, Organization, Provider, UnknownPrice, User, new_id
 from ...router.providers import KINDS
-from ..models import catalogue, prices
+from ..models import assumed, catalogue, prices
 from ..models.own import from_archive
 from ..providers.listing import make
 from ..providers.servers import check_address
@@ -85,6 +85,8 @@ class _Visit:
         row.name, row.kind, row.needs_key, row.catalogue = entry.name, entry.kind, entry.needs_key, entry.catalogue
         row.model_types = wire_format(entry.kind).model_types
         db.session.flush()
+        if row.needs_key:
+            assumed.end(row)
         if what != "kept":
             audit.record("provider.imported", row, self.organization.id, base_url=address)
         return what
