@@ -88,6 +88,10 @@ def test_a_key_is_added_limited_replaced_and_deleted(look: Look, acme: people.Ca
     expect(keys).to_have_count(2)
     expect(keys.nth(1)).to_contain_text("$0 of $2.50 today")
     assert_fine(page, "two keys")
+    page.get_by_role("button", name="They cost nothing").press("Enter")
+    page.locator("#confirm-ok").click()
+    expect(page.get_by_role("button", name="They cost nothing")).to_have_count(0)
+    expect(keys).to_have_count(2)
 
     keys.nth(1).get_by_label("More for Nightly").press("Enter")
     page.get_by_role("button", name="Make default").click()
