@@ -79,11 +79,15 @@ def test_nothing_of_a_requests_headers_or_address_comes_back_unescaped(app: Flas
     names = ("Accept-Language", "Referer", "User-Agent", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-For")
     names += ("HX-Current-URL", "HX-Target", "HX-Trigger", "HX-Prompt", "Origin")
     query = dict.fromkeys(("q", "next", "provider", "capability", "page", "before", "error", "message"), PAYLOAD)
+    shells: set[str] = set()
     for person in (None, acme.olivia):
         client = people.browser(app, person)
         for route in PAGES:
             path, _, asked = route.path.format(**vars(ids)).partition("?")
-            for htmx in ({}, {"HX-Request": "true"}):
+            feature = f"{route.endpoint.partition('.')[0]} for {person}"
+            whole = [{}] if feature not in shells or not route.is_inside else []  # what is around a page is a feature's
+            shells.add(feature)
+            for htmx in (*whole, {"HX-Request": "true"}):
                 answer = client.get(
                     path, headers=dict.fromkeys(names, PAYLOAD) | htmx, query_string=query | dict(parse_qsl(asked))
                 )
