@@ -31,15 +31,26 @@
   // On a narrow page the tab that one is on may lie beyond the edge.
   document.querySelector('.page-tabs [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
 
-  // Copy the text of another element, and say so with a tick.
-  on('click', '[data-copy], .btn-copy', async (button) => {
-    const source = button.dataset.copy ? document.querySelector(button.dataset.copy) : button.closest('.code-block')?.querySelector('pre');
-    if (!source) return;
-    const text = source.value ?? source.textContent;
-    try { await navigator.clipboard.writeText(text); } catch {       // plain http: no clipboard of that kind
-      const area = Object.assign(document.createElement('textarea'), { value: text, className: 'sr-only' });
+  // Copy the text of another element, or of an address, and say so with a tick.
+  const fetched = async (url) => {
+    const answer = await fetch(url, { redirect: 'error' });
+    if (!answer.ok) throw new Error(answer.statusText);
+    return answer.text();
+  };
+  const textOf = (button) => {
+    if (button.dataset.fetched) return fetched(button.dataset.fetched);
+    const source = button.dataset.copy ? document.querySelector(button.dataset.copy) : button.closest('.code-block').querySelector('pre');
+    return Promise.resolve(source.value ?? source.textContent);
+  };
+  const toClipboard = async (text, button) => {
+    // A promise is handed over: some browsers forget, while it is fetched, that somebody has clicked.
+    try { await navigator.clipboard.write([new ClipboardItem({ 'text/plain': text.then((words) => new Blob([words], { type: 'text/plain' })) })]); } catch {
+      const area = Object.assign(document.createElement('textarea'), { value: await text, className: 'sr-only' });   // plain http: no clipboard of that kind
       button.after(area); area.select(); document.execCommand('copy'); area.remove();
     }
+  };
+  on('click', '[data-copy], .btn-copy', async (button) => {
+    try { await toClipboard(textOf(button), button); } catch { return sayUnreachable(); }
     announce('Copied');
     if (button.classList.contains('copied')) return;
     const word = button.matches('.btn-copy') && button.textContent;        // has no icon to turn into a tick
@@ -89,14 +100,15 @@
   };
   on('click', '[data-dismiss]', (button) => button.closest('[data-toast]').remove());
 
-  document.addEventListener('htmx:error', () => {
+  const sayUnreachable = () => {
     const place = document.getElementById('toasts');
     if (!place.querySelector('[data-unreachable]')) {
       const toast = document.getElementById('unreachable').content.firstElementChild.cloneNode(true);
       toast.dataset.unreachable = '';
       place.append(toast);
     }
-  });
+  };
+  document.addEventListener('htmx:error', sayUnreachable);
 
   // Writing: Ctrl/Cmd-Enter sends; drafts survive a reload; the box grows where CSS cannot make it.
   const grow = (area) => {

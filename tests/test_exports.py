@@ -145,6 +145,18 @@ def test_a_file_is_saved_under_a_harmless_name_and_never_shown(
     assert "Set-Cookie: a=b" not in str(answer.headers).replace(said, "")
 
 
+def test_an_answer_is_on_its_card_once_and_copied_as_it_was_written(app: Flask, acme: people.Cast) -> None:
+    written = "# Heading\r\n\n<b>&amp;</b> *as typed*"
+    run = people.ended(acme, "Hi", written)
+    answer = exported(app, acme, f"/executions/{run.id}/export/txt")
+    assert answer.get_data(as_text=True) == written
+    assert answer.headers["Content-Disposition"].startswith("attachment; ")
+    assert answer.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    card = exported(app, acme, f"/sessions/{acme.session.id}").get_data(as_text=True)
+    assert f'data-fetched="{acme.home}/executions/{run.id}/export/txt"' in card
+    assert card.count("as typed") == 1
+
+
 # -- code that repeats a run -----------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..actions.cards import reply
 from ..executions import branches
 from ..models import Execution, PromptSession
 from ..playground import sending
@@ -20,7 +21,7 @@ from ..web import render
 from . import gateway_call, session_document, session_markdown, snippets, timeline
 from .blueprint import bp
 
-TYPES = {"md": "text/markdown", "json": "application/json", "sh": "text/x-shellscript", "py": "text/x-python"}
+TYPES = {"txt": "text/plain", "md": "text/markdown", "json": "application/json", "sh": "text/x-shellscript", "py": "text/x-python"}
 LARGEST_SHOWN = 30_000
 """Characters; longer code is only downloaded."""
 
@@ -35,10 +36,13 @@ def export_session(id: uuid.UUID, form: str) -> Response:
     return _file(_written(session, timeline.cards(session, *which), form), session.title, form)
 
 
-@bp.get("/executions/<uuid:id>/export/<any(md, json, sh, py):form>")
+@bp.get("/executions/<uuid:id>/export/<any(txt, md, json, sh, py):form>")
 def export_run(id: uuid.UUID, form: str) -> Response:
+    """As `txt` the answer alone, as it was written: what is copied."""
     run = access.visible(Execution, id, *timeline.RUN)
     refuse_blind(run)
+    if form == "txt":
+        return _file(reply(run) or run.body.text, _name(run), form)
     if form in ("sh", "py"):
         call = _call(run) or abort(404)
         written = snippets.curl if form == "sh" else snippets.python

@@ -42,7 +42,8 @@ def live_text(run: Locator) -> str:
     """What has arrived so far; all of the answer's source once it is whole."""
     return str(
         run.evaluate(
-            "run => (run.querySelector('.live-text') ?? run.querySelector('[id$=-source]'))?.textContent ?? ''"
+            "async run => run.querySelector('.live-text')?.textContent"
+            " ?? (await fetch(run.querySelector('[data-fetched]').dataset.fetched)).text()"
         )
     )
 

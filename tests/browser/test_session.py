@@ -26,6 +26,25 @@ new MutationObserver(() => {
 }).observe(document, { childList: true, subtree: true, characterData: true });
 """
 """Keeps every state of the text being written, to compare its last one with what was stored."""
+LINE = "Forty-two characters are in a line such as\n"
+WRITE_LONG = f"""
+async () => {{
+  const live = document.createElement('div'), blocks = new Map(), text = {LINE!r}.repeat(200);
+  live.className = 'live-text';
+  document.getElementById('runs').append(live);
+  for (let at = 0; at < text.length; at += 25) {{
+    live.append(text.slice(at, at + 25));
+    /* mark */
+    await Promise.resolve().then(() => {{}});        // whoever watches the page has seen it
+    for (const block of live.children) if (!blocks.has(block)) blocks.set(block, block.textContent);
+  }}
+  const told = [...blocks].map(([block, then]) => [block.textContent, then]);
+  const last = [...live.childNodes].slice(live.childElementCount).map(({{ data }}) => data).join('');
+  live.remove();
+  return [told, last];
+}}
+"""
+"""Writes a long answer piece by piece; what each finished block held at the end and at first, and what came after them."""
 
 Opener = Callable[..., Page]
 
@@ -58,6 +77,21 @@ def test_words_appear_as_they_arrive_and_nothing_is_lost_at_the_end(session: Pag
     assert all(later.startswith(earlier) for earlier, later in pairwise(states))
     expect(session.locator("#announcer")).to_have_text("Answer ready")
     expect(session.locator("#totals")).to_contain_text("run1")
+
+
+def test_a_long_answer_is_laid_out_by_its_last_lines_and_reads_as_one(session: Page) -> None:
+    run = steps.finished(steps.ask(session, "!simulate tokens=1200 rate=3000\nA long story", FAST))
+    states, written = session.evaluate("seen"), steps.stored(run).body.text
+    assert states[-1] == written
+    assert all(written.startswith(state) for state in states)
+    done, being_written = session.evaluate(WRITE_LONG)
+    assert len(done) > 3
+    assert all(block.endswith("\n") and block == then for block, then in done), "what is done is left alone"
+    assert "".join(block for block, _ in done) + being_written == LINE * 200
+    assert len(being_written) < 1500 + len(LINE) + 25
+    done, being_written = session.evaluate(WRITE_LONG.replace("/* mark */", "getSelection().selectAllChildren(live);"))
+    assert done == []
+    assert being_written == LINE * 200, "what somebody marks does not move"
 
 
 def test_a_reload_in_the_middle_continues_without_loss_or_doubling(session: Page) -> None:
