@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import uuid
 from collections.abc import Sequence
@@ -11,8 +12,10 @@ from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from dataelan_web.executions import branches, conversation
+from dataelan_web.executions.hub_view import HubView
 from dataelan_web.executions.purge import purge
 from dataelan_web.extensions import db
+from dataelan_web.hub.rules.drafts import Draft, Entry, check
 from dataelan_web.models import (
     IN_TRASH,
     AuditEvent,
@@ -21,14 +24,22 @@ from dataelan_web.models import (
     CopiedAnswer,
     Execution,
     Feedback,
+    Model,
+    ModelType,
     PromptSession,
+    RoutingRule,
+    RoutingRuleModel,
     State,
+    Strategy,
+    new_id,
     now,
 )
 from dataelan_web.playground import conversation as shown
-from dataelan_web.playground.compare import votes
+from dataelan_web.playground.compare import choosing, votes
 from dataelan_web.playground.compare.board import Alike, Board, alike, board
 from dataelan_web.playground.compare.differences import difference
+from dataelan_web.router.candidates import Question
+from dataelan_web.router.plan import plan
 
 from . import people
 from .conftest import wait_until
@@ -292,6 +303,58 @@ def test_blind_votes_are_counted_for_the_project(app: Flask, worker: object, acm
     assert "Blind votes in this project" in people.browser(app, acme.mia).get(
         f"{acme.session_url}/comparisons/new"
     ).get_data(as_text=True)
+
+
+def decided_blind(cast: people.Cast, winner: Model, loser: Model) -> Comparison:
+    """A blind comparison of two models that is ready to be decided; its first run is the winner's."""
+    runs = [people.ended(cast, "Which?", "This", model_id=one.id, requested=one.name) for one in (winner, loser)]
+    comparison = Comparison(
+        id=new_id(), session_id=cast.session.id, submission=uuid.uuid4().hex, is_blind=True, repeats=1
+    )
+    comparison.runs = [
+        ComparisonRun(id=run.id, place=place, turn=0, requested=run.requested) for place, run in enumerate(runs)
+    ]
+    db.session.add(comparison)
+    db.session.commit()
+    choosing.choose(comparison, comparison.runs[0], cast.mia.id)
+    return comparison
+
+
+def test_a_rule_leaves_out_what_people_do_not_choose(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
+    liked, other = people.simulated_model("simulated-fast"), people.simulated_model()
+    entries = [RoutingRuleModel(model_id=one.id, position=place) for place, one in enumerate([other, liked])]
+    wish = {"min_win_rate": 0.5}
+    db.session.add(
+        RoutingRule(
+            organization_id=acme.organization.id,
+            name="liked",
+            strategy=Strategy.ORDERED,
+            conditions=wish,
+            models=entries,
+        )
+    )
+    db.session.commit()
+
+    def answers(type: ModelType = ModelType.TEXT) -> list[str]:
+        db.session.commit()
+        rules = HubView(db.session, acme.project).rules_for("liked", type)
+        decided = plan(Question(type.value), rules, random.Random(1), "liked")
+        db.session.commit()
+        return [step.candidate.model for step in decided.steps] + [one.reason for one in decided.rejected]
+
+    for _ in range(4):
+        decided_blind(acme, liked, other)
+        decided_blind(rival, other, liked)
+    decided_blind(acme, liked, liked)
+    assert answers() == [other.name, liked.name], "four comparisons with another model are too few to tell"
+    decided_blind(acme, liked, other)
+    reason = "it won 0 of 5 blind comparisons, under the rule's 50%"
+    assert answers() == [liked.name, reason], "a vote counts at once"
+    page = people.browser(app, acme.mia).get(f"{acme.home}/hub/models/{liked.id}").get_data(as_text=True)
+    assert "100 %" in page
+    assert "5 of 5 comparisons" in page
+    checked = check(Draft("liked", (Entry(other.id, 1, ()), Entry(liked.id, 1, ())), wish), acme.organization)
+    assert [checked.rule.tests.reason_against(one, Question()) for one in checked.rule.choices] == [reason, None]
 
 
 def test_while_an_answer_is_written_nothing_is_compared_and_a_comparison_keeps_no_prompt_waiting(

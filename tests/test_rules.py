@@ -137,6 +137,7 @@ def test_a_saved_rule_comes_back_into_the_form_and_out_of_it_unchanged(
         "min_context_window": 128_000,
         "max_latency_ms": 800,
         "min_success_rate": 0.95,
+        "min_win_rate": 0.4,
         "capabilities": ["tools", "vision"],
         "providers": ["own"],
         "tags": ["a", "b c"],

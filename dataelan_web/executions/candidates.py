@@ -27,11 +27,13 @@ from ..models import (
 from ..models.base import NIL, DbSession
 from ..models.executions import Payer
 from ..router.candidates import Candidate, Choice, Key
+from ..router.conditions import MinWinRate
 from ..router.plan import Step, compatible
 from ..router.pricing import Rates, Variant
 from ..router.prompt import Task
 from ..router.rules import Rule
 from ..router.types import Failure, Kind
+from . import votes
 
 AUTO = "auto"
 MODEL = (
@@ -179,7 +181,8 @@ def candidates_of(
     """These models (None: all) by id, as the router sees them here; what is switched off or gone is not among them.
     Without an organization: everyone's, with the platform's keys."""
     which = true() if models is None else Model.id.in_(models)
-    return {candidate.model_id: candidate for candidate in _Hub(session, organization, project).which(which)}
+    hub = _Hub(session, organization, project)
+    return {candidate.model_id: candidate for candidate in hub.with_votes(hub.which(which))}
 
 
 def rule_of(row: RoutingRule, candidates: Mapping[uuid.UUID, Candidate]) -> Rule:
@@ -270,13 +273,20 @@ class _Hub:
         here = {"here": self.here, "project": self.project_id}
         rows = self.session.scalars(query, here | which).all()
         named = {entry.model_id for row in rows for entry in row.models}
-        candidates = {c.model_id: c for c in self.which(Model.id.in_(named))} if named else {}
+        found = self.which(Model.id.in_(named)) if named else []
+        if any(MinWinRate.name in row.conditions for row in rows):
+            found = self.with_votes(found)
+        candidates = {candidate.model_id: candidate for candidate in found}
         return [rule_of(row, candidates) for row in rows]
 
     def which(self, which: ColumnElement[bool]) -> list[Candidate]:
         rows = self.session.execute(_MODELS.where(which), {"here": self.here}).all()
         keys = self._keys_of({row.provider_id for row in rows})
         return [self._candidate(row, keys.get(row.provider_id, [])) for row in rows]
+
+    def with_votes(self, found: list[Candidate]) -> list[Candidate]:
+        counted = votes.of_models(self.session, self.here, {candidate.model_id for candidate in found})
+        return [replace(one, votes=counted[one.model_id]) if one.model_id in counted else one for one in found]
 
     def _candidate(self, row: Any, keys: Sequence[Any]) -> Candidate:
         able = [key for key in keys if _may_use(key, row.model)]

@@ -24,6 +24,14 @@ class Key:
     weight: int = 1
 
 
+@dataclass(frozen=True)
+class Votes:
+    """Of the blind comparisons with other models that people decided."""
+
+    won: int
+    of: int
+
+
 STREAMING = "streaming"
 
 
@@ -49,6 +57,8 @@ class Candidate:
     """The organization's own server or key, rather than the platform's."""
     is_trusted: bool = True
     """The operator named its address, so that may be a private one."""
+    votes: Mapping[str, Votes] = field(default_factory=dict, compare=False)
+    """By type of prompt."""
 
     @property
     def label(self) -> str:

@@ -155,13 +155,7 @@ class MinSuccessRate:
 
     @classmethod
     def read(cls, value: Any) -> MinSuccessRate:
-        try:
-            share = Decimal(str(value))
-        except InvalidOperation as error:
-            raise ConditionError(f"min_success_rate must be a number from 0 to 1, not {value!r}") from error
-        if isinstance(value, bool) or not share.is_finite() or not 0 <= share <= 1:
-            raise ConditionError("min_success_rate must be from 0 to 1, such as 0.95")
-        return cls(share)
+        return cls(_share(cls.name, value))
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         rates = [vital.success_rate(question.now) for vital in question.vitals_of(choice.candidate)]
@@ -176,6 +170,35 @@ class MinSuccessRate:
     @property
     def words(self) -> str:
         return f"succeeding {(self.share * 100).normalize():f} % of the time"
+
+
+FEWEST_VOTES = 5
+"""Fewer tell little of a model."""
+
+
+@dataclass(frozen=True)
+class MinWinRate:
+    """A share from 0 to 1 of the blind comparisons it was in, of prompts of this type. Too few to tell: it passes."""
+
+    name: ClassVar[str] = "min_win_rate"
+    share: Decimal
+
+    @classmethod
+    def read(cls, value: Any) -> MinWinRate:
+        return cls(_share(cls.name, value))
+
+    def reason_against(self, choice: Choice, question: Question) -> str | None:
+        votes = choice.candidate.votes.get(question.model_type)
+        if votes is None or votes.of < FEWEST_VOTES or votes.won >= self.share * votes.of:
+            return None
+        return f"it won {votes.won} of {votes.of} blind comparisons, under the rule's {float(self.share):.0%}"
+
+    def is_settled(self, choice: Choice) -> bool:
+        return not choice.candidate.votes
+
+    @property
+    def words(self) -> str:
+        return f"winning {(self.share * 100).normalize():f} % of blind comparisons"
 
 
 @dataclass(frozen=True)
@@ -256,7 +279,17 @@ class Custom:
 
 CONDITIONS: dict[str, type[Any]] = {
     condition.name: condition
-    for condition in (MaxCost, MinContextWindow, Capabilities, MaxLatency, MinSuccessRate, Providers, Tags, Custom)
+    for condition in (
+        MaxCost,
+        MinContextWindow,
+        Capabilities,
+        MaxLatency,
+        MinSuccessRate,
+        MinWinRate,
+        Providers,
+        Tags,
+        Custom,
+    )
 }
 
 
@@ -314,6 +347,16 @@ def _whole(field: str, value: Any, unit: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ConditionError(f"{field} must be a whole number of {unit}, not {value!r}")
     return value
+
+
+def _share(field: str, value: Any) -> Decimal:
+    try:
+        share = Decimal(str(value))
+    except InvalidOperation as error:
+        raise ConditionError(f"{field} must be a number from 0 to 1, not {value!r}") from error
+    if isinstance(value, bool) or not share.is_finite() or not 0 <= share <= 1:
+        raise ConditionError(f"{field} must be from 0 to 1, such as 0.95")
+    return share
 
 
 @lru_cache(maxsize=10_000)

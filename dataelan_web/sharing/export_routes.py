@@ -21,7 +21,13 @@ from ..web import render
 from . import gateway_call, session_document, session_markdown, snippets, timeline
 from .blueprint import bp
 
-TYPES = {"txt": "text/plain", "md": "text/markdown", "json": "application/json", "sh": "text/x-shellscript", "py": "text/x-python"}
+TYPES = {
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "json": "application/json",
+    "sh": "text/x-shellscript",
+    "py": "text/x-python",
+}
 LARGEST_SHOWN = 30_000
 """Characters; longer code is only downloaded."""
 

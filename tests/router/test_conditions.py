@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from dataelan_web.router.candidates import Candidate, Choice, Question
+from dataelan_web.router.candidates import Candidate, Choice, Question, Votes
 from dataelan_web.router.conditions import CONDITIONS, ConditionError, read
 from dataelan_web.router.pricing import Rates
 from dataelan_web.router.types import Task
@@ -59,6 +59,13 @@ def test_a_context_window_that_is_small_or_unknown_does_not_pass() -> None:
     assert "unknown" in str(against({"min_context_window": 1000}, choice(context_window=None)))
 
 
+@pytest.mark.parametrize(("won", "of", "holds"), [(0, 4, True), (0, 5, False), (2, 5, True), (39, 100, False)])
+def test_what_people_choose_too_seldom_does_not_pass_once_enough_is_known(won: int, of: int, holds: bool) -> None:
+    test = {"min_win_rate": 0.4}
+    assert (against(test, choice(votes={"TEXT": Votes(won, of)})) is None) is holds
+    assert against(test, choice(votes={"CODE": Votes(won, of)})) is None, "votes on code tell nothing of text"
+
+
 def test_capabilities_must_all_be_there_and_unknown_ones_are_not() -> None:
     wanted = {"capabilities": ["tools", "vision"]}
     assert against(wanted, choice(capabilities=frozenset({"tools", "vision", "x"}))) is None
@@ -100,7 +107,7 @@ def test_a_value_that_is_not_understood_is_refused_with_its_name(name: str, valu
 def test_every_condition_can_be_read_and_none_is_ignored() -> None:
     everything = {
         "max_cost": 1, "min_context_window": 1, "capabilities": [], "max_latency_ms": 9, "min_success_rate": 0.9,
-        "providers": ["x"], "tags": [], "expression": "prompt.tokens > 1",
+        "min_win_rate": 0.4, "providers": ["x"], "tags": [], "expression": "prompt.tokens > 1",
     }  # fmt: skip
     assert set(everything) == set(CONDITIONS)
     assert {type(test) for test in read(everything).all} == set(CONDITIONS.values())

@@ -10,6 +10,7 @@ from flask import g
 from sqlalchemy import func, select
 
 from ... import access
+from ...executions import votes
 from ...extensions import db
 from ...models import Execution, Model, Price, Project, State, User, now
 from ...models.base import NIL
@@ -70,6 +71,7 @@ def page_of(line: Line) -> dict[str, Any]:
         "versions": versions(line),
         "use": use,
         "recent": recent(model),
+        "votes": votes.of_models(db.session, g.organization.id, {model.id}).get(model.id, {}),
         "replacement": replacements.replacement_for(line, others) if line.ends else None,
         "projects": _projects() if is_playable(model) else [],
         "is_own": is_own,

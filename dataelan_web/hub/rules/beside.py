@@ -89,6 +89,12 @@ INPUTS: Mapping[str, Input] = {
         after="% of the time",
         placeholder="95",
     ),
+    "min_win_rate": Input(
+        "Winning at least",
+        "Of the blind comparisons that people here decided, of prompts of this type. Fewer than 5: it passes.",
+        after="% of the time",
+        placeholder="40",
+    ),
     "providers": Input("Of these providers", "Only models of what is ticked.", kind="choices"),
     "tags": Input("Tagged", "Only models of this rule that carry all of these tags.", placeholder="eu, approved"),
     "expression": Input(

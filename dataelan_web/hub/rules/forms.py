@@ -267,6 +267,7 @@ READ: dict[str, Callable[[Sequence[str]], Any]] = {
     "capabilities": _several,
     "max_latency_ms": lambda values: _whole(_one(values), 1, MOST_MS, "A wait in milliseconds"),
     "min_success_rate": _share,
+    "min_win_rate": _share,
     "providers": _several,
     "tags": lambda values: _several(tags_in(",".join(values))),
     "expression": _one,
@@ -284,4 +285,4 @@ def _as_typed(name: str, value: Any) -> list[str]:
         number = Decimal(str(value))
     except InvalidOperation:
         return [str(value)]
-    return [f"{(number * 100 if name == 'min_success_rate' else number).normalize():f}"]
+    return [f"{(number * 100 if READ.get(name) is _share else number).normalize():f}"]
