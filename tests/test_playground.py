@@ -7,6 +7,7 @@ import time
 import uuid
 
 from flask import Flask
+from sqlalchemy import select
 
 from dataelan_web.extensions import db
 from dataelan_web.models import Execution, Prompt, State
@@ -148,6 +149,28 @@ def test_a_first_prompt_that_is_refused_is_kept_in_its_new_session(app: Flask, a
     assert answer.status_code == 422
     assert "the most is 2 MB" in page
     assert text[:1000] in page
+
+
+def test_new_conversations_of_a_project_begin_with_its_instructions(app: Flask, acme: people.Cast) -> None:
+    mia, project = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}"
+    mia.submit(f"{project}/name", {"name": "Legal", "instructions": "Cite the law. {{ nothing }}"})
+    begun = mia.submit(f"{project}/sessions", {"text": "May I?", "model": "simulated/simulated-instant"})
+    run = db.session.scalars(select(Execution).order_by(Execution.id.desc())).first()
+    assert run
+    assert [(one["role"], one["parts"][0]["text"]) for one in run.body.request["messages"]] == [
+        ("system", "Cite the law. {{ nothing }}"), ("user", "May I?"),
+    ]  # fmt: skip
+    assert "Cite the law. {{ nothing }}</textarea>" in mia.get(begun.headers["HX-Redirect"]).get_data(as_text=True), (
+        "seen and changed"
+    )
+    model = people.simulated_model()
+    tried = mia.submit(f"{acme.home}/hub/models/{model.id}/sessions", {"project_id": str(acme.project.id)})
+    assert "Cite the law." in mia.get(tried.headers["HX-Redirect"]).get_data(as_text=True)
+    drawn = mia.submit(f"{project}/sessions", {"title": "Picture", "model_type": "IMAGE"})
+    assert "Cite the law." not in mia.get(drawn.headers["HX-Redirect"]).get_data(as_text=True), (
+        "pictures have no system prompt"
+    )
+    assert "Cite the law." not in mia.get(acme.session_url).get_data(as_text=True), "what there is stays as it is"
 
 
 def test_a_viewer_cannot_run_a_prompt(app: Flask, acme: people.Cast) -> None:

@@ -359,13 +359,13 @@ def test_purging_a_project_leaves_its_row_and_what_was_moved_away(app: Flask, ac
     db.session.commit()
     run, gone, through = paid(acme), paid(acme), people.ended(acme, "Gateway words", "x", via_gateway=True)
     run.session_id = run.prompt.session_id = moved.id  # type: ignore[union-attr]  (paid here, and seen there)
-    acme.project.description = "Secret plans"
+    acme.project.description = acme.project.instructions = "Secret plans"
     secret = acme.token()
     over(acme.project)
     run_purge()
     project = db.session.get_one(Project, acme.project.id)
     assert project.purged_at is not None
-    assert project.description == ""
+    assert (project.description, project.instructions) == ("", "")
     assert db.session.get(ExecutionBody, run.id) is not None, "its session lives on"
     assert db.session.get(ExecutionBody, gone.id) is None
     assert db.session.get(ExecutionBody, through.id) is None

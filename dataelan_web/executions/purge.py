@@ -135,7 +135,7 @@ def _project(project: Project) -> None:
     db.session.execute(tokens.values(revoked_at=func.now()))
     for model in (Collaborator, RoutingRule, Batch, Template, DeclaredAction):
         db.session.execute(delete(model).where(model.project_id == project.id))
-    project.description, project.purged_at = "", now()
+    project.description, project.instructions, project.purged_at = "", "", now()
 
 
 def _session(session: PromptSession) -> None:

@@ -36,6 +36,8 @@ class Project(Trashable, Base):
     organization_id: Mapped[uuid.UUID] = parent("organizations.id")
     name: Mapped[Name]
     description: Mapped[Long] = mapped_column(default="")
+    instructions: Mapped[Long] = mapped_column(default="")
+    """The system prompt that its new conversations begin with; there one sees it, and may change it."""
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
     allows_platform_keys: Mapped[bool] = mapped_column(default=True)
     """False: what runs here is paid by the organization's own keys, or not at all."""
@@ -43,6 +45,11 @@ class Project(Trashable, Base):
     """Its content is gone for ever. The row stays, for the money that was spent in it."""
 
     organization: Mapped[Organization] = relationship()
+
+    def first_settings(self, model_type: ModelType) -> dict[str, Any]:
+        """What a new session of this type begins with."""
+        is_told = self.instructions and model_type in PromptSession.CONVERSATIONS
+        return {"system": self.instructions} if is_told else {}
 
 
 class Collaborator(Base):

@@ -27,7 +27,8 @@ def new_session(project: Project, form: SessionForm, user_id: uuid.UUID) -> Prom
     session.title = form.title.data or title_of(form.text.data or "")
     session.model_type = ModelType(form.model_type.data or "TEXT")
     is_chat = session.model_type in (ModelType.TEXT, ModelType.CODE)
-    session.settings = {"model": (form.model.data if is_chat else "") or "auto"}
+    model = (form.model.data if is_chat else "") or "auto"
+    session.settings = {"model": model, **project.first_settings(session.model_type)}
     db.session.add(session)
     db.session.flush()
     return session

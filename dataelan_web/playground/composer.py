@@ -28,6 +28,14 @@ def submitted(session: PromptSession) -> PromptForm:
     return FORMS[session.model_type](session)
 
 
+def first(session: PromptSession) -> PromptForm:
+    """What was sent where a session begins, by a form that has the prompt and nothing else."""
+    form = submitted(session)
+    if isinstance(form, ChatForm):
+        form.system.data = session.settings.get("system", "")
+    return form
+
+
 def filled(session: PromptSession) -> PromptForm:
     """An empty prompt, with the settings of the one before."""
     form = FORMS[session.model_type]

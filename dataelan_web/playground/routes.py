@@ -28,7 +28,7 @@ def create(project_id: uuid.UUID) -> Response:
         toast(" ".join(word for words in form.errors.values() for word in words), "danger")
         return redirect(url_for("projects.show", id=project.id))
     session = asking.new_session(project, form, current_user.id)
-    first = composer.submitted(session)
+    first = composer.first(session)
     if first.text.data and first.validate():
         run = asking.ask(session, first, current_user.id, is_first=True)
         return redirect(url_for("playground.show", id=run.session_id))

@@ -12,6 +12,12 @@ class ProjectForm(FlaskForm):
     description = TextAreaField("What is it for?", [Length(max=2000)], filters=[trim])
 
 
+class ChangeForm(ProjectForm):
+    instructions = TextAreaField(
+        "Instructions", [Length(max=100_000, message="Instructions hold 100,000 characters at most.")], filters=[trim]
+    )
+
+
 class TokenForm(FlaskForm):
     label = StringField("What is it for?", [DataRequired("Name the program."), Length(max=200)], filters=[trim])
     expires_in = SelectField(

@@ -19,7 +19,7 @@ from ..trash.discarding import discard
 from ..trash.kinds import undo_url
 from ..web import redirect, render, toast, wants_fragment, with_toast
 from . import session_list, totals
-from .forms import ProjectForm, TokenForm
+from .forms import ChangeForm, ProjectForm, TokenForm
 
 bp = inside_organization("projects", __name__)
 
@@ -68,13 +68,14 @@ def delete(id: uuid.UUID) -> Response:
 
 @bp.post("/projects/<uuid:id>/name")
 def rename(id: uuid.UUID) -> Response:
-    """Name and description."""
+    """Name, description and instructions."""
     project = access.editable(Project, id)
-    form = ProjectForm()
+    form = ChangeForm()
     if not form.validate_on_submit():
         toast(" ".join(word for words in form.errors.values() for word in words), "danger")
         return redirect(url_for("projects.show", id=project.id))
     project.name, project.description = str(form.name.data), form.description.data or ""
+    project.instructions = form.instructions.data or ""
     audit.record("project.renamed", project)
     db.session.commit()
     return redirect(url_for("projects.show", id=project.id))

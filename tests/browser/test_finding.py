@@ -71,9 +71,9 @@ def test_every_place_is_reached_by_the_keyboard(open_page: Opener, acme: people.
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
     page.keyboard.type("rename this")  # what the page itself can do
-    expect(active(page)).to_have_text("Rename this project")
+    expect(active(page)).to_have_text("Rename this project, or change its instructions")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog", name="Rename the project")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Name and instructions")).to_be_visible()
 
 
 def test_on_a_phone_the_palette_opens_by_a_button(open_page: Opener, acme: people.Cast) -> None:
