@@ -11,6 +11,7 @@ from datetime import timedelta
 from flask import Flask
 from flask.testing import FlaskClient
 from plotly import graph_objects
+from sqlalchemy import event
 
 from dataelan_web.dashboards.routes import PAGES
 from dataelan_web.extensions import db
@@ -49,6 +50,23 @@ def test_every_page_draws_figures_that_plotly_knows(app: Flask, acme: people.Cas
             graph_objects.Figure(data)  # raises for what it does not know
     assert 'class="figure"' in page(client, acme)
     assert "$0.00500" in page(client, acme)
+
+
+def test_no_page_reads_the_runs_themselves(app: Flask, acme: people.Cast) -> None:
+    """A million of them make no page slower."""
+    ran(acme, 5_000_000)
+    count_all()
+    client, asked = people.browser(app, acme.olivia), list[str]()
+
+    def note(*said: object) -> None:
+        asked.append(str(said[2]))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    for name in PAGES:
+        page(client, acme, "" if name == "overview" else f"/{name}")
+    event.remove(db.engine, "before_cursor_execute", note)
+    assert len(asked) > len(PAGES)
+    assert not [one for one in asked if re.search(r"\b(FROM|JOIN) (executions|execution_bodies|attempts|ledger)", one)]
 
 
 def test_nothing_yet_says_so(app: Flask, acme: people.Cast) -> None:

@@ -214,3 +214,15 @@ def test_nothing_is_installed_but_what_is_pinned_to_its_bytes(name: str) -> None
         installs = [line for line in (ROOT / file).read_text().splitlines() if re.search(r"pip install -", line)]
         assert installs
         assert all("--require-hashes" in line for line in installs), file
+
+
+def test_no_style_asks_of_the_whole_page_what_is_in_it() -> None:
+    """A `:has` of what holds an answer being written, or one that decides over `*`, has the styles of the whole page
+    computed anew at its pieces: a fifth of the browser's work. A class that the server sets does it too."""
+    holds_answers = (
+        r"(?:^|[\s,}>])(?:html|body|:root|\.app|\.content|#content|\.runs|#runs|\.run)(?:[.:\[][^\s,{]*)?:has\((?!~)"
+    )
+    decides_over_all = r":has\([^{},]*\)[^{},]*\s\*\s*[,{]"
+    for path in (ROOT / "static").glob("*.css"):
+        found = re.findall(f"{holds_answers}|{decides_over_all}", path.read_text())
+        assert not found, (path.name, found)

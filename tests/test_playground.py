@@ -50,6 +50,17 @@ def test_a_prompt_is_answered_recorded_and_explained(app: Flask, worker: object,
     assert [attempt.outcome for attempt in execution.attempts] == ["completed"]
 
 
+def test_the_page_says_what_each_answer_and_the_whole_session_cost(app: Flask, acme: people.Cast) -> None:
+    people.ended(acme, "One", "1", cost=1_230_000, tokens_input=100, tokens_output=20)
+    people.ended(acme, "Two", "2", cost=20_000_000, tokens_input=300, tokens_output=60)
+    page = people.browser(app, acme.victor).get(acme.session_url).get_data(as_text=True)
+    runs, totals = page[page.index('id="runs"') :], page[page.index('id="totals"') : page.index('id="runs"')]
+    assert "$0.00123" in runs
+    assert "$0.0200" in runs
+    assert "$0.0212" in totals
+    assert "480" in totals, "tokens"
+
+
 def test_the_page_shows_the_answer_as_sanitized_markdown(app: Flask, worker: object, acme: people.Cast) -> None:
     ask(app, acme, "Write a Python function, <script>alert(1)</script>")
     page = people.browser(app, acme.victor).get(acme.session_url).get_data(as_text=True)

@@ -117,6 +117,8 @@ def test_the_execution_remembers_the_version_its_values_and_what_was_sent(
     page = people.browser(app, acme.victor).get(f"{acme.home}/executions/{run.id}").get_data(as_text=True)
     assert "As it was sent" in page
     assert template.name in page
+    editor = people.browser(app, acme.mia).get(f"{acme.home}/prompts/{template.id}?run={run.id}")
+    assert ">{{n}}</" in editor.get_data(as_text=True), "its values are there to be tried on what is written now"
 
 
 def test_a_stream_of_a_prompt(app: Flask, simulated: str, acme: people.Cast) -> None:

@@ -23,9 +23,11 @@ WATCH_TEXT = """
 new MutationObserver(() => {
   const live = [...document.querySelectorAll('.live-text')].at(-1);
   if (live) (window.seen ??= []).push(live.textContent);
+  const said = document.querySelector('#announcer')?.textContent;
+  if (said && (window.told ??= []).at(-1) !== said) told.push(said);
 }).observe(document, { childList: true, subtree: true, characterData: true });
 """
-"""Keeps every state of the text being written, to compare its last one with what was stored."""
+"""Keeps every state of the text being written, to compare its last one with what was stored; and what was announced."""
 LINE = "Forty-two characters are in a line such as\n"
 WRITE_LONG = f"""
 async () => {{
@@ -44,7 +46,7 @@ async () => {{
   return [told, last];
 }}
 """
-"""Writes a long answer piece by piece; what each finished block held at the end and at first, and what came after them."""
+"""Writes a long answer piece by piece; what each finished block held at the end and at first, and what came after."""
 
 Opener = Callable[..., Page]
 
@@ -76,6 +78,8 @@ def test_words_appear_as_they_arrive_and_nothing_is_lost_at_the_end(session: Pag
     assert states[-1] == steps.stored(run).body.text
     assert all(later.startswith(earlier) for earlier, later in pairwise(states))
     expect(session.locator("#announcer")).to_have_text("Answer ready")
+    assert session.evaluate("told") == ["Answering", "Answer ready"], "never the words as they grow"
+    assert run.evaluate("run => run.closest('[aria-live], [role=log], [role=status]')") is None
     expect(session.locator("#totals")).to_contain_text("run1")
 
 
@@ -222,6 +226,18 @@ def test_an_answer_is_markdown_with_highlighted_code_that_can_be_copied_and_save
         found.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == "code-1.py"
     assert download.value.path().read_text() == code.text_content()
+
+
+def test_a_session_is_printed_as_what_was_asked_and_answered(open_page: Opener, acme: people.Cast) -> None:
+    people.ended(acme, "What is a token?", "A piece of a *word*.")
+    page = open_page(acme.victor)
+    page.goto(acme.session_url)
+    page.emulate_media(media="print")
+    expect(page.get_by_text("What is a token?")).to_be_visible()
+    expect(page.locator(".answer em")).to_be_visible()
+    for other in (".side", ".composer-dock", ".run-acts", ".menu"):
+        assert page.locator(f"{other}:visible").count() == 0, other
+    assert page.pdf().startswith(b"%PDF")
 
 
 # -- any screen, any hands -------------------------------------------------------------------------
