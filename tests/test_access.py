@@ -204,6 +204,7 @@ ROUTES = (
         {"run": "{execution}"},
     ),
     Route("sharing.export_session", "GET", "/o/{slug}/sessions/{session}/export/json", SEE | GUEST),
+    Route("playground.changes", "GET", "/o/{slug}/executions/{execution}/changes", SEE | GUEST),
     Route("sharing.export_run", "GET", "/o/{slug}/executions/{execution}/export/py", SEE | GUEST),
     Route("sharing.code", "GET", "/o/{slug}/executions/{execution}/code", SEE | GUEST),
     Route("imports.new_import", "GET", "/o/{slug}/projects/{project}/imports/new", EDIT | GUEST),

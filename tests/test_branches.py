@@ -55,6 +55,26 @@ def test_another_answer_stands_beside_the_first_and_what_followed_that_goes_with
     assert words(acme.session, second.id) == ["One", "1", "Two", "2"]
 
 
+def test_an_answer_is_held_against_the_one_before_it(app: Flask, acme: people.Cast) -> None:
+    first = people.ended(acme, "Write it", "def f():\n    return 1\n")
+    second = people.ended(acme, "Shorter", "def f():\n    return 2\n")
+    again = people.ended(acme, "Shorter", "def g():\n    return 2\n", continues_id=first.id)
+    assert second.continues_id == again.continues_id == first.id
+
+    def changed(run: Execution) -> str:
+        return people.browser(app, acme.victor).get(f"{acme.home}/executions/{run.id}/changes").get_data(as_text=True)
+
+    assert "<mark>2</mark>" in changed(second), "than the one it continues"
+    assert "<mark>1</mark>" in changed(second)
+    assert "<mark>1</mark>" not in changed(again), "than the one that was there already, to the same prompt"
+    assert "+1" in changed(again)
+    assert "There is no answer before this one." in changed(first)
+    assert f"/executions/{again.id}/changes" in page(app, acme, "")
+    second.discard(acme.mia.id)
+    db.session.commit()
+    assert "<mark>1</mark>" in changed(again), "what is in the trash is not read"
+
+
 def test_one_walks_between_branches(app: Flask, acme: people.Cast) -> None:
     start = people.ended(acme, "Start", "0")
     beside = [people.ended(acme, f"Word {n}", str(n), continues_id=start.id) for n in range(3)]

@@ -59,6 +59,12 @@ def test_the_page_says_what_each_answer_and_the_whole_session_cost(app: Flask, a
     assert "$0.0200" in runs
     assert "$0.0212" in totals
     assert "480" in totals, "tokens"
+    assert "<rect" not in totals, "two are no trend"
+    people.ended(acme, "Three", "3", cost=None)
+    people.ended(acme, "Four", "4", cost=40_000_000)
+    page = people.browser(app, acme.victor).get(acme.session_url).get_data(as_text=True)
+    heights = re.findall(r'<rect [^>]*height="([\d.]+)"', page)
+    assert heights == ["1", "8.0", "16.0"], "what is unknown is not drawn"
 
 
 def test_the_page_shows_the_answer_as_sanitized_markdown(app: Flask, worker: object, acme: people.Cast) -> None:

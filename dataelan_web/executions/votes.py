@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
-from ..models import Comparison, ComparisonRun, Execution
+from ..models import Comparison, ComparisonRun, Execution, Model
 from ..models.base import DbSession
 from ..router.candidates import Votes
 
@@ -27,15 +27,17 @@ _HAD_A_RIVAL = (
 )
 _VOTES = (
     select(
-        Execution.model_id,
+        Model.id,
         Execution.model_type,
         func.count(Comparison.id.distinct()).filter(_WON),
         func.count(Comparison.id.distinct()),
     )
+    .select_from(Execution)
+    .join(Model, Model.id == Execution.model_id)
     .join(ComparisonRun, ComparisonRun.id == Execution.id)
     .join(Comparison, Comparison.id == ComparisonRun.comparison_id)
     .where(Comparison.blind_choice_id.is_not(None), _HAD_A_RIVAL)
-    .group_by(Execution.model_id, Execution.model_type)
+    .group_by(Model.id, Execution.model_type)
 )
 
 
@@ -44,7 +46,7 @@ def of_models(
 ) -> Mapping[uuid.UUID, dict[str, Votes]]:
     """Model → type of session → its votes; nothing for what was never compared blind."""
     found: dict[uuid.UUID, dict[str, Votes]] = defaultdict(dict)
-    query = _VOTES.where(Execution.organization_id == organization_id, Execution.model_id.in_(models))
+    query = _VOTES.where(Execution.organization_id == organization_id, Model.id.in_(models))
     for model_id, model_type, won, of in session.execute(query) if models else ():
         found[model_id][model_type.value] = Votes(won, of)
     return found

@@ -5,6 +5,7 @@ from flask import Flask
 from . import (  # noqa: F401  (they add themselves to the blueprint)
     asset_routes,
     cards,
+    change_routes,
     compare_routes,
     deletion_routes,
     display,

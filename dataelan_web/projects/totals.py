@@ -6,7 +6,7 @@ What was deleted is no run any more, but what it cost was spent: it stays in the
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,6 +30,8 @@ TOKENS = sum(
     start=literal(0),
 )
 
+TREND = 24
+"""Runs of a session whose costs are drawn."""
 RUNS = func.count().filter(Execution.deleted_at.is_(None), Execution.repairs_id.is_(None))
 
 
@@ -40,6 +42,8 @@ class Totals:
     tokens: int = 0
     sessions: int = 0
     median_seconds: float | None = None
+    costs: tuple[int, ...] = ()
+    """Of the newest runs of a session, the oldest first; what is unknown is left out."""
 
     @property
     def cost(self) -> int:
@@ -47,7 +51,9 @@ class Totals:
 
 
 def of_session(session: PromptSession) -> Totals:
-    return _totals(Execution.session_id == session.id)
+    here = Execution.session_id == session.id
+    query = select(Execution.cost).where(here, Execution.cost.is_not(None)).order_by(Execution.id.desc())
+    return replace(_totals(here), costs=tuple(db.session.scalars(query.limit(TREND)))[::-1])
 
 
 def of_project(project: Project) -> Totals:
