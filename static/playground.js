@@ -127,6 +127,39 @@
     attach(files.map((file, place) => new File([file], /^image\.\w+$/.test(file.name) ? `pasted-${attached.length + place + 1}.${file.name.split('.').pop()}` : file.name, { type: file.type })));
   });
 
+  // What the microphone records becomes a file like any other.
+  const SOUNDS = [['audio/ogg;codecs=opus', 'ogg'], ['audio/webm;codecs=opus', 'webm'], ['audio/mp4', 'm4a']];
+  let recorder;
+  const isRecording = () => recorder?.state === 'recording';
+  const showRecording = () => {
+    const button = composer()?.querySelector('[data-record]');
+    if (!button) return;
+    button.hidden = !globalThis.MediaRecorder || !navigator.mediaDevices;     // over plain http there is none
+    button.toggleAttribute('data-on', isRecording());
+    button.title = isRecording() ? 'Stop recording' : 'Record with the microphone';
+    button.setAttribute('aria-label', button.title);
+  };
+  const record = async () => {
+    const [type, ending] = SOUNDS.find(([one]) => MediaRecorder.isTypeSupported(one)), parts = [];
+    let microphone;
+    try { microphone = await navigator.mediaDevices.getUserMedia({ audio: true }); } catch {
+      complain('The microphone cannot be used. Allow it for this page, or attach a recording.');
+      return;
+    }
+    recorder = new MediaRecorder(microphone, { mimeType: type });
+    recorder.addEventListener('dataavailable', ({ data }) => parts.push(data));
+    recorder.addEventListener('stop', () => {
+      microphone.getTracks().forEach((track) => track.stop());                // its light goes out
+      showRecording();
+      attach([new File(parts, `recording.${ending}`, { type: type.split(';')[0] })]);
+    });
+    recorder.start();
+    complain('');
+    announce('Recording');
+    showRecording();
+  };
+  on('click', '[data-record]', () => (isRecording() ? recorder.stop() : record()));
+
   // Words to begin with.
   on('click', '[data-starter]', (link, event) => {
     const area = composer()?.querySelector('textarea');
@@ -164,7 +197,9 @@
   new MutationObserver((changes) => {
     if (!changes.some((change) => [...change.addedNodes].some((node) => node.id === 'composer'))) return;
     showFiles();
+    showRecording();
     composer().querySelector('.composer-more [data-invalid]')?.scrollIntoView({ block: 'nearest' });
   }).observe(document.body, { childList: true, subtree: true });
   if (composer()) showFiles();
+  showRecording();
 })();

@@ -53,7 +53,8 @@ class Totals:
 def of_session(session: PromptSession) -> Totals:
     here = Execution.session_id == session.id
     query = select(Execution.cost).where(here, Execution.cost.is_not(None)).order_by(Execution.id.desc())
-    return replace(_totals(here), costs=tuple(db.session.scalars(query.limit(TREND)))[::-1])
+    known = [cost for cost in db.session.scalars(query.limit(TREND)) if cost is not None]
+    return replace(_totals(here), costs=tuple(known[::-1]))
 
 
 def of_project(project: Project) -> Totals:

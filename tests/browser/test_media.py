@@ -129,6 +129,39 @@ def test_a_recording_is_written_down_and_its_marks_play_it(
     expect(run.locator(".time-mark[aria-current]")).to_have_count(1)
 
 
+MICROPHONE = """
+navigator.mediaDevices.getUserMedia = async () => {
+  if (globalThis.forbidden) throw new DOMException('no', 'NotAllowedError');
+  const sound = new AudioContext(), tone = sound.createOscillator(), heard = sound.createMediaStreamDestination();
+  tone.connect(heard);
+  tone.start();
+  return (globalThis.microphone = heard.stream);
+};
+"""
+"""A tone in the place of a person: all else is the browser's own."""
+
+
+def test_what_the_microphone_records_is_written_down(open_page: Opener, acme: people.Cast, worker: object) -> None:
+    page = open_page(acme.mia)
+    page.add_init_script(MICROPHONE)
+    opened(page, acme, "VOICE")
+    page.evaluate("forbidden = true")
+    page.get_by_role("button", name="Record with the microphone").click()
+    expect(page.get_by_text("The microphone cannot be used.")).to_be_visible()
+    page.evaluate("forbidden = false")
+    page.get_by_role("button", name="Record with the microphone").click()
+    stop = page.get_by_role("button", name="Stop recording")
+    expect(stop).to_be_visible()
+    page.wait_for_timeout(400)  # something to hear
+    stop.click()
+    expect(attached(page)).to_contain_text("recording.")
+    assert page.evaluate("microphone.getTracks().every(track => track.readyState === 'ended')"), "it hears no more"
+    page.get_by_role("button", name="Run", exact=True).click()
+    run = steps.finished(steps.card(page))
+    expect(run).to_have_attribute("data-state", "completed")
+    expect(run.locator(".transcript, .transcript-plain")).to_contain_text("recording.")
+
+
 def test_a_film_shows_how_far_it_is_after_a_reload_too_and_can_be_stopped(
     open_page: Opener, acme: people.Cast, worker: object
 ) -> None:
