@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import uuid
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from markupsafe import escape
 from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
@@ -32,6 +34,7 @@ from dataelan_web.models import (
     TemplateVersion,
     User,
 )
+from dataelan_web.prompts import pasting
 from dataelan_web.prompts.content import Content, Turn
 
 from . import acting, people
@@ -106,6 +109,54 @@ def test_a_prompt_is_made_from_nothing_or_from_an_example_and_is_its_authors_alo
     listed = page(victor.get(index))
     assert "Summarize it" in listed
     assert "Draft" in listed
+
+
+CHAT = {
+    "model": "gpt-4o",
+    "messages": [
+        {"role": "developer", "content": "Answer in {{language}}."},
+        {"role": "user", "content": [{"type": "text", "text": "Hi {{name}}"}, {"type": "image_url", "image_url": {}}]},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "tool", "content": "never mind"},
+    ],
+    "temperature": 0.5,
+    "max_completion_tokens": 99,
+    "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}},
+}
+RESPONSES = {
+    "model": "gpt-4o",
+    "instructions": "Answer in {{language}}.",
+    "input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi {{name}}"}]}, CHAT["messages"][2]],
+    "temperature": 0.5,
+    "max_output_tokens": 99,
+    "text": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+}
+
+
+@pytest.mark.parametrize("body", [CHAT, RESPONSES], ids=["chat", "responses"])
+def test_what_openai_was_sent_is_pasted_as_a_prompt(app: Flask, acme: people.Cast, body: dict[str, Any]) -> None:
+    content = pasting.read(json.dumps(body))
+    assert (content.system, content.names) == ("Answer in {{language}}.", ("language", "name"))
+    assert content.messages == (Turn("user", "Hi {{name}}"), Turn("assistant", "Hello"))
+    assert (content.requested, content.temperature, content.max_tokens) == ("gpt-4o", "0.5", "99")
+    assert json.loads(content.schema) == {"type": "object"}
+    assert content.problems == {}
+    mia, index = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/prompts"
+    made = mia.submit(index, {"name": "Pasted", "pasted": json.dumps(body)})
+    assert "Answer in {{language}}." in page(mia.get(made.headers["HX-Redirect"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [('{"messages": [', "none that can be read"), ("{}", "no `messages`"), ("[1]", "no `messages`"), ("[" * 9000, "")],
+)
+def test_what_cannot_be_pasted_is_said_and_kept(app: Flask, acme: people.Cast, text: str, words: str) -> None:
+    index = f"{acme.home}/projects/{acme.project.id}/prompts"
+    answer = people.browser(app, acme.mia).submit(index, {"name": "Pasted", "pasted": text})
+    assert answer.status_code == 422
+    assert words in page(answer)
+    assert escape(text) in answer.get_data(as_text=True)
+    assert pasting.read("Only {{words}}").messages == (Turn("user", "Only {{words}}"),)
 
 
 def test_names_are_taken_once_and_programs_names_follow_them(app: Flask, acme: people.Cast) -> None:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, StringField, TextAreaField
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired, Length, ValidationError
 
 from ..fields import lower, trim
+from . import pasting
 
 
 class TemplateForm(FlaskForm):
@@ -13,11 +14,22 @@ class TemplateForm(FlaskForm):
 
 
 class NewForm(TemplateForm):
-    """From nothing, from an example, or from a run of a session."""
+    """From nothing, from an example, from a run of a session, or from what was pasted."""
 
     example = HiddenField()
     execution = HiddenField()
     with_conversation = BooleanField("With the conversation before it")
+    pasted = TextAreaField(
+        "Paste one",
+        [Length(max=2_000_000)],
+        description="A request to OpenAI’s API as JSON, its messages alone, or plain words. {{names}} are variables.",
+    )
+
+    def validate_pasted(self, field: TextAreaField) -> None:
+        try:
+            pasting.read(field.data or "")
+        except ValueError as problem:
+            raise ValidationError(str(problem)) from None
 
 
 class SettingsForm(TemplateForm):

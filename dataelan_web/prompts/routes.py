@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from flask import Response as FlaskResponse
@@ -11,7 +12,7 @@ from .. import access
 from ..extensions import db
 from ..models import Project, Template
 from ..web import page_number, redirect, render, toast
-from . import editor_page, from_run, lists, page, templates
+from . import editor_page, from_run, lists, page, pasting, templates
 from .blueprint import bp
 from .content import Content
 from .examples import EXAMPLES
@@ -94,6 +95,9 @@ def _begin_with(form: NewForm) -> Content:
     if form.execution.data:
         execution = from_run.editable(from_run.id_in(form.execution.data))
         return from_run.content_of(execution, with_conversation=form.with_conversation.data)
+    if form.pasted.data and form.pasted.data.strip():
+        with suppress(ValueError):  # the form tells of it
+            return pasting.read(form.pasted.data)
     return EXAMPLES[form.example.data].content if form.example.data in EXAMPLES else Content()
 
 

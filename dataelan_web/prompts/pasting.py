@@ -1,0 +1,73 @@
+"""A prompt as it was pasted: what OpenAI's API is sent, its messages alone, or plain words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .content import Content, Turn
+from .editor_form import clean
+
+SYSTEM = ("system", "developer")
+
+
+def read(text: str) -> Content:
+    """Chat completions and responses, `{{variables}}` and all; words that are no JSON are the first message. Raises
+    ValueError with words for the person who pasted it."""
+    if not text.lstrip().startswith(("{", "[")):
+        return _bounded(Content(messages=(Turn("user", clean(text)),)))
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("This begins like JSON and is none that can be read.") from None
+    body = said if isinstance(said, dict) else {"messages": said}
+    given = body.get("messages", body.get("input"))
+    messages = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+        raise ValueError("There are no `messages` and no `input` in it.")
+    told = [str(body.get("instructions") or ""), *(_text(one) for one in messages if one.get("role") in SYSTEM)]
+    turns = tuple(Turn(one["role"], _text(one)) for one in messages if one.get("role") in ("user", "assistant"))
+    limit = body.get("max_completion_tokens") or body.get("max_output_tokens") or body.get("max_tokens")
+    return _bounded(
+        Content(
+            system="\n\n".join(clean(one) for one in told if one.strip()),
+            messages=turns or (Turn("user", ""),),
+            requested=clean(str(body.get("model") or "auto"))[:200],
+            max_tokens=_number(limit),
+            temperature=_number(body.get("temperature")),
+            schema=_json(_schema(body)),
+            tools=_json(body.get("tools") or None),
+        )
+    )
+
+
+def _bounded(content: Content) -> Content:
+    if content.too_much:
+        raise ValueError(content.too_much)
+    return content
+
+
+def _text(message: dict[str, Any]) -> str:
+    """Of its parts the texts: pictures and files do not come along."""
+    said = message.get("content")
+    parts = said if isinstance(said, list) else [{"text": said}]
+    texts = (part.get("text") for part in parts if isinstance(part, dict))
+    return clean("\n".join(text for text in texts if isinstance(text, str)))
+
+
+def _schema(body: dict[str, Any]) -> Any:
+    """Of chat completions (`response_format`) or of responses (`text`)."""
+    form = body.get("response_format")
+    if isinstance(form, dict) and isinstance(form.get("json_schema"), dict):
+        return form["json_schema"].get("schema")
+    form = body.get("text")
+    form = form.get("format") if isinstance(form, dict) else None
+    return form.get("schema") if isinstance(form, dict) else None
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value) if type(value) is int else ""
+
+
+def _json(value: Any) -> str:
+    return "" if value is None else clean(json.dumps(value, indent=2, ensure_ascii=False))
