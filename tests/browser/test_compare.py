@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests import people
 from tests.test_quotes import priced
 
-from .test_pages import AXE, assert_fine
+from .test_pages import assert_fine
 from .test_quote import shoot
 
 pytestmark = pytest.mark.browser
@@ -30,7 +30,6 @@ def test_models_are_compared_blind_and_the_talk_goes_on_from_the_best(
 ) -> None:
     model = priced(acme, simulated)
     page = open_page(acme.mia, bypass_csp=True)
-    page.add_init_script(AXE)
     page.goto(acme.session_url)
     page.locator("#text").fill("!simulate tokens=90 rate=12\nWhat is a token?")
     page.get_by_role("link", name="Compare models").click()

@@ -29,28 +29,35 @@ FAULTS = """async ([only, leftOut]) => {
   return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(told).join(' | ')}`);
 }"""
 LOOKS = (("wide", "light", None), ("phone", "dark", None), ("wide", "dark", "color-contrast"))
-"""Sizes differ in what is there, themes in nothing but colours. The third: the only rule of axe, or all of them. The
-first look is always taken; the second where a phone has kinds of things that axe has not seen on one yet; the third
-where a wide page has kinds that no look in the dark saw. A look costs the browser as much as five pages.
+"""Sizes differ in what is there, themes in nothing but colours. The third: the only rule of axe, or all of them. A look
+costs the browser as much as five pages, so it is taken where there is a kind of thing that was not looked at yet; the
+third where a wide page has kinds that no look in the dark saw.
 """
-SEEN: dict[str, set[str]] = {"phone": set(), "dark": set()}
+SEEN: dict[str, set[str]] = {"wide": set(), "phone": set(), "dark": set()}
 SIDE = ".side"
 """On every page the same: looked at once a test and look."""
 KINDS = """() => {
-  const has = e => e.checkVisibility({ visibilityProperty: true }) && (e.matches('a, button, input, select, textarea')
-    || [...e.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
-  const named = e => e && [e.localName, e.className, e.getAttribute('aria-current'), e.dataset.state, e.dataset.tone,
-    e.dataset.variant].join();
-  const kind = e => [e, e.parentElement, e.parentElement?.parentElement].map(named).join(' in ');
-  return [...new Set([...document.querySelectorAll('body *')].filter(has).map(kind))];
+  const controls = 'a, button, input, select, textarea, summary, [role], [tabindex]';
+  const has = e => e.checkVisibility({ visibilityProperty: true })
+    && (e.matches(controls) || [...e.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
+  const named = e => e && [e.localName, e.className, e.type, e.role, e.getAttribute('aria-current'), e.dataset.state,
+    e.dataset.tone, e.dataset.variant].join();
+  const nameless = e => e.matches(controls)
+    && !(e.labels?.length || e.ariaLabel || e.title || e.textContent.trim() || e.getAttribute('aria-labelledby'));
+  const kind = e => [e, e.parentElement, e.parentElement?.parentElement].map(named).join(' in ') + nameless(e);
+  const shown = [...document.querySelectorAll('body *')].filter(has);
+  const outline = shown.filter(e => /^H[1-6]$/.test(e.tagName)).map(e => e.tagName).join();
+  return [...new Set([...shown.map(kind), outline])];
 }"""
-"""The kinds of text and controls in view, by what their colours come from."""
+"""The kinds of text and controls in view, by what their colours and names come from; and the order of the headings."""
 
 STICKING_OUT = """() => {
+  const ids = [...document.querySelectorAll('body [id]')].map(e => e.id);
+  const twice = ids.filter((id, place) => ids.indexOf(id) !== place).map(id => `the id ${id} twice`);
   const width = document.documentElement.clientWidth;
-  if (document.documentElement.scrollWidth <= width) return [];
+  if (document.documentElement.scrollWidth <= width) return twice;
   return [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > width + 1)
-    .slice(0, 5).map(e => e.outerHTML.slice(0, 120));
+    .slice(0, 5).map(e => e.outerHTML.slice(0, 120)).concat(twice);
 }"""
 
 Opener = Callable[..., Page]
@@ -68,11 +75,13 @@ def look(open_page: Opener) -> Callable[..., Page]:
 
 def assert_fine(page: Page, name: str) -> None:
     page.wait_for_load_state()
-    if page.evaluate("() => !window.axe"):  # half a megabyte: not at every address that a walk passes
-        page.add_script_tag(content=AXE)
     first, second, third = LOOKS
-    faults = looked(page, name, *first)
+    show(page, *first[:2])
+    faults = sticking_out(page, name)
     wide = set(page.evaluate(KINDS))
+    if wide - SEEN["wide"]:
+        faults += looked(page, name, *first)
+        SEEN["wide"] |= wide
     show(page, *second[:2])
     faults += sticking_out(page, name)
     phone = set(page.evaluate(KINDS))
@@ -101,11 +110,12 @@ def show(page: Page, size: str, theme: str) -> None:
 def looked(page: Page, name: str, size: str, theme: str, rule: str | None) -> list[str]:
     """What is wrong in this size and theme."""
     show(page, size, theme)
+    if page.evaluate("() => !window.axe"):  # half a megabyte: not at every address that a walk passes
+        page.add_script_tag(content=AXE)
     sides = page.__dict__.setdefault("sides", set())
     left_out = SIDE if (size, theme, rule) in sides else None
     sides.add((size, theme, rule))
-    faults = [f"{name}, {size}, {theme}: {fault}" for fault in page.evaluate(FAULTS, [rule, left_out])]
-    return faults + sticking_out(page, name)
+    return [f"{name}, {size}, {theme}: {fault}" for fault in page.evaluate(FAULTS, [rule, left_out])]
 
 
 def sticking_out(page: Page, name: str) -> list[str]:

@@ -15,7 +15,7 @@ from tests import people
 from tests.test_quotes import priced
 
 from . import steps
-from .test_pages import AXE, assert_fine
+from .test_pages import assert_fine
 
 pytestmark = pytest.mark.browser
 
@@ -39,7 +39,6 @@ def test_a_quote_follows_what_is_written_and_is_kept_with_the_run(
 ) -> None:
     model = priced(acme, simulated)
     page = open_page(acme.mia, bypass_csp=True)
-    page.add_init_script(AXE)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/quote") else None)
     page.goto(acme.session_url)
@@ -83,7 +82,6 @@ def test_a_draft_is_quoted_compared_with_its_version_and_what_differs_is_told(
     model = priced(acme, simulated)
     template = people.template(acme, "Greet {{name}}", name="Greeting", requested=model)
     page = open_page(acme.mia, bypass_csp=True)
-    page.add_init_script(AXE)
     page.goto(f"{acme.home}/prompts/{template.id}")
     expect(page.locator("#quote")).to_be_hidden()
     page.locator("#message-0").fill("Greet {{name}} warmly")
