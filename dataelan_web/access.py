@@ -49,6 +49,7 @@ from .models import (
     RateLimit,
     Role,
     RoutingRule,
+    RunExport,
     Scope,
     Template,
     Trashable,
@@ -203,6 +204,8 @@ def _is_here(model: type[Base]) -> list[ColumnElement[bool]]:
     if model in (RoutingRule, Webhook, Delivery):
         owner = getattr(model, "organization_id")  # noqa: B009
         return [owner == organization_id if g.role is not None else false()]
+    if model is RunExport:  # one's own
+        return [RunExport.organization_id == organization_id, RunExport.user_id == current_user.id]
     if model is Notice:  # one's own, of every organization one still belongs to
         return [Notice.user_id == current_user.id, Notice.organization_id.in_(_ids_of_organizations(current_user.id))]
     if model in _HOLDERS:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
@@ -15,6 +18,10 @@ from .models import NANO, now
 
 DASH = "–"
 KEPT_UNDER = 20_000
+RISKY = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""What a spreadsheet may take for a formula: such a cell gets a ' before it."""
+BYTE_ORDER_MARK = "\ufeff"
+"""Excel wants to see it at the start of a CSV."""
 THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 
 
@@ -104,6 +111,28 @@ def ago(at: datetime | None) -> str:
             number = int(seconds // size)
             return f"{number} {unit} ago" if number < 30 or unit != "d" else f"{at:%-d %b %Y}"
     return "1 min ago"
+
+
+def csv_line(values: Sequence[object]) -> str:
+    """A line that no spreadsheet takes for a formula."""
+    written = io.StringIO()
+    csv.writer(written).writerow([_harmless(str(value)) for value in values])
+    return written.getvalue()
+
+
+def _harmless(value: str) -> str:
+    """A plain number stays one; whatever else begins like a formula is text."""
+    if not value.startswith(RISKY) or _is_number(value):
+        return value
+    return "'" + value
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return "_" not in value
 
 
 def answer(text: Any) -> Markup:

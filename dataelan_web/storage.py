@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 import obstore
 from flask import current_app
@@ -60,6 +60,19 @@ class Storage:
         except (BaseError, OSError) as error:
             raise self._unavailable("could not be kept", error) from error
         return Stored(key, sha256, len(content))
+
+    def put_file(self, organization_id: uuid.UUID, file: IO[bytes]) -> Stored:
+        """What need not fit into memory: from its beginning, in pieces. Raises Unavailable."""
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        size = file.tell()
+        file.seek(0)
+        key = f"{organization_id}/{sha256[:2]}/{sha256}-{secrets.token_hex(8)}"
+        try:
+            obstore.put(self._store, key, file)
+        except (BaseError, OSError) as error:
+            raise self._unavailable("could not be kept", error) from error
+        return Stored(key, sha256, size)
 
     def get(self, key: str) -> bytes:
         """Raises Unavailable."""

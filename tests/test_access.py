@@ -34,6 +34,7 @@ from dataelan_web.models import (
     Delivery,
     Execution,
     ExecutionBody,
+    ExportState,
     GatewayToken,
     Import,
     LabelMove,
@@ -47,6 +48,7 @@ from dataelan_web.models import (
     PublicLink,
     RoutingRule,
     RoutingRuleModel,
+    RunExport,
     Scope,
     State,
     TemplateCase,
@@ -60,6 +62,7 @@ from dataelan_web.notify import tell, webhooks
 from dataelan_web.prompts.content import Content, Turn
 from dataelan_web.router.types import Prompt as RouterPrompt
 from dataelan_web.router.types import user as said
+from dataelan_web.storage import storage
 
 from . import acting, people, used
 from .protection import assert_obeys_the_policy, assert_protected
@@ -107,6 +110,7 @@ FIRST = {"place": "0", "turn": "0"}
 LIMIT = {"scope": "model", "subject": "model:{other_model}"}
 NAMED = {"name": "Another"}
 TEMPLATE = "/o/{slug}/prompts/{template}"
+EXPORT = "/o/{slug}/dashboard/runs/exports/{export}"
 BATCH = "/o/{slug}/batches/{batch}"
 ROWS_PASTED = {"prompt": "{template}", "pasted": "name\nAda"}
 SETUP = {"name": "Rows", "model": "auto"}
@@ -126,6 +130,13 @@ ROUTES = (
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
     Route("dashboards.show", "GET", "/o/{slug}/dashboard/spend", SEE | GUEST),
     Route("dashboards.panel_csv", "GET", "/o/{slug}/dashboard/overview/spend.csv", SEE | GUEST),
+    Route("dashboards.explore", "GET", "/o/{slug}/dashboard/runs", SEE | GUEST),
+    Route("dashboards.export_runs", "POST", "/o/{slug}/dashboard/runs/export", SEE | GUEST, 200, {"form": "csv"}),
+    Route("dashboards.show_export", "GET", "/o/{slug}/dashboard/runs/exports/{export}", {"olivia"}),
+    Route("dashboards.export_file", "GET", "/o/{slug}/dashboard/runs/exports/{export}/file", {"olivia"}),
+    Route(
+        "dashboards.cancel_export", "POST", "/o/{slug}/dashboard/runs/exports/{export}/cancellation", {"olivia"}, 303
+    ),
     Route("projects.create", "POST", "/o/{slug}/projects", EDIT, 303, {"name": "Another"}),
     Route("projects.show", "GET", "/o/{slug}/projects/{project}", SEE | GUEST),
     Route("projects.rename", "POST", "/o/{slug}/projects/{project}/name", EDIT | GUEST, 303, {"name": "Renamed"}),
@@ -503,6 +514,7 @@ class Ids:
     together: str = ""
     action: str = ""
     call: str = ""
+    export: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast) -> Ids:
@@ -670,6 +682,27 @@ def gateway_token(cast: people.Cast) -> dict[str, str]:
     return {"token": str(token.id)}
 
 
+def large_export(cast: people.Cast) -> dict[str, str]:
+    """Olivia's, whose file is there."""
+    kept = storage().put(cast.organization.id, b"-")
+    made = RunExport(
+        id=new_id(),
+        organization_id=cast.organization.id,
+        user_id=cast.olivia.id,
+        form="csv",
+        address={},
+        wanted={},
+        state=ExportState.DONE,
+        expected=1,
+        expires_at=now() + timedelta(days=1),
+        storage_key=kept.key,
+        size=kept.size,
+    )
+    db.session.add(made)
+    db.session.commit()
+    return {"export": str(made.id)}
+
+
 MAKERS = {
     run_and_what_was_said: {"execution", "asset", "comment", "link", "brought"},
     models: {"provider", "key", "model", "other_model", "price", "rule"},
@@ -682,6 +715,7 @@ MAKERS = {
     comparison: {"comparison"},
     batches: {"batch", "draft_batch", "check"},
     declared: {"action", "call"},
+    large_export: {"export"},
 }
 """What makes which ids, together."""
 

@@ -145,7 +145,7 @@ def test_the_router_needs_no_flask_and_no_database() -> None:
 
 def test_a_feature_is_reached_by_the_queue_by_name_only() -> None:
     assert not ours(PACKAGE / "jobs" / "queue.py")
-    assert {room(module) for module in ours(PACKAGE / "jobs" / "tasks.py")} == {"executions"}
+    assert {room(module) for module in ours(PACKAGE / "jobs" / "tasks.py")} == {"executions", "dashboards"}
 
 
 def test_only_web_knows_the_headers_of_htmx() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import and_, select
 
 from ..extensions import db
-from ..formats import exact_money
+from ..formats import BYTE_ORDER_MARK, csv_line, exact_money
 from ..models import Batch, BatchCell, BatchRow, BatchScore, CellState, CheckKind, Execution, ExecutionBody
 from . import scores
 from .asked import answer_of
@@ -17,8 +15,6 @@ from .results import BAD
 
 CHUNK = 200
 """Rows read at once."""
-RISKY = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-"""What a spreadsheet may take for a formula: such a cell gets a ' before it."""
 PER_MODEL = ("answer", "state", "problem", "cost_usd", "seconds", "score", "passed", "run")
 
 
@@ -26,22 +22,22 @@ def results(batch: Batch, *, only_failed: bool = False) -> Iterator[str]:
     """Line by line, with a byte order mark, which Excel wants to see."""
     checks = {check.id: f"{scores.NAMES[check.kind]}: {scores.words(check)}" for check in batch.checks}
     names = [f"{model}: {column}" for model in batch.models for column in (*PER_MODEL, *checks.values())]
-    yield "\ufeff" + _line([*batch.columns, *names])
+    yield BYTE_ORDER_MARK + csv_line([*batch.columns, *names])
     for rows in _chunks(batch, only_failed=only_failed):
         cells = _cells(batch, rows)
         for row in rows:
             values = list(row.values)
             for place in range(len(batch.models)):
                 values += cells.get((row.id, place), [""] * (len(PER_MODEL) + len(checks)))
-            yield _line(values)
+            yield csv_line(values)
 
 
 def failed_rows(batch: Batch) -> Iterator[str]:
     """Only the sheet's own columns of the rows that lack an answer: to be mended, and run as another batch."""
-    yield "\ufeff" + _line(batch.columns)
+    yield BYTE_ORDER_MARK + csv_line(batch.columns)
     for rows in _chunks(batch, only_failed=True):
         for row in rows:
-            yield _line(row.values)
+            yield csv_line(row.values)
 
 
 def _chunks(batch: Batch, *, only_failed: bool) -> Iterator[Sequence[BatchRow]]:
@@ -97,24 +93,3 @@ def _words(score: BatchScore) -> str:
     is_judge = score.check is not None and score.check.kind is CheckKind.JUDGE
     value = f"{1 + score.value * (scores.BEST - 1):g}" if is_judge else "yes" if score.value >= scores.ENOUGH else "no"
     return f"{value}: {score.reason}" if score.reason else value
-
-
-def _line(values: Sequence[object]) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerow([_safe(str(value)) for value in values])
-    return written.getvalue()
-
-
-def _safe(value: str) -> str:
-    """A plain number stays one; whatever else begins like a formula is text."""
-    if not value.startswith(RISKY) or _is_number(value):
-        return value
-    return "'" + value
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return "_" not in value

@@ -94,3 +94,10 @@ def _layout(unit: str, **more: Any) -> dict[str, Any]:
     elif unit:
         y["ticksuffix"] = f" {unit}"
     return {"xaxis": {"type": "date", "showgrid": False}, "yaxis": y, "hovermode": "x unified", "bargap": 0.2, **more}
+
+
+def can_be_clicked(figure: dict[str, Any], slots: Sequence[Mapping[str, str]], name: str, parts: Sequence[Any]) -> None:
+    """A click filters by its slot, and by what its part is of: told as `meta`, which Plotly leaves to us."""
+    figure["layout"]["meta"] = {"from": [one["from"] for one in slots], "to": [one["to"] for one in slots]}
+    for trace, what in zip(figure["data"], parts, strict=False):
+        trace["meta"] = {name: str(what)}

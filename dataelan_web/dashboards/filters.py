@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from flask import g
 
 from .. import access
-from ..models import ModelType, State
+from ..models import ModelType, Origin, Payer, State
 from ..models.executions import OPEN
+from ..rollups.counting import REPAIR
 from . import ranges
 from .ranges import BadRange, Range
-from .sums import Asked
+from .sums import ERRORS, Asked, Value
 
-BY_ID = {"project": "project_id", "member": "user_id", "provider": "provider_id", "model": "model_id"}
+BY_ID = {
+    "project": "project_id",
+    "member": "user_id",
+    "provider": "provider_id",
+    "model": "model_id",
+    "key": "api_key_id",
+}
+PROBLEMS = "problems"
+"""The outcome of all runs that count as errors."""
 BY_WORD = {
     "type": ("model_type", [one.value for one in ModelType]),
-    "outcome": ("outcome", [one.value for one in State if one not in OPEN]),
+    "outcome": ("outcome", [*(one.value for one in State if one not in OPEN), PROBLEMS]),
+    "payer": ("payer", [one.value for one in Payer]),
+    "origin": ("origin", [*(one.value for one in Origin if one is not Origin.IMPORT), REPAIR]),
 }
+ERROR = "error"
+"""A class of errors: whatever word providers and limits have for it."""
+NAMES = (*BY_ID, *BY_WORD, ERROR)
+DIMENSIONS = BY_ID | {name: dimension for name, (dimension, _) in BY_WORD.items()} | {ERROR: ERROR}
 
 
 class BadFilter(ValueError):
@@ -35,6 +51,8 @@ class Filters:
     asked: Asked
     first: str = ""
     last: str = ""
+    own: dict[str, str] = field(default_factory=dict)
+    """What the explorer has to be told beside the address: on the page of one's own runs, whose."""
 
     @property
     def address(self) -> dict[str, str]:
@@ -48,6 +66,11 @@ class Filters:
     def with_(self, name: str, value: object) -> dict[str, str]:
         return self.address | {name: str(value)}
 
+    def within(self, slot: int) -> dict[str, str]:
+        """The address of one slot of it."""
+        first, last = ranges.named(self.range, slot)
+        return self.said | {"range": ranges.CUSTOM, "from": first, "to": last}
+
 
 def read(args: Mapping[str, str], *, mine: bool = False) -> Filters:
     """Raises BadFilter. `mine`: only what the signed-in person asked themselves."""
@@ -55,24 +78,27 @@ def read(args: Mapping[str, str], *, mine: bool = False) -> Filters:
         over = ranges.read(args.get("range") or ranges.DEFAULT, args.get("from", ""), args.get("to", ""), _zone())
     except BadRange as bad:
         raise BadFilter(str(bad)) from bad
-    said = {name: args[name] for name in (*BY_ID, *BY_WORD) if args.get(name)}
-    filters: dict[str, uuid.UUID | str] = {}
-    for name, value in said.items():
-        filters[BY_ID[name] if name in BY_ID else BY_WORD[name][0]] = _value(name, value)
+    said = {name: args[name] for name in NAMES if args.get(name)}
+    filters = {DIMENSIONS[name]: _value(name, value) for name, value in said.items()}
     seen = access.sums_seen()
     if mine:
         seen = access.SumsSeen(False, (), seen.user_id)
-    return Filters(over, said, Asked(g.organization.id, seen, filters), args.get("from", ""), args.get("to", ""))
+    asked, own = Asked(g.organization.id, seen, filters), {"member": str(seen.user_id)} if mine else {}
+    return Filters(over, said, asked, args.get("from", ""), args.get("to", ""), own)
 
 
 def nothing(*, mine: bool = False) -> Filters:
     return read({}, mine=mine)
 
 
-def _value(name: str, value: str) -> uuid.UUID | str:
+def _value(name: str, value: str) -> Value:
     if name in BY_WORD:
         if value not in BY_WORD[name][1]:
             raise BadFilter(f"There is no {name} “{value[:40]}”.")
+        return ERRORS if value == PROBLEMS else value
+    if name == ERROR:
+        if not re.fullmatch(r"[a-z0-9_.-]{1,30}", value):
+            raise BadFilter("There is no such class of errors. Choose one of the list.")
         return value
     try:
         return uuid.UUID(value)

@@ -27,6 +27,12 @@ WORDS = {
     "failed": "Failed",
     "cancelled": "Stopped",
     "interrupted": "Interrupted",
+    "problems": "Failed or interrupted",
+    "playground": "The playground",
+    "gateway": "A program",
+    "batch": "A batch",
+    "judge": "A judge of a batch",
+    "repair": "The repair of an action",
 }
 OURS = "A key of the platform"
 
@@ -39,7 +45,7 @@ def names_of(ids: Iterable[Any]) -> dict[Any, str]:
     key = case((APIKey.organization_id.is_(None), literal(OURS)), else_=APIKey.label)
     columns = ((Project, Project.name), (User, User.name), (Provider, Provider.name), (Model, Model.display_name))
     parts = [select(model.id, name).where(model.id.in_(wanted)) for model, name in (*columns, (APIKey, key))]
-    return dict(db.session.execute(union_all(*parts)).tuples().all())
+    return dict(db.session.execute(union_all(*parts)).all())
 
 
 def called(dimension: str, what: Any, names: dict[Any, str]) -> str:

@@ -12,15 +12,17 @@ from typing import Any
 from .. import access, formats
 from ..extensions import db
 from ..limits import glance
-from ..models import NANO, Budget, Scope, Unit, Window
+from ..models import NANO, Budget, Scope, State, Unit, Window
 from ..models.rollups import Grain
 from . import figures, ranges, sums
-from .filters import Filters
+from .filters import PROBLEMS, Filters
 from .names import names_of
-from .panels import RUNS, SPEND, Cell, Panel, at, over_time, percent, usd
+from .panels import RUNS, SPEND, Cell, Panel, over_time, percent, runs_of, slot_cell, usd
 from .ranges import Range
 from .sums import Sums
 
+PAGE = "overview"
+COMPLETED = State.COMPLETED.value
 LOOKS_BACK = 28
 """Days that a forecast goes by: four of each weekday."""
 LIKELY = 1.2816
@@ -36,6 +38,8 @@ class Headline:
     """“+12 %”; empty where there is nothing to compare with."""
     is_up: bool | None
     spark: dict[str, Any] | None
+    opens: dict[str, str]
+    """What the explorer is told of it, beside the filters."""
 
 
 def page(filters: Filters) -> dict[str, Any]:
@@ -52,9 +56,9 @@ def page(filters: Filters) -> dict[str, Any]:
     return {
         "headlines": headlines(over, lines, now_, before, slots, slow, was_slow),
         "panels": [
-            over_time("spend", "Spend by provider", filters, by_provider, "provider_id", names),
-            over_time("runs", "Runs by provider", filters, by_provider, "provider_id", names, RUNS, first=SPEND),
-            latency(over, slots),
+            over_time("spend", "Spend by provider", filters, by_provider, "provider_id", names, PAGE),
+            over_time("runs", "Runs by provider", filters, by_provider, "provider_id", names, PAGE, RUNS, first=SPEND),
+            latency(filters, slots),
             forecast(filters),
         ],
         "glances": glance.at_home(),
@@ -79,39 +83,41 @@ def headlines(
     first, second = slow or (None, None, None), was_slow or (None, None, None)
     return [
         _headline("Spend", formats.money(now_.cost), formats.exact_money(now_.cost), now_.cost, before.cost,
-                  spark([value and value / NANO for value in each(lambda s: s.cost)])),
+                  spark([value and value / NANO for value in each(lambda s: s.cost)]), sort="cost"),
         _headline("Runs", formats.count(now_.runs), f"{now_.runs:,}", now_.runs, before.runs,
                   spark(each(lambda s: s.runs))),
         _headline("Tokens", formats.count(now_.tokens), f"{now_.tokens:,}", now_.tokens, before.tokens,
                   spark(each(lambda s: s.tokens))),
         _headline("Error rate", percent(rate), f"{now_.failed:,} of {now_.runs:,} runs failed or were interrupted",
-                  rate, was, spark(each(lambda s: s.error_rate))),
+                  rate, was, spark(each(lambda s: s.error_rate)), outcome=PROBLEMS),
         _headline("Latency, p50", formats.duration(first[0]), "Half of the runs were faster", first[0], second[0],
-                  spark(told(0))),
+                  spark(told(0)), outcome=COMPLETED),
         _headline("Latency, p95", formats.duration(first[1]), "One run in twenty was slower", first[1], second[1],
-                  spark(told(1))),
+                  spark(told(1)), outcome=COMPLETED, sort="latency"),
     ]  # fmt: skip
 
 
 def _headline(
-    label: str, said: str, exact: str, value: float | None, before: float | None, spark: dict[str, Any] | None
-) -> Headline:
+    label: str, said: str, exact: str, value: float | None, before: float | None, spark: dict[str, Any] | None,
+    **opens: str,
+) -> Headline:  # fmt: skip
     if not before or value is None:
-        return Headline(label, said, exact, "", None, spark)
+        return Headline(label, said, exact, "", None, spark, opens)
     change = (value - before) / before
     words = f"×{value / before:,.1f}" if change > 9.99 else f"{change:+.0%}".replace("-", "−").replace("%", " %")
-    return Headline(label, said, exact, words, change > 0 if round(change, 2) else None, spark)
+    return Headline(label, said, exact, words, change > 0 if round(change, 2) else None, spark, opens)
 
 
-def latency(over: Range, slots: dict[Any, tuple[float, ...]]) -> Panel:
-    found = [(slot, slots[slot, None]) for slot in over.slots if (slot, None) in slots]
+def latency(filters: Filters, slots: dict[Any, tuple[float, ...]]) -> Panel:
+    over = filters.range
+    found = [(n, slots[slot, None]) for n, slot in enumerate(over.slots) if (slot, None) in slots]
     drawn = {
         name: [slots[slot, None][n] if (slot, None) in slots else None for slot in over.slots]
         for n, name in enumerate(("p50", "p95"))
     }
     rows = [
-        [Cell(at(slot, over), slot.isoformat()), *(Cell(formats.duration(one), round(one, 4)) for one in told)]
-        for slot, told in found
+        [slot_cell(n, filters, PAGE), *(Cell(formats.duration(one), round(one, 4)) for one in told)]
+        for n, told in found
     ]
     figure = figures.lines(over, drawn, "s") if found else None
     note = "From asking to the end of the answer, of runs that completed."
@@ -137,8 +143,9 @@ def forecast(filters: Filters) -> Panel:
     limit = _month_limit(filters)
     drawn = figures.band(days, [n / NANO for n in spent], {"low": low, "high": high},
                          None if limit is None else limit / NANO)  # fmt: skip
+    month = runs_of(filters, filters.said, range="month")
     ends = [Cell(formats.money(round(n)), usd(round(n))) for n in ahead[-1]]
-    rows = [[Cell(f"{last:%-d %B}", last.isoformat()), Cell(formats.money(sure), usd(sure)), *ends]]
+    rows = [[Cell(f"{last:%-d %B}", last.isoformat()), Cell(formats.money(sure), usd(sure), month), *ends]]
     note = (
         f"At the end of {last:%B}: {ends[0].said} to {ends[1].said}. The days left are taken to be like the same "
         f"weekdays of the last {LOOKS_BACK} days; 8 of 10 months should end in this band."

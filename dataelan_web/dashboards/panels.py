@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,18 +12,15 @@ from flask import url_for
 
 from .. import formats
 from ..models import NANO
-from ..models.base import NIL
 from ..models.rollups import Grain
 from . import figures
-from .filters import BY_ID, BY_WORD, Filters
+from .filters import DIMENSIONS, Filters
 from .names import called
 from .ranges import Range
 from .sums import Sums
 
 REST = "Everything else"
-FILTERS = {dimension: name for name, dimension in BY_ID.items()} | {
-    dimension: name for name, (dimension, _) in BY_WORD.items()
-}
+FILTERS = {dimension: name for name, dimension in DIMENSIONS.items()}
 """Dimension → the filter that a click on a row sets."""
 
 
@@ -35,6 +30,7 @@ class Cell:
     exact: Any = None
     """For the CSV, and as a title."""
     url: str = ""
+    """Of a row's head: only this. Of a number: the runs that make it up."""
     part: float | None = None
     """How long the bar in it is, from 0 to 1."""
 
@@ -54,18 +50,8 @@ class Panel:
 
     @property
     def csv(self) -> str:
-        out = io.StringIO()
-        writer = csv.writer(out)
-        writer.writerow(self.columns)
-        writer.writerows(
-            [_harmless(cell.said if cell.exact is None else cell.exact) for cell in row] for row in self.rows
-        )
-        return out.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    """A spreadsheet takes text that begins like this for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+        rows = [[cell.said if cell.exact is None else cell.exact for cell in row] for row in self.rows]
+        return "".join(map(formats.csv_line, [self.columns, *rows]))
 
 
 @dataclass(frozen=True)
@@ -95,9 +81,29 @@ ERRORS = Measure("Errors", lambda s: s.error_rate, percent)
 SPEED = Measure("Tokens/s", lambda s: s.tokens_per_second, formats.speed)
 
 
-def cell(measure: Measure, sums: Sums) -> Cell:
+OPENS = (SPEND, RUNS)
+"""What leads to the runs; the rest of a row is made of the same ones."""
+
+
+def cell(measure: Measure, sums: Sums, url: str = "") -> Cell:
     value = measure.of(sums)
-    return Cell(measure.said(value), measure.exact(value) if value is not None else "")
+    return Cell(measure.said(value), measure.exact(value) if value is not None else "", url)
+
+
+def runs_of(filters: Filters, address: Mapping[str, str], **more: Any) -> str:
+    """The explorer of the runs behind a number."""
+    said = dict[str, Any]({**filters.own, **address, **{name: str(value) for name, value in more.items()}})
+    return url_for("dashboards.explore", **said)
+
+
+def page_of(page: str, address: Mapping[str, str]) -> str:
+    return url_for("dashboards.show", page=page, **dict[str, Any](address))
+
+
+def slot_cell(slot: int, filters: Filters, page: str) -> Cell:
+    """The head of a row of one slot: only this time."""
+    over = filters.range
+    return Cell(at(over.slots[slot], over), over.slots[slot].isoformat(), page_of(page, filters.within(slot)))
 
 
 def at(slot: datetime, over: Range) -> str:
@@ -106,7 +112,7 @@ def at(slot: datetime, over: Range) -> str:
 
 def over_time(
     id: str, title: str, filters: Filters, found: Mapping[tuple[datetime, Any], Sums], by: str,
-    names: dict[Any, str], measure: Measure = SPEND, note: str = "", first: Measure | None = None,
+    names: dict[Any, str], page: str, measure: Measure = SPEND, note: str = "", first: Measure | None = None,
 ) -> Panel:  # fmt: skip
     """Stacked by what has most, of `first` where that is said, so that two charts of a page have the same colours; the
     rest together. Slots where nothing ran are 0."""
@@ -116,24 +122,29 @@ def over_time(
         whole[what] = whole.get(what, 0) + most.of(sums)
     order = sorted((what for what in whole if whole[what] or first), key=lambda what: (-whole[what], str(what)))
     shown, rest = order[: figures.MOST], order[figures.MOST :]
-    labels = [called(by, what, names) for what in shown]
+    labels, parts = [called(by, what, names) for what in shown], [*shown]
     values = [[measure.of(found.get((slot, what), Sums())) for slot in over.slots] for what in shown]
     if rest:
         labels.append(REST)
+        parts.append(REST)
         values.append([sum(measure.of(found.get((slot, what), Sums())) for what in rest) for slot in over.slots])
     is_money = measure is SPEND
     drawn = {f"{label}{' ' * n}": [v / NANO if is_money else v for v in line]
              for n, (label, line) in enumerate(zip(labels, values, strict=True))}  # fmt: skip
+
+    def number(n: int, what: Any, value: int) -> Cell:
+        opens = runs_of(filters, filters.within(n), **{FILTERS[by]: what}) if value and what is not REST else ""
+        return Cell(measure.said(value), measure.exact(value), opens)
+
     rows = [
-        [
-            Cell(at(slot, over), slot.isoformat()),
-            *(Cell(measure.said(line[n]), measure.exact(line[n])) for line in values),
-        ]
-        for n, slot in enumerate(over.slots)
+        [slot_cell(n, filters, page), *(number(n, what, line[n]) for what, line in zip(parts, values, strict=True))]
+        for n in range(len(over.slots))
         if any(line[n] for line in values)
     ]
     footer = f"The first {len(shown)} of {len(order)}; the others together." if rest else ""
     figure = figures.stacked(over, drawn, "$" if is_money else "") if values else None
+    if figure:
+        figures.can_be_clicked(figure, [filters.within(n) for n in range(len(over.slots))], FILTERS[by], shown)
     return Panel(id, title, ["Time", *labels], rows, figure, note, footer=footer)
 
 
@@ -146,14 +157,10 @@ def by_what(
     largest = max((found[what].cost for what in order), default=0)
     rows = []
     for what in order[:most]:
-        name = FILTERS.get(by)
-        can_filter = name and what != NIL
-        url = (
-            url_for("dashboards.show", page=page, **dict[str, Any](filters.with_(name, what)))
-            if name and can_filter
-            else ""
-        )
-        head = Cell(called(by, what, names), url=url, part=found[what].cost / largest if largest else None)
-        rows.append([head, *(cell(measure, found[what]) for measure in measures)])
+        only = filters.with_(FILTERS[by], what)
+        part = found[what].cost / largest if largest else None
+        head = Cell(called(by, what, names), url=page_of(page, only), part=part)
+        runs = runs_of(filters, only)
+        rows.append([head, *(cell(one, found[what], runs if one in OPENS else "") for one in measures)])
     footer = f"The first {most} of {len(order)}." if len(order) > most else ""
     return Panel(id, title, [title, *(m.label for m in measures)], rows, None, note, True, footer=footer)

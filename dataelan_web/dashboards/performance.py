@@ -8,11 +8,12 @@ from typing import Any
 
 from .. import formats
 from . import figures, sums
-from .filters import Filters
+from .filters import PROBLEMS, Filters
 from .names import called, names_of
-from .panels import ERRORS, RUNS, SPEED, Cell, Panel, at, cell, over_time
+from .panels import ERRORS, RUNS, SPEED, Cell, Panel, cell, over_time, page_of, runs_of, slot_cell
 from .sums import Sums
 
+PAGE = "performance"
 MOST_MODELS = 25
 PARTS = ("p50", "p95", "p99")
 WAITED = {
@@ -31,7 +32,7 @@ def page(filters: Filters) -> dict[str, Any]:
         "panels": [
             *(_waited(what, filters, sums.percentiles(asked, (over.span,), what, None, over)) for what in WAITED),
             _speed(filters, providers, names),
-            over_time("errors", "Errors by class", filters, errors, "error", {}, RUNS),
+            over_time("errors", "Errors by class", filters, errors, "error", {}, PAGE, RUNS),
             _models(filters, models, names),
         ]
     }
@@ -44,8 +45,8 @@ def _waited(what: str, filters: Filters, found: Mapping[Any, tuple[float, ...]])
         for n, part in enumerate(PARTS)
     }
     rows = [
-        [Cell(at(slot, over), slot.isoformat()), *(_seconds(one) for one in found[slot, None])]
-        for slot in over.slots
+        [slot_cell(n, filters, PAGE), *(_seconds(one) for one in found[slot, None])]
+        for n, slot in enumerate(over.slots)
         if (slot, None) in found
     ]
     return Panel(id, title, ["Time", *PARTS], rows, figures.lines(over, drawn, "s") if rows else None,
@@ -65,8 +66,8 @@ def _speed(filters: Filters, found: Mapping[tuple[datetime, Any], Sums], names: 
     values = {what: [found.get((slot, what), Sums()).tokens_per_second for slot in over.slots] for what in order}
     labels = [called("provider_id", what, names) for what in order]
     rows = [
-        [Cell(at(slot, over), slot.isoformat()), *(Cell(formats.speed(line[n]), line[n]) for line in values.values())]
-        for n, slot in enumerate(over.slots)
+        [slot_cell(n, filters, PAGE), *(Cell(formats.speed(line[n]), line[n]) for line in values.values())]
+        for n in range(len(over.slots))
         if any(line[n] for line in values.values())
     ]
     drawn = dict(zip(labels, values.values(), strict=False))
@@ -85,8 +86,11 @@ def _models(filters: Filters, found: Mapping[Any, Sums], names: dict[Any, str]) 
     for what in order[:MOST_MODELS]:
         one = found[what]
         waits = [*first.get((None, what), none), *total.get((None, what), none)]
-        measured = [cell(measure, one) for measure in (RUNS, ERRORS, SPEED)]
-        rows.append([Cell(called("model_id", what, names)), *measured, *map(_seconds, waits)])
+        only = filters.with_("model", what)
+        failed = cell(ERRORS, one, runs_of(filters, only, outcome=PROBLEMS) if one.failed else "")
+        measured = [cell(RUNS, one, runs_of(filters, only)), failed, cell(SPEED, one)]
+        head = Cell(called("model_id", what, names), url=page_of(PAGE, only))
+        rows.append([head, *measured, *map(_seconds, waits)])
     heads = [f"{name} {part}" for name in ("First token", "Total") for part in PARTS]
     footer = f"The first {MOST_MODELS} of {len(order)}." if len(order) > MOST_MODELS else ""
     columns = ["Model", "Runs", "Errors", "Tokens/s", *heads]

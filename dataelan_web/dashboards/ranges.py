@@ -17,6 +17,7 @@ from ..models.rollups import Grain
 
 QUARTER = timedelta(minutes=15)
 MOST_DAYS = 366
+MOST_HOURS = timedelta(days=2)
 BY_WEEK = 100
 """Days from which on a line of weeks is read more easily than one of days."""
 
@@ -137,6 +138,10 @@ PRESETS = {
 DEFAULT, CUSTOM = "30d", "custom"
 
 
+def presets() -> list[tuple[str, str]]:
+    return [(key, label) for key, (label, _) in PRESETS.items()]
+
+
 def preset(key: str, zone: ZoneInfo, at: datetime | None = None) -> Range:
     label, edges_of = PRESETS[key]
     at = at or now()
@@ -150,6 +155,8 @@ def read(key: str, first: str, last: str, zone: ZoneInfo) -> Range:
         return preset(key, zone)
     if key != CUSTOM:
         raise BadRange("There is no such time range. Choose one of the list.")
+    if "T" in first or "T" in last:
+        return _between(first, last, zone)
     try:
         start, end = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError:
@@ -159,3 +166,32 @@ def read(key: str, first: str, last: str, zone: ZoneInfo) -> Range:
     if (end - start).days >= MOST_DAYS or not 2000 <= start.year <= 2200:
         raise BadRange(f"A range can be {MOST_DAYS} days long at most.")
     return Range(key, f"{start:%-d %b %Y} to {end:%-d %b %Y}", Grain.DAY, days(start, end, zone), zone, now())
+
+
+def named(over: Range, slot: int) -> tuple[str, str]:
+    """The first and the last day of a slot, or where its quarter or hour begins and ends, as `read` takes them."""
+    begins = over.slots[slot]
+    if over.grain is not Grain.DAY:
+        return begins.isoformat(), over.edges[slot + 1].astimezone(over.zone).isoformat()
+    last = begins.date() + timedelta(days=6 if over.by_week else 0)
+    shown = [edge.astimezone(over.zone).date() for edge in over.edges[:-1]]
+    return max(begins.date(), shown[0]).isoformat(), min(last, shown[-1]).isoformat()
+
+
+def _between(first: str, last: str, zone: ZoneInfo) -> Range:
+    """Quarters of an hour, or hours: from one, before the other, both with their offset from UTC."""
+    try:
+        start, end = datetime.fromisoformat(first), datetime.fromisoformat(last)
+        whole = (end - start) // QUARTER * QUARTER == end - start and start.timestamp() % QUARTER.total_seconds() == 0
+    except (ValueError, TypeError, OverflowError):
+        raise BadRange("A range of hours needs both ends, such as 2026-03-01T14:00:00+00:00.") from None
+    if (
+        not whole
+        or start.tzinfo is None
+        or not timedelta() < end - start <= MOST_HOURS
+        or not 2000 <= start.year <= 2200
+    ):
+        raise BadRange("A range of hours has whole quarters of an hour, and is two days long at most.")
+    edges = tuple(start + n * QUARTER for n in range((end - start) // QUARTER + 1))
+    local = start.astimezone(zone), end.astimezone(zone)
+    return Range(CUSTOM, f"{local[0]:%-d %b %Y %H:%M} to {local[1]:%H:%M}", Grain.QUARTER, edges, zone, now())

@@ -34,7 +34,9 @@ def page(filters: Filters, page: str = "spend", but: tuple[str, ...] = ()) -> di
         for dimension, found in shown.items()
     ]
     note = "Money counts where it was paid: of a run that fell back, the first model’s part is the first model’s."
-    return {"panels": [over_time("spend", "Spend by model", filters, line, "model_id", names, note=note), *tables]}
+    return {
+        "panels": [over_time("spend", "Spend by model", filters, line, "model_id", names, page, note=note), *tables]
+    }
 
 
 def mine(filters: Filters) -> dict[str, Any]:

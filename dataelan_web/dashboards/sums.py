@@ -6,7 +6,7 @@ Every query is of one organization, of what the signed-in person may see (access
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,8 @@ GIVES_UP_AFTER = "5s"
 ERRORS = (State.FAILED.value, State.INTERRUPTED.value)
 PERCENTILES = (0.5, 0.95, 0.99)
 _COUNT = (1 << histogram.PACKED) - 1
+Value = uuid.UUID | str | tuple[str, ...]
+"""What a dimension has to be; of several words one."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Asked:
 
     organization_id: uuid.UUID
     seen: SumsSeen
-    filters: dict[str, uuid.UUID | str] = field(default_factory=dict)
+    filters: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def dimensions(self) -> set[str]:
@@ -138,10 +140,11 @@ def percentiles(
     }
 
 
-def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[uuid.UUID]]:
-    """All that there ever was to filter by."""
-    found: dict[str, list[uuid.UUID]] = {}
-    for names in (("project_id", "provider_id", "model_id"), ("user_id",)):
+def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[Any]]:
+    """All that there ever was to filter by; keys only for those who see everything."""
+    found: dict[str, list[Any]] = {}
+    keys = (("api_key_id",),) if seen.everyone else ()
+    for names in (("project_id", "provider_id", "model_id", "error"), ("user_id",), *keys):
         cut = smallest({*names, *Asked(organization_id, seen).dimensions})
         every = (func.array_agg(ROLLUP_KEYS.c[name].distinct()) for name in names)
         query = select(*every).where(ROLLUP_KEYS.c.organization_id == organization_id, ROLLUP_KEYS.c.cut == cut)
@@ -167,8 +170,12 @@ def _select(asked: Asked, spans: Sequence[Span], by: str | None, *columns: Any) 
         .join(ROLLUP_KEYS, ROLLUPS.c.key_id == ROLLUP_KEYS.c.id)
         .where(ROLLUPS.c.organization_id == asked.organization_id, ROLLUPS.c.cut == cut, when)
         .where(ROLLUP_KEYS.c.organization_id == asked.organization_id, ROLLUP_KEYS.c.cut == cut)
-        .where(*_scope(asked.seen), *(ROLLUP_KEYS.c[name] == value for name, value in asked.filters.items()))
+        .where(*_scope(asked.seen), *(is_one_of(ROLLUP_KEYS.c[name], value) for name, value in asked.filters.items()))
     )
+
+
+def is_one_of(column: ColumnElement[Any], value: Value) -> ColumnElement[bool]:
+    return column.in_(value) if isinstance(value, tuple) else column == value
 
 
 def _scope(seen: SumsSeen) -> list[ColumnElement[bool]]:

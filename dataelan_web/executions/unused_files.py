@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import redis
-from sqlalchemy import select
+from sqlalchemy import select, union
 
 from ..extensions import db
 from ..jobs.queue import store
-from ..models import Asset, Organization, now
+from ..models import Asset, Organization, RunExport, now
 from ..storage import Kept, Unavailable, storage
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,8 @@ def sweep_daily(name: str) -> None:
 
 def _unnamed(kept: list[Kept]) -> Iterator[Kept]:
     keys = [one.key for one in kept]
-    named = set(db.session.scalars(select(Asset.storage_key).where(Asset.storage_key.in_(keys)))) if keys else set()
+    query = union(*(select(of.storage_key).where(of.storage_key.in_(keys)) for of in (Asset, RunExport)))
+    named = set(db.session.scalars(query)) if keys else set()
     db.session.rollback()  # no transaction is held while files are deleted
     return (one for one in kept if one.key not in named)
 

@@ -29,6 +29,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 3600)
 COUNT = "return redis.call('ZCOUNT', KEYS[1], redis.call('TIME')[1] - ARGV[1], '+inf')"
 STIRRED = "dataelan:batches"
 EXECUTE = "dataelan_web.jobs.tasks.execute"
+EXPORT = "dataelan_web.jobs.tasks.export_runs"
 
 
 def connect(url: str, connections: int = 1000) -> redis.Redis:
@@ -96,18 +97,27 @@ def waiting() -> int:
 
 def execute_later(execution_id: uuid.UUID, fence: int) -> bool:
     """Wake a worker for this execution. False: Valkey is away, and the row waits for the sweeper."""
+    return _later(EXECUTE, execution_id, f"execution-{execution_id}-{fence}")
+
+
+def export_later(export_id: uuid.UUID, fence: int) -> bool:
+    """Wake a worker for this export of runs, as for an execution."""
+    return _later(EXPORT, export_id, f"export-{export_id}-{fence}")
+
+
+def _later(task: str, id: uuid.UUID, job_id: str) -> bool:
     try:
         current_app.extensions["dataelan_queue"].enqueue(
-            EXECUTE,
-            str(execution_id),
-            job_id=f"execution-{execution_id}-{fence}",
+            task,
+            str(id),
+            job_id=job_id,
             job_timeout=-1,  # our own deadlines hold; RQ's cannot interrupt a thread
             result_ttl=0,
             failure_ttl=3600,
-            description="execute",
+            description=task.rpartition(".")[2],
         )
     except redis.RedisError:
-        log.warning("the queue is away; execution %s waits for the sweeper", execution_id)
+        log.warning("the queue is away; %s waits for the sweeper", job_id)
         return False
     return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from ..dashboards import exporting
 from ..executions.execute import execute_queued
 
 
@@ -11,4 +12,8 @@ def execute(execution_id: str) -> None:
     execute_queued(uuid.UUID(execution_id))
 
 
-ALLOWED = {"dataelan_web.jobs.tasks.execute": execute}
+def export_runs(export_id: str) -> None:
+    exporting.write(uuid.UUID(export_id))
+
+
+ALLOWED = {"dataelan_web.jobs.tasks.execute": execute, "dataelan_web.jobs.tasks.export_runs": export_runs}

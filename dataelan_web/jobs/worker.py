@@ -28,6 +28,7 @@ from rq.worker import SimpleWorker
 from ..acting.delivering import deliver_calls_forever
 from ..acting.path import act_forever
 from ..batches.pump import pump_forever
+from ..dashboards.exporting import look_after_forever
 from ..executions import unused_files
 from ..executions.sweep import EVERY, JUST_SENT, NOBODY_BEFORE, UNHEARD, sweep
 from ..extensions import db
@@ -247,6 +248,7 @@ def main() -> int:
             ("pump", pump_forever, (app, worker.is_leaving)),
             ("actor", act_forever, (app, worker.is_leaving)),
             ("actions-deliverer", deliver_calls_forever, (app, worker.is_leaving)),
+            ("exporter", look_after_forever, (app, worker.is_leaving)),
             ("counter", keep_forever, (app, worker.is_leaving)),
             ("tidier", tidy_forever, (app, worker.name, worker.is_leaving)),
         ):

@@ -31,6 +31,7 @@ from .declared_actions import (
     OfferedAction,
 )
 from .executions import Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
+from .exports import ExportState, RunExport
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
 from .imports import UNDECIDED, Import, ImportedSession
 from .ledger import EntryKind, Hold, LedgerEntry, Reservation, ReservationState
@@ -98,6 +99,7 @@ __all__ = [
     "EntryKind",
     "Execution",
     "ExecutionBody",
+    "ExportState",
     "Feedback",
     "GatewayToken",
     "Hold",
@@ -137,6 +139,7 @@ __all__ = [
     "Role",
     "RoutingRule",
     "RoutingRuleModel",
+    "RunExport",
     "Scope",
     "SearchDocument",
     "SearchSlice",

@@ -45,6 +45,7 @@ from .base import (
     parent,
     reference,
 )
+from .explored import EXPLORED
 from .hub import Model, Price, Provider
 from .locks import ALIVE
 from .opinions import Comment, Feedback
@@ -108,6 +109,7 @@ class Execution(Trashable, Base):
         Index("ix_executions_waits_for_id", "waits_for_id", postgresql_where=text("waits_for_id IS NOT NULL")),
         Index("ix_executions_continues_id", "continues_id", postgresql_where=text("continues_id IS NOT NULL")),
         Index("ix_executions_batch_id", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
+        *EXPLORED,
         in_trash("executions"),
         CheckConstraint("cost >= 0", name="cost_is_not_negative"),
     )

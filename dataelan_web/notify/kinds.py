@@ -26,6 +26,13 @@ KINDS = {
     "proposal.decided": Kind("Decisions on proposals", "A proposal of yours was approved or declined.", "check-check"),
     "batch.ended": Kind("Batches", "A batch that you started is done.", "layers", is_mailed=False),
     "batch.paused": Kind("Paused batches", "A batch that you started paused by itself.", "circle-pause"),
+    "export.ended": Kind(
+        "Exports",
+        "An export of runs that you asked for is ready, or failed.",
+        "download",
+        is_mailed=False,
+        is_for_programs=False,
+    ),
     "action.waiting": Kind("Actions to approve", "A model asks for an action that you may approve.", "zap"),
     "action.decided": Kind("Decisions on actions", "An action that you ran was approved or declined.", "check-check"),
     "action.failed": Kind("Failing actions", "An action’s receiver does not take what it is told.", "circle-alert"),
