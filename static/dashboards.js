@@ -9,6 +9,22 @@
     return value && typeof value === 'object' ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, coloured(one, style)])) : value;
   };
   const spark = { margin: { l: 0, r: 0, t: 2, b: 2 }, showlegend: false, hovermode: false, xaxis: { visible: false, fixedrange: true }, yaxis: { visible: false, fixedrange: true, rangemode: 'tozero' } };
+  // A click on a bar filters by its time and by what it is of, as a link of the table beside it does.
+  const clickable = (place, { from, to }) => {
+    place.removeAllListeners('plotly_click');
+    place.on('plotly_click', ({ points: [{ pointNumber, data }] }) => {
+      const form = document.querySelector('#dashboard .dash-filters'), asked = new URLSearchParams(new FormData(form));
+      const chosen = { ...data.meta, range: 'custom', from: from[pointNumber], to: to[pointNumber] };
+      Object.entries(chosen).forEach(([name, value]) => asked.set(name, value));
+      [...asked].filter(([, value]) => !value).forEach(([name]) => asked.delete(name));
+      const link = document.createElement('a');
+      link.href = `${form.action}?${asked}`;
+      Object.entries({ get: link.href, target: '#dashboard', swap: 'outerHTML', 'push-url': 'true' }).forEach(([name, value]) => link.setAttribute(`hx-${name}`, value));
+      form.append(link);
+      htmx.process(link);
+      link.click();
+    });
+  };
   const draw = async (place) => {
     const style = getComputedStyle(place);
     const { data, layout } = coloured(JSON.parse(place.dataset.figure), style);
@@ -23,6 +39,7 @@
         ...plots.layout(style),
         ...layout, ...(small ? spark : { xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } }),
       }, { displayModeBar: false, responsive: true, staticPlot: small });
+      if (layout.meta) clickable(place, layout.meta);
     } catch (error) {
       if (!small) place.textContent = `${error.message} The tables have the same numbers.`;
     }

@@ -11,7 +11,7 @@ from sqlalchemy import Index, text
 
 DAY = "((executions.created_at AT TIME ZONE 'UTC')::date)"
 COST = "(coalesce(executions.cost, -1))"
-LATENCY = "((extract(epoch FROM (executions.finished_at - executions.created_at)) * (1000)::numeric)::bigint)"
+LATENCY = "((extract(epoch FROM executions.finished_at - executions.created_at) * 1000::numeric)::bigint)"
 """In milliseconds. All three are written as PostgreSQL has to find them again in a query."""
 
 

@@ -16,6 +16,7 @@ from ..executions.conversation import continues
 from ..executions.keeper import cancel as request_cancel
 from ..extensions import db
 from ..limits import refusals
+from ..limits.trail import trail
 from ..models import Execution, Project, PromptSession, State
 from ..models.actions import tick as tick_item
 from ..sharing import comments
@@ -42,6 +43,7 @@ def execution(id: uuid.UUID) -> Response:
         execution=found,
         session=found.session,
         held=kept.of(found),
+        trail=trail(found),
         comments=comments.of(found),
         me=current_user.id,
         can_comment=access.may(access.EDIT, found),

@@ -10,7 +10,7 @@ depends_on = None
 
 DAY = "((executions.created_at AT TIME ZONE 'UTC')::date)"
 COST = "(coalesce(executions.cost, -1))"
-LATENCY = "((extract(epoch FROM (executions.finished_at - executions.created_at)) * (1000)::numeric)::bigint)"
+LATENCY = "((extract(epoch FROM executions.finished_at - executions.created_at) * 1000::numeric)::bigint)"
 ENDED = "finished_at IS NOT NULL"
 INDEXES = {
     "project_id": (("project_id", "created_at"), ENDED),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from dataelan_web.models import now
 from dataelan_web.rollups.keeping import fold_all
 from dataelan_web.rollups.rebuilding import rebuild
 from tests import people
+from tests.test_rollups import paid
 
 from .test_pages import assert_fine, look  # noqa: F401 (a fixture)
 
@@ -36,3 +40,77 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
         page.get_by_role("navigation").get_by_role("link", name=tab, exact=True).click()
         page.wait_for_url(f"**/dashboard/{tab.lower()}**range=7d**")
         assert_fine(page, tab)
+
+
+def test_a_number_opens_the_runs_behind_it_and_they_can_be_walked_through(
+    look: Callable[..., Page],  # noqa: F811
+    acme: people.Cast,
+) -> None:
+    model = people.simulated_model()
+    for number in range(60):
+        asked = now() - timedelta(minutes=number + 2)
+        times = {"created_at": asked, "first_token_at": asked + timedelta(seconds=1), "finished_at": now()}
+        paid(
+            acme,
+            5_000_000 + 100_000 * number,
+            model,
+            model_id=model.id,
+            provider_id=model.provider_id,
+            tokens_input=12,
+            **times,
+        )
+    rebuild(acme.organization)
+    page = look(acme.olivia)
+    page.goto(f"{acme.home}/dashboard/spend?range=24h")
+    page.locator("#panel-models td a").first.click()
+    page.wait_for_url("**/dashboard/runs?**model=**")
+    expect(page.locator(".dash-sums")).to_contain_text("60")
+    expect(page.locator(".dash-runs tbody tr")).to_have_count(50)
+    assert_fine(page, "the runs of a model")
+    page.get_by_role("link", name="Page after").click()
+    expect(page.locator(".dash-runs tbody tr")).to_have_count(10)
+    page.get_by_role("link", name="Page before").click()
+    expect(page.locator(".dash-runs tbody tr")).to_have_count(50)
+    page.get_by_role("link", name="Cost", exact=True).click()
+    expect(page.get_by_role("columnheader", name="Cost")).to_have_attribute("aria-sort", "descending")
+    expect(page.locator(".dash-runs tbody tr").first).to_contain_text("$0.0109")
+    page.get_by_text("Columns").click()
+    page.get_by_label("Provider", exact=True).locator("visible=true").last.check()
+    page.get_by_role("button", name="Show these").click()
+    expect(page.get_by_role("columnheader", name="Provider")).to_be_visible()
+    page.goto(f"{acme.home}/dashboard/runs?range=24h")
+    page.get_by_text("More filters").click()
+    page.get_by_label("From $").fill("0.0108")
+    page.get_by_label("From $").press("Enter")
+    expect(page.locator(".dash-runs tbody tr")).to_have_count(2)
+    assert_fine(page, "runs that cost much")
+    page.get_by_role("link", name="Without this cost").click()
+    page.get_by_role("button", name="Watch").click()
+    expect(page.locator("#run-list")).to_contain_text("Nothing new yet")
+    people.ended(acme, "Just now")
+    expect(page.locator("#run-list")).to_contain_text("1 new since you watch", timeout=15_000)
+    assert_fine(page, "runs that are watched")
+    page.locator(".dash-runs tbody a").first.click()
+    page.wait_for_url("**/executions/**")
+    page.goto(f"{acme.home}/dashboard/runs?range=24h")
+    page.get_by_text("Export", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    assert len(Path(download.value.path()).read_text().splitlines()) == 62
+
+
+def test_a_bar_filters_by_its_time_and_a_chip_undoes_it(look: Callable[..., Page], acme: people.Cast) -> None:  # noqa: F811
+    model = people.simulated_model()
+    paid(acme, 5_000_000, model, model_id=model.id, provider_id=model.provider_id)
+    rebuild(acme.organization)
+    page = look(acme.olivia)
+    page.goto(f"{acme.home}/dashboard/spend?range=7d")
+    bars = page.locator("#panel-spend .bars path")
+    expect(bars.last).to_be_attached()
+    box = page.locator("#panel-spend .points path[d]:not([d='M0,0Z'])").last.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_url("**range=custom**")
+    expect(page.get_by_role("link", name="Without this model")).to_be_visible()
+    page.get_by_role("link", name="Without this time").click()
+    page.wait_for_url("**range=30d**")
