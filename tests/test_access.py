@@ -879,6 +879,8 @@ def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
         assert answer.status_code == 404, f"{who} may not even know of {route}"
     elif route.endpoint == "notices.read":
         assert answer.status_code == 404, "another member’s notice is nobody’s"
+    elif "{export}" in route.path:
+        assert answer.status_code == 404, "another member’s export is nobody’s"
     elif who == "gina":
         assert answer.status_code in (403, 404), f"a guest must not {route}, but got {answer.status_code}"
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import g, url_for
@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from .. import access
 from ..extensions import db
-from ..models import Execution, PromptSession, RoutingRule
+from ..models import Execution, PromptSession, RoutingRule, now
 from ..models.base import NIL
 from . import runs, sums
 from .filters import BY_ID
 from .names import called, names_of
-from .runs import UNITS
+from .runs import UNITS, Wanted
 from .sorting import TIME
 from .sums import Asked, Sums
 from .view import View, since
@@ -28,8 +28,10 @@ SORTED_AT_ONCE = 25_000
 """Runs that are read and sorted for a page. More are read from an index, the highest of each day."""
 READ_AT_ONCE = 60_000
 """Entries of such an index that are read for a page."""
-LOOKED_AT = 150_000
+LOOKED_AT = 50_000
 """Runs that are looked at one by one, for what the sums do not know."""
+NOT_YET = timedelta(hours=1)
+"""What ended just now was asked so long ago at most, nearly always; sums have it some seconds later."""
 MOST_OPEN = 20
 HIDDEN = "Hidden"
 """Of a blind comparison nobody has chosen in: model, cost and speed would tell which answer is whose."""
@@ -93,7 +95,7 @@ def page(view: View) -> dict[str, Any]:
     """Raises TooMany."""
     whole = sums.totals(view.filters.asked, (view.filters.range.span,))
     by_day = _by_day(view, whole.runs)
-    found = runs.page(view.wanted, view.order, SIZE, view.after, view.before, by_day=by_day)
+    found = runs.page(_sought(view, whole), view.order, SIZE, view.after, view.before, by_day=by_day)
     still = runs.open_now(view.filters.asked, MOST_OPEN) if view.can_be_watched and not view.only else []
     return {
         "head": _head(view, whole),
@@ -104,6 +106,12 @@ def page(view: View) -> dict[str, Any]:
         "newer": found.newer and view.but(before=str(found.newer)),
         "is_first": not (view.after or view.before) or found.newer is None,
     }
+
+
+def _sought(view: View, whole: Sums) -> Wanted:
+    """Where the sums have nothing, only what they may not have yet."""
+    wanted = view.wanted
+    return wanted if whole.runs or whole.cost else replace(wanted, start=max(wanted.start, now() - NOT_YET))
 
 
 def _by_day(view: View, count: int) -> bool:

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from .. import access, audit
 from ..extensions import db
+from ..jobs.queue import export_later
 from ..models import RunExport, now
 from ..models.exports import UNFINISHED
 from ..playground import sending
@@ -126,5 +127,5 @@ def _begin(view: View, wanted: Wanted, form: str, count: int) -> RunExport:
     )
     db.session.add(export)
     db.session.commit()
-    exporting.queue.export_later(export.id, 0)
+    export_later(export.id, 0)
     return export

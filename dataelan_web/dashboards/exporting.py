@@ -15,6 +15,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any
 
+from flask import g
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 10_000
 """Runs up to which a file is sent as it is written; more are written by a worker."""
 LEASE = timedelta(seconds=60)
+GIVES_UP_AFTER = "45s"
+"""Longer than a page waits for a query, and shorter than the lease."""
 MOST_TRIES = 3
 LOOKS_EVERY = 10.0
 """Seconds between two looks for exports that nobody writes, and for files whose time is over."""
@@ -69,6 +72,7 @@ def write(id: uuid.UUID) -> None:
 def _fill(file: IO[bytes], export: RunExport, fence: int) -> None:
     form, wanted = export.form, wanted_of(export.wanted)
     id, written, cost = export.id, 0, 0
+    g.gives_up_after = GIVES_UP_AFTER
     said = records.line(form)
     with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=5, mtime=0) as packed:
         packed.write(records.first_line(form).encode())

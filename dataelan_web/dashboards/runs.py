@@ -30,21 +30,19 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    text,
     true,
     union_all,
 )
 from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from ..extensions import db
 from ..models import Attempt, LedgerEntry, Origin, PromptSession
 from ..models.base import NIL
 from ..models.executions import OPEN
 from ..models.explored import DAY
 from ..rollups.counting import REPAIR
 from .sorting import RUNS, TIME, Order, Place
-from .sums import GIVES_UP_AFTER, Asked, Value, is_one_of
+from .sums import Asked, Value, is_one_of, rows_of
 
 UNITS = ("provider_id", "model_id", "api_key_id", "payer")
 """What a call has beside its run: money counts with the call's."""
@@ -95,7 +93,7 @@ def page(wanted: Wanted, order: Order, size: int, after: Place | None, before: P
     """`by_day`: read the highest of each day from its index, rather than all and sort."""
     backwards = before is not None and after is None
     place = before if backwards else after
-    rows = list(_rows(_ordered(wanted, order, size + 1, place, backwards=backwards, by_day=by_day)))
+    rows = list(rows_of(_ordered(wanted, order, size + 1, place, backwards=backwards, by_day=by_day)))
     has_more, rows = len(rows) > size, rows[:size]
     if backwards:
         rows.reverse()
@@ -117,7 +115,7 @@ def costs(rows: Sequence[Any], asked: Asked) -> dict[uuid.UUID, int]:
         .where(CALLS.c.execution_id.in_(ids), *_of_calls(asked))
         .group_by(CALLS.c.execution_id)
     )
-    return {id: int(amount) for id, amount in _rows(query)} if ids else {}
+    return {id: int(amount) for id, amount in rows_of(query)} if ids else {}
 
 
 def counted(wanted: Wanted) -> tuple[int, int]:
@@ -129,7 +127,7 @@ def counted(wanted: Wanted) -> tuple[int, int]:
         .select_from(ids.join(CALLS, CALLS.c.execution_id == ids.c.id).join(LINES, LINES.c.attempt_id == CALLS.c.id))
         .where(*_of_calls(wanted.asked))
     )
-    row = _rows(select(select(func.count()).select_from(ids).scalar_subquery(), paid.scalar_subquery()))[0]
+    row = rows_of(select(select(func.count()).select_from(ids).scalar_subquery(), paid.scalar_subquery()))[0]
     return int(row[0]), int(row[1])
 
 
@@ -141,7 +139,7 @@ def open_now(asked: Asked, most: int) -> list[Any]:
     is_open = RUNS.c.state.in_([state.value for state in OPEN])
     mine = [RUNS.c.organization_id == asked.organization_id, is_open, _anyones(asked)]
     query = _narrow().where(*mine, *(_is(name, value) for name, value in known.items()))
-    return list(_rows(query.order_by(RUNS.c.created_at.desc()).limit(most)))
+    return list(rows_of(query.order_by(RUNS.c.created_at.desc()).limit(most)))
 
 
 # -- inside ----------------------------------------------------------------------------------------
@@ -161,14 +159,18 @@ def _ordered(
 
 
 def _merged(wanted: Wanted, order: Order, more: list[Any], limit: int, *, backwards: bool) -> Select[Any]:
+    columns = order.columns(order.sort.number, RUNS.c.id, backwards=backwards)
     parts = [
-        _narrow().add_columns(order.sort.number.label("number")).where(*conditions, *more)
+        _narrow()
+        .add_columns(order.sort.number.label("number"))
+        .where(*conditions, *more)
+        .order_by(*columns)
+        .limit(limit)
         for conditions in _branches(wanted)
     ]
     if len(parts) == 1:
-        columns = order.columns(order.sort.number, RUNS.c.id, backwards=backwards)
-        return parts[0].order_by(*columns).limit(limit)
-    found = union_all(*parts).subquery()
+        return parts[0]
+    found = union_all(*(select(part.subquery()) for part in parts)).subquery()
     return select(found).order_by(*order.columns(found.c.number, found.c.id, backwards=backwards)).limit(limit)
 
 
@@ -276,11 +278,6 @@ def _only(only: Only) -> list[Any]:
     if only.seconds is not None:
         found.append(RUNS.c.finished_at - RUNS.c.created_at >= timedelta(seconds=only.seconds))
     return found
-
-
-def _rows(query: Executable) -> Sequence[Any]:
-    db.session.execute(text(f"SET LOCAL statement_timeout = '{GIVES_UP_AFTER}'"))
-    return db.session.execute(query).all()
 
 
 def until(wanted: Wanted, at: datetime) -> Wanted:

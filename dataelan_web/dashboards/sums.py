@@ -92,17 +92,17 @@ class Asked:
 def series(asked: Asked, over: Range, by: str | None = None) -> dict[tuple[datetime, Any], Sums]:
     """{(slot, what): sums}; without `by` what is None. Slots without runs are left out."""
     slot = _slot(over)
-    rows = _rows(_select(asked, (over.span,), by, slot, _grouped(by), *_sums()).group_by(text("1, 2")))
+    rows = rows_of(_select(asked, (over.span,), by, slot, _grouped(by), *_sums()).group_by(text("1, 2")))
     return {(row[0].astimezone(over.zone), row[1]): _read(row[2:]) for row in rows}
 
 
 def groups(asked: Asked, spans: Sequence[Span], by: str) -> dict[Any, Sums]:
-    rows = _rows(_select(asked, spans, by, _grouped(by), *_sums()).group_by(text("1")))
+    rows = rows_of(_select(asked, spans, by, _grouped(by), *_sums()).group_by(text("1")))
     return {row[0]: _read(row[1:]) for row in rows}
 
 
 def totals(asked: Asked, spans: Sequence[Span]) -> Sums:
-    return _read(_rows(_select(asked, spans, None, *_sums()))[0])
+    return _read(rows_of(_select(asked, spans, None, *_sums()))[0])
 
 
 def percentiles(
@@ -133,7 +133,7 @@ def percentiles(
         func.sum(bins.c.n).over(partition_by=same).label("all"),
     ).subquery()
     cuts = (func.min(ranked.c.bin).filter(ranked.c.upto >= ranked.c.all * part) for part in PERCENTILES)
-    rows = _rows(select(ranked.c.slot, ranked.c.what, *cuts).group_by(ranked.c.slot, ranked.c.what))
+    rows = rows_of(select(ranked.c.slot, ranked.c.what, *cuts).group_by(ranked.c.slot, ranked.c.what))
     return {
         (row[0].astimezone(over.zone) if over else None, row[1]): tuple(map(histogram.seconds_of, row[2:]))
         for row in rows
@@ -148,7 +148,7 @@ def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[Any]]:
         cut = smallest({*names, *Asked(organization_id, seen).dimensions})
         every = (func.array_agg(ROLLUP_KEYS.c[name].distinct()) for name in names)
         query = select(*every).where(ROLLUP_KEYS.c.organization_id == organization_id, ROLLUP_KEYS.c.cut == cut)
-        row = _rows(query.where(*_scope(seen)))[0]
+        row = rows_of(query.where(*_scope(seen)))[0]
         found |= {name: ids or [] for name, ids in zip(names, row, strict=True)}
     return found
 
@@ -201,11 +201,14 @@ def _read(row: Sequence[Any]) -> Sums:
     return Sums(*map(int, row))
 
 
-def _rows(query: Executable) -> Sequence[Any]:
-    if "is_bounded" not in g:
-        db.session.execute(text(f"SET LOCAL statement_timeout = '{GIVES_UP_AFTER}'"))
-        g.is_bounded = True
-    return db.session.execute(query).all()
+def rows_of(query: Executable) -> Sequence[Any]:
+    """Its rows, or OperationalError: no query of a dashboard takes longer than it may."""
+    session = db.session()
+    if "bounded_in" not in g or g.bounded_in is not session.get_transaction():
+        patience = g.get("gives_up_after", GIVES_UP_AFTER)
+        session.execute(text(f"SET LOCAL statement_timeout = '{patience}'"))
+        g.bounded_in = session.get_transaction()
+    return session.execute(query).all()
 
 
 if not set(COUNTERS) <= set(NAMES):
