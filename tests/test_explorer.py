@@ -48,6 +48,7 @@ from dataelan_web.rollups.rebuilding import rebuild
 from dataelan_web.storage import Unavailable, storage
 
 from . import people
+from .conftest import wait_until
 from .test_dashboard_sums import AT, KOLKATA, some_runs
 from .test_dashboards import page, ran
 from .test_rollups import called, count_all
@@ -382,6 +383,25 @@ def test_a_large_export_is_written_by_a_worker_and_told_of(app: Flask, acme: peo
     assert people.browser(app, acme.adam).get(at).status_code == 404, "it is hers alone"
     exporting.write(large.id)
     assert db.session.scalar(select(func.count()).select_from(Notice).where(Notice.user_id == acme.olivia.id)) == 1
+
+
+def test_the_queue_brings_it_to_a_worker(
+    app: Flask, acme: people.Cast, worker: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(acme, 1000)
+    count_all()
+    monkeypatch.setattr(export_routes, "AT_ONCE", 0)
+    people.browser(app, acme.olivia).submit(f"{acme.home}/dashboard/runs/export", {"form": "jsonl"})
+    export = db.session.scalars(select(RunExport).where(RunExport.user_id == acme.olivia.id)).one()
+
+    def is_done() -> bool:
+        db.session.rollback()
+        db.session.refresh(export)
+        return export.state is ExportState.DONE
+
+    wait_until(is_done)
+    written = json.loads(gzip.decompress(storage().get(export.storage_key)))
+    assert (written["cost_usd"], export.cost) == ("0.000001", 1000)
 
 
 def test_an_export_can_be_stopped_and_nothing_of_it_is_kept(app: Flask, acme: people.Cast, large: RunExport) -> None:
