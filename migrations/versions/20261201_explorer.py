@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "explorer"
-down_revision = "rollups"
+down_revision = "instructions"
 branch_labels = None
 depends_on = None
 

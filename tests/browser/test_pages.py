@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import TimeoutError as TookTooLong
 
 from dataelan_web.extensions import db
 from dataelan_web.models import Action, Execution
@@ -22,38 +23,35 @@ pytestmark = pytest.mark.browser
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text()
 SIZES = {"wide": (1440, 900), "phone": (390, 780)}
-FAULTS = """async ([only, leftOut]) => {
-  const options = { resultTypes: ['violations'], preload: false, ...(only && { runOnly: [only] }) };
-  const { violations } = await axe.run(leftOut ? { exclude: [leftOut] } : document, options);
-  const told = ({ html, any }) => html.slice(0, 160) + ' ' + any.map(check => check.message);
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(told).join(' | ')}`);
-}"""
-LOOKS = (("wide", "light", None), ("phone", "dark", None), ("wide", "dark", "color-contrast"))
-"""Sizes differ in what is there, themes in nothing but colours. The third: the only rule of axe, or all of them. A look
-costs the browser as much as five pages, so it is taken where there is a kind of thing that was not looked at yet; the
-third where a wide page has kinds that no look in the dark saw.
-"""
-SEEN: dict[str, set[str]] = {"wide": set(), "phone": set(), "dark": set()}
-SIDE = ".side"
-"""On every page the same: looked at once a test and look."""
-KINDS = """() => {
+KINDS = """
   const controls = 'a, button, input, select, textarea, summary, [role], [tabindex]';
   const has = e => e.checkVisibility({ visibilityProperty: true })
     && (e.matches(controls) || [...e.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
-  const named = e => e && [e.localName, e.className, e.type, e.role, e.getAttribute('aria-current'), e.dataset.state,
-    e.dataset.tone, e.dataset.variant].join();
+  const said = ['type', 'role', 'aria-current', 'data-state', 'data-tone', 'data-variant'];
+  const named = e => e?.parentElement && [e.localName, e.className, ...said.map(name => e.getAttribute(name))].join();
   const nameless = e => e.matches(controls)
     && !(e.labels?.length || e.ariaLabel || e.title || e.textContent.trim() || e.getAttribute('aria-labelledby'));
   const kind = e => [e, e.parentElement, e.parentElement?.parentElement].map(named).join(' in ') + nameless(e);
   const shown = [...document.querySelectorAll('body *')].filter(has);
-  const outline = shown.filter(e => /^H[1-6]$/.test(e.tagName)).map(e => e.tagName).join();
-  return [...new Set([...shown.map(kind), outline])];
-}"""
-"""The kinds of text and controls in view, by what their colours and names come from; and the order of the headings."""
+"""
+"""The kinds of text and controls in view, by what their colours and names come from."""
+ALL_KINDS = f"() => {{ {KINDS} return [...new Set(shown.map(kind))]; }}"
+OUTLINE = f"() => {{ {KINDS} return shown.filter(e => /^H[1-6]$/.test(e.tagName)).map(e => e.tagName).join(); }}"
+FAULTS = f"""async ([rules, fresh]) => {{
+  {KINDS}
+  const options = {{ resultTypes: ['violations'], preload: false, ...(rules && {{ runOnly: rules }}) }};
+  const part = fresh && {{ include: shown.filter(e => fresh.includes(kind(e))) }};
+  const {{ violations }} = await axe.run(part ?? document, options);
+  const told = ({{ html, any }}) => html.slice(0, 160) + ' ' + any.map(check => check.message);
+  return violations.map(({{ id, nodes }}) => `${{id}}: ${{nodes.slice(0, 3).map(told).join(' | ')}}`);
+}}"""
+COLOURS = ["color-contrast"]
+SEEN: dict[str, set[str]] = {"light": set(), "dark": set(), "outlines": set()}
+"""What axe has looked at: it looks at what is of a new kind, and at a whole page where the order of headings is new."""
 
 STICKING_OUT = """() => {
   const ids = [...document.querySelectorAll('body [id]')].map(e => e.id);
-  const twice = ids.filter((id, place) => ids.indexOf(id) !== place).map(id => `the id ${id} twice`);
+  const twice = ids.filter((id, place) => ids.indexOf(id) !== place).map(id => `the id ${id}, which is there twice`);
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return twice;
   return [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > width + 1)
@@ -74,28 +72,35 @@ def look(open_page: Opener) -> Callable[..., Page]:
 
 
 def assert_fine(page: Page, name: str) -> None:
+    """Sizes differ in what is there, themes in nothing but colours."""
     page.wait_for_load_state()
-    first, second, third = LOOKS
-    show(page, *first[:2])
-    faults = sticking_out(page, name)
-    wide = set(page.evaluate(KINDS))
-    if wide - SEEN["wide"]:
-        faults += looked(page, name, *first)
-        SEEN["wide"] |= wide
-    show(page, *second[:2])
-    faults += sticking_out(page, name)
-    phone = set(page.evaluate(KINDS))
-    if phone - SEEN["phone"]:
-        faults += looked(page, name, *second)
-        SEEN["phone"] |= phone
-        SEEN["dark"] |= phone
-    if wide - SEEN["dark"]:
-        faults += looked(page, name, *third)
-        SEEN["dark"] |= wide
-        show(page, *second[:2])
-    assert faults == []
+    faults: list[str] = []
+    show(page, "wide", "light")
+    wide = kinds(page)
+    if (outline := page.evaluate(OUTLINE)) not in SEEN["outlines"]:
+        SEEN["outlines"].add(outline)
+        faults += found(page)
+    else:
+        faults += found(page, fresh=wide - SEEN["light"])
+    faults += sticking_out(page)
+    show(page, "phone", "dark")
+    phone = kinds(page)
+    faults += found(page, fresh=phone - wide - SEEN["light"])
+    faults += found(page, COLOURS, fresh=phone - SEEN["dark"])
+    faults += sticking_out(page)
+    if wide - phone - SEEN["dark"]:
+        show(page, "wide", "dark")
+        faults += found(page, COLOURS, fresh=wide - phone - SEEN["dark"])
+        show(page, "phone", "dark")
+    SEEN["light"] |= wide | phone
+    SEEN["dark"] |= wide | phone
+    assert faults == [], name
     assert page.watch.complaints == [], name  # type: ignore[attr-defined]
     assert page.watch.elsewhere == [], name  # type: ignore[attr-defined]
+
+
+def kinds(page: Page) -> set[str]:
+    return set(page.evaluate(ALL_KINDS))
 
 
 def show(page: Page, size: str, theme: str) -> None:
@@ -107,19 +112,20 @@ def show(page: Page, size: str, theme: str) -> None:
     )
 
 
-def looked(page: Page, name: str, size: str, theme: str, rule: str | None) -> list[str]:
-    """What is wrong in this size and theme."""
-    show(page, size, theme)
+def found(page: Page, rules: list[str] | None = None, fresh: set[str] | None = None) -> list[str]:
+    """What axe finds wrong: in the whole page, or in things of these kinds."""
+    if fresh is not None and not fresh:
+        return []
     if page.evaluate("() => !window.axe"):  # half a megabyte: not at every address that a walk passes
         page.add_script_tag(content=AXE)
-    sides = page.__dict__.setdefault("sides", set())
-    left_out = SIDE if (size, theme, rule) in sides else None
-    sides.add((size, theme, rule))
-    return [f"{name}, {size}, {theme}: {fault}" for fault in page.evaluate(FAULTS, [rule, left_out])]
+    return list(page.evaluate(FAULTS, [rules, None if fresh is None else sorted(fresh)]))
 
 
-def sticking_out(page: Page, name: str) -> list[str]:
-    return [f"{name}, sticks out: {element}" for element in page.evaluate(STICKING_OUT)]
+def sticking_out(page: Page) -> list[str]:
+    """What is wider than the page, once that has come to rest."""
+    with suppress(TookTooLong):
+        page.wait_for_function(f"() => !({STICKING_OUT})().length", polling=50, timeout=2000)
+    return [f"sticks out: {element}" for element in page.evaluate(STICKING_OUT)]
 
 
 def test_signing_in_and_up(look: Callable[..., Page]) -> None:
