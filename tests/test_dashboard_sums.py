@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from dataelan_web.access import SumsSeen
 from dataelan_web.dashboards import ranges, sums
 from dataelan_web.extensions import db
-from dataelan_web.models import Attempt, Execution, LedgerEntry, ModelType, Origin, Project, State, new_id
+from dataelan_web.models import Attempt, Execution, LedgerEntry, ModelType, Origin, Project, State, new_id, now
 from dataelan_web.models.base import NIL
 from dataelan_web.models.rollups import Grain
 
@@ -26,7 +26,7 @@ KOLKATA = ZoneInfo("Asia/Kolkata")
 AT = datetime(2026, 5, 20, 10, 7, tzinfo=UTC)
 
 
-def some_runs(cast: people.Cast, dice: random.Random, count: int) -> list[Execution]:
+def some_runs(cast: people.Cast, dice: random.Random, count: int, at: datetime = AT) -> list[Execution]:
     """In two projects, by three people, of two models and all endings, over 40 days; some fell back."""
     other = Project(id=new_id(), organization_id=cast.organization.id, name="Other")
     db.session.add(other)
@@ -34,7 +34,7 @@ def some_runs(cast: people.Cast, dice: random.Random, count: int) -> list[Execut
     models = [people.simulated_model(), people.simulated_model("simulated-fast")]
     made = []
     for _ in range(count):
-        model, asked = dice.choice(models), AT - timedelta(minutes=dice.randrange(40 * 24 * 60))
+        model, asked = dice.choice(models), at - timedelta(minutes=dice.randrange(40 * 24 * 60))
         took = timedelta(milliseconds=10 ** dice.uniform(1, 5))
         run = paid(
             cast,
@@ -77,7 +77,8 @@ def test_a_panel_its_runs_and_the_ledger_have_one_sum(acme: people.Cast) -> None
     dice = random.Random(11)
     acme.organization.time_zone = KOLKATA.key
     db.session.commit()
-    runs = some_runs(acme, dice, 60)
+    at = now()  # of long ago there are no quarters
+    runs = some_runs(acme, dice, 60, at)
     choices = {
         "project_id": [run.project_id for run in runs],
         "user_id": [acme.mia.id, acme.adam.id, uuid.uuid4()],
@@ -91,7 +92,7 @@ def test_a_panel_its_runs_and_the_ledger_have_one_sum(acme: people.Cast) -> None
         filters = {name: dice.choice(choices[name]) for name in names}
         everyone = dice.random() < 0.7
         seen = SumsSeen(everyone, () if everyone else (acme.project.id,), acme.adam.id)
-        over = ranges.preset(dice.choice(["1h", "24h", "7d", "30d", "365d"]), KOLKATA, AT)
+        over = ranges.preset(dice.choice(["1h", "24h", "7d", "30d", "365d"]), KOLKATA, at)
         asked = sums.Asked(acme.organization.id, seen, filters)
 
         where: list[object] = [
@@ -145,10 +146,26 @@ def test_a_running_day_is_compared_with_as_much_of_the_day_before() -> None:
     over = ranges.preset("7d", ZoneInfo("UTC"), AT)
     whole, rest = over.before
     assert (whole.grain, whole.start.day, whole.end.day) == (Grain.DAY, 7, 13)
-    assert rest.grain is Grain.QUARTER
-    assert rest.end == datetime(2026, 5, 13, 10, 15, tzinfo=UTC)
+    assert (rest.grain, rest.end) == (Grain.HOUR, datetime(2026, 5, 13, 11, tzinfo=UTC))
+    today = ranges.preset("24h", ZoneInfo("UTC"), AT)
+    assert today.before[1].end == datetime(2026, 5, 19, 10, 15, tzinfo=UTC)
+    (whole,) = ranges.preset("365d", ZoneInfo("UTC"), AT).before
+    assert whole.end == datetime(2025, 5, 20, tzinfo=UTC), "the last day of it had not half gone by"
     past = ranges.read("custom", "2026-03-02", "2026-03-03", ZoneInfo("UTC"))
     assert [(one.start.day, one.end.day) for one in past.before] == [(28, 2)]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/New_York"])
+def test_whole_weeks_stand_for_their_days(zone: str) -> None:
+    for first in range(1, 8):
+        for last in range(first, 30):
+            over = ranges.read("custom", f"2026-03-{first:02}", f"2026-03-{last:02}", ZoneInfo(zone))
+            parts = over.span.coarse
+            assert [parts[0].start, *(one.end for one in parts)] == [one.start for one in parts] + [over.end]
+            weeks = [one for one in parts if one.grain is Grain.WEEK]
+            assert all(edge.weekday() == edge.hour == 0 for one in weeks for edge in (one.start, one.end))
+            assert weeks or last - first < 13
+            assert sum((one.end.date() - one.start.date()).days for one in parts) == last - first + 1
 
 
 def test_days_have_23_and_25_hours_where_clocks_change() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from dataelan_web import quota
 from dataelan_web.extensions import db
@@ -29,8 +31,8 @@ from dataelan_web.models import (
 from dataelan_web.models.rollups import Grain
 from dataelan_web.rollups import histogram
 from dataelan_web.rollups.cuts import Cut
-from dataelan_web.rollups.keeping import fold, fold_all
-from dataelan_web.rollups.rebuilding import drift, rebuild
+from dataelan_web.rollups.keeping import fold, fold_all, prune
+from dataelan_web.rollups.rebuilding import drift, rebuild, rebuild_due
 
 from . import people
 
@@ -60,9 +62,10 @@ def called(run: Execution, cost: int | None, model: Model | None, number: int) -
 def sums(cast: people.Cast, cut: Cut = Cut.FULL, grain: Grain = Grain.QUARTER) -> tuple[int, int, int]:
     """(runs, cost, unpriced)"""
     row = db.session.execute(
-        select(func.sum(ROLLUPS.c.runs), func.sum(ROLLUPS.c.cost), func.sum(ROLLUPS.c.unpriced)).where(
-            ROLLUPS.c.organization_id == cast.organization.id, ROLLUPS.c.cut == cut, ROLLUPS.c.grain == grain
-        )
+        select(func.sum(ROLLUPS.c.runs), func.sum(ROLLUPS.c.cost), func.sum(ROLLUPS.c.unpriced))
+        .join(ROLLUP_KEYS, ROLLUP_KEYS.c.id == ROLLUPS.c.key_id)
+        .where(ROLLUP_KEYS.c.organization_id == cast.organization.id, ROLLUP_KEYS.c.cut == cut)
+        .where(ROLLUPS.c.grain == grain)
     ).one()
     return int(row[0] or 0), int(row[1] or 0), int(row[2] or 0)
 
@@ -74,6 +77,7 @@ def count_all() -> None:
             WHERE e.state NOT IN ('queued', 'running')""")
     ):
         db.session.rollback()
+        rebuild_due()
         fold_all()
 
 
@@ -124,7 +128,8 @@ def test_money_counts_where_it_was_paid_and_the_run_where_it_was_answered(acme: 
     query = (
         select(ROLLUP_KEYS.c.model_id, func.sum(ROLLUPS.c.runs), func.sum(ROLLUPS.c.cost))
         .join(ROLLUPS, ROLLUPS.c.key_id == ROLLUP_KEYS.c.id)
-        .where(ROLLUPS.c.organization_id == acme.organization.id, ROLLUPS.c.cut == Cut.MODELS, ROLLUPS.c.grain == 0)
+        .where(ROLLUP_KEYS.c.organization_id == acme.organization.id, ROLLUP_KEYS.c.cut == Cut.MODELS)
+        .where(ROLLUPS.c.grain == Grain.DAY)
         .group_by(ROLLUP_KEYS.c.model_id)
     )
     assert {row[0]: (row[1], row[2]) for row in db.session.execute(query)} == {first.id: (0, 30), second.id: (1, 4)}
@@ -161,9 +166,8 @@ def test_several_workers_at_once_and_a_rebuild_count_once(acme: people.Cast, app
 def test_drift_is_found_and_a_rebuild_mends_it(acme: people.Cast) -> None:
     paid(acme, 5)
     count_all()
-    db.session.execute(
-        ROLLUPS.update().where(ROLLUPS.c.organization_id == acme.organization.id).values(cost=ROLLUPS.c.cost + 1)
-    )
+    mine = select(ROLLUP_KEYS.c.id).where(ROLLUP_KEYS.c.organization_id == acme.organization.id)
+    db.session.execute(ROLLUPS.update().where(ROLLUPS.c.key_id.in_(mine)).values(cost=ROLLUPS.c.cost + 1))
     db.session.commit()
     assert len(found := drift(acme.organization)) == len(Cut) * len(Grain)
     assert found[0].counted_cost == found[0].cost + found[0].buckets == 5 + found[0].buckets
@@ -172,24 +176,55 @@ def test_drift_is_found_and_a_rebuild_mends_it(acme: people.Cast) -> None:
     assert not drift(acme.organization)
 
 
-@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Asia/Kathmandu", "America/New_York"])
-def test_hours_and_days_are_the_organizations(acme: people.Cast, zone: str) -> None:
-    acme.organization.time_zone = zone
-    db.session.commit()
-    asked = datetime(2026, 3, 8, 18, 20, tzinfo=UTC)
+ZONES = ["Asia/Kolkata", "Asia/Kathmandu", "America/New_York"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_hours_days_and_weeks_are_the_organizations_and_change_with_its_zone(acme: people.Cast, zone: str) -> None:
+    asked = (now() - timedelta(days=1)).replace(hour=18, minute=20, second=0, microsecond=0)
     paid(acme, 1, created_at=asked, finished_at=asked + timedelta(seconds=2))
     count_all()
+    acme.organization.time_zone = zone
+    db.session.commit()
+    paid(acme, 1, created_at=asked, finished_at=asked + timedelta(seconds=2))
+    fold_all()
+    assert sums(acme) == (1, 1, 0), "it waits until all is counted anew"
+    count_all()
     rows = db.session.execute(
-        select(ROLLUPS.c.grain, func.date_trunc("day", ROLLUPS.c.bucket, zone), ROLLUPS.c.bucket).where(
-            ROLLUPS.c.organization_id == acme.organization.id, ROLLUPS.c.cut == Cut.FULL
-        )
+        select(ROLLUPS.c.grain, ROLLUPS.c.bucket, ROLLUPS.c.runs)
+        .join(ROLLUP_KEYS, ROLLUP_KEYS.c.id == ROLLUPS.c.key_id)
+        .where(ROLLUP_KEYS.c.organization_id == acme.organization.id, ROLLUP_KEYS.c.cut == Cut.PEOPLE)
     ).all()
-    starts = {row[0]: row[2] for row in rows}
-    midnight = {"Asia/Kolkata": (7, 18, 30), "Asia/Kathmandu": (8, 18, 15), "America/New_York": (8, 5, 0)}[zone]
-    hour = {"Asia/Kolkata": (17, 30), "Asia/Kathmandu": (18, 15), "America/New_York": (18, 0)}[zone]
-    assert starts[Grain.QUARTER] == datetime(2026, 3, 8, 18, 15, tzinfo=UTC)
-    assert starts[Grain.HOUR] == datetime(2026, 3, 8, *hour, tzinfo=UTC)
-    assert starts[Grain.DAY] == datetime(2026, 3, *midnight, tzinfo=UTC)
+    local = asked.astimezone(ZoneInfo(zone))
+    midnight = local.replace(hour=0, minute=0)
+    assert {(grain, bucket, runs) for grain, bucket, runs in rows} == {
+        (Grain.QUARTER, asked.replace(minute=15), 2),
+        (Grain.HOUR, local.replace(minute=0), 2),
+        (Grain.DAY, midnight, 2),
+        (Grain.WEEK, midnight - timedelta(days=midnight.weekday()), 2),
+    }
+    assert not drift(acme.organization)
+
+
+def test_a_zone_that_nobody_knows_is_refused(acme: people.Cast) -> None:
+    acme.organization.time_zone = "Mars/Olympus"
+    with pytest.raises(DBAPIError, match="not recognized"):
+        db.session.commit()
+    db.session.rollback()
+
+
+def test_quarters_and_hours_of_everything_are_kept_for_a_while(acme: people.Cast) -> None:
+    for days in (0, 10, 100):
+        asked = now() - timedelta(days=days)
+        paid(acme, 1, created_at=asked, finished_at=asked + timedelta(seconds=2))
+    count_all()
+    prune()
+    expected = {(cut, grain): 3 for cut in Cut for grain in Grain} | {(cut, Grain.QUARTER): 1 for cut in Cut}
+    expected[Cut.FULL, Grain.HOUR] = 2
+    assert {pair: sums(acme, *pair)[0] for pair in expected} == expected
+    rebuild(acme.organization)
+    assert {pair: sums(acme, *pair)[0] for pair in expected} == expected
+    assert not drift(acme.organization)
 
 
 def test_a_time_is_told_within_two_percent(context: None) -> None:

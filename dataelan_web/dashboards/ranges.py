@@ -1,7 +1,8 @@
 """The time that a dashboard shows: whole buckets of the organization's time zone, the last of which still runs.
 
 A preset stays relative in the address, dates are exact. What it is compared with is as many buckets before it, up to
-the same point of the last one: half a day is compared with half a day.
+the same point of the last one: half a day is compared with half a day; to the quarter of an hour, or the hour where
+quarters are kept no longer (rollups.cuts).
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from zoneinfo import ZoneInfo
 
 from ..models import now
 from ..models.rollups import Grain
+from ..rollups.cuts import HOURS_KEPT, QUARTERS_KEPT
 
-QUARTER = timedelta(minutes=15)
+QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
 MOST_DAYS = 366
 MOST_HOURS = timedelta(days=2)
 BY_WEEK = 100
@@ -33,6 +35,19 @@ class Span:
     grain: Grain
     start: datetime
     end: datetime
+
+    @property
+    def coarse(self) -> tuple[Span, ...]:
+        """The same time in as few buckets as may be: whole weeks for days."""
+        if self.grain is not Grain.DAY or not isinstance(zone := self.start.tzinfo, ZoneInfo):
+            return (self,)
+        first, last = self.start.date(), self.end.astimezone(zone).date()
+        monday, ends = first + timedelta(days=-first.weekday() % 7), last - timedelta(days=last.weekday())
+        if ends <= monday:
+            return (self,)
+        edges = [_midnight(day, zone) for day in (first, monday, ends, last)]
+        parts = zip((Grain.DAY, Grain.WEEK, Grain.DAY), edges, edges[1:], strict=False)
+        return tuple(Span(grain, start, end) for grain, start, end in parts if start < end)
 
 
 @dataclass(frozen=True)
@@ -82,9 +97,15 @@ class Range:
         edges = _back(self.edges[0], count, self.grain, self.zone)
         if not self.runs_still:
             return (Span(self.grain, edges[0], edges[-1]),)
-        gone = self.at - self.edges[-2]
-        until = edges[-2] + gone // QUARTER * QUARTER + QUARTER
-        return (Span(self.grain, edges[0], edges[-2]), Span(Grain.QUARTER, edges[-2], min(until, edges[-1])))
+        last, until = edges[-2], edges[-2] + (self.at - self.edges[-2])
+        whole = Span(self.grain, edges[0], last)
+        for grain, step, lasts in ((Grain.QUARTER, QUARTER, QUARTERS_KEPT), (Grain.HOUR, HOUR, HOURS_KEPT)):
+            if self.at - last < lasts - HOUR:
+                upto = last + (until - last) // step * step + step
+                return (whole, Span(grain, last, min(upto, edges[-1])))
+        # So long ago there are days only. Of more than two months, half a day is less than one in a hundred.
+        is_most = until - last > (edges[-1] - last) / 2
+        return (Span(self.grain, edges[0], edges[-1] if is_most else last),)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
@@ -99,7 +120,7 @@ def _back(start: datetime, count: int, grain: Grain, zone: ZoneInfo) -> tuple[da
     if grain is Grain.DAY:
         day = start.astimezone(zone).date()
         return days(day - timedelta(days=count), day - timedelta(days=1), zone)
-    step = QUARTER if grain is Grain.QUARTER else timedelta(hours=1)
+    step = QUARTER if grain is Grain.QUARTER else HOUR
     return tuple(start - step * (count - n) for n in range(count + 1))
 
 

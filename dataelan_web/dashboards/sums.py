@@ -12,11 +12,26 @@ from datetime import datetime
 from typing import Any
 
 from flask import g
-from sqlalchemy import ColumnElement, Executable, Select, and_, func, literal, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Executable,
+    Select,
+    SmallInteger,
+    and_,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    values,
+)
 
 from ..access import SumsSeen
 from ..extensions import db
-from ..models import ROLLUP_KEYS, ROLLUPS, State
+from ..models import ROLLUP_KEYS, ROLLUPS
 from ..models.rollups import COUNTERS
 from ..models.rollups import TOKENS as TOKEN_CLASSES
 from ..rollups import histogram
@@ -24,11 +39,12 @@ from ..rollups.cuts import smallest
 from .ranges import Range, Span
 
 GIVES_UP_AFTER = "5s"
-ERRORS = (State.FAILED.value, State.INTERRUPTED.value)
 PERCENTILES = (0.5, 0.95, 0.99)
 _COUNT = (1 << histogram.PACKED) - 1
 Value = uuid.UUID | str | tuple[str, ...]
 """What a dimension has to be; of several words one."""
+_GRAIN = column("grain", SmallInteger)
+_START, _END = column("start", DateTime(timezone=True)), column("end", DateTime(timezone=True))
 
 
 @dataclass(frozen=True)
@@ -91,18 +107,18 @@ class Asked:
 
 def series(asked: Asked, over: Range, by: str | None = None) -> dict[tuple[datetime, Any], Sums]:
     """{(slot, what): sums}; without `by` what is None. Slots without runs are left out."""
-    slot = _slot(over)
-    rows = rows_of(_select(asked, (over.span,), by, slot, _grouped(by), *_sums()).group_by(text("1, 2")))
+    spans = over.span.coarse if over.by_week else (over.span,)
+    rows = rows_of(_select(asked, spans, by, _slot(over), _grouped(by), *_sums()).group_by(text("1, 2")))
     return {(row[0].astimezone(over.zone), row[1]): _read(row[2:]) for row in rows}
 
 
 def groups(asked: Asked, spans: Sequence[Span], by: str) -> dict[Any, Sums]:
-    rows = rows_of(_select(asked, spans, by, _grouped(by), *_sums()).group_by(text("1")))
+    rows = rows_of(_select(asked, _coarse(spans), by, _grouped(by), *_sums()).group_by(text("1")))
     return {row[0]: _read(row[1:]) for row in rows}
 
 
 def totals(asked: Asked, spans: Sequence[Span]) -> Sums:
-    return _read(rows_of(_select(asked, spans, None, *_sums()))[0])
+    return _read(rows_of(_select(asked, _coarse(spans), None, *_sums()))[0])
 
 
 def percentiles(
@@ -110,21 +126,16 @@ def percentiles(
 ) -> dict[tuple[datetime | None, Any], tuple[float, ...]]:
     """{(slot, what): seconds at PERCENTILES} of runs that completed; slots only with `over`. `what`: total or
     first_token."""
-    slot = _slot(over) if over else literal(None)
+    is_by_bucket = over is not None and not over.by_week
     one = func.unnest(ROLLUPS.c[what]).column_valued("one", joins_implicitly=True)
-    bins = (
-        _select(
-            asked,
-            spans,
-            by,
-            slot.label("slot"),
-            _grouped(by).label("what"),
-            one.op(">>")(histogram.PACKED).label("bin"),
-            func.sum(one.op("&")(_COUNT)).label("n"),
-        )
-        .group_by(text("1, 2, 3"))
-        .subquery()
+    columns = (
+        (_slot(over) if over else literal(None)).label("slot"),
+        _grouped(by).label("what"),
+        one.op(">>")(histogram.PACKED).label("bin"),
+        func.sum(one.op("&")(_COUNT)).label("n"),
     )
+    found = _select(asked, spans if is_by_bucket else _coarse(spans), by, *columns)
+    bins = found.group_by(text("1, 2, 3")).subquery()
     same = (bins.c.slot, bins.c.what)
     ranked = select(
         *same,
@@ -158,17 +169,20 @@ def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[Any]]:
 
 def _select(asked: Asked, spans: Sequence[Span], by: str | None, *columns: Any) -> Select[Any]:
     cut = smallest(asked.dimensions | ({by} if by else set()))
-    when = or_(
-        *(
-            and_(ROLLUPS.c.grain == span.grain, ROLLUPS.c.bucket >= span.start, ROLLUPS.c.bucket < span.end)
-            for span in spans
-        )
-    )
+    when = values(_GRAIN, _START, _END, name="spans").data([(span.grain, span.start, span.end) for span in spans])
     return (
         select(*columns)
-        .select_from(ROLLUPS)
-        .join(ROLLUP_KEYS, ROLLUPS.c.key_id == ROLLUP_KEYS.c.id)
-        .where(ROLLUPS.c.organization_id == asked.organization_id, ROLLUPS.c.cut == cut, when)
+        .select_from(ROLLUP_KEYS)
+        .join(when, true())
+        .join(
+            ROLLUPS,
+            and_(
+                ROLLUPS.c.key_id == ROLLUP_KEYS.c.id,
+                ROLLUPS.c.grain == when.c.grain,
+                ROLLUPS.c.bucket >= when.c.start,
+                ROLLUPS.c.bucket < when.c.end,
+            ),
+        )
         .where(ROLLUP_KEYS.c.organization_id == asked.organization_id, ROLLUP_KEYS.c.cut == cut)
         .where(*_scope(asked.seen), *(is_one_of(ROLLUP_KEYS.c[name], value) for name, value in asked.filters.items()))
     )
@@ -176,6 +190,10 @@ def _select(asked: Asked, spans: Sequence[Span], by: str | None, *columns: Any) 
 
 def is_one_of(column: ColumnElement[Any], value: Value) -> ColumnElement[bool]:
     return column.in_(value) if isinstance(value, tuple) else column == value
+
+
+def _coarse(spans: Sequence[Span]) -> tuple[Span, ...]:
+    return tuple(part for span in spans for part in span.coarse)
 
 
 def _scope(seen: SumsSeen) -> list[ColumnElement[bool]]:
@@ -193,8 +211,7 @@ def _slot(over: Range) -> ColumnElement[Any]:
 
 
 def _sums() -> list[ColumnElement[Any]]:
-    failed = func.sum(ROLLUPS.c.runs).filter(ROLLUP_KEYS.c.outcome.in_(ERRORS))
-    return [func.coalesce(failed if name == "failed" else func.sum(ROLLUPS.c[name]), 0) for name in NAMES]
+    return [func.coalesce(func.sum(ROLLUPS.c[name]), 0) for name in NAMES]
 
 
 def _read(row: Sequence[Any]) -> Sums:
@@ -211,5 +228,5 @@ def rows_of(query: Executable) -> Sequence[Any]:
     return session.execute(query).all()
 
 
-if not set(COUNTERS) <= set(NAMES):
-    raise LookupError("a counter of rollups is in no sum")
+if COUNTERS != NAMES:
+    raise LookupError("a counter of rollups is in no sum, or elsewhere")

@@ -40,7 +40,7 @@ from .links import PublicLink
 from .notices import Delivery, DeliveryState, Notice, Webhook
 from .opinions import Comment, Feedback
 from .quotes import Quote
-from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUPS
+from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUPS
 from .search import SearchDocument, SearchSlice
 from .templates import (
     LabelMove,
@@ -63,6 +63,7 @@ __all__ = [
     "ROLLUPS",
     "ROLLUP_KEYS",
     "ROLLUP_QUEUE",
+    "ROLLUP_RECOUNTS",
     "UNDECIDED",
     "APIKey",
     "Action",

@@ -1,7 +1,8 @@
 """Sums over runs for dashboards: what was spent, used and waited for, by time and by whom. Never read for charging.
 
 `rollup_queue` is what still has to be counted: triggers write a line where a run ends or the ledger grows, in the same
-transaction. `rollup_keys` says what a sum is of, `rollups` holds the sums. See dataelan_web.rollups.
+transaction. `rollup_keys` says what a sum is of, `rollups` holds the sums, `rollup_recounts` whose are to be made anew.
+See dataelan_web.rollups.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from .base import Base
 
 
 class Grain(IntEnum):
-    """How long a bucket is. Quarters begin in UTC, where every time zone's hours and days can be made of them; hours
-    and days are those of the organization's time zone."""
+    """How long a bucket is. Quarters of an hour begin in UTC, and so in every time zone; hours, days and weeks (from
+    Monday on) are those of the organization's time zone."""
 
     QUARTER = 0
     HOUR = 1
     DAY = 2
+    WEEK = 3
 
 
 UNITS = ("provider_id", "model_id", "api_key_id")
@@ -31,7 +33,7 @@ DIMENSIONS = (*PEOPLE, *UNITS, *WORDS)
 """What a sum is of. None is ever NULL: the nil id, or no word, stands for none, and for what a cut leaves out."""
 
 TOKENS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_output", "tokens_reasoning")
-COUNTERS = ("runs", "attempts", "unpriced", *TOKENS, "cost", "streamed_tokens", "streamed_ms")
+COUNTERS = ("runs", "failed", "attempts", "unpriced", *TOKENS, "cost", "streamed_tokens", "streamed_ms")
 HISTOGRAMS = ("first_token", "total")
 
 ROLLUP_QUEUE = Table(
@@ -65,12 +67,20 @@ ROLLUP_KEYS = Table(
 ROLLUPS = Table(
     "rollups",
     Base.metadata,
-    Column("organization_id", ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True),
-    Column("cut", SmallInteger, primary_key=True, autoincrement=False),
+    Column("key_id", ForeignKey("rollup_keys.id", ondelete="CASCADE"), primary_key=True),
     Column("grain", SmallInteger, primary_key=True, autoincrement=False),
     Column("bucket", DateTime(timezone=True), primary_key=True),
-    Column("key_id", Uuid, primary_key=True),
     *(_no_default(name, BigInteger) for name in COUNTERS),
     *(_no_default(name, ARRAY(BigInteger)) for name in HISTOGRAMS),
 )
-"""Sums of one bucket. `cost` is the ledger's, in nano-USD; histograms hold `bin << 40 | count` (rollups.histogram)."""
+"""Sums of one bucket. `cost` is the ledger's, in nano-USD; histograms hold `bin << 40 | count` (rollups.histogram), where
+a bin may stand several times. By key first: a filter finds its keys, and reads nothing else."""
+
+ROLLUP_RECOUNTS = Table(
+    "rollup_recounts",
+    Base.metadata,
+    Column("organization_id", ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True),
+    Column("asked_at", DateTime(timezone=True), nullable=False),
+)
+"""Organizations whose sums are to be made anew, because their days begin at another time now. Until that is done
+nothing of theirs is counted; it waits."""

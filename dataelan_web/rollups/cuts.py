@@ -1,32 +1,46 @@
-"""What is summed by what. Few dimensions make few rows, so a year is read from a cut that has no more than is asked
-for; what any filter asks for is in FULL."""
+"""What is summed by what, and for how long each length of bucket is kept. Few dimensions make few rows, so a year is
+read from a cut that has no more than is asked for; what any filter asks for is in FULL."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from datetime import timedelta
 from enum import IntEnum
 
-from ..models.rollups import DIMENSIONS
+from ..models.rollups import DIMENSIONS, Grain
 
 
 class Cut(IntEnum):
     FULL = 0
     MODELS = 1
-    PROJECTS = 2
-    MEMBERS = 3
-    KEYS = 4
+    KEYS = 2
+    PEOPLE = 3
 
 
-_ALWAYS = {"payer", "model_type", "origin", "outcome"}
 HOLDS: dict[Cut, frozenset[str]] = {
-    Cut.MODELS: frozenset(_ALWAYS | {"provider_id", "model_id", "error"}),
-    Cut.KEYS: frozenset(_ALWAYS | {"provider_id", "api_key_id"}),
-    Cut.MEMBERS: frozenset(_ALWAYS | {"project_id", "user_id"}),
-    Cut.PROJECTS: frozenset(_ALWAYS | {"provider_id", "model_id", "error", "project_id"}),
+    Cut.KEYS: frozenset({"provider_id", "api_key_id", "payer"}),
+    Cut.PEOPLE: frozenset({"project_id", "user_id"}),
+    Cut.MODELS: frozenset({"provider_id", "model_id", "payer", "model_type", "outcome", "error"}),
     Cut.FULL: frozenset(DIMENSIONS),
 }
 """Cut → its dimensions; the small ones first."""
 
+QUARTERS_KEPT = timedelta(days=3)
+HOURS_KEPT = timedelta(days=62)
+"""Of FULL, which has nearly as many sums an hour as there are runs. Two months, so that a month can be compared with
+the one before up to the same hour."""
+
 
 def smallest(needed: Collection[str]) -> Cut:
     return next(cut for cut, dimensions in HOLDS.items() if dimensions.issuperset(needed))
+
+
+def kept(cut: Cut, grain: Grain) -> timedelta | None:
+    """How long its buckets stay; None: for ever."""
+    if grain is Grain.QUARTER:
+        return QUARTERS_KEPT
+    return HOURS_KEPT if (cut, grain) == (Cut.FULL, Grain.HOUR) else None
+
+
+def every() -> Iterator[tuple[Cut, Grain]]:
+    yield from ((cut, grain) for cut in Cut for grain in Grain)

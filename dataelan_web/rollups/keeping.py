@@ -1,19 +1,23 @@
 """What waits in the queue is counted, by one worker at a time, all in one statement: it is taken out of the queue and
 added to the sums, or neither. So a worker may die in it, and several may run it at once; nothing is counted twice.
 
-A line of the ledger waits for the end of its run: only then is it known what came of it.
+A line of the ledger waits for the end of its run: only then is it known what came of it. Where an organization is to be
+counted anew (rebuilding), what is its waits for that.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
 from ..extensions import db
-from .counting import COUNT, ENDED, OPEN_STATES
+from .counting import ENDED, OPEN_STATES, count
+from .cuts import every, kept
+from .rebuilding import LOCK, rebuild_due
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -23,13 +27,13 @@ log = logging.getLogger(__name__)
 EVERY = 1.0
 """Seconds between two looks at the queue."""
 BATCH = 5_000
-LOCK = 0x0DA7AE1A
-"""PostgreSQL's advisory lock of whoever writes sums."""
+PRUNED_EVERY = 3600.0
 
 _FOLD = text(f"""
 WITH due AS (
     SELECT q.id FROM rollup_queue q LEFT JOIN executions e ON e.id = q.execution_id
-    WHERE e.id IS NULL OR e.state NOT IN ({OPEN_STATES})
+    WHERE (e.id IS NULL OR e.state NOT IN ({OPEN_STATES}))
+        AND NOT EXISTS (SELECT FROM rollup_recounts r WHERE r.organization_id = e.organization_id)
     ORDER BY q.id LIMIT :most
 ),
 taken AS (DELETE FROM rollup_queue q USING due WHERE q.id = due.id
@@ -38,8 +42,12 @@ ended_runs AS (SELECT execution_id, runs, unpriced FROM taken WHERE entry_id IS 
 written_lines AS (
     SELECT t.entry_id FROM taken t JOIN executions e ON e.id = t.execution_id WHERE t.entry_id IS NOT NULL AND {ENDED}
 ),
-{COUNT}
+{count()}
 SELECT count(*) FROM taken
+""")
+_PRUNE = text("""
+DELETE FROM rollups r USING rollup_keys k
+WHERE k.cut = :cut AND r.key_id = k.id AND r.grain = :grain AND r.bucket < date_trunc('hour', now() - :kept)
 """)
 
 
@@ -61,12 +69,25 @@ def fold_all() -> int:
     return counted
 
 
+def prune() -> None:
+    """Delete the sums that are not kept any longer. Commits."""
+    for cut, grain in every():
+        if (lasts := kept(cut, grain)) is not None:
+            db.session.execute(_PRUNE, {"cut": cut, "grain": grain, "kept": lasts})
+            db.session.commit()
+
+
 def keep_forever(app: Flask, stopping: threading.Event) -> None:
     """Every second, until the worker is asked to stop."""
+    pruned = time.monotonic()
     while not stopping.wait(EVERY):
         try:
             with app.app_context():
                 while fold() == BATCH and not stopping.is_set():
                     pass
+                rebuild_due()
+                if time.monotonic() - pruned > PRUNED_EVERY:
+                    pruned = time.monotonic()
+                    prune()
         except Exception:  # this thread must not end: dashboards would stand still
             log.exception("runs could not be counted yet; it is tried again")

@@ -2,48 +2,67 @@
 
 Both look at one snapshot. What it shows as waiting in the queue was written together with its run or line, so it is
 taken off the queue by a rebuild, and left out by a check; what comes later is counted later.
+
+Who is to be counted anew has a line in `rollup_recounts`: by command, or by a trigger where an organization's time zone
+changes, since its days then begin at another time. While it is there nothing of theirs is counted, and everybody else's
+goes on. Whoever dies in a rebuild leaves the line, and the old sums; the next worker begins again.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Row, select, text
 
 from ..extensions import db
-from ..models import Organization
-from ..models.rollups import COUNTERS, HISTOGRAMS, Grain
-from .counting import COUNT, ENDED, OPEN_STATES, SUMS
-from .cuts import Cut
-from .keeping import LOCK
+from ..models import Organization, now
+from ..models.rollups import COUNTERS, Grain
+from .counting import ALL, ENDED, KEPT, OPEN_STATES, count, sums
+from .cuts import Cut, kept
 
+LOCK = 0x0DA7AE1A
+"""PostgreSQL's advisory lock of whoever counts what waits."""
+
+_MARK = text("""
+INSERT INTO rollup_recounts (organization_id, asked_at) VALUES (:organization, clock_timestamp())
+ON CONFLICT (organization_id) DO UPDATE SET asked_at = excluded.asked_at
+""")
+_UNMARK = text("DELETE FROM rollup_recounts WHERE organization_id = :organization AND asked_at = :asked_at")
+
+# Whole weeks, so that no bucket lies in two of them.
+_STRETCHES = text("""
+SELECT week AT TIME ZONE time_zone AS start, (week + interval '4 weeks') AT TIME ZONE time_zone AS "end"
+FROM organizations o, LATERAL (
+    SELECT min(created_at) AT TIME ZONE o.time_zone AS first, max(created_at) AT TIME ZONE o.time_zone AS last
+    FROM executions e WHERE e.organization_id = o.id
+) AS ran, generate_series(date_trunc('week', first), last, interval '4 weeks') AS week
+WHERE o.id = :organization
+""")
 _WITHIN = "e.organization_id = :organization AND e.created_at >= :start AND e.created_at < :end"
-_REBUILD = text(f"""
+_REBUILD = f"""
 WITH ended_runs AS (
     SELECT e.id AS execution_id, 1 AS runs, (e.cost IS NULL)::int AS unpriced FROM executions e
     WHERE {ENDED} AND {_WITHIN}
 ),
 written_lines AS (
-    SELECT l.id AS entry_id FROM ledger_entries l JOIN attempts a ON a.id = l.attempt_id
-    JOIN executions e ON e.id = a.execution_id WHERE {ENDED} AND {_WITHIN}
+    SELECT l.id AS entry_id FROM executions e JOIN attempts a ON a.execution_id = e.id
+    JOIN ledger_entries l ON l.attempt_id = a.id WHERE {ENDED} AND {_WITHIN}
 ),
-{COUNT}
-SELECT count(*) FROM ended_runs
-""")
-_MONTHS = text("""
-SELECT month AS start, month + interval '1 month' AS "end" FROM generate_series(
-    (SELECT date_trunc('month', min(created_at)) FROM executions WHERE organization_id = :organization),
-    (SELECT max(created_at) FROM executions WHERE organization_id = :organization), interval '1 month') AS month
-""")
+"""
 _FORGET = (
-    text("DELETE FROM rollups WHERE organization_id = :organization"),
-    text("DELETE FROM rollup_keys WHERE organization_id = :organization"),
+    text("DELETE FROM rollup_keys WHERE organization_id = :organization"),  # and with them the sums
     text(f"""DELETE FROM rollup_queue q USING executions e
         WHERE e.id = q.execution_id AND e.organization_id = :organization AND e.state NOT IN ({OPEN_STATES})"""),
 )
-_SAME = " AND ".join(f"want.{name} = have.{name}" for name in (*COUNTERS, *HISTOGRAMS))
+_SAME = " AND ".join(
+    (*(f"want.{name} = have.{name}" for name in COUNTERS),
+     *(f"rollup_merge(want.{name}) = rollup_merge(have.{name})" for name in ("first_token", "total")))
+)  # fmt: skip
 _VERIFY = text(f"""
 WITH ended_runs AS (
     SELECT e.id AS execution_id, 1 AS runs, (e.cost IS NULL)::int AS unpriced FROM executions e
@@ -59,12 +78,15 @@ written_lines AS (
     WHERE {ENDED} AND e.organization_id = :organization
         AND NOT EXISTS (SELECT FROM rollup_queue q WHERE q.entry_id = l.id)
 ),
-{SUMS},
-have AS (SELECT * FROM rollups WHERE organization_id = :organization)
+{sums(ALL)},
+have AS (
+    SELECT k.cut, r.* FROM rollups r JOIN rollup_keys k ON k.id = r.key_id
+    WHERE k.organization_id = :organization AND {KEPT}
+)
 SELECT coalesce(want.cut, have.cut) AS cut, coalesce(want.grain, have.grain) AS grain, count(*) AS buckets,
     coalesce(sum(want.runs), 0) AS runs, coalesce(sum(have.runs), 0) AS counted_runs,
     coalesce(sum(want.cost), 0) AS cost, coalesce(sum(have.cost), 0) AS counted_cost
-FROM sums want FULL JOIN have USING (organization_id, cut, grain, bucket, key_id)
+FROM sums want FULL JOIN have USING (key_id, grain, bucket)
 WHERE NOT coalesce({_SAME}, false)
 GROUP BY 1, 2 ORDER BY 1, 2
 """)
@@ -90,17 +112,17 @@ class Drift:
 
 
 def rebuild(organization: Organization) -> int:
-    """Sums of one organization anew. Nothing else is counted meanwhile. Returns its runs."""
-    with _snapshot() as connection:
-        of: dict[str, object] = {"organization": organization.id}
-        for statement in _FORGET:
-            connection.execute(statement, of)
-        months = connection.execute(_MONTHS, of).all()
-        counted = sum(int(connection.scalar(_REBUILD, of | month._asdict()) or 0) for month in months)
-    with db.engine.connect() as connection:  # else the first pages are planned for tables that were empty
-        connection.execute(text("ANALYZE rollups, rollup_keys"))
-        connection.commit()
-    return counted
+    """Sums of one organization anew. Nothing else of it is counted meanwhile. Returns its runs."""
+    with db.engine.begin() as connection:
+        connection.execute(_MARK, {"organization": organization.id})
+    return _rebuild(organization.id) or 0
+
+
+def rebuild_due() -> None:
+    """Whoever is to be counted anew, if nobody is at it."""
+    for id in db.session.scalars(text("SELECT organization_id FROM rollup_recounts ORDER BY asked_at")).all():
+        db.session.rollback()
+        _rebuild(id, is_patient=False)
 
 
 def drift(organization: Organization) -> list[Drift]:
@@ -115,17 +137,59 @@ def organizations(slug: str | None = None) -> list[Organization]:
     return list(db.session.scalars(query.where(Organization.slug == slug) if slug else query))
 
 
+def _rebuild(id: uuid.UUID, *, is_patient: bool = True) -> int | None:
+    """Returns its runs; None: somebody else is at it, and we are not patient."""
+    of, runs = {"organization": id}, 0
+    with _alone(id, is_patient) as is_ours:
+        if not is_ours:
+            return None
+        with _snapshot() as connection:
+            asked_at = connection.scalar(
+                text("SELECT asked_at FROM rollup_recounts WHERE organization_id = :organization"), of
+            )
+            for statement in _FORGET:
+                connection.execute(statement, of)
+            for stretch in connection.execute(_STRETCHES, of).all():
+                statement = text(f"{_REBUILD}{count(_kept_since(stretch))} SELECT count(*) FROM ended_runs")
+                runs += int(connection.scalar(statement, of | stretch._asdict()) or 0)
+    with db.engine.begin() as connection:
+        connection.execute(_UNMARK, of | {"asked_at": asked_at})
+    with db.engine.begin() as connection:  # else the first pages are planned for tables that were empty
+        connection.execute(text("ANALYZE rollups, rollup_keys"))
+    return runs
+
+
+def _kept_since(stretch: Row[Any]) -> list[tuple[Cut, Grain]]:
+    """Of what is so long ago; one hour more than is kept, since that is not said to the hour."""
+    gone = now() - stretch.end - timedelta(hours=1)
+    return [pair for pair in ALL if (lasts := kept(*pair)) is None or gone < lasts]
+
+
 @contextmanager
-def _snapshot() -> Iterator[Connection]:
-    """A transaction in which nothing changes, begun when nobody else writes sums any more. Commits."""
-    with db.engine.connect() as holder, db.engine.connect() as connection:
+def _alone(id: uuid.UUID, is_patient: bool) -> Iterator[bool]:
+    """Does nobody else count this organization anew? And whoever was counting before its line was there has ended."""
+    lock = {"lock": id.int & 0x7FFF_FFFF_FFFF_FFFF}
+    with db.engine.connect() as holder:
         # Of a session, and in no transaction: one that stands still for long is ended by PostgreSQL.
         holder = holder.execution_options(isolation_level="AUTOCOMMIT")
-        holder.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+        if is_patient:
+            holder.execute(text("SELECT pg_advisory_lock(:lock)"), lock)
+        elif not holder.scalar(text("SELECT pg_try_advisory_lock(:lock)"), lock):
+            yield False
+            return
         try:
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            with connection.begin():
-                connection.execute(text("SET LOCAL statement_timeout = 0"))  # a year of runs takes its time
-                yield connection
+            holder.execute(text("SELECT pg_advisory_lock(:lock), pg_advisory_unlock(:lock)"), {"lock": LOCK})
+            yield True
         finally:
-            holder.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
+            holder.execute(text("SELECT pg_advisory_unlock(:lock)"), lock)
+
+
+@contextmanager
+def _snapshot() -> Iterator[Connection]:
+    """A transaction in which nothing changes. Commits."""
+    with db.engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # a year of runs takes its time
+            connection.execute(text("SET LOCAL work_mem = '256MB'"))
+            yield connection
