@@ -61,8 +61,12 @@ def rebuild_search() -> None:
 @click.option("--email", default="demo@example.com", show_default=True, help="Who owns it; made, if nobody has it.")
 @click.option("--password", help="Of a new owner; else one is made up and said.")
 @click.option("--org", "name", default="Demo", show_default=True)
-def seed_demo(executions: int, days: int, seed: int, email: str, password: str | None, name: str) -> None:
-    """Make an organization with months of believable runs. Nothing is sent to anybody."""
+@click.option("--organizations", type=click.IntRange(1, 100), default=1, show_default=True)
+def seed_demo(
+    executions: int, days: int, seed: int, email: str, password: str | None, name: str, organizations: int
+) -> None:
+    """Make an organization with months of believable runs; of several, the first has two fifths of them. Nothing is sent
+    to anybody."""
     import secrets as random_words
 
     from .demo import seed as sow
@@ -70,11 +74,12 @@ def seed_demo(executions: int, days: int, seed: int, email: str, password: str |
     password = password or random_words.token_urlsafe(12)
     is_new = find(email) is None
     try:
-        home, count = sow(executions, days, seed, email, password, name)
+        made = sow(executions, days, seed, email, password, name, organizations)
     except LookupError as missing:
         raise click.ClickException(str(missing)) from missing
-    click.echo(f"{count:,} runs of {days} days: /o/{home.slug}/dashboard")
-    click.echo(f"{email} owns it{f', and signs in with {password}' if is_new else ''}.")
+    for home, count in made:
+        click.echo(f"{count:,} runs of {days} days: /o/{home.slug}/dashboard")
+    click.echo(f"{email} owns {'it' if len(made) == 1 else 'them'}{f', and signs in with {password}' if is_new else ''}.")
 
 
 class Usd(click.ParamType[Decimal]):

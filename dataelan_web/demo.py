@@ -1,5 +1,5 @@
 """`flask seed-demo`: an organization as it would look after months of work. Its people, projects, models and prices
-are made here, its runs by one statement a step (demo_runs). The same seed makes the same numbers; only ids differ.
+are made here, its runs by one statement a step (demo_runs.sql). The same seed makes the same numbers; only ids differ.
 
 Its keys are switched off and open nothing: no prompt of the demo is ever sent.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from .accounts.sign_up import create_organization, create_project, create_user, find
-from .demo_runs import Offer, Plan, write
+from .demo_runs import Offer, Plan, sum_up, write
 from .extensions import db
 from .hub.keys.keeping import seal
 from .models import (
@@ -52,9 +52,26 @@ CHEAPER_FROM = 0.55
 """The part of the time after which prices are what they are now; before that they were a quarter higher."""
 
 
-def seed(executions: int, days: int, seed: int, email: str, password: str, name: str) -> tuple[Organization, int]:
-    """Makes a new organization each time. Commits. Raises LookupError where the providers were never loaded."""
-    dice = random.Random(seed)
+LARGEST = 0.4
+"""The part of all runs that the first of several organizations has."""
+
+
+def seed(
+    executions: int, days: int, seed: int, email: str, password: str, name: str, organizations: int = 1
+) -> list[tuple[Organization, int]]:
+    """Makes new organizations each time; returns each with its runs. Commits. Raises LookupError where the providers were
+    never loaded."""
+    rest = organizations - 1
+    shares = [round(executions * LARGEST)] + [round(executions * (1 - LARGEST) / rest)] * rest if rest else [executions]
+    made = [
+        _seed(share, days, seed + n, email, password, f"{name} {n + 1}" if n else name) for n, share in enumerate(shares)
+    ]
+    sum_up([home.id for home, _ in made])
+    return made
+
+
+def _seed(executions: int, days: int, seed: int, email: str, password: str, name: str) -> tuple[Organization, int]:
+    dice, at = random.Random(seed), now()
     owner = find(email) or create_user(email, password, "Demo")
     home = create_organization(owner, name, OrganizationKind.TEAM)
     db.session.flush()
@@ -64,7 +81,7 @@ def seed(executions: int, days: int, seed: int, email: str, password: str, name:
     offers = [offer for slug, models in KINDS.items() for offer in _offers(home, owner, slug, models, days)]
     db.session.commit()
     plan = Plan(home.id, [one.id for one in projects], [owner.id, *(one.id for one in people)], offers, days, seed)
-    return home, write(plan, executions)
+    return home, write(plan, executions, at)
 
 
 def _member(home: Organization, name: str, dice: random.Random) -> User:

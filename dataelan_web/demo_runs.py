@@ -1,18 +1,29 @@
-"""Runs of the demo: their bodies, calls and lines of the ledger, made in PostgreSQL, a hundred thousand at a time.
+"""Runs of the demo: their bodies, calls and lines of the ledger, made in PostgreSQL, a hundred thousand at a time, in the
+order of time (so that every index grows at its end). When they were asked is laid out here (demo_rhythm); what they
+were like is in demo_runs.sql, one statement a step.
 
-What is drawn for run i comes from a digest of the seed and i, so it does not depend on how many there are at a time.
-People work by day and on weekdays, a little more each month; each provider has a bad afternoon now and then.
+What is drawn for run i comes from a hash of i and the seed, so it depends neither on how many are made at a time nor on
+who makes them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import text
+from flask import current_app
+from sqlalchemy import Connection, text
 
+from . import demo_rhythm
+from .demo_rhythm import Stretch
 from .executions.prompts import to_json
 from .extensions import db
 from .models import APIKey, Model, Organization, Price, Provider
@@ -20,9 +31,20 @@ from .rollups.rebuilding import rebuild
 from .router.types import Prompt, user
 
 AT_ONCE = 100_000
-ASKED, ANSWERED = "Draft a short answer to this customer.", "Thank you for writing. Here is what we can do."
-HOURS = [1] * 6 + [2, 4, 9, 12, 13, 12, 9, 11, 13, 12, 10, 7, 5, 4, 3, 3, 2, 1]
-"""How much of the work falls into each hour of the day."""
+FOUND = 2_000
+"""How many of the newest can be searched for; they say the same few things over and over."""
+TOPICS = (
+    ("Draft a short answer to this customer: where is my order?", "It left us this morning, and should be with you"),
+    ("What does clause 7 of this contract oblige us to?", "To give notice 90 days before the term ends, in writing"),
+    ("Find products like a waterproof jacket for cycling.", "Three fit: the Rainline, the Commuter and the Alpine"),
+    ("Turn these commits into release notes.", "Faster start, clearer errors, and exports that can be resumed"),
+    ("Which of these filings mention a change of auditor?", "Two: the annual report of March, and the letter of June"),
+    ("Write a welcome message for a new colleague.", "Welcome! On your first day Ana will show you around"),
+)
+STEPS = tuple(
+    text(step)
+    for step in (Path(__file__).parent / "demo_runs.sql").read_text().split(";\n")
+)
 
 
 @dataclass(frozen=True)
@@ -47,128 +69,107 @@ class Plan:
     seed: int
 
 
-_DRAWN = """
-CREATE TEMPORARY TABLE demo_runs ON COMMIT DROP AS
-WITH dice AS (
-    SELECT i, md5(:seed || '/' || i) AS m FROM generate_series(:first, :last) AS i
-), drawn AS (
-    SELECT i, m,
-        ('x' || substr(m, 1, 6))::bit(24)::int / 16777216.0::float8 AS u1, ('x' || substr(m, 7, 6))::bit(24)::int / 16777216.0::float8 AS u2,
-        ('x' || substr(m, 13, 6))::bit(24)::int / 16777216.0::float8 AS u3, ('x' || substr(m, 19, 6))::bit(24)::int / 16777216.0::float8 AS u4,
-        ('x' || substr(m, 25, 6))::bit(24)::int / 16777216.0::float8 AS u5, ('x' || substr(m, 31, 2))::bit(8)::int / 256.0::float8 AS u6
-    FROM dice
-), timed AS (
-    SELECT *, floor(:days * power(u1, 0.8))::int AS day,
-        (CAST(:hours AS int[]))[1 + floor(u2 * array_length(CAST(:hours AS int[]), 1))::int] AS hour
-    FROM drawn
-), dated AS (
-    SELECT *, date_trunc('day', now()) - make_interval(days => :days) + make_interval(days => day + 1, hours => hour)
-        + make_interval(secs => u3 * 3600) AS asked
-    FROM timed
-), worked AS (
-    SELECT *, CASE WHEN extract(isodow FROM asked) > 5 AND u6 < 0.8 AND asked > now() - make_interval(days => :days - 3)
-        THEN asked - interval '2 days' ELSE asked END AS at
-    FROM dated
-), chosen AS (
-    SELECT *, (CAST(:offers AS int[]))[1 + floor(u4 * array_length(CAST(:offers AS int[]), 1))::int] AS offer
-    FROM worked WHERE at < now() - interval '1 minute'
-), offered AS (
-    SELECT c.*, o.provider_id, o.model_id, o.api_key_id, o.model_type, o.provider, o.model,
-        CASE WHEN c.at < o.changed THEN o.price_before ELSE o.price_after END AS price_id,
-        CASE WHEN c.at < o.changed THEN o.input_before ELSE o.input_after END AS input_price,
-        CASE WHEN c.at < o.changed THEN o.output_before ELSE o.output_after END AS output_price,
-        o.first_seconds, o.tokens_a_second,
-        (day * 7 + o.place) % 19 = 0 AND hour BETWEEN 13 AND 16 AS is_bad
-    FROM chosen c JOIN json_to_recordset(CAST(:offered AS json)) AS o (
-        place int, provider_id uuid, model_id uuid, api_key_id uuid, model_type text, provider text, model text,
-        price_before uuid, price_after uuid, input_before bigint, input_after bigint, output_before bigint,
-        output_after bigint, changed timestamptz, first_seconds float8, tokens_a_second float8
-    ) ON o.place = c.offer
-), used AS (
-    SELECT *, (80 * exp(3.4 * u5))::int AS input, (30 * exp(3.1 * u3))::int AS output,
-        CASE WHEN u2 * 997 - floor(u2 * 997) < 0.35 THEN (60 * exp(3.0 * u5))::int ELSE 0 END AS cached,
-        first_seconds * exp(1.1 * (u6 + u1 - 1)) * CASE WHEN is_bad THEN 3.5 ELSE 1 END AS waited,
-        u5 * 8191 - floor(u5 * 8191) AS luck
-    FROM offered
-)
-SELECT *, (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(:unique || m), 1, 3) || '8'
-        || substr(md5(:unique || m), 4, 15))::uuid AS id,
-    md5(:unique || 'attempt' || m)::uuid AS attempt_id, md5(:unique || 'line' || m)::uuid AS line_id,
-    (CAST(:projects AS uuid[]))[1 + floor(power(u6, 1.6) * :projects_count)::int] AS project_id,
-    CASE WHEN u3 < 0.3 THEN NULL ELSE (CAST(:people AS uuid[]))[1 + floor(power(u2, 1.3) * :people_count)::int] END AS user_id,
-    CASE WHEN luck < CASE WHEN is_bad THEN 0.22 ELSE 0.012 END THEN 'failed' WHEN luck > 0.992 THEN 'cancelled'
-        ELSE 'completed' END AS state,
-    at + make_interval(secs => waited) AS first_at,
-    at + make_interval(secs => waited + output / (tokens_a_second * (0.7 + 0.6 * u6))) AS ended_at,
-    ceil((input::numeric * input_price + cached::numeric * input_price / 10 + output::numeric * output_price) / 1000000)::bigint
-        AS price
-FROM used
-"""
-_RUNS = """
-INSERT INTO executions (id, created_at, organization_id, project_id, user_id, origin, model_type, requested, state, fence,
-    started_at, first_token_at, finished_at, provider_id, model_id, api_key_id, payer, finish, error_kind, attempts_made,
-    tokens_input, tokens_cache_read, tokens_output, measures, cost)
-SELECT id, at, :organization, project_id, user_id, CASE WHEN user_id IS NULL THEN 'gateway' ELSE 'playground' END,
-    model_type, 'auto', state, 1, at, CASE WHEN state <> 'failed' THEN first_at END, ended_at, provider_id, model_id,
-    api_key_id, 'organization', CASE state WHEN 'completed' THEN 'stop' END,
-    CASE WHEN state = 'failed' THEN CASE WHEN is_bad THEN 'transient' WHEN u6 < 0.5 THEN 'rate_limit' ELSE 'content_policy' END
-    END, 1, CASE WHEN state <> 'failed' THEN input END, CASE WHEN state <> 'failed' THEN cached END,
-    CASE WHEN state <> 'failed' THEN output END, '{}', CASE WHEN state = 'failed' THEN 0 ELSE price END
-FROM demo_runs
-"""
-_BODIES = """
-INSERT INTO execution_bodies (id, created_at, request, text, reasoning, tool_calls, segments, receipt, error, notice)
-SELECT id, at, CAST(:request AS jsonb), CASE WHEN state = 'failed' THEN '' ELSE :answered END, '', '[]', '[]', '{}',
-    CASE WHEN state = 'failed' THEN 'The provider answered with an error.' ELSE '' END, ''
-FROM demo_runs
-"""
-_ATTEMPTS = """
-INSERT INTO attempts (id, created_at, execution_id, number, provider_id, model_id, api_key_id, price_id, model_name,
-    provider_name, payer, outcome, started_at, first_token_at, ended_at, error_kind, error, response_id, response_model,
-    tokens_input, tokens_cache_read, tokens_output, measures, usage_is_estimated, cost)
-SELECT attempt_id, at, id, 1, provider_id, model_id, api_key_id, price_id, model, provider, 'organization', state, at,
-    CASE WHEN state <> 'failed' THEN first_at END, ended_at, CASE WHEN state = 'failed' THEN 'transient' END, '', '', model,
-    CASE WHEN state <> 'failed' THEN input END, CASE WHEN state <> 'failed' THEN cached END,
-    CASE WHEN state <> 'failed' THEN output END, '{}', false, CASE WHEN state = 'failed' THEN 0 ELSE price END
-FROM demo_runs
-"""
-_LINES = """
-INSERT INTO ledger_entries (id, created_at, organization_id, attempt_id, price_id, kind, payer, amount, tokens, note)
-SELECT line_id, ended_at, :organization, attempt_id, price_id, 'charge', 'organization', price, input + cached + output, ''
-FROM demo_runs WHERE state <> 'failed'
-"""
+def write(plan: Plan, count: int, at: datetime) -> int:
+    """How many there are; they are not summed up yet. Commits."""
+    values = _values(plan)
+    parts = _parts(demo_rhythm.stretches(plan.days, count, at))
+    engine = db.engine
 
+    def make(part: list[tuple[int, Stretch]]) -> int:
+        with engine.begin() as connection:
+            _in_a_hurry(connection)
+            return _make(connection, part, values)
 
-def write(plan: Plan, count: int) -> int:
-    """How many there are; a few fewer than asked for, where the last hours of today have not come yet. Commits."""
-    unique, written = str(plan.organization_id), 0
-    values = {
-        "seed": str(plan.seed), "unique": unique, "organization": plan.organization_id, "days": plan.days,
-        "hours": [hour for hour, weight in enumerate(HOURS) for _ in range(weight)],
-        "offers": [place for place, offer in enumerate(plan.offers) for _ in range(offer.share)],
-        "offered": json.dumps([_told(place, offer) for place, offer in enumerate(plan.offers)]),
-        "projects": [str(id) for id in plan.projects], "projects_count": len(plan.projects),
-        "people": [str(id) for id in plan.people], "people_count": len(plan.people),
-        "request": json.dumps(to_json(Prompt(messages=(user(ASKED),)))), "answered": ANSWERED,
-    }  # fmt: skip
-    for first in range(0, count, AT_ONCE):
-        of = values | {"first": first, "last": min(first + AT_ONCE, count) - 1}
-        db.session.execute(text("SET LOCAL statement_timeout = 0"))  # it is no page that waits
-        for statement in (_DRAWN, _RUNS, _BODIES, _ATTEMPTS, _LINES):
-            db.session.execute(text(statement), of)
-        written += db.session.scalar(text("SELECT count(*) FROM demo_runs")) or 0
-        db.session.commit()
-    rebuild(db.session.get_one(Organization, plan.organization_id))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        written = sum(pool.map(make, parts))
+    with engine.begin() as connection:
+        connection.execute(text("ANALYZE executions, attempts, ledger_entries"))
+        connection.execute(
+            text("""SELECT count(search_index(id)) FROM (SELECT id FROM executions WHERE organization_id = :organization
+                ORDER BY created_at DESC LIMIT :most) AS newest"""),
+            {"organization": plan.organization_id, "most": FOUND},
+        )
     return written
+
+
+def sum_up(organizations: list[uuid.UUID]) -> None:
+    """The sums of what was written, by as many at a time as there are processors."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # threads have none of their own
+
+    def work(id: uuid.UUID) -> None:
+        with app.app_context():
+            rebuild(db.session.get_one(Organization, id))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(work, organizations))
+
+
+def _parts(stretches: list[Stretch]) -> list[list[tuple[int, Stretch]]]:
+    """Stretches of about AT_ONCE runs, each with the number of its first run."""
+    parts: dict[int, list[tuple[int, Stretch]]] = {}
+    for first, one in zip(accumulate((one.runs for one in stretches), initial=0), stretches, strict=False):
+        parts.setdefault(first // AT_ONCE, []).append((first, one))
+    return list(parts.values())
+
+
+def _in_a_hurry(connection: Connection) -> None:
+    """Where the database's owner is its master, as the one that comes with Dataelan is, triggers and the checks of
+    foreign keys rest: all that is written here was made here, and the sums are made at the end. Elsewhere it takes
+    several times as long."""
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(text("SET LOCAL synchronous_commit = off"))
+    if connection.scalar(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")):
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+
+
+def _make(connection: Connection, part: list[tuple[int, Stretch]], values: dict[str, Any]) -> int:
+    of = values | {
+        "numbers": [first for first, _ in part],
+        "starts": [one.starts_at for _, one in part],
+        "seconds": [one.seconds for _, one in part],
+        "counts": [one.runs for _, one in part],
+        "days": [one.day for _, one in part],
+        "hours": [one.hour for _, one in part],
+    }
+    for step in STEPS:
+        connection.execute(step, of)
+    return sum(one.runs for _, one in part)
+
+
+def _values(plan: Plan) -> dict[str, Any]:
+    topics = [
+        {"project": str(id), "place": place, "request": to_json(Prompt(messages=(user(asked),))), "answer": f"{said}."}
+        for place, (id, (asked, said)) in enumerate(zip(plan.projects, TOPICS, strict=True))
+    ]
+    return {
+        "organization": plan.organization_id,
+        "unique": str(plan.organization_id),
+        "seed": plan.seed * 100,
+        "shares": [place for place, offer in enumerate(plan.offers) for _ in range(offer.share)],
+        "offers": json.dumps([_told(place, offer) for place, offer in enumerate(plan.offers)]),
+        "topics": json.dumps(topics),
+        "projects": plan.projects,
+        "people": plan.people,
+    }
 
 
 def _told(place: int, offer: Offer) -> dict[str, object]:
     before, after = offer.prices
     return {
-        "place": place, "provider_id": str(offer.provider.id), "model_id": str(offer.model.id),
-        "api_key_id": str(offer.key.id), "model_type": offer.model.model_type.value, "provider": offer.provider.name,
-        "model": offer.model.display_name, "price_before": str(before.id), "price_after": str(after.id),
-        "input_before": before.input, "input_after": after.input, "output_before": before.output,
-        "output_after": after.output, "changed": after.effective_at.isoformat(),
-        "first_seconds": offer.first_seconds, "tokens_a_second": offer.tokens_a_second,
-    }  # fmt: skip
+        "place": place,
+        "provider_id": str(offer.provider.id),
+        "model_id": str(offer.model.id),
+        "api_key_id": str(offer.key.id),
+        "model_type": offer.model.model_type.value,
+        "provider": offer.provider.name,
+        "model": offer.model.display_name,
+        "price_before": str(before.id),
+        "price_after": str(after.id),
+        "input_before": before.input,
+        "input_after": after.input,
+        "output_before": before.output,
+        "output_after": after.output,
+        "changed": after.effective_at.isoformat(),
+        "first_seconds": offer.first_seconds,
+        "tokens_a_second": offer.tokens_a_second,
+    }

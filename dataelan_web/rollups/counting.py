@@ -8,7 +8,8 @@ sums, and a correction mends the day that it corrects. Only runs that ended coun
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
+from enum import IntEnum
 
 from ..models.base import NIL
 from ..models.executions import OPEN, Origin, State
@@ -39,6 +40,13 @@ _OF_THE_RUN = f"""
 _STREAMED = """e.state = 'completed' AND e.first_token_at < e.finished_at
             AND coalesce(e.tokens_output, e.tokens_reasoning) IS NOT NULL"""
 
+
+
+def each(table: str, alias: str, which: str) -> str:
+    """Joins by an index, row by row, as few or as many as there are: a plan that reads a whole table never pays here."""
+    return f"LATERAL (SELECT * FROM {table} {alias} WHERE {which} OFFSET 0) AS {alias}"
+
+
 FACTS = f"""
     SELECT {_OF_THE_RUN},
         {", ".join(f"{_none(f'e.{name}')} AS {name}" for name in UNITS)}, coalesce(e.payer, 'nobody')::text AS payer,
@@ -53,13 +61,14 @@ FACTS = f"""
         CASE WHEN q.runs > 0 AND e.state = 'completed' THEN {bin_sql("(e.first_token_at - e.created_at)")} END
             AS first_token,
         CASE WHEN q.runs > 0 AND e.state = 'completed' THEN {bin_sql("(e.finished_at - e.created_at)")} END AS total
-    FROM ended_runs q JOIN executions e ON e.id = q.execution_id JOIN organizations o ON o.id = e.organization_id
+    FROM ended_runs q, {each("executions", "e", "e.id = q.execution_id")}, organizations o WHERE o.id = e.organization_id
     UNION ALL
     SELECT {_OF_THE_RUN},
         {", ".join(f"{_none(f'a.{name}')} AS {name}" for name in UNITS)}, l.payer::text AS payer,
         0, 0, 0, 0, {", ".join("0" for _ in TOKENS)}, l.amount, 0, 0, NULL, NULL
-    FROM written_lines q JOIN ledger_entries l ON l.id = q.entry_id JOIN attempts a ON a.id = l.attempt_id
-    JOIN executions e ON e.id = a.execution_id JOIN organizations o ON o.id = e.organization_id"""
+    FROM written_lines q, {each("ledger_entries", "l", "l.id = q.entry_id")},
+        {each("attempts", "a", "a.id = l.attempt_id")}, {each("executions", "e", "e.id = a.execution_id")},
+        organizations o WHERE o.id = e.organization_id"""
 """One row a run and one a line, from `ended_runs (execution_id, runs, unpriced)` and `written_lines (entry_id)`."""
 
 _STARTS = {grain: grain.name.lower() for grain in Grain}
@@ -68,32 +77,24 @@ _COLUMNS = ", ".join((*COUNTERS, *HISTOGRAMS))
 MOST_BINS = 64
 """A histogram that is longer is merged: each bin is there once. Shorter ones are rather read twice than merged often."""
 KEPT = f"""(grain <> {Grain.QUARTER.value} OR bucket >= date_trunc('hour', now() - {QUARTERS_KEPT.days} * interval '1 day'))
-    AND (grain <> {Grain.HOUR.value} OR cut <> {Cut.FULL.value}
+    AND (grain <> {Grain.HOUR.value} OR cut = {Cut.MODELS.value}
         OR bucket >= date_trunc('hour', now() - {HOURS_KEPT.days} * interval '1 day'))"""
 """Which sums there are: see cuts.kept."""
 
 
-def _left_out(name: str) -> str:
-    return "''" if name in WORDS else f"'{NIL}'::uuid"
+def _key(cut: Cut) -> str:
+    return f"{cut.name.lower()}_key"
 
 
-def _cut_of() -> str:
-    """GROUPING has a bit for each dimension, set where it is left out."""
-
-    def mask(cut: Cut) -> int:
-        return int("".join("0" if name in HOLDS[cut] else "1" for name in DIMENSIONS), 2)
-
-    whens = " ".join(f"WHEN {mask(cut)} THEN {cut.value}" for cut in Cut)
-    return f"CASE GROUPING({', '.join(DIMENSIONS)}) {whens} END::smallint"
+def _of(cut: Cut) -> list[str]:
+    """All dimensions, of which a cut leaves some out."""
+    none = {name: "''" if name in WORDS else f"'{NIL}'::uuid" for name in DIMENSIONS}
+    return [name if name in HOLDS[cut] else none[name] for name in DIMENSIONS]
 
 
-def _grain_of(grains: Iterable[Grain]) -> str:
-    whens = " ".join(f"WHEN GROUPING({_STARTS[grain]}) = 0 THEN {grain.value}" for grain in grains)
-    return f"CASE {whens} END::smallint"
-
-
-def _set_of(cut: Cut, grain: Grain) -> str:
-    return f"({', '.join(('organization_id', _STARTS[grain], *(name for name in DIMENSIONS if name in HOLDS[cut])))})"
+def _which(columns: Mapping[IntEnum, str]) -> str:
+    """Which of several columns these rows are grouped by."""
+    return f"CASE {' '.join(f'WHEN GROUPING({name}) = 0 THEN {one.value}' for one, name in columns.items())} END::smallint"
 
 
 def _bins_of(name: str) -> str:
@@ -110,21 +111,24 @@ def _bins_of_both(name: str) -> str:
 def sums(pairs: Collection[tuple[Cut, Grain]]) -> str:
     """Sums of facts, as rows of `rollups` with what they are of: each cut by each grain that is asked for, in one look
     at the facts. After `WITH ended_runs AS (…), written_lines AS (…), `."""
-    grains = sorted({grain for _, grain in pairs})
+    cuts = {cut: _key(cut) for cut, _ in pairs}
+    grains = {grain: _STARTS[grain] for _, grain in pairs}
     return f"""
-facts AS ({FACTS}),
-grouped AS (
-    SELECT organization_id, {_cut_of()} AS cut, {_grain_of(grains)} AS grain,
-        coalesce({", ".join(_STARTS[grain] for grain in grains)}) AS bucket,
-        {", ".join(f"coalesce({name}, {_left_out(name)}) AS {name}" for name in DIMENSIONS)},
-        {", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)},
-        {", ".join(f"{_bins_of(name)} AS {name}" for name in HISTOGRAMS)}
-    FROM facts
-    GROUP BY GROUPING SETS ({", ".join(_set_of(*pair) for pair in pairs)})
+facts AS MATERIALIZED ({FACTS}),
+kinds AS MATERIALIZED (  -- few, so that digests are made once a kind and not once a run
+    SELECT *, {", ".join(f"md5(concat_ws('|', organization_id, {c.value}, {', '.join(_of(c))}))::uuid AS {_key(c)}" for c in Cut)}
+    FROM (SELECT DISTINCT organization_id, {", ".join(DIMENSIONS)} FROM facts) AS kinds
 ),
 sums AS MATERIALIZED (
-    SELECT md5(concat_ws('|', organization_id, cut, {", ".join(DIMENSIONS)}))::uuid AS key_id, grouped.*
-    FROM grouped WHERE {KEPT}
+    SELECT * FROM (
+        SELECT coalesce({", ".join(cuts.values())}) AS key_id, {_which(cuts)} AS cut,
+            {_which(grains)} AS grain, coalesce({", ".join(grains.values())}) AS bucket,
+            {", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)},
+            {", ".join(f"{_bins_of(name)} AS {name}" for name in HISTOGRAMS)}
+        FROM facts JOIN kinds USING (organization_id, {", ".join(DIMENSIONS)})
+        GROUP BY GROUPING SETS ({", ".join(f"({_key(cut)}, {_STARTS[grain]})" for cut, grain in pairs)})
+    ) AS grouped
+    WHERE {KEPT}
 )"""
 
 
@@ -136,7 +140,8 @@ def count(pairs: Collection[tuple[Cut, Grain]] = ALL) -> str:
     return f"""{sums(pairs)},
 keys AS (
     INSERT INTO rollup_keys (id, organization_id, cut, {", ".join(DIMENSIONS)})
-    SELECT DISTINCT key_id, organization_id, cut, {", ".join(DIMENSIONS)} FROM sums ORDER BY key_id
+    SELECT * FROM ({" UNION ".join(f"SELECT {_key(c)} AS id, organization_id, {c.value}, {', '.join(_of(c))} FROM kinds" for c in Cut)}
+    ) AS every ORDER BY id
     ON CONFLICT (id) DO NOTHING
 ),
 added AS (

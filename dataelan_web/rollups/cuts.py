@@ -26,9 +26,9 @@ HOLDS: dict[Cut, frozenset[str]] = {
 """Cut → its dimensions; the small ones first."""
 
 QUARTERS_KEPT = timedelta(days=3)
-HOURS_KEPT = timedelta(days=62)
-"""Of FULL, which has nearly as many sums an hour as there are runs. Two months, so that a month can be compared with
-the one before up to the same hour."""
+HOURS_KEPT = timedelta(days=35)
+"""Long enough to compare a month with the one before up to the same hour. An hour has nearly as many sums as runs, but in
+MODELS: there they stay."""
 
 
 def smallest(needed: Collection[str]) -> Cut:
@@ -39,7 +39,7 @@ def kept(cut: Cut, grain: Grain) -> timedelta | None:
     """How long its buckets stay; None: for ever."""
     if grain is Grain.QUARTER:
         return QUARTERS_KEPT
-    return HOURS_KEPT if (cut, grain) == (Cut.FULL, Grain.HOUR) else None
+    return HOURS_KEPT if grain is Grain.HOUR and cut is not Cut.MODELS else None
 
 
 def every() -> Iterator[tuple[Cut, Grain]]:

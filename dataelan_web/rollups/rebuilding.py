@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Row, select, text
 from ..extensions import db
 from ..models import Organization, now
 from ..models.rollups import COUNTERS, Grain
-from .counting import ALL, ENDED, KEPT, OPEN_STATES, count, sums
+from .counting import ALL, ENDED, KEPT, OPEN_STATES, count, each, sums
 from .cuts import Cut, kept
 
 LOCK = 0x0DA7AE1A
@@ -50,8 +50,8 @@ WITH ended_runs AS (
     WHERE {ENDED} AND {_WITHIN}
 ),
 written_lines AS (
-    SELECT l.id AS entry_id FROM executions e JOIN attempts a ON a.execution_id = e.id
-    JOIN ledger_entries l ON l.attempt_id = a.id WHERE {ENDED} AND {_WITHIN}
+    SELECT l.id AS entry_id FROM executions e, {each("attempts", "a", "a.execution_id = e.id")},
+        {each("ledger_entries", "l", "l.attempt_id = a.id")} WHERE {ENDED} AND {_WITHIN}
 ),
 """
 _FORGET = (
