@@ -16,7 +16,7 @@ from ..models.executions import OPEN
 from ..rollups.counting import REPAIR
 from . import ranges
 from .ranges import BadRange, Range
-from .sums import ERRORS, Asked, Value
+from .sums import Asked, Value
 
 BY_ID = {
     "project": "project_id",
@@ -95,7 +95,7 @@ def _value(name: str, value: str) -> Value:
     if name in BY_WORD:
         if value not in BY_WORD[name][1]:
             raise BadFilter(f"There is no {name} “{value[:40]}”.")
-        return ERRORS if value == PROBLEMS else value
+        return FAILED if value == PROBLEMS else value
     if name == ERROR:
         if not re.fullmatch(r"[a-z0-9_.-]{1,30}", value):
             raise BadFilter("There is no such class of errors. Choose one of the list.")

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Executable,
     Select,
     SmallInteger,
-    and_,
     column,
     func,
     literal,
@@ -39,12 +38,27 @@ from ..rollups.cuts import smallest
 from .ranges import Range, Span
 
 GIVES_UP_AFTER = "5s"
+_ALONE = "SET LOCAL max_parallel_workers_per_gather = 0"
+"""To start helpers takes longer than these queries do."""
 PERCENTILES = (0.5, 0.95, 0.99)
 _COUNT = (1 << histogram.PACKED) - 1
 Value = uuid.UUID | str | tuple[str, ...]
 """What a dimension has to be; of several words one."""
-_GRAIN = column("grain", SmallInteger)
-_START, _END = column("start", DateTime(timezone=True)), column("end", DateTime(timezone=True))
+_SPAN = (
+    column("grain", SmallInteger),
+    column("starts_at", DateTime(timezone=True)),
+    column("ends_at", DateTime(timezone=True)),
+)
+_IN_SPAN = "rollups.grain = spans.grain AND rollups.bucket >= spans.starts_at AND rollups.bucket < spans.ends_at"
+_FOUND = (
+    select(ROLLUPS)
+    .where(ROLLUPS.c.key_id == ROLLUP_KEYS.c.id, text(_IN_SPAN))
+    .correlate(ROLLUP_KEYS)
+    .offset(0)
+    .lateral("found")
+)
+"""The sums of a key in a span. Looked up for each by the index, as OFFSET keeps PostgreSQL from planning otherwise: what
+a query costs is what it reads, however much else there is."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +141,7 @@ def percentiles(
     """{(slot, what): seconds at PERCENTILES} of runs that completed; slots only with `over`. `what`: total or
     first_token."""
     is_by_bucket = over is not None and not over.by_week
-    one = func.unnest(ROLLUPS.c[what]).column_valued("one", joins_implicitly=True)
+    one = func.unnest(_FOUND.c[what]).column_valued("one", joins_implicitly=True)
     columns = (
         (_slot(over) if over else literal(None)).label("slot"),
         _grouped(by).label("what"),
@@ -169,20 +183,12 @@ def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[Any]]:
 
 def _select(asked: Asked, spans: Sequence[Span], by: str | None, *columns: Any) -> Select[Any]:
     cut = smallest(asked.dimensions | ({by} if by else set()))
-    when = values(_GRAIN, _START, _END, name="spans").data([(span.grain, span.start, span.end) for span in spans])
+    during = values(*_SPAN, name="spans").data([(span.grain, span.start, span.end) for span in spans])
     return (
         select(*columns)
         .select_from(ROLLUP_KEYS)
-        .join(when, true())
-        .join(
-            ROLLUPS,
-            and_(
-                ROLLUPS.c.key_id == ROLLUP_KEYS.c.id,
-                ROLLUPS.c.grain == when.c.grain,
-                ROLLUPS.c.bucket >= when.c.start,
-                ROLLUPS.c.bucket < when.c.end,
-            ),
-        )
+        .join(during, true())
+        .join(_FOUND, true())
         .where(ROLLUP_KEYS.c.organization_id == asked.organization_id, ROLLUP_KEYS.c.cut == cut)
         .where(*_scope(asked.seen), *(is_one_of(ROLLUP_KEYS.c[name], value) for name, value in asked.filters.items()))
     )
@@ -207,11 +213,11 @@ def _grouped(by: str | None) -> ColumnElement[Any]:
 
 
 def _slot(over: Range) -> ColumnElement[Any]:
-    return func.date_trunc("week", ROLLUPS.c.bucket, over.zone.key) if over.by_week else ROLLUPS.c.bucket
+    return func.date_trunc("week", _FOUND.c.bucket, over.zone.key) if over.by_week else _FOUND.c.bucket
 
 
 def _sums() -> list[ColumnElement[Any]]:
-    return [func.coalesce(func.sum(ROLLUPS.c[name]), 0) for name in NAMES]
+    return [func.coalesce(func.sum(_FOUND.c[name]), 0) for name in NAMES]
 
 
 def _read(row: Sequence[Any]) -> Sums:
@@ -223,7 +229,7 @@ def rows_of(query: Executable) -> Sequence[Any]:
     session = db.session()
     if "bounded_in" not in g or g.bounded_in is not session.get_transaction():
         patience = g.get("gives_up_after", GIVES_UP_AFTER)
-        session.execute(text(f"SET LOCAL statement_timeout = '{patience}'"))
+        session.execute(text(f"SET LOCAL statement_timeout = '{patience}'; {_ALONE}"))
         g.bounded_in = session.get_transaction()
     return session.execute(query).all()
 
