@@ -66,7 +66,7 @@ def shell() -> dict[str, Any]:
 
 def navigation(slug: str) -> list[dict[str, Any]]:
     places = [
-        ("Home", "home", "organizations.home", ("organizations.",)),
+        ("Home", "home", "organizations.home", ("organizations.home",)),
         ("Dashboard", "bar-chart-3", "dashboards.show", ("dashboards.",)),
         ("Search", "search", "search.search", ("search.",)),
         ("Providers and keys", "key", "hub.providers", HUB),
@@ -76,6 +76,7 @@ def navigation(slug: str) -> list[dict[str, Any]]:
     ]
     if access.may(access.ADMINISTER):
         places.append(("Webhooks", "webhook", "notices.webhooks_page", ("notices.webhook",)))
+        places.append(("Settings", "settings", "organizations.show_settings", ("organizations.show_s", "organizations.change")))
     places.append(("Trash", "trash", "trash.trash_page", ("trash.",)))
     return [
         {

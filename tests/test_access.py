@@ -128,6 +128,8 @@ ROUTES = (
     Route("accounts.login", "POST", "/login", PUBLIC, 422),
     Route("accounts.logout", "POST", "/logout", SIGNED_IN, 303),
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
+    Route("organizations.show_settings", "GET", "/o/{slug}/settings", ADMINISTER),
+    Route("organizations.change_settings", "POST", "/o/{slug}/settings", ADMINISTER, 422, {"time_zone": "none"}),
     Route("dashboards.show", "GET", "/o/{slug}/dashboard/spend", SEE | GUEST),
     Route("dashboards.panel_csv", "GET", "/o/{slug}/dashboard/overview/spend.csv", SEE | GUEST),
     Route("dashboards.explore", "GET", "/o/{slug}/dashboard/runs", SEE | GUEST),

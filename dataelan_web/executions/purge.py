@@ -218,6 +218,16 @@ def _files(which: Any) -> None:
         )
 
 
+def forget_runs(ids: Sequence[uuid.UUID]) -> None:
+    """Of runs that ended: all but the narrow rows, for good. Does not commit."""
+    _runs(select(Execution.id).where(Execution.id.in_(ids)))
+
+
+def forget_files(which: Any) -> None:
+    """Does not commit."""
+    _files(which)
+
+
 def _batches(found: Select[Any]) -> Iterator[list[uuid.UUID]]:
     ids = list(db.session.scalars(found))
     for start in range(0, len(ids), BATCH):

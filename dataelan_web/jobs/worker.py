@@ -30,6 +30,7 @@ from ..acting.path import act_forever
 from ..batches.pump import pump_forever
 from ..dashboards.exporting import look_after_forever
 from ..executions import unused_files
+from ..executions.retention import keep_to_retention
 from ..executions.sweep import EVERY, JUST_SENT, NOBODY_BEFORE, UNHEARD, sweep
 from ..extensions import db
 from ..notify.deliver import deliver_forever
@@ -219,13 +220,14 @@ def await_valkey() -> None:
 
 
 def tidy_forever(app: Flask, name: str, stopping: threading.Event) -> None:
-    """Every hour: is it time to look for files that nothing names any more?"""
+    """Every hour: is there something that is kept no longer, and is it time to look for files that nothing names?"""
     while not stopping.wait(TIDY_EVERY):
         try:
             with app.app_context():
+                keep_to_retention()
                 unused_files.sweep_daily(name)
         except Exception:
-            log.exception("unused files could not be looked for; it is tried again")
+            log.exception("what is to go could not be looked for; it is tried again")
 
 
 def main() -> int:

@@ -108,6 +108,13 @@ class Organization(Base):
     allows_public_links: Mapped[bool] = mapped_column(default=True)
     """False: none can be made, and those that there are lead nowhere."""
 
+    words_kept_days: Mapped[int | None]
+    """How long what was said is kept, and beside it whole runs; None: for ever (executions.retention)."""
+    runs_kept_days: Mapped[int | None]
+    words_gone_until: Mapped[Time | None]
+    """What was asked before is gone already."""
+    runs_gone_until: Mapped[Time | None]
+
     memberships: Mapped[list[Membership]] = relationship(back_populates="organization")
 
 

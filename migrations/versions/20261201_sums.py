@@ -1,4 +1,4 @@
-"""sums by fewer dimensions and longer buckets, time zones that are known, and who is counted anew"""
+"""sums by fewer dimensions and longer buckets, time zones that are known, who is counted anew, and how long things are kept"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -83,6 +83,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("organization_id", name=op.f("pk_rollup_recounts")),
     )
+    for name in ("words", "runs"):
+        op.add_column("organizations", sa.Column(f"{name}_kept_days", sa.Integer(), nullable=True))
+        op.add_column("organizations", sa.Column(f"{name}_gone_until", sa.DateTime(timezone=True), nullable=True))
     for statement in (UNKNOWN_TO_UTC, KNOWN, CHANGED, *TRIGGERS):
         op.execute(statement)
     op.execute("INSERT INTO rollup_recounts SELECT id, now() FROM organizations")
@@ -92,6 +95,8 @@ def downgrade() -> None:
     for name in ("time_zone_changed", "time_zone_is_known"):
         op.execute(f"DROP TRIGGER {name} ON organizations")
         op.execute(f"DROP FUNCTION {name}()")
+    for name in ("words_kept_days", "words_gone_until", "runs_kept_days", "runs_gone_until"):
+        op.drop_column("organizations", name)
     op.drop_table("rollup_recounts")
     op.drop_table("rollups")
     organization = sa.ForeignKey("organizations.id", ondelete="CASCADE", name="fk_rollups_organization_id")

@@ -1,0 +1,36 @@
+"""The form of an organization's settings."""
+
+from __future__ import annotations
+
+from functools import cache
+from zoneinfo import available_timezones
+
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, IntegerField, SelectField
+from wtforms.validators import NumberRange, Optional, ValidationError
+
+MOST_DAYS = 3650
+_DAYS = (Optional(), NumberRange(1, MOST_DAYS, f"Enter a number of days between 1 and {MOST_DAYS:,}."))
+
+
+@cache
+def zones() -> list[str]:
+    """Places, and UTC; not the abbreviations, which mean several zones."""
+    return ["UTC", *sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))]
+
+
+class SettingsForm(FlaskForm):
+    time_zone = SelectField("Time zone")
+    words_kept_days = IntegerField("Keep what was said, in days", _DAYS)
+    runs_kept_days = IntegerField("Keep runs, in days", _DAYS)
+    is_sure = BooleanField("Delete it for good")
+
+    def __init__(self, *args: object, current_zone: str, **options: object):
+        super().__init__(*args, **options)
+        known = zones()
+        self.time_zone.choices = known if current_zone in known else [current_zone, *known]
+
+    def validate_runs_kept_days(self, field: IntegerField) -> None:
+        words = self.words_kept_days.data
+        if field.data is not None and words is not None and field.data < words:
+            raise ValidationError("Runs have to be kept at least as long as what was said in them.")
