@@ -83,7 +83,6 @@ def write(plan: Plan, count: int, at: datetime) -> int:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         written = sum(pool.map(make, parts))
     with engine.begin() as connection:
-        connection.execute(text("ANALYZE executions, attempts, ledger_entries"))
         connection.execute(
             text("""SELECT count(search_index(id)) FROM (SELECT id FROM executions WHERE organization_id = :organization
                 ORDER BY created_at DESC LIMIT :most) AS newest"""),
@@ -94,6 +93,8 @@ def write(plan: Plan, count: int, at: datetime) -> int:
 
 def sum_up(organizations: list[uuid.UUID]) -> None:
     """The sums of what was written, by as many at a time as there are processors."""
+    with db.engine.begin() as connection:
+        connection.execute(text("ANALYZE executions, attempts, ledger_entries"))
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # threads have none of their own
 
     def work(id: uuid.UUID) -> None:

@@ -27,6 +27,7 @@ BY_ID = {
 }
 PROBLEMS = "problems"
 """The outcome of all runs that count as errors."""
+FAILED = (State.FAILED.value, State.INTERRUPTED.value)
 BY_WORD = {
     "type": ("model_type", [one.value for one in ModelType]),
     "outcome": ("outcome", [*(one.value for one in State if one not in OPEN), PROBLEMS]),

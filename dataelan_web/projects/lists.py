@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from flask import g
 from flask_login import current_user
 from sqlalchemy import func, select
 from sqlalchemy.orm import contains_eager, joinedload
@@ -45,7 +46,7 @@ def projects_with_totals() -> list[ProjectLine]:
         )
     )
     ids = [project.id for project in projects]
-    sums = totals.by(Execution.project_id, ids)
+    sums = totals.of_projects(g.organization.id)
     sessions = dict(
         db.session.execute(
             select(PromptSession.project_id, func.count())

@@ -1,20 +1,26 @@
-"""Sums over executions: runs, spend, tokens. Until rollups exist these read the narrow rows, by index.
+"""Runs, spend and tokens at a glance. Of a session, from its runs, by index; of a project and of the organization, from
+the same sums as the dashboard, so that they say the same, and at once however many runs there were.
 
-What was deleted is no run any more, but what it cost was spent: it stays in the sums, as in the books.
+What was deleted is no run of a session any more, but what it cost was spent: it stays in the sums, as in the books.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, func, literal, null, select
+from sqlalchemy import ColumnElement, func, literal, select
 
-from .. import quota
+from ..access import SumsSeen
+from ..dashboards import ranges, sums
+from ..dashboards.ranges import Span
 from ..extensions import db
-from ..models import Execution, Organization, Origin, Project, PromptSession, Window, now
+from ..models import Execution, Organization, Project, PromptSession
+from ..models.base import NIL
+from ..models.rollups import Grain
 
 TOKENS = sum(
     (
@@ -32,6 +38,7 @@ TOKENS = sum(
 
 TREND = 24
 """Runs of a session whose costs are drawn."""
+EVER = Span(Grain.WEEK, datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
 RUNS = func.count().filter(Execution.deleted_at.is_(None), Execution.repairs_id.is_(None))
 
 
@@ -61,21 +68,29 @@ def of_project(project: Project) -> Totals:
     sessions = db.session.scalar(
         select(func.count()).where(PromptSession.project_id == project.id, PromptSession.deleted_at.is_(None))
     )
-    return _totals(Execution.project_id == project.id, sessions=sessions or 0)
+    found = sums.totals(_everything(project.organization_id, project_id=project.id), (EVER,))
+    return Totals(found.runs, found.cost, found.tokens, sessions or 0)
+
+
+def of_projects(organization_id: uuid.UUID) -> dict[uuid.UUID, Totals]:
+    """All of an organization's, in one query."""
+    found = sums.groups(_everything(organization_id), (EVER,), "project_id")
+    return {id: Totals(one.runs, one.cost, one.tokens) for id, one in found.items()}
 
 
 def this_month(organization: Organization) -> Totals:
     """Since the first of the month in the organization's time zone, of what was asked here."""
-    start, _ = quota.window_of(Window.MONTH, now(), ZoneInfo(organization.time_zone))
-    return _totals(
-        *(Execution.organization_id == organization.id, Execution.created_at >= start),
-        Execution.origin != Origin.IMPORT,
-        median=True,
-    )
+    asked, month = _everything(organization.id), ranges.preset("month", ZoneInfo(organization.time_zone)).span
+    found, waited = sums.totals(asked, (month,)), sums.percentiles(asked, (month,)).get((None, None))
+    return Totals(found.runs, found.cost, found.tokens, median_seconds=waited[0] if waited else None)
+
+
+def _everything(organization_id: uuid.UUID, **filters: uuid.UUID) -> sums.Asked:
+    return sums.Asked(organization_id, SumsSeen(True, (), NIL), dict(filters))
 
 
 def by(column: Any, ids: list[uuid.UUID]) -> dict[uuid.UUID, Totals]:
-    """Totals per session or project, for a list: one query."""
+    """Totals per session, for a list: one query."""
     if not ids:
         return {}
     rows = db.session.execute(
@@ -84,12 +99,8 @@ def by(column: Any, ids: list[uuid.UUID]) -> dict[uuid.UUID, Totals]:
     return {row[0]: Totals(runs=row[1], spent=int(row[2])) for row in rows}
 
 
-def _totals(*where: ColumnElement[bool], sessions: int = 0, median: bool = False) -> Totals:
-    waited = func.extract("epoch", Execution.finished_at - Execution.created_at)
-    middle = func.percentile_cont(0.5).within_group(waited) if median else null()
+def _totals(*where: ColumnElement[bool]) -> Totals:
     row = db.session.execute(
-        select(RUNS, func.coalesce(func.sum(Execution.cost), 0), func.coalesce(func.sum(TOKENS), 0), middle).where(
-            *where
-        )
+        select(RUNS, func.coalesce(func.sum(Execution.cost), 0), func.coalesce(func.sum(TOKENS), 0)).where(*where)
     ).one()
-    return Totals(row[0], int(row[1]), int(row[2]), sessions, float(row[3]) if row[3] is not None else None)
+    return Totals(row[0], int(row[1]), int(row[2]))

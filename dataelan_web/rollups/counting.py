@@ -9,6 +9,7 @@ sums, and a correction mends the day that it corrects. Only runs that ended coun
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 
 from ..models.base import NIL
@@ -47,7 +48,18 @@ def each(table: str, alias: str, which: str) -> str:
     return f"LATERAL (SELECT * FROM {table} {alias} WHERE {which} OFFSET 0) AS {alias}"
 
 
-FACTS = f"""
+@dataclass(frozen=True)
+class Source:
+    """What is counted, as the FROM of a query: executions `e` with how often each counts, `q (runs, unpriced)`; and
+    executions `e` with attempts `a` and lines of the ledger `l`."""
+
+    runs: str
+    lines: str
+
+
+def facts(of: Source) -> str:
+    """One row a run and one a line."""
+    return f"""
     SELECT {_OF_THE_RUN},
         {", ".join(f"{_none(f'e.{name}')} AS {name}" for name in UNITS)}, coalesce(e.payer, 'nobody')::text AS payer,
         q.runs::bigint AS runs, CASE WHEN e.state IN {FAILED} THEN q.runs ELSE 0 END::bigint AS failed,
@@ -61,15 +73,20 @@ FACTS = f"""
         CASE WHEN q.runs > 0 AND e.state = 'completed' THEN {bin_sql("(e.first_token_at - e.created_at)")} END
             AS first_token,
         CASE WHEN q.runs > 0 AND e.state = 'completed' THEN {bin_sql("(e.finished_at - e.created_at)")} END AS total
-    FROM ended_runs q, {each("executions", "e", "e.id = q.execution_id")}, organizations o WHERE o.id = e.organization_id
+    FROM {of.runs}, organizations o WHERE o.id = e.organization_id
     UNION ALL
     SELECT {_OF_THE_RUN},
         {", ".join(f"{_none(f'a.{name}')} AS {name}" for name in UNITS)}, l.payer::text AS payer,
         0, 0, 0, 0, {", ".join("0" for _ in TOKENS)}, l.amount, 0, 0, NULL, NULL
-    FROM written_lines q, {each("ledger_entries", "l", "l.id = q.entry_id")},
-        {each("attempts", "a", "a.id = l.attempt_id")}, {each("executions", "e", "e.id = a.execution_id")},
-        organizations o WHERE o.id = e.organization_id"""
-"""One row a run and one a line, from `ended_runs (execution_id, runs, unpriced)` and `written_lines (entry_id)`."""
+    FROM {of.lines}, organizations o WHERE o.id = e.organization_id"""
+
+
+WAITED = Source(
+    f"ended_runs q, {each('executions', 'e', 'e.id = q.execution_id')}",
+    f"""written_lines q, {each("ledger_entries", "l", "l.id = q.entry_id")}, {each("attempts", "a", "a.id = l.attempt_id")},
+        {each("executions", "e", "e.id = a.execution_id")}""",
+)
+"""What the queue says, as `ended_runs (execution_id, runs, unpriced)` and `written_lines (entry_id)`."""
 
 _STARTS = {grain: grain.name.lower() for grain in Grain}
 """The column of FACTS that says when a bucket begins."""
@@ -108,13 +125,13 @@ def _bins_of_both(name: str) -> str:
     return f"CASE WHEN cardinality({both}) > {MOST_BINS} THEN rollup_merge({both}) ELSE {both} END"
 
 
-def sums(pairs: Collection[tuple[Cut, Grain]]) -> str:
+def sums(pairs: Collection[tuple[Cut, Grain]], of: Source) -> str:
     """Sums of facts, as rows of `rollups` with what they are of: each cut by each grain that is asked for, in one look
-    at the facts. After `WITH ended_runs AS (…), written_lines AS (…), `."""
+    at the facts. After `WITH `."""
     cuts = {cut: _key(cut) for cut, _ in pairs}
     grains = {grain: _STARTS[grain] for _, grain in pairs}
     return f"""
-facts AS MATERIALIZED ({FACTS}),
+facts AS MATERIALIZED ({facts(of)}),
 kinds AS MATERIALIZED (  -- few, so that digests are made once a kind and not once a run
     SELECT *, {", ".join(f"md5(concat_ws('|', organization_id, {c.value}, {', '.join(_of(c))}))::uuid AS {_key(c)}" for c in Cut)}
     FROM (SELECT DISTINCT organization_id, {", ".join(DIMENSIONS)} FROM facts) AS kinds
@@ -135,9 +152,9 @@ sums AS MATERIALIZED (
 ALL = tuple(every())
 
 
-def count(pairs: Collection[tuple[Cut, Grain]] = ALL) -> str:
+def count(pairs: Collection[tuple[Cut, Grain]], of: Source) -> str:
     """Adds them. After the same."""
-    return f"""{sums(pairs)},
+    return f"""{sums(pairs, of)},
 keys AS (
     INSERT INTO rollup_keys (id, organization_id, cut, {", ".join(DIMENSIONS)})
     SELECT * FROM ({" UNION ".join(f"SELECT {_key(c)} AS id, organization_id, {c.value}, {', '.join(_of(c))} FROM kinds" for c in Cut)}

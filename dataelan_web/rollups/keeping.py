@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from ..extensions import db
-from .counting import ENDED, OPEN_STATES, count
+from .counting import ALL, ENDED, OPEN_STATES, WAITED, count
 from .cuts import every, kept
 from .rebuilding import LOCK, rebuild_due
 
@@ -42,7 +42,7 @@ ended_runs AS (SELECT execution_id, runs, unpriced FROM taken WHERE entry_id IS 
 written_lines AS (
     SELECT t.entry_id FROM taken t JOIN executions e ON e.id = t.execution_id WHERE t.entry_id IS NOT NULL AND {ENDED}
 ),
-{count()}
+{count(ALL, WAITED)}
 SELECT count(*) FROM taken
 """)
 _PRUNE = text("""

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Row, select, text
 from ..extensions import db
 from ..models import Organization, now
 from ..models.rollups import COUNTERS, Grain
-from .counting import ALL, ENDED, KEPT, OPEN_STATES, count, each, sums
+from .counting import ALL, ENDED, KEPT, OPEN_STATES, Source, count, each, sums
 from .cuts import Cut, kept
 
 LOCK = 0x0DA7AE1A
@@ -43,42 +43,33 @@ FROM organizations o, LATERAL (
 ) AS ran, generate_series(date_trunc('week', first), last, interval '4 weeks') AS week
 WHERE o.id = :organization
 """)
-_WITHIN = "e.organization_id = :organization AND e.created_at >= :start AND e.created_at < :end"
-_REBUILD = f"""
-WITH ended_runs AS (
-    SELECT e.id AS execution_id, 1 AS runs, (e.cost IS NULL)::int AS unpriced FROM executions e
-    WHERE {ENDED} AND {_WITHIN}
-),
-written_lines AS (
-    SELECT l.id AS entry_id FROM executions e, {each("attempts", "a", "a.execution_id = e.id")},
-        {each("ledger_entries", "l", "l.attempt_id = a.id")} WHERE {ENDED} AND {_WITHIN}
-),
-"""
+_THEIRS = f"SELECT * FROM executions e WHERE {ENDED} AND e.organization_id = :organization"
+_WITHIN = f"({_THEIRS} AND e.created_at >= :start AND e.created_at < :end) AS e"
+_ONCE = "LATERAL (SELECT 1 AS runs, (e.cost IS NULL)::int AS unpriced) AS q"
+_CALLS = each("attempts", "a", "a.execution_id = e.id")
+_STRETCH = Source(f"{_WITHIN}, {_ONCE}", f"{_WITHIN}, {_CALLS}, {each('ledger_entries', 'l', 'l.attempt_id = a.id')}")
+_WAITING = "l.id IN (SELECT entry_id FROM rollup_queue WHERE entry_id IS NOT NULL)"
+_COUNTED = Source(
+    f"""(
+        SELECT id, 1 AS runs, (cost IS NULL)::int AS unpriced FROM ({_THEIRS}) AS e
+        WHERE id NOT IN (SELECT execution_id FROM rollup_queue WHERE runs = 1)
+        UNION ALL SELECT execution_id, 0, -unpriced FROM rollup_queue WHERE entry_id IS NULL AND runs = 0
+    ) AS q JOIN ({_THEIRS}) AS e ON e.id = q.id""",
+    f"({_THEIRS}) AS e, {_CALLS}, {each('ledger_entries', 'l', f'l.attempt_id = a.id AND NOT {_WAITING}')}",
+)
+"""Without what waits."""
 _FORGET = (
     text("DELETE FROM rollup_keys WHERE organization_id = :organization"),  # and with them the sums
     text(f"""DELETE FROM rollup_queue q USING executions e
         WHERE e.id = q.execution_id AND e.organization_id = :organization AND e.state NOT IN ({OPEN_STATES})"""),
 )
+_RUNS = f"SELECT coalesce(sum(runs), 0) FROM sums WHERE cut = {Cut.PEOPLE.value} AND grain = {Grain.DAY.value}"
 _SAME = " AND ".join(
     (*(f"want.{name} = have.{name}" for name in COUNTERS),
      *(f"rollup_merge(want.{name}) = rollup_merge(have.{name})" for name in ("first_token", "total")))
 )  # fmt: skip
 _VERIFY = text(f"""
-WITH ended_runs AS (
-    SELECT e.id AS execution_id, 1 AS runs, (e.cost IS NULL)::int AS unpriced FROM executions e
-    WHERE {ENDED} AND e.organization_id = :organization
-        AND NOT EXISTS (SELECT FROM rollup_queue q WHERE q.execution_id = e.id AND q.runs = 1)
-    UNION ALL
-    SELECT q.execution_id, 0, -q.unpriced FROM rollup_queue q JOIN executions e ON e.id = q.execution_id
-    WHERE q.entry_id IS NULL AND q.runs = 0 AND e.organization_id = :organization
-),
-written_lines AS (
-    SELECT l.id AS entry_id FROM ledger_entries l JOIN attempts a ON a.id = l.attempt_id
-    JOIN executions e ON e.id = a.execution_id
-    WHERE {ENDED} AND e.organization_id = :organization
-        AND NOT EXISTS (SELECT FROM rollup_queue q WHERE q.entry_id = l.id)
-),
-{sums(ALL)},
+WITH {sums(ALL, _COUNTED)},
 have AS (
     SELECT k.cut, r.* FROM rollups r JOIN rollup_keys k ON k.id = r.key_id
     WHERE k.organization_id = :organization AND {KEPT}
@@ -150,7 +141,7 @@ def _rebuild(id: uuid.UUID, *, is_patient: bool = True) -> int | None:
             for statement in _FORGET:
                 connection.execute(statement, of)
             for stretch in connection.execute(_STRETCHES, of).all():
-                statement = text(f"{_REBUILD}{count(_kept_since(stretch))} SELECT count(*) FROM ended_runs")
+                statement = text(f"WITH {count(_kept_since(stretch), _STRETCH)} {_RUNS}")
                 runs += int(connection.scalar(statement, of | stretch._asdict()) or 0)
     with db.engine.begin() as connection:
         connection.execute(_UNMARK, of | {"asked_at": asked_at})
