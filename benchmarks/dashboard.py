@@ -8,29 +8,36 @@ from __future__ import annotations
 import gzip
 import os
 import time
+import uuid
 from typing import Any
 
-from sqlalchemy import event, select, text
+from sqlalchemy import Uuid, cast, event, func, insert, select, text
 
 from dataelan_web.extensions import db
-from dataelan_web.models import Membership, Organization, User
-from dataelan_web.rollups.keeping import fold
+from dataelan_web.models import Attempt, Execution, ExecutionBody, LedgerEntry, Membership, Organization, User
 
 from .report import line, spread
 from .stack import Stack, running
 
 RUNS = int(os.environ.get("DATAELAN_BENCH_RUNS", "200000"))
+ORGANIZATIONS = 20
+"""The first has two fifths of the runs."""
 ROUNDS = 20
 PAGES = {"overview": "", "spend": "/spend", "performance": "/performance", "mine": "/mine"}
-WAITING = 5_000
+RATE, AT_ONCE, RECORDS_FOR = 500, 50, 20
+"""Runs a second, in one commit, and seconds."""
 
 
 def measure() -> None:
     with running() as stack:
         stack.bootstrap()
         started = time.perf_counter()
-        stack.flask("seed-demo", "--executions", str(RUNS), "--days", "365", "--password", "a password for it")
+        of = ("--executions", str(RUNS), "--days", "365", "--organizations", str(ORGANIZATIONS))
+        stack.flask("seed-demo", *of, "--password", "a password for it")
         line("seeded", f"{time.perf_counter() - started:.0f} s", f"{RUNS:,} runs of 365 days")
+        with stack.app().app_context():
+            home = db.session.scalars(select(Organization.id).where(Organization.name == "Demo")).one()
+            recording(home)
         pages(stack)
 
 
@@ -45,7 +52,6 @@ def pages(stack: Stack) -> None:
         event.listen(db.engine, "after_cursor_execute", lambda *of: queries.append(of[2]))
         db.session.execute(text("ANALYZE"))
         db.session.commit()
-        counting(home)
     client: Any = app.test_client()
     with client.session_transaction() as session:
         session["_user_id"], session["_fresh"] = known, True
@@ -63,16 +69,41 @@ def pages(stack: Stack) -> None:
             line("", f"{len(queries)} queries", f"{len(gzip.compress(content)) / 1024:.1f} KB gzip; bars: 25, 100 KB")
 
 
-def counting(home: Organization) -> None:
-    """How fast what waits is counted: some runs once more, in a Dataelan that is thrown away."""
-    db.session.execute(
-        text("""INSERT INTO rollup_queue (execution_id, runs) SELECT id, 1 FROM executions
-            WHERE organization_id = :home ORDER BY created_at DESC LIMIT :most"""),
-        {"home": home.id, "most": WAITING},
-    )
+def recording(home: uuid.UUID) -> None:
+    """Runs end at 500 a second, each with its words, call and line, while a worker counts: how far is it behind?"""
+    lags, started, ended = list[float](), time.perf_counter(), 0
+    while (gone := time.perf_counter() - started) < RECORDS_FOR:
+        while ended < gone * RATE:
+            _end_some(home, ended)
+            ended += AT_ONCE
+        lags.append(float(db.session.scalar(_BEHIND) or 0))
+        db.session.rollback()
+        time.sleep(0.05)
+    rate = ended / (time.perf_counter() - started)
+    line("recorded", f"{rate:,.0f}/s", f"sums at most {max(lags):.1f} s behind; bars: {RATE}/s, 5 s")
+
+
+_BEHIND = text("""
+SELECT extract(epoch FROM max(clock_timestamp() - e.finished_at))
+FROM rollup_queue q JOIN executions e ON e.id = q.execution_id
+""")
+
+
+def _end_some(home: uuid.UUID, mark: int) -> None:
+    """Runs of the past once more, begun and ended now."""
+    some = select(Execution.id).where(Execution.organization_id == home, Execution.attempts_made == 1)
+    ids = some.order_by(Execution.created_at).offset(mark).limit(AT_ONCE).scalar_subquery()
+    again = {"finished_at": func.clock_timestamp(), "ended_at": func.clock_timestamp(), "created_at": func.now(),
+             "started_at": func.now(), "first_token_at": func.now()}  # fmt: skip
+    calls = select(Attempt.id).where(Attempt.execution_id.in_(ids))
+    for model, mine, which in (
+        (Execution, ("id",), Execution.id.in_(ids)),
+        (ExecutionBody, ("id",), ExecutionBody.id.in_(ids)),
+        (Attempt, ("id", "execution_id"), Attempt.execution_id.in_(ids)),
+        (LedgerEntry, ("id", "attempt_id"), LedgerEntry.attempt_id.in_(calls)),
+    ):
+        table: Any = model.__table__
+        renamed = {name: cast(func.md5(func.concat(table.c[name], f"/{mark}")), Uuid) for name in mine}
+        values = {column.name: renamed.get(column.name, again.get(column.name, column)) for column in table.columns}
+        db.session.execute(insert(table).from_select(list(values), select(*values.values()).where(which)))
     db.session.commit()
-    started = time.perf_counter()
-    while db.session.scalar(text("SELECT count(*) FROM rollup_queue")):
-        fold()
-    took = time.perf_counter() - started
-    line("counted", f"{WAITING / took:,.0f}/s", "runs that ended; bar: 500/s")

@@ -65,8 +65,7 @@ def rebuild_search() -> None:
 def seed_demo(
     executions: int, days: int, seed: int, email: str, password: str | None, name: str, organizations: int
 ) -> None:
-    """Make an organization with months of believable runs; of several, the first has two fifths of them. Nothing is sent
-    to anybody."""
+    """Make an organization with months of believable runs; of several, the first has two fifths. Nothing is sent."""
     import secrets as random_words
 
     from .demo import seed as sow
@@ -79,7 +78,9 @@ def seed_demo(
         raise click.ClickException(str(missing)) from missing
     for home, count in made:
         click.echo(f"{count:,} runs of {days} days: /o/{home.slug}/dashboard")
-    click.echo(f"{email} owns {'it' if len(made) == 1 else 'them'}{f', and signs in with {password}' if is_new else ''}.")
+    click.echo(
+        f"{email} owns {'it' if len(made) == 1 else 'them'}{f', and signs in with {password}' if is_new else ''}."
+    )
 
 
 class Usd(click.ParamType[Decimal]):

@@ -59,12 +59,13 @@ LARGEST = 0.4
 def seed(
     executions: int, days: int, seed: int, email: str, password: str, name: str, organizations: int = 1
 ) -> list[tuple[Organization, int]]:
-    """Makes new organizations each time; returns each with its runs. Commits. Raises LookupError where the providers were
-    never loaded."""
+    """Makes new organizations each time; returns each with its runs. Commits. Raises LookupError where the providers
+    were never loaded."""
     rest = organizations - 1
     shares = [round(executions * LARGEST)] + [round(executions * (1 - LARGEST) / rest)] * rest if rest else [executions]
     made = [
-        _seed(share, days, seed + n, email, password, f"{name} {n + 1}" if n else name) for n, share in enumerate(shares)
+        _seed(share, days, seed + n, email, password, f"{name} {n + 1}" if n else name)
+        for n, share in enumerate(shares)
     ]
     sum_up([home.id for home, _ in made])
     return made

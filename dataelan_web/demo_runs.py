@@ -41,10 +41,7 @@ TOPICS = (
     ("Which of these filings mention a change of auditor?", "Two: the annual report of March, and the letter of June"),
     ("Write a welcome message for a new colleague.", "Welcome! On your first day Ana will show you around"),
 )
-STEPS = tuple(
-    text(step)
-    for step in (Path(__file__).parent / "demo_runs.sql").read_text().split(";\n")
-)
+STEPS = tuple(text(step) for step in (Path(__file__).parent / "demo_runs.sql").read_text().split(";\n"))
 
 
 @dataclass(frozen=True)

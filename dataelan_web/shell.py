@@ -19,6 +19,7 @@ IN_SIDEBAR = 8
 HUB = tuple(f"hub.{name}" for name in "provider new_provider connect change create key replace hub_settings".split())
 """Endpoints of the pages of providers, keys and settings, by how they begin."""
 
+SETTINGS = ("organizations.show_settings", "organizations.change_settings")
 KEYS = {"organizations.home": "h", "dashboards.show": "d", "search.search": "s", "trash.trash_page": "t"}
 """What one presses after g to go there (static/palette.js)."""
 FOR_GUESTS = ("organizations.home", "dashboards.show", "search.search", "trash.trash_page", "limits.overview")
@@ -76,7 +77,9 @@ def navigation(slug: str) -> list[dict[str, Any]]:
     ]
     if access.may(access.ADMINISTER):
         places.append(("Webhooks", "webhook", "notices.webhooks_page", ("notices.webhook",)))
-        places.append(("Settings", "settings", "organizations.show_settings", ("organizations.show_s", "organizations.change")))
+        places.append(
+            ("Settings", "settings", "organizations.show_settings", ("organizations.show_s", "organizations.change"))
+        )
     places.append(("Trash", "trash", "trash.trash_page", ("trash.",)))
     return [
         {

@@ -107,6 +107,7 @@ def test_every_room_is_known_to_the_rules() -> None:
         "bootstrap",
         "cli",
         "demo",
+        "demo_rhythm",
         "demo_runs",
         "jobs",
         "errors",

@@ -57,8 +57,8 @@ _FOUND = (
     .offset(0)
     .lateral("found")
 )
-"""The sums of a key in a span. Looked up for each by the index, as OFFSET keeps PostgreSQL from planning otherwise: what
-a query costs is what it reads, however much else there is."""
+"""The sums of a key in a span, looked up by the index: OFFSET keeps PostgreSQL from planning otherwise. So what a query
+costs is what it reads, however much else there is."""
 
 
 @dataclass(frozen=True)

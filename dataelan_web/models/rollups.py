@@ -73,8 +73,8 @@ ROLLUPS = Table(
     *(_no_default(name, BigInteger) for name in COUNTERS),
     *(_no_default(name, ARRAY(BigInteger)) for name in HISTOGRAMS),
 )
-"""Sums of one bucket. `cost` is the ledger's, in nano-USD; histograms hold `bin << 40 | count` (rollups.histogram), where
-a bin may stand several times. By key first: a filter finds its keys, and reads nothing else."""
+"""Sums of one bucket. `cost` is the ledger's, in nano-USD; histograms hold `bin << 40 | count` (rollups.histogram),
+where a bin may stand several times. By key first: a filter finds its keys, and reads nothing else."""
 
 ROLLUP_RECOUNTS = Table(
     "rollup_recounts",

@@ -42,9 +42,8 @@ _STREAMED = """e.state = 'completed' AND e.first_token_at < e.finished_at
             AND coalesce(e.tokens_output, e.tokens_reasoning) IS NOT NULL"""
 
 
-
 def each(table: str, alias: str, which: str) -> str:
-    """Joins by an index, row by row, as few or as many as there are: a plan that reads a whole table never pays here."""
+    """Joins by an index, row by row: a plan that reads a whole table never pays here."""
     return f"LATERAL (SELECT * FROM {table} {alias} WHERE {which} OFFSET 0) AS {alias}"
 
 
@@ -83,8 +82,8 @@ def facts(of: Source) -> str:
 
 WAITED = Source(
     f"ended_runs q, {each('executions', 'e', 'e.id = q.execution_id')}",
-    f"""written_lines q, {each("ledger_entries", "l", "l.id = q.entry_id")}, {each("attempts", "a", "a.id = l.attempt_id")},
-        {each("executions", "e", "e.id = a.execution_id")}""",
+    f"""written_lines q, {each("ledger_entries", "l", "l.id = q.entry_id")},
+        {each("attempts", "a", "a.id = l.attempt_id")}, {each("executions", "e", "e.id = a.execution_id")}""",
 )
 """What the queue says, as `ended_runs (execution_id, runs, unpriced)` and `written_lines (entry_id)`."""
 
@@ -92,15 +91,24 @@ _STARTS = {grain: grain.name.lower() for grain in Grain}
 """The column of FACTS that says when a bucket begins."""
 _COLUMNS = ", ".join((*COUNTERS, *HISTOGRAMS))
 MOST_BINS = 64
-"""A histogram that is longer is merged: each bin is there once. Shorter ones are rather read twice than merged often."""
-KEPT = f"""(grain <> {Grain.QUARTER.value} OR bucket >= date_trunc('hour', now() - {QUARTERS_KEPT.days} * interval '1 day'))
+"""A histogram that is longer is merged: each bin is there once. To merge shorter ones takes longer than it spares."""
+KEPT = f"""
+    (grain <> {Grain.QUARTER.value} OR bucket >= date_trunc('hour', now() - interval '{QUARTERS_KEPT.days} days'))
     AND (grain <> {Grain.HOUR.value} OR cut = {Cut.MODELS.value}
-        OR bucket >= date_trunc('hour', now() - {HOURS_KEPT.days} * interval '1 day'))"""
+        OR bucket >= date_trunc('hour', now() - interval '{HOURS_KEPT.days} days'))"""
 """Which sums there are: see cuts.kept."""
 
 
 def _key(cut: Cut) -> str:
     return f"{cut.name.lower()}_key"
+
+
+def _digest(cut: Cut) -> str:
+    return f"md5(concat_ws('|', organization_id, {cut.value}, {', '.join(_of(cut))}))::uuid AS {_key(cut)}"
+
+
+def _key_row(cut: Cut) -> str:
+    return f"SELECT {_key(cut)} AS id, organization_id, {cut.value}, {', '.join(_of(cut))} FROM kinds"
 
 
 def _of(cut: Cut) -> list[str]:
@@ -111,7 +119,9 @@ def _of(cut: Cut) -> list[str]:
 
 def _which(columns: Mapping[IntEnum, str]) -> str:
     """Which of several columns these rows are grouped by."""
-    return f"CASE {' '.join(f'WHEN GROUPING({name}) = 0 THEN {one.value}' for one, name in columns.items())} END::smallint"
+    return (
+        f"CASE {' '.join(f'WHEN GROUPING({name}) = 0 THEN {one.value}' for one, name in columns.items())} END::smallint"
+    )
 
 
 def _bins_of(name: str) -> str:
@@ -133,7 +143,7 @@ def sums(pairs: Collection[tuple[Cut, Grain]], of: Source) -> str:
     return f"""
 facts AS MATERIALIZED ({facts(of)}),
 kinds AS MATERIALIZED (  -- few, so that digests are made once a kind and not once a run
-    SELECT *, {", ".join(f"md5(concat_ws('|', organization_id, {c.value}, {', '.join(_of(c))}))::uuid AS {_key(c)}" for c in Cut)}
+    SELECT *, {", ".join(map(_digest, Cut))}
     FROM (SELECT DISTINCT organization_id, {", ".join(DIMENSIONS)} FROM facts) AS kinds
 ),
 sums AS MATERIALIZED (
@@ -157,8 +167,7 @@ def count(pairs: Collection[tuple[Cut, Grain]], of: Source) -> str:
     return f"""{sums(pairs, of)},
 keys AS (
     INSERT INTO rollup_keys (id, organization_id, cut, {", ".join(DIMENSIONS)})
-    SELECT * FROM ({" UNION ".join(f"SELECT {_key(c)} AS id, organization_id, {c.value}, {', '.join(_of(c))} FROM kinds" for c in Cut)}
-    ) AS every ORDER BY id
+    SELECT * FROM ({" UNION ".join(map(_key_row, Cut))}) AS every ORDER BY id
     ON CONFLICT (id) DO NOTHING
 ),
 added AS (

@@ -27,8 +27,8 @@ HOLDS: dict[Cut, frozenset[str]] = {
 
 QUARTERS_KEPT = timedelta(days=3)
 HOURS_KEPT = timedelta(days=35)
-"""Long enough to compare a month with the one before up to the same hour. An hour has nearly as many sums as runs, but in
-MODELS: there they stay."""
+"""Long enough to compare a month with the one before up to the same hour. An hour has nearly as many sums as runs, but
+in MODELS: there they stay."""
 
 
 def smallest(needed: Collection[str]) -> Cut:

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 revision = "sums"
-down_revision = "rollups"
+down_revision = "explorer"
 branch_labels = None
 depends_on = None
 
