@@ -28,7 +28,8 @@ class SettingsForm(FlaskForm):
     def __init__(self, *args: object, current_zone: str, **options: object):
         super().__init__(*args, **options)
         known = zones()
-        self.time_zone.choices = known if current_zone in known else [current_zone, *known]
+        offered = known if current_zone in known else [current_zone, *known]
+        self.time_zone.choices = [(name, name) for name in offered]
 
     def validate_runs_kept_days(self, field: IntegerField) -> None:
         words = self.words_kept_days.data

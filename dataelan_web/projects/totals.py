@@ -96,11 +96,11 @@ def by(column: Any, ids: list[uuid.UUID]) -> dict[uuid.UUID, Totals]:
     rows = db.session.execute(
         select(column, RUNS, func.coalesce(func.sum(Execution.cost), 0)).where(column.in_(ids)).group_by(column)
     )
-    return {row[0]: Totals(runs=row[1], spent=int(row[2])) for row in rows}
+    return {id: Totals(runs=runs, spent=int(cost or 0)) for id, runs, cost in rows}
 
 
 def _totals(*where: ColumnElement[bool]) -> Totals:
     row = db.session.execute(
         select(RUNS, func.coalesce(func.sum(Execution.cost), 0), func.coalesce(func.sum(TOKENS), 0)).where(*where)
     ).one()
-    return Totals(row[0], int(row[1]), int(row[2]))
+    return Totals(row[0], int(row[1] or 0), int(row[2]))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 
 from ..models.base import NIL
 from ..models.executions import OPEN, Origin, State
@@ -117,7 +116,7 @@ def _of(cut: Cut) -> list[str]:
     return [name if name in HOLDS[cut] else none[name] for name in DIMENSIONS]
 
 
-def _which(columns: Mapping[IntEnum, str]) -> str:
+def _which(columns: Mapping[Cut, str] | Mapping[Grain, str]) -> str:
     """Which of several columns these rows are grouped by."""
     return (
         f"CASE {' '.join(f'WHEN GROUPING({name}) = 0 THEN {one.value}' for one, name in columns.items())} END::smallint"
