@@ -69,7 +69,7 @@ class Plan:
 def write(plan: Plan, count: int, at: datetime) -> int:
     """How many there are; they are not summed up yet. Commits."""
     values = _values(plan)
-    parts = _parts(demo_rhythm.stretches(plan.days, count, at))
+    parts = _parts(demo_rhythm.stretches(plan.days, count, at, plan.seed))
     engine = db.engine
 
     def make(part: list[tuple[int, Stretch]]) -> int:
