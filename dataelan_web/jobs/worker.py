@@ -35,7 +35,7 @@ from ..executions.sweep import EVERY, JUST_SENT, NOBODY_BEFORE, UNHEARD, sweep
 from ..extensions import db
 from ..notify.deliver import deliver_forever
 from ..notify.limits import alert
-from ..rollups.keeping import keep_forever
+from ..rollups.keeping import keep_forever, recount_forever
 from ..starting import starting
 from . import queue
 from .tasks import ALLOWED
@@ -252,6 +252,7 @@ def main() -> int:
             ("actions-deliverer", deliver_calls_forever, (app, worker.is_leaving)),
             ("exporter", look_after_forever, (app, worker.is_leaving)),
             ("counter", keep_forever, (app, worker.is_leaving)),
+            ("recounter", recount_forever, (app, worker.is_leaving)),
             ("tidier", tidy_forever, (app, worker.name, worker.is_leaving)),
         ):
             threading.Thread(target=task, args=parameters, name=name, daemon=True).start()

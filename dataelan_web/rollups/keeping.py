@@ -85,9 +85,18 @@ def keep_forever(app: Flask, stopping: threading.Event) -> None:
             with app.app_context():
                 while fold() == BATCH and not stopping.is_set():
                     pass
-                rebuild_due()
                 if time.monotonic() - pruned > PRUNED_EVERY:
                     pruned = time.monotonic()
                     prune()
         except Exception:  # this thread must not end: dashboards would stand still
             log.exception("runs could not be counted yet; it is tried again")
+
+
+def recount_forever(app: Flask, stopping: threading.Event) -> None:
+    """Whose time zone changed is counted anew; on a thread of its own, since that takes minutes where there is much."""
+    while not stopping.wait(EVERY):
+        try:
+            with app.app_context():
+                rebuild_due()
+        except Exception:
+            log.exception("an organization could not be counted anew yet; it is tried again")

@@ -111,8 +111,9 @@ def rebuild(organization: Organization) -> int:
 
 def rebuild_due() -> None:
     """Whoever is to be counted anew, if nobody is at it."""
-    for id in db.session.scalars(text("SELECT organization_id FROM rollup_recounts ORDER BY asked_at")).all():
-        db.session.rollback()
+    due = db.session.scalars(text("SELECT organization_id FROM rollup_recounts ORDER BY asked_at")).all()
+    db.session.rollback()
+    for id in due:
         _rebuild(id, is_patient=False)
 
 
