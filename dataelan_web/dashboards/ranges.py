@@ -99,13 +99,19 @@ class Range:
             return (Span(self.grain, edges[0], edges[-1]),)
         last, until = edges[-2], edges[-2] + (self.at - self.edges[-2])
         whole = Span(self.grain, edges[0], last)
-        for grain, step, lasts in ((Grain.QUARTER, QUARTER, QUARTERS_KEPT), (Grain.HOUR, HOUR, HOURS_KEPT)):
-            if self.at - last < lasts - HOUR:
-                upto = last + (until - last) // step * step + step
-                return (whole, Span(grain, last, min(upto, edges[-1])))
+        if (grain := finest(last, self.at)) is not Grain.DAY:
+            step = QUARTER if grain is Grain.QUARTER else HOUR
+            upto = last + (until - last) // step * step + step
+            return (whole, Span(grain, last, min(upto, edges[-1])))
         # So long ago there are days only. Of more than two months, half a day is less than one in a hundred.
         is_most = until - last > (edges[-1] - last) / 2
         return (Span(self.grain, edges[0], edges[-1] if is_most else last),)
+
+
+def finest(start: datetime, at: datetime) -> Grain:
+    """The shortest buckets that are kept, whatever is filtered by, of a time that begins there."""
+    gone = at - start + HOUR
+    return Grain.QUARTER if gone < QUARTERS_KEPT else Grain.HOUR if gone < HOURS_KEPT else Grain.DAY
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
