@@ -15,12 +15,15 @@ class Cut(IntEnum):
     MODELS = 1
     KEYS = 2
     PEOPLE = 3
+    PROJECTS = 4
 
 
+_MODELS = {"provider_id", "model_id", "payer", "model_type", "outcome", "error"}
 HOLDS: dict[Cut, frozenset[str]] = {
     Cut.KEYS: frozenset({"provider_id", "api_key_id", "payer"}),
     Cut.PEOPLE: frozenset({"project_id", "user_id"}),
-    Cut.MODELS: frozenset({"provider_id", "model_id", "payer", "model_type", "outcome", "error"}),
+    Cut.MODELS: frozenset(_MODELS),
+    Cut.PROJECTS: frozenset(_MODELS | {"project_id"}),
     Cut.FULL: frozenset(DIMENSIONS),
 }
 """Cut → its dimensions; the small ones first."""
