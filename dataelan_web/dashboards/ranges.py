@@ -219,6 +219,11 @@ def _between(first: str, last: str, zone: ZoneInfo) -> Range:
         or not 2000 <= start.year <= 2200
     ):
         raise BadRange("A range of hours has whole quarters of an hour, and is two days long at most.")
-    edges = tuple(start + n * QUARTER for n in range((end - start) // QUARTER + 1))
-    local = start.astimezone(zone), end.astimezone(zone)
-    return Range(CUSTOM, f"{local[0]:%-d %b %Y %H:%M} to {local[1]:%H:%M}", Grain.QUARTER, edges, zone, now())
+    at, local = now(), (start.astimezone(zone), end.astimezone(zone))
+    grain = finest(start, at)
+    if grain is Grain.DAY or (grain is Grain.HOUR and any(one.minute for one in local)):
+        kept = f"hours are kept for {HOURS_KEPT.days} days, and quarters of one for {QUARTERS_KEPT.days}"
+        raise BadRange(f"This was so long ago that it can be read in longer parts only: {kept}.")
+    step = QUARTER if grain is Grain.QUARTER else HOUR
+    edges = tuple(start + n * step for n in range((end - start) // step + 1))
+    return Range(CUSTOM, f"{local[0]:%-d %b %Y %H:%M} to {local[1]:%H:%M}", grain, edges, zone, at)
