@@ -35,6 +35,14 @@ LANGUAGES = frozenset(
     "rust scala sh shell sql swift toml ts tsx typescript xml yaml yml zsh".split()
 )
 
+ENDINGS = dict(
+    pair.split("=")
+    for pair in (
+        "python=py javascript=js typescript=ts rust=rs ruby=rb golang=go shell=sh bash=sh zsh=sh markdown=md kotlin=kt "
+        "haskell=hs perl=pl csharp=cs cs=cs c++=cpp yaml=yml elixir=ex powershell=ps1"
+    ).split()
+)
+
 # -- what may come out: everything else is removed -------------------------------------------------
 
 ALIGNMENTS = {f"align-{side}" for side in ("left", "center", "right")}
@@ -64,8 +72,11 @@ _cleaner = nh3.Cleaner(
 )
 
 # Added after the sanitiser, which lets no button through: fixed text of ours, in a place only we make.
-HEAD = '<div class="code-head">'
-COPY = '<button type="button" class="btn-copy">Copy</button>'
+HEAD = re.compile(r'<div class="code-head">(?=<span class="code-language">([^<]*)<)')
+ACTS = (
+    '<button type="button" class="btn-copy">Copy</button>'
+    '<button type="button" class="btn-save" data-ending="{}">Download</button>'
+)
 
 
 def render(text: str) -> Markup:
@@ -74,10 +85,16 @@ def render(text: str) -> Markup:
         return plain(text)
     try:
         html = sanitize(_markdown.render(visible(text)))
-        return Markup(html.replace(HEAD, HEAD + COPY))  # noqa: S704 - sanitised, and a constant
+        html = HEAD.sub(lambda head: head[0] + ACTS.format(ending_of(head[1].lower())), html)
+        return Markup(html)  # noqa: S704 - sanitised, and constants
     except Exception:
         logging.getLogger(__name__).exception("an answer could not be rendered and is shown as plain text")
         return plain(text)
+
+
+def ending_of(language: str) -> str:
+    """Of the name of a file of code: a few letters and digits, whatever the model called its language."""
+    return ENDINGS.get(language) or (language if re.fullmatch(r"[a-z0-9]{1,6}", language) else "txt")
 
 
 def sanitize(html: str) -> str:
@@ -99,7 +116,7 @@ class _Renderer(RendererHTML):
         language = (token.info.split() or [""])[0][:40]
         code = _highlighted(token.content, language.lower(), env)
         label = f'<span class="code-language">{escape(language or "text")}</span>'
-        return f'<div class="code-block">{HEAD}{label}</div><pre><code>{code}</code></pre></div>\n'
+        return f'<div class="code-block"><div class="code-head">{label}</div><pre><code>{code}</code></pre></div>\n'
 
     def code_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         return self.fence(tokens, idx, options, env)

@@ -58,6 +58,15 @@
     if (word) button.textContent = 'Copied';
     setTimeout(() => { button.classList.remove('copied'); if (word) button.textContent = word; }, 1600);
   });
+  // A block of code as a file, named as it is on the run's own page.
+  on('click', '.btn-save', (button) => {
+    const blocks = [...button.closest('.markdown').querySelectorAll('.code-block')], block = button.closest('.code-block');
+    const href = URL.createObjectURL(new Blob([block.querySelector('pre').textContent], { type: 'text/plain' }));
+    const link = Object.assign(document.createElement('a'), { href, download: `code-${blocks.indexOf(block) + 1}.${button.dataset.ending}` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(href), 10000);
+    announce(`${link.download} saved`);
+  });
   const announce = (text) => { const place = document.getElementById('announcer'); if (place) place.textContent = text; };
 
   // Dialogs: data-opens, data-closes; and data-confirm on a form asks before it is sent, by htmx or not.

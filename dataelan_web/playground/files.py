@@ -14,15 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..markdown import ending_of
 from ..models import Action
 
-ENDINGS = dict(
-    pair.split("=")
-    for pair in (
-        "python=py javascript=js typescript=ts rust=rs ruby=rb golang=go shell=sh bash=sh zsh=sh markdown=md kotlin=kt "
-        "haskell=hs perl=pl csharp=cs cs=cs c++=cpp yaml=yml elixir=ex powershell=ps1"
-    ).split()
-)
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The oldest a zip can say: the same answer makes the same bytes."""
 FORMULA = re.compile(r"^\s*(?:[@\t\r]|[=+-](?!\d[\d.,]*\s*%?$))")
@@ -42,7 +36,10 @@ def file_of(action: Action) -> File | None:
     number = action.position + 1
     match action.kind:
         case "code":
-            name = payload.get("file_name", "").rsplit("/", 1)[-1] or f"code-{number}.{_ending(payload)}"
+            name = (
+                payload.get("file_name", "").rsplit("/", 1)[-1]
+                or f"code-{number}.{ending_of(payload.get('language', ''))}"
+            )
             return File(name, "text/plain", payload["content"].encode())
         case "diff":
             name = payload["file_name"].rsplit("/", 1)[-1] or f"changes-{number}"
@@ -83,11 +80,6 @@ def pretty(value: Any) -> str:
 
 def checklist(items: list[dict[str, Any]]) -> str:
     return "".join(f"- [{'x' if item['done'] else ' '}] {item['text']}\n" for item in items)
-
-
-def _ending(payload: dict[str, Any]) -> str:
-    language = payload.get("language", "")
-    return ENDINGS.get(language) or (language if re.fullmatch(r"[a-z0-9]{1,6}", language) else "txt")
 
 
 def _csv(rows: list[list[str]]) -> bytes:
