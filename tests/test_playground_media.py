@@ -17,7 +17,19 @@ from dataelan_web.executions.submit import Request, record
 from dataelan_web.extensions import db
 from dataelan_web.local.simulated.painting import png
 from dataelan_web.local.simulated.sounds import tune
-from dataelan_web.models import Asset, Execution, ExecutionBody, ModelType, Origin, Prompt, PromptSession, State, new_id
+from dataelan_web.models import (
+    Asset,
+    Execution,
+    ExecutionBody,
+    Model,
+    ModelType,
+    Origin,
+    Prompt,
+    PromptSession,
+    Provider,
+    State,
+    new_id,
+)
 from dataelan_web.playground import uploads
 from dataelan_web.router.prompt import Prompt as RouterPrompt
 from dataelan_web.router.types import Message, ToolResult, user
@@ -549,3 +561,35 @@ def tell(cast: people.Cast, to: PromptSession, asked: Message, text: str, calls:
     body = db.session.get_one(ExecutionBody, execution.id)
     body.text, body.tool_calls = text, calls
     db.session.commit()
+
+
+# -- parameters that the chosen model takes ----------------------------------------------------------
+
+
+def test_what_the_chosen_model_does_not_take_is_refused_left_out_or_kept_for_another(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    simulated = db.session.scalars(select(Provider).where(Provider.slug == "simulated")).one()
+    thinker = Model(id=new_id(), provider=simulated, name="o3-of-ours", display_name="O3")
+    thinker.capabilities, thinker.max_output_tokens = ["reasoning"], 500
+    db.session.add(thinker)
+    to = session(acme, "CODE", temperature=0.5, schema=SCHEMA)
+    name = "simulated/o3-of-ours"
+    for fields, word in (
+        ({"tools": TOOLS}, "o3-of-ours takes no tools"),
+        ({"schema": SCHEMA}, "o3-of-ours takes no JSON schema"),
+        ({"max_tokens": "501"}, "writes at most 500 tokens"),
+    ):
+        answer = send(app, acme, to, "My words", model=name, **fields)
+        assert answer.status_code == 422
+        assert word in answer.get_data(as_text=True)
+    page = people.browser(app, acme.mia).get(f"{acme.home}/sessions/{to.id}").get_data(as_text=True)
+    assert 'data-omits="schema temperature tools" data-most="500"' in page
+
+    execution = ask(app, acme, to, "My words", model=name, temperature="0.2", reasoning_effort="low", max_tokens="9")
+    assert execution.body.request["reasoning_effort"] == "low"
+    assert execution.body.notice == "Temperature left out: o3-of-ours takes none."
+    ask(app, acme, to, "My words", model=name)
+    settings = db.session.get_one(PromptSession, to.id, populate_existing=True).settings
+    assert (settings["temperature"], settings["schema"]) == (0.2, SCHEMA), "hidden in the page, so kept"
+    assert settings["max_tokens"] is None

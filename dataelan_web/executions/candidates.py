@@ -171,6 +171,12 @@ def usable_models(session: DbSession, project: Project) -> list[Candidate]:
     return [candidate for candidate in _Hub(session, project.organization, project).all() if candidate.keys]
 
 
+def models_named(session: DbSession, project: Project, requested: str) -> list[Candidate]:
+    """The models that a name stands for here; none where it is a rule's, or `auto`."""
+    hub = _Hub(session, project.organization, project)
+    return [] if requested == AUTO or hub.rules(_RULES_CALLED, called=requested) else hub.named(requested)
+
+
 def candidates_of(
     session: DbSession,
     organization: Organization | None,

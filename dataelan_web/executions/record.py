@@ -26,6 +26,7 @@ from .. import quota
 from ..extensions import db
 from ..models import Attempt, Execution, Outcome, Payer, journal, new_id, now
 from ..router.health import Observation, work_of
+from ..router.parameters import fitted
 from ..router.plan import Step
 from ..router.run import Result
 from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
@@ -77,6 +78,7 @@ class Record:
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
+        prompt, left_out = fitted(prompt, step.candidate)
         attempt, allowance = self._attempt(step, number), Allowance(prompt)
         try:
             if not self._is_settled:
@@ -104,7 +106,7 @@ class Record:
         self._made.append(attempt)
         self._is_limited = self._is_limited or allowance.is_held
         self._tell_caller()
-        self.notice = allowance.notice
+        self.notice = f"{left_out} {allowance.notice}".strip()
         health().begin(step.pair, attempt.id)
         return allowance.prompt
 

@@ -6,14 +6,19 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 from jsonschema import validators
 from jsonschema.exceptions import SchemaError
-from wtforms import DecimalField, IntegerField, SelectMultipleField, TextAreaField
+from wtforms import DecimalField, IntegerField, SelectField, SelectMultipleField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Length, NumberRange, Optional, ValidationError
 
+from ..executions.candidates import models_named
+from ..extensions import db
 from ..fields import trim
+from ..router.parameters import NAMES, omitted
 from ..router.types import Message, Part, Prompt, Tool, system
 from .forms import PromptForm, bounded
 
@@ -23,8 +28,19 @@ TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 """What OpenAI, Anthropic and Google all take."""
 
 
+EFFORTS = {"": "Model’s choice", "none": "Off", "minimal": "Minimal", "low": "Low", "medium": "Medium", "high": "High"}
+
+
 class ChatForm(PromptForm):
-    REMEMBERED: ClassVar[tuple[str, ...]] = ("model", "system", "max_tokens", "temperature", "schema", "tools")
+    REMEMBERED: ClassVar[tuple[str, ...]] = (
+        "model",
+        "system",
+        "max_tokens",
+        "temperature",
+        "reasoning_effort",
+        "schema",
+        "tools",
+    )
     NEEDS_TEXT: ClassVar[bool] = False
 
     system = TextAreaField("System prompt", [Length(max=100_000)], filters=[trim])
@@ -38,31 +54,59 @@ class ChatForm(PromptForm):
         [Optional(), NumberRange(0, 2, "A number from 0 to 2, or leave it empty.")],
         filters=[bounded],
     )
+    reasoning_effort = SelectField("Thinking", choices=[SelectChoice(*one) for one in EFFORTS.items()], default="")
     schema = TextAreaField("JSON schema of the answer", [Length(max=LONGEST)], filters=[trim])
     tools = TextAreaField("Tools", [Length(max=LONGEST)], filters=[trim])
     actions = SelectMultipleField("Actions", validate_choice=False)
     """Declared actions of the project to offer, by id; of those that were `listed`. New ones are, until unticked."""
     listed = SelectMultipleField("Listed actions", validate_choice=False)
 
+    def validate_max_tokens(self, field: Any) -> None:
+        most = self.chosen and self.chosen.max_output_tokens
+        if most and field.data and field.data > most:
+            raise ValidationError(f"{self.chosen.model} writes at most {most:,} tokens.")
+
     def validate_schema(self, field: Any) -> None:
         schema = read_json(field.data)
         if schema is not None:
             check_schema(schema)
+            self._is_taken(field)
 
     def validate_tools(self, field: Any) -> None:
-        tools_of(field.data)
+        if tools_of(field.data):
+            self._is_taken(field)
+
+    def _is_taken(self, field: Any) -> None:
+        if field.name in self.omitted:
+            words = "no JSON schema" if field.name == "schema" else "no tools"
+            raise ValidationError(f"{self.chosen.model} takes {words}. Empty this, or choose another model.")
+
+    @cached_property
+    def chosen(self) -> Any:
+        """The model that is asked for, a router.Candidate; None where rules choose it, or it is not there."""
+        return next(iter(models_named(db.session, self.session.project, self.requested)), None)
+
+    @property
+    def omitted(self) -> frozenset[str]:
+        """Parameters that it does not take. The page sends none of them (playground.js); from one that does, a
+        temperature or an effort is left out where it is sent, and the run says so."""
+        return omitted(self.chosen) if self.chosen else frozenset()
 
     @property
     def settings(self) -> dict[str, Any]:
+        """What was hidden, and so did not come, stays as it was, for when another model is chosen."""
+        values = super().settings
+        absent = [name for name in NAMES if self[name].raw_data == [] and name in self.session.settings]
+        values |= {name: self.session.settings[name] for name in absent if name in self.omitted}
         if not self.listed.data:
-            return super().settings
+            return values
         unwanted = set(self.listed.data) - set(self.actions.data or ())
-        return super().settings | {"actions_off": sorted(unwanted)[:MOST_TOOLS]}
+        return values | {"actions_off": sorted(unwanted)[:MOST_TOOLS]}
 
     def prompt(self, parts: Sequence[Part], earlier: tuple[Message, ...] = ()) -> Prompt:
         prompt = super().prompt(parts, earlier)
         instructions = (system(self.system.data),) if self.system.data else ()
-        temperature = self.settings["temperature"]
+        temperature = None if self.temperature.data is None else float(self.temperature.data)
         return replace(
             prompt,
             messages=(*instructions, *earlier, *prompt.messages),
@@ -70,6 +114,7 @@ class ChatForm(PromptForm):
             temperature=temperature,
             schema=read_json(self.schema.data),
             tools=tools_of(self.tools.data),
+            reasoning_effort=self.reasoning_effort.data or None,
         )
 
 

@@ -12,6 +12,7 @@ from ..extensions import db
 from ..formats import price
 from ..models import ModelType, Project, Provider, RoutingRule
 from ..router.candidates import Candidate
+from ..router.parameters import omitted
 from ..router.plan import compatible
 from ..router.pricing import Rates
 from ..router.types import Task
@@ -20,7 +21,8 @@ MILLION = 1_000_000
 
 
 def model_options(project: Project, model_type: ModelType = ModelType.TEXT, task: Task = Task.CHAT) -> dict[str, Any]:
-    """{rules: [name…], groups: [(provider, [{value, name, price, simulated}])]} for one task of a type of session."""
+    """{rules: [name…], groups: [(provider, [{value, name, price, simulated, omits, most}])]} for one task of a type
+    of session. `omits`: parameters it does not take; `most`: output tokens."""
     types = compatible(model_type.value)
     offered = [c for c in usable_models(db.session, project) if c.model_type in types and c.task is task]
     ids = {candidate.provider_id for candidate in offered}
@@ -44,6 +46,8 @@ def _option(candidate: Candidate, slug: str) -> dict[str, Any]:
         "name": candidate.model,
         "price": "simulated" if candidate.is_simulated else _price(candidate.rates),
         "simulated": candidate.is_simulated,
+        "omits": " ".join(sorted(omitted(candidate))),
+        "most": candidate.max_output_tokens if candidate.task is Task.CHAT else None,
     }
 
 

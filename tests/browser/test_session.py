@@ -195,6 +195,19 @@ def test_a_refused_form_says_why_and_keeps_every_word(session: Page) -> None:
     expect(session.get_by_label("Prompt", exact=True)).to_have_value("Keep this")
     assert session.locator(".run").count() == 0
     session.get_by_label("Temperature").fill("1")
+    models, takes = session.locator("#composer select[name=model]"), session.locator("[data-takes]")
+    models.evaluate("select => select.options[1].dataset.omits = 'temperature tools'")  # as one that always thinks
+    chosen = models.locator("option").nth(1).get_attribute("value") or ""
+    models.select_option(chosen)
+    expect(takes).to_have_text("This model has no temperature, no tools.")
+    expect(session.get_by_label("Temperature")).to_be_hidden()
+    expect(session.get_by_label("Temperature")).to_be_disabled()
+    expect(session.get_by_label("Max tokens")).to_have_attribute("max", "8192")
+    models.select_option("auto")
+    expect(takes).to_contain_text("your rules choose")
+    expect(session.get_by_label("Temperature")).to_have_value("1")
+    expect(session.get_by_label("Max tokens")).to_have_attribute("max", "1000000")
+    models.select_option(chosen)
     session.get_by_role("button", name="Run", exact=True).click()
     steps.finished(steps.card(session))
     expect(session.get_by_label("Prompt", exact=True)).to_have_value("")
@@ -215,6 +228,10 @@ def test_an_answer_is_markdown_with_highlighted_code_that_can_be_copied_and_save
     run.get_by_role("button", name="Copy", exact=True).click()
     expect(run.locator(".btn-copy")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == code.text_content()
+    with page.expect_download() as block:
+        run.get_by_role("button", name="Download", exact=True).click()
+    assert block.value.suggested_filename == "code-1.py"
+    assert block.value.path().read_text() == code.text_content()
     run.get_by_role("button", name="Copy the answer").click()
     expect(run.locator(".copied")).to_have_count(2)
     assert page.evaluate("navigator.clipboard.readText()") == steps.stored(run).body.text

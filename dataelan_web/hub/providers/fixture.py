@@ -114,7 +114,7 @@ class SimulatedModel:
 CHAT = ("tools", "json_schema", "vision", "document_in", "audio_in")
 SIMULATED = (
     SimulatedModel("simulated-fast", "Simulated, fast", capabilities=CHAT),
-    SimulatedModel("simulated-thoughtful", "Simulated, thinks first", capabilities=CHAT),
+    SimulatedModel("simulated-thoughtful", "Simulated, thinks first", capabilities=(*CHAT, "reasoning")),
     SimulatedModel("simulated-instant", "Simulated, instant", capabilities=CHAT),
     SimulatedModel("simulated-second", "Simulated, one second", capabilities=CHAT),
     SimulatedModel("simulated-image", "Simulated pictures", IMAGE, Task.IMAGE),
