@@ -191,6 +191,8 @@
     area.focus();
   });
 
+  on('submit', 'dialog.lightbox form', (form) => form.closest('dialog').close());
+
   // From one picture to the next; and a transcript whose marks play its recording, and follow it.
   on('click', '[data-shows]', (button) => { button.closest('dialog').close(); document.getElementById(button.dataset.shows)?.showModal(); });
   document.addEventListener('keydown', (event) => {

@@ -187,6 +187,7 @@ ROUTES = (
         {"result": "No tool was called"},
     ),
     Route("playground.asset", "GET", "/o/{slug}/assets/{asset}", SEE | GUEST),
+    Route("playground.vary", "POST", "/o/{slug}/assets/{asset}/variations", EDIT | GUEST, 422),
     Route("playground.retry", "POST", "/o/{slug}/executions/{execution}/retry", EDIT | GUEST, 303),
     Route("playground.rewording", "GET", "/o/{slug}/executions/{execution}/rewording", EDIT | GUEST),
     Route("playground.reword", "POST", "/o/{slug}/executions/{execution}/rewording", EDIT | GUEST, 422),

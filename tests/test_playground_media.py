@@ -391,6 +391,29 @@ def test_a_picture_that_was_made_can_be_the_start_of_the_next(app: Flask, worker
     assert reference.id != made.id, "each prompt has rows of its own"
 
 
+def test_variations_of_a_picture_are_asked_for_with_its_own_prompt_and_settings(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    to = session(acme, "IMAGE")
+    first = ask(app, acme, to, "A red fox", count="2", size="1:1", quality="low")
+    picture = first.assets[1]
+    url, mia = f"{acme.home}/assets/{picture.id}/variations", people.browser(app, acme.mia)
+    assert mia.get(f"{acme.home}/sessions/{to.id}").get_data(as_text=True).count(f'action="{url}"') == 2
+    answers = [mia.submit(url, {"submission": "once"}).get_data(as_text=True) for _ in range(2)]
+    ids = {run_of(answer) for answer in answers}
+    assert len(ids) == 1, "a double click is one run"
+    assert f'id="vary-{picture.id}"' in answers[0], "the button is ready for the next"
+    (id,) = ids
+    wait_until(lambda: not fresh(id).is_open)
+    second = fresh(id)
+    assert second.state is State.COMPLETED, second.body.error
+    assert second.prompt
+    assert (second.prompt.text, second.requested) == ("A red fox", first.requested)
+    assert second.body.request["media"] == first.body.request["media"]
+    assert [asset.storage_key for asset in given(second)] == [picture.storage_key]
+    assert mia.submit(f"{acme.home}/assets/{given(second)[0].id}/variations", {}).status_code == 422
+
+
 def test_a_refused_form_still_has_its_references(app: Flask, worker: object, acme: people.Cast) -> None:
     to = session(acme, "IMAGE")
     (made,) = ask(app, acme, to, "A fox").assets

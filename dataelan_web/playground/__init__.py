@@ -21,6 +21,6 @@ from .quotes import words
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
-    app.jinja_env.tests["usable_in"] = display.usable_in
+    app.jinja_env.tests |= {"usable_in": display.usable_in, "varied_of": display.varied_of}
     app.jinja_env.filters.update(display.FILTERS, **cards.FILTERS, pretty_json=files.pretty, checklist=files.checklist)
     app.jinja_env.filters.update(words.FILTERS)

@@ -13,7 +13,7 @@ from ..executions import conversation, waiting
 from ..executions.prompts import from_json
 from ..executions.submit import Offer, Request, earlier, submit
 from ..extensions import db
-from ..models import Execution, ModelType, Origin, Project, Prompt, PromptSession, new_id
+from ..models import Asset, Execution, ModelType, Origin, Project, Prompt, PromptSession, new_id
 from ..router.types import Message, TextPart, ToolResult, ToolUse, assistant
 from . import uploads
 from .forms import PromptForm, SessionForm
@@ -107,9 +107,23 @@ def again(
 def reworded(first: Execution, session: PromptSession, text: str, user_id: uuid.UUID, submission: str) -> Execution:
     """Another prompt in the place of one, with the same files, model and settings: a branch beside it. Raises
     storage.Unavailable."""
+    files = first.prompt.assets if first.prompt else []
+    return _beside(first, session, text, files, user_id, _key("reworded", user_id, submission, first.id, text))
+
+
+def varied(picture: Asset, first: Execution, session: PromptSession, user_id: uuid.UUID, submission: str) -> Execution:
+    """What a picture was made with once more, and itself to work from. Raises storage.Unavailable."""
+    text = first.prompt.text if first.prompt else ""
+    return _beside(first, session, text, [picture], user_id, _key("varied", user_id, submission, picture.id))
+
+
+def _beside(
+    first: Execution, session: PromptSession, text: str, files: Sequence[Asset], user_id: uuid.UUID, key: str | None
+) -> Execution:
+    """The first one's last message, said otherwise: these words, these files."""
     asked = from_json(first.body.request)
     *before, last = asked.messages
-    assets = uploads.keep([], first.prompt.assets if first.prompt else [], session, user_id)
+    assets = uploads.keep([], files, session, user_id)
     parts = (*(uploads.part_of(asset) for asset in assets), TextPart(text))
     session.remember()
     return submit(
@@ -122,7 +136,7 @@ def reworded(first: Execution, session: PromptSession, text: str, user_id: uuid.
             session=session,
             asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
             model_type=first.model_type,
-            idempotency_key=_key("reworded", user_id, submission, first.id, text),
+            idempotency_key=key,
             continues_id=first.continues_id,
         )
     )

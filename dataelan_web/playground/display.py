@@ -62,6 +62,12 @@ def usable_in(asset: Asset, model_type: ModelType) -> bool:
     return plain(asset.media_type) in TAKES[model_type].types
 
 
+def varied_of(asset: Asset, execution: Execution) -> bool:
+    """Is it a picture of this run's, which was asked for with words, so that the same can be asked again from it?"""
+    is_made = asset.execution_id is not None and asset.execution_id == execution.id
+    return is_made and execution.model_type is ModelType.IMAGE and kind_of(asset) == "image" and bool(execution.prompt)
+
+
 def results(execution: Execution) -> list[dict[str, str]]:
     """What tools answered, where that is what was asked: [{id, name, text}]."""
     messages: list[dict[str, Any]] = execution.body.request.get("messages") or [{"parts": []}]

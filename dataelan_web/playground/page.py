@@ -69,9 +69,9 @@ def card(execution: Execution) -> Response:
     )
 
 
-def started(execution: Execution, retried: uuid.UUID | None = None) -> Response:
-    """A new run's card for the end of the list, and the form it came from ready for the next: the composer, or the
-    button of the run that was `retried`."""
+def started(execution: Execution, once: str = "submission") -> Response:
+    """A new run's card for the end of the list, and the form it came from ready for the next: the composer, or a button
+    by the name of its `once` (ui.only_once)."""
     found = conversation.read(execution.id)
     return render(
         "playground/session.html",
@@ -80,7 +80,7 @@ def started(execution: Execution, retried: uuid.UUID | None = None) -> Response:
         execution=found,
         session=found.session,
         totals=totals.of_session(found.session) if found.session else totals.Totals(),
-        retried=retried,
+        once=once,
         can_edit=True,
     )
 

@@ -133,7 +133,7 @@ def retry(id: uuid.UUID) -> Response:
         return redirect(_place_of(again))
     if session and continues(session):
         return page.branched(again, session)
-    return page.started(again, retried=earlier.id)
+    return page.started(again, once=f"retry-{earlier.id}")
 
 
 @bp.get("/executions/<uuid:id>/rewording")

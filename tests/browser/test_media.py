@@ -90,6 +90,12 @@ def test_pictures_are_drawn_opened_large_and_used_for_the_next(
     assert steps.stored(again).state is State.COMPLETED
     expect(again.locator(".given-picture img")).to_have_attribute("alt", "Attached: image-2.png")
     expect(attached(page)).to_have_count(0)
+    again.locator(".shot-open").first.click()
+    page.locator("dialog.lightbox[open]").get_by_role("button", name="Variations of").click()
+    expect(page.locator("dialog.lightbox[open]")).to_have_count(0)
+    varied = steps.finished(steps.card(page, 2))
+    expect(varied.locator(".prompt-text")).to_have_text("The same at night")
+    expect(varied.locator(".given-picture img")).to_have_attribute("alt", "Attached: image-1.png")
     with page.expect_download() as saved:
         again.get_by_role("link", name="Download image-1.png").first.click()
     assert saved.value.suggested_filename == "image-1.png"
@@ -103,11 +109,46 @@ def test_speech_plays_and_can_be_sought(open_page: Opener, acme: people.Cast, wo
     page.wait_for_function("sound => sound.readyState > 0 && sound.duration > 1", arg=sound)
     page.evaluate("sound => { sound.currentTime = 1 }", sound)
     page.wait_for_function("sound => !sound.seeking && sound.currentTime >= 1", arg=sound)
+    assert_a_waveform_plays(page, run)
     run.get_by_role("button", name="Write down").click()
     expect(attached(page)).to_contain_text("audio-1.wav")
     page.get_by_role("button", name="Run", exact=True).click()
     heard = steps.finished(steps.card(page, 1))
     expect(heard.locator(".transcript")).to_contain_text("audio-1.wav")
+
+
+DRAWN = """line => {
+  const { width, height } = line.querySelector('canvas'), copy = new OffscreenCanvas(width, height);
+  const pen = copy.getContext('2d', { willReadFrequently: true }), colours = new Set();
+  pen.drawImage(line.querySelector('canvas'), 0, 0);
+  const { data } = pen.getImageData(0, 0, width, height);
+  for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) colours.add(data.slice(at, at + 3).join());
+  return colours.size;
+}"""
+"""How many colours its waveform has: two, where some of it was played."""
+
+
+def assert_a_waveform_plays(page: Page, run: Locator) -> None:
+    line, sound = run.get_by_role("slider"), run.locator("audio")
+    expect(line).to_be_visible()
+    expect(sound).to_be_hidden()
+    line.focus()
+    page.keyboard.press("Home")
+    expect(line).to_have_attribute("aria-valuenow", "0")
+    assert line.evaluate(DRAWN) == 1
+    page.keyboard.press("ArrowRight")
+    expect(line).to_have_attribute("aria-valuenow", "1")
+    length = float(sound.evaluate("sound => sound.duration"))
+    assert line.evaluate(DRAWN) == 2
+    box = line.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert abs(float(sound.evaluate("sound => sound.currentTime")) - length / 2) < length / 10
+    run.get_by_role("button", name="Play", exact=True).click()
+    expect(run.get_by_role("button", name="Pause")).to_be_visible()
+    run.get_by_role("button", name="Pause").click()
+    run.get_by_role("button", name="Speed 1×").click()
+    assert sound.evaluate("sound => sound.playbackRate") == 1.25
 
 
 def test_a_recording_is_written_down_and_its_marks_play_it(
