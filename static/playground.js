@@ -161,7 +161,7 @@
   on('click', '[data-record]', () => (isRecording() ? recorder.stop() : record()));
 
   // Only what the chosen model takes is shown, and sent; what was typed waits for a model that takes it.
-  const PARAMETERS = { temperature: 'temperature', reasoning_effort: 'thinking to set', schema: 'JSON schema', tools: 'tools' };
+  const PARAMETERS = { temperature: 'temperature', reasoning_effort: 'effort of thinking', schema: 'JSON schema', tools: 'tools' };
   const fitParameters = () => {
     const form = composer(), note = form?.querySelector('[data-takes]'), option = form?.elements.model.selectedOptions[0];
     if (!note || !option) return;
@@ -177,7 +177,7 @@
     most.placeholder = option.dataset.most ? `At most ${Number(option.dataset.most).toLocaleString('en')}` : most.dataset.placeholder;
     const named = option.value.includes('/'), lacks = Object.keys(PARAMETERS).filter((name) => omits.includes(name)).map((name) => `no ${PARAMETERS[name]}`);
     note.hidden = named && !lacks.length;
-    note.textContent = named ? `This model has ${lacks.join(', ')}.` : note.dataset.automatic;
+    note.textContent = named ? `This model takes ${new Intl.ListFormat('en').format(lacks)}.` : note.dataset.automatic;
   };
   on('change', '#composer select[name=model]', fitParameters);
 

@@ -199,7 +199,7 @@ def test_a_refused_form_says_why_and_keeps_every_word(session: Page) -> None:
     models.evaluate("select => select.options[1].dataset.omits = 'temperature tools'")  # as one that always thinks
     chosen = models.locator("option").nth(1).get_attribute("value") or ""
     models.select_option(chosen)
-    expect(takes).to_have_text("This model has no temperature, no tools.")
+    expect(takes).to_have_text("This model takes no temperature and no tools.")
     expect(session.get_by_label("Temperature")).to_be_hidden()
     expect(session.get_by_label("Temperature")).to_be_disabled()
     expect(session.get_by_label("Max tokens")).to_have_attribute("max", "8192")
