@@ -19,6 +19,7 @@ from dataelan_web.local.simulated.painting import png
 from dataelan_web.local.simulated.sounds import tune
 from dataelan_web.models import (
     Asset,
+    AuditEvent,
     Execution,
     ExecutionBody,
     Model,
@@ -412,6 +413,38 @@ def test_variations_of_a_picture_are_asked_for_with_its_own_prompt_and_settings(
     assert second.body.request["media"] == first.body.request["media"]
     assert [asset.storage_key for asset in given(second)] == [picture.storage_key]
     assert mia.submit(f"{acme.home}/assets/{given(second)[0].id}/variations", {}).status_code == 422
+
+
+def test_a_file_that_is_kept_outlives_its_run_and_is_at_hand_in_every_session_of_its_project(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    to = session(acme, "IMAGE")
+    run = ask(app, acme, to, "A red fox")
+    (made,) = run.assets
+    mia, shelf = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/files"
+    assert "No file is kept" in mia.get(shelf).get_data(as_text=True)
+    for _ in range(2):
+        assert mia.submit(f"{acme.home}/assets/{made.id}/keeping", {}).status_code == 200
+    (kept,) = db.session.scalars(select(Asset).where(Asset.is_kept)).all()
+    assert (kept.storage_key, kept.project_id, kept.execution_id) == (made.storage_key, acme.project.id, None)
+    assert db.session.scalars(select(AuditEvent.subject_id).where(AuditEvent.action == "file.kept")).all() == [kept.id]
+    mia.submit(f"{acme.home}/executions/{run.id}/deletion", {})
+    assert mia.get(f"{acme.home}/assets/{kept.id}").status_code == 200
+
+    other = session(acme, "TEXT")
+    page = mia.get(f"{acme.home}/sessions/{other.id}").get_data(as_text=True)
+    assert f"{acme.home}/sessions/{other.id}/files" in page
+    assert f'data-reference="{kept.id}"' in mia.get(f"{acme.home}/sessions/{other.id}/files").get_data(as_text=True)
+    asked = ask(app, acme, other, "What is it?", model=INSTANT, references=[str(kept.id)])
+    assert asked.state is State.COMPLETED, asked.body.error
+    assert [asset.is_kept for asset in given(asked)] == [False], "each prompt has rows of its own"
+
+    undo = f"{acme.home}/trash/file/{kept.id}/restoration"
+    gone = mia.submit(f"{acme.home}/assets/{kept.id}/deletion", {}).get_data(as_text=True)
+    assert undo in gone
+    assert "No file is kept" in mia.get(shelf).get_data(as_text=True)
+    assert mia.submit(undo, {}).status_code < 400
+    assert f"assets/{kept.id}" in mia.get(shelf).get_data(as_text=True)
 
 
 def test_a_refused_form_still_has_its_references(app: Flask, worker: object, acme: people.Cast) -> None:

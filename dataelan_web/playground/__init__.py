@@ -14,6 +14,7 @@ from . import (  # noqa: F401  (they add themselves to the blueprint)
     quote_routes,
     routes,
     run_routes,
+    shelf_routes,
 )
 from .blueprint import bp
 from .quotes import words

@@ -7,6 +7,7 @@ from typing import Any
 from ..acting.offering import on_offer
 from ..models import ModelType, PromptSession
 from ..router.types import Task
+from . import shelf
 from .chat_form import ChatForm
 from .forms import PromptForm
 from .media_forms import LANGUAGES, VOICES, ImageForm, VideoForm, VoiceForm
@@ -54,6 +55,7 @@ def context(session: PromptSession, form: PromptForm) -> dict[str, Any]:
         "takes": TAKES[session.model_type],
         "largest": LARGEST,
         "start": STARTS[session.model_type],
+        "has_files": shelf.has_files(session.project_id),
     }
     if isinstance(form, ChatForm):
         off = form.settings.get("actions_off", session.settings.get("actions_off")) or ()

@@ -42,11 +42,22 @@ def delete_run(id: uuid.UUID) -> Response:
 
 @bp.post("/assets/<uuid:id>/deletion")
 def delete_asset(id: uuid.UUID) -> Response:
-    """`run`: the card that it is shown in."""
+    """`run`: the card that it is shown in; a kept one is in none."""
     file = access.editable(Asset, id)
+    if file.is_kept:
+        return _unkept(file)
     run = access.visible(Execution, id_in(request.form.get("run")))
     discard(file)
     if not wants_fragment():
         toast(f"“{file.name}” is in the trash.", undo=undo_url(file))
         return redirect(url_for("playground.execution", id=run.id))
     return with_toast(page.card(run), f"“{file.name}” is in the trash.", undo=undo_url(file))
+
+
+def _unkept(file: Asset) -> Response:
+    discard(file)
+    words = f"“{file.name}” is in the trash."
+    if wants_fragment():
+        return with_toast(FlaskResponse(""), words, undo=undo_url(file))
+    toast(words, undo=undo_url(file))
+    return redirect(url_for("playground.files", id=file.project_id))

@@ -74,4 +74,11 @@ def results(execution: Execution) -> list[dict[str, str]]:
     return [part for part in messages[-1]["parts"] if part["type"] == "result"]
 
 
-FILTERS = {"by_kind": by_kind, "used": used, "timecode": timecode, "size": size, "tool_results": results}
+FILTERS = {
+    "by_kind": by_kind,
+    "kind_of": kind_of,
+    "used": used,
+    "timecode": timecode,
+    "size": size,
+    "tool_results": results,
+}

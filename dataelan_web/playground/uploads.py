@@ -154,7 +154,7 @@ def keep(
         asset = Asset(media_type=upload.media_type, size=stored.size, sha256=stored.sha256, storage_key=stored.key)
         asset.name = upload.name
         assets.append(asset)
-    assets += [_again(asset) for asset in references]
+    assets += [again(asset) for asset in references]
     for position, asset in enumerate(assets):
         asset.id, asset.position = new_id(), position
         asset.organization_id, asset.project_id, asset.user_id = organization_id, session.project_id, user_id
@@ -169,7 +169,8 @@ def _hold(references: Sequence[Asset]) -> None:
         raise Unavailable("A file was deleted meanwhile. Choose the files again.")
 
 
-def _again(asset: Asset) -> Asset:
+def again(asset: Asset) -> Asset:
+    """A row of its own for the same content."""
     names = ("name", "media_type", "size", "sha256", "storage_key")
     return Asset(**{name: getattr(asset, name) for name in names})
 

@@ -60,6 +60,8 @@ def _action_url(action: DeclaredAction) -> str:
 
 
 def _file_url(file: Asset) -> str:
+    if file.is_kept:
+        return url_for("playground.files", id=file.project_id)
     mine = or_(Execution.id == file.execution_id, Execution.prompt_id == file.prompt_id)
     run = db.session.scalars(select(Execution).where(mine, Execution.deleted_at.is_(None)).limit(1)).first()
     return _run_url(run) if run else url_for("projects.show", id=file.project_id)

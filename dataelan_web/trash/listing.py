@@ -82,6 +82,8 @@ def _place(row: Any) -> str:
         )
     if isinstance(row, PromptSession | Template | Batch):
         return row.project.name
+    if isinstance(row, Asset) and row.is_kept:
+        return f"Kept in its project, {row.media_type}"
     if isinstance(row, Asset):
         return f"A file that a model made, {row.media_type}" if row.execution_id else f"Attached, {row.media_type}"
     return "" if isinstance(row, Project) else str(row)

@@ -1,0 +1,51 @@
+"""A project's own files: what was made or given in one of its sessions, and is kept for all of them.
+
+A kept file is a row of its own for the same bytes, so it outlives the run that it came from.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import select
+
+from .. import access
+from ..extensions import db
+from ..models import Asset, Project, User
+from .uploads import again
+
+PAGE = 60
+
+
+def files_of(project: Project, before: uuid.UUID | None = None) -> tuple[list[Asset], uuid.UUID | None]:
+    """The newest first, each with its `keeper_name`; and where the next page begins, if there is one."""
+    query = access.scoped(Asset).where(Asset.is_kept, Asset.project_id == project.id)
+    if before:
+        query = query.where(Asset.id < before)
+    named = query.add_columns(User.name).outerjoin(User, User.id == Asset.user_id)
+    rows = db.session.execute(named.order_by(Asset.id.desc()).limit(PAGE + 1)).all()
+    for file, name in rows:
+        file.keeper_name = name
+    found = [file for file, _ in rows[:PAGE]]
+    return found, found[-1].id if len(rows) > PAGE else None
+
+
+def has_files(project_id: uuid.UUID) -> bool:
+    kept = select(Asset.id).where(Asset.is_kept, Asset.project_id == project_id, Asset.deleted_at.is_(None))
+    return bool(db.session.scalar(select(kept.exists())))
+
+
+def keep(file: Asset, user_id: uuid.UUID) -> Asset | None:
+    """None: the same is among its project's files already. To be committed."""
+    db.session.scalars(select(Asset.id).where(Asset.id == file.id).with_for_update()).one()  # nobody else keeps it now
+    same = access.scoped(Asset).where(
+        Asset.is_kept, Asset.project_id == file.project_id, Asset.storage_key == file.storage_key
+    )
+    if db.session.scalars(same.limit(1)).first():
+        return None
+    kept = again(file)
+    kept.is_kept, kept.user_id = True, user_id
+    kept.organization_id, kept.project_id = file.organization_id, file.project_id
+    db.session.add(kept)
+    db.session.flush()
+    return kept
