@@ -173,6 +173,16 @@ def test_a_file_that_cannot_be_shown_is_offered_for_download(app: Flask, acme: p
     assert f'src="{acme.home}/assets/{made.id}"' not in page
 
 
+def test_a_film_without_a_poster_shows_its_first_picture(app: Flask, acme: people.Cast) -> None:
+    to = session(acme, "VIDEO")
+    tell(acme, to, user("A paper boat"), "", [])
+    execution = db.session.scalars(select(Execution).where(Execution.session_id == to.id)).one()
+    film = people.asset(acme, b"\0\0\0\x18ftypisom", "video/mp4", "boat.mp4")
+    execution.assets.append(film)
+    db.session.commit()
+    assert f'preload="metadata" src="{acme.home}/assets/{film.id}#t=0.1"' in page_of(app, acme, to)
+
+
 def test_a_size_in_pixels_is_a_size(app: Flask, worker: object, acme: people.Cast) -> None:
     execution = ask(app, acme, session(acme, "IMAGE"), "A fox", size="512x512")
     assert execution.body.request["media"] == {"size": "512x512"}
@@ -426,6 +436,7 @@ def test_a_file_that_is_kept_outlives_its_run_and_is_at_hand_in_every_session_of
     for _ in range(2):
         assert mia.submit(f"{acme.home}/assets/{made.id}/keeping", {}).status_code == 200
     (kept,) = db.session.scalars(select(Asset).where(Asset.is_kept)).all()
+    assert kept.name == "A red fox.png", "not one more image-1.png"
     assert (kept.storage_key, kept.project_id, kept.execution_id) == (made.storage_key, acme.project.id, None)
     assert db.session.scalars(select(AuditEvent.subject_id).where(AuditEvent.action == "file.kept")).all() == [kept.id]
     mia.submit(f"{acme.home}/executions/{run.id}/deletion", {})

@@ -11,7 +11,9 @@ from sqlalchemy import select
 
 from .. import access
 from ..extensions import db
-from ..models import Asset, Project, User
+from ..models import Asset, Execution, Project, User
+from .asking import title_of
+from .sending import clean_name
 from .uploads import again
 
 PAGE = 60
@@ -44,8 +46,16 @@ def keep(file: Asset, user_id: uuid.UUID) -> Asset | None:
     if db.session.scalars(same.limit(1)).first():
         return None
     kept = again(file)
-    kept.is_kept, kept.user_id = True, user_id
+    kept.name, kept.is_kept, kept.user_id = _name(file), True, user_id
     kept.organization_id, kept.project_id = file.organization_id, file.project_id
     db.session.add(kept)
     db.session.flush()
     return kept
+
+
+def _name(file: Asset) -> str:
+    """After the words that it was made from: models call every picture `image-1.png`."""
+    run = db.session.get(Execution, file.execution_id) if file.execution_id else None
+    words = run.prompt.text.split() if run and run.prompt else []
+    _, dot, ending = file.name.rpartition(".")
+    return clean_name(f"{title_of(' '.join(words)).rstrip('…')}{dot}{ending}") if words else file.name

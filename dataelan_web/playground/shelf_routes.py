@@ -46,7 +46,7 @@ def keep_asset(id: uuid.UUID) -> Response:
     if kept:
         audit.record("file.kept", kept, g.organization.id)
     db.session.commit()
-    words = f"“{file.name}” is {'now' if kept else 'already'} among the project’s files."
+    words = f"“{kept.name}” is now among the project’s files." if kept else "It is already among the project’s files."
     if wants_fragment():
         return with_toast(FlaskResponse(""), words, "good")
     toast(words, "good")

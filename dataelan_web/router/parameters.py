@@ -49,4 +49,7 @@ def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
     if not left_out:
         return prompt, ""
     words = " and ".join(NAMES[name] for name in left_out)
-    return replace(prompt, **dict.fromkeys(left_out)), f"{words.capitalize()} left out: {candidate.model} takes none."
+    temperature = None if TEMPERATURE in left_out else prompt.temperature
+    effort = None if EFFORT in left_out else prompt.reasoning_effort
+    said = f"{words.capitalize()} left out: {candidate.model} takes none."
+    return replace(prompt, temperature=temperature, reasoning_effort=effort), said

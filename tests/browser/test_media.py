@@ -100,15 +100,15 @@ def test_pictures_are_drawn_opened_large_and_used_for_the_next(
     expect(page.locator("#toasts")).to_contain_text("now among the project’s files")
     page.reload()
     page.get_by_role("link", name="A file of the project").click()
-    page.locator("#choose-file").get_by_role("button", name="image-1.png").click()
+    page.locator("#choose-file").get_by_role("button", name="The same at night.png").click()
     expect(page.locator("#choose-file")).to_be_hidden()
-    expect(attached(page)).to_contain_text("image-1.png")
+    expect(attached(page)).to_contain_text("The same at night.png")
     again = page.locator(".run").nth(1)
     with page.expect_download() as saved:
         again.get_by_role("link", name="Download image-1.png").first.click()
     assert saved.value.suggested_filename == "image-1.png"
     page.goto(f"{acme.home}/projects/{acme.project.id}/files")
-    page.get_by_role("button", name="Remove image-1.png").click()
+    page.get_by_role("button", name="Remove The same at night.png").click()
     expect(page.locator(".shelf-file")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".shelf-file img")).to_have_count(1)
