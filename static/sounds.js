@@ -2,7 +2,7 @@
 // what is too large for that, keeps the browser's own player.
 (() => {
   'use strict';
-  const LARGEST = 8_000_000, RATE = 8000, BAR = 3, SPEEDS = [1, 1.25, 1.5, 2];
+  const LARGEST = 8_000_000, RATE = 8000, BAR = 3, FINE = 4000, SPEEDS = [1, 1.25, 1.5, 2];
   const calm = matchMedia('(prefers-reduced-motion: reduce)');
   const clock = (seconds) => {
     const whole = Math.floor(seconds || 0), hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
@@ -28,13 +28,14 @@
   const open = (audio, wave, sound) => {
     const line = wave.querySelector('.wave-line'), canvas = wave.querySelector('canvas'), time = wave.querySelector('.wave-time');
     const play = wave.querySelector('[data-wave-play]'), speed = wave.querySelector('[data-wave-speed]');
-    const samples = sound.getChannelData(0), length = () => (Number.isFinite(audio.duration) && audio.duration) || sound.duration;
+    const fine = barsOf(sound.getChannelData(0), FINE), { duration } = sound;   // the samples themselves can go
+    const length = () => (Number.isFinite(audio.duration) && audio.duration) || duration;
     let bars = [], told;
     const draw = () => {
       const { clientWidth: width, clientHeight: height } = line, scale = devicePixelRatio || 1;
       if (!width) return;
       const count = Math.max(1, Math.floor(width / BAR));
-      if (bars.length !== count) bars = barsOf(samples, count);
+      if (bars.length !== count) bars = barsOf(fine, count);
       [canvas.width, canvas.height] = [width * scale, height * scale];
       const pen = canvas.getContext('2d'), colours = getComputedStyle(line), here = audio.currentTime / length() * count;
       pen.scale(scale, scale);
@@ -74,10 +75,10 @@
     line.addEventListener('pointerdown', (event) => { if (event.button === 0) { line.setPointerCapture(event.pointerId); seek(event); } });
     line.addEventListener('pointermove', (event) => { if (line.hasPointerCapture(event.pointerId)) seek(event); });
     line.addEventListener('keydown', (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
       const step = Math.max(1, length() / 20), at = audio.currentTime;
       const to = { ArrowRight: at + step, ArrowUp: at + step, ArrowLeft: at - step, ArrowDown: at - step, PageUp: at + 4 * step, PageDown: at - 4 * step, Home: 0, End: length() }[event.key];
       if (event.key === ' ' || event.key === 'Enter') toggle(); else if (to !== undefined) go(to); else return;
-      if (event.ctrlKey || event.metaKey) return;
       event.preventDefault();
     });
     ['play', 'pause', 'ended'].forEach((type) => audio.addEventListener(type, show));

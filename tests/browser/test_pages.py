@@ -187,10 +187,10 @@ def test_runs_in_every_state(look: Callable[..., Page], acme: people.Cast, worke
     running = steps.ask(page, "!simulate tokens=900 rate=10 reasoning=5\nAnother story " + "and more " * 100, fast)
     steps.wait_for_text(page, 10)
     page.get_by_label("More settings").check(force=True)
-    for card in (done, stopped):
-        card.locator(".receipt > summary").click()
     # What lies under the composer's soft edge at the moment is not what axe should judge.
     page.add_style_tag(content=".composer-dock { position: static !important }")
+    for card in (done, stopped):
+        card.locator(".receipt > summary").click()
     assert_fine(page, "a session with runs in every state")
     running.get_by_role("button", name="Stop").click()
     steps.finished(running)
