@@ -161,7 +161,7 @@
   on('click', '[data-record]', () => (isRecording() ? recorder.stop() : record()));
 
   // Only what the chosen model takes is shown, and sent; what was typed waits for a model that takes it.
-  const PARAMETERS = { temperature: 'temperature', reasoning_effort: 'effort of thinking', schema: 'JSON schema', tools: 'tools' };
+  const PARAMETERS = { temperature: 'temperature', reasoning_effort: 'setting for thinking', schema: 'JSON schema', tools: 'tools' };
   const fitParameters = () => {
     const form = composer(), note = form?.querySelector('[data-takes]'), option = form?.elements.model.selectedOptions[0];
     if (!note || !option) return;
