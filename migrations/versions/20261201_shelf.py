@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "shelf"
-down_revision = "instructions"
+down_revision = "sums"
 branch_labels = None
 depends_on = None
 
