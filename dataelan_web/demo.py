@@ -7,7 +7,7 @@ Its keys are switched off and open nothing: no prompt of the demo is ever sent.
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -57,29 +57,40 @@ LARGEST = 0.4
 
 
 def seed(
-    executions: int, days: int, seed: int, email: str, password: str, name: str, organizations: int = 1
+    executions: int,
+    days: int,
+    seed: int,
+    email: str,
+    password: str,
+    name: str,
+    organizations: int = 1,
+    at: datetime | None = None,
 ) -> list[tuple[Organization, int]]:
-    """Makes new organizations each time; returns each with its runs. Commits. Raises LookupError where the providers
-    were never loaded."""
+    """Makes new organizations each time, whose runs end `at`, or now; returns each with its runs. The same for the same
+    seed and end. Commits. Raises LookupError where the providers were never loaded."""
+    at = at or now()
     rest = organizations - 1
     shares = [round(executions * LARGEST)] + [round(executions * (1 - LARGEST) / rest)] * rest if rest else [executions]
     made = [
-        _seed(share, days, seed + n, email, password, f"{name} {n + 1}" if n else name)
+        _seed(share, days, at, seed + n, email, password, f"{name} {n + 1}" if n else name)
         for n, share in enumerate(shares)
     ]
     sum_up([home.id for home, _ in made])
     return made
 
 
-def _seed(executions: int, days: int, seed: int, email: str, password: str, name: str) -> tuple[Organization, int]:
-    dice, at = random.Random(seed), now()
+def _seed(
+    executions: int, days: int, at: datetime, seed: int, email: str, password: str, name: str
+) -> tuple[Organization, int]:
+    dice, begins = random.Random(seed), at - timedelta(days=days + 1)
     owner = find(email) or create_user(email, password, "Demo")
     home = create_organization(owner, name, OrganizationKind.TEAM)
     db.session.flush()
     people = [_member(home, one, dice) for one in PEOPLE]
     projects = [create_project(home, owner, one) for one in PROJECTS]
     db.session.flush()
-    offers = [offer for slug, models in KINDS.items() for offer in _offers(home, owner, slug, models, days)]
+    changes = (begins, at - timedelta(days=days * (1 - CHEAPER_FROM)))
+    offers = [offer for slug, models in KINDS.items() for offer in _offers(home, owner, slug, models, changes)]
     db.session.commit()
     plan = Plan(home.id, [one.id for one in projects], [owner.id, *(one.id for one in people)], offers, days, seed)
     return home, write(plan, executions, at)
@@ -93,7 +104,10 @@ def _member(home: Organization, name: str, dice: random.Random) -> User:
     return user
 
 
-def _offers(home: Organization, owner: User, slug: str, models: list[Any], days: int) -> list[Offer]:
+def _offers(
+    home: Organization, owner: User, slug: str, models: list[Any], changes: tuple[datetime, datetime]
+) -> list[Offer]:
+    """`changes`: when its prices began, and when they fell."""
     provider = db.session.scalars(
         select(Provider).where(Provider.slug == slug, Provider.organization_id.is_(None))
     ).first()
@@ -101,7 +115,6 @@ def _offers(home: Organization, owner: User, slug: str, models: list[Any], days:
         raise LookupError(f"There is no provider {slug}: run `flask load-providers` first.")
     key = seal(provider, home, owner.id, f"{provider.name} demo", f"demo-{home.slug}-0000")
     key.is_enabled = False
-    changed = now() - timedelta(days=days * (1 - CHEAPER_FROM))
     offers = []
     for model_name, kind, input, output, first, speed, share in models:
         named = f"{model_name}-{home.slug}"
@@ -115,7 +128,7 @@ def _offers(home: Organization, owner: User, slug: str, models: list[Any], days:
                 input=round(input * NANO * by),
                 output=round(output * NANO * by),
             )
-            for at, by in ((now() - timedelta(days=days + 1), 1.25), (changed, 1))
+            for at, by in zip(changes, (1.25, 1), strict=True)
         ]
         model.prices = prices
         db.session.add(model)

@@ -108,7 +108,7 @@ def test_what_is_listed_adds_up_to_what_panels_show(acme: people.Cast) -> None:
         filters = {name: dice.choice(choices[name]) for name in names}
         everyone = is_wide or dice.random() < 0.6
         seen = SumsSeen(everyone, () if everyone else (acme.project.id,), acme.adam.id)
-        over = ranges.preset("365d" if is_wide else dice.choice(["24h", "7d", "30d", "365d"]), KOLKATA, AT)
+        over = ranges.preset("365d" if is_wide else dice.choice(["7d", "30d", "365d"]), KOLKATA, AT)
         asked = sums.Asked(acme.organization.id, seen, filters)
         whole, rows = sums.totals(asked, (over.span,)), listed(Wanted(asked, over.start, over.end))
         costs = runs.costs(rows, asked)
