@@ -20,6 +20,7 @@ TABS = (
     ("overview", "Overview"),
     ("spend", "Spend"),
     ("performance", "Performance"),
+    ("quota", "Quota"),
     ("runs", "Runs"),
     ("mine", "Mine"),
 )

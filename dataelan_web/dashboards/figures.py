@@ -79,6 +79,27 @@ def band(days: Sequence[datetime], spent: Points, ahead: Mapping[str, Points], l
     return {"data": data, "layout": _layout("$", showlegend=limit is not None)}
 
 
+def burn_down(
+    left: Sequence[tuple[str, float]], ahead: Sequence[tuple[str, float]], even: Sequence[tuple[str, float]], unit: str
+) -> dict[str, Any]:
+    """What is left by when; dotted where it leads; and faint, how it would be if all were used evenly. (time, left)"""
+
+    def line(name: str, points: Sequence[tuple[str, float]], **how: Any) -> dict[str, Any]:
+        return {
+            "type": "scatter",
+            "mode": "lines",
+            "name": name,
+            "x": [at for at, _ in points],
+            "y": [number for _, number in points],
+            "line": {"color": COLOURS[0], "width": 2} | how,
+        }
+
+    data = [line("used evenly", even, color=REST, width=1, dash="dash"), line("left", left)]
+    if ahead:
+        data.append(line("at this pace", ahead, dash="dot"))
+    return {"data": data, "layout": _layout(unit, showlegend=True, hovermode="closest")}
+
+
 def _layout(unit: str, **more: Any) -> dict[str, Any]:
     """Faint horizontal lines and nothing else around the data."""
     y: dict[str, Any] = {

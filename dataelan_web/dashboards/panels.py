@@ -11,6 +11,7 @@ from typing import Any
 from flask import url_for
 
 from .. import formats
+from ..limits.balance import Line
 from ..models import NANO
 from ..models.rollups import Grain
 from . import figures
@@ -33,6 +34,8 @@ class Cell:
     """Of a row's head: only this. Of a number: the runs that make it up."""
     part: float | None = None
     """How long the bar in it is, from 0 to 1."""
+    hint: str = "Only this"
+    """Where the head of a row leads."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Panel:
     """The table is what is looked at; there is no chart, or it lies beside."""
     empty: str = "There is nothing of this in the time shown. Choose a longer one, or fewer filters."
     footer: str = ""
+    gauges: Sequence[Line] = ()
+    """Limits drawn as bars, rather than a figure."""
 
     @property
     def csv(self) -> str:

@@ -8,13 +8,19 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ..organizations.blueprint import inside_organization
 from ..web import render
-from . import controls, overview, performance, ranges, spend
+from . import controls, overview, performance, quotas, ranges, spend
 from . import filters as reading
 from .filters import BadFilter, Filters
 
 bp = inside_organization("dashboards", __name__)
 
-PAGES = {"overview": overview.page, "spend": spend.page, "performance": performance.page, "mine": spend.mine}
+PAGES = {
+    "overview": overview.page,
+    "spend": spend.page,
+    "performance": performance.page,
+    "quota": quotas.page,
+    "mine": spend.mine,
+}
 
 
 @bp.get("/dashboard", defaults={"page": "overview"})

@@ -1,0 +1,126 @@
+"""How every limit that one may see stands: what is spent, held and left, when it resets, and where it leads by then.
+
+Which limits, and what of them, is what the page of limits shows the same person (access, quota.standing).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import g, url_for
+
+from .. import access
+from ..extensions import db
+from ..limits import balance, increases, words
+from ..limits.balance import Line
+from ..limits.subjects import names_of
+from ..models import Budget, Scope, Unit
+from . import burning
+from .filters import Filters
+from .panels import Cell, Panel, usd
+
+PAGE = "quota"
+FILTERS = {
+    "project": Scope.PROJECT,
+    "member": Scope.MEMBER,
+    "provider": Scope.PROVIDER,
+    "model": Scope.MODEL,
+    "key": Scope.KEY,
+}
+"""The filters that mean something here: only the limits on this one. Each limit has windows of its own."""
+DRAWN = 60
+"""Gauges on the page; the table has all."""
+BURNING = 6
+
+
+def page(filters: Filters) -> dict[str, Any]:
+    lines = seen(filters)
+    ending = [line for line in lines if line.standing.ends_at is not None]
+    burnt = [burning.panel(line, filters) for line in ending[:BURNING]]
+    left_out = len(ending) - len(burnt)
+    return {"panels": [gauges(lines, left_out), *burnt, waiting()]}
+
+
+def seen(filters: Filters) -> list[Line]:
+    """The tightest first: what refuses before what only tells, then what is used most of."""
+    query = access.scoped(Budget).order_by(Budget.id).limit(balance.MOST)
+    chosen = {
+        (scope, uuid.UUID(filters.said[name])) for name, scope in FILTERS.items() if name in filters.said
+    }  # each alone: a limit is on one subject
+    budgets = [one for one in db.session.scalars(query) if not chosen or (one.scope, one.subject_id) in chosen]
+    found = balance.lines(budgets)
+    found.sort(key=lambda line: (-line.budget.is_hard, -line.standing.percent, line.subject.name, line.budget.id))
+    return found
+
+
+def gauges(lines: Sequence[Line], left_out: int) -> Panel:
+    columns = ["Limit", "On", "Window", "Spent", "Held", "Left", "Of", "At the end", "Resets"]
+    footer = [f"The first {DRAWN} of {len(lines)} are drawn; the table has all."] if len(lines) > DRAWN else []
+    if left_out:
+        footer.append(
+            f"What is left over time is shown of the {BURNING} that are nearest to their end; filter for others."
+        )
+    return Panel(
+        "limits", "Limits", columns, [_row(line) for line in lines], None, _next_reset(lines),
+        empty="Nothing that you may see is limited.", footer=" ".join(footer),
+        gauges=lines[:DRAWN],
+    )  # fmt: skip
+
+
+def _row(line: Line) -> list[Cell]:
+    standing, budget = line.standing, line.budget
+    ends = standing.ends_at.isoformat() if standing.ends_at else "never"
+    amounts = (standing.spent, standing.reserved, standing.left, standing.limit, standing.forecast)
+    return [
+        Cell(line.subject.name, url=limit_url(budget.id), hint="This limit"),
+        Cell("The operator’s" if line.is_operators else budget.scope.value.capitalize()),
+        Cell(words.THIS[budget.window].capitalize()),
+        *(amount(one, budget.unit) for one in amounts),
+        Cell(f"in {line.resets_in}" if line.resets_in else "never", ends),
+    ]
+
+
+def _next_reset(lines: Sequence[Line]) -> str:
+    first = min(((one.standing.ends_at, one) for one in lines if one.standing.ends_at), key=lambda pair: pair[0],
+                default=None)  # fmt: skip
+    if first is None:
+        return ""
+    line = first[1]
+    return f"Next to reset: {line.subject.title}, in {line.resets_in} ({line.resets_at})."
+
+
+def amount(number: int | None, unit: Unit) -> Cell:
+    """Money in USD; tokens and requests as they are counted."""
+    exact = "" if number is None else usd(number) if unit is Unit.USD else number
+    return Cell(words.amount(number, unit), exact)
+
+
+def limit_url(id: uuid.UUID, increase: uuid.UUID | None = None) -> str:
+    """Where it is changed, and where what is asked of it is answered."""
+    return url_for("limits.limit", id=id, _anchor=f"increase-{increase}" if increase else None)
+
+
+def waiting() -> Panel:
+    """Requests for more that nobody has answered: for owners and admins all of them, for others their own."""
+    found = increases.to_answer()
+    names = names_of((one.budget.scope, one.budget.subject_id) for one in found)
+    can_answer = access.may(access.ADMINISTER)
+    zone = ZoneInfo(g.organization.time_zone)
+    rows = [
+        [
+            Cell(names[one.budget.scope, one.budget.subject_id].title, url=limit_url(one.budget_id, one.id),
+                 hint="Answer it" if can_answer else "How it stands"),
+            Cell(one.asker.name if one.asker else "Somebody who has left"),
+            amount(one.asked, one.budget.unit),
+            Cell(words.size(one.budget.limit, one.budget.unit, one.budget.window)),
+            Cell(f"{one.created_at.astimezone(zone):%-d %b %H:%M}", one.created_at.isoformat()),
+        ]
+        for one in found
+    ]  # fmt: skip
+    title = "They ask for more" if can_answer else "You asked for more"
+    note = "Each leads to where it is answered." if can_answer else "The owners and admins are told."
+    columns = ["Limit", "Asked by", "More", "Now", "When"]
+    return Panel("waiting", title, columns, rows, None, note if rows else "", True, empty="No request waits.")
