@@ -62,8 +62,8 @@ def test_what_is_left_falls_by_what_the_sums_say_and_goes_on_to_the_forecast(app
     used.period(budget, 3 * NANO)
     found = left(app, acme, budget)
     assert found[1][1:] == ["3", "3", "7"], "what was asked yesterday is yesterday's"
-    assert [row[2:] for row in found if not row[1]][0] == ["3", "7"], "what is left now is what the limit says"
-    assert found[-1][2] >= "3", "a forecast is what is spent, and more"
+    assert next(row[2:] for row in found if not row[1]) == ["3", "7"], "what is left now is what the limit says"
+    assert float(found[-1][2]) >= 3, "a forecast is what is spent, and more"
 
 
 def test_what_the_sums_cannot_tell_is_a_straight_line(app: Flask, acme: people.Cast) -> None:

@@ -100,6 +100,42 @@ def burn_down(
     return {"data": data, "layout": _layout(unit, showlegend=True, hovermode="closest")}
 
 
+def waterfall(parts: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
+    """(name, dollars, the same in words), from top to bottom: the first and the last are wholes, those between add to
+    the first. Bars that begin where the one above ends, since the basic bundle has no waterfall."""
+    names, ends, bars = [name for name, _, _ in parts], [parts[0][1]], [(0.0, parts[0][1], COLOURS[0])]
+    for _, size, _ in parts[1:-1]:
+        bars.append((ends[-1], size, COLOURS[3] if size > 0 else COLOURS[4]))
+        ends.append(ends[-1] + size)
+    bars.append((0.0, parts[-1][1], COLOURS[0]))
+    steps = {"type": "line", "line": {"color": REST, "width": 1, "dash": "dot"}, "layer": "below"}
+    trace = {
+        "type": "bar",
+        "orientation": "h",
+        "y": names,
+        "x": [size for _, size, _ in bars],
+        "base": [base for base, _, _ in bars],
+        "marker": {"color": [colour for _, _, colour in bars]},
+        "hovertext": [f"{name}: {said}" for name, _, said in parts],
+        "hoverinfo": "text",
+    }
+    labels = [
+        {"x": max(base, base + size), "y": name, "text": said, "showarrow": False, "xanchor": "left", "xshift": 4}
+        for (name, _, said), (base, size, _) in zip(parts, bars, strict=True)
+    ]
+    far = max(max(base, base + size) for base, size, _ in bars)
+    near = min(0.0, *ends)
+    layout = {
+        "xaxis": {"tickprefix": "$", "range": [near, far + (far - near) * 0.2], "nticks": 6},
+        "yaxis": {"autorange": "reversed", "showgrid": False, "ticklabelstandoff": 6},
+        "hovermode": "closest",
+        "bargap": 0.3,
+        "annotations": labels,
+        "shapes": [steps | {"x0": end, "x1": end, "y0": n, "y1": n + 1} for n, end in enumerate(ends)],
+    }
+    return {"data": [trace], "layout": layout}
+
+
 def _layout(unit: str, **more: Any) -> dict[str, Any]:
     """Faint horizontal lines and nothing else around the data."""
     y: dict[str, Any] = {

@@ -14,7 +14,7 @@ from ..extensions import db
 from ..limits import glance
 from ..models import NANO, Budget, Scope, State, Unit, Window
 from ..models.rollups import Grain
-from . import figures, ranges, sums
+from . import figures, ranges, sums, why
 from .filters import PROBLEMS, Filters
 from .names import names_of
 from .panels import RUNS, SPEND, Cell, Panel, over_time, percent, runs_of, slot_cell, usd
@@ -60,6 +60,7 @@ def page(filters: Filters) -> dict[str, Any]:
             over_time("runs", "Runs by provider", filters, by_provider, "provider_id", names, PAGE, RUNS, first=SPEND),
             latency(filters, slots),
             forecast(filters),
+            why.panel(filters),
         ],
         "glances": glance.at_home(),
         "unpriced": now_.unpriced,
