@@ -118,6 +118,8 @@ def test_a_panel_its_runs_and_the_ledger_have_one_sum(acme: people.Cast) -> None
         assert {slot for slot, _ in line} <= set(over.slots)
         if by:
             assert sum(sums.groups(asked, (over.span,), by).values(), sums.Sums()) == whole
+            both = sums.groups(asked, (over.span,), by), sums.groups(asked, over.before, by)
+            assert sums.compared(asked, over, by) == both
 
 
 def test_percentiles_are_right_within_two_percent(acme: people.Cast) -> None:

@@ -9,7 +9,7 @@ the model's level of price. See docs/dashboards.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -52,9 +52,8 @@ def steps(now: Mapping[Any, Sums], before: Mapping[Any, Sums], lists: Mapping[An
         tokens += one.runs * more
         cache += one.runs * kept
     volume = all_before.cost * growth - all_before.cost
-    whole = [round(part) for part in (volume, mix, tokens, cache)]
-    rest = all_now.cost - all_before.cost - sum(whole)
-    return Steps(all_before.cost, *whole, rest, all_now.cost)
+    told = Steps(all_before.cost, round(volume), round(mix), round(tokens), round(cache), 0, all_now.cost)
+    return replace(told, price=told.after - told.before - told.volume - told.mix - told.tokens - told.cache)
 
 
 def _per_run(one: Sums, was: Sums, paid: Fraction, listed: Listed) -> tuple[Fraction, Fraction]:

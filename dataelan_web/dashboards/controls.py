@@ -21,6 +21,7 @@ TABS = (
     ("spend", "Spend"),
     ("performance", "Performance"),
     ("quota", "Quota"),
+    ("routing", "Routing"),
     ("runs", "Runs"),
     ("mine", "Mine"),
 )

@@ -126,7 +126,7 @@ def waterfall(parts: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
     far = max(max(base, base + size) for base, size, _ in bars)
     near = min(0.0, *ends)
     layout = {
-        "xaxis": {"tickprefix": "$", "range": [near, far + (far - near) * 0.2], "nticks": 6},
+        "xaxis": {"tickprefix": "$", "range": [near, far + (far - near) * 0.3], "nticks": 6},
         "yaxis": {"autorange": "reversed", "showgrid": False, "ticklabelstandoff": 6},
         "hovermode": "closest",
         "bargap": 0.3,
@@ -134,6 +134,30 @@ def waterfall(parts: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
         "shapes": [steps | {"x0": end, "x1": end, "y0": n, "y1": n + 1} for n, end in enumerate(ends)],
     }
     return {"data": [trace], "layout": layout}
+
+
+def shares(names: Sequence[str], parts: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """A bar a name, each as long as the others, of the parts that it has: {part: how much of each name}."""
+    wholes = [sum(values[n] for values in parts.values()) for n in range(len(names))]
+    data = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": part,
+            "y": list(names),
+            "x": [value / whole if whole else 0 for value, whole in zip(values, wholes, strict=True)],
+            "marker": {"color": COLOURS[n] if n < MOST else REST},
+        }
+        for n, (part, values) in enumerate(parts.items())
+    ]
+    layout = {
+        "barmode": "stack",
+        "bargap": 0.3,
+        "hovermode": "closest",
+        "xaxis": {"tickformat": ".0%", "range": [0, 1], "showgrid": False},
+        "yaxis": {"autorange": "reversed", "showgrid": False, "ticklabelstandoff": 6},
+    }
+    return {"data": data, "layout": layout}
 
 
 def _layout(unit: str, **more: Any) -> dict[str, Any]:

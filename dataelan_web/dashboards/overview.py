@@ -48,7 +48,8 @@ def page(filters: Filters) -> dict[str, Any]:
     lines = {slot: Sums() for slot in over.slots}
     for (slot, _), one in by_provider.items():
         lines[slot] += one
-    now_, before = sum(lines.values(), Sums()), sums.totals(asked, over.before)
+    models, models_before = sums.compared(asked, over, "model_id")
+    now_, before = sum(lines.values(), Sums()), sum(models_before.values(), Sums())
     slow = sums.percentiles(asked, (over.span,)).get((None, None))
     was_slow = sums.percentiles(asked, over.before).get((None, None))
     slots = sums.percentiles(asked, (over.span,), over=over)
@@ -60,7 +61,7 @@ def page(filters: Filters) -> dict[str, Any]:
             over_time("runs", "Runs by provider", filters, by_provider, "provider_id", names, PAGE, RUNS, first=SPEND),
             latency(filters, slots),
             forecast(filters),
-            why.panel(filters),
+            why.panel(filters, models, models_before),
         ],
         "glances": glance.at_home(),
         "unpriced": now_.unpriced,

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ..organizations.blueprint import inside_organization
 from ..web import render
-from . import controls, overview, performance, quotas, ranges, spend
+from . import controls, overview, performance, quotas, ranges, routing, spend
 from . import filters as reading
 from .filters import BadFilter, Filters
 
@@ -19,6 +19,7 @@ PAGES = {
     "spend": spend.page,
     "performance": performance.page,
     "quota": quotas.page,
+    "routing": routing.page,
     "mine": spend.mine,
 }
 

@@ -36,10 +36,12 @@ from sqlalchemy import (
 from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from ..models import Attempt, LedgerEntry, Origin, PromptSession
+from ..executions.candidates import AUTO
+from ..models import Attempt, LedgerEntry, Origin, PromptSession, State
 from ..models.base import NIL
 from ..models.executions import OPEN
 from ..models.explored import DAY
+from ..models.rollups import TOKENS
 from ..rollups.counting import REPAIR
 from .sorting import RUNS, TIME, Order, Place
 from .sums import Asked, Value, is_one_of, rows_of
@@ -131,6 +133,37 @@ def counted(wanted: Wanted) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+def by_rule(wanted: Wanted) -> list[Any]:
+    """[(rule_id, is_auto, model_id, runs, called, served, priced, paid, tokens of each class)] of the runs that the
+    sums count with what answered. `is_auto`: no rule, and none was asked for; `called`: those that reached a provider;
+    `served`: those that the model called first answered; `priced`: those that completed and whose price is known, and
+    only they have money (nano-USD) and tokens here. All are read one by one: bound them first."""
+    first = select(CALLS.c.model_id).where(CALLS.c.execution_id == RUNS.c.id, CALLS.c.number == 1).scalar_subquery()
+    completed = RUNS.c.state == State.COMPLETED.value
+    read = (
+        *(RUNS.c[name] for name in ("rule_id", "model_id", "attempts_made", "cost", *TOKENS)),
+        and_(RUNS.c.rule_id.is_(None), RUNS.c.requested == AUTO).label("is_auto"),
+        and_(completed, or_(RUNS.c.attempts_made == 1, first == RUNS.c.model_id)).label("is_served"),
+        and_(completed, RUNS.c.cost.is_not(None)).label("is_priced"),
+    )
+    one = union_all(*(select(*read).where(*conditions) for conditions in _branches(wanted, went_on=False))).subquery()
+
+    def whole(name: str) -> ColumnElement[Any]:
+        return func.coalesce(func.sum(one.c[name]).filter(one.c.is_priced), 0)
+
+    by = (one.c.rule_id, one.c.is_auto, one.c.model_id)
+    query = select(
+        *by,
+        func.count().label("runs"),
+        func.count().filter(one.c.attempts_made > 0).label("called"),
+        func.count().filter(one.c.is_served).label("served"),
+        func.count().filter(one.c.is_priced).label("priced"),
+        whole("cost").label("paid"),
+        *(whole(name).label(name) for name in TOKENS),
+    )
+    return list(rows_of(query.group_by(*by)))
+
+
 def open_now(asked: Asked, most: int) -> list[Any]:
     """Runs that have not ended, the newest first, as far as what they are is known already."""
     known = {name: value for name, value in asked.filters.items() if name in ("project_id", "user_id", "model_type")}
@@ -184,8 +217,8 @@ def _days(wanted: Wanted) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
-def _branches(wanted: Wanted) -> list[list[Any]]:
-    """No run is in two of them."""
+def _branches(wanted: Wanted, *, went_on: bool = True) -> list[list[Any]]:
+    """No run is in two of them. `went_on`: with those that another one answered than is asked for."""
     asked, only = wanted.asked, wanted.only
     always = [
         RUNS.c.organization_id == asked.organization_id,
@@ -199,9 +232,8 @@ def _branches(wanted: Wanted) -> list[list[Any]]:
     ]
     if wanted.as_of:
         always.append(RUNS.c.finished_at <= wanted.as_of)
-    return [
-        [*always, *whose, *how] for whose in _whose(asked) for how in _how({n: asked.filters[n] for n in _units(asked)})
-    ]
+    hows = _how({name: asked.filters[name] for name in _units(asked)})
+    return [[*always, *whose, *how] for whose in _whose(asked) for how in (hows if went_on else hows[:1])]
 
 
 def _units(asked: Asked) -> list[str]:

@@ -9,23 +9,24 @@ from flask import g
 
 from .. import formats
 from ..models import NANO
-from . import changes, figures, prices, sums
+from . import changes, figures, prices
 from .changes import Steps
 from .filters import Filters
 from .panels import Cell, Panel, percent, runs_of, usd
 from .sums import Sums
 
 TITLE = "Why it changed"
-NOTE = (
-    "From the period before to this one, one step after the other: as many runs as now; of the models as now; with as "
-    "many tokens each; as much of them cached; at the prices of now. Tokens are weighed by each model’s price list. "
-    "Models that are new or gone count as model mix; price has what is left, such as pictures and roundings."
+NOTE = "From the period before to this one, one step after the other."
+METHOD = (
+    "As many runs as now; then of the models as now; with as many tokens each; as much of them cached; at what was "
+    "paid for them. Tokens are weighed by each model’s price list. Models that are new or gone count as model mix; "
+    "price has what is left, such as pictures, and what the others were rounded by."
 )
 
 
-def panel(filters: Filters) -> Panel:
-    asked, over = filters.asked, filters.range
-    now, before = sums.groups(asked, (over.span,), "model_id"), sums.groups(asked, over.before, "model_id")
+def panel(filters: Filters, now: Mapping[Any, Sums], before: Mapping[Any, Sums]) -> Panel:
+    """From sums by model."""
+    over = filters.range
     lists = prices.in_force(g.organization.id, {*now} & {*before}, min(over.end, over.at))
     found = changes.steps(now, before, lists)
     columns = ["Step", "Spend", "Of before", "Because"]
@@ -34,7 +35,7 @@ def panel(filters: Filters) -> Panel:
         return Panel("why", TITLE, columns, [], None, empty=empty if found is None else "Nothing was paid in either.")
     rows = _rows(found, now, before, filters)
     parts = [(row[0].said, amount / NANO, row[1].said) for row, amount in zip(rows, _amounts(found), strict=True)]
-    return Panel("why", TITLE, columns, rows, figures.waterfall(parts), NOTE)
+    return Panel("why", TITLE, columns, rows, figures.waterfall(parts), NOTE, footer=METHOD)
 
 
 def _amounts(found: Steps) -> tuple[int, ...]:

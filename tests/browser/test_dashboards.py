@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from dataelan_web.models import now
+from dataelan_web.models import Scope, Window, now
 from dataelan_web.rollups.keeping import fold_all
 from dataelan_web.rollups.rebuilding import rebuild
-from tests import people
+from tests import people, used
 from tests.test_rollups import paid
 
 from .test_pages import assert_fine, look  # noqa: F401 (a fixture)
@@ -24,6 +24,11 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
     model = people.simulated_model()
     for number in range(3):
         people.ended(acme, f"Number {number}", model_id=model.id, provider_id=model.provider_id, cost=5_000_000)
+    before = now() - timedelta(days=9)
+    paid(acme, 9_000_000, model, created_at=before, model_id=model.id, provider_id=model.provider_id)
+    limit = used.limit(acme, Scope.ORGANIZATION, acme.organization.id, window=Window.WEEK)
+    used.held(acme, limit, 1_000_000)
+    used.asked(acme, limit, acme.mia)
     fold_all()
     rebuild(acme.organization)  # whoever else was at it
     page = look(acme.olivia)
@@ -36,7 +41,7 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
     page.wait_for_url("**range=7d**")
     expect(page.locator("main")).to_contain_text("Last 7 days")
     expect(drawn.first).to_be_attached()
-    for tab in ("Spend", "Performance", "Mine"):
+    for tab in ("Spend", "Performance", "Quota", "Routing", "Mine"):
         page.get_by_role("navigation").get_by_role("link", name=tab, exact=True).click()
         page.wait_for_url(f"**/dashboard/{tab.lower()}**range=7d**")
         assert_fine(page, tab)
