@@ -163,7 +163,7 @@
   // Only what the chosen model takes is shown, and sent; what was typed waits for a model that takes it.
   const PARAMETERS = { temperature: 'temperature', reasoning_effort: 'setting for thinking', schema: 'JSON schema', tools: 'tools' };
   const fitParameters = () => {
-    const form = composer(), note = form?.querySelector('[data-takes]'), option = form?.elements.model.selectedOptions[0];
+    const form = composer(), note = form?.querySelector('[data-takes]'), option = form?.elements.model?.selectedOptions?.[0];
     if (!note || !option) return;
     const omits = (option.dataset.omits ?? '').split(' ').filter(Boolean), most = form.elements.max_tokens;
     note.dataset.automatic ??= note.textContent;

@@ -638,6 +638,7 @@ def test_what_the_chosen_model_does_not_take_is_refused_left_out_or_kept_for_ano
 ) -> None:
     simulated = db.session.scalars(select(Provider).where(Provider.slug == "simulated")).one()
     thinker = Model(id=new_id(), provider=simulated, name="o3-of-ours", display_name="O3")
+    thinker.organization_id = acme.organization.id  # nobody else's: the simulation knows no such model
     thinker.capabilities, thinker.max_output_tokens = ["reasoning"], 500
     db.session.add(thinker)
     to = session(acme, "CODE", temperature=0.5, schema=SCHEMA)

@@ -45,7 +45,7 @@ WHAT_IT_BECAME = """places => {
   const never = new Set(('script img iframe object embed form input textarea select style link meta base video audio'
     + ' source template dialog image animate set foreignobject math body marquee').split(' '));
   const onlyOurs = new Set(['svg', 'use', 'details', 'time']);
-  const button = ['type', 'data-copy', 'data-variant', 'data-size'];
+  const button = ['type', 'data-copy', 'data-ending', 'data-variant', 'data-size'];
   const own = {
     a: ['href', 'rel', 'target', 'download', 'data-variant', 'data-size'], ol: ['start'], use: ['href'], button,
     time: ['datetime'], details: ['open'], dd: ['data-since'],
@@ -62,6 +62,7 @@ WHAT_IT_BECAME = """places => {
       const mayHave = [...(own[name] ?? []), ...(isTheirs ? ['class', 'tabindex'] : everywhere)];
       if (!mayHave.includes(attribute)) wrong.push(said);
       if (isTheirs && attribute === 'href' && !/^(https?:\\/\\/|mailto:)/i.test(value)) wrong.push(said);
+      if (attribute === 'data-ending' && !/^[a-z0-9]{1,10}$/.test(value)) wrong.push(said);
       if (attribute === 'rel' && value !== 'noopener noreferrer nofollow') wrong.push(said);
     }
   }
