@@ -219,7 +219,7 @@ def test_nothing_is_installed_but_what_is_pinned_to_its_bytes(name: str) -> None
 
 def test_no_style_asks_of_the_whole_page_what_is_in_it() -> None:
     """A `:has` of what holds an answer being written, or a place among others that decides over `*`, has the styles of
-    the whole page computed anew at its pieces: a fifth of the browser's work. A class, or a name for `*`, does it too."""
+    the whole page computed anew at its pieces: a fifth of the browser’s work. A class or a name does it too."""
     holds_answers = (
         r"(?:^|[\s,}>])(?:html|body|:root|\.app|\.content|#content|\.runs|#runs|\.run)(?:[.:\[][^\s,{]*)?:has\((?!~)"
     )
