@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -18,8 +19,9 @@ from .models import NANO, now
 
 DASH = "–"
 KEPT_UNDER = 20_000
-RISKY = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-"""What a spreadsheet may take for a formula: such a cell gets a ' before it."""
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")
+NUMBER = re.compile(r"[+-]?(\d[\d.,]*|\.\d+)(e[+-]?\d+)?\s*%?", re.IGNORECASE | re.ASCII)
+"""What a spreadsheet may take for a formula gets a ' before it, if it is no plain number."""
 BYTE_ORDER_MARK = "\ufeff"
 """Excel wants to see it at the start of a CSV."""
 THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
@@ -121,18 +123,7 @@ def csv_line(values: Sequence[object]) -> str:
 
 
 def _harmless(value: str) -> str:
-    """A plain number stays one; whatever else begins like a formula is text."""
-    if not value.startswith(RISKY) or _is_number(value):
-        return value
-    return "'" + value
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return "_" not in value
+    return f"'{value}" if FORMULA.match(value) and not NUMBER.fullmatch(value) else value
 
 
 def answer(text: Any) -> Markup:

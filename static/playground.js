@@ -140,7 +140,8 @@
     button.setAttribute('aria-label', button.title);
   };
   const record = async () => {
-    const [type, ending] = SOUNDS.find(([one]) => MediaRecorder.isTypeSupported(one)), parts = [];
+    const [type, ending] = SOUNDS.find(([one]) => MediaRecorder.isTypeSupported(one)) ?? [], parts = [];
+    if (!type) { complain('This browser records in no form that can be sent. Attach a recording.'); return; }
     let microphone;
     try { microphone = await navigator.mediaDevices.getUserMedia({ audio: true }); } catch {
       complain('The microphone cannot be used. Allow it for this page, or attach a recording.');

@@ -37,8 +37,10 @@ def test_each_kind_has_its_file_and_a_link_has_none() -> None:
 
 
 def test_a_table_is_csv_in_which_no_cell_is_a_formula() -> None:
-    text = "| a | b |\n| - | - |\n| =1+1 | -3.5 |\n| @SUM(A1) | +cmd |\n| -2+3 | plain, é |"
-    assert files_of(text) == [("table-1.csv", "a,b\r\n'=1+1,-3.5\r\n'@SUM(A1),'+cmd\r\n'-2+3,\"plain, é\"\r\n")]
+    text = "| a | b |\n| - | - |\n| =1+1 | -3.5 |\n| @SUM(A1) | +cmd |\n| -2+3 | plain, é |\n| ＝1 | -5 % |"
+    assert files_of(text) == [
+        ("table-1.csv", "a,b\r\n'=1+1,-3.5\r\n'@SUM(A1),'+cmd\r\n'-2+3,\"plain, é\"\r\n'＝1,-5 %\r\n")
+    ]
 
 
 def test_it_is_sent_so_that_no_browser_shows_or_runs_it(app: Flask, worker: object, acme: people.Cast) -> None:

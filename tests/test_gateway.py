@@ -545,6 +545,16 @@ def test_a_failure_after_the_first_token_is_an_error_in_the_stream(client: OpenA
     assert broken.body.text == text
 
 
+def test_what_a_program_sends_its_model_is_not_fitted_to_it(
+    client: OpenAI, acme: people.Cast, provider: Upstream
+) -> None:
+    """An answer of this API could not say that a temperature was left out; its provider can."""
+    provider.answers({"choices": [{"message": {"content": "here"}, "finish_reason": "stop"}]})
+    people.own_model(acme, people.own_provider(acme, provider.url), "o3-of-ours")
+    ask(client, "o3-of-ours", temperature=0.2)
+    assert provider.requests[0]["body"]["temperature"] == 0.2
+
+
 # -- what a request cannot do ----------------------------------------------------------------------
 
 

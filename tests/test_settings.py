@@ -60,6 +60,27 @@ def test_what_was_said_goes_first_and_runs_later_and_the_books_stay(
     assert retention.keep_to_retention() == 0, "each look begins where the last one ended"
 
 
+def test_a_prompt_that_was_asked_again_keeps_its_words_and_files_until_its_last_run_is_too_old(
+    acme: people.Cast,
+) -> None:
+    old, new = runs_of(acme, 40, 1)
+    prompt, file = old.prompt, people.asset(acme, b"GIF89a", "image/gif", "dot.gif")
+    file.prompt_id, new.prompt = prompt.id, prompt
+    db.session.add(file)
+    acme.organization.words_kept_days = 30
+    db.session.commit()
+    retention.keep_to_retention()
+    assert (body_of(old).text, body_of(new).text) == ("", "A secret")
+    db.session.expire_all()
+    assert (prompt.text, [one.name for one in prompt.assets]) == ("Asked 40 days ago", ["dot.gif"])
+    new.created_at = now() - timedelta(days=31)
+    acme.organization.words_gone_until = now() - timedelta(days=32)
+    db.session.commit()
+    retention.keep_to_retention()
+    db.session.expire_all()
+    assert (prompt.text, prompt.assets) == ("(deleted)", [])
+
+
 def test_settings_are_changed_with_a_word_of_what_is_lost(acme: people.Cast, app: Flask) -> None:
     runs_of(acme, 40, 1)
     browser, url = people.browser(app, acme.adam), f"/o/{acme.organization.slug}/settings"

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from flask import g, url_for
@@ -15,6 +16,7 @@ from .. import access
 from ..extensions import db
 from ..models import Execution, PromptSession, RoutingRule, now
 from ..models.base import NIL
+from ..models.measured import Measured
 from . import runs, sums
 from .filters import BY_ID
 from .names import called, names_of
@@ -41,11 +43,15 @@ class TooMany(ValueError):
     """The message is for the person."""
 
 
+class Run(Measured, SimpleNamespace):
+    """A row of runs.page: its columns, and what follows from them."""
+
+
 @dataclass(frozen=True)
 class Line:
     """A run in the list."""
 
-    row: Any
+    row: Run
     names: dict[str, str]
     """Of its project, member, provider, model, key and rule."""
     cost: int | None
@@ -56,30 +62,6 @@ class Line:
     went_on: bool
     """Another model answered: it is listed for what its call to the one asked for cost."""
     is_new: bool
-
-    @property
-    def tokens(self) -> tuple[int | None, int | None]:
-        row = self.row
-        return (
-            _sum(row.tokens_input, row.tokens_cache_read, row.tokens_cache_write),
-            _sum(row.tokens_output, row.tokens_reasoning),
-        )
-
-    @property
-    def first(self) -> float | None:
-        row = self.row
-        return (row.first_token_at - row.created_at).total_seconds() if row.first_token_at else None
-
-    @property
-    def latency(self) -> float | None:
-        row = self.row
-        return (row.finished_at - row.created_at).total_seconds() if row.finished_at else None
-
-    @property
-    def speed(self) -> float | None:
-        row, out = self.row, self.tokens[1]
-        took = (row.finished_at - row.first_token_at).total_seconds() if row.first_token_at and row.finished_at else 0
-        return out / took if out and took > 0 else None
 
 
 @dataclass(frozen=True)
@@ -150,7 +132,7 @@ def lines(rows: Sequence[Any], asked: Asked, new_since: datetime | None) -> list
     rules = rules_of(row.rule_id for row in rows)
     return [
         Line(
-            row,
+            Run(**row._mapping),
             {**_named(row, names), "rule": rules.get(row.rule_id, "")},
             cost.get(row.id, None if row.cost is None else 0),
             url_for("playground.execution", id=row.id) if row.id in readable and row.id not in blind else "",
@@ -200,8 +182,3 @@ def _named(row: Any, names: dict[Any, str]) -> dict[str, str]:
 def _known(row: Any, name: str) -> Any:
     value = getattr(row, name)
     return (value or "nobody") if name == "payer" else value or NIL
-
-
-def _sum(*counters: int | None) -> int | None:
-    known = [counter for counter in counters if counter is not None]
-    return sum(known) if known else None

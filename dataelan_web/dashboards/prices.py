@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from ..executions.candidates import OWN_FIRST
 from ..extensions import db
 from ..models import Price
 from ..models.base import NIL
@@ -37,7 +38,7 @@ def in_force(organization_id: uuid.UUID, models: Iterable[Any], at: datetime) ->
         .ext(distinct_on(Price.model_id))
         .where(Price.model_id.in_(wanted), Price.effective_at <= at, or_(Price.ends_at.is_(None), Price.ends_at > at))
         .where(or_(Price.organization_id.is_(None), Price.organization_id == organization_id))
-        .order_by(Price.model_id, Price.organization_id.is_(None), Price.effective_at.desc(), Price.id.desc())
+        .order_by(Price.model_id, *OWN_FIRST)
     )
     return {
         id: Listed(input, _or(read, input), _or(write, input), output, request)

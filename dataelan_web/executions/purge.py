@@ -130,7 +130,7 @@ def _project(project: Project) -> None:
         _session(session)
     outside = select(Execution.id).where(Execution.project_id == project.id, Execution.session_id.is_(None))
     _runs(outside.where(select(ExecutionBody.id).where(ExecutionBody.id == Execution.id).exists()))
-    _files(Asset.project_id == project.id)
+    forget_files(Asset.project_id == project.id)
     tokens = update(GatewayToken).where(GatewayToken.project_id == project.id, GatewayToken.revoked_at.is_(None))
     db.session.execute(tokens.values(revoked_at=func.now()))
     for model in (Collaborator, RoutingRule, Batch, Template, DeclaredAction):
@@ -142,7 +142,7 @@ def _session(session: PromptSession) -> None:
     _runs(select(Execution.id).where(Execution.session_id == session.id))
     prompts = select(Prompt.id).where(Prompt.session_id == session.id)
     copies = select(CopiedAnswer.id).where(CopiedAnswer.session_id == session.id)
-    _files(or_(Asset.prompt_id.in_(prompts), Asset.copied_answer_id.in_(copies)))
+    forget_files(or_(Asset.prompt_id.in_(prompts), Asset.copied_answer_id.in_(copies)))
     db.session.execute(delete(PromptSession).where(PromptSession.id == session.id))
 
 
@@ -168,7 +168,7 @@ def _run(run: Execution) -> None:
 
 
 def _file(file: Asset) -> None:
-    _files(Asset.id == file.id)
+    forget_files(Asset.id == file.id)
 
 
 def _runs(found: Select[Any]) -> None:
@@ -177,7 +177,7 @@ def _runs(found: Select[Any]) -> None:
         if db.session.scalar(select(Execution.id).where(Execution.id.in_(ids), Execution.state.in_(OPEN)).limit(1)):
             raise StillRunning
         prompts = db.session.scalars(select(Execution.prompt_id).where(Execution.id.in_(ids)).distinct()).all()
-        _files(Asset.execution_id.in_(ids))
+        forget_files(Asset.execution_id.in_(ids))
         for model, column in (
             (SearchDocument, SearchDocument.id),
             (Action, Action.execution_id),
@@ -205,12 +205,12 @@ def _prompts(ids: Sequence[uuid.UUID | None]) -> None:
     run = select(Execution.id).where(Execution.prompt_id == Prompt.id)
     copy = select(CopiedAnswer.id).where(CopiedAnswer.prompt_id == Prompt.id)
     lonely = select(Prompt.id).where(Prompt.id.in_([id for id in ids if id]), ~run.exists(), ~copy.exists())
-    _files(Asset.prompt_id.in_(lonely))
+    forget_files(Asset.prompt_id.in_(lonely))
     db.session.execute(delete(Prompt).where(Prompt.id.in_(lonely)))
 
 
-def _files(which: Any) -> None:
-    """Rows go at once; their bytes when it is sure that nothing else names them."""
+def forget_files(which: Any) -> None:
+    """Rows go at once; their bytes when it is sure that nothing else names them. Does not commit."""
     gone = delete(Asset).where(which).returning(Asset.storage_key)
     for key in set(db.session.scalars(gone.execution_options(synchronize_session=False))):
         db.session.execute(
@@ -221,11 +221,6 @@ def _files(which: Any) -> None:
 def forget_runs(ids: Sequence[uuid.UUID]) -> None:
     """Of runs that ended: all but the narrow rows, for good. Does not commit."""
     _runs(select(Execution.id).where(Execution.id.in_(ids)))
-
-
-def forget_files(which: Any) -> None:
-    """Does not commit."""
-    _files(which)
 
 
 def _batches(found: Select[Any]) -> Iterator[list[uuid.UUID]]:

@@ -24,7 +24,7 @@ from sqlalchemy.orm.base import object_state
 
 from .. import quota
 from ..extensions import db
-from ..models import Attempt, Execution, Outcome, Payer, journal, new_id, now
+from ..models import Attempt, Execution, Origin, Outcome, Payer, journal, new_id, now
 from ..router.health import Observation, work_of
 from ..router.parameters import fitted
 from ..router.plan import Step
@@ -66,6 +66,7 @@ class Record:
         self._allowance = Allowance(Prompt(()))
         self._since = 0.0
         self._unpriced = Unpriced.of(execution.project.organization)
+        self._is_programs = execution.origin is Origin.GATEWAY
         self._is_there = not object_state(execution).transient
         self._made: list[Attempt] = []
         self._is_limited = fence > 1  # then there may be more to know than is known here
@@ -78,7 +79,8 @@ class Record:
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
-        prompt, left_out = fitted(prompt, step.candidate)
+        # A program gets what its provider says to what it sent: nothing in an answer could tell it of less.
+        prompt, left_out = (prompt, "") if self._is_programs else fitted(prompt, step.candidate)
         attempt, allowance = self._attempt(step, number), Allowance(prompt)
         try:
             if not self._is_settled:

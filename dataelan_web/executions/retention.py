@@ -85,8 +85,8 @@ def _next(stuck: set[uuid.UUID]) -> uuid.UUID | None:
 def _a_batch(organization: Organization) -> int:
     """The oldest of each kind."""
     words, upto = _oldest(organization, organization.words_gone_until, organization.words_kept_days)
-    if words:
-        _forget_words(words)
+    if upto:
+        _forget_words(words, upto)
     organization.words_gone_until = upto or organization.words_gone_until
     runs, upto = _oldest(organization, organization.runs_gone_until, organization.runs_kept_days)
     if runs:
@@ -121,8 +121,11 @@ def _oldest(
     return db.session.scalars(select(Execution.id).where(*where, Execution.created_at < upto)).all(), upto
 
 
-def _forget_words(ids: Sequence[uuid.UUID]) -> None:
-    prompts = select(Execution.prompt_id).where(Execution.id.in_(ids), Execution.prompt_id.is_not(None))
+def _forget_words(ids: Sequence[uuid.UUID], upto: datetime) -> None:
+    """A prompt that was asked again since, and its files, stay for that younger run: they go with the last one."""
+    theirs = select(Execution.prompt_id).where(Execution.id.in_(ids))
+    again = select(Execution.id).where(Execution.prompt_id == Prompt.id, Execution.created_at >= upto).exists()
+    prompts = select(Prompt.id).where(Prompt.id.in_(theirs), ~again)
     copies = select(CopiedAnswer.id).where(CopiedAnswer.execution_id.in_(ids))
     copied = select(CopiedAnswer.prompt_id).where(CopiedAnswer.execution_id.in_(ids))
     forget_files(

@@ -48,6 +48,7 @@ from .base import (
 from .explored import EXPLORED
 from .hub import Model, Price, Provider
 from .locks import ALIVE
+from .measured import Measured
 from .opinions import Comment, Feedback
 from .workspace import ModelType, Project, Prompt, PromptSession
 
@@ -96,7 +97,7 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class Execution(Trashable, Base):
+class Execution(Measured, Trashable, Base):
     """One run of one prompt. Money in nano-USD; cost None: unknown. Its session may be in another project by now."""
 
     __tablename__ = "executions"
@@ -193,31 +194,6 @@ class Execution(Trashable, Base):
     def is_open(self) -> bool:
         return self.state in OPEN
 
-    @property
-    def seconds(self) -> float | None:
-        """From submit to the end, as the person waited."""
-        return (self.finished_at - self.created_at).total_seconds() if self.finished_at else None
-
-    @property
-    def first_token_seconds(self) -> float | None:
-        return (self.first_token_at - self.created_at).total_seconds() if self.first_token_at else None
-
-    @property
-    def tokens_in(self) -> int | None:
-        return _total(self.tokens_input, self.tokens_cache_read, self.tokens_cache_write)
-
-    @property
-    def tokens_out(self) -> int | None:
-        return _total(self.tokens_output, self.tokens_reasoning)
-
-    @property
-    def tokens_per_second(self) -> float | None:
-        """Output speed after the first token."""
-        if not (self.first_token_at and self.finished_at and self.tokens_out):
-            return None
-        streaming = (self.finished_at - self.first_token_at).total_seconds()
-        return self.tokens_out / streaming if streaming > 0 else None
-
 
 Execution.comments_count = column_property(
     select(func.count(Comment.id))
@@ -226,11 +202,6 @@ Execution.comments_count = column_property(
     .scalar_subquery(),
     deferred=True,
 )
-
-
-def _total(*counters: int | None) -> int | None:
-    known = [counter for counter in counters if counter is not None]
-    return sum(known) if known else None
 
 
 class ExecutionBody(Base):

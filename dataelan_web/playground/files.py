@@ -5,22 +5,19 @@ The content is a stranger's: it is only ever sent as an attachment, in a type no
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-import re
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..formats import BYTE_ORDER_MARK, csv_line
 from ..markdown import ending_of
 from ..models import Action
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The oldest a zip can say: the same answer makes the same bytes."""
-FORMULA = re.compile(r"^\s*(?:[@\t\r]|[=+-](?!\d[\d.,]*\s*%?$))")
-"""What a spreadsheet would take for a formula; a plain number with its sign is none."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,4 @@ def checklist(items: list[dict[str, Any]]) -> str:
 
 
 def _csv(rows: list[list[str]]) -> bytes:
-    """With a byte order mark, without which Excel misreads every accent; formulas are defused."""
-    out = io.StringIO()
-    csv.writer(out).writerows([["'" + cell if FORMULA.match(cell) else cell for cell in row] for row in rows])
-    return out.getvalue().encode("utf-8-sig")
+    return (BYTE_ORDER_MARK + "".join(map(csv_line, rows))).encode()

@@ -1,3 +1,5 @@
+"""The files of a project: kept in it, looked at, and attached to a prompt."""
+
 from __future__ import annotations
 
 import uuid
