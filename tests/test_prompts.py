@@ -148,7 +148,13 @@ def test_what_openai_was_sent_is_pasted_as_a_prompt(app: Flask, acme: people.Cas
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [('{"messages": [', "none that can be read"), ("{}", "no `messages`"), ("[1]", "no `messages`"), ("[" * 9000, "")],
+    [
+        ('{"messages": [', "none that can be read"),
+        ('{"input": "x", "temperature": NaN}', "none that"),
+        ("{}", "no `messages`"),
+        ("[1]", "no `messages`"),
+        ("[" * 9000, ""),
+    ],
 )
 def test_what_cannot_be_pasted_is_said_and_kept(app: Flask, acme: people.Cast, text: str, words: str) -> None:
     index = f"{acme.home}/projects/{acme.project.id}/prompts"
@@ -157,6 +163,8 @@ def test_what_cannot_be_pasted_is_said_and_kept(app: Flask, acme: people.Cast, t
     assert words in page(answer)
     assert escape(text) in answer.get_data(as_text=True)
     assert pasting.read("Only {{words}}").messages == (Turn("user", "Only {{words}}"),)
+    odd = pasting.read('{"input": "x", "max_tokens": 1e400, "instructions": ["Be"], "model": {"a": 1}}')
+    assert (odd.max_tokens, odd.system, odd.requested) == ("", "", "auto")
 
 
 def test_names_are_taken_once_and_programs_names_follow_them(app: Flask, acme: people.Cast) -> None:

@@ -152,7 +152,7 @@ def shares(names: Sequence[str], parts: Mapping[str, Sequence[int]]) -> dict[str
     ]
     layout = {
         "barmode": "stack",
-        "bargap": 0.3,
+        "bargap": 0.3 if len(names) > 2 else 0.7,  # a bar alone would fill the panel
         "hovermode": "closest",
         "xaxis": {"tickformat": ".0%", "range": [0, 1], "showgrid": False},
         "yaxis": {"autorange": "reversed", "showgrid": False, "ticklabelstandoff": 6},

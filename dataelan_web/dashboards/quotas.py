@@ -65,7 +65,7 @@ def gauges(lines: Sequence[Line], left_out: int) -> Panel:
         )
     return Panel(
         "limits", "Limits", columns, [_row(line) for line in lines], None, _next_reset(lines),
-        empty="Nothing that you may see is limited.", footer=" ".join(footer),
+        empty="Nothing that you may see is limited. Limits are set under Limits, in the menu.", footer=" ".join(footer),
         gauges=lines[:DRAWN],
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from .content import Content, Turn
@@ -17,7 +18,7 @@ def read(text: str) -> Content:
     if not text.lstrip().startswith(("{", "[")):
         return _bounded(Content(messages=(Turn("user", clean(text)),)))
     try:
-        said = json.loads(text)
+        said = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise ValueError("This begins like JSON and is none that can be read.") from None
     body = said if isinstance(said, dict) else {"messages": said}
@@ -25,14 +26,14 @@ def read(text: str) -> Content:
     messages = [{"role": "user", "content": given}] if isinstance(given, str) else given
     if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
         raise ValueError("There are no `messages` and no `input` in it.")
-    told = [str(body.get("instructions") or ""), *(_text(one) for one in messages if one.get("role") in SYSTEM)]
+    told = [_word(body.get("instructions")), *(_text(one) for one in messages if one.get("role") in SYSTEM)]
     turns = tuple(Turn(one["role"], _text(one)) for one in messages if one.get("role") in ("user", "assistant"))
     limit = body.get("max_completion_tokens") or body.get("max_output_tokens") or body.get("max_tokens")
     return _bounded(
         Content(
             system="\n\n".join(clean(one) for one in told if one.strip()),
             messages=turns or (Turn("user", ""),),
-            requested=clean(str(body.get("model") or "auto"))[:200],
+            requested=clean(_word(body.get("model")) or "auto")[:200],
             max_tokens=_number(limit),
             temperature=_number(body.get("temperature")),
             schema=_json(_schema(body)),
@@ -65,8 +66,19 @@ def _schema(body: dict[str, Any]) -> Any:
     return form.get("schema") if isinstance(form, dict) else None
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity, which are no JSON
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value) if type(value) is int else ""
+    """Empty for what is none, or too large for one (1e400)."""
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else ""
+    return str(value) if type(value) is int else ""
 
 
 def _json(value: Any) -> str:
