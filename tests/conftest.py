@@ -19,6 +19,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask_migrate import upgrade
 from hypothesis import settings
@@ -28,6 +29,7 @@ from dataelan_web.config import load
 from dataelan_web.extensions import db
 from dataelan_web.hub.providers import fixture
 from dataelan_web.local.databases import databases
+from dataelan_web.models import accounts
 from dataelan_web.starting import starting
 
 from . import people
@@ -79,10 +81,16 @@ def environment(data_dir: Path) -> Iterator[dict[str, str]]:
 def app(environment: dict[str, str]) -> Flask:
     app = create_app(load(environment))
     app.testing = False  # errors are answered, as in production
+    hash_cheaply()
     with app.app_context():
         upgrade()
         fixture.load(environment["DATAELAN_SIMULATED_URL"])
     return app
+
+
+def hash_cheaply() -> None:
+    """A password's hash is to cost an attacker a tenth of a second, and would cost each test that."""
+    accounts._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ FORMS = [route for route in ROUTES if route.method == "POST" and route.allowed i
 def test_a_form_without_this_sessions_token_is_refused_and_changes_nothing(
     app: Flask, routes: list[Route], acme: people.Cast, subtests: pytest.Subtests
 ) -> None:
-    ids = Ids.of(acme)
+    ids = Ids.of(acme, routes)
     olivia, adams_token = people.browser(app, acme.olivia), people.browser(app, acme.adam).csrf()
     olivia.csrf()
     before, session_key = rows_of(acme), acme.olivia.session_key

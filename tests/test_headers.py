@@ -75,7 +75,7 @@ PAYLOAD = "'\"><script>alert(1)</script>"
 
 
 def test_nothing_of_a_requests_headers_or_address_comes_back_unescaped(app: Flask, acme: people.Cast) -> None:
-    ids = Ids.of(acme)
+    ids = Ids.of(acme, PAGES)
     names = ("Accept-Language", "Referer", "User-Agent", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-For")
     names += ("HX-Current-URL", "HX-Target", "HX-Trigger", "HX-Prompt", "Origin")
     query = dict.fromkeys(("q", "next", "provider", "capability", "page", "before", "error", "message"), PAYLOAD)
