@@ -4,8 +4,8 @@ FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 
-COPY requirements.txt .
-RUN pip install --quiet --require-hashes -r requirements.txt
+COPY requirements.txt requirements-traces.txt ./
+RUN pip install --quiet --require-hashes -r requirements.txt -r requirements-traces.txt
 
 COPY . .
 RUN python -m compileall -q dataelan_web wsgi.py \

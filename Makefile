@@ -42,6 +42,7 @@ vendor: ## refresh static/vendor from the pinned packages (needs npm)
 lock: ## pin the newest versions of requirements*.in, with hashes (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	uv pip compile -q -U --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal requirements.in -o requirements.txt
+	uv pip compile -q -U --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal requirements-traces.in -o requirements-traces.txt
 	uv pip compile -q -U --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal requirements-dev.in -o requirements-dev.txt
 
 clean: ## remove what was installed and cached; your data in var/ stays

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         playground,
         projects,
         prompts,
+        request_ids,
         search,
         sharing,
         shell,
@@ -46,6 +46,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         web,
     )
     from .extensions import csrf, db, htmx, login
+    from .traces import requests
 
     app = create_core(settings)
     Migrate(app, db, directory=str(ROOT / "migrations"))
@@ -53,6 +54,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     login.init_app(app)
     htmx.init_app(app)
 
+    request_ids.init_app(app)
+    requests.init_app(app)
     headers.init_app(app, app.extensions["dataelan_settings"])
     errors.init_app(app)
     formats.init_app(app)
@@ -84,7 +87,7 @@ def create_core(settings: Settings | None = None) -> Flask:
     Raises config.ConfigError for a wrong setting."""
     from flask import Flask
 
-    from . import config, pool
+    from . import config, logs, pool, traces
     from .executions import keeper
     from .extensions import db
     from .jobs import queue
@@ -93,8 +96,8 @@ def create_core(settings: Settings | None = None) -> Flask:
     from .storage import Storage
 
     settings = settings or config.load()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # its INFO lines would name every provider's address
+    logs.init(settings.log_level, settings.log_form, settings.secrets)
+    traces.init(settings)
     app = Flask(__name__, root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(_flask_settings(settings))
     app.extensions["dataelan_settings"] = settings

@@ -59,10 +59,26 @@ class Settings:
     trusted_proxies: int
     worker_concurrency: int
     log_level: str
+    log_form: str
+    """text, or json: an object a line."""
+    metrics_token: str = field(repr=False)
+    """Who asks for /metrics has to say it; empty: there is none."""
+    traces_url: str = field(repr=False)
+    """Where traces are sent, by OTLP over HTTP; empty: none are made."""
+    traces_words: bool
+    """Do traces hold what was asked and answered?"""
     public_url: str
     """Where people reach it, without a slash at the end: for links in mail and webhooks."""
     mail: MailServer | None
     """None: no mail is sent."""
+
+    @property
+    def secrets(self) -> list[str]:
+        """What no log may hold."""
+        passwords = [unquote(urlsplit(url).password or "") for url in (self.database_url, self.redis_url)]
+        mail = self.mail.password if self.mail else ""
+        keys = [base64.b64encode(key).decode() for _, key in self.keys]
+        return [self.secret_key, self.metrics_token, mail, *passwords, *keys]
 
 
 _ADDRESS = r"[^\s<>@\"]+@[A-Za-z0-9.-]+"
@@ -94,6 +110,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         trusted_proxies=read.number("DATAELAN_TRUSTED_PROXIES", 0, low=0, high=10),
         worker_concurrency=read.number("DATAELAN_WORKER_CONCURRENCY", 200, low=1, high=2000),
         log_level=read.log_level(),
+        log_form=read.one_of("DATAELAN_LOG_FORMAT", "text", "json"),
+        metrics_token=read.metrics_token(),
+        traces_url=read.traces_url(),
+        traces_words=read.flag("DATAELAN_TRACES_WORDS", False),
         public_url=read.public_url(),
         mail=read.mail(),
     )
@@ -205,6 +225,26 @@ class _Reader:
         if value not in logging.getLevelNamesMapping():
             raise ConfigError(f"DATAELAN_LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL, not {value!r}.")
         return value
+
+    def one_of(self, name: str, *values: str) -> str:
+        """The first where it is not set."""
+        value = self(name).lower() or values[0]
+        if value not in values:
+            raise ConfigError(f"{name} must be {' or '.join(values)}, not {value!r}.")
+        return value
+
+    def metrics_token(self) -> str:
+        value = self("DATAELAN_METRICS_TOKEN")
+        if value and (len(value) < 16 or not value.isascii() or not value.isprintable() or " " in value):
+            raise ConfigError("DATAELAN_METRICS_TOKEN needs at least 16 random letters, digits and signs, no spaces.")
+        return value
+
+    def traces_url(self) -> str:
+        value = self("DATAELAN_TRACES_URL")
+        url = _split(value) if value else None
+        if value and (url is None or url.scheme not in ("http", "https") or not url.hostname or url.query):
+            raise ConfigError("DATAELAN_TRACES_URL must be an address such as http://127.0.0.1:4318.")
+        return value.rstrip("/")
 
     def secret_key(self) -> str:
         value = self.required("SECRET_KEY", "at least 32 random characters")

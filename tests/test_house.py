@@ -32,11 +32,13 @@ MAY_IMPORT = {
     "rollups": {"rollups", "models", "extensions"},
     "pool": {"extensions"},
     "starting": set(),
+    "logs": set(),
+    "traces": {"traces", "models", "router", "config"},
     "jobs.queue": set(),
     "notify": {"notify", "quota", "audit", "secrets", "models", "extensions", "router", "config", "text"},
     "acting": {"acting", "executions", "notify", "audit", "secrets", "models", "extensions", "router", "text"},
     "executions": {"executions", "notify", "quota", "audit", "secrets", "storage", "jobs", "models", "extensions",
-                   "router"},
+                   "router", "logs", "traces"},
     "access": {"extensions", "models"},
     "web": set(),
     "shell": {"access", "extensions", "models", "notify"},
@@ -111,6 +113,7 @@ def test_every_room_is_known_to_the_rules() -> None:
         "demo_runs",
         "jobs",
         "errors",
+        "request_ids",
         "fields",
         "headers",
         "formats",
@@ -206,7 +209,7 @@ def test_a_template_never_queries_and_trusts_nothing() -> None:
         assert not trusting, f"{path}: what is safe is said by Markup, in Python"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-traces.txt", "requirements-dev.txt"])
 def test_nothing_is_installed_but_what_is_pinned_to_its_bytes(name: str) -> None:
     """Somebody who takes over a package on its index gets into no installation of ours."""
     pins = re.split(r"\n(?=\w)", re.sub(r"(?m)^\s*#.*\n", "", (ROOT / name).read_text()).strip())

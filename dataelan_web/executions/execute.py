@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
+from .. import logs
 from ..extensions import db
 from ..jobs.queue import stir, store
 from ..models import Execution, Project, State, journal, new_id
@@ -58,6 +59,7 @@ OWNER = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
 
 def execute_queued(execution_id: uuid.UUID) -> None:
     """What a worker does with an id. Not there to be claimed: somebody else has it, or it is over."""
+    logs.note(execution_id=execution_id)
     fence = _claimed(execution_id)
     if fence is None:
         return
@@ -155,6 +157,8 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
         raise failure from None
     finally:
         _finish(execution, fence, chosen, record, answer, failure)
+        record.trace.end(execution, failure)
+        logs.tell(log, "run ended", state=execution.state.value, calls=len(record.attempts), nano_usd=execution.cost)
 
 
 def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.base import object_state
 
-from .. import quota
+from .. import quota, traces
 from ..extensions import db
 from ..models import Attempt, Execution, Origin, Outcome, Payer, journal, new_id, now
 from ..router.health import Observation, work_of
@@ -62,6 +62,7 @@ class Record:
         self.attempts: list[dict[str, Any]] = []
         self.notice = self.finish = ""
         self.last: Attempt | None = None
+        self.trace = traces.of_run(execution)
         self._key = KeyUse()
         self._allowance = Allowance(Prompt(()))
         self._since = 0.0
@@ -110,6 +111,7 @@ class Record:
         self._tell_caller()
         self.notice = f"{left_out} {allowance.notice}".strip()
         health().begin(step.pair, attempt.id)
+        self.trace.begin(step, attempt, allowance.prompt)
         return allowance.prompt
 
     def take_over(self, attempt: Attempt, step: Step, number: int, prompt: Prompt) -> None:
@@ -119,6 +121,7 @@ class Record:
         self.last, self._allowance = attempt, take_over(self.execution, attempt.id, step, prompt)
         lasted = db.session.scalars(select(func.clock_timestamp())).one() - attempt.started_at
         self._since = time.monotonic() - lasted.total_seconds()
+        self.trace.begin(step, attempt, prompt, taken_over=True)
         db.session.expunge(attempt)
         try:
             self._key = KeyUse.of(step.key.id)
@@ -151,6 +154,7 @@ class Record:
         self._is_written = self._is_settled = False
         self.finish = result.done.finish.value if result.done else ""
         self.attempts.append(_told(attempt, step.key.label))
+        self.trace.ended(attempt, result, self.answer)
         try:
             if failure and not result.visible:
                 self.write()
@@ -309,6 +313,7 @@ class Record:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
         self.attempts.append(refused | {"error": str(refusal)} | facts_of(refusal))
         self._is_limited = True
+        self.trace.refused(step, type(refusal).__name__)
         self._tell_caller()
 
     def _tell_caller(self) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import Conflict
 
+from .. import logs, traces
 from ..extensions import db
 from ..jobs import queue
 from ..models import (
@@ -128,8 +129,10 @@ def announce(request: Request, claimed_by: str) -> Execution:
 
 
 def _row(request: Request) -> Execution:
+    id = request.id or new_id()
+    logs.note(execution_id=id)
     return Execution(
-        id=request.id or new_id(),
+        id=id,
         organization_id=request.project.organization_id,
         project_id=request.project.id,
         project=request.project,
@@ -153,7 +156,7 @@ def _row(request: Request) -> Execution:
 def wake(execution: Execution) -> None:
     """Tell the queue. Should it be away, the sweeper tells it later: the row waits, nothing is lost."""
     if execution.is_open:
-        queue.execute_later(execution.id, execution.fence)
+        queue.execute_later(execution.id, execution.fence, logs.handed_on() | traces.handed_on())
 
 
 def earlier(project: Project, idempotency_key: str | None) -> Execution | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Mapping
 
 import redis
 import rq
@@ -95,9 +96,10 @@ def waiting() -> int:
     return int(store().llen(current_app.extensions["dataelan_queue"].key))
 
 
-def execute_later(execution_id: uuid.UUID, fence: int) -> bool:
-    """Wake a worker for this execution. False: Valkey is away, and the row waits for the sweeper."""
-    return _later(EXECUTE, execution_id, f"execution-{execution_id}-{fence}")
+def execute_later(execution_id: uuid.UUID, fence: int, handed_on: Mapping[str, str] | None = None) -> bool:
+    """Wake a worker for this execution. False: Valkey is away, and the row waits for the sweeper. `handed_on`: names of
+    the request and the trace that it is a part of."""
+    return _later(EXECUTE, execution_id, f"execution-{execution_id}-{fence}", handed_on)
 
 
 def export_later(export_id: uuid.UUID, fence: int) -> bool:
@@ -105,7 +107,7 @@ def export_later(export_id: uuid.UUID, fence: int) -> bool:
     return _later(EXPORT, export_id, f"export-{export_id}-{fence}")
 
 
-def _later(task: str, id: uuid.UUID, job_id: str) -> bool:
+def _later(task: str, id: uuid.UUID, job_id: str, handed_on: Mapping[str, str] | None = None) -> bool:
     try:
         current_app.extensions["dataelan_queue"].enqueue(
             task,
@@ -115,6 +117,7 @@ def _later(task: str, id: uuid.UUID, job_id: str) -> bool:
             result_ttl=0,
             failure_ttl=3600,
             description=task.rpartition(".")[2],
+            meta=dict(handed_on or {}),
         )
     except redis.RedisError:
         log.warning("the queue is away; %s waits for the sweeper", job_id)

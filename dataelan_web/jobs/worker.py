@@ -25,6 +25,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.worker import SimpleWorker
 
+from .. import logs, traces
 from ..acting.delivering import deliver_calls_forever
 from ..acting.path import act_forever
 from ..batches.pump import pump_forever
@@ -113,7 +114,8 @@ class PooledWorker(SimpleWorker):
             with self.app.app_context():
                 if said := self._take_off(job, queue):
                     job.restore(said)
-                    job.perform()
+                    with logs.scope(job.meta), traces.continued(job.meta):
+                        job.perform()
         except Exception:
             log.exception("job %s broke; the sweeper has the execution", job.id)
         finally:

@@ -1,0 +1,39 @@
+"""Each request has a name: one that it brought in X-Request-ID, or a new one. It is on every line of the log, goes with
+what is put into the queue, and is given back."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from flask import Flask, Response, g, request
+
+from . import logs
+
+HEADER = "X-Request-ID"
+
+log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    """First of all that is bound: what comes after it may log."""
+    app.before_request(_name)
+    app.after_request(_give_back)
+
+
+def _name() -> None:
+    g.began, g.request_id = time.perf_counter(), logs.begin(request.headers.get(HEADER, ""))
+
+
+def _give_back(response: Response) -> Response:
+    if "request_id" in g:
+        response.headers[HEADER] = g.request_id
+        logs.tell(
+            log,
+            "request ended",  # of a stream: its answer began
+            method=request.method,
+            route=request.url_rule.rule if request.url_rule else None,  # an address may hold the secret of a link
+            status=response.status_code,
+            milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
+        )
+    return response
