@@ -33,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         hub,
         imports,
         limits,
+        metrics,
         notices,
         organizations,
         playground,
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     web.init_app(app)
     shell.init_app(app)
     health.init_app(app)
+    metrics.init_app(app)
     accounts.init_app(app)
     organizations.init_app(app)
     projects.init_app(app)

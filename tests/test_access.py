@@ -121,6 +121,7 @@ ROUTES = (
     Route("static", "GET", "/static/app.css", PUBLIC),
     Route("health.up", "GET", "/healthz", PUBLIC),
     Route("health.ready", "GET", "/readyz", PUBLIC),
+    Route("metrics.show", "GET", "/metrics", PUBLIC, status=404),  # there is none without the operator’s token
     Route("accounts.start", "GET", "/", PUBLIC, 303),
     Route("accounts.signup", "GET", "/signup", PUBLIC),
     Route("accounts.signup", "POST", "/signup", PUBLIC, 422),

@@ -57,6 +57,11 @@ class Keeper:
             with self._lock:
                 self._held.pop(execution_id, None)
 
+    @property
+    def running(self) -> int:
+        """How many runs this process runs now."""
+        return len(self._held)
+
     def _start(self) -> None:
         if not self._started:
             self._started = True

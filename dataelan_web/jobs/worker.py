@@ -34,6 +34,7 @@ from ..executions import unused_files
 from ..executions.retention import keep_to_retention
 from ..executions.sweep import EVERY, JUST_SENT, NOBODY_BEFORE, UNHEARD, sweep
 from ..extensions import db
+from ..metrics import ended, process
 from ..notify.deliver import deliver_forever
 from ..notify.limits import alert
 from ..rollups.keeping import keep_forever, recount_forever
@@ -253,11 +254,14 @@ def main() -> int:
             ("actor", act_forever, (app, worker.is_leaving)),
             ("actions-deliverer", deliver_calls_forever, (app, worker.is_leaving)),
             ("exporter", look_after_forever, (app, worker.is_leaving)),
-            ("counter", keep_forever, (app, worker.is_leaving)),
+            ("counter", keep_forever, (app, worker.is_leaving, ended.count)),
             ("recounter", recount_forever, (app, worker.is_leaving)),
             ("tidier", tidy_forever, (app, worker.name, worker.is_leaving)),
         ):
             threading.Thread(target=task, args=parameters, name=name, daemon=True).start()
+        if settings.metrics_token:
+            about = (app, "worker", worker.is_leaving)
+            threading.Thread(target=process.publish_forever, args=about, name="publisher", daemon=True).start()
         worker.work(logging_level="WARNING")
     return 0
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -28,6 +30,8 @@ EVERY = 1.0
 """Seconds between two looks at the queue."""
 BATCH = 5_000
 PRUNED_EVERY = 3600.0
+Tell = Callable[[Sequence[uuid.UUID], Sequence[uuid.UUID]], None]
+"""Who else wants to know what was counted: (runs that ended, lines of the ledger), each once."""
 
 _FOLD = text(f"""
 WITH due AS (
@@ -43,7 +47,8 @@ written_lines AS (
     SELECT t.entry_id FROM taken t JOIN executions e ON e.id = t.execution_id WHERE t.entry_id IS NOT NULL AND {ENDED}
 ),
 {count(ALL, WAITED)}
-SELECT count(*) FROM taken
+SELECT count(*), coalesce(array_agg(execution_id) FILTER (WHERE runs > 0), '{{}}') AS runs,
+    coalesce(array_agg(entry_id) FILTER (WHERE entry_id IS NOT NULL), '{{}}') AS entries FROM taken
 """)
 _PRUNE = text("""
 DELETE FROM rollups r USING rollup_keys k
@@ -51,14 +56,17 @@ WHERE k.cut = :cut AND r.key_id = k.id AND r.grain = :grain AND r.bucket < date_
 """)
 
 
-def fold(most: int = BATCH) -> int:
-    """Count what waits, at most so much. Returns how much it was; 0 too while somebody else is at it. Commits."""
+def fold(most: int = BATCH, tell: Tell | None = None) -> int:
+    """Count what waits, at most so much. Returns how much it was; 0 too while somebody else is at it. Commits, and then
+    tells of the runs that ended, and of the ledger's lines."""
     if not db.session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": LOCK}):
         db.session.rollback()
         return 0
-    counted = db.session.scalar(_FOLD, {"most": most})
+    counted, runs, entries = db.session.execute(_FOLD, {"most": most}).one()
     db.session.commit()
-    return int(counted or 0)
+    if tell is not None and counted:
+        tell(runs, entries)
+    return int(counted)
 
 
 def fold_all() -> int:
@@ -77,13 +85,13 @@ def prune() -> None:
             db.session.commit()
 
 
-def keep_forever(app: Flask, stopping: threading.Event) -> None:
+def keep_forever(app: Flask, stopping: threading.Event, tell: Tell | None = None) -> None:
     """Every second, until the worker is asked to stop."""
     pruned = time.monotonic()
     while not stopping.wait(EVERY):
         try:
             with app.app_context():
-                while fold() == BATCH and not stopping.is_set():
+                while fold(tell=tell) == BATCH and not stopping.is_set():
                     pass
                 if time.monotonic() - pruned > PRUNED_EVERY:
                     pruned = time.monotonic()
