@@ -971,8 +971,9 @@ CSRF_TOKEN = re.compile(r"[\w-]{40,}\.[\w-]{6}\.[\w-]{27}")
 
 
 def seen(answer: TestResponse) -> tuple[int, dict[str, str], str]:
-    """What a client can tell from an answer: all but the form's token and the cookie that carries it."""
-    headers = {name: value for name, value in answer.headers if name not in ("Set-Cookie", "Date")}
+    """What a client can tell from an answer: all but the form's token, the cookie that carries it, and the request's
+    name."""
+    headers = {name: value for name, value in answer.headers if name not in ("Set-Cookie", "Date", "X-Request-ID")}
     return answer.status_code, headers, CSRF_TOKEN.sub("…", answer.get_data().decode(errors="replace"))
 
 
