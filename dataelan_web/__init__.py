@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         search,
         sharing,
         shell,
+        summaries,
         trash,
         web,
     )
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     hub.init_app(app)
     limits.init_app(app)
     dashboards.init_app(app)
+    summaries.init_app(app)
     notices.init_app(app)
     gateway.init_app(app)
     cli.init_app(app)

@@ -333,8 +333,29 @@ class SumsSeen:
 
 def sums_seen() -> SumsSeen:
     """Owners and admins: all of the organization. Who was let into projects: theirs. Everybody: their own."""
-    if may(ADMINISTER):
-        return SumsSeen(True, (), current_user.id)
-    here = Project.organization_id == g.organization.id, Project.deleted_at.is_(None)
-    projects = db.session.scalars(_guest_projects(current_user.id, Project.id).where(*here))
-    return SumsSeen(False, tuple(projects), current_user.id)
+    return _sums_seen(g.organization.id, current_user.id, g.role)
+
+
+def sums_seen_by(organization_id: uuid.UUID, user_id: uuid.UUID) -> SumsSeen | None:
+    """The same for somebody who is not signed in, as they are told by mail. None: they do not belong to it any more."""
+    mine = Membership.organization_id == organization_id, Membership.user_id == user_id
+    role = db.session.scalar(select(Membership.role).where(*mine))
+    seen = _sums_seen(organization_id, user_id, role)
+    return seen if role or seen.projects else None
+
+
+def limits_told(organization_id: uuid.UUID, seen: SumsSeen) -> ColumnElement[bool]:
+    """Which limits go with such sums: all of the organization's, or those of the projects and one's own."""
+    if seen.everyone:
+        return Budget.organization_id == organization_id
+    on_project = and_(Budget.scope == Scope.PROJECT, Budget.subject_id.in_(seen.projects))
+    my_own = and_(Budget.scope == Scope.MEMBER, Budget.subject_id == seen.user_id)
+    return (Budget.organization_id == organization_id) & or_(on_project, my_own)
+
+
+def _sums_seen(organization_id: uuid.UUID, user_id: uuid.UUID, role: Role | None) -> SumsSeen:
+    if role is not None and RANK[role] >= ADMINISTER:
+        return SumsSeen(True, (), user_id)
+    here = Project.organization_id == organization_id, Project.deleted_at.is_(None)
+    projects = db.session.scalars(_guest_projects(user_id, Project.id).where(*here))
+    return SumsSeen(False, tuple(projects), user_id)

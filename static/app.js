@@ -258,6 +258,7 @@
     }
   };
   addEventListener('hashchange', openTarget);
+  document.addEventListener('click', (event) => { if (event.target.closest('[data-print]')) print(); });
 
   showTheme();
   wake(document);

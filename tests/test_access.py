@@ -131,6 +131,8 @@ ROUTES = (
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
     Route("organizations.show_settings", "GET", "/o/{slug}/settings", ADMINISTER),
     Route("organizations.change_settings", "POST", "/o/{slug}/settings", ADMINISTER, 422, {"time_zone": "none"}),
+    Route("summaries.latest", "GET", "/o/{slug}/summaries", SEE | GUEST, status=303),
+    Route("summaries.show", "GET", "/o/{slug}/summaries/2026-W10", SEE | GUEST),
     Route("dashboards.show", "GET", "/o/{slug}/dashboard/spend", SEE | GUEST),
     Route("dashboards.panel_csv", "GET", "/o/{slug}/dashboard/overview/spend.csv", SEE | GUEST),
     Route("dashboards.explore", "GET", "/o/{slug}/dashboard/runs", SEE | GUEST),

@@ -16,7 +16,7 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 FEATURES = set(
     "accounts organizations projects actions playground prompts batches search sharing imports trash hub limits".split()
-    + "notices dashboards gateway admin health metrics".split()
+    + "notices dashboards gateway admin health metrics summaries".split()
 )
 WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "shell", "text", "web", "config"}
 """What belongs to answering a request, for features to build on."""

@@ -138,15 +138,15 @@ def forecast(filters: Filters) -> Panel:
     cost = {slot.date(): one.cost for (slot, _), one in found.items()}
     past = {day: cost.get(day, 0) for n in range(1, LOOKS_BACK + 1) if (day := today - timedelta(days=n))}
     spent, sure = _so_far(cost, first, today), sum(n for day, n in cost.items() if first <= day <= today)
-    ahead = _ahead(past, today, last, sure, cost.get(today, 0))
+    band = ahead(past, today, last, sure, cost.get(today, 0))
     days = [datetime.combine(first + timedelta(days=n), time(), zone) for n in range(last.day)]
     gap: list[float | None] = [None] * (today.day - 1)
-    low, high = ([*gap, *(value / NANO for value in side)] for side in zip(*ahead, strict=True))
+    low, high = ([*gap, *(value / NANO for value in side)] for side in zip(*band, strict=True))
     limit = _month_limit(filters)
     drawn = figures.band(days, [n / NANO for n in spent], {"low": low, "high": high},
                          None if limit is None else limit / NANO)  # fmt: skip
     month = runs_of(filters, filters.said, range="month")
-    ends = [Cell(formats.money(round(n)), usd(round(n))) for n in ahead[-1]]
+    ends = [Cell(formats.money(round(n)), usd(round(n))) for n in band[-1]]
     rows = [[Cell(f"{last:%-d %B}", last.isoformat()), Cell(formats.money(sure), usd(sure), month), *ends]]
     note = (
         f"At the end of {last:%B}: {ends[0].said} to {ends[1].said}. The days left are taken to be like the same "
@@ -165,7 +165,7 @@ def _so_far(cost: dict[date, int], first: date, today: date) -> list[int]:
     return spent
 
 
-def _ahead(past: dict[date, int], today: date, last: date, sure: int, already: int) -> list[tuple[float, float]]:
+def ahead(past: dict[date, int], today: date, last: date, sure: int, already: int) -> list[tuple[float, float]]:
     """(at least, at most) by each day from today on. What is spent is spent: the band never falls below it."""
     mean = {n: statistics.fmean(v for day, v in past.items() if day.weekday() == n) for n in range(7)}
     spread = statistics.pstdev(value - mean[day.weekday()] for day, value in past.items())

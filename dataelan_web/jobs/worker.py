@@ -39,6 +39,7 @@ from ..notify.deliver import deliver_forever
 from ..notify.limits import alert
 from ..rollups.keeping import keep_forever, recount_forever
 from ..starting import starting
+from ..summaries.sending import summarize_forever
 from . import queue
 from .tasks import ALLOWED
 
@@ -256,6 +257,7 @@ def main() -> int:
             ("exporter", look_after_forever, (app, worker.is_leaving)),
             ("counter", keep_forever, (app, worker.is_leaving, ended.count)),
             ("recounter", recount_forever, (app, worker.is_leaving)),
+            ("summarizer", summarize_forever, (app, worker.is_leaving)),
             ("tidier", tidy_forever, (app, worker.name, worker.is_leaving)),
         ):
             threading.Thread(target=task, args=parameters, name=name, daemon=True).start()

@@ -6,6 +6,7 @@ import re
 import secrets
 import unicodedata
 import uuid
+from datetime import date
 from enum import StrEnum
 
 from argon2 import PasswordHasher
@@ -43,6 +44,15 @@ class UnknownPrice(StrEnum):
     REFUSE = "refuse"
     CEILING = "ceiling"  # count it as the organization's ceiling for one call
     ALLOW = "allow"  # count it as nothing
+
+
+class Summaries(StrEnum):
+    """Which summaries an organization is told: its owners and admins, and its programs."""
+
+    NONE = "none"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    BOTH = "both"
 
 
 class Role(StrEnum):
@@ -115,6 +125,11 @@ class Organization(Base):
     """What was asked before is gone already."""
     runs_gone_until: Mapped[Time | None]
 
+    summaries: Mapped[Summaries] = mapped_column(default=Summaries.NONE)
+    week_told: Mapped[date | None]
+    """The first day of the last week, and of the last month, whose summary was sent (summaries.sending)."""
+    month_told: Mapped[date | None]
+
     memberships: Mapped[list[Membership]] = relationship(back_populates="organization")
 
 
@@ -143,6 +158,7 @@ __all__ = [
     "Organization",
     "OrganizationKind",
     "Role",
+    "Summaries",
     "User",
     "now",
     "slug_for",

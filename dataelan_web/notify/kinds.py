@@ -36,6 +36,12 @@ KINDS = {
     "action.waiting": Kind("Actions to approve", "A model asks for an action that you may approve.", "zap"),
     "action.decided": Kind("Decisions on actions", "An action that you ran was approved or declined.", "check-check"),
     "action.failed": Kind("Failing actions", "An action’s receiver does not take what it is told.", "circle-alert"),
+    "summary.week": Kind(
+        "Weekly summaries", "A week is over: what it cost, and what ran in it.", "file-text", is_mailed=False
+    ),
+    "summary.month": Kind(
+        "Monthly summaries", "A month is over: what it cost, and what ran in it.", "file-text", is_mailed=False
+    ),
     "webhook.failed": Kind(
         "Failing webhooks", "A webhook does not take what it is told.", "webhook", is_for_programs=False
     ),

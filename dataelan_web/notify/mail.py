@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 from flask import current_app
+from markupsafe import Markup
 
 from ..config import MailServer
 from ..models import now
@@ -22,13 +24,14 @@ SECONDS = 20.0
 
 
 def letter(id: str, address: str, said: Mapping[str, Any]) -> EmailMessage:
-    """`said`: title, body, path, organization, slug, name. `id` stays the same however often it is sent."""
+    """`said`: title, body, path, organization, slug, name; of a summary also `summary`, and the same as `text`. `id`
+    stays the same however often it is sent."""
     settings = current_app.extensions["dataelan_settings"]
     server: MailServer = settings.mail
     choices = f"{settings.public_url}/o/{said['slug']}/notices#by-mail"
     words = {
         "title": plain(said["title"]),
-        "body": visible(said["body"]),
+        "body": visible(said.get("text") or said["body"]),
         "url": settings.public_url + (said["path"] or f"/o/{said['slug']}/notices"),
         "why": f"You get this mail because you belong to {plain(said['organization'])} on Dataelan.",
         "choices": choices,
@@ -44,8 +47,7 @@ def letter(id: str, address: str, said: Mapping[str, Any]) -> EmailMessage:
     message.set_content(
         "{title}\n\n{body}\n\n{url}\n\n-- \n{why}\nChoose what comes by mail: {choices}\n".format(**words)
     )
-    html = current_app.jinja_env.get_template("mail/notice.html").render(words)
-    message.add_alternative(html, subtype="html")
+    message.add_alternative(_html(words, said), subtype="html")
     return message
 
 
@@ -71,6 +73,16 @@ def send(message: EmailMessage) -> Result:
     except (OSError, smtplib.SMTPException) as error:
         return Result(error=f"The mail server cannot be reached: {type(error).__name__}.")
     return Result(250)
+
+
+def _html(words: Mapping[str, str], said: Mapping[str, Any]) -> str:
+    templates = current_app.jinja_env
+    if "summary" not in said:
+        return templates.get_template("mail/notice.html").render(words)
+    # The page's own report, and its styles put into the letter: nothing is loaded from elsewhere.
+    styles = Markup((Path(current_app.static_folder or "") / "summary.css").read_text(encoding="utf-8"))  # noqa: S704
+    base = current_app.extensions["dataelan_settings"].public_url
+    return templates.get_template("mail/summary.html").render(words, summary=said["summary"], base=base, styles=styles)
 
 
 def plain(text: str) -> str:

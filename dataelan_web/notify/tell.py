@@ -45,20 +45,24 @@ def tell(
     path: str = "",
     *,
     data: Mapping[str, Any] | None = None,
+    mailed: Mapping[str, Any] | None = None,
+    to_programs: bool = True,
 ) -> int:
     """A word to these people of an organization, and to its webhooks. Returns how many people had not heard it yet.
 
     `key` names what it is about: nobody, and no webhook, is told twice. `path` is where to go from here, on this site.
-    `data` is for programs: what the words say, as values.
+    `data` is for programs: what the words say, as values. `mailed`: what a letter holds beside the words (mail.letter).
+    `to_programs`: no, where it is these people's alone.
     """
     if path and not re.match(r"/(?![/\\])", path):
         raise ValueError(f"{path!r} is not a path on this site")
     word = Word(key[:LONGEST], kind, " ".join(title.split())[:LONGEST], body, path)
     organization = session.get_one(Organization, organization_id)
     told = _notices(session, organization, user_ids, word)
-    _to_webhooks(session, organization, word, data or {})
+    if to_programs:
+        _to_webhooks(session, organization, word, data or {})
     if told and current_app.extensions["dataelan_settings"].mail:
-        _by_mail(session, organization, told, word)
+        _by_mail(session, organization, told, word, mailed or {})
     return len(told)
 
 
@@ -106,11 +110,13 @@ def _to_webhooks(session: DbSession, organization: Organization, word: Word, dat
         session.execute(query.on_conflict_do_nothing(index_elements=["webhook_id", "key"]))
 
 
-def _by_mail(session: DbSession, organization: Organization, user_ids: list[uuid.UUID], word: Word) -> None:
+def _by_mail(
+    session: DbSession, organization: Organization, user_ids: list[uuid.UUID], word: Word, mailed: Mapping[str, Any]
+) -> None:
     wishes = func.coalesce(User.mail_choices[word.kind].as_boolean(), kind_of(word.kind).is_mailed)
     people = session.execute(select(User.email, User.name).where(User.id.in_(user_ids), wishes)).all()
     said = {"organization_id": organization.id, "key": word.key, "event": word.kind}
-    letter = {"title": word.title, "body": word.body, "path": word.path}
+    letter = {**mailed, "title": word.title, "body": word.body, "path": word.path}
     letter |= {"organization": organization.name, "slug": organization.slug}
     rows = [{**said, "address": person.email, "payload": {**letter, "name": person.name}} for person in people]
     if rows:

@@ -7,9 +7,18 @@ from zoneinfo import available_timezones
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, IntegerField, SelectField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import NumberRange, Optional, ValidationError
 
+from ..models import Summaries
+
 MOST_DAYS = 3650
+SUMMARIES = [
+    SelectChoice(Summaries.NONE.value, "None"),
+    SelectChoice(Summaries.WEEKLY.value, "Each week"),
+    SelectChoice(Summaries.MONTHLY.value, "Each month"),
+    SelectChoice(Summaries.BOTH.value, "Each week and each month"),
+]
 _DAYS = (Optional(), NumberRange(1, MOST_DAYS, f"Enter a number of days between 1 and {MOST_DAYS:,}."))
 
 
@@ -23,6 +32,7 @@ class SettingsForm(FlaskForm):
     time_zone = SelectField("Time zone")
     words_kept_days = IntegerField("Keep what was said, in days", _DAYS)
     runs_kept_days = IntegerField("Keep runs, in days", _DAYS)
+    summaries = SelectField("Summaries", choices=SUMMARIES)
     is_sure = BooleanField("Delete it for good")
 
     def __init__(self, *args: object, current_zone: str, **options: object):

@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..limits import glance
+from ..models import Summaries
 from ..playground.options import model_options
 from ..projects.lists import projects_with_totals, recent_sessions
 from ..projects.totals import this_month
@@ -46,7 +47,7 @@ def change_settings() -> Response:
     kept = form.words_kept_days.data, form.runs_kept_days.data
     if not form.is_sure.data and (lost := settings.lost(g.organization, *kept)):
         return _settings(form, 422, lost)
-    settings.change(g.organization, form.time_zone.data, *kept)
+    settings.change(g.organization, form.time_zone.data, *kept, Summaries(form.summaries.data))
     return with_toast(_settings(_form_as_it_is()), "Settings saved.", "good")
 
 

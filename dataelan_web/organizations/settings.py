@@ -5,14 +5,16 @@ from __future__ import annotations
 from .. import audit
 from ..executions.retention import too_old
 from ..extensions import db
-from ..models import Organization
+from ..models import Organization, Summaries
 
-NAMES = ("time_zone", "words_kept_days", "runs_kept_days")
+NAMES = ("time_zone", "words_kept_days", "runs_kept_days", "summaries")
 
 
-def change(organization: Organization, time_zone: str, words_days: int | None, runs_days: int | None) -> None:
+def change(
+    organization: Organization, time_zone: str, words_days: int | None, runs_days: int | None, summaries: Summaries
+) -> None:
     """A new time zone lets all sums be counted anew. What is older than is kept goes within the hour. Commits."""
-    values = dict(zip(NAMES, (time_zone, words_days, runs_days), strict=True))
+    values = dict(zip(NAMES, (time_zone, words_days, runs_days, summaries), strict=True))
     changed = {name: value for name, value in values.items() if getattr(organization, name) != value}
     for name, value in changed.items():
         setattr(organization, name, value)
