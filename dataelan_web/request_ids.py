@@ -11,6 +11,8 @@ from flask import Flask, Response, g, request
 from . import logs
 
 HEADER = "X-Request-ID"
+ASKED_OFTEN = {"health", "metrics"}
+"""By machines: of these no line is written."""
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ def _name() -> None:
 def _give_back(response: Response) -> Response:
     if "request_id" in g:
         response.headers[HEADER] = g.request_id
+    if "request_id" in g and request.blueprint not in ASKED_OFTEN:
         logs.tell(
             log,
             "request ended",  # of a stream: its answer began

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dataelan_web.metrics import families
 from dataelan_web.models import Scope, Unit, Window
 from dataelan_web.notify.kinds import KINDS
 from dataelan_web.router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK
@@ -49,6 +50,13 @@ def test_every_kind_of_notice_is_documented_as_the_code_has_it() -> None:
     rows = [f"| `{key}` | {k.about} | {words[k.is_mailed]} | {words[k.is_for_programs]} |" for key, k in KINDS.items()]
     table = "\n".join(["| kind | when | mail | webhooks |", "|---|---|---|---|", *rows])
     assert f"<!-- kinds -->\n{table}\n<!-- /kinds -->" in NOTICES, f"docs/notices.md should say:\n{table}"
+
+
+def test_every_metric_is_documented_as_the_code_has_it() -> None:
+    rows = [f"| `{one.name}` | {one.kind} | {', '.join(one.labels)} | {one.about} |" for one in families.ALL]
+    table = "\n".join(["| metric | kind | labels | |", "|---|---|---|---|", *rows])
+    said = (DOCS / "operations.md").read_text()
+    assert f"<!-- metrics -->\n{table}\n<!-- /metrics -->" in said, f"docs/operations.md should say:\n{table}"
 
 
 def test_every_subject_unit_and_window_of_limits_is_documented() -> None:

@@ -72,7 +72,7 @@ def test_a_request_is_named_and_the_run_that_it_asked_for_is_found_by_that_name(
         answer = mia.submit(f"{acme.session_url}/executions", sent, headers={"X-Request-ID": "theirs-7"})
         assert answer.headers["X-Request-ID"] == "theirs-7"
         work(app, ours)
-        other = mia.get("/healthz", headers={"X-Request-ID": "bad name\twith <tags>"}).headers["X-Request-ID"]
+        other = mia.get("/login", headers={"X-Request-ID": "bad name\twith <tags>"}).headers["X-Request-ID"]
     run = str(run_of(answer.text))
     asked, done, last = [one for one in lines if one["message"] in ("request ended", "run ended")]
     assert (asked["request_id"], asked["execution_id"]) == ("theirs-7", run)

@@ -48,7 +48,8 @@ def outlook(organization: Organization, asked: Asked, period: Period, at: dateti
     limit = _month_limit(organization, asked.seen)
     of_limit = f", {100 * spent // limit} % of its budget of {formats.money(limit)}" if limit else ""
     if day == month.last and not period.runs_still(at):
-        return f"{month.label} came to {formats.money(spent)}{of_limit}." if spent or limit else ""
+        is_said = period.kind is Kind.MONTH and not limit  # by the headline
+        return "" if is_said else f"{month.first:%B} came to {formats.money(spent)}{of_limit}."
     past = {day - timedelta(days=n): cost.get(day - timedelta(days=n), 0) for n in range(LOOKS_BACK)}
     if not any(past.values()):
         return ""

@@ -163,11 +163,13 @@ class Links:
 
 
 def change(value: float | None, before: float | None) -> str:
-    """+12 %, −3 %, ×14.0; empty where there is nothing to compare with."""
+    """+12 %, −3 %, ±0 %, ×14.0; empty where there is nothing to compare with."""
     if not before or value is None:
         return ""
     part = (value - before) / before
-    return f"×{value / before:,.1f}" if part > 9.99 else f"{part:+.0%}".replace("-", "−").replace("%", " %")
+    if part > 9.99:
+        return f"×{value / before:,.1f}"
+    return f"{part:+.0%}".replace("-", "−").replace("%", " %") if round(part, 2) else "±0 %"
 
 
 def _headline(period: Period, now_: Sums, was: Sums, is_running: bool) -> str:
@@ -223,7 +225,7 @@ def _ranked(
         for what in order[:MOST]
     )
     further = f"and {len(order) - MOST} more" if len(order) > MOST else ""
-    return Table(title, (column, "Spend", "Runs", "Spend against before"), rows, further)
+    return Table(title, (column, "Spend", "Runs", "Change"), rows, further)
 
 
 def _errors(found: Mapping[Any, Sums], link: Links) -> Table:
