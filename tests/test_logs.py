@@ -14,8 +14,11 @@ import pytest
 import rq
 from flask import Flask
 from rq.serializers import JSONSerializer
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from dataelan_web import logs
+from dataelan_web.extensions import db
 from dataelan_web.jobs import queue
 from dataelan_web.jobs.worker import NamedJob, PooledWorker
 
@@ -104,6 +107,13 @@ def test_no_line_holds_a_secret_and_each_is_one_line(monkeypatch: pytest.MonkeyP
             assert "ValueError" in lines[1]["error"]
         else:
             assert "[request_id=r-1]" in lines[-1] or any("[request_id=r-1]" in line for line in lines)
+
+
+def test_an_error_of_the_database_does_not_say_what_was_to_be_written(context: None) -> None:
+    with pytest.raises(DBAPIError) as broken:
+        db.session.execute(text("SELECT 1 / 0 WHERE :said <> ''"), {"said": "A CANARY sings"})
+    assert "division by zero" in str(broken.value)
+    assert "CANARY" not in str(broken.value)
 
 
 def test_a_thread_that_does_many_things_names_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,11 +51,6 @@ _COUNTED = {
         WHERE e.id = ANY(:runs) GROUP BY 2
         UNION ALL SELECT 'rate', '', count(*) FROM executions e WHERE e.id = ANY(:runs) AND e.error_kind = 'rate_limit'
         AND NOT EXISTS (SELECT FROM attempts a WHERE a.execution_id = e.id) HAVING count(*) > 0""",
-    ATTEMPTS: f"SELECT {_PROVIDER}, a.outcome, coalesce(a.error_kind, ''), count(*) FROM {_CALLS} GROUP BY 1, 2, 3",
-    TOKENS: " UNION ALL ".join(
-        f"SELECT {_PROVIDER}, '{name}', sum(a.{column})::bigint FROM {_CALLS} AND a.{column} > 0 GROUP BY 1"
-        for name, column in CLASSES.items()
-    ),
 }
 _WAITED = {
     RUN_WAIT: _histogram(
@@ -72,6 +67,9 @@ _WAITED = {
         ATTEMPT_DURATION, _PROVIDER, "(a.ended_at - a.started_at)", f"{_CALLS} AND a.outcome = 'completed'"
     ),
 }  # fmt: skip
+_CALLED = f"""SELECT {_PROVIDER}, a.outcome, coalesce(a.error_kind, ''), count(*),
+    {", ".join(f"coalesce(sum(a.{column}), 0)::bigint" for column in CLASSES.values())}
+    FROM {_CALLS} GROUP BY 1, 2, 3"""
 _PAID = f"""SELECT {_PROVIDER}, l.payer, sum(l.amount)::bigint FROM ledger_entries l
     LEFT JOIN attempts a ON a.id = l.attempt_id LEFT JOIN providers p ON p.id = a.provider_id
     WHERE l.id = ANY(:entries) AND l.amount > 0 GROUP BY 1, 2"""
@@ -90,6 +88,9 @@ def counts(runs: Sequence[uuid.UUID], entries: Sequence[uuid.UUID]) -> Counter[K
     for family, statement in _COUNTED.items() if runs else ():
         for *labels, number in _rows(statement, ids):
             found[(family.name, *map(str, labels))] += int(number)
+    for provider, outcome, error, number, *tokens in _rows(_CALLED, ids) if runs else ():
+        found[(ATTEMPTS.name, provider, outcome, error)] += int(number)
+        found.update({(TOKENS.name, provider, name): used for name, used in zip(CLASSES, tokens, strict=True) if used})
     for family, statement in _WAITED.items() if runs else ():
         for label, place, number, micros in _rows(statement, ids):
             found[(family.name, str(label), str(place))] += int(number)
