@@ -45,6 +45,11 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
         page.get_by_role("navigation").get_by_role("link", name=tab, exact=True).click()
         page.wait_for_url(f"**/dashboard/{tab.lower()}**range=7d**")
         assert_fine(page, tab)
+    page.get_by_role("link", name="Summaries").click()
+    page.wait_for_url("**/summaries/*-W*")
+    page.goto(f"{acme.home}/summaries/{before:%G-W%V}")
+    expect(page.locator("main")).to_contain_text("Spend by day")
+    assert_fine(page, "a summary")
 
 
 def test_a_number_opens_the_runs_behind_it_and_they_can_be_walked_through(
