@@ -57,8 +57,15 @@ def test_who_does_not_say_the_token_is_told_nothing(app: Flask, measured: Flask)
         assert "dataelan_" not in answer.text
     environ = {"DATABASE_URL": "postgresql://x@y/z", "REDIS_URL": "redis://x", "SECRET_KEY": "x" * 40}
     keys = {"DATAELAN_KEYS": "k1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}
-    with pytest.raises(ConfigError, match="DATAELAN_METRICS_TOKEN"):
-        load({**environ, **keys, "DATAELAN_METRICS_TOKEN": "short"})
+    for name, wrong in (
+        ("DATAELAN_METRICS_TOKEN", "short"),
+        ("DATAELAN_METRICS_TOKEN", "long enough, but in words"),
+        ("DATAELAN_TRACES_URL", "collector:4318"),
+        ("DATAELAN_TRACES_URL", "http://collector:no"),
+        ("DATAELAN_LOG_FORMAT", "xml"),
+    ):
+        with pytest.raises(ConfigError, match=name):
+            load({**environ, **keys, name: wrong})
 
 
 def test_what_ended_is_counted_with_its_calls_and_what_they_cost(measured: Flask, acme: people.Cast) -> None:
