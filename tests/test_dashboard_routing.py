@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from dataelan_web.dashboards import routing
 from dataelan_web.extensions import db
@@ -68,6 +69,16 @@ def test_shares_first_choices_and_savings_are_told_by_rule(
     assert f"rule={routed.id}" in text
     assert "rules saved $0.0000009" in text
     assert rows(people.browser(app, rival.olivia), rival, "/routing/rules.csv")[1:] == []
+
+
+def test_a_summary_tells_what_rules_saved_to_who_sees_everything(
+    app: Flask, acme: people.Cast, routed: RoutingRule
+) -> None:
+    asked = db.session.scalars(select(Execution.created_at).where(Execution.rule_id == routed.id)).first()
+    at = f"{acme.home}/summaries/{asked:%G-W%V}"
+    words = "Routing rules saved about $0.000000900, against the dearest model that each allows."
+    assert words in people.browser(app, acme.olivia).get(at).text
+    assert "Routing rules" not in people.browser(app, acme.gina).get(at).text
 
 
 def test_a_filter_by_model_counts_what_it_answered(app: Flask, acme: people.Cast, routed: RoutingRule) -> None:

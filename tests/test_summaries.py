@@ -203,6 +203,20 @@ def test_nobody_is_told_late_or_of_nothing_or_unasked(acme: people.Cast, rival: 
     assert (home.week_told, home.month_told) == (date(2026, 11, 23), date(2026, 11, 1)), "and a week without runs"
 
 
+def test_what_a_cache_saved_is_told_at_list_prices(app: Flask, acme: people.Cast) -> None:
+    model = people.own_model(acme, people.own_provider(acme, "http://127.0.0.1:9/v1"), "m", input=3 * NANO, output=NANO)
+    model.prices[0].cache_read, model.prices[0].effective_at = 1 * NANO, datetime(2026, 1, 1, tzinfo=UTC)
+    asked = datetime(2026, 3, 4, tzinfo=UTC)
+    used_ = {"tokens_input": 500_000, "tokens_cache_read": 1_500_000, "tokens_output": 10, "finished_at": asked}
+    ids = {"model_id": model.id, "provider_id": model.provider_id}
+    paid(acme, 3 * NANO, model, created_at=asked, **ids, **used_)
+    count_all()
+    text = page(app, acme.olivia, acme, "2026-03")
+    assert (
+        "75.0 % of all input came from providers’ caches, which saved about $3.00 at the models’ list prices." in text
+    )
+
+
 def told(cast: people.Cast) -> dict[str, int]:
     db.session.rollback()
     mine = select(Notice.user_id).where(Notice.organization_id == cast.organization.id)

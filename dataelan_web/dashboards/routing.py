@@ -77,7 +77,7 @@ def page(filters: Filters) -> dict[str, Any]:
     line = sums.series(asked, over, "model_id")
     count = sum(one.runs for one in line.values())
     is_few = count <= LOOKED_AT and _to_read(asked, over, count) <= READ
-    tallies = _tallies(filters) if count and is_few else {}
+    tallies = _tallies(asked, over) if count and is_few else {}
     models = {model for tally in tallies.values() for model in tally.models}
     names = names_of([*models, *(what for _, what in line)])
     rules = rules_of(by for by in tallies if not isinstance(by, bool))
@@ -99,9 +99,20 @@ def _to_read(asked: Asked, over: Range, count: int) -> int:
     return count if kept == asked.filters else sums.totals(replace(asked, filters=kept), (over.span,)).runs
 
 
-def _tallies(filters: Filters) -> dict[By, Tally]:
+def saved_by_rules(asked: Asked, over: Range) -> int | None:
+    """What all rules together saved, in nano-USD, for who sees everything. The caller bounds the runs. None: there is
+    nothing to compare with."""
+    tallies = {by: tally for by, tally in _tallies(asked, over).items() if not isinstance(by, bool)}
+    allowed = _allowed(tallies, asked.organization_id)
+    models = {id for ids in allowed.values() for id in ids}
+    lists = prices.in_force(asked.organization_id, models, min(over.end, over.at))
+    saved = [_saved(tally, allowed.get(by, ()), lists) for by, tally in tallies.items()]
+    return sum(one or 0 for one in saved) if any(one is not None for one in saved) else None
+
+
+def _tallies(asked: Asked, over: Range) -> dict[By, Tally]:
     found: dict[By, Tally] = {}
-    for row in runs.by_rule(Wanted(filters.asked, filters.range.start, filters.range.end)):
+    for row in runs.by_rule(Wanted(asked, over.start, over.end)):
         found.setdefault(row.rule_id or bool(row.is_auto), Tally()).models[row.model_id or NIL] = row
     return found
 
@@ -109,7 +120,7 @@ def _tallies(filters: Filters) -> dict[By, Tally]:
 def _rules(filters: Filters, names: Mapping[By, str], tallies: Mapping[By, Tally], empty: str) -> Panel:
     whole = sum(tally.sum("runs") for tally in tallies.values())
     can_tell = g.role is not None  # a guest sees the rules of no organization, and so not what else they allow
-    allowed = _allowed(names) if can_tell else {}
+    allowed = _allowed(names, g.organization.id) if can_tell else {}
     lists = prices.in_force(
         g.organization.id, {id for ids in allowed.values() for id in ids}, min(filters.range.end, filters.range.at)
     )
@@ -168,14 +179,14 @@ def _short(name: str) -> str:
     return name if len(name) <= 18 else f"{name[:17]}…"
 
 
-def _allowed(rules: Mapping[By, str]) -> dict[By, list[uuid.UUID]]:
+def _allowed(rules: Iterable[By], organization_id: uuid.UUID) -> dict[By, list[uuid.UUID]]:
     """{rule: its models}, of this organization's rules and everyone's."""
     ids = [by for by in rules if not isinstance(by, bool)]
     query = (
         select(RoutingRuleModel.rule_id, RoutingRuleModel.model_id)
         .join(RoutingRule, RoutingRule.id == RoutingRuleModel.rule_id)
         .where(RoutingRule.id.in_(ids))
-        .where(or_(RoutingRule.organization_id == g.organization.id, RoutingRule.organization_id.is_(None)))
+        .where(or_(RoutingRule.organization_id == organization_id, RoutingRule.organization_id.is_(None)))
     )
     found: dict[By, list[uuid.UUID]] = {}
     for rule, model in db.session.execute(query) if ids else ():

@@ -13,10 +13,12 @@ from urllib.parse import urlencode
 
 from .. import formats
 from ..access import SumsSeen
-from ..dashboards import prices, sums
+from ..dashboards import prices, routing, sums
+from ..dashboards.explorer import LOOKED_AT
 from ..dashboards.filters import DIMENSIONS, PROBLEMS
 from ..dashboards.names import called, names_of
 from ..dashboards.panels import percent
+from ..dashboards.ranges import Range
 from ..dashboards.sums import Asked, Sums
 from ..models import Organization
 from ..models.executions import State
@@ -124,7 +126,7 @@ def summary(organization: Organization, period: Period, seen: SumsSeen, at: date
         outlook=budget.outlook(organization, asked, period, at),
         tables=tuple(one for one in (*tables, _errors(groups["error"], link)) if one.rows),
         met=budget.met(organization, seen, period),
-        savings=_savings(organization, groups["model_id"], over.span.end),
+        savings=f"{_cached(organization, groups['model_id'], over.end)} {_chosen(asked, over, now_)}".strip(),
         unpriced=_unpriced(now_.unpriced),
         path=link.here,
         spend=now_.cost,
@@ -243,7 +245,17 @@ def _part(value: int, most: int) -> int:
     return max(1, round(100 * value / most)) if value and most else 0
 
 
-def _savings(organization: Organization, models: Mapping[Any, Sums], at: datetime) -> str:
+def _chosen(asked: Asked, over: Range, now_: Sums) -> str:
+    """What rules saved, as the page of routing counts it: from the runs, where these are few enough."""
+    if not asked.seen.everyone or not 0 < now_.runs <= LOOKED_AT:
+        return ""
+    if not (saved := routing.saved_by_rules(asked, over)):
+        return ""
+    told = f"saved about {formats.money(saved)}" if saved > 0 else f"cost about {formats.money(-saved)} more"
+    return f"Routing rules {told}, against the dearest model that each allows."
+
+
+def _cached(organization: Organization, models: Mapping[Any, Sums], at: datetime) -> str:
     """What reading from a cache cost less than reading anew, less what writing into it cost more, by price lists."""
     lists = prices.in_force(organization.id, [what for what, one in models.items() if one.tokens_cache_read], at)
     saved = 0
