@@ -13,16 +13,14 @@ from urllib.parse import urlencode
 
 from .. import formats
 from ..access import SumsSeen
-from ..dashboards import prices, routing, sums
-from ..dashboards.explorer import LOOKED_AT
+from ..dashboards import sums
 from ..dashboards.filters import DIMENSIONS, PROBLEMS
 from ..dashboards.names import called, names_of
 from ..dashboards.panels import percent
-from ..dashboards.ranges import Range
 from ..dashboards.sums import Asked, Sums
 from ..models import Organization
 from ..models.executions import State
-from . import budget
+from . import budget, savings
 from .budget import Met
 from .periods import Kind, Period
 
@@ -35,7 +33,6 @@ TABLES = {
 }
 FILTER = {dimension: name for name, dimension in DIMENSIONS.items()}
 ALL, OWN = "All runs of the organization", "Your own runs, and those of projects you were let into"
-MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ def summary(organization: Organization, period: Period, seen: SumsSeen, at: date
         outlook=budget.outlook(organization, asked, period, at),
         tables=tuple(one for one in (*tables, _errors(groups["error"], link)) if one.rows),
         met=budget.met(organization, seen, period),
-        savings=f"{_cached(organization, groups['model_id'], over.end)} {_chosen(asked, over, now_)}".strip(),
+        savings=savings.told(asked, over, groups["model_id"]),
         unpriced=_unpriced(now_.unpriced),
         path=link.here,
         spend=now_.cost,
@@ -243,34 +240,6 @@ def _errors(found: Mapping[Any, Sums], link: Links) -> Table:
 
 def _part(value: int, most: int) -> int:
     return max(1, round(100 * value / most)) if value and most else 0
-
-
-def _chosen(asked: Asked, over: Range, now_: Sums) -> str:
-    """What rules saved, as the page of routing counts it: from the runs, where these are few enough."""
-    if not asked.seen.everyone or not 0 < now_.runs <= LOOKED_AT:
-        return ""
-    if not (saved := routing.saved_by_rules(asked, over)):
-        return ""
-    told = f"saved about {formats.money(saved)}" if saved > 0 else f"cost about {formats.money(-saved)} more"
-    return f"Routing rules {told}, against the dearest model that each allows."
-
-
-def _cached(organization: Organization, models: Mapping[Any, Sums], at: datetime) -> str:
-    """What reading from a cache cost less than reading anew, less what writing into it cost more, by price lists."""
-    lists = prices.in_force(organization.id, [what for what, one in models.items() if one.tokens_cache_read], at)
-    saved = 0
-    for what, listed in lists.items():
-        one = models[what]
-        saved += one.tokens_cache_read * (listed.input - listed.cache_read)
-        saved -= one.tokens_cache_write * (listed.cache_write - listed.input)
-    if saved < MILLION:
-        return ""
-    everything = sum(models.values(), Sums())
-    whole = everything.tokens_input + everything.tokens_cache_read + everything.tokens_cache_write
-    return (
-        f"{percent(everything.tokens_cache_read / whole)} of all input came from providers’ caches, which saved about "
-        f"{formats.money(saved // MILLION)} at the models’ list prices."
-    )
 
 
 def _unpriced(runs: int) -> str:
