@@ -33,10 +33,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         hub,
         imports,
         limits,
+        members,
         metrics,
         notices,
         organizations,
         playground,
+        programs,
         projects,
         prompts,
         request_ids,
@@ -67,7 +69,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     metrics.init_app(app)
     accounts.init_app(app)
     organizations.init_app(app)
+    members.init_app(app)
     projects.init_app(app)
+    programs.init_app(app)
     actions.init_app(app)
     playground.init_app(app)
     prompts.init_app(app)

@@ -37,6 +37,7 @@ from .models import (
     Execution,
     GatewayToken,
     Increase,
+    Invitation,
     Membership,
     Model,
     Notice,
@@ -51,6 +52,7 @@ from .models import (
     RoutingRule,
     RunExport,
     Scope,
+    ServiceAccount,
     Template,
     Trashable,
     User,
@@ -63,7 +65,7 @@ Row = TypeVar("Row", bound=Base)
 
 RANK = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 PROJECT_RANK = {ProjectRole.VIEWER: 1, ProjectRole.EDITOR: 2}
-SEE, EDIT, ADMINISTER = 1, 2, 3
+SEE, EDIT, ADMINISTER, OWN = 1, 2, 3, 4
 
 
 class InTrash(Gone):
@@ -86,13 +88,18 @@ def enter_organization(slug: str) -> Organization:
     if row is None:
         abort(404)
     g.organization, g.role = row
+    if g.organization.purged_at:
+        abort(404)
     return g.organization  # type: ignore[no-any-return]
 
 
 def organizations_of(user: User) -> list[Organization]:
-    """Every organization a person belongs to, or is a guest of, by name."""
+    """Every organization a person belongs to, or is a guest of, by name; of those that were deleted, the ones that they
+    may take back."""
     mine = Organization.id.in_(_ids_of_organizations(user.id))
-    return list(db.session.scalars(select(Organization).where(mine).order_by(Organization.name)))
+    owned = select(Membership.organization_id).where(Membership.user_id == user.id, Membership.role == Role.OWNER)
+    is_there = or_(Organization.deleted_at.is_(None), Organization.id.in_(owned) & Organization.purged_at.is_(None))
+    return list(db.session.scalars(select(Organization).where(mine, is_there).order_by(Organization.name)))
 
 
 def scoped(model: type[Row]) -> Select[Row]:
@@ -169,13 +176,16 @@ def _at_least(right: int, row: Row) -> Row:
 def _rank(row: Base | None) -> int:
     if isinstance(row, Budget | RateLimit) and row.organization_id is None:
         return SEE  # the operator's are for nobody here to change
-    if g.role is not None:
-        return RANK[g.role]
-    role = db.session.scalar(
-        select(Collaborator.role).where(
-            Collaborator.project_id == _project_of(row), Collaborator.user_id == current_user.id
-        )
-    )
+    if g.role is None or g.role is Role.VIEWER:  # who may do more in a project that they were let into
+        return max(RANK[g.role] if g.role else 0, _rank_in(_project_of(row)))
+    return RANK[g.role]
+
+
+def _rank_in(project_id: uuid.UUID | None) -> int:
+    if project_id is None:
+        return 0
+    here = Collaborator.project_id == project_id, Collaborator.user_id == current_user.id
+    role = db.session.scalar(select(Collaborator.role).where(*here))
     return PROJECT_RANK[role] if role else 0
 
 
@@ -201,7 +211,7 @@ def _is_here(model: type[Base]) -> list[ColumnElement[bool]]:
         return [_limits_here(model)]
     if model is Increase:
         return [_limits_here(Budget)]
-    if model in (RoutingRule, Webhook, Delivery):
+    if model in (RoutingRule, Webhook, Delivery, Membership, Invitation, ServiceAccount):
         owner = getattr(model, "organization_id")  # noqa: B009
         return [owner == organization_id if g.role is not None else false()]
     if model is RunExport:  # one's own
@@ -242,6 +252,7 @@ _HOLDERS: dict[type[Base], tuple[Any, ...]] = {
     Execution: (Project, PromptSession, Batch, Execution),
     Asset: (Project, PromptSession, Batch, Execution, Asset),
     GatewayToken: (Project,),
+    Collaborator: (Project,),
     Template: (Project, Template),
     DeclaredAction: (Project, DeclaredAction),
     ActionCall: (Project, PromptSession, Execution),
@@ -285,6 +296,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     ),
     Asset: _asset,
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
+    Collaborator: lambda query: query.join(Project, Collaborator.project_id == Project.id),
     Increase: lambda query: query.join(Increase.budget),
     Template: lambda query: query.join(Project, Template.project_id == Project.id),
     DeclaredAction: lambda query: query.join(Project, DeclaredAction.project_id == Project.id),

@@ -21,7 +21,7 @@ from .web import asked_from, redirect
 
 log = logging.getLogger(__name__)
 
-GATEWAY, INSIDE, PUBLIC = "/v1/", "/o/", "/s/"
+GATEWAY, INSIDE, PUBLIC, JOINING = "/v1/", "/o/", "/s/", "/join/"
 AWAY = "Nothing that was saved is lost. Try again in a few seconds; what you sent is not done twice."
 WORDS = {404: "No such address.", 405: "That method is not allowed here."}
 
@@ -55,7 +55,8 @@ def _csrf(error: CSRFError) -> AnyResponse:
 
 def _unknown(error: Exception) -> AnyResponse:
     error_id, is_away = secrets.token_hex(6), _is_database_away(error)
-    path = f"{PUBLIC}…" if request.path.startswith(PUBLIC) else request.path  # which holds the secret of a link
+    secret = next((one for one in (PUBLIC, JOINING) if request.path.startswith(one)), "")
+    path = f"{secret}…" if secret else request.path  # which holds the secret of a link
     where = f"error {error_id} at {request.method} {path}"
     if is_away:
         log.error("%s: the database is away: %s", where, error)

@@ -19,7 +19,14 @@ IN_SIDEBAR = 8
 HUB = tuple(f"hub.{name}" for name in "provider new_provider connect change create key replace hub_settings".split())
 """Endpoints of the pages of providers, keys and settings, by how they begin."""
 
-SETTINGS = ("organizations.show_settings", "organizations.change_settings")
+SETTINGS = (
+    "organizations.show",
+    "organizations.change",
+    "organizations.delete",
+    "organizations.transfer",
+    "programs.",
+)
+"""Of the settings, in the same way."""
 KEYS = {"organizations.home": "h", "dashboards.show": "d", "search.search": "s", "trash.trash_page": "t"}
 """What one presses after g to go there (static/palette.js)."""
 FOR_GUESTS = ("organizations.home", "dashboards.show", "search.search", "trash.trash_page", "limits.overview")
@@ -62,6 +69,8 @@ def shell() -> dict[str, Any]:
         "sidebar_sessions": Later(lambda: _sessions()[1]),
         "can_edit": access.may(access.EDIT, getattr(g, "project", None)),
         "can_administer": access.may(access.ADMINISTER),
+        "can_own_organization": g.role is Role.OWNER,
+        "new_organization_url": url_for("founding.new"),
     }
 
 
@@ -75,11 +84,10 @@ def navigation(slug: str) -> list[dict[str, Any]]:
         ("Routing rules", "route", "hub.rules_page", ("hub.rule",)),
         ("Limits", "gauge", "limits.overview", ("limits.",)),
     ]
+    places.append(("Members", "users", "members.show", ("members.",)))
     if access.may(access.ADMINISTER):
         places.append(("Webhooks", "webhook", "notices.webhooks_page", ("notices.webhook",)))
-        places.append(
-            ("Settings", "settings", "organizations.show_settings", ("organizations.show_s", "organizations.change"))
-        )
+        places.append(("Settings", "settings", "organizations.show_settings", SETTINGS))
     places.append(("Trash", "trash", "trash.trash_page", ("trash.",)))
     return [
         {

@@ -15,8 +15,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 FEATURES = set(
-    "accounts organizations projects actions playground prompts batches search sharing imports trash hub limits".split()
-    + "notices dashboards gateway admin health metrics summaries".split()
+    "accounts organizations members projects programs actions playground prompts batches search sharing".split()
+    + "imports trash hub limits notices dashboards gateway admin health metrics summaries".split()
 )
 WEB = {"access", "audit", "errors", "fields", "formats", "headers", "markdown", "shell", "text", "web", "config"}
 """What belongs to answering a request, for features to build on."""

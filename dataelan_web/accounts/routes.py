@@ -90,8 +90,9 @@ def _start_session(user: User) -> None:
 def _landing(user: User) -> str:
     organizations = access.organizations_of(user)
     if not organizations:
-        abort(403, "You do not belong to an organization any more. Ask for an invitation.")
-    return url_for("organizations.home", slug=organizations[0].slug)
+        return url_for("founding.new")
+    first = min(organizations, key=lambda one: one.deleted_at is not None)
+    return url_for("organizations.home", slug=first.slug)
 
 
 def _session_url(home: Home) -> str:

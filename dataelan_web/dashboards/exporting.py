@@ -13,6 +13,7 @@ import tempfile
 import threading
 import uuid
 from datetime import datetime, timedelta
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from flask import g
@@ -26,7 +27,7 @@ from ..models import ExportState, Leftover, Organization, RunExport, new_id, now
 from ..models.exports import KEPT, UNFINISHED
 from ..notify import tell
 from ..storage import storage
-from . import records
+from . import everything, records
 from .runs import Only, Wanted
 from .sums import Asked
 
@@ -70,6 +71,8 @@ def write(id: uuid.UUID) -> None:
 
 
 def _fill(file: IO[bytes], export: RunExport, fence: int) -> None:
+    if export.form == everything.FORM:
+        return everything.write(file, export.organization_id, partial(_progress, export.id, fence))
     form, wanted = export.form, wanted_of(export.wanted)
     id, written, cost = export.id, 0, 0
     g.gives_up_after = GIVES_UP_AFTER
@@ -120,7 +123,8 @@ def _end(export: RunExport, fence: int, state: ExportState, **values: Any) -> No
     db.session.refresh(export)
     slug = db.session.get_one(Organization, export.organization_id).slug
     is_done = state is ExportState.DONE
-    title = f"Your export of {export.written:,} runs is ready" if is_done else "Your export of runs failed"
+    of = "everything" if export.form == everything.FORM else f"{export.written:,} runs" if is_done else "runs"
+    title = f"Your export of {of} is ready" if is_done else f"Your export of {of} failed"
     until = f" The file is kept until {export.expires_at:%-d %B %H:%M} UTC." if export.expires_at else ""
     path = f"/o/{slug}/dashboard/runs/exports/{export.id}"
     body = f"{export.about}{until}" if is_done else f"{export.about} Try it again."

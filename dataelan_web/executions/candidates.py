@@ -257,6 +257,7 @@ class _Hub:
         self.session = session
         self.here = organization.id if organization else NIL
         self.key_strategy = organization.key_strategy if organization else KeyStrategy.DATAELAN
+        self.allowed = [uuid.UUID(id) for id in organization.allowed_providers] if organization else []
         self.project_id = project.id if project else None
         self.allows_platform_keys = project is None or project.allows_platform_keys
 
@@ -286,6 +287,8 @@ class _Hub:
         return [rule_of(row, candidates) for row in rows]
 
     def which(self, which: ColumnElement[bool]) -> list[Candidate]:
+        if self.allowed:  # else all providers are
+            which = and_(which, Provider.id.in_(self.allowed))
         rows = self.session.execute(_MODELS.where(which), {"here": self.here}).all()
         keys = self._keys_of({row.provider_id for row in rows})
         return [self._candidate(row, keys.get(row.provider_id, [])) for row in rows]

@@ -112,7 +112,8 @@ class HubView:
         if self._is_being_changed:  # by this very transaction, which may still be taken back
             return read()
         project = self._project
-        key = (project.id, project.allows_platform_keys, project.organization.key_strategy, *asked)
+        here = project.organization
+        key = (project.id, project.allows_platform_keys, here.key_strategy, tuple(here.allowed_providers), *asked)
         if (found := _memory().find(key, self._version)) is not None:
             return list(found)
         asked_at, seconds = time.monotonic(), self._session.scalar(_NEXT)

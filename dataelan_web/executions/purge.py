@@ -38,6 +38,7 @@ from ..models import (
     GatewayToken,
     ImportedSession,
     Leftover,
+    Organization,
     Project,
     Prompt,
     PromptSession,
@@ -49,6 +50,7 @@ from ..models import (
 )
 from ..models.executions import OPEN
 from ..storage import Unavailable, storage
+from .farewell import farewell
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ def purge() -> int:
     """Everything whose time is over, one by one; then the bytes of files. Commits. Returns how many things went."""
     gone = 0
     for query, act in (
+        (_over(Organization).where(Organization.purged_at.is_(None)), _organization),
         (_over(Project).where(Project.purged_at.is_(None)), _project),
         (_over(PromptSession), _session),
         (_over(Template), _template),
@@ -123,6 +126,10 @@ def _one_by_one(query: Select[Any], act: Callable[[Any], None]) -> int:
 
 class StillRunning(Exception):
     """A worker is at it: its end is written first."""
+
+
+def _organization(organization: Organization) -> None:
+    farewell(organization, _project)
 
 
 def _project(project: Project) -> None:

@@ -20,6 +20,9 @@ STATUS = {
 """Our own credential trouble is a bad gateway, not the caller's 401: the caller's token is fine."""
 
 
+KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 409: "conflict_error"}
+
+
 class Refused(Exception):
     """A request that is not run at all."""
 
@@ -29,9 +32,7 @@ class Refused(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        kind = {401: "authentication_error", 404: "not_found_error", 409: "conflict_error"}.get(
-            self.status, "invalid_request_error"
-        )
+        kind = KINDS.get(self.status, "invalid_request_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code or None}}
 
 

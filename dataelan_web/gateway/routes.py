@@ -24,7 +24,7 @@ from ..jobs.queue import store
 from ..models import NANO, Attempt, Execution, GatewayToken, ModelType, Origin, Unit, new_id, now
 from ..router.types import Done, Event, Failure, Progress, Usage
 from . import chat_answer, chat_request, errors, replay, stored_prompts
-from .tokens import authenticate
+from .tokens import authenticate, check_scope
 
 SHORT = 1.0
 """Seconds. What a longer stream has said so far is kept outside this process, which may die."""
@@ -45,6 +45,7 @@ def models() -> Response:
     names = [("auto", "dataelan"), *((rule.name, "dataelan") for rule in rules if rule.id)]
     names += [(candidate.model, candidate.provider) for candidate in usable_models(db.session, token.project)]
     names += [(name, "dataelan") for name in stored_prompts.names(token.project)]
+    names = [(name, owner) for name, owner in names if token.may_ask(name)]
     unique = dict(reversed(names))
     data = [{"id": name, "object": "model", "created": 0, "owned_by": unique[name]} for name in dict(names)]
     return jsonify(object="list", data=data)
@@ -73,11 +74,13 @@ def _request(token: GatewayToken, asked: chat_request.ChatRequest) -> Request:
         prompt=asked.prompt(),
         origin=Origin.GATEWAY,
         requested=asked.model,
-        user_id=token.created_by,
+        user_id=None if token.service_account_id else token.created_by,
         token_id=token.id,
         idempotency_key=replay.key(token, request.headers.get("Idempotency-Key", "")),
     )
-    return stored_prompts.filled(wanted, asked) if isinstance(asked, stored_prompts.PromptRequest) else wanted
+    wanted = stored_prompts.filled(wanted, asked) if isinstance(asked, stored_prompts.PromptRequest) else wanted
+    check_scope(token, wanted.requested)
+    return wanted
 
 
 def _whole(execution: Execution, asked: chat_request.ChatRequest, events: Iterator[Event], arrived: float) -> Response:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from flask import request
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy.orm import contains_eager
 
 from ..extensions import db
-from ..models import Collaborator, GatewayToken, Membership, Project, ProjectRole, Role, now
+from ..models import (
+    Collaborator,
+    GatewayToken,
+    Membership,
+    Organization,
+    Project,
+    ProjectRole,
+    Role,
+    ServiceAccount,
+    now,
+)
 from .errors import Refused
 
 TOUCH_AFTER = 60
@@ -27,23 +37,39 @@ def authenticate() -> GatewayToken:
     return token
 
 
+def check_scope(token: GatewayToken, requested: str) -> None:
+    """Raises Refused (403) for what this token may not ask for."""
+    if not token.may_ask(requested):
+        allowed = ", ".join(token.allows[:10])
+        raise Refused(403, f"This token may ask for {allowed}; not for {requested}.", "model_not_allowed", "model")
+
+
 _MEMBER = and_(Membership.organization_id == Project.organization_id, Membership.user_id == GatewayToken.created_by)
 _GUEST = and_(Collaborator.project_id == Project.id, Collaborator.user_id == GatewayToken.created_by)
+_OF_A_PERSON = and_(
+    GatewayToken.service_account_id.is_(None),
+    or_(Membership.role != Role.VIEWER, Collaborator.role == ProjectRole.EDITOR),
+)
+_OF_A_SERVICE = and_(GatewayToken.service_account_id.is_not(None), ServiceAccount.disabled_at.is_(None))
+_BEFORE = and_(GatewayToken.previous_hash == bindparam("hash"), GatewayToken.previous_until > func.now())
 _TOKEN = (  # built once: every call begins with it
     select(GatewayToken)
     .join(GatewayToken.project)
+    .join(Project.organization)
     .outerjoin(Membership, _MEMBER)
     .outerjoin(Collaborator, _GUEST)
+    .outerjoin(ServiceAccount, ServiceAccount.id == GatewayToken.service_account_id)
     .where(
-        GatewayToken.token_hash == bindparam("hash"),
+        or_(GatewayToken.token_hash == bindparam("hash"), _BEFORE),
         Project.deleted_at.is_(None),
-        or_(Membership.role != Role.VIEWER, Collaborator.role == ProjectRole.EDITOR),
+        Organization.deleted_at.is_(None),
+        or_(_OF_A_PERSON, _OF_A_SERVICE),
     )
-    .options(contains_eager(GatewayToken.project).joinedload(Project.organization))
+    .options(contains_eager(GatewayToken.project).contains_eager(Project.organization))
 )
 
 
 def _find(secret: str) -> GatewayToken | None:
-    """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more.
-    In the trash, a project runs nothing."""
+    """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more. A
+    service account's carries the organization's, until it is switched off. In the trash, a project runs nothing."""
     return db.session.scalars(_TOKEN, {"hash": GatewayToken.digest(secret)}).first()

@@ -1,4 +1,4 @@
-"""All tables, in the order a newcomer should read them: accounts, workspace, hub, executions, declared_actions,
+"""All tables, in the order a newcomer should read them: accounts, workspace, people, hub, executions, declared_actions,
 templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes, comparisons, audit, rollups."""
 
 from .accounts import (
@@ -40,6 +40,7 @@ from .limits import Answer, Budget, BudgetPeriod, Increase, RateLimit, Scope, Un
 from .links import PublicLink
 from .notices import Delivery, DeliveryState, Notice, Webhook
 from .opinions import Comment, Feedback
+from .people import Invitation, ServiceAccount
 from .quotes import Quote
 from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUPS
 from .search import SearchDocument, SearchSlice
@@ -109,6 +110,7 @@ __all__ = [
     "Import",
     "ImportedSession",
     "Increase",
+    "Invitation",
     "KeyStrategy",
     "LabelMove",
     "LabelProtection",
@@ -145,6 +147,7 @@ __all__ = [
     "Scope",
     "SearchDocument",
     "SearchSlice",
+    "ServiceAccount",
     "Star",
     "State",
     "Strategy",

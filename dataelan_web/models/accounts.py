@@ -8,14 +8,18 @@ import unicodedata
 import uuid
 from datetime import date
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask_login import UserMixin
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, Json, Name, Nano, Time, now, parent
+from .base import Base, Json, JsonList, Name, Nano, Time, Trashable, in_trash, now, parent
+
+if TYPE_CHECKING:
+    from .hub import RoutingRule
 
 _hasher = PasswordHasher()
 _DECOY = (
@@ -105,8 +109,11 @@ def _matches(stored: str, password: str) -> bool:
         return False
 
 
-class Organization(Base):
+class Organization(Trashable, Base):
+    """Deleted, it waits for 30 days for an owner to take it back; nobody works in it meanwhile."""
+
     __tablename__ = "organizations"
+    __table_args__ = (in_trash("organizations"),)
 
     name: Mapped[Name]
     slug: Mapped[Name] = mapped_column(unique=True)
@@ -117,6 +124,15 @@ class Organization(Base):
     unknown_price_ceiling: Mapped[Nano | None]
     allows_public_links: Mapped[bool] = mapped_column(default=True)
     """False: none can be made, and those that there are lead nowhere."""
+
+    allowed_providers: Mapped[JsonList] = mapped_column(default=list)
+    """Ids, as text, of the providers that its prompts may go to; empty: all."""
+    default_rule_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("routing_rules.id", ondelete="SET NULL", use_alter=True)
+    )
+    """What new sessions ask, where nobody chose; None: `auto`."""
+    purged_at: Mapped[Time | None]
+    """Its content is gone for ever. The row stays, for the money that was spent in it."""
 
     words_kept_days: Mapped[int | None]
     """How long what was said is kept, and beside it whole runs; None: for ever (executions.retention)."""
@@ -131,6 +147,7 @@ class Organization(Base):
     month_told: Mapped[date | None]
 
     memberships: Mapped[list[Membership]] = relationship(back_populates="organization")
+    default_rule: Mapped[RoutingRule | None] = relationship(foreign_keys=[default_rule_id])
 
 
 class Membership(Base):

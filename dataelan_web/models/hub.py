@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, Index, SmallInteger,
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import NIL, Base, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
+from .people import ServiceAccount
 from .workspace import ModelType, Project
 
 HUB_VERSIONS = Table(
@@ -226,6 +227,11 @@ class RoutingRule(Base):
         order_by="RoutingRuleModel.position", cascade="all, delete-orphan"
     )
 
+    def is_for(self, model_type: ModelType) -> bool:
+        """May a session of this type ask it? Text and code are one conversation to a rule."""
+        alike = (ModelType.TEXT, ModelType.CODE)
+        return self.is_enabled and (self.model_type is model_type or {self.model_type, model_type} == set(alike))
+
 
 class RoutingRuleModel(Base):
     """A model within a rule. A missing weight is 1; reserved tags say when it comes (router.candidates.Choice)."""
@@ -246,33 +252,46 @@ class RoutingRuleModel(Base):
 
 
 class GatewayToken(Base):
-    """A program's way in, for one project. Only the hash of the secret is kept."""
+    """A program's way in, for one project. Only the hash of the secret is kept.
+
+    It carries the right of whoever made it, or, where it is a service account's, that of the organization.
+    """
 
     __tablename__ = "gateway_tokens"
 
     project_id: Mapped[uuid.UUID] = parent("projects.id")
-    created_by: Mapped[uuid.UUID] = parent("users.id", index=False)
+    service_account_id: Mapped[uuid.UUID | None] = parent("service_accounts.id")
+    created_by: Mapped[uuid.UUID | None] = reference("users.id")
     label: Mapped[Name]
     token_hash: Mapped[Name] = mapped_column(unique=True)
     prefix: Mapped[Name]
+    allows: Mapped[JsonList] = mapped_column(default=list)
+    """Names of models and rules that it may ask for, as a request says them; empty: all of its project."""
+    previous_hash: Mapped[Name | None] = mapped_column(unique=True)
+    """Of the secret before the last rotation, which is taken until `previous_until`."""
+    previous_until: Mapped[Time | None]
     last_used_at: Mapped[Time | None]
     expires_at: Mapped[Time | None]
     revoked_at: Mapped[Time | None]
 
     project: Mapped[Project] = relationship()
+    service_account: Mapped[ServiceAccount | None] = relationship()
 
     @classmethod
     def issue(cls, project: Project, created_by: uuid.UUID, label: str) -> tuple[GatewayToken, str]:
         """A new token and its secret, which is never to be seen again. 256 random bits need no slow hash."""
+        token = cls(project_id=project.id, created_by=created_by, label=label)
+        return token, token._new_secret()
+
+    def rotate(self, grace: timedelta) -> str:
+        """A new secret. The one before is taken for so long, so that programs can be changed one by one."""
+        self.previous_hash, self.previous_until = (self.token_hash, now() + grace) if grace else (None, None)
+        return self._new_secret()
+
+    def _new_secret(self) -> str:
         secret = f"dlan_{secrets.token_urlsafe(32)}"
-        token = cls(
-            project_id=project.id,
-            created_by=created_by,
-            label=label,
-            token_hash=cls.digest(secret),
-            prefix=secret[:9],
-        )
-        return token, secret
+        self.token_hash, self.prefix = self.digest(secret), secret[:9]
+        return secret
 
     @staticmethod
     def digest(secret: str) -> str:
@@ -280,3 +299,6 @@ class GatewayToken(Base):
 
     def is_valid(self, at: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
+
+    def may_ask(self, requested: str) -> bool:
+        return not self.allows or requested in self.allows

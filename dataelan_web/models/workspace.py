@@ -49,7 +49,9 @@ class Project(Trashable, Base):
     def first_settings(self, model_type: ModelType) -> dict[str, Any]:
         """What a new session of this type begins with."""
         is_told = self.instructions and model_type in PromptSession.CONVERSATIONS
-        return {"system": self.instructions} if is_told else {}
+        settings: dict[str, Any] = {"system": self.instructions} if is_told else {}
+        rule = self.organization.default_rule
+        return settings | ({"model": rule.name} if rule is not None and rule.is_for(model_type) else {})
 
 
 class Collaborator(Base):

@@ -59,7 +59,8 @@ def _owners(session: DbSession, budget: Budget) -> set[uuid.UUID]:
     if budget.scope is Scope.MEMBER:
         return {id}
     if budget.scope is Scope.TOKEN:
-        return set(session.scalars(select(GatewayToken.created_by).where(GatewayToken.id == id)))
+        makers = select(GatewayToken.created_by).where(GatewayToken.id == id, GatewayToken.created_by.is_not(None))
+        return set(session.scalars(makers))
     if budget.scope is Scope.PROJECT:
         editors = select(Collaborator.user_id).where(
             Collaborator.project_id == id, Collaborator.role == ProjectRole.EDITOR

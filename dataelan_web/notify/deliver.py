@@ -26,7 +26,7 @@ from ..extensions import db
 from ..models import Delivery, DeliveryState, Organization, Webhook, new_id, now
 from ..models.base import DbSession
 from ..secrets import Unreadable
-from . import mail, posting, prune, webhooks
+from . import letters, mail, posting, prune, webhooks
 from .giving_up import TEST, given_up
 from .result import Result
 from .tell import Word, in_order, payload
@@ -51,6 +51,7 @@ STALE = timedelta(days=3)
 """Mail that is older says nothing new any more."""
 
 UNREADABLE = "The webhook’s secret cannot be read any more. Rotate it to get a new one."
+SEALED = "Its link cannot be read any more. Send it again."
 OFF = "The webhook is switched off."
 TOO_OLD = "It waited for days while no mail was sent."
 NO_END = "Sending it never came to an end."
@@ -183,7 +184,10 @@ def _prepared(delivery: Delivery) -> Callable[[], Result]:
     if webhook is None:
         if now() - delivery.created_at > STALE:
             return _never(TOO_OLD)
-        letter = mail.letter(id, delivery.address, delivery.payload)
+        try:
+            letter = mail.letter(id, delivery.address, letters.opened(delivery))
+        except Unreadable:
+            return _never(SEALED)
         return lambda: mail.send(letter)
     if not webhook.is_enabled:
         return _never(OFF)

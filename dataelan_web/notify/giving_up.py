@@ -10,6 +10,7 @@ from ..models import Delivery, DeliveryState, Organization, Webhook
 from ..models.base import DbSession
 from . import webhooks
 from .audience import administrators
+from .letters import INVITATION
 from .result import Result
 from .tell import tell
 
@@ -47,6 +48,9 @@ def _webhook_failed(session: DbSession, delivery: Delivery, webhook: Webhook, re
 
 def _mail_failed(session: DbSession, delivery: Delivery, result: Result) -> None:
     here = (Delivery.organization_id == delivery.organization_id, Delivery.address == delivery.address)
+    what, instead = "A notice", "It can still be read in Dataelan."
+    if delivery.event == INVITATION:
+        what, instead = "An invitation", "Make its link anew, and hand it over yourself."
     tell(
         session,
         delivery.organization_id,
@@ -54,7 +58,7 @@ def _mail_failed(session: DbSession, delivery: Delivery, result: Result) -> None
         f"mail.failed:{delivery.address[:100]}:{_last_success(session, *here)}",
         "mail.failed",
         f"Mail to {delivery.address[:120]} is not delivered",
-        f"A notice was given up ({_tries(delivery)}). {result.error} It can still be read in Dataelan.",
+        f"{what} was given up ({_tries(delivery)}). {result.error} {instead}",
     )
 
 

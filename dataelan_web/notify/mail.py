@@ -24,8 +24,8 @@ SECONDS = 20.0
 
 
 def letter(id: str, address: str, said: Mapping[str, Any]) -> EmailMessage:
-    """`said`: title, body, path, organization, slug, name; of a summary also `summary`, and the same as `text`. `id`
-    stays the same however often it is sent."""
+    """`said`: title, body, path, organization, slug, name; `why`, where there is nothing to choose by whoever gets it; of a
+    summary also `summary`, and the same as `text`. `id` stays the same however often it is sent."""
     settings = current_app.extensions["dataelan_settings"]
     server: MailServer = settings.mail
     choices = f"{settings.public_url}/o/{said['slug']}/notices#by-mail"
@@ -33,8 +33,8 @@ def letter(id: str, address: str, said: Mapping[str, Any]) -> EmailMessage:
         "title": plain(said["title"]),
         "body": visible(said.get("text") or said["body"]),
         "url": settings.public_url + (said["path"] or f"/o/{said['slug']}/notices"),
-        "why": f"You get this mail because you belong to {plain(said['organization'])} on Dataelan.",
-        "choices": choices,
+        "why": said.get("why") or f"You get this mail because you belong to {plain(said['organization'])} on Dataelan.",
+        "choices": "" if "why" in said else choices,
     }
     message = EmailMessage()
     message["From"] = Address(plain(server.sender_name), addr_spec=server.sender)
@@ -42,11 +42,11 @@ def letter(id: str, address: str, said: Mapping[str, Any]) -> EmailMessage:
     message["Subject"] = words["title"]
     message["Date"] = format_datetime(now())
     message["Message-ID"] = f"<{id}@{server.sender.rpartition('@')[2]}>"
-    message["List-Unsubscribe"] = f"<{choices}>"
+    if words["choices"]:
+        message["List-Unsubscribe"] = f"<{choices}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(
-        "{title}\n\n{body}\n\n{url}\n\n-- \n{why}\nChoose what comes by mail: {choices}\n".format(**words)
-    )
+    chosen = "Choose what comes by mail: {choices}\n" if words["choices"] else ""
+    message.set_content(("{title}\n\n{body}\n\n{url}\n\n-- \n{why}\n" + chosen).format(**words))
     message.add_alternative(_html(words, said), subtype="html")
     return message
 

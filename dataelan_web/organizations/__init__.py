@@ -2,8 +2,14 @@
 
 from flask import Flask
 
+from . import ownership_routes  # noqa: F401  (its routes belong to the blueprint)
+from .blueprint import OrganizationDeleted
+from .founding import founding
+from .ownership_routes import is_deleted
 from .routes import bp
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
+    app.register_blueprint(founding)
+    app.register_error_handler(OrganizationDeleted, is_deleted)

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, g
+from flask import Blueprint, g, request
 from flask_login import current_user
+from sqlalchemy import update
 
 from .. import access
-from ..extensions import login
+from ..extensions import db, login
+from ..models import Organization, Role, User, now
+
+SEEN_EVERY = timedelta(minutes=5)
+WHILE_DELETED = (
+    "organizations.restore",
+    "organizations.export",
+    "dashboards.show_export",
+    "dashboards.export_file",
+    "dashboards.cancel_export",
+)
+"""What the owners of a deleted organization may still do in it."""
+
+
+class OrganizationDeleted(Exception):
+    """It waits for its end, and this is no way to take it back."""
+
+    def __init__(self, organization: Organization):
+        super().__init__()
+        self.organization = organization
 
 
 def inside_organization(name: str, import_name: str) -> Blueprint:
@@ -27,7 +48,19 @@ def inside_organization(name: str, import_name: str) -> Blueprint:
     def enter() -> Any:
         if not current_user.is_authenticated:
             return login.unauthorized()
-        access.enter_organization(g.slug)
+        organization = access.enter_organization(g.slug)
+        if organization.deleted_at and not (g.role is Role.OWNER and request.endpoint in WHILE_DELETED):
+            raise OrganizationDeleted(organization)
+        _note_that_they_are_here()
         return None
 
     return bp
+
+
+def _note_that_they_are_here() -> None:
+    """With what people do, not with what they look at: that writes nothing."""
+    last = current_user.last_seen_at
+    if request.method == "POST" and (last is None or now() - last > SEEN_EVERY):
+        seen = update(User).where(User.id == current_user.id).values(last_seen_at=now())
+        db.session.execute(seen.execution_options(synchronize_session="fetch"))
+        db.session.commit()

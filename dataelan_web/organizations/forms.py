@@ -1,4 +1,4 @@
-"""The form of an organization's settings."""
+"""The forms of an organization: made, its settings, deleted."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from functools import cache
 from zoneinfo import available_timezones
 
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, IntegerField, SelectField
+from wtforms import BooleanField, IntegerField, RadioField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
-from wtforms.validators import NumberRange, Optional, ValidationError
+from wtforms.validators import DataRequired, Length, NumberRange, Optional, ValidationError
 
-from ..models import Summaries
+from ..fields import trim
+from ..models import OrganizationKind, Summaries
 
 MOST_DAYS = 3650
 SUMMARIES = [
@@ -28,15 +29,49 @@ def zones() -> list[str]:
     return ["UTC", *sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))]
 
 
+NAME = (DataRequired("An organization needs a name."), Length(max=100))
+
+
+class FoundingForm(FlaskForm):
+    name = StringField("Name", NAME, filters=[trim])
+    kind = RadioField("For whom", choices=[(kind.value, kind.value) for kind in OrganizationKind], default="TEAM")
+
+
+class DeletionForm(FlaskForm):
+    """`name` typed again, so that nobody deletes another than they mean."""
+
+    name = StringField("Its name, to be sure", filters=[trim])
+
+    def __init__(self, *args: object, expected: str, **options: object):
+        super().__init__(*args, **options)
+        self.expected = expected
+
+    def validate_name(self, field: StringField) -> None:
+        if (field.data or "").casefold() != self.expected.casefold():
+            raise ValidationError(f"Write “{self.expected}” as it stands here.")
+
+
 class SettingsForm(FlaskForm):
+    name = StringField("Name", NAME, filters=[trim])
+    default_rule = SelectField("What new sessions ask")
+    allowed_providers = SelectMultipleField("Providers that may get prompts", validate_choice=True)
     time_zone = SelectField("Time zone")
     words_kept_days = IntegerField("Keep what was said, in days", _DAYS)
     runs_kept_days = IntegerField("Keep runs, in days", _DAYS)
     summaries = SelectField("Summaries", choices=SUMMARIES)
     is_sure = BooleanField("Delete it for good")
 
-    def __init__(self, *args: object, current_zone: str, **options: object):
+    def __init__(
+        self,
+        *args: object,
+        current_zone: str,
+        rules: list[tuple[str, str]],
+        providers: list[tuple[str, str]],
+        **options: object,
+    ):
         super().__init__(*args, **options)
+        self.default_rule.choices = [("", "Automatic, by your rules"), *rules]
+        self.allowed_providers.choices = providers
         known = zones()
         offered = known if current_zone in known else [current_zone, *known]
         self.time_zone.choices = [(name, name) for name in offered]

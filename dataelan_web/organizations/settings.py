@@ -1,25 +1,29 @@
-"""An organization's own settings: the time zone in which its days begin, and how long it keeps what was asked."""
+"""An organization's own settings: its name, the time zone in which its days begin, what new sessions ask and who may
+get prompts, and how long it keeps what was asked."""
 
 from __future__ import annotations
 
-from .. import audit
+import uuid
+from typing import Any
+
+from sqlalchemy import func, select
+
+from .. import access, audit
 from ..executions.retention import too_old
 from ..extensions import db
-from ..models import Organization, Summaries
+from ..models import Organization, Provider, RoutingRule
+from .abilities import CHOOSES_PROVIDERS
 
-NAMES = ("time_zone", "words_kept_days", "runs_kept_days", "summaries")
 
-
-def change(
-    organization: Organization, time_zone: str, words_days: int | None, runs_days: int | None, summaries: Summaries
-) -> None:
+def change(organization: Organization, **values: Any) -> None:
     """A new time zone lets all sums be counted anew. What is older than is kept goes within the hour. Commits."""
-    values = dict(zip(NAMES, (time_zone, words_days, runs_days, summaries), strict=True))
     changed = {name: value for name, value in values.items() if getattr(organization, name) != value}
+    before = {name: _said(getattr(organization, name)) for name in changed}
     for name, value in changed.items():
         setattr(organization, name, value)
     if changed:
-        audit.record("organization.settings_changed", organization, organization.id, **changed)
+        said = {name: _said(value) for name, value in changed.items()}
+        audit.record("organization.settings_changed", organization, organization.id, before=before, **said)
     db.session.commit()
 
 
@@ -33,3 +37,22 @@ def lost(organization: Organization, words_days: int | None, runs_days: int | No
         *([f"{runs:,} {'run' if runs == 1 else 'runs'}"] if runs else []),
     ]
     return " and ".join(said)
+
+
+def rules(organization: Organization) -> list[tuple[str, str]]:
+    """Rules that new sessions could ask: the organization's, for all of its projects."""
+    here = RoutingRule.organization_id == organization.id, RoutingRule.project_id.is_(None), RoutingRule.is_enabled
+    rows = db.session.execute(select(RoutingRule.id, RoutingRule.name).where(*here).order_by(RoutingRule.priority))
+    return [(str(id), name) for id, name in rows]
+
+
+def providers(organization: Organization) -> list[tuple[str, str]]:
+    """Those that prompts could go to; none where this kind of organization does not choose."""
+    if not CHOOSES_PROVIDERS.of(organization.kind):
+        return []
+    query = access.scoped(Provider).where(~Provider.needs_address).order_by(func.lower(Provider.name))
+    return [(str(one.id), one.name) for one in db.session.scalars(query)]
+
+
+def _said(value: Any) -> Any:
+    return str(value) if isinstance(value, uuid.UUID) else value

@@ -28,7 +28,7 @@ def new_session(project: Project, form: SessionForm, user_id: uuid.UUID) -> Prom
     session.model_type = ModelType(form.model_type.data or "TEXT")
     is_chat = session.model_type in (ModelType.TEXT, ModelType.CODE)
     model = (form.model.data if is_chat else "") or "auto"
-    session.settings = {"model": model, **project.first_settings(session.model_type)}
+    session.settings = {**project.first_settings(session.model_type), "model": model}
     db.session.add(session)
     db.session.flush()
     return session

@@ -2,8 +2,10 @@
 
 from flask import Flask
 
-from .routes import bp
+from . import routes, token_routes, tokens  # noqa: F401  (their routes belong to the blueprint)
+from .blueprint import bp
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
+    app.jinja_env.globals["token_url_of"] = tokens.url_of

@@ -5,6 +5,8 @@ from wtforms import SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
 from ..fields import trim
+from ..models import Project
+from . import tokens
 
 
 class ProjectForm(FlaskForm):
@@ -23,3 +25,22 @@ class TokenForm(FlaskForm):
     expires_in = SelectField(
         "Expires", choices=[("", "Never"), ("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year")]
     )
+    allows = StringField("Models and rules it may ask for", [Length(max=4000)], filters=[trim])
+
+    @property
+    def names(self) -> list[str]:
+        """Each once, apart by commas; empty: all."""
+        written = (name.strip() for name in (self.allows.data or "").split(","))
+        return list(dict.fromkeys(name for name in written if name))
+
+    @property
+    def days(self) -> int | None:
+        return int(self.expires_in.data) if self.expires_in.data else None
+
+    def knows(self, project: Project) -> bool:
+        """Is everything that it may ask for there? Says what is not."""
+        missing = tokens.unknown(project, self.names)
+        if missing:
+            nothing = ", ".join(f"“{name}”" for name in missing[:3])
+            self.allows.errors = [f"In this project no model or rule is called {nothing}."]
+        return not missing

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
-from typing import Any
 
-from flask import Response as FlaskResponse
-from flask import abort, g, request, url_for
+from flask import g, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -13,15 +10,13 @@ from .. import access, audit
 from ..accounts.sign_up import create_project
 from ..extensions import db
 from ..limits import glance
-from ..models import GatewayToken, Project, User, now
-from ..organizations.blueprint import inside_organization
+from ..models import Project
 from ..trash.discarding import discard
 from ..trash.kinds import undo_url
-from ..web import redirect, render, toast, wants_fragment, with_toast
+from ..web import redirect, render, toast, wants_fragment
 from . import session_list, totals
-from .forms import ChangeForm, ProjectForm, TokenForm
-
-bp = inside_organization("projects", __name__)
+from .blueprint import bp
+from .forms import ChangeForm, ProjectForm
 
 
 @bp.post("/projects")
@@ -79,60 +74,3 @@ def rename(id: uuid.UUID) -> Response:
     audit.record("project.renamed", project)
     db.session.commit()
     return redirect(url_for("projects.show", id=project.id))
-
-
-@bp.get("/projects/<uuid:id>/tokens")
-def tokens(id: uuid.UUID) -> Response:
-    return _tokens(access.visible(Project, id))
-
-
-@bp.post("/projects/<uuid:id>/tokens")
-def create_token(id: uuid.UUID) -> Response:
-    project = access.editable(Project, id)
-    form = TokenForm()
-    if not form.validate_on_submit():
-        return _tokens(project, form=form, status=422)
-    token, secret = GatewayToken.issue(project, current_user.id, str(form.label.data))
-    if form.expires_in.data:
-        token.expires_at = now() + timedelta(days=int(form.expires_in.data))
-    db.session.add(token)
-    db.session.flush()
-    audit.record("token.created", token, g.organization.id)
-    db.session.commit()
-    return _tokens(project, secret=secret, status=201)
-
-
-@bp.post("/projects/<uuid:id>/tokens/<uuid:token_id>/revocation")
-def revoke_token(id: uuid.UUID, token_id: uuid.UUID) -> Response:
-    project = access.editable(Project, id)
-    token = access.editable(GatewayToken, token_id)
-    if token.project_id != project.id:
-        abort(404)
-    token.revoked_at = token.revoked_at or now()
-    audit.record("token.revoked", token, g.organization.id)
-    db.session.commit()
-    return with_toast(_tokens(project), f"“{token.label}” is refused from now on.", "good")
-
-
-def _tokens(project: Project, form: TokenForm | None = None, status: int = 200, **context: Any) -> FlaskResponse:
-    rows = db.session.execute(
-        access.scoped(GatewayToken)
-        .add_columns(User.name)
-        .outerjoin(User, User.id == GatewayToken.created_by)
-        .where(GatewayToken.project_id == project.id)
-        .order_by(GatewayToken.revoked_at.is_not(None), GatewayToken.created_at.desc())
-    ).all()
-    for token, creator in rows:
-        token.creator_name = creator
-    return render(
-        "projects/tokens.html",
-        "tokens",
-        status=status,
-        project=project,
-        tokens=[token for token, _ in rows],
-        form=form or TokenForm(formdata=None),
-        can_edit=access.may(access.EDIT, project),
-        base_url=f"{request.host_url}v1",
-        example_model="auto",
-        **context,
-    )

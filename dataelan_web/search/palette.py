@@ -58,7 +58,9 @@ def _pages() -> Iterator[Item]:
         yield Item(place["label"], place["url"], place["icon"], "Page")
     for other in access.organizations_of(current_user):
         if other.id != g.organization.id:
-            yield Item(other.name, url_for("organizations.home", slug=other.slug), "building-2", "Organization")
+            hint = "Organization, deleted" if other.deleted_at else "Switch organization"
+            yield Item(other.name, url_for("organizations.home", slug=other.slug), "building-2", hint)
+    yield Item("Who may do what", url_for("organizations.help_roles"), "circle-help", "Help")
 
 
 def _acts(projects: list[Project]) -> Iterator[Item]:
@@ -70,6 +72,9 @@ def _acts(projects: list[Project]) -> Iterator[Item]:
             yield Item(f"New session in {project.name}", url, "plus")
     if g.role is not None and access.may(access.EDIT):
         yield Item("New project", url_for("organizations.home", _anchor="new-project"), "folder-plus")
+    yield Item("New organization", url_for("founding.new"), "building-2")
+    if access.may(access.ADMINISTER):
+        yield Item("Invite people", url_for("members.show", _anchor="invite"), "user-plus")
 
 
 def _fits(item: Item, typed: str) -> bool:

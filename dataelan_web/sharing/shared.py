@@ -32,6 +32,7 @@ def find(secret: str) -> PublicLink | None:
             PromptSession.deleted_at.is_(None),
             Project.deleted_at.is_(None),
             Organization.allows_public_links,
+            Organization.deleted_at.is_(None),
         )
         .options(joinedload(PublicLink.session))
     )

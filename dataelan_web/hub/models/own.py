@@ -110,7 +110,7 @@ def new_session(model: Model, project: Project, user_id: uuid.UUID) -> PromptSes
     """An empty session whose first prompt goes to this model. Commits."""
     session = PromptSession(id=new_id(), project=project, title=NEW_SESSION, created_by=user_id)
     session.model_type = model.model_type
-    session.settings = {"model": f"{model.provider.slug}/{model.name}", **project.first_settings(model.model_type)}
+    session.settings = {**project.first_settings(model.model_type), "model": f"{model.provider.slug}/{model.name}"}
     db.session.add(session)
     db.session.commit()
     return session

@@ -1,0 +1,108 @@
+"""The page of members: who is here and as what; changing that, removing, leaving."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import Response as FlaskResponse
+from flask import abort, g, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from .. import access
+from ..extensions import db
+from ..models import Membership, Role
+from ..web import page_number, redirect, render, toast, with_toast
+from . import inviting, lists, managing
+from .blueprint import bp
+from .forms import ROLES, InviteForm
+
+NEEDS_OWNER = "An organization keeps an owner. Make somebody else an owner first."
+
+
+@bp.get("/members")
+def show() -> Response:
+    access.require(access.SEE)
+    return page()
+
+
+@bp.post("/members/<uuid:id>/role")
+def change_role(id: uuid.UUID) -> Response:
+    membership = access.administered(Membership, id)
+    role = _role(request.form.get("role", ""))
+    try:
+        managing.change_role(membership, role, current_user)
+    except managing.LastOwner:
+        return page(422, problem=NEEDS_OWNER)
+    if membership.user_id == current_user.id and role not in (Role.OWNER, Role.ADMIN):
+        return redirect(url_for("members.show"))
+    db.session.refresh(g.organization)
+    g.role = managing.role_of(g.organization.id, current_user.id)
+    said = f"{membership.user.name} is {'an' if role.value[0] in 'AO' else 'a'} {role.value.lower()} now."
+    return with_toast(page(), said, "good")
+
+
+@bp.post("/members/<uuid:id>/removal")
+def remove(id: uuid.UUID) -> Response:
+    membership = access.administered(Membership, id)
+    name, is_me = membership.user.name, membership.user_id == current_user.id
+    if is_me:
+        abort(403)  # one leaves, which asks differently
+    try:
+        revoked = managing.remove(membership, current_user)
+    except managing.LastOwner:
+        return page(422, problem=NEEDS_OWNER)
+    tokens = f", and {revoked} gateway token{'' if revoked == 1 else 's'} of theirs refused" if revoked else ""
+    return with_toast(page(), f"{name} was removed{tokens}.", "good")
+
+
+@bp.post("/departure")
+def leave() -> Response:
+    """Members and guests alike."""
+    name = g.organization.name
+    try:
+        managing.leave(g.organization, current_user)
+    except managing.LastOwner:
+        toast(f"You are the last owner of {name}. {NEEDS_OWNER}", "danger")
+        return redirect(url_for("members.show"))
+    toast(f"You left {name}.", "good")
+    return redirect(url_for("accounts.start"))
+
+
+def page(status: int = 200, form: InviteForm | None = None, **context: Any) -> FlaskResponse:
+    q, number = request.args.get("q", "").strip()[:200], page_number()
+    found, total = lists.members(q, number)
+    can_manage = access.may(access.ADMINISTER)
+    gives = lists.roles_to_give()
+    if form is None and can_manage:
+        form = invite_form(formdata=None)
+    return render(
+        "members/members.html",
+        "members",
+        status=status,
+        lines=found,
+        total=total,
+        counts=lists.counts(),
+        guests=lists.guests(q) if number == 1 else [],
+        invitations=inviting.open_here(g.organization.id) if can_manage and not q and number == 1 else [],
+        q=q,
+        page=number,
+        pages=-(-total // lists.PAGE),
+        form=form,
+        gives=gives,
+        roles=ROLES,
+        can_manage=can_manage,
+        **context,
+    )
+
+
+def invite_form(**options: Any) -> InviteForm:
+    return InviteForm(roles=[(role.value, ROLES[role]) for role in lists.roles_to_give()], **options)
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        abort(422, "There is no such role.")

@@ -1,0 +1,82 @@
+"""The gateway tokens of one project: its people's own, and those that service accounts have here."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import Response as FlaskResponse
+from flask import abort, request
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from .. import access
+from ..extensions import db
+from ..models import GatewayToken, Project
+from ..web import render, with_toast
+from . import tokens as verbs
+from .blueprint import bp
+from .forms import TokenForm
+
+
+@bp.get("/projects/<uuid:id>/tokens")
+def tokens(id: uuid.UUID) -> Response:
+    return _tokens(access.visible(Project, id))
+
+
+@bp.post("/projects/<uuid:id>/tokens")
+def create_token(id: uuid.UUID) -> Response:
+    project = access.editable(Project, id)
+    form = TokenForm()
+    if not form.validate_on_submit() or not form.knows(project):
+        return _tokens(project, form=form, status=422)
+    _, secret = verbs.issue(project, str(form.label.data), days=form.days, allows=form.names)
+    db.session.commit()
+    return _tokens(project, secret=secret, status=201)
+
+
+@bp.post("/projects/<uuid:id>/tokens/<uuid:token_id>/rotation")
+def rotate_token(id: uuid.UUID, token_id: uuid.UUID) -> Response:
+    project, token = _both(id, token_id)
+    if token.created_by != current_user.id and not access.may(access.ADMINISTER):
+        abort(403)  # whoever rotates one holds it afterwards, and it carries its maker's right
+    hours = request.form.get("grace", "24")
+    if hours not in verbs.GRACES or token.revoked_at:
+        abort(422, "Say for how long the old secret is still taken; one that was revoked cannot be rotated.")
+    secret = verbs.rotate(token, int(hours))
+    db.session.commit()
+    return _tokens(project, secret=secret, rotated=token)
+
+
+@bp.post("/projects/<uuid:id>/tokens/<uuid:token_id>/revocation")
+def revoke_token(id: uuid.UUID, token_id: uuid.UUID) -> Response:
+    project, token = _both(id, token_id)
+    verbs.revoke(token)
+    db.session.commit()
+    return with_toast(_tokens(project), f"“{token.label}” is refused from now on.", "good")
+
+
+def _both(id: uuid.UUID, token_id: uuid.UUID) -> tuple[Project, GatewayToken]:
+    """A service account's token is for owners and admins to change."""
+    project, token = access.editable(Project, id), access.editable(GatewayToken, token_id)
+    if token.project_id != project.id:
+        abort(404)
+    if token.service_account_id is not None:
+        access.require(access.ADMINISTER)
+    return project, token
+
+
+def _tokens(project: Project, form: TokenForm | None = None, status: int = 200, **context: Any) -> FlaskResponse:
+    return render(
+        "projects/tokens.html",
+        "tokens",
+        status=status,
+        project=project,
+        tokens=verbs.lines(GatewayToken.project_id == project.id),
+        form=form or TokenForm(formdata=None),
+        graces=verbs.GRACES,
+        can_edit=access.may(access.EDIT, project),
+        base_url=f"{request.host_url}v1",
+        example_model="auto",
+        **context,
+    )

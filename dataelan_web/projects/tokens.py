@@ -1,0 +1,133 @@
+"""Gateway tokens: issued, rotated, revoked, for a person's program or a service account. Verbs add and audit; their
+callers commit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import url_for
+from flask_login import current_user
+from sqlalchemy import ColumnElement, select
+
+from .. import access, audit, quota
+from ..executions.candidates import AUTO, usable_models
+from ..extensions import db
+from ..models import (
+    Budget,
+    GatewayToken,
+    Project,
+    Provider,
+    RoutingRule,
+    Scope,
+    ServiceAccount,
+    User,
+    Window,
+    new_id,
+    now,
+)
+
+GRACES = {"0": "At once", "24": "For a day", "168": "For a week"}
+"""Hours for which the secret before is still taken."""
+
+
+@dataclass
+class Line:
+    """A token as a list shows it. `budget`: the limit that ends first, where one counts it."""
+
+    token: GatewayToken
+    maker: str
+    service: str
+    budget: Budget | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.token, name)
+
+    @property
+    def is_expired(self) -> bool:
+        return self.token.revoked_at is None and not self.token.is_valid(now())
+
+    @property
+    def old_until(self) -> datetime | None:
+        """Until when the secret before the last rotation is taken."""
+        until = self.token.previous_until
+        return until if until and until > now() else None
+
+
+def issue(
+    project: Project,
+    label: str,
+    *,
+    days: int | None = None,
+    allows: list[str] | None = None,
+    budget: int | None = None,
+    service: ServiceAccount | None = None,
+) -> tuple[GatewayToken, str]:
+    """The secret is never to be seen again. `budget`: nano-USD a month."""
+    token, secret = GatewayToken.issue(project, current_user.id, label)
+    token.id, token.allows = new_id(), allows or []
+    token.service_account_id = service.id if service else None
+    token.expires_at = now() + timedelta(days=days) if days else None
+    db.session.add(token)
+    db.session.flush()
+    here = project.organization_id
+    detail: dict[str, Any] = {"allows": token.allows} if token.allows else {}
+    audit.record("token.created", token, here, **detail, **({"service_account": service.name} if service else {}))
+    if budget is not None:
+        quota.set_limit(db.session, here, Scope.TOKEN, token.id, Window.MONTH, budget, created_by=current_user.id)
+        audit.record("limit.created", token, here, limit=budget, window=Window.MONTH.value)
+    return token, secret
+
+
+def rotate(token: GatewayToken, hours: int) -> str:
+    """A new secret; what it may, what it spent and its limits stay. The old one is taken for so many hours."""
+    secret = token.rotate(timedelta(hours=hours))
+    audit.record("token.rotated", token, token.project.organization_id, grace_hours=hours)
+    return secret
+
+
+def revoke(token: GatewayToken) -> None:
+    token.revoked_at = token.revoked_at or now()
+    audit.record("token.revoked", token, token.project.organization_id)
+
+
+def lines(*which: ColumnElement[bool]) -> list[Line]:
+    """Those that are taken first, then the newest. Two queries."""
+    rows = db.session.execute(
+        access.scoped(GatewayToken)
+        .add_columns(User.name.label("maker"), ServiceAccount.name.label("service"))
+        .outerjoin(User, User.id == GatewayToken.created_by)
+        .outerjoin(ServiceAccount, ServiceAccount.id == GatewayToken.service_account_id)
+        .where(*which)
+        .order_by(GatewayToken.revoked_at.is_not(None), GatewayToken.created_at.desc())
+        .limit(500)
+    ).all()
+    found = [Line(row.GatewayToken, row.maker or "", row.service or "") for row in rows]
+    mine = Budget.scope == Scope.TOKEN, Budget.subject_id.in_([one.token.id for one in found])
+    query = access.scoped(Budget).where(*mine).order_by(Budget.limit.desc())
+    budgets = {one.subject_id: one for one in db.session.scalars(query)} if found else {}
+    for one in found:
+        one.budget = budgets.get(one.token.id)
+    return found
+
+
+def url_of(endpoint: str, parent_id: uuid.UUID) -> Callable[[uuid.UUID], str]:
+    """For templates: the address of an act on a token of this project, or of this service account."""
+    return lambda token_id: url_for(endpoint, id=parent_id, token_id=token_id)
+
+
+def unknown(project: Project, names: list[str]) -> list[str]:
+    """Those that no request of this project could name as its model."""
+    here = RoutingRule.project_id.is_(None) | (RoutingRule.project_id == project.id)
+    ours = RoutingRule.organization_id.is_(None) | (RoutingRule.organization_id == project.organization_id)
+    rules = set(db.session.scalars(select(RoutingRule.name).where(RoutingRule.name.in_(names), here, ours)))
+    left = [name for name in names if name != AUTO and name not in rules]
+    if not left:
+        return []
+    models = usable_models(db.session, project)
+    slugs = dict(db.session.execute(select(Provider.id, Provider.slug)).all())
+    known = {one.model for one in models} | {f"{slugs[one.provider_id]}/{one.model}" for one in models}
+    return [name for name in left if name not in known]
