@@ -9,8 +9,8 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from flask import current_app, url_for
-from sqlalchemy import or_, select, update
+from flask import current_app
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import audit
@@ -31,6 +31,9 @@ from ..models import (
 )
 from ..notify import letters
 from . import managing
+
+PATH = "/join/"
+"""Where a link leads, with its secret behind it."""
 
 
 class NotInvited(Exception):
@@ -75,7 +78,7 @@ def invite(
 def renew(invitation: Invitation, by: User) -> Made:
     """A new link, by whoever sends it: the old one leads nowhere. Raises NotInvited. Commits."""
     organization = managing.lock(invitation.organization)
-    db.session.refresh(invitation)
+    db.session.refresh(invitation, with_for_update=True)
     role = invitation.role or Role.MEMBER
     if not invitation.is_open or not managing.may_give(managing.role_of(organization.id, by.id), role):
         db.session.rollback()
@@ -110,7 +113,7 @@ def held(secret: str) -> Invitation:
 def accept(invitation: Invitation, user: User) -> None:
     """Once, however many try at the same time. Raises NotAccepted. Commits."""
     organization = managing.lock(invitation.organization)
-    db.session.refresh(invitation)
+    db.session.refresh(invitation, with_for_update=True)
     if user.email != invitation.email:
         raise _refusal("It is for another address. Sign in with the account that it was sent to.")
     if not invitation.is_open or invitation.is_expired:
@@ -190,7 +193,7 @@ def _let_in(invitation: Invitation, organization: Organization, user: User) -> N
 def _hand_over(invitation: Invitation, organization: Organization, by: User, secret: str) -> Made:
     """Commits."""
     settings = current_app.extensions["dataelan_settings"]
-    path = url_for("joining.show", secret=secret)
+    path = PATH + secret
     if settings.mail:
         what = "a project of " + organization.name if invitation.project_id else organization.name
         body = f"{by.name} ({by.email}) invites you to {place_of(invitation)}. The link works once, for seven days."
@@ -213,6 +216,6 @@ def _refusal(why: str) -> NotAccepted:
 def open_here(organization_id: uuid.UUID, project_id: uuid.UUID | None = None) -> list[Invitation]:
     """Those that nobody accepted yet, the newest first; of one project only, where one is named."""
     here = [Invitation.organization_id == organization_id, Invitation.accepted_at.is_(None)]
-    here += [Invitation.revoked_at.is_(None), Invitation.project_id == project_id if project_id else or_(True)]
+    here += [Invitation.revoked_at.is_(None), *([Invitation.project_id == project_id] if project_id else [])]
     query = select(Invitation).where(*here).order_by(Invitation.id.desc()).limit(200)
     return list(db.session.scalars(query))

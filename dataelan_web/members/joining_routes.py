@@ -19,7 +19,7 @@ TOO_MANY = "Many links that lead nowhere were tried from here. Try again in {} m
 joining = Blueprint("joining", __name__)
 
 
-@joining.get("/join/<secret>")
+@joining.get(f"{inviting.PATH}<secret>")
 def show(secret: str) -> Response:
     if wait := _blocked():
         return _nowhere(TOO_MANY.format(wait // 60 + 1), 429)
@@ -31,7 +31,7 @@ def show(secret: str) -> Response:
     return _show(invitation, secret, JoinForm(formdata=None))
 
 
-@joining.post("/join/<secret>")
+@joining.post(f"{inviting.PATH}<secret>")
 def accept(secret: str) -> Response:
     if wait := _blocked():
         return _nowhere(TOO_MANY.format(wait // 60 + 1), 429)

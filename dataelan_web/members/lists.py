@@ -148,4 +148,4 @@ def _tokens_of(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
         )
         .group_by(GatewayToken.created_by)
     )
-    return dict(db.session.execute(query).all())
+    return {who: number for who, number in db.session.execute(query) if who}

@@ -30,7 +30,7 @@ def create_token(id: uuid.UUID) -> Response:
     form = TokenForm()
     if not form.validate_on_submit() or not form.knows(project):
         return _tokens(project, form=form, status=422)
-    _, secret = verbs.issue(project, str(form.label.data), days=form.days, allows=form.names)
+    _, secret = verbs.issue(project, str(form.label.data), verbs.Scoped(form.names, form.days))
     db.session.commit()
     return _tokens(project, secret=secret, status=201)
 

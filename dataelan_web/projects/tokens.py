@@ -34,6 +34,15 @@ GRACES = {"0": "At once", "24": "For a day", "168": "For a week"}
 """Hours for which the secret before is still taken."""
 
 
+@dataclass(frozen=True)
+class Scoped:
+    """What a new token may ask for (empty: all), for how many days, and for how much a month, in nano-USD."""
+
+    allows: list[str]
+    days: int | None = None
+    budget: int | None = None
+
+
 @dataclass
 class Line:
     """A token as a list shows it. `budget`: the limit that ends first, where one counts it."""
@@ -58,27 +67,22 @@ class Line:
 
 
 def issue(
-    project: Project,
-    label: str,
-    *,
-    days: int | None = None,
-    allows: list[str] | None = None,
-    budget: int | None = None,
-    service: ServiceAccount | None = None,
+    project: Project, label: str, scope: Scoped, service: ServiceAccount | None = None
 ) -> tuple[GatewayToken, str]:
-    """The secret is never to be seen again. `budget`: nano-USD a month."""
+    """The secret is never to be seen again."""
     token, secret = GatewayToken.issue(project, current_user.id, label)
-    token.id, token.allows = new_id(), allows or []
+    token.id, token.allows = new_id(), scope.allows
     token.service_account_id = service.id if service else None
-    token.expires_at = now() + timedelta(days=days) if days else None
+    token.expires_at = now() + timedelta(days=scope.days) if scope.days else None
     db.session.add(token)
     db.session.flush()
     here = project.organization_id
     detail: dict[str, Any] = {"allows": token.allows} if token.allows else {}
     audit.record("token.created", token, here, **detail, **({"service_account": service.name} if service else {}))
-    if budget is not None:
-        quota.set_limit(db.session, here, Scope.TOKEN, token.id, Window.MONTH, budget, created_by=current_user.id)
-        audit.record("limit.created", token, here, limit=budget, window=Window.MONTH.value)
+    if scope.budget is not None:
+        window, maker = Window.MONTH, current_user.id
+        quota.set_limit(db.session, here, Scope.TOKEN, token.id, window, scope.budget, created_by=maker)
+        audit.record("limit.created", token, here, limit=scope.budget, window=window.value)
     return token, secret
 
 
