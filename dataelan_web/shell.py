@@ -84,7 +84,7 @@ def navigation(slug: str) -> list[dict[str, Any]]:
         ("Routing rules", "route", "hub.rules_page", ("hub.rule",)),
         ("Limits", "gauge", "limits.overview", ("limits.",)),
     ]
-    places.append(("Members", "users", "members.show", ("members.",)))
+    places.append(("Members", "users", "members.show", ("members.show",)))
     if access.may(access.ADMINISTER):
         places.append(("Webhooks", "webhook", "notices.webhooks_page", ("notices.webhook",)))
         places.append(("Settings", "settings", "organizations.show_settings", SETTINGS))

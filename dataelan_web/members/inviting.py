@@ -29,7 +29,7 @@ from ..models import (
     new_id,
     now,
 )
-from ..notify import letters
+from ..notify import letters, tell
 from . import managing
 
 PATH = "/join/"
@@ -123,6 +123,10 @@ def accept(invitation: Invitation, user: User) -> None:
     invitation.accepted_at, invitation.accepted_by = now(), user.id
     _let_in(invitation, organization, user)
     audit.record("invitation.accepted", invitation, organization.id, by=user.name)
+    if invitation.invited_by:
+        key, title = f"member.joined:{invitation.id}", f"{user.name} joined {place_of(invitation)}"
+        path = f"/o/{organization.slug}/members"
+        tell(db.session, organization.id, [invitation.invited_by], key, "member.joined", title, path=path)
     db.session.commit()
 
 
@@ -190,17 +194,22 @@ def _let_in(invitation: Invitation, organization: Organization, user: User) -> N
             db.session.add(Collaborator(user_id=user.id, **values))
 
 
+def mails() -> bool:
+    """Do invitations go out by mail? Else whoever invites hands the links over."""
+    return current_app.extensions["dataelan_settings"].mail is not None
+
+
 def _hand_over(invitation: Invitation, organization: Organization, by: User, secret: str) -> Made:
     """Commits."""
     settings = current_app.extensions["dataelan_settings"]
     path = PATH + secret
-    if settings.mail:
+    if mails():
         what = "a project of " + organization.name if invitation.project_id else organization.name
         body = f"{by.name} ({by.email}) invites you to {place_of(invitation)}. The link works once, for seven days."
         letters.write(organization, invitation.email, f"{by.name} invites you to {what}", body, path)
         invitation.sent_at = now()
     db.session.commit()
-    return Made(invitation, settings.public_url + path, bool(settings.mail))
+    return Made(invitation, settings.public_url + path, mails())
 
 
 def _no(why: str) -> NotInvited:

@@ -13,7 +13,8 @@ from sqlalchemy import delete, func, select, update
 
 from .. import access, audit
 from ..extensions import db
-from ..models import Collaborator, GatewayToken, Membership, Organization, Project, Role, User, now
+from ..models import Collaborator, GatewayToken, Membership, Organization, Project, Role, User, new_id, now
+from ..notify import tell
 
 
 class LastOwner(Exception):
@@ -58,6 +59,7 @@ def change_role(membership: Membership, role: Role, by: User) -> None:
         before=before.value,
         after=role.value,
     )
+    _tell(organization, membership, by, before)
     db.session.commit()
 
 
@@ -98,6 +100,16 @@ def transfer(organization: Organization, to: Membership, by: User) -> None:
     theirs.role, mine.role = Role.OWNER, Role.ADMIN
     audit.record("organization.transferred", organization, organization.id, to=theirs.user.name, by=by.name)
     db.session.commit()
+
+
+def _tell(organization: Organization, membership: Membership, by: User, before: Role) -> None:
+    """Whoever has another role now; the caller commits."""
+    if membership.user_id == by.id:
+        return
+    title = f"Your role in {organization.name} is {membership.role.value.lower()} now"
+    said, path = f"{by.name} changed it from {before.value.lower()}.", f"/o/{organization.slug}/help/roles"
+    key = f"member.role:{new_id()}"
+    tell(db.session, organization.id, [membership.user_id], key, "member.role", title, said, path)
 
 
 def _held(membership: Membership, by: User, role: Role) -> tuple[Organization, Membership]:

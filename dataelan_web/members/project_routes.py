@@ -89,6 +89,7 @@ def _people(project: Project, status: int = 200, form: InviteForm | None = None,
         form=(form or _invite_form(formdata=None)) if can_manage else None,
         roles=PROJECT_ROLES,
         can_manage=can_manage,
+        mails=inviting.mails(),
         takes_guests=g.organization.kind is not OrganizationKind.SOLO,
         **context,
     )

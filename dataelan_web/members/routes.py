@@ -93,6 +93,7 @@ def page(status: int = 200, form: InviteForm | None = None, **context: Any) -> F
         gives=gives,
         roles=ROLES,
         can_manage=can_manage,
+        mails=inviting.mails(),
         **context,
     )
 

@@ -42,6 +42,10 @@ KINDS = {
     "summary.month": Kind(
         "Monthly summaries", "A month is over: what it cost, and what ran in it.", "file-text", is_mailed=False
     ),
+    "member.joined": Kind(
+        "New members", "Somebody accepted an invitation of yours.", "user-plus", is_mailed=False, is_for_programs=False
+    ),
+    "member.role": Kind("Your role", "Somebody changed what you may do.", "users", is_for_programs=False),
     "webhook.failed": Kind(
         "Failing webhooks", "A webhook does not take what it is told.", "webhook", is_for_programs=False
     ),

@@ -30,7 +30,7 @@ from ..models import (
     now,
 )
 
-GRACES = {"0": "At once", "24": "For a day", "168": "For a week"}
+GRACES = {"0": "is refused at once", "24": "is taken for another day", "168": "is taken for another week"}
 """Hours for which the secret before is still taken."""
 
 
