@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
-from flask import g, url_for
+from flask import Response as FlaskResponse
+from flask import g
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from .. import access
-from ..models import Invitation, Role
-from ..web import redirect, toast, with_toast
+from ..models import Invitation, Project, Role
+from ..web import with_toast
 from . import inviting, throttle
 from .blueprint import bp
 from .inviting import Made, NotInvited
-from .routes import invite_form, page
+from .pages import invite_form, members_page, people_page
 
 TOO_MANY = "That were many invitations for one hour. Go on in {} minutes."
 
@@ -24,14 +26,14 @@ def invite() -> Response:
     access.require(access.ADMINISTER)
     form = invite_form()
     if not form.validate_on_submit():
-        return page(422, form=form)
+        return members_page(422, form=form)
     if wait := throttle.blocked("invites", str(current_user.id), throttle.INVITATIONS):
         form.emails.errors = [TOO_MANY.format(wait // 60 + 1)]
-        return page(429, form=form)
+        return members_page(429, form=form)
     made, refused = invite_all(form.addresses, Role(form.role.data))
     if refused:
         form.emails.data, form.emails.errors = "\n".join(refused), [f"{who} {why}" for who, why in refused.items()]
-    return page(422 if refused and not made else 201, form=form if refused else None, made=made)
+    return members_page(422 if refused and not made else 201, form=form if refused else None, made=made)
 
 
 @bp.post("/invitations/<uuid:id>/renewal")
@@ -40,9 +42,9 @@ def renew(id: uuid.UUID) -> Response:
     try:
         made = inviting.renew(invitation, current_user)
     except NotInvited as problem:
-        return page(422, problem=f"{invitation.email} {problem}")
+        return _shown(invitation, 422, problem=f"{invitation.email} {problem}")
     throttle.count("invites", str(current_user.id))
-    return page(201, made=[made])
+    return _shown(invitation, 201, made=[made])
 
 
 @bp.post("/invitations/<uuid:id>/revocation")
@@ -50,10 +52,14 @@ def revoke(id: uuid.UUID) -> Response:
     invitation = access.administered(Invitation, id)
     was_open = inviting.revoke(invitation)
     said = f"The invitation of {invitation.email} leads nowhere now." if was_open else "It was accepted or taken back."
+    return with_toast(_shown(invitation), said, "good" if was_open else "neutral")
+
+
+def _shown(invitation: Invitation, status: int = 200, **context: Any) -> FlaskResponse:
+    """The page that it stands on: that of members, or of the project that it is for."""
     if invitation.project_id:
-        toast(said, "good" if was_open else "neutral")
-        return redirect(url_for("members.project_people", id=invitation.project_id))
-    return with_toast(page(), said, "good" if was_open else "neutral")
+        return people_page(access.administered(Project, invitation.project_id), status, **context)
+    return members_page(status, **context)
 
 
 def invite_all(addresses: list[str], role: Role) -> tuple[list[Made], dict[str, str]]:

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
-from flask import Response as FlaskResponse
 from flask import abort, g, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from .. import access
 from ..fields import id_in
-from ..models import Collaborator, OrganizationKind, Project, ProjectRole
-from ..web import render, with_toast
-from . import collaborating, inviting, lists, throttle
+from ..models import Collaborator, Project, ProjectRole
+from ..web import with_toast
+from . import collaborating, inviting, throttle
 from .blueprint import bp
 from .forms import PROJECT_ROLES, InviteForm
 from .invitation_routes import TOO_MANY
 from .inviting import Made, NotInvited
+from .pages import guest_form, people_page
 
 
 @bp.get("/projects/<uuid:id>/people")
 def project_people(id: uuid.UUID) -> Response:
-    return _people(access.visible(Project, id))
+    return people_page(access.visible(Project, id))
 
 
 @bp.post("/projects/<uuid:id>/people")
 def let_in(id: uuid.UUID) -> Response:
     project = access.administered(Project, id)
     user = collaborating.let_in(project, id_in(request.form.get("user")), _role())
-    return with_toast(_people(project), f"{user.name} was let in.", "good")
+    return with_toast(people_page(project), f"{user.name} was let in.", "good")
 
 
 @bp.post("/projects/<uuid:id>/people/<uuid:collaborator_id>/role")
@@ -38,29 +37,29 @@ def change_collaborator(id: uuid.UUID, collaborator_id: uuid.UUID) -> Response:
     project, collaborator = _both(id, collaborator_id)
     role = _role()
     user = collaborating.change_role(collaborator, project, role)
-    return with_toast(_people(project), f"{user.name}: {PROJECT_ROLES[role].lower()}.", "good")
+    return with_toast(people_page(project), f"{user.name}: {PROJECT_ROLES[role].lower()}.", "good")
 
 
 @bp.post("/projects/<uuid:id>/people/<uuid:collaborator_id>/removal")
 def let_out(id: uuid.UUID, collaborator_id: uuid.UUID) -> Response:
     project, collaborator = _both(id, collaborator_id)
     user = collaborating.let_out(collaborator, project)
-    return with_toast(_people(project), f"{user.name} is out of this project.", "good")
+    return with_toast(people_page(project), f"{user.name} is out of this project.", "good")
 
 
 @bp.post("/projects/<uuid:id>/invitations")
 def invite_guest(id: uuid.UUID) -> Response:
     project = access.administered(Project, id)
-    form = _invite_form()
+    form = guest_form()
     if not form.validate_on_submit():
-        return _people(project, 422, form=form)
+        return people_page(project, 422, form=form)
     if wait := throttle.blocked("invites", str(current_user.id), throttle.INVITATIONS):
         form.emails.errors = [TOO_MANY.format(wait // 60 + 1)]
-        return _people(project, 429, form=form)
+        return people_page(project, 429, form=form)
     made, refused = _invite_all(project, form)
     if refused:
         form.emails.data, form.emails.errors = "\n".join(refused), [f"{who} {why}" for who, why in refused.items()]
-    return _people(project, 422 if refused and not made else 201, form=form if refused else None, made=made)
+    return people_page(project, 422 if refused and not made else 201, form=form if refused else None, made=made)
 
 
 def _invite_all(project: Project, form: InviteForm) -> tuple[list[Made], dict[str, str]]:
@@ -73,30 +72,6 @@ def _invite_all(project: Project, form: InviteForm) -> tuple[list[Made], dict[st
             refused[address] = str(problem)
     throttle.count("invites", str(current_user.id), len(form.addresses))
     return made, refused
-
-
-def _people(project: Project, status: int = 200, form: InviteForm | None = None, **context: Any) -> FlaskResponse:
-    can_manage = access.may(access.ADMINISTER)
-    return render(
-        "members/project_people.html",
-        "people",
-        status=status,
-        project=project,
-        people=lists.collaborators(project),
-        members=lists.counts()["members"] if g.role is not None else None,
-        offered=lists.to_be_let_in(project) if can_manage else [],
-        invitations=inviting.open_here(g.organization.id, project.id) if can_manage else [],
-        form=(form or _invite_form(formdata=None)) if can_manage else None,
-        roles=PROJECT_ROLES,
-        can_manage=can_manage,
-        mails=inviting.mails(),
-        takes_guests=g.organization.kind is not OrganizationKind.SOLO,
-        **context,
-    )
-
-
-def _invite_form(**options: Any) -> InviteForm:
-    return InviteForm(roles=[(role.value, text) for role, text in PROJECT_ROLES.items()], **options)
 
 
 def _both(id: uuid.UUID, collaborator_id: uuid.UUID) -> tuple[Project, Collaborator]:

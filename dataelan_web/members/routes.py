@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
-from flask import Response as FlaskResponse
 from flask import abort, g, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -13,10 +11,10 @@ from werkzeug.wrappers import Response
 from .. import access
 from ..extensions import db
 from ..models import Membership, Role
-from ..web import page_number, redirect, render, toast, with_toast
-from . import inviting, lists, managing
+from ..web import redirect, toast, with_toast
+from . import managing
 from .blueprint import bp
-from .forms import ROLES, InviteForm
+from .pages import members_page
 
 NEEDS_OWNER = "An organization keeps an owner. Make somebody else an owner first."
 
@@ -24,7 +22,7 @@ NEEDS_OWNER = "An organization keeps an owner. Make somebody else an owner first
 @bp.get("/members")
 def show() -> Response:
     access.require(access.SEE)
-    return page()
+    return members_page()
 
 
 @bp.post("/members/<uuid:id>/role")
@@ -34,13 +32,13 @@ def change_role(id: uuid.UUID) -> Response:
     try:
         managing.change_role(membership, role, current_user)
     except managing.LastOwner:
-        return page(422, problem=NEEDS_OWNER)
+        return members_page(422, problem=NEEDS_OWNER)
     if membership.user_id == current_user.id and role not in (Role.OWNER, Role.ADMIN):
         return redirect(url_for("members.show"))
     db.session.refresh(g.organization)
     g.role = managing.role_of(g.organization.id, current_user.id)
     said = f"{membership.user.name} is {'an' if role.value[0] in 'AO' else 'a'} {role.value.lower()} now."
-    return with_toast(page(), said, "good")
+    return with_toast(members_page(), said, "good")
 
 
 @bp.post("/members/<uuid:id>/removal")
@@ -52,9 +50,9 @@ def remove(id: uuid.UUID) -> Response:
     try:
         revoked = managing.remove(membership, current_user)
     except managing.LastOwner:
-        return page(422, problem=NEEDS_OWNER)
+        return members_page(422, problem=NEEDS_OWNER)
     tokens = f", and {revoked} gateway token{'' if revoked == 1 else 's'} of theirs refused" if revoked else ""
-    return with_toast(page(), f"{name} was removed{tokens}.", "good")
+    return with_toast(members_page(), f"{name} was removed{tokens}.", "good")
 
 
 @bp.post("/departure")
@@ -68,38 +66,6 @@ def leave() -> Response:
         return redirect(url_for("members.show"))
     toast(f"You left {name}.", "good")
     return redirect(url_for("accounts.start"))
-
-
-def page(status: int = 200, form: InviteForm | None = None, **context: Any) -> FlaskResponse:
-    q, number = request.args.get("q", "").strip()[:200], page_number()
-    found, total = lists.members(q, number)
-    can_manage = access.may(access.ADMINISTER)
-    gives = lists.roles_to_give()
-    if form is None and can_manage:
-        form = invite_form(formdata=None)
-    return render(
-        "members/members.html",
-        "members",
-        status=status,
-        lines=found,
-        total=total,
-        counts=lists.counts(),
-        guests=lists.guests(q) if number == 1 else [],
-        invitations=inviting.open_here(g.organization.id) if can_manage and not q and number == 1 else [],
-        q=q,
-        page=number,
-        pages=-(-total // lists.PAGE),
-        form=form,
-        gives=gives,
-        roles=ROLES,
-        can_manage=can_manage,
-        mails=inviting.mails(),
-        **context,
-    )
-
-
-def invite_form(**options: Any) -> InviteForm:
-    return InviteForm(roles=[(role.value, ROLES[role]) for role in lists.roles_to_give()], **options)
 
 
 def _role(text: str) -> Role:

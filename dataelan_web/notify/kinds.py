@@ -46,6 +46,9 @@ KINDS = {
         "New members", "Somebody accepted an invitation of yours.", "user-plus", is_mailed=False, is_for_programs=False
     ),
     "member.role": Kind("Your role", "Somebody changed what you may do.", "users", is_for_programs=False),
+    "organization.deleted": Kind(
+        "Deleted organizations", "An organization that you belong to was deleted.", "trash", is_for_programs=False
+    ),
     "webhook.failed": Kind(
         "Failing webhooks", "A webhook does not take what it is told.", "webhook", is_for_programs=False
     ),

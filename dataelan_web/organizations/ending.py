@@ -12,8 +12,9 @@ from .. import audit
 from ..executions.keeper import cancel
 from ..extensions import db
 from ..members import managing
-from ..models import Batch, BatchState, Execution, Organization, Project, User
+from ..models import IN_TRASH, Batch, BatchState, Execution, Membership, Organization, Project, User, new_id, now
 from ..models.executions import OPEN
+from ..notify import tell
 
 PAUSED = "The organization was deleted, and taken back."
 
@@ -25,6 +26,7 @@ def delete(organization: Organization, by: User) -> None:
         organization.discard(by.id)
         audit.record("organization.deleted", organization, organization.id)
         _pause_batches(organization)
+        _tell(organization, by)
     db.session.commit()
     running = select(Execution.id).where(Execution.organization_id == organization.id, Execution.state.in_(OPEN))
     for id in db.session.scalars(running).all():
@@ -48,6 +50,16 @@ def contents(organization: Organization) -> dict[str, int]:
         "projects": db.session.scalar(select(func.count()).where(*projects)) or 0,
         "runs": db.session.scalar(select(func.count()).where(*runs)) or 0,
     }
+
+
+def _tell(organization: Organization, by: User) -> None:
+    others = select(Membership.user_id).where(
+        Membership.organization_id == organization.id, Membership.user_id != by.id
+    )
+    kind, until = "organization.deleted", now() + IN_TRASH
+    said = f"{by.name} deleted it. Until {until:%-d %B} its owners can take it back, by the link to it."
+    key, title, path = f"{kind}:{new_id()}", f"{organization.name} was deleted", f"/o/{organization.slug}/"
+    tell(db.session, organization.id, db.session.scalars(others), key, kind, title, said, path)
 
 
 def _pause_batches(organization: Organization) -> None:
