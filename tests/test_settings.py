@@ -84,7 +84,8 @@ def test_a_prompt_that_was_asked_again_keeps_its_words_and_files_until_its_last_
 def test_settings_are_changed_with_a_word_of_what_is_lost(acme: people.Cast, app: Flask) -> None:
     runs_of(acme, 40, 1)
     browser, url = people.browser(app, acme.adam), f"/o/{acme.organization.slug}/settings"
-    said = {"time_zone": "Asia/Kathmandu", "words_kept_days": "30", "runs_kept_days": "", "summaries": "both"}
+    said = {"name": "Acme", "time_zone": "Asia/Kathmandu", "words_kept_days": "30", "runs_kept_days": ""}
+    said["summaries"] = "both"
     asked = browser.submit(url, said)
     assert (asked.status_code, "what was said in 1 run" in asked.text) == (422, True)
     assert browser.submit(url, said | {"is_sure": "y"}).status_code == 200
@@ -94,7 +95,12 @@ def test_settings_are_changed_with_a_word_of_what_is_lost(acme: people.Cast, app
     assert browser.submit(url, said).status_code == 200, "what goes anyway is not asked about again"
     event = select(AuditEvent.detail).where(AuditEvent.action == "organization.settings_changed")
     assert db.session.scalars(event.where(AuditEvent.organization_id == home.id)).all() == [
-        {"time_zone": "Asia/Kathmandu", "words_kept_days": 30, "summaries": "both"}
+        {
+            "time_zone": "Asia/Kathmandu",
+            "words_kept_days": 30,
+            "summaries": "both",
+            "before": {"time_zone": "UTC", "words_kept_days": None, "summaries": "none"},
+        }
     ]
 
 

@@ -24,8 +24,8 @@ SECONDS = 20.0
 
 
 def letter(id: str, address: str, said: Mapping[str, Any]) -> EmailMessage:
-    """`said`: title, body, path, organization, slug, name; `why`, where there is nothing to choose by whoever gets it; of a
-    summary also `summary`, and the same as `text`. `id` stays the same however often it is sent."""
+    """`said`: title, body, path, organization, slug, name; `why`, where there is nothing to choose by whoever gets it;
+    of a summary also `summary`, and the same as `text`. `id` stays the same however often it is sent."""
     settings = current_app.extensions["dataelan_settings"]
     server: MailServer = settings.mail
     choices = f"{settings.public_url}/o/{said['slug']}/notices#by-mail"

@@ -53,7 +53,7 @@ class DeletionForm(FlaskForm):
 
 class SettingsForm(FlaskForm):
     name = StringField("Name", NAME, filters=[trim])
-    default_rule = SelectField("What new sessions ask")
+    default_rule = SelectField("What new sessions ask", default="")
     allowed_providers = SelectMultipleField("Providers that may get prompts", validate_choice=True)
     time_zone = SelectField("Time zone")
     words_kept_days = IntegerField("Keep what was said, in days", _DAYS)
