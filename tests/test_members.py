@@ -276,6 +276,17 @@ def test_an_invitation_that_is_over_lets_nobody_in(app: Flask, acme: people.Cast
     assert role(acme, sam) is None
 
 
+def test_what_is_no_secret_opens_nothing(app: Flask, acme: people.Cast) -> None:
+    link(acme, acme.ned.email)
+    ned = people.browser(app, acme.ned)
+    for odd in ("null", "true", "[]", "0", "%00", " ", "..%2f..", "%F0%9F%98%80", "a" * 5000):
+        assert ned.submit(f"/join/{odd}").status_code == 404, odd
+    for value in ("", "null", "[]"):
+        assert ned.submit("/join/", {"secret": value}).status_code == 404
+    store().delete("links:127.0.0.1")
+    assert role(acme, acme.ned) is None
+
+
 def test_fifty_who_accept_one_invitation_at_once_make_one_member(app: Flask, acme: people.Cast) -> None:
     sam = stranger()
     secret, id = link(acme, sam.email), sam.id
