@@ -51,6 +51,7 @@ from .models import (
     Role,
     RoutingRule,
     RunExport,
+    SavedView,
     Scope,
     ServiceAccount,
     Template,
@@ -216,6 +217,12 @@ def _is_here(model: type[Base]) -> list[ColumnElement[bool]]:
         return [owner == organization_id if g.role is not None else false()]
     if model is RunExport:  # one's own
         return [RunExport.organization_id == organization_id, RunExport.user_id == current_user.id]
+    if model is SavedView:  # one's own; for members also those that are everyone's
+        my_own = ~SavedView.is_shared & (SavedView.user_id == current_user.id)
+        return [
+            SavedView.organization_id == organization_id,
+            my_own if g.role is None else my_own | SavedView.is_shared,
+        ]
     if model is Notice:  # one's own, of every organization one still belongs to
         return [Notice.user_id == current_user.id, Notice.organization_id.in_(_ids_of_organizations(current_user.id))]
     if model in _HOLDERS:

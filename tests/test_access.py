@@ -53,6 +53,7 @@ from dataelan_web.models import (
     RoutingRule,
     RoutingRuleModel,
     RunExport,
+    SavedView,
     Scope,
     ServiceAccount,
     State,
@@ -119,6 +120,7 @@ NAMED = {"name": "Another"}
 TEMPLATE = "/o/{slug}/prompts/{template}"
 SERVICE = "/o/{slug}/service-accounts/{service}"
 EXPORT = "/o/{slug}/dashboard/runs/exports/{export}"
+VIEW = "/o/{slug}/dashboard/views/{view}"
 BATCH = "/o/{slug}/batches/{batch}"
 ROWS_PASTED = {"prompt": "{template}", "pasted": "name\nAda"}
 SETUP = {"name": "Rows", "model": "auto"}
@@ -198,6 +200,12 @@ ROUTES = (
     Route("dashboards.show", "GET", "/o/{slug}/dashboard/spend", SEE | GUEST),
     Route("dashboards.panel_csv", "GET", "/o/{slug}/dashboard/overview/spend.csv", SEE | GUEST),
     Route("dashboards.explore", "GET", "/o/{slug}/dashboard/runs", SEE | GUEST),
+    Route("dashboards.views", "GET", "/o/{slug}/dashboard/views", SEE | GUEST),
+    Route("dashboards.save_view", "POST", "/o/{slug}/dashboard/views", SEE | GUEST, 422, {"name": ""}),
+    Route("dashboards.rename_view", "POST", f"{VIEW}/name", ADMINISTER, 422, {"name": ""}),
+    Route("dashboards.share_view", "POST", f"{VIEW}/sharing", ADMINISTER, 303, {"on": "1"}),
+    Route("dashboards.open_view_first", "POST", f"{VIEW}/default", ADMINISTER, 303, {"on": ""}),
+    Route("dashboards.delete_view", "POST", f"{VIEW}/deletion", ADMINISTER, 303),
     Route("dashboards.export_runs", "POST", "/o/{slug}/dashboard/runs/export", SEE | GUEST, 200, {"form": "csv"}),
     Route("dashboards.show_export", "GET", "/o/{slug}/dashboard/runs/exports/{export}", {"olivia"}),
     Route("dashboards.export_file", "GET", "/o/{slug}/dashboard/runs/exports/{export}/file", {"olivia"}),
@@ -561,6 +569,7 @@ class Ids:
     price: str = ""
     rule: str = ""
     provider: str = ""
+    view: str = ""
     asset: str = ""
     limit: str = ""
     increase: str = ""
@@ -810,6 +819,15 @@ def service_account(cast: people.Cast) -> dict[str, str]:
     return {"service": str(account.id), "service_token": str(token.id)}
 
 
+def beside_the_dashboard(cast: people.Cast) -> dict[str, str]:
+    """A view that is everyone's."""
+    named = {"name": "Shared", "page": "spend", "address": {"range": "7d"}, "is_shared": True}
+    view = SavedView(id=new_id(), organization_id=cast.organization.id, user_id=cast.olivia.id, **named)
+    db.session.add(view)
+    db.session.commit()
+    return {"view": str(view.id)}
+
+
 MAKERS = {
     people_of_all_sorts: {"owner", "member", "newcomer", "collaborator", "invitation"},
     service_account: {"service", "service_token"},
@@ -825,6 +843,7 @@ MAKERS = {
     batches: {"batch", "draft_batch", "check"},
     declared: {"action", "call"},
     large_export: {"export"},
+    beside_the_dashboard: {"view"},
 }
 """What makes which ids, together."""
 

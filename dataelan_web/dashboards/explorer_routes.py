@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from ..models import now
 from ..web import render
-from . import controls, explorer, ranges
+from . import controls, explorer, ranges, saved, view_forms
 from . import filters as reading
 from . import view as viewing
 from .exporting import AT_ONCE
@@ -60,6 +60,7 @@ def _context(view: View, choices: dict[str, list[tuple[str, str]]]) -> dict[str,
         "sorts": _sorts(view),
         "watch": view.but(live=int(now().timestamp())),
         "at_once": AT_ONCE,
+        **(view_forms.offered(saved.seen(), "runs", view.address) if request.args.get("part") != "list" else {}),
     }
 
 

@@ -7,8 +7,8 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..organizations.blueprint import inside_organization
-from ..web import render
-from . import controls, overview, performance, quotas, ranges, routing, spend
+from ..web import redirect, render
+from . import controls, overview, performance, quotas, ranges, routing, saved, spend, view_forms
 from . import filters as reading
 from .filters import BadFilter, Filters
 
@@ -28,6 +28,9 @@ PAGES = {
 @bp.get("/dashboard/<page>")
 def show(page: str) -> AnyResponse:
     filters, problem, status = _filters(page)
+    views = saved.seen()
+    if page == "overview" and not request.args and (first := next((v for v in views if v.is_default), None)):
+        return redirect(saved.url_of(first))
     try:
         shown = PAGES[page](filters) if not problem else {"panels": []}
         choices = controls.choices(filters)
@@ -37,7 +40,7 @@ def show(page: str) -> AnyResponse:
     return render(
         "dashboards/dashboard.html", "dashboard", status, page=page, filters=filters, problem=problem,
         pages=controls.TABS, choices=choices, presets=ranges.presets(), chips=controls.chips(filters, choices),
-        **shown,
+        **view_forms.offered(views, page, filters.address), **shown,
     )  # fmt: skip
 
 

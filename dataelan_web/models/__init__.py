@@ -1,5 +1,6 @@
 """All tables, in the order a newcomer should read them: accounts, workspace, people, hub, executions, declared_actions,
-templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes, comparisons, audit, rollups."""
+templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes, comparisons, audit, rollups,
+dashboards."""
 
 from .accounts import (
     KeyStrategy,
@@ -19,6 +20,7 @@ from .audit import AuditEvent
 from .base import IN_TRASH, NANO, Base, Trashable, new_id, now
 from .batches import Batch, BatchCell, BatchCheck, BatchRow, BatchScore, BatchState, CellState, CheckKind
 from .comparisons import Comparison, ComparisonRun
+from .dashboards import SavedView
 from .declared_actions import (
     ActionAttempt,
     ActionCall,
@@ -144,6 +146,7 @@ __all__ = [
     "RoutingRule",
     "RoutingRuleModel",
     "RunExport",
+    "SavedView",
     "Scope",
     "SearchDocument",
     "SearchSlice",

@@ -1,0 +1,34 @@
+"""What people keep beside the dashboard: views of it by name."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .accounts import User
+from .base import Base, Json, Name, parent, reference
+
+
+class SavedView(Base):
+    """A page of the dashboard with its filters, by name: one's own, or everyone's in the organization. One of these
+    opens where the dashboard is opened without filters."""
+
+    __tablename__ = "saved_views"
+    __table_args__ = (
+        Index("uq_saved_views_default", "organization_id", unique=True, postgresql_where=text("is_default")),
+        CheckConstraint("is_shared OR NOT is_default", name="default_is_shared"),
+    )
+
+    organization_id: Mapped[uuid.UUID] = parent("organizations.id")
+    user_id: Mapped[uuid.UUID | None] = reference("users.id")
+    """Who saved it."""
+    name: Mapped[Name]
+    page: Mapped[Name]
+    address: Mapped[Json]
+    """{name of the address: what it says}: the filters, and how the explorer sorts and what it shows."""
+    is_shared: Mapped[bool] = mapped_column(default=False)
+    is_default: Mapped[bool] = mapped_column(default=False)
+
+    author: Mapped[User | None] = relationship()
