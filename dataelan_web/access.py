@@ -24,6 +24,7 @@ from werkzeug.exceptions import Gone
 from .extensions import db
 from .models import (
     ActionCall,
+    Annotation,
     APIKey,
     Asset,
     Base,
@@ -212,7 +213,7 @@ def _is_here(model: type[Base]) -> list[ColumnElement[bool]]:
         return [_limits_here(model)]
     if model is Increase:
         return [_limits_here(Budget)]
-    if model in (RoutingRule, Webhook, Delivery, Membership, Invitation, ServiceAccount):
+    if model in (RoutingRule, Webhook, Delivery, Membership, Invitation, ServiceAccount, Annotation):
         owner = getattr(model, "organization_id")  # noqa: B009
         return [owner == organization_id if g.role is not None else false()]
     if model is RunExport:  # one's own

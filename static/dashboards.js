@@ -31,6 +31,8 @@
     const axis = plots.axis(style);
     const small = 'spark' in place.dataset;
     if (small) data.forEach((trace) => { trace.mode = 'lines'; if (trace.line) trace.line.width = 1.5; });
+    // On a phone there is no room for what happened: the line says it where one points at it, and the list beneath.
+    if (place.clientWidth < 440) layout.annotations?.forEach((word) => { if (word.yref === 'paper') word.text = '·'; });
     try {
       const { react } = await plots.load(address);
       if (!place.isConnected) return;

@@ -26,6 +26,7 @@ from dataelan_web.extensions import db
 from dataelan_web.jobs.queue import store
 from dataelan_web.models import (
     Action,
+    Annotation,
     Base,
     CallState,
     Collaborator,
@@ -37,6 +38,7 @@ from dataelan_web.models import (
     ExecutionBody,
     ExportState,
     GatewayToken,
+    Happening,
     Import,
     Invitation,
     LabelMove,
@@ -206,6 +208,11 @@ ROUTES = (
     Route("dashboards.share_view", "POST", f"{VIEW}/sharing", ADMINISTER, 303, {"on": "1"}),
     Route("dashboards.open_view_first", "POST", f"{VIEW}/default", ADMINISTER, 303, {"on": ""}),
     Route("dashboards.delete_view", "POST", f"{VIEW}/deletion", ADMINISTER, 303),
+    Route("dashboards.new_note", "GET", "/o/{slug}/dashboard/notes/new", EDIT),
+    Route("dashboards.write_note", "POST", "/o/{slug}/dashboard/notes", EDIT, 422, {"text": ""}),
+    Route("dashboards.show_note", "GET", "/o/{slug}/dashboard/notes/{note}", EDIT),
+    Route("dashboards.change_note", "POST", "/o/{slug}/dashboard/notes/{note}", EDIT, 422, {"text": ""}),
+    Route("dashboards.delete_note", "POST", "/o/{slug}/dashboard/notes/{note}/deletion", EDIT, 303),
     Route("dashboards.export_runs", "POST", "/o/{slug}/dashboard/runs/export", SEE | GUEST, 200, {"form": "csv"}),
     Route("dashboards.show_export", "GET", "/o/{slug}/dashboard/runs/exports/{export}", {"olivia"}),
     Route("dashboards.export_file", "GET", "/o/{slug}/dashboard/runs/exports/{export}/file", {"olivia"}),
@@ -570,6 +577,7 @@ class Ids:
     rule: str = ""
     provider: str = ""
     view: str = ""
+    note: str = ""
     asset: str = ""
     limit: str = ""
     increase: str = ""
@@ -820,12 +828,13 @@ def service_account(cast: people.Cast) -> dict[str, str]:
 
 
 def beside_the_dashboard(cast: people.Cast) -> dict[str, str]:
-    """A view that is everyone's."""
+    """A view that is everyone's, and a note."""
     named = {"name": "Shared", "page": "spend", "address": {"range": "7d"}, "is_shared": True}
     view = SavedView(id=new_id(), organization_id=cast.organization.id, user_id=cast.olivia.id, **named)
-    db.session.add(view)
+    note = Annotation(id=new_id(), organization_id=cast.organization.id, at=now(), kind=Happening.OTHER, text="Noted")
+    db.session.add_all([view, note])
     db.session.commit()
-    return {"view": str(view.id)}
+    return {"view": str(view.id), "note": str(note.id)}
 
 
 MAKERS = {
@@ -843,7 +852,7 @@ MAKERS = {
     batches: {"batch", "draft_batch", "check"},
     declared: {"action", "call"},
     large_export: {"export"},
-    beside_the_dashboard: {"view"},
+    beside_the_dashboard: {"view", "note"},
 }
 """What makes which ids, together."""
 

@@ -62,6 +62,7 @@ def test_every_page_draws_figures_that_plotly_knows(app: Flask, acme: people.Cas
 def test_no_page_reads_the_runs_themselves(app: Flask, acme: people.Cast) -> None:
     """A million of them make no page slower. Rules are in no sum: routing reads some, and bounds them."""
     ran(acme, 5_000_000)
+    used.limit(acme, Scope.ORGANIZATION, acme.organization.id)
     count_all()
     client, asked = people.browser(app, acme.olivia), list[str]()
 
@@ -70,7 +71,9 @@ def test_no_page_reads_the_runs_themselves(app: Flask, acme: people.Cast) -> Non
 
     event.listen(db.engine, "before_cursor_execute", note)
     for name in PAGES.keys() - {"routing"}:
+        before = len(asked)
         page(client, acme, "" if name == "overview" else f"/{name}")
+        assert len(asked) - before <= 25, name
     event.remove(db.engine, "before_cursor_execute", note)
     assert len(asked) > len(PAGES)
     assert not [one for one in asked if re.search(r"\b(FROM|JOIN) (executions|execution_bodies|attempts|ledger)", one)]

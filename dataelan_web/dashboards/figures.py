@@ -3,6 +3,7 @@ static/dashboards.js puts in, so that one figure serves both themes."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,10 @@ MOST = 6
 PALE = 0.4
 COLOURS = tuple(f"--chart-{n}" for n in range(1, MOST + 1))
 REST = "--muted-foreground"
+WORDS, WIDE = 26, 0.32
+"""Letters of a note that stand on a chart, and which part of a narrow one they take."""
+ROWS, HIGH = 3, 0.09
+"""Of such words, one above the other, and which part of the height each takes."""
 Points = Sequence[float | None]
 
 
@@ -33,7 +38,7 @@ def stacked(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[st
     data = [
         {
             "type": "bar",
-            "name": name,
+            "name": plain(name),
             "x": times,
             "y": list(values),
             "marker": {"color": COLOURS[n] if n < MOST else REST, "opacity": opacity},
@@ -47,7 +52,8 @@ def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str,
     """Straight lines with gaps where there was nothing; up to the slot that still runs, which is dotted."""
     times, running = _times(over), _is_running(over)
     data: list[dict[str, Any]] = []
-    for n, (name, values) in enumerate(parts.items()):
+    for n, (said, values) in enumerate(parts.items()):
+        name = plain(said)
         colour = COLOURS[n % MOST]
         whole = list(values) if running is None else [*values[:running], None]
         line = {"type": "scatter", "mode": "lines+markers", "name": name, "x": times, "y": whole}
@@ -175,6 +181,44 @@ def _layout(unit: str, **more: Any) -> dict[str, Any]:
     elif unit:
         y["ticksuffix"] = f" {unit}"
     return {"xaxis": {"type": "date", "showgrid": False}, "yaxis": y, "hovermode": "x unified", "bargap": 0.2, **more}
+
+
+def mark(figure: dict[str, Any], over: Range, notes: Sequence[tuple[datetime, str]]) -> None:
+    """A line at the slot in which something happened, and what, above the data: (when, in words). On figures over that
+    time only. Where there is no room for words there is the line, which says them where one points at it."""
+    times = _times(over)
+    if figure["data"][0].get("x") != times:
+        return
+    of_slot: dict[int, list[str]] = {}
+    for at, words_of_one in notes:
+        of_slot.setdefault(max(bisect_right(over.slots, at) - 1, 0), []).append(words_of_one)
+    taken, shapes, words = [0.0] * ROWS, list[dict[str, Any]](), list[dict[str, Any]]()
+    for place, said in sorted(of_slot.items()):
+        part, x = place / max(len(times) - 1, 1), times[place]
+        left = part if part + WIDE <= 1 else part - WIDE
+        row = next((n for n, upto in enumerate(taken) if upto <= left), None)
+        line = {"type": "line", "yref": "paper", "y0": 0, "line": {"color": REST, "width": 1, "dash": "dash"}}
+        shapes.append(line | {"x0": x, "x1": x, "y1": 1 - (row or 0) * HIGH})
+        if row is not None:
+            taken[row] = left + WIDE
+        words.append(_word(x, said, row, is_left=left == part))
+    rows = sum(upto > 0 for upto in taken)
+    figure["layout"] |= {"shapes": shapes, "annotations": words}
+    figure["layout"]["yaxis"] = figure["layout"]["yaxis"] | {"domain": [0, 1 - rows * HIGH]}
+
+
+def _word(x: str, said: Sequence[str], row: int | None, *, is_left: bool) -> dict[str, Any]:
+    more = f" +{len(said) - 1}" if len(said) > 1 else ""
+    short = said[0] if len(said[0] + more) <= WORDS else f"{said[0][: WORDS - 1 - len(more)]}…"
+    side = {"xanchor": "left", "xshift": 3} if is_left else {"xanchor": "right", "xshift": -3}
+    place = {"x": x, "y": 1 - (row or 0) * HIGH, "yref": "paper", "yanchor": "top", "showarrow": False, "borderpad": 0}
+    text = "" if row is None else plain(short + more)
+    return place | side | {"text": text or "·", "hovertext": "<br>".join(map(plain, said))}
+
+
+def plain(text: str) -> str:
+    """Words of people, of which Plotly takes some for HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def can_be_clicked(figure: dict[str, Any], slots: Sequence[Mapping[str, str]], name: str, parts: Sequence[Any]) -> None:

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ..organizations.blueprint import inside_organization
 from ..web import redirect, render
-from . import controls, overview, performance, quotas, ranges, routing, saved, spend, view_forms
+from . import controls, noting, overview, performance, quotas, ranges, routing, saved, spend, view_forms
 from . import filters as reading
 from .filters import BadFilter, Filters
 
@@ -33,6 +33,7 @@ def show(page: str) -> AnyResponse:
         return redirect(saved.url_of(first))
     try:
         shown = PAGES[page](filters) if not problem else {"panels": []}
+        shown |= noting.beneath(page, filters.range, shown["panels"], shown.pop("priced", ()))
         choices = controls.choices(filters)
     except OperationalError as error:
         controls.give_up(error)

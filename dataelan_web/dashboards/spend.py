@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import sums
+from . import repriced, sums
 from .filters import Filters
 from .names import names_of
 from .panels import by_what, over_time
@@ -35,7 +35,8 @@ def page(filters: Filters, page: str = "spend", but: tuple[str, ...] = ()) -> di
     ]
     note = "Money counts where it was paid: of a run that fell back, the first model’s part is the first model’s."
     return {
-        "panels": [over_time("spend", "Spend by model", filters, line, "model_id", names, page, note=note), *tables]
+        "panels": [over_time("spend", "Spend by model", filters, line, "model_id", names, page, note=note), *tables],
+        "priced": repriced.notes((model for (_, model), one in line.items() if one.cost), over),
     }
 
 

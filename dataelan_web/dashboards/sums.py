@@ -177,15 +177,17 @@ def percentiles(
 
 def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[Any]]:
     """All that there ever was to filter by; keys only for those who see everything."""
-    found: dict[str, list[Any]] = {}
     keys = (("api_key_id",),) if seen.everyone else ()
+    parts = []
     for names in (("project_id", "provider_id", "model_id", "error"), ("user_id",), *keys):
         cut = smallest({*names, *Asked(organization_id, seen).dimensions})
-        every = (func.array_agg(ROLLUP_KEYS.c[name].distinct()) for name in names)
+        every = (func.array_agg(ROLLUP_KEYS.c[name].distinct()).label(name) for name in names)
         query = select(*every).where(ROLLUP_KEYS.c.organization_id == organization_id, ROLLUP_KEYS.c.cut == cut)
-        row = rows_of(query.where(*_scope(seen)))[0]
-        found |= {name: ids or [] for name, ids in zip(names, row, strict=True)}
-    return found
+        parts.append(query.where(*_scope(seen)).subquery())
+    whole = select(*parts)
+    for part in parts[1:]:
+        whole = whole.join_from(parts[0], part, true())
+    return {name: ids or [] for name, ids in rows_of(whole)[0]._mapping.items()}
 
 
 # -- inside ----------------------------------------------------------------------------------------

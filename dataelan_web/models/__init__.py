@@ -20,7 +20,7 @@ from .audit import AuditEvent
 from .base import IN_TRASH, NANO, Base, Trashable, new_id, now
 from .batches import Batch, BatchCell, BatchCheck, BatchRow, BatchScore, BatchState, CellState, CheckKind
 from .comparisons import Comparison, ComparisonRun
-from .dashboards import SavedView
+from .dashboards import Annotation, Happening, SavedView
 from .declared_actions import (
     ActionAttempt,
     ActionCall,
@@ -76,6 +76,7 @@ __all__ = [
     "ActionReceiver",
     "ActionRepair",
     "ActionVersion",
+    "Annotation",
     "Answer",
     "Approval",
     "Asset",
@@ -107,6 +108,7 @@ __all__ = [
     "ExportState",
     "Feedback",
     "GatewayToken",
+    "Happening",
     "Hold",
     "How",
     "Import",

@@ -1,14 +1,15 @@
-"""What people keep beside the dashboard: views of it by name."""
+"""What people keep beside the dashboard: views of it by name, and notes of what happened, on its charts."""
 
 from __future__ import annotations
 
 import uuid
+from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import User
-from .base import Base, Json, Name, parent, reference
+from .base import Base, Json, Name, Time, parent, reference
 
 
 class SavedView(Base):
@@ -30,5 +31,27 @@ class SavedView(Base):
     """{name of the address: what it says}: the filters, and how the explorer sorts and what it shows."""
     is_shared: Mapped[bool] = mapped_column(default=False)
     is_default: Mapped[bool] = mapped_column(default=False)
+
+    author: Mapped[User | None] = relationship()
+
+
+class Happening(StrEnum):
+    INCIDENT = "incident"
+    DEPLOY = "deploy"
+    PRICE = "price"
+    OTHER = "other"
+
+
+class Annotation(Base):
+    """Something that happened, as somebody wrote it down: a line on the charts of the organization."""
+
+    __tablename__ = "annotations"
+    __table_args__ = (Index("ix_annotations_organization_id_at", "organization_id", "at"),)
+
+    organization_id: Mapped[uuid.UUID] = parent("organizations.id", index=False)
+    user_id: Mapped[uuid.UUID | None] = reference("users.id")
+    at: Mapped[Time]
+    kind: Mapped[Happening]
+    text: Mapped[Name]
 
     author: Mapped[User | None] = relationship()
