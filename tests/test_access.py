@@ -202,6 +202,7 @@ ROUTES = (
     Route("dashboards.show", "GET", "/o/{slug}/dashboard/spend", SEE | GUEST),
     Route("dashboards.panel_csv", "GET", "/o/{slug}/dashboard/overview/spend.csv", SEE | GUEST),
     Route("dashboards.explore", "GET", "/o/{slug}/dashboard/runs", SEE | GUEST),
+    Route("dashboards.show_part", "GET", "/o/{slug}/dashboard/parts/heat", SEE | GUEST),
     Route("dashboards.views", "GET", "/o/{slug}/dashboard/views", SEE | GUEST),
     Route("dashboards.save_view", "POST", "/o/{slug}/dashboard/views", SEE | GUEST, 422, {"name": ""}),
     Route("dashboards.rename_view", "POST", f"{VIEW}/name", ADMINISTER, 422, {"name": ""}),

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from . import explorer_routes, export_routes, note_routes, view_routes  # noqa: F401  (they add themselves)
+from . import explorer_routes, export_routes, note_routes, part_routes, view_routes  # noqa: F401  (they add themselves)
 from .routes import bp
 
 

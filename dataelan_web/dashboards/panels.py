@@ -52,6 +52,8 @@ class Panel:
     footer: str = ""
     gauges: Sequence[Line] = ()
     """Limits drawn as bars, rather than a figure."""
+    strips: Sequence[Any] = ()
+    """Providers drawn as lines of hours (status.Strip)."""
 
     @property
     def csv(self) -> str:

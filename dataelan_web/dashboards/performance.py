@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from .. import formats
-from . import figures, sums
+from . import figures, status, sums
 from .filters import PROBLEMS, Filters
 from .names import called, names_of
 from .panels import ERRORS, RUNS, SPEED, Cell, Panel, cell, over_time, page_of, runs_of, slot_cell
@@ -30,6 +30,7 @@ def page(filters: Filters) -> dict[str, Any]:
     names = names_of([*models, *(what for _, what in providers)])
     return {
         "panels": [
+            status.panel(filters),
             *(_waited(what, filters, sums.percentiles(asked, (over.span,), what, None, over)) for what in WAITED),
             _speed(filters, providers, names),
             over_time("errors", "Errors by class", filters, errors, "error", {}, PAGE, RUNS),

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ..organizations.blueprint import inside_organization
 from ..web import redirect, render
-from . import controls, noting, overview, performance, quotas, ranges, routing, saved, spend, view_forms
+from . import controls, heat, noting, overview, performance, quotas, ranges, routing, saved, spend, view_forms
 from . import filters as reading
 from .filters import BadFilter, Filters
 
@@ -50,7 +50,8 @@ def panel_csv(page: str, panel: str) -> AnyResponse:
     filters, problem, _ = _filters(page)
     if problem:
         abort(422, problem)
-    found = next((one for one in PAGES[page](filters)["panels"] if one.id == panel), None)
+    panels = [heat.panel(filters)] if (page, panel) == ("performance", "heat") else PAGES[page](filters)["panels"]
+    found = next((one for one in panels if one.id == panel), None)
     if found is None:
         abort(404)
     name = f"{g.organization.slug}-{page}-{panel}-{filters.range.start:%Y%m%d}-{filters.range.end:%Y%m%d}.csv"

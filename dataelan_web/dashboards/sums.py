@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import g
 from sqlalchemy import (
@@ -31,11 +32,11 @@ from sqlalchemy import (
 
 from ..access import SumsSeen
 from ..extensions import db
-from ..models import ROLLUP_KEYS, ROLLUPS
-from ..models.rollups import COUNTERS
+from ..models import ROLLUP_KEYS, ROLLUPS, now
+from ..models.rollups import COUNTERS, Grain
 from ..models.rollups import TOKENS as TOKEN_CLASSES
 from ..rollups import histogram
-from ..rollups.cuts import smallest
+from ..rollups.cuts import HOURS_KEPT, smallest
 from .ranges import Range, Span
 
 GIVES_UP_AFTER = "5s"
@@ -127,6 +128,12 @@ def series(asked: Asked, over: Range, by: str | None = None) -> dict[tuple[datet
     return {(row[0].astimezone(over.zone), row[1]): _read(row[2:]) for row in rows}
 
 
+def by_hour_of_week(asked: Asked, span: Span, zone: ZoneInfo) -> dict[int, Sums]:
+    """{hours since Monday's midnight in that zone: sums}, of a span of hours."""
+    rows = rows_of(_select(asked, (span,), None, _hour_of_week(zone), *_sums()).group_by(text("1")))
+    return {int(row[0]): _read(row[1:]) for row in rows}
+
+
 def groups(asked: Asked, spans: Sequence[Span], by: str) -> dict[Any, Sums]:
     rows = rows_of(_select(asked, _coarse(spans), by, _grouped(by), *_sums()).group_by(text("1")))
     return {row[0]: _read(row[1:]) for row in rows}
@@ -151,28 +158,16 @@ def percentiles(
     """{(slot, what): seconds at PERCENTILES} of runs that completed; slots only with `over`. `what`: total or
     first_token."""
     is_by_bucket = over is not None and not over.by_week
-    one = func.unnest(_FOUND.c[what]).column_valued("one", joins_implicitly=True)
-    columns = (
-        (_slot(over) if over else literal(None)).label("slot"),
-        _grouped(by).label("what"),
-        one.op(">>")(histogram.PACKED).label("bin"),
-        func.sum(one.op("&")(_COUNT)).label("n"),
-    )
-    found = _select(asked, spans if is_by_bucket else _coarse(spans), by, *columns)
-    bins = found.group_by(text("1, 2, 3")).subquery()
-    same = (bins.c.slot, bins.c.what)
-    ranked = select(
-        *same,
-        bins.c.bin,
-        func.sum(bins.c.n).over(partition_by=same, order_by=bins.c.bin).label("upto"),
-        func.sum(bins.c.n).over(partition_by=same).label("all"),
-    ).subquery()
-    cuts = (func.min(ranked.c.bin).filter(ranked.c.upto >= ranked.c.all * part) for part in PERCENTILES)
-    rows = rows_of(select(ranked.c.slot, ranked.c.what, *cuts).group_by(ranked.c.slot, ranked.c.what))
-    return {
-        (row[0].astimezone(over.zone) if over else None, row[1]): tuple(map(histogram.seconds_of, row[2:]))
-        for row in rows
-    }
+    found = _percentiles(asked, spans if is_by_bucket else _coarse(spans), what, by, _slot(over) if over else None)
+    return {(slot.astimezone(over.zone) if over else None, of): told for (slot, of), told in found.items()}
+
+
+def percentiles_by_hour_of_week(
+    asked: Asked, span: Span, zone: ZoneInfo, what: str = "total"
+) -> dict[int, tuple[float, ...]]:
+    """{hours since Monday's midnight in that zone: seconds at PERCENTILES}"""
+    found = _percentiles(asked, (span,), what, None, _hour_of_week(zone))
+    return {int(hour): told for (hour, _), told in found.items()}
 
 
 def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[Any]]:
@@ -193,8 +188,32 @@ def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[Any]]:
 # -- inside ----------------------------------------------------------------------------------------
 
 
+def _percentiles(
+    asked: Asked, spans: Sequence[Span], what: str, by: str | None, slot: ColumnElement[Any] | None
+) -> dict[tuple[Any, Any], tuple[float, ...]]:
+    one = func.unnest(_FOUND.c[what]).column_valued("one", joins_implicitly=True)
+    columns = (
+        (literal(None) if slot is None else slot).label("slot"),
+        _grouped(by).label("what"),
+        one.op(">>")(histogram.PACKED).label("bin"),
+        func.sum(one.op("&")(_COUNT)).label("n"),
+    )
+    bins = _select(asked, spans, by, *columns).group_by(text("1, 2, 3")).subquery()
+    same = (bins.c.slot, bins.c.what)
+    ranked = select(
+        *same,
+        bins.c.bin,
+        func.sum(bins.c.n).over(partition_by=same, order_by=bins.c.bin).label("upto"),
+        func.sum(bins.c.n).over(partition_by=same).label("all"),
+    ).subquery()
+    cuts = (func.min(ranked.c.bin).filter(ranked.c.upto >= ranked.c.all * part) for part in PERCENTILES)
+    rows = rows_of(select(ranked.c.slot, ranked.c.what, *cuts).group_by(ranked.c.slot, ranked.c.what))
+    return {(row[0], row[1]): tuple(map(histogram.seconds_of, row[2:])) for row in rows}
+
+
 def _select(asked: Asked, spans: Sequence[Span], by: str | None, *columns: Any) -> Select[Any]:
-    cut = smallest(asked.dimensions | ({by} if by else set()))
+    is_old = any(span.grain is Grain.HOUR and now() - span.start > HOURS_KEPT for span in spans)
+    cut = smallest(asked.dimensions | ({by} if by else set()), old_hours=is_old)
     during = values(*_SPAN, name="spans").data([(span.grain, span.start, span.end) for span in spans])
     return (
         select(*columns)
@@ -226,6 +245,11 @@ def _grouped(by: str | None) -> ColumnElement[Any]:
 
 def _slot(over: Range) -> ColumnElement[Any]:
     return func.date_trunc("week", _FOUND.c.bucket, over.zone.key) if over.by_week else _FOUND.c.bucket
+
+
+def _hour_of_week(zone: ZoneInfo) -> ColumnElement[Any]:
+    local = func.timezone(zone.key, _FOUND.c.bucket)
+    return (func.extract("isodow", local) - 1) * 24 + func.extract("hour", local)
 
 
 def _sums() -> list[ColumnElement[Any]]:

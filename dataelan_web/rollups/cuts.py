@@ -34,8 +34,10 @@ HOURS_KEPT = timedelta(days=35)
 in MODELS: there they stay."""
 
 
-def smallest(needed: Collection[str]) -> Cut:
-    return next(cut for cut, dimensions in HOLDS.items() if dimensions.issuperset(needed))
+def smallest(needed: Collection[str], *, old_hours: bool = False) -> Cut:
+    """`old_hours`: one that still has hours of longer ago than most keep them, if any has what is needed."""
+    found = [cut for cut, dimensions in HOLDS.items() if dimensions.issuperset(needed)]
+    return next((cut for cut in found if old_hours and kept(cut, Grain.HOUR) is None), found[0])
 
 
 def kept(cut: Cut, grain: Grain) -> timedelta | None:
