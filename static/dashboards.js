@@ -25,30 +25,48 @@
       link.click();
     });
   };
-  const draw = async (place) => {
-    const style = getComputedStyle(place);
+  // On paper: the light colours whatever the theme is, and as wide as a page. What is drawn before the browser takes the
+  // page counts, so both are set as it asks.
+  const paper = { width: 690, height: 250, autosize: false };
+  let isPrinting = false, wasDark = false;
+  const show = (place, react) => {
+    const style = getComputedStyle(place), axis = plots.axis(style), small = 'spark' in place.dataset;
     const { data, layout } = coloured(JSON.parse(place.dataset.figure), style);
-    const axis = plots.axis(style);
-    const small = 'spark' in place.dataset;
     if (small) data.forEach((trace) => { trace.mode = 'lines'; if (trace.line) trace.line.width = 1.5; });
     // On a phone there is no room for what happened: the line says it where one points at it, and the list beneath.
-    if (place.clientWidth < 440) layout.annotations?.forEach((word) => { if (word.yref === 'paper') word.text = '·'; });
+    if (!isPrinting && place.clientWidth < 440) layout.annotations?.forEach((word) => { if (word.yref === 'paper') word.text = '·'; });
+    const done = react(place, data, {
+      ...plots.layout(style),
+      ...layout, ...(small ? spark : { xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } }),
+      ...(isPrinting && !small ? paper : {}),
+    }, { displayModeBar: false, responsive: true, staticPlot: small });
+    if (layout.meta) done.then(() => clickable(place, layout.meta));
+    return done;
+  };
+  const draw = async (place) => {
     try {
       const { react } = await plots.load(address);
       if (!place.isConnected) return;
-      place.replaceChildren();
-      await react(place, data, {
-        ...plots.layout(style),
-        ...layout, ...(small ? spark : { xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } }),
-      }, { displayModeBar: false, responsive: true, staticPlot: small });
-      if (layout.meta) clickable(place, layout.meta);
+      if (!place.classList.contains('js-plotly-plot')) place.replaceChildren();
+      await show(place, react);
     } catch (error) {
-      if (!small) place.textContent = `${error.message} The tables have the same numbers.`;
+      if (!('spark' in place.dataset)) place.textContent = `${error.message} The tables have the same numbers.`;
     }
   };
   const drawn = () => document.querySelectorAll('[data-figure]');
   const drawAll = () => drawn().forEach(draw);
   plots.redraw(drawAll);
+  addEventListener('beforeprint', () => {
+    isPrinting = true;
+    wasDark = document.documentElement.classList.contains('dark');
+    document.documentElement.classList.remove('dark');
+    document.querySelectorAll('.js-plotly-plot[data-figure]').forEach((place) => show(place, Plotly.react));
+  });
+  addEventListener('afterprint', () => {
+    isPrinting = false;
+    document.documentElement.classList.toggle('dark', wasDark);
+    document.querySelectorAll('.js-plotly-plot[data-figure]').forEach(async (place) => { await draw(place); Plotly.Plots.resize(place); });
+  });
   // What a filter brings is drawn as it comes; what Plotly adds inside a figure is no new one.
   new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((node) => {
     if (node.nodeType === Node.ELEMENT_NODE && !node.closest('[data-figure]')) node.querySelectorAll('[data-figure]').forEach(draw);
