@@ -14,7 +14,8 @@
     place.removeAllListeners('plotly_click');
     place.on('plotly_click', ({ points: [{ pointNumber, data }] }) => {
       const form = document.querySelector('#dashboard .dash-filters'), asked = new URLSearchParams(new FormData(form));
-      const chosen = { ...data.meta, range: 'custom', from: from[pointNumber], to: to[pointNumber] };
+      const chosen = { ...data.meta, ...(from.length ? { range: 'custom', from: from[pointNumber], to: to[pointNumber] } : {}) };
+      if (!Object.keys(chosen).length) return;                                 // the rest of a bar that has no time
       Object.entries(chosen).forEach(([name, value]) => asked.set(name, value));
       [...asked].filter(([, value]) => !value).forEach(([name]) => asked.delete(name));
       const link = document.createElement('a');
@@ -49,6 +50,7 @@
       if (!place.isConnected) return;
       if (!place.classList.contains('js-plotly-plot')) place.replaceChildren();
       await show(place, react);
+      if (!isPrinting && place.isConnected && place._fullLayout.width !== place.clientWidth) await Plotly.Plots.resize(place);   // after paper
     } catch (error) {
       if (!('spark' in place.dataset)) place.textContent = `${error.message} The tables have the same numbers.`;
     }
@@ -65,7 +67,14 @@
   addEventListener('afterprint', () => {
     isPrinting = false;
     document.documentElement.classList.toggle('dark', wasDark);
-    document.querySelectorAll('.js-plotly-plot[data-figure]').forEach(async (place) => { await draw(place); Plotly.Plots.resize(place); });
+    drawAll();
+  });
+  // A part that does not come says so; the same link asks for it again.
+  document.addEventListener('htmx:error', ({ target }) => {
+    const part = target.closest?.('.dash-later');
+    if (!part) return;
+    part.removeAttribute('aria-busy');
+    part.querySelector('.panel-head a').textContent = 'This did not come. Try again';
   });
   // What a filter brings is drawn as it comes; what Plotly adds inside a figure is no new one.
   new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((node) => {

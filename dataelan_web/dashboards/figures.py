@@ -49,14 +49,16 @@ def stacked(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[st
 
 
 def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str, Any]:
-    """Straight lines with gaps where there was nothing; up to the slot that still runs, which is dotted."""
+    """Straight lines with gaps where there was nothing; up to the slot that still runs, which is dotted, or, alone, a
+    pale point."""
     times, running = _times(over), _is_running(over)
     data: list[dict[str, Any]] = []
     for n, (said, values) in enumerate(parts.items()):
         name = plain(said)
         colour = COLOURS[n % MOST]
         whole = list(values) if running is None else [*values[:running], None]
-        line = {"type": "scatter", "mode": "lines+markers", "name": name, "x": times, "y": whole}
+        alone: dict[str, Any] = {"y": list(values), "opacity": PALE} if running == 0 else {}
+        line = {"type": "scatter", "mode": "lines+markers", "name": name, "x": times, "y": whole} | alone
         data.append(line | {"line": {"color": colour, "width": 2}, "marker": {"color": colour, "size": 4}})
         if running:
             dotted = {"color": colour, "width": 2, "dash": "dot"}
@@ -222,7 +224,8 @@ def plain(text: str) -> str:
 
 
 def can_be_clicked(figure: dict[str, Any], slots: Sequence[Mapping[str, str]], name: str, parts: Sequence[Any]) -> None:
-    """A click filters by its slot, and by what its part is of: told as `meta`, which Plotly leaves to us."""
+    """A click filters by its slot, where there are any, and by what its part is of: told as `meta`, which Plotly leaves
+    to us."""
     figure["layout"]["meta"] = {"from": [one["from"] for one in slots], "to": [one["to"] for one in slots]}
     for trace, what in zip(figure["data"], parts, strict=False):
         trace["meta"] = {name: str(what)}

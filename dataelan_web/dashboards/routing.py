@@ -166,6 +166,8 @@ def _shares(
     if rest:
         parts[REST] = _of(rest, drawn, tallies)
     figure = figures.shares([f"{_short(names[by])}{SAME * n}" for n, by in enumerate(drawn)], parts) if rows else None
+    if figure:
+        figures.can_be_clicked(figure, [], "model", shown)
     columns = ["Model", "Rule", "Runs", "Share of the rule", "First choice served"]
     note = "By the model that answered, or was tried last." if rows else ""
     return Panel("rule-models", "Models by rule", columns, rows, figure, note, empty=empty)

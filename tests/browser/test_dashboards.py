@@ -41,6 +41,7 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
     page.wait_for_url("**range=7d**")
     expect(page.locator("main")).to_contain_text("Last 7 days")
     expect(drawn.first).to_be_attached()
+    assert_it_prints(page)
     for tab in ("Spend", "Performance", "Quota", "Routing", "Mine"):
         page.get_by_role("navigation").get_by_role("link", name=tab, exact=True).click()
         page.wait_for_url(f"**/dashboard/{tab.lower()}**range=7d**")
@@ -50,6 +51,65 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
     page.goto(f"{acme.home}/summaries/{before:%G-W%V}")
     expect(page.locator("main")).to_contain_text("Spend by day")
     assert_fine(page, "a summary")
+
+
+def assert_it_prints(page: Page) -> None:
+    """Light whatever the theme is, as wide as a page, and on the screen as before when it is done."""
+    width = "document.querySelector('#panel-runs .main-svg').getBoundingClientRect().width"
+    expect(page.locator("#panel-runs .main-svg").first).to_be_attached()
+    before = page.evaluate(width)
+    page.evaluate("document.documentElement.classList.add('dark'), dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.evaluate(width) == 690
+    expect(page.locator("html")).not_to_have_class("dark")
+    expect(page.locator(".dash .page-tabs")).to_be_hidden()
+    expect(page.get_by_text("Overview. Printed")).to_be_visible()
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(page.locator("html")).to_have_class("dark")
+    page.evaluate("document.documentElement.classList.remove('dark')")
+    page.wait_for_function(f"Math.abs({width} - {before}) < 2")
+
+
+def test_a_view_is_kept_and_what_happened_is_noted(look: Callable[..., Page], acme: people.Cast) -> None:  # noqa: F811
+    model = people.simulated_model()
+    paid(acme, 5_000_000, model, model_id=model.id, provider_id=model.provider_id)
+    rebuild(acme.organization)
+    page = look(acme.olivia)
+    page.goto(f"{acme.home}/dashboard/spend?range=7d")
+    page.get_by_text("Views", exact=True).click()
+    page.get_by_role("button", name="Save this view").click()
+    page.get_by_label("Name").fill("A week")
+    page.get_by_label("The dashboard opens with it").check()
+    page.get_by_role("button", name="Save view").click()
+    expect(page.locator("#views-menu > summary")).to_have_text("A week")
+    page.locator("#views-menu > summary").click()
+    page.get_by_role("button", name="Save this view").click()
+    page.get_by_label("Name").fill("a week")
+    page.get_by_label("Everyone in the organization").check()
+    page.get_by_role("button", name="Save view").click()
+    expect(page.locator("#save-view .field-error")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Note", exact=True).click()
+    page.get_by_label("In words").fill(" ")
+    page.get_by_role("button", name="Note it").click()
+    expect(page.locator("#note .field-error")).to_be_visible()
+    page.get_by_label("In words").fill("It was moved")
+    page.get_by_role("button", name="Note it").click()
+    expect(page.locator("#panel-spend .annotation-text")).to_have_text("It was moved")
+    page.get_by_role("button", name="Delete the note").click()
+    page.get_by_role("button", name="Delete note").click()
+    expect(page.locator("#panel-notes")).to_contain_text("Nothing is noted")
+    page.goto(f"{acme.home}/dashboard")
+    page.wait_for_url("**/dashboard/spend?range=7d")
+    page.locator("#views-menu > summary").click()
+    page.get_by_role("link", name="Manage views").click()
+    page.wait_for_url("**/dashboard/views")
+    page.get_by_label("More about “A week”").click()
+    assert_fine(page, "the views of the dashboard")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete view").click()
+    expect(page.locator("#views")).to_contain_text("No views yet")
 
 
 def test_a_number_opens_the_runs_behind_it_and_they_can_be_walked_through(
