@@ -34,13 +34,13 @@ def test_a_view_is_a_page_with_its_filters_and_each_sees_their_own(app: Flask, a
     save(app, acme, "mia", "Dear runs", **said)
     assert kept(acme, "Dear runs").address == {"range": "7d", "sort": "cost", "columns": "time,model,cost"}
     for who in ("mia", "victor", "gina", "olivia"):
-        client = people.browser(app, acme.people[who])
-        for page in ("/spend?range=month&type=TEXT", "/runs", "/quota", "/views"):
-            text = client.get(f"{acme.home}/dashboard{page}").text
-            assert {one for one in ("mia", "victor", "gina") if f"{one}’s" in text} == {who} - {"olivia"}
-    assert "<span class=\"truncate\">mia’s</span>" in people.browser(app, acme.mia).get(
-        f"{acme.home}/dashboard/spend?range=month&type=TEXT"
-    ).text  # fmt: skip
+        text = people.browser(app, acme.people[who]).get(f"{acme.home}/dashboard/views").text
+        assert {one for one in ("mia", "victor", "gina") if f"{one}’s" in text} == {who} - {"olivia"}
+    mia = people.browser(app, acme.mia)
+    for page, shown in (("/spend?range=month&type=TEXT", "mia’s"), ("/runs?range=7d", "Views"), ("/quota", "Views")):
+        text = mia.get(f"{acme.home}/dashboard{page}").text
+        assert f'<span class="truncate">{shown}</span>' in text
+        assert "Dear runs" in text
 
 
 def test_what_is_no_view_is_not_saved_and_what_was_typed_stays(app: Flask, acme: people.Cast) -> None:
