@@ -57,7 +57,6 @@ def assert_it_prints(page: Page) -> None:
     """Light whatever the theme is, as wide as a page, and on the screen as before when it is done."""
     width = "document.querySelector('#panel-runs .main-svg').getBoundingClientRect().width"
     expect(page.locator("#panel-runs .main-svg").first).to_be_attached()
-    before = page.evaluate(width)
     page.evaluate("document.documentElement.classList.add('dark'), dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
     assert page.evaluate(width) == 690
@@ -68,7 +67,7 @@ def assert_it_prints(page: Page) -> None:
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     expect(page.locator("html")).to_have_class("dark")
     page.evaluate("document.documentElement.classList.remove('dark')")
-    page.wait_for_function(f"Math.abs({width} - {before}) < 2")
+    page.wait_for_function(f"{width} === document.querySelector('#panel-runs .figure').clientWidth")
 
 
 def test_a_view_is_kept_and_what_happened_is_noted(look: Callable[..., Page], acme: people.Cast) -> None:  # noqa: F811
