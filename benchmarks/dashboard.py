@@ -32,7 +32,14 @@ RUNS = int(os.environ.get("DATAELAN_BENCH_RUNS", "200000"))
 ORGANIZATIONS = 20
 """The first has two fifths of the runs."""
 ROUNDS = 20
-PAGES = {"overview": "", "spend": "/spend", "performance": "/performance", "mine": "/mine"}
+PAGES = {
+    "overview": "",
+    "spend": "/spend",
+    "performance": "/performance",
+    "mine": "/mine",
+    "unusual hours": "/parts/unusual",
+    "map of the week": "/parts/heat",
+}
 RATE, AT_ONCE, RECORDS_FOR = 500, 50, 20
 """Runs a second, in one commit, and seconds."""
 
