@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "savedviews"
-down_revision = "shelf"
+down_revision = "members"
 branch_labels = None
 depends_on = None
 
