@@ -1064,12 +1064,15 @@ def test_a_form_sets_no_field_that_is_not_in_it(
 # -- gateway tokens --------------------------------------------------------------------------------
 
 
-def test_a_gateway_token_opens_the_gateway_in_one_header_only(app: Flask, acme: people.Cast) -> None:
+def test_a_gateway_token_opens_the_gateway_in_the_header_of_an_api_and_nowhere_else(
+    app: Flask, acme: people.Cast
+) -> None:
     secret = acme.token()
     client = people.browser(app)
-    assert client.get("/v1/models", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+    for headers in ({"Authorization": f"Bearer {secret}"}, {"x-api-key": secret}, {"x-goog-api-key": secret}):
+        assert client.get("/v1/models", headers=headers).status_code == 200, headers
     for headers in (
-        {"x-api-key": secret},
+        {"x-api-key": secret, "x-goog-api-key": f"{secret}x"},
         {"api-key": secret},
         {"Authorization": secret},
         {"Authorization": f"Basic {secret}"},
