@@ -447,7 +447,26 @@ ROUTES = (
     Route("actions.decline", "POST", "/o/{slug}/calls/{call}/refusal", EDIT | GUEST, 303),
     Route("actions.retry", "POST", "/o/{slug}/calls/{call}/retry", EDIT | GUEST, 303),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
+    Route("gateway.models_v1beta", "GET", "/v1beta/models", TOKEN),
+    Route("gateway.model", "GET", "/v1/models/auto", TOKEN),
+    Route("gateway.model_v1beta", "GET", "/v1beta/models/auto", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
+    Route("gateway.create_response", "POST", "/v1/responses", TOKEN, 400),
+    Route("gateway.create_embeddings", "POST", "/v1/embeddings", TOKEN, 400),
+    Route("gateway.generate_images", "POST", "/v1/images/generations", TOKEN, 400),
+    Route("gateway.speak", "POST", "/v1/audio/speech", TOKEN, 400),
+    Route("gateway.transcribe", "POST", "/v1/audio/transcriptions", TOKEN, 400),
+    Route("gateway.create_message", "POST", "/v1/messages", TOKEN, 400),
+    Route("gateway.count_message_tokens", "POST", "/v1/messages/count_tokens", TOKEN, 400),
+    *(
+        Route(f"gateway.{name}", "POST", f"/{version}/models/auto:{verb}", TOKEN, 400)
+        for verb, called in (
+            ("generateContent", "generate_content"),
+            ("streamGenerateContent", "stream_generate_content"),
+            ("countTokens", "count_content_tokens"),
+        )
+        for version, name in (("v1beta", called), ("v1", f"{called}_v1"))
+    ),
     Route("batches.index", "GET", "/o/{slug}/projects/{project}/batches", SEE | GUEST),
     Route("batches.new", "GET", "/o/{slug}/projects/{project}/batches/new?prompt={template}", EDIT | GUEST),
     Route("batches.create", "POST", "/o/{slug}/projects/{project}/batches", EDIT | GUEST, 303, ROWS_PASTED),
@@ -877,7 +896,8 @@ def is_known_exception(route: Route, who: str, answer: TestResponse) -> bool:
 def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
     if route.allowed is TOKEN:
         assert answer.status_code == 401
-        assert answer.json["error"]["type"] == "authentication_error"  # type: ignore[index]
+        error = answer.json["error"]  # type: ignore[index]
+        assert "authentication_error" in error.values() or error["status"] == "UNAUTHENTICATED"
     elif who == "anonymous":
         assert answer.status_code == 303
         assert answer.location.startswith("/login")

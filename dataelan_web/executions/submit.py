@@ -90,7 +90,7 @@ def record(request: Request, claimed_by: str | None = None) -> Execution:
     """The row, committed: queued, or already claimed by a caller that runs it itself. Nothing is lost from here on.
 
     Raises Conflict where the first of two that came at once under one key was refused by limits at this moment."""
-    execution = _row(request)
+    execution = unsaved(request)
     if claimed_by:
         execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
         execution.lease_until, execution.started_at = func.now() + LEASE, func.now()
@@ -117,7 +117,7 @@ def announce(request: Request, claimed_by: str) -> Execution:
     """The same for a caller that runs it itself at once: committed with its plan, before anything is sent."""
     if request.made_from:
         return record(request, claimed_by)
-    execution = _row(request)
+    execution = unsaved(request)
     execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
     execution.attempts_made, execution.measures = 0, {}
     while not journal.announce(db.session, execution):
@@ -127,7 +127,8 @@ def announce(request: Request, claimed_by: str) -> Execution:
     return execution
 
 
-def _row(request: Request) -> Execution:
+def unsaved(request: Request) -> Execution:
+    """Its row, as it would be recorded."""
     return Execution(
         id=request.id or new_id(),
         organization_id=request.project.organization_id,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import Any
 
-from flask import Response, current_app, jsonify, make_response, request, stream_with_context
+from flask import Response, current_app, jsonify, make_response, stream_with_context
+from flask import request as http
 
 from ..executions import live
 from ..executions.execute import OWNER, told
@@ -25,29 +27,30 @@ SHORT = 1.0
 """Seconds. What a longer stream has said so far is kept outside this process, which may die."""
 
 
-def answered(read: Callable[[], Inbound]) -> Response:
+def answered(read: Callable[[GatewayToken], Inbound]) -> Response:
     """The answer of this request, which `read` reads once it is known who asks."""
     arrived = time.perf_counter()
     token = authenticate()
-    asked = read()
-    wanted, claim = _wanted(token, asked), f"{OWNER}/{new_id()}"
-    execution = announce(wanted, claim)
+    asked = read(token)
+    request, claim = wanted(token, asked), f"{OWNER}/{new_id()}"
+    execution = announce(request, claim)
     if execution.lease_owner == claim:
         writer = live.Writer(store(), execution.id, silent_for=SHORT)
         response = _told(execution, asked, told(execution, execution.fence, writer), arrived)
     else:
-        response = _told(execution, asked, replay.events(execution, wanted), arrived)
+        response = _told(execution, asked, replay.events(execution, request), arrived)
         response.headers["x-dataelan-replayed"] = "true"
-    return stored_prompts.named_in(response, wanted)
+    return stored_prompts.named_in(response, request)
 
 
-def json_body() -> dict[str, object]:
+def json_body() -> dict[str, Any]:
     """Raises Refused (400)."""
-    return body_of(request.get_data(cache=False))
+    return body_of(http.get_data(cache=False))
 
 
-def _wanted(token: GatewayToken, asked: Inbound) -> Request:
-    wanted = Request(
+def wanted(token: GatewayToken, asked: Inbound) -> Request:
+    """Raises Refused where it names a prompt that is not there."""
+    request = Request(
         project=token.project,
         prompt=asked.prompt,
         origin=Origin.GATEWAY,
@@ -55,9 +58,9 @@ def _wanted(token: GatewayToken, asked: Inbound) -> Request:
         user_id=token.created_by,
         token_id=token.id,
         model_type=asked.model_type,
-        idempotency_key=replay.key(token, request.headers.get("Idempotency-Key", "")),
+        idempotency_key=replay.key(token, http.headers.get("Idempotency-Key", "")),
     )
-    return stored_prompts.filled(wanted, asked.stored) if asked.stored else wanted
+    return stored_prompts.filled(request, asked.stored) if asked.stored else request
 
 
 def _told(execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float) -> Response:

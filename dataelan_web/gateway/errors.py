@@ -31,6 +31,12 @@ class Refused(Exception):
         super().__init__(message)
         self.problem = Problem(status, message, code=code, param=param)
 
+    @classmethod
+    def of(cls, failure: Failure) -> Refused:
+        refused = cls(400, failure.message)
+        refused.problem = of(failure)
+        return refused
+
 
 def of(failure: Failure) -> Problem:
     """A failed execution."""

@@ -9,7 +9,8 @@ from ..executions.prompts import to_json
 from ..executions.submit import Request
 from ..extensions import db
 from ..models import Attempt, Execution, GatewayToken, State
-from ..router.types import Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall
+from ..router.types import Asset, Done, Event, Failure, Finish, Kind, Reasoning, Segment, Task, Text, ToolCall
+from ..storage import storage
 from .errors import Refused
 
 
@@ -26,6 +27,9 @@ def events(execution: Execution, wanted: Request) -> Iterator[Event]:
     if body.request != to_json(wanted.prompt) or execution.requested != wanted.requested:
         message = "This idempotency key was used for another request. Send a new key with a new request."
         raise Refused(422, message, "idempotency_mismatch")
+    if wanted.prompt.task is Task.EMBEDDING and execution.state is State.COMPLETED:
+        message = "This ran under this idempotency key before; vectors are not kept. Send a new key to run it again."
+        raise Refused(409, message, "idempotency_not_kept")
     if execution.is_open:
         raise Refused(409, "The first request under this idempotency key is still running.", "idempotency_conflict")
     if execution.state is not State.COMPLETED:
@@ -34,6 +38,9 @@ def events(execution: Execution, wanted: Request) -> Iterator[Event]:
         yield Reasoning(body.reasoning)
     if body.text:
         yield Text(body.text)
+    yield from (Segment(**segment) for segment in body.segments)
+    for asset in execution.assets:
+        yield Asset(asset.media_type, storage().get(asset.storage_key), asset.note)
     for index, call in enumerate(body.tool_calls):
         yield ToolCall(index, **call)
     last = db.session.query(Attempt).filter_by(execution_id=execution.id).order_by(Attempt.number.desc()).first()
