@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -74,6 +75,8 @@ class Request:
     """The execution's, where something else is to be recorded under it in the same commit."""
     continues_id: uuid.UUID | None = None
     """The run before it on its branch of the conversation."""
+    labels: dict[str, Any] | None = None
+    """What a program says of its call (Execution.labels)."""
 
 
 def submit(request: Request) -> Execution:
@@ -86,11 +89,12 @@ def submit(request: Request) -> Execution:
     return execution
 
 
-def record(request: Request, claimed_by: str | None = None) -> Execution:
-    """The row, committed: queued, or already claimed by a caller that runs it itself. Nothing is lost from here on.
+def record(request: Request, claimed_by: str | None = None, row: Execution | None = None) -> Execution:
+    """The row, committed: queued, or already claimed by a caller that runs it itself, or ended as the given `row` is.
+    Nothing is lost from here on.
 
     Raises Conflict where the first of two that came at once under one key was refused by limits at this moment."""
-    execution = unsaved(request)
+    execution = row or unsaved(request)
     if claimed_by:
         execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
         execution.lease_until, execution.started_at = func.now() + LEASE, func.now()
@@ -145,6 +149,7 @@ def unsaved(request: Request) -> Execution:
         idempotency_key=request.idempotency_key,
         waits_for_id=request.waits_for_id,
         continues_id=request.continues_id,
+        labels=request.labels,
         body=ExecutionBody(request=to_json(request.prompt)),
         template_run=request.made_from,
         repairs_id=request.repairs_id,

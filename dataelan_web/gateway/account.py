@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import quota
-from ..executions import measures
+from ..executions import cache, measures
 from ..executions.record import COUNTERS
 from ..extensions import db
 from ..models import NANO, Attempt, Execution, Unit, now
@@ -32,7 +32,8 @@ class Account:
         spent = time.perf_counter() - arrived
         cost, left, made = _recorded(execution) if execution.is_limited else (execution.cost, None, execution.attempts)
         last = made[-1] if made else None
-        provider = sum(map(_seconds, made), 0.0)
+        is_cached = bool((execution.labels or {}).get(cache.FROM))
+        provider = 0.0 if is_cached else sum(map(_seconds, made), 0.0)
         facts = {
             "execution_id": str(execution.id),
             "model": last.model_name if last else None,

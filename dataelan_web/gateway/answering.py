@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from flask import Response, current_app, jsonify, make_response, stream_with_context
 from flask import request as http
 
-from ..executions import live
+from ..executions import cache, live
 from ..executions.execute import OWNER, told
 from ..executions.submit import Request, announce
 from ..jobs.queue import store
@@ -21,6 +22,7 @@ from .account import Account
 from .inbound import Inbound, Pieces, Whole
 from .json_body import body_of
 from .leaving import on_leaving
+from .steering import Cache, Steering, steering
 from .tokens import authenticate
 
 SHORT = 1.0
@@ -31,16 +33,43 @@ def answered(read: Callable[[GatewayToken], Inbound]) -> Response:
     """The answer of this request, which `read` reads once it is known who asks."""
     arrived = time.perf_counter()
     token = authenticate()
-    asked = read(token)
-    request, claim = wanted(token, asked), f"{OWNER}/{new_id()}"
+    asked, steered = read(token), steering()
+    request = wanted(token, asked, steered)
+    response = _cached(request, asked, steered, arrived) if token.project.cache_seconds else None
+    return stored_prompts.named_in(response or _run(request, asked, steered, arrived), request)
+
+
+def _run(request: Request, asked: Inbound, steered: Steering, arrived: float) -> Response:
+    claim, reads_on = f"{OWNER}/{new_id()}", request.project.reads_on
+    stores = request.project.cache_seconds and steered.cache is not Cache.OFF and cache.is_possible(request)
     execution = announce(request, claim)
-    if execution.lease_owner == claim:
-        writer = live.Writer(store(), execution.id, silent_for=SHORT)
-        response = _told(execution, asked, told(execution, execution.fence, writer), arrived)
-    else:
+    if execution.lease_owner != claim:
         response = _told(execution, asked, replay.events(execution, request), arrived)
         response.headers["x-dataelan-replayed"] = "true"
-    return stored_prompts.named_in(response, request)
+        return response
+    events = told(execution, execution.fence, live.Writer(store(), execution.id, silent_for=SHORT))
+    if stores:
+        events = cache.keep(request, execution, events)
+    response = _told(execution, asked, events, arrived, reads_on=reads_on)
+    if stores:
+        response.headers["x-dataelan-cache"] = "miss"
+    return response
+
+
+def _cached(request: Request, asked: Inbound, steered: Steering, arrived: float) -> Response | None:
+    """What an earlier run answered, where it may be told again."""
+    if steered.cache is not Cache.ON or not cache.is_possible(request):
+        return None
+    source = cache.find(request)
+    if source is None:
+        return None
+    execution = cache.answer(request, source)
+    if not (execution.labels or {}).get(cache.FROM):  # it came before, under the same idempotency key
+        return None
+    made = execution.attempts[-1] if execution.attempts else None
+    response = _told(execution, asked, replay.said(source, made.response_model if made else ""), arrived)
+    response.headers["x-dataelan-cache"] = "hit"
+    return response
 
 
 def json_body() -> dict[str, Any]:
@@ -48,7 +77,7 @@ def json_body() -> dict[str, Any]:
     return body_of(http.get_data(cache=False))
 
 
-def wanted(token: GatewayToken, asked: Inbound) -> Request:
+def wanted(token: GatewayToken, asked: Inbound, steered: Steering) -> Request:
     """Raises Refused where it names a prompt that is not there."""
     request = Request(
         project=token.project,
@@ -58,13 +87,19 @@ def wanted(token: GatewayToken, asked: Inbound) -> Request:
         user_id=token.created_by,
         token_id=token.id,
         model_type=asked.model_type,
-        idempotency_key=replay.key(token, http.headers.get("Idempotency-Key", "")),
+        idempotency_key=replay.key(token, steered.idempotency_key),
+        labels=steered.labels,
     )
-    return stored_prompts.filled(request, asked.stored) if asked.stored else request
+    request = stored_prompts.filled(request, asked.stored) if asked.stored else request
+    return replace(request, requested=steered.rule) if steered.rule else request
 
 
-def _told(execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float) -> Response:
-    return (_stream if asked.streams else _whole)(execution, asked, events, arrived)
+def _told(
+    execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float, *, reads_on: bool = False
+) -> Response:
+    if asked.streams:
+        return _stream(execution, asked, events, arrived, reads_on=reads_on)
+    return _whole(execution, asked, events, arrived)
 
 
 def _whole(execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float) -> Response:
@@ -92,7 +127,9 @@ def _add(whole: Whole, event: Event) -> None:
         whole.vectors.append(event)
 
 
-def _stream(execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float) -> Response:
+def _stream(
+    execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float, *, reads_on: bool
+) -> Response:
     """The first event is awaited before the answer begins, so that a failure before it has its own status."""
     try:
         first = list(_until_visible(events))
@@ -105,7 +142,7 @@ def _stream(execution: Execution, asked: Inbound, events: Iterator[Event], arriv
     )
     # A reader may be gone before the first byte; then nothing but this ends the call.
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    response.call_on_close(on_leaving(app, execution, events))
+    response.call_on_close(on_leaving(app, execution, events, reads_on=reads_on))
     response.headers["X-Accel-Buffering"] = "no"
     return account.as_headers(response)
 

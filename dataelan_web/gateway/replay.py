@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from sqlalchemy import select
+
 from ..executions.prompts import to_json
 from ..executions.submit import Request
 from ..extensions import db
+from ..models import Asset as Row
 from ..models import Attempt, Execution, GatewayToken, State
 from ..router.types import Asset, Done, Event, Failure, Finish, Kind, Reasoning, Segment, Task, Text, ToolCall
 from ..storage import storage
@@ -34,17 +37,28 @@ def events(execution: Execution, wanted: Request) -> Iterator[Event]:
         raise Refused(409, "The first request under this idempotency key is still running.", "idempotency_conflict")
     if execution.state is not State.COMPLETED:
         raise Failure(_kind(execution.error_kind), body.error)
+    last = db.session.query(Attempt).filter_by(execution_id=execution.id).order_by(Attempt.number.desc()).first()
+    yield from said(execution, last.response_model if last else "")
+
+
+def said(execution: Execution, model: str = "") -> Iterator[Event]:
+    """A stored answer, once more."""
+    body = execution.body
     if body.reasoning:
         yield Reasoning(body.reasoning)
     if body.text:
         yield Text(body.text)
     yield from (Segment(**segment) for segment in body.segments)
-    for asset in execution.assets:
-        yield Asset(asset.media_type, storage().get(asset.storage_key), asset.note)
+    yield from _files(execution)
     for index, call in enumerate(body.tool_calls):
         yield ToolCall(index, **call)
-    last = db.session.query(Attempt).filter_by(execution_id=execution.id).order_by(Attempt.number.desc()).first()
-    yield Done(Finish(execution.finish or Finish.STOP), model=last.response_model if last else "")
+    yield Done(Finish(execution.finish or Finish.STOP), model=model)
+
+
+def _files(execution: Execution) -> Iterator[Asset]:
+    made = select(Row).where(Row.execution_id == execution.id, Row.deleted_at.is_(None)).order_by(Row.position)
+    for row in db.session.scalars(made).all():
+        yield Asset(row.media_type, storage().get(row.storage_key), row.note)
 
 
 def _kind(name: str | None) -> Kind:

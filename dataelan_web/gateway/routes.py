@@ -7,7 +7,7 @@ from flask import Response, jsonify, request
 from ..executions.counting import count
 from ..executions.submit import unsaved
 from ..router.types import Failure
-from . import errors, model_lists
+from . import errors, model_lists, runs
 from .answering import answered, json_body, wanted
 from .anthropic import messages
 from .blueprint import bp
@@ -15,6 +15,7 @@ from .errors import Refused
 from .gemini import generate
 from .inbound import Inbound
 from .openai import chat, embeddings, images, responses, speech, transcriptions
+from .steering import steering
 from .tokens import authenticate
 
 
@@ -93,11 +94,17 @@ def model(name: str) -> Response:
     return jsonify(model_lists.one_of(model_lists.listed(token.project), name, errors.asked_by()))
 
 
+@bp.get("/v1/executions/<id>")
+def execution(id: str) -> Response:
+    """The receipt of one call, by its execution's id or its answer's."""
+    return jsonify(runs.told(runs.find(authenticate().project, id)))
+
+
 def _counted(read: Any, field: str) -> Response:
     token = authenticate()
     asked: Inbound = read(json_body())
     try:
-        found = count(unsaved(wanted(token, asked)), asked.prompt)
+        found = count(unsaved(wanted(token, asked, steering())), asked.prompt)
     except Failure as failure:
         raise Refused.of(failure) from failure
     response = jsonify({field: found.tokens})

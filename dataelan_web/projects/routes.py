@@ -19,7 +19,7 @@ from ..trash.discarding import discard
 from ..trash.kinds import undo_url
 from ..web import redirect, render, toast, wants_fragment, with_toast
 from . import session_list, totals
-from .forms import ChangeForm, ProjectForm, TokenForm
+from .forms import ChangeForm, GatewayForm, ProjectForm, TokenForm
 
 bp = inside_organization("projects", __name__)
 
@@ -114,7 +114,27 @@ def revoke_token(id: uuid.UUID, token_id: uuid.UUID) -> Response:
     return with_toast(_tokens(project), f"“{token.label}” is refused from now on.", "good")
 
 
-def _tokens(project: Project, form: TokenForm | None = None, status: int = 200, **context: Any) -> FlaskResponse:
+@bp.post("/projects/<uuid:id>/gateway")
+def change_gateway(id: uuid.UUID) -> Response:
+    """How long answers are stored, and what becomes of a call whose program goes away."""
+    project = access.editable(Project, id)
+    form = GatewayForm()
+    if not form.validate_on_submit():
+        return _tokens(project, gateway_form=form, status=422)
+    project.cache_seconds, project.reads_on = int(form.cache_seconds.data), form.reads_on.data == "yes"
+    audit.record("project.gateway_changed", project)
+    db.session.commit()
+    return with_toast(_tokens(project), "It holds from the next call on.", "good")
+
+
+def _tokens(
+    project: Project,
+    form: TokenForm | None = None,
+    gateway_form: GatewayForm | None = None,
+    status: int = 200,
+    **context: Any,
+) -> FlaskResponse:
+    now_set = {"cache_seconds": str(project.cache_seconds), "reads_on": "yes" if project.reads_on else "no"}
     rows = db.session.execute(
         access.scoped(GatewayToken)
         .add_columns(User.name)
@@ -131,6 +151,7 @@ def _tokens(project: Project, form: TokenForm | None = None, status: int = 200, 
         project=project,
         tokens=[token for token, _ in rows],
         form=form or TokenForm(formdata=None),
+        gateway_form=gateway_form or GatewayForm(formdata=None, data=now_set),
         can_edit=access.may(access.EDIT, project),
         base_url=f"{request.host_url}v1",
         example_model="auto",
