@@ -454,6 +454,8 @@ ROUTES = (
     Route("actions.approve", "POST", "/o/{slug}/calls/{call}/approval", EDIT | GUEST, 303),
     Route("actions.decline", "POST", "/o/{slug}/calls/{call}/refusal", EDIT | GUEST, 303),
     Route("actions.retry", "POST", "/o/{slug}/calls/{call}/retry", EDIT | GUEST, 303),
+    Route("gateway_docs.show", "GET", "/o/{slug}/projects/{project}/api", SEE | GUEST),
+    Route("gateway.openapi_document", "GET", "/v1/openapi.json", PUBLIC),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
     Route("gateway.models_v1beta", "GET", "/v1beta/models", TOKEN),
     Route("gateway.model", "GET", "/v1/models/auto", TOKEN),
