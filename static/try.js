@@ -11,7 +11,7 @@
 
   const fill = () => {
     const example = form.call.selectedOptions[0].dataset.example;
-    form.body.value = example ? JSON.stringify(JSON.parse(example), null, 2) : '';
+    form.body.value = example;
     form.body.disabled = !example;
     say('');
   };

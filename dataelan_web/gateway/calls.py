@@ -3,6 +3,7 @@ product are made of it; a test holds it against the routes."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,11 @@ class Call:
     media_types: tuple[str, ...] = ("application/json",)
     """Of its answers."""
     is_form: bool = False
+
+    @property
+    def example_text(self) -> str:
+        """In the order in which a person reads it."""
+        return json.dumps(self.example, indent=2, ensure_ascii=False) if self.example else ""
 
     @property
     def address(self) -> str:
