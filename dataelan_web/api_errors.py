@@ -9,6 +9,7 @@ from typing import Any
 from werkzeug.datastructures import Headers
 
 GEMINI_PATH = "/v1beta/"
+GEMINI_VERBS = (":generateContent", ":streamGenerateContent", ":countTokens")
 PATHS = ("/v1/", GEMINI_PATH)
 """Where programs call; everything else is pages."""
 
@@ -40,11 +41,15 @@ GEMINIS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 402: "FAILED_PRECOND
 
 
 def api_of(path: str, headers: Headers) -> Api:
-    """Whose client is asking. What several of them call by one address (`/v1/models`) is told by a header."""
-    if path.startswith(GEMINI_PATH) or "x-goog-api-key" in headers:
+    """Whose call it is. The lists of models, which several have at one address, are in the form of whoever asks."""
+    if path.startswith(GEMINI_PATH) or path.endswith(GEMINI_VERBS):
         return Api.GEMINI
-    if path.startswith("/v1/messages") or "anthropic-version" in headers:
+    if path.startswith("/v1/messages"):
         return Api.ANTHROPIC
+    if path.startswith("/v1/models"):
+        if "anthropic-version" in headers:
+            return Api.ANTHROPIC
+        return Api.GEMINI if "x-goog-api-key" in headers else Api.OPENAI
     return Api.OPENAI
 
 

@@ -16,7 +16,7 @@ from . import people
 def test_every_call_of_the_gateway_is_documented_and_no_other(app: Flask) -> None:
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("gateway.")]
     routed = {
-        (method, re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule))
+        (method, re.sub(r"<(?:path:|model_name:)?(\w+)>", r"{\1}", rule.rule))
         for rule in rules
         for method in rule.methods & {"GET", "POST"}
     }

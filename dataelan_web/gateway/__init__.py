@@ -2,14 +2,23 @@
 people."""
 
 from flask import Flask
+from werkzeug.routing import PathConverter
 
+from ..api_errors import GEMINI_VERBS
 from ..extensions import csrf
 from . import routes  # noqa: F401 (they join the blueprint)
 from .blueprint import bp
 from .docs_routes import pages
 
 
+class ModelName(PathConverter):
+    """A model's name, which may hold slashes and colons, and is no call of Gemini's of that model."""
+
+    regex = rf"(?!.*(?:{'|'.join(GEMINI_VERBS)})$)[^/].*?"
+
+
 def init_app(app: Flask) -> None:
+    app.url_map.converters["model_name"] = ModelName
     csrf.exempt(bp)  # a token in a header is no cookie: no other site can make a browser send it
     app.register_blueprint(bp)
     app.register_blueprint(pages)

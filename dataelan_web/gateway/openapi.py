@@ -7,6 +7,7 @@ from typing import Any
 
 from ..api_errors import Api
 from .calls import CALLS, LEARN, STEER, Call
+from .steering import KEY, LONGEST, Cache
 
 TITLE = "Dataelan’s gateway"
 ABOUT = "The APIs of OpenAI, Anthropic and Gemini, each of which reaches any model that a project may use."
@@ -29,7 +30,7 @@ SCHEMES = {
     "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     "x-goog-api-key": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
 }
-ERRORS = {
+ERRORS: dict[Api, dict[str, Any]] = {
     Api.OPENAI: {"error": {"type": "object", "required": ["message", "type", "param", "code"]}},
     Api.ANTHROPIC: {"type": {"const": "error"}, "error": {"type": "object", "required": ["type", "message"]}},
     Api.GEMINI: {"error": {"type": "object", "required": ["code", "message", "status"]}},
@@ -77,13 +78,8 @@ def _in_path(call: Call) -> list[dict[str, Any]]:
 
 
 def _header(name: str, words: str) -> dict[str, Any]:
-    values = {"enum": ["on", "refresh", "off"]} if name == "x-dataelan-cache" else {}
-    return {
-        "name": name,
-        "in": "header",
-        "description": words,
-        "schema": {"type": "string", "maxLength": 200, **values},
-    }
+    values: dict[str, Any] = {"x-dataelan-cache": {"enum": list(Cache)}, KEY: {}}.get(name, {"maxLength": LONGEST})
+    return {"name": name, "in": "header", "description": words, "schema": {"type": "string", **values}}
 
 
 def _answered(call: Call) -> dict[str, Any]:

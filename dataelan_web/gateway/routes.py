@@ -87,8 +87,8 @@ def models() -> Response:
     return jsonify(model_lists.whole(model_lists.listed(token.project), errors.asked_by()))
 
 
-@bp.get("/v1/models/<path:name>")
-@bp.get("/v1beta/models/<path:name>", endpoint="model_v1beta")
+@bp.get("/v1/models/<model_name:name>")
+@bp.get("/v1beta/models/<model_name:name>", endpoint="model_v1beta")
 def model(name: str) -> Response:
     token = authenticate()
     return jsonify(model_lists.one_of(model_lists.listed(token.project), name, errors.asked_by()))
