@@ -2,8 +2,8 @@
 
     python benchmarks/clients.py http://127.0.0.1:8000 dlan_…
 
-It needs no Dataelan around it, only `openai`, `anthropic` and `google-genai`; of those that are not installed it says
-so. Every model it asks is a simulated one.
+It needs no Dataelan around it, only `openai`, `anthropic`, `google-genai` and LangChain’s clients of the three; of
+those that are not installed it says so. Every model it asks is a simulated one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 MODEL = "simulated-instant"
@@ -286,7 +287,38 @@ def google_client(url: str, token: str) -> Iterator[tuple[str, Callable[[], Any]
     yield from named(text, stream, thoughts, tools, schema, picture_in, cut_short, count, models, errors)
 
 
-CLIENTS = {"openai": openai_client, "anthropic": anthropic_client, "google-genai": google_client}
+def langchain_clients(url: str, token: str) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Its three, and OpenAI's twice: once for each form of a chat."""
+    openai = importlib.import_module("langchain_openai").ChatOpenAI
+    anthropic = importlib.import_module("langchain_anthropic").ChatAnthropic
+    google = importlib.import_module("langchain_google_genai").ChatGoogleGenerativeAI
+    at_openai = {"model": MODEL, "base_url": f"{url}/v1", "api_key": token, "max_retries": 0}
+    made = {
+        "chat": openai(**at_openai),
+        "responses": openai(**at_openai, use_responses_api=True),
+        "messages": anthropic(model=MODEL, base_url=url, api_key=token, max_retries=0, max_tokens=500),
+        "generate": google(model=MODEL, base_url=url, google_api_key=token, max_retries=0),
+    }
+    return ((name, partial(langchain, chat)) for name, chat in made.items())
+
+
+def langchain(chat: Any) -> None:
+    whole = chat.invoke("What is a token?")
+    assert "".join(piece.text for piece in chat.stream("What is a token?")) == whole.text
+    assert whole.usage_metadata["total_tokens"] > 0
+    tool = {"title": "get_weather", "description": "The weather of a place.", **WEATHER}
+    (call,) = chat.bind_tools([tool]).invoke(QUESTION).tool_calls
+    assert "city" in call["args"]
+    shape = {"title": "Number", "description": "A number.", **NUMBER}
+    assert isinstance(chat.with_structured_output(shape).invoke("What is 2 and 2?")["answer"], int)
+
+
+CLIENTS = {
+    "openai": openai_client,
+    "anthropic": anthropic_client,
+    "google-genai": google_client,
+    "langchain": langchain_clients,
+}
 
 
 def named(*tried: Callable[[], Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
