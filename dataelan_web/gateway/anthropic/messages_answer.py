@@ -28,7 +28,7 @@ REASONS = {
 def message(whole: Whole) -> dict[str, Any]:
     content: list[dict[str, Any]] = list(_thoughts(whole.thoughts))
     if whole.text:
-        content.append({"type": "text", "text": whole.text, "citations": None})
+        content.append({"type": "text", "text": whole.text})
     for index, call in whole.answer.tool_calls.items():
         id = call["id"] or call_id(whole.execution, index, "toolu_")
         input = mapping(parse_or_none(call["arguments"]))
@@ -91,7 +91,7 @@ class Events:
                 if seal:
                     yield self._delta({"type": "signature_delta", "signature": seal}) + self._close()
             case Text(delta):
-                yield self._begin("text", {"type": "text", "text": "", "citations": None})
+                yield self._begin("text", {"type": "text", "text": ""})
                 yield self._delta({"type": "text_delta", "text": delta})
             case ToolCall(index, id, name, arguments):
                 id = id or call_id(self._execution, index, "toolu_")
