@@ -46,7 +46,11 @@ def test_examples_are_answered_and_the_page_shows_every_call_and_header(
     client, token = app.test_client(), acme.token()
     for call in CALLS:
         if call.example:
-            answer = client.post(call.address, json=call.example, headers={"Authorization": f"Bearer {token}"})
+            is_chat = call.id not in ("create_embeddings", "generate_images", "speak")
+            model = {"model": "simulated-instant"} if is_chat else {}  # `auto` finds one that takes its time
+            address = call.path.replace("{model}", "simulated-instant")
+            body = {**call.example, **model}
+            answer = client.post(address, json=body, headers={"Authorization": f"Bearer {token}"})
             assert answer.status_code == 200, (call.id, answer.text)
     page = people.browser(app, acme.victor).get(f"{acme.home}/projects/{acme.project.id}/api").get_data(as_text=True)
     for words in (*(call.path for call in CALLS), *(name for name, _ in (*STEER, *LEARN))):

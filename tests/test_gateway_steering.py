@@ -41,7 +41,7 @@ def stores_answers(cast: people.Cast, seconds: int = 600) -> None:
 def test_a_call_is_steered_by_headers_and_they_are_kept_with_its_run(
     program: Program, acme: people.Cast, simulated: str
 ) -> None:
-    model = people.own_model(acme, people.own_provider(acme, simulated), "simulated-fast", input=0, output=0)
+    model = people.own_model(acme, people.own_provider(acme, simulated), "simulated-instant", input=0, output=0)
     tagged = {"expression": 'request.tags.contains(",eu,") && request.session == "chat-42"'}
     row = RoutingRule(id=new_id(), organization_id=acme.organization.id, name="in the EU", conditions=tagged)
     row.models = [RoutingRuleModel(model=model, position=0)]
@@ -49,10 +49,10 @@ def test_a_call_is_steered_by_headers_and_they_are_kept_with_its_run(
     db.session.commit()
     said = {"x-dataelan-tags": "eu, nightly", "x-dataelan-session": "chat-42"}
     answer = program.post(CHAT, {**ASKED, "model": "auto"}, **said)
-    assert answer.headers["x-dataelan-model"] == "simulated-fast"
+    assert answer.headers["x-dataelan-provider"] == "Own"
     assert run_of(answer).labels == {"tags": ["eu", "nightly"], "session": "chat-42"}
     by_name = program.post(CHAT, ASKED, **said, **{"x-dataelan-rule": "in the EU"})
-    assert by_name.headers["x-dataelan-model"] == "simulated-fast"
+    assert by_name.headers["x-dataelan-provider"] == "Own"
     unknown = program.post(CHAT, ASKED, **{"x-dataelan-rule": "none"})
     assert unknown.status_code == 404
     for header, value in (
@@ -68,15 +68,15 @@ def test_a_call_is_steered_by_headers_and_they_are_kept_with_its_run(
 def test_a_stored_answer_is_told_again_at_no_cost_and_says_so(
     app: Flask, program: Program, acme: people.Cast, simulated: str
 ) -> None:
-    people.own_model(acme, people.own_provider(acme, simulated), "simulated-fast", input=10**12, output=10**12)
-    asked = {**ASKED, "model": "simulated-fast"}
+    people.own_model(acme, people.own_provider(acme, simulated), "simulated-instant", input=10**12, output=10**12)
+    asked = ASKED
     assert "x-dataelan-cache" not in program.post(CHAT, asked).headers
     stores_answers(acme)
     first, second = program.post(CHAT, asked), program.post(CHAT, asked)
     assert (first.headers["x-dataelan-cache"], second.headers["x-dataelan-cache"]) == ("miss", "hit")
     assert float(first.headers["x-dataelan-cost-usd"]) > 0
     assert second.headers["x-dataelan-cost-usd"] == "0"
-    assert second.headers["x-dataelan-model"] == "simulated-fast"
+    assert second.headers["x-dataelan-provider"] == "Own"
     assert second.json["choices"] == first.json["choices"]
     assert second.json["usage"] == first.json["usage"]
     hit = run_of(second)
