@@ -461,7 +461,7 @@ ROUTES = (
     Route("gateway.model", "GET", "/v1/models/auto", TOKEN),
     Route("gateway.model_v1beta", "GET", "/v1beta/models/auto", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
-    Route("gateway.execution", "GET", "/v1/executions/{execution}", TOKEN),
+    Route("gateway.execution", "GET", "/v1/executions/none", TOKEN),
     Route("gateway.create_response", "POST", "/v1/responses", TOKEN, 400),
     Route("gateway.create_embeddings", "POST", "/v1/embeddings", TOKEN, 400),
     Route("gateway.generate_images", "POST", "/v1/images/generations", TOKEN, 400),
