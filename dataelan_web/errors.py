@@ -16,12 +16,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
+from . import api_errors
 from .extensions import db, login
 from .web import asked_from, redirect
 
 log = logging.getLogger(__name__)
 
-GATEWAY, INSIDE, PUBLIC, JOINING = "/v1/", "/o/", "/s/", "/join/"
+INSIDE, PUBLIC, JOINING = "/o/", "/s/", "/join/"
 AWAY = "Nothing that was saved is lost. Try again in a few seconds; what you sent is not done twice."
 WORDS = {404: "No such address.", 405: "That method is not allowed here."}
 
@@ -79,7 +80,7 @@ def _is_database_away(error: Exception) -> bool:
 
 def show(code: int, *, title: str | None = None, text: str | None = None, error_id: str | None = None) -> Response:
     """One error in the form the asker understands."""
-    if request.path.startswith(GATEWAY):
+    if request.path.startswith(api_errors.PATHS):
         return _json(code, text or title, error_id)
     context: dict[str, Any] = {"code": code, "title": title, "text": text, "error_id": error_id}
     if error_id:
@@ -100,15 +101,9 @@ def _bare(code: int, context: dict[str, Any]) -> Response:
 
 
 def _json(code: int, message: str | None, error_id: str | None) -> Response:
-    """The form of OpenAI's errors, which its clients understand."""
-    names = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
-    body = {
-        "message": message or WORDS.get(code, "It failed."),
-        "type": names.get(code, "invalid_request_error" if code < 500 else "server_error"),
-        "param": None,
-        "code": error_id,
-    }
-    return make_response(jsonify(error=body), code)
+    """The form of whose API was called, which its clients understand."""
+    problem = api_errors.Problem(code, message or WORDS.get(code, "It failed."), code=error_id or "")
+    return make_response(jsonify(api_errors.body_of(problem, api_errors.api_of(request.path, request.headers))), code)
 
 
 def _sign_in() -> AnyResponse:

@@ -233,6 +233,14 @@ ROUTES = (
         201,
         {"label": "A program", "expires_in": ""},
     ),
+    Route(
+        "projects.change_gateway",
+        "POST",
+        "/o/{slug}/projects/{project}/gateway",
+        EDIT | GUEST,
+        200,
+        {"cache_seconds": "3600", "reads_on": "yes"},
+    ),
     Route("projects.rotate_token", "POST", "/o/{slug}/projects/{project}/tokens/{token}/rotation", ADMINISTER),
     Route("projects.revoke_token", "POST", "/o/{slug}/projects/{project}/tokens/{token}/revocation", EDIT | GUEST, 200),
     Route("playground.create", "POST", "/o/{slug}/projects/{project}/sessions", EDIT | GUEST, 303, {"title": "New"}),
@@ -528,8 +536,30 @@ ROUTES = (
     Route("actions.approve", "POST", "/o/{slug}/calls/{call}/approval", EDIT | GUEST, 303),
     Route("actions.decline", "POST", "/o/{slug}/calls/{call}/refusal", EDIT | GUEST, 303),
     Route("actions.retry", "POST", "/o/{slug}/calls/{call}/retry", EDIT | GUEST, 303),
+    Route("gateway_docs.show", "GET", "/o/{slug}/projects/{project}/api", SEE | GUEST),
+    Route("gateway.openapi_document", "GET", "/v1/openapi.json", PUBLIC),
     Route("gateway.models", "GET", "/v1/models", TOKEN),
+    Route("gateway.models_v1beta", "GET", "/v1beta/models", TOKEN),
+    Route("gateway.model", "GET", "/v1/models/auto", TOKEN),
+    Route("gateway.model_v1beta", "GET", "/v1beta/models/auto", TOKEN),
     Route("gateway.chat_completions", "POST", "/v1/chat/completions", TOKEN, 400),
+    Route("gateway.execution", "GET", "/v1/executions/none", TOKEN),
+    Route("gateway.create_response", "POST", "/v1/responses", TOKEN, 400),
+    Route("gateway.create_embeddings", "POST", "/v1/embeddings", TOKEN, 400),
+    Route("gateway.generate_images", "POST", "/v1/images/generations", TOKEN, 400),
+    Route("gateway.speak", "POST", "/v1/audio/speech", TOKEN, 400),
+    Route("gateway.transcribe", "POST", "/v1/audio/transcriptions", TOKEN, 400),
+    Route("gateway.create_message", "POST", "/v1/messages", TOKEN, 400),
+    Route("gateway.count_message_tokens", "POST", "/v1/messages/count_tokens", TOKEN, 400),
+    *(
+        Route(f"gateway.{name}", "POST", f"/{version}/models/auto:{verb}", TOKEN, 400)
+        for verb, called in (
+            ("generateContent", "generate_content"),
+            ("streamGenerateContent", "stream_generate_content"),
+            ("countTokens", "count_content_tokens"),
+        )
+        for version, name in (("v1beta", called), ("v1", f"{called}_v1"))
+    ),
     Route("batches.index", "GET", "/o/{slug}/projects/{project}/batches", SEE | GUEST),
     Route("batches.new", "GET", "/o/{slug}/projects/{project}/batches/new?prompt={template}", EDIT | GUEST),
     Route("batches.create", "POST", "/o/{slug}/projects/{project}/batches", EDIT | GUEST, 303, ROWS_PASTED),
@@ -1020,7 +1050,8 @@ def is_known_exception(route: Route, who: str, answer: TestResponse) -> bool:
 def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
     if route.allowed is TOKEN:
         assert answer.status_code == 401
-        assert answer.json["error"]["type"] == "authentication_error"  # type: ignore[index]
+        error = answer.json["error"]  # type: ignore[index]
+        assert "authentication_error" in error.values() or error["status"] == "UNAUTHENTICATED"
     elif who == "anonymous":
         assert answer.status_code == 303
         assert answer.location.startswith("/login")
@@ -1208,12 +1239,15 @@ def test_a_form_sets_no_field_that_is_not_in_it(
 # -- gateway tokens --------------------------------------------------------------------------------
 
 
-def test_a_gateway_token_opens_the_gateway_in_one_header_only(app: Flask, acme: people.Cast) -> None:
+def test_a_gateway_token_opens_the_gateway_in_the_header_of_an_api_and_nowhere_else(
+    app: Flask, acme: people.Cast
+) -> None:
     secret = acme.token()
     client = people.browser(app)
-    assert client.get("/v1/models", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+    for headers in ({"Authorization": f"Bearer {secret}"}, {"x-api-key": secret}, {"x-goog-api-key": secret}):
+        assert client.get("/v1/models", headers=headers).status_code == 200, headers
     for headers in (
-        {"x-api-key": secret},
+        {"x-api-key": secret, "x-goog-api-key": f"{secret}x"},
         {"api-key": secret},
         {"Authorization": secret},
         {"Authorization": f"Basic {secret}"},

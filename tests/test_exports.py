@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from dataelan_web.executions.prompts import from_json, to_json
 from dataelan_web.extensions import db
-from dataelan_web.gateway.chat_request import ChatRequest, body_of, checked
+from dataelan_web.gateway.json_body import body_of, checked
+from dataelan_web.gateway.openai.chat_request import ChatRequest
 from dataelan_web.models import Execution, State
 from dataelan_web.playground import forking
 from dataelan_web.router.types import FilePart, ImagePart, Message, Prompt, TextPart, Tool, ToolResult, ToolUse, user

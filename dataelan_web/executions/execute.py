@@ -8,7 +8,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
@@ -73,7 +73,7 @@ def execute_queued(execution_id: uuid.UUID) -> None:
         pass  # recorded with the execution; the page shows it from there
 
 
-def told(execution: Execution, fence: int, writer: live.Writer) -> Iterator[Event]:
+def told(execution: Execution, fence: int, writer: live.Writer) -> Generator[Event, None, None]:
     """Run it, and write down what comes for whoever watches, and for the sweeper should this process die."""
     try:
         with closing(execute(execution, fence)) as events:

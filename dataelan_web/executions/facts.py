@@ -53,7 +53,14 @@ def _member(session: DbSession, execution: Execution) -> dict[str, Any]:
 
 def _request(session: DbSession, execution: Execution) -> dict[str, Any]:
     token = session.get(GatewayToken, execution.token_id) if execution.token_id else None
-    return {"origin": execution.origin.value, "token": token.label if token else ""}
+    labels = execution.labels or {}
+    tags = labels.get("tags", [])
+    return {
+        "origin": execution.origin.value,
+        "token": token.label if token else "",
+        "tags": f",{','.join(tags)}," if tags else "",
+        "session": labels.get("session", ""),
+    }
 
 
 def _time(session: DbSession, execution: Execution) -> dict[str, Any]:

@@ -8,7 +8,19 @@ from dataclasses import asdict, replace
 from html import escape
 from typing import Any
 
-from ..router.types import FilePart, ImagePart, Message, Part, Prompt, Task, TextPart, Tool, ToolResult, ToolUse
+from ..router.types import (
+    FilePart,
+    ImagePart,
+    Message,
+    Part,
+    Prompt,
+    Task,
+    TextPart,
+    ThoughtPart,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
 
 PARTS: dict[str, type[Part]] = {
     "text": TextPart,
@@ -16,21 +28,30 @@ PARTS: dict[str, type[Part]] = {
     "file": FilePart,
     "use": ToolUse,
     "result": ToolResult,
+    "thought": ThoughtPart,
 }
 _NAMES = {part: name for name, part in PARTS.items()}
-_PLAIN = ("max_tokens", "temperature", "top_p", "seed", "tool_choice", "schema", "reasoning_effort", "stream")
+_PLAIN = (
+    "max_tokens", "temperature", "top_p", "seed", "tool_choice", "schema", "reasoning_effort", "thinking_budget",
+    "stream",
+)  # fmt: skip
 
 
 def to_json(prompt: Prompt) -> dict[str, Any]:
     media = {"task": prompt.task.value, "media": dict(prompt.media)} if prompt.task is not Task.CHAT else {}
     return {
         "messages": [
-            {"role": message.role, "parts": [{"type": _NAMES[type(part)], **asdict(part)} for part in message.parts]}
+            {
+                "role": message.role,
+                "parts": [{"type": _NAMES[type(part)], **_said(part)} for part in message.parts],
+                **({"keep": message.keep} if message.keep else {}),
+            }
             for message in prompt.messages
         ],
         "stop": list(prompt.stop),
-        "tools": [asdict(tool) for tool in prompt.tools],
+        "tools": [_said(tool) for tool in prompt.tools],
         **media,
+        **({"options": dict(prompt.options)} if prompt.options else {}),
         **{name: value for name in _PLAIN if (value := getattr(prompt, name)) is not None},
     }
 
@@ -38,12 +59,14 @@ def to_json(prompt: Prompt) -> dict[str, Any]:
 def from_json(data: dict[str, Any]) -> Prompt:
     return Prompt(
         messages=tuple(
-            Message(message["role"], tuple(_part(part) for part in message["parts"])) for message in data["messages"]
+            Message(message["role"], tuple(_part(part) for part in message["parts"]), message.get("keep", ""))
+            for message in data["messages"]
         ),
         task=Task(data.get("task", Task.CHAT)),
         media=data.get("media", {}),
         stop=tuple(data.get("stop", ())),
         tools=tuple(Tool(**tool) for tool in data.get("tools", ())),
+        options=data.get("options", {}),
         **{name: data[name] for name in _PLAIN if name in data},
     )
 
@@ -68,6 +91,14 @@ def _filled(part: Part, read: Callable[[str], bytes]) -> Part:
     if isinstance(part, ImagePart | FilePart) and part.asset:
         return replace(part, data=b64encode(read(part.asset)).decode())
     return part
+
+
+_NEWER = frozenset({"keep", "is_strict", "is_error"})
+
+
+def _said(one: Part | Tool) -> dict[str, Any]:
+    """Its fields; of those that most prompts do without, only what is said."""
+    return {name: value for name, value in asdict(one).items() if value or name not in _NEWER}
 
 
 def _part(data: dict[str, Any]) -> Part:

@@ -202,6 +202,7 @@ def _runs(found: Select[Any]) -> None:
                 deleted_at=func.coalesce(Execution.deleted_at, func.now() - IN_TRASH),
                 prompt_id=None,
                 idempotency_key=None,
+                labels=None,
             )
         )
         _prompts(prompts)

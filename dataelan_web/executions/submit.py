@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -75,6 +76,8 @@ class Request:
     """The execution's, where something else is to be recorded under it in the same commit."""
     continues_id: uuid.UUID | None = None
     """The run before it on its branch of the conversation."""
+    labels: dict[str, Any] | None = None
+    """What a program says of its call (Execution.labels)."""
 
 
 def submit(request: Request) -> Execution:
@@ -87,11 +90,12 @@ def submit(request: Request) -> Execution:
     return execution
 
 
-def record(request: Request, claimed_by: str | None = None) -> Execution:
-    """The row, committed: queued, or already claimed by a caller that runs it itself. Nothing is lost from here on.
+def record(request: Request, claimed_by: str | None = None, row: Execution | None = None) -> Execution:
+    """The row, committed: queued, or already claimed by a caller that runs it itself, or ended as the given `row` is.
+    Nothing is lost from here on.
 
     Raises Conflict where the first of two that came at once under one key was refused by limits at this moment."""
-    execution = _row(request)
+    execution = row or unsaved(request)
     if claimed_by:
         execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
         execution.lease_until, execution.started_at = func.now() + LEASE, func.now()
@@ -118,7 +122,7 @@ def announce(request: Request, claimed_by: str) -> Execution:
     """The same for a caller that runs it itself at once: committed with its plan, before anything is sent."""
     if request.made_from:
         return record(request, claimed_by)
-    execution = _row(request)
+    execution = unsaved(request)
     execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
     execution.attempts_made, execution.measures = 0, {}
     while not journal.announce(db.session, execution):
@@ -128,7 +132,8 @@ def announce(request: Request, claimed_by: str) -> Execution:
     return execution
 
 
-def _row(request: Request) -> Execution:
+def unsaved(request: Request) -> Execution:
+    """Its row, as it would be recorded."""
     id = request.id or new_id()
     logs.note(execution_id=id)
     return Execution(
@@ -147,6 +152,7 @@ def _row(request: Request) -> Execution:
         idempotency_key=request.idempotency_key,
         waits_for_id=request.waits_for_id,
         continues_id=request.continues_id,
+        labels=request.labels,
         body=ExecutionBody(request=to_json(request.prompt)),
         template_run=request.made_from,
         repairs_id=request.repairs_id,

@@ -1,11 +1,24 @@
-"""The OpenAI-compatible gateway: programs get the same router, limits and record as people."""
+"""The gateway: programs that speak OpenAI's, Anthropic's or Gemini's API get the same router, limits and record as
+people."""
 
 from flask import Flask
+from werkzeug.routing import PathConverter
 
+from ..api_errors import GEMINI_VERBS
 from ..extensions import csrf
-from .routes import bp
+from . import routes  # noqa: F401 (they join the blueprint)
+from .blueprint import bp
+from .docs_routes import pages
+
+
+class ModelName(PathConverter):
+    """A model's name, which may hold slashes and colons, and is no call of Gemini's of that model."""
+
+    regex = rf"(?!.*(?:{'|'.join(GEMINI_VERBS)})$)[^/].*?"
 
 
 def init_app(app: Flask) -> None:
-    csrf.exempt(bp)  # a bearer token is no cookie: no other site can make a browser send it
+    app.url_map.converters["model_name"] = ModelName
+    csrf.exempt(bp)  # a token in a header is no cookie: no other site can make a browser send it
     app.register_blueprint(bp)
+    app.register_blueprint(pages)

@@ -1,9 +1,13 @@
-"""Failures in the form of OpenAI's API, which its clients turn into their own exceptions."""
+"""What goes wrong, as the API that was called says it (api_errors)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from flask import request
+
+from .. import api_errors
+from ..api_errors import Api, Problem
 from ..router.plan import NO_SUCH_MODEL
 from ..router.types import Failure, Kind
 
@@ -20,24 +24,31 @@ STATUS = {
 """Our own credential trouble is a bad gateway, not the caller's 401: the caller's token is fine."""
 
 
-KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 409: "conflict_error"}
-
-
 class Refused(Exception):
     """A request that is not run at all."""
 
     def __init__(self, status: int, message: str, code: str = "", param: str | None = None):
         super().__init__(message)
-        self.status, self.message, self.code, self.param = status, message, code, param
+        self.problem = Problem(status, message, code=code, param=param)
 
-    @property
-    def body(self) -> dict[str, Any]:
-        kind = KINDS.get(self.status, "invalid_request_error")
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code or None}}
+    @classmethod
+    def of(cls, failure: Failure) -> Refused:
+        refused = cls(400, failure.message)
+        refused.problem = of(failure)
+        return refused
 
 
-def of(failure: Failure) -> tuple[int, dict[str, Any]]:
-    """(HTTP status, body) of a failed execution."""
+def of(failure: Failure) -> Problem:
+    """A failed execution."""
     status, kind = (404, "not_found_error") if failure.code == NO_SUCH_MODEL else STATUS[failure.kind]
     code = "context_length_exceeded" if failure.kind is Kind.CONTEXT_TOO_LONG else failure.code or failure.kind.value
-    return status, {"error": {"message": failure.message, "type": kind, "param": None, "code": code}}
+    return Problem(status, failure.message, kind, code)
+
+
+def told(problem: Problem) -> dict[str, Any]:
+    """For whoever asks in this request."""
+    return api_errors.body_of(problem, asked_by())
+
+
+def asked_by() -> Api:
+    return api_errors.api_of(request.path, request.headers)

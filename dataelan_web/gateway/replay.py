@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from sqlalchemy import select
+
 from ..executions.prompts import to_json
 from ..executions.submit import Request
 from ..extensions import db
+from ..models import Asset as Row
 from ..models import Attempt, Execution, GatewayToken, State
-from ..router.types import Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall
+from ..router.types import Asset, Done, Event, Failure, Finish, Kind, Reasoning, Segment, Task, Text, ToolCall
+from ..storage import storage
 from .errors import Refused
 
 
@@ -26,18 +30,35 @@ def events(execution: Execution, wanted: Request) -> Iterator[Event]:
     if body.request != to_json(wanted.prompt) or execution.requested != wanted.requested:
         message = "This idempotency key was used for another request. Send a new key with a new request."
         raise Refused(422, message, "idempotency_mismatch")
+    if wanted.prompt.task is Task.EMBEDDING and execution.state is State.COMPLETED:
+        message = "This ran under this idempotency key before; vectors are not kept. Send a new key to run it again."
+        raise Refused(409, message, "idempotency_not_kept")
     if execution.is_open:
         raise Refused(409, "The first request under this idempotency key is still running.", "idempotency_conflict")
     if execution.state is not State.COMPLETED:
         raise Failure(_kind(execution.error_kind), body.error)
+    last = db.session.query(Attempt).filter_by(execution_id=execution.id).order_by(Attempt.number.desc()).first()
+    yield from said(execution, last.response_model if last else "")
+
+
+def said(execution: Execution, model: str = "") -> Iterator[Event]:
+    """A stored answer, once more."""
+    body = execution.body
     if body.reasoning:
         yield Reasoning(body.reasoning)
     if body.text:
         yield Text(body.text)
+    yield from (Segment(**segment) for segment in body.segments)
+    yield from _files(execution)
     for index, call in enumerate(body.tool_calls):
         yield ToolCall(index, **call)
-    last = db.session.query(Attempt).filter_by(execution_id=execution.id).order_by(Attempt.number.desc()).first()
-    yield Done(Finish(execution.finish or Finish.STOP), model=last.response_model if last else "")
+    yield Done(Finish(execution.finish or Finish.STOP), model=model)
+
+
+def _files(execution: Execution) -> Iterator[Asset]:
+    made = select(Row).where(Row.execution_id == execution.id, Row.deleted_at.is_(None)).order_by(Row.position)
+    for row in db.session.scalars(made).all():
+        yield Asset(row.media_type, storage().get(row.storage_key), row.note)
 
 
 def _kind(name: str | None) -> Kind:

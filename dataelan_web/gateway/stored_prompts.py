@@ -3,14 +3,16 @@
     {"model": "prompt:summary@production", "messages": [], "prompt": {"variables": {"text": "…"}}}
     {"prompt": {"id": "summary", "version": "3", "variables": {"text": "…"}}, "messages": […]}
 
-The second is the `prompt` parameter of OpenAI's Responses API; `version` is a version's number or a label. Without it
-`production` is meant, or the newest version where nothing is called that. Messages of the request come after the
-prompt's own, and what else the request says (`max_tokens`, `tools` …) goes before what the version says.
+Any inbound format may say it. The second is the `prompt` parameter of OpenAI's Responses API; `version` is a version's
+number or a label. Without it `production` is meant, or the newest version where nothing is called that. Messages of
+the request come after the prompt's own, and what else the request says (`max_tokens`, `tools` …) goes before what the
+version says.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Response
@@ -25,8 +27,8 @@ from ..prompts.labels import LATEST, PRODUCTION
 from ..prompts.refusals import Refused as NotMade
 from ..prompts.running import Source, Unfilled
 from ..prompts.usage import PREFIX
-from .chat_request import ChatRequest, MessageIn, Strict, body_of, checked
 from .errors import Refused
+from .json_body import Strict, checked
 
 MOST_LISTED = 500
 OWN = "prompt"
@@ -45,32 +47,33 @@ class PromptIn(Strict):
         return {"id": data.get("name") or "", "version": data.get("label"), **data} if isinstance(data, dict) else data
 
 
-class PromptRequest(ChatRequest):
-    model: str = Field(default=OWN, max_length=200)
-    messages: list[MessageIn] = Field(default_factory=list)
-    stored: PromptIn = Field(default_factory=PromptIn, alias="prompt")
+@dataclass(frozen=True)
+class Named:
+    """The prompt that a request names, in `model` or as `prompt`."""
 
-    @property
-    def called(self) -> tuple[str, str]:
-        """(slug, version or label). Raises Refused when none is named, or two are."""
-        slug, _, which = self.model.removeprefix(PREFIX).partition("@") if self.model.startswith(PREFIX) else ("",) * 3
-        names = {name for name in (slug, self.stored.id) if name}
-        if len(names) != 1:
-            word = "Name the prompt, in `model` or as `prompt.id`." if not names else "`model` and `prompt.id` differ."
-            raise Refused(400, word, "invalid_value", "prompt.id")
-        return names.pop(), which or str(self.stored.version if self.stored.version is not None else "")
-
-    @property
-    def other_model(self) -> str:
-        """What is to answer in place of what the version names; empty: nothing else."""
-        return "" if self.model == OWN or self.model.startswith(PREFIX) else self.model
+    slug: str
+    which: str
+    """A version's number or a label; empty: not said."""
+    variables: Mapping[str, Any]
+    other_model: str = ""
+    """What is to answer in place of what the version names."""
 
 
-def read(data: bytes) -> ChatRequest:
-    """Raises Refused (400) naming the first field that is wrong."""
-    body = body_of(data)
-    is_stored = isinstance(body.get("prompt"), dict) or str(body.get("model")).startswith(PREFIX)
-    return checked(body, PromptRequest if is_stored else ChatRequest)
+def named(body: dict[str, Any], model: Any) -> Named | None:
+    """Raises Refused (400) where none is named after all, or two are."""
+    in_model = model if isinstance(model, str) and model.startswith(PREFIX) else ""
+    said = body.get("prompt")
+    if not in_model and not isinstance(said, dict):
+        return None
+    stored = checked(said if isinstance(said, dict) else {}, PromptIn, "prompt")
+    slug, _, which = in_model.removeprefix(PREFIX).partition("@")
+    names = {name for name in (slug, stored.id) if name}
+    if len(names) != 1:
+        word = "Name the prompt, in `model` or as `prompt.id`." if not names else "`model` and `prompt.id` differ."
+        raise Refused(400, word, "invalid_value", "prompt.id")
+    version = "" if stored.version is None else str(stored.version)
+    other = "" if in_model or model in (None, OWN) else str(model)
+    return Named(names.pop(), which or version, stored.variables, other)
 
 
 def names(project: Project) -> list[str]:
@@ -80,14 +83,14 @@ def names(project: Project) -> list[str]:
     return [f"{PREFIX}{slug}" for slug in slugs]
 
 
-def filled(wanted: Request, asked: PromptRequest) -> Request:
+def filled(wanted: Request, asked: Named) -> Request:
     """The request, with the prompt's messages before its own. Raises Refused: 404 for what there is not, 400 naming
     the variable that is missing or wrong."""
-    slug, which = asked.called
+    slug, which = asked.slug, asked.which
     template, version = _find(wanted, slug, which)
     source = Source.of(version)
     try:
-        prompt, run = running.made(template, source, asked.stored.variables, goes_on=True)
+        prompt, run = running.made(template, source, asked.variables, goes_on=True)
     except Unfilled as unfilled:
         name, words = next(iter(unfilled.problems.items()))
         message = f"prompt.variables: “{name}” {words}. It is a variable of {slug}, version {version.number}."

@@ -1,6 +1,8 @@
-"""Who calls: a gateway token in the Authorization header, and nowhere else."""
+"""Who calls: a gateway token, in the header in which the client of some API sends its key."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from flask import request
 from sqlalchemy import and_, bindparam, func, or_, select
@@ -21,14 +23,22 @@ from ..models import (
 from .errors import Refused
 
 TOUCH_AFTER = 60
+HEADERS = ("x-api-key", "x-goog-api-key")
+"""Anthropic's and Gemini's, beside OpenAI's `Authorization`."""
+IN_ADDRESS = ("key", "api_key", "access_token", "token")
+HOW = "Send your Dataelan token as `Authorization: Bearer dlan_…`, `x-api-key: dlan_…` or `x-goog-api-key: dlan_…`."
+NOT_THERE = "Do not send a token in the address: addresses are kept in logs and histories, where others read them."
 
 
 def authenticate() -> GatewayToken:
     """The token of this request. Raises Refused (401). Its last use is noted to the minute."""
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not secret.strip():
-        raise Refused(401, "Send your Dataelan token as `Authorization: Bearer dlan_…`.", "missing_token")
-    token = _find(secret.strip())
+    secrets = set(_sent())
+    if not secrets:
+        is_shown = any(name in request.args for name in IN_ADDRESS)
+        raise Refused(401, f"{NOT_THERE} {HOW}" if is_shown else HOW, "missing_token")
+    if len(secrets) > 1:
+        raise Refused(401, "Two headers name different tokens. Send one.", "invalid_token")
+    token = _find(secrets.pop())
     if token is None or not token.is_valid(now()):
         raise Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
     if token.last_used_at is None or (now() - token.last_used_at).total_seconds() > TOUCH_AFTER:
@@ -42,6 +52,15 @@ def check_scope(token: GatewayToken, requested: str) -> None:
     if not token.may_ask(requested):
         allowed = ", ".join(token.allows[:10])
         raise Refused(403, f"This token may ask for {allowed}; not for {requested}.", "model_not_allowed", "model")
+
+
+def _sent() -> Iterator[str]:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and secret.strip():
+        yield secret.strip()
+    for name in HEADERS:
+        if secret := request.headers.get(name, "").strip():
+            yield secret
 
 
 _MEMBER = and_(Membership.organization_id == Project.organization_id, Membership.user_id == GatewayToken.created_by)

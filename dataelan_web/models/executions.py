@@ -28,6 +28,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from .base import (
@@ -166,6 +167,9 @@ class Execution(Measured, Trashable, Base):
     """What was used beside tokens, and which tokens were of sound or pictures: {images, seconds, characters,
     input_audio, input_image, output_audio, output_image}; only what was reported. Seconds are a decimal in text."""
     cost: Mapped[Nano | None]
+    labels: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What a program said of its call: {tags: [text], session: text}; and of an answer that was given before already,
+    the run that it is from: {cached_from: id}."""
 
     body: Mapped[ExecutionBody] = relationship(cascade="all, delete-orphan", single_parent=True)
     attempts: Mapped[list[Attempt]] = relationship(order_by="Attempt.number", cascade="all, delete-orphan")

@@ -26,7 +26,7 @@ _RUN, _BODY, _ATTEMPT, _ACTION = map(_table, (Execution, ExecutionBody, Attempt,
 
 ANNOUNCED = (
     "id", "organization_id", "project_id", "user_id", "token_id", "origin", "model_type", "requested",
-    "idempotency_key", "state", "fence", "lease_owner",
+    "idempotency_key", "labels", "state", "fence", "lease_owner",
 )  # fmt: skip
 BODY = ("request", "text", "reasoning", "tool_calls", "segments", "receipt", "error", "notice", "created_at")
 BEGUN = (

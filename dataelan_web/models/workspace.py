@@ -41,6 +41,11 @@ class Project(Trashable, Base):
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
     allows_platform_keys: Mapped[bool] = mapped_column(default=True)
     """False: what runs here is paid by the organization's own keys, or not at all."""
+    cache_seconds: Mapped[int] = mapped_column(default=0)
+    """How long a program that asks word for word the same gets the same answer; 0: each is asked anew."""
+    reads_on: Mapped[bool] = mapped_column(default=False)
+    """When a program goes away while it is answered: its answer is read to the end, for what it truly costs. False: it
+    is ended at its provider, and what came is charged by estimate."""
     purged_at: Mapped[Time | None]
     """Its content is gone for ever. The row stays, for the money that was spent in it."""
 

@@ -20,6 +20,25 @@ class ChangeForm(ProjectForm):
     )
 
 
+class GatewayForm(FlaskForm):
+    """What the gateway does for all programs of a project."""
+
+    cache_seconds = SelectField(
+        "Stored answers",
+        choices=[
+            ("0", "Off: every call is sent"),
+            ("600", "For 10 minutes"),
+            ("3600", "For an hour"),
+            ("86400", "For a day"),
+            ("604800", "For a week"),
+        ],
+    )
+    reads_on = SelectField(
+        "When a program goes away",
+        choices=[("no", "End the call, and charge what came by estimate"), ("yes", "Read its answer to the end")],
+    )
+
+
 class TokenForm(FlaskForm):
     label = StringField("What is it for?", [DataRequired("Name the program."), Length(max=200)], filters=[trim])
     expires_in = SelectField(

@@ -10,13 +10,13 @@ from flask import abort, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from .. import access
+from .. import access, audit
 from ..extensions import db
 from ..models import GatewayToken, Project
 from ..web import render, with_toast
 from . import tokens as verbs
 from .blueprint import bp
-from .forms import TokenForm
+from .forms import GatewayForm, TokenForm
 
 
 @bp.get("/projects/<uuid:id>/tokens")
@@ -56,6 +56,19 @@ def revoke_token(id: uuid.UUID, token_id: uuid.UUID) -> Response:
     return with_toast(_tokens(project), f"“{token.label}” is refused from now on.", "good")
 
 
+@bp.post("/projects/<uuid:id>/gateway")
+def change_gateway(id: uuid.UUID) -> Response:
+    """How long answers are stored, and what becomes of a call whose program goes away."""
+    project = access.editable(Project, id)
+    form = GatewayForm()
+    if not form.validate_on_submit():
+        return _tokens(project, gateway_form=form, status=422)
+    project.cache_seconds, project.reads_on = int(form.cache_seconds.data), form.reads_on.data == "yes"
+    audit.record("project.gateway_changed", project)
+    db.session.commit()
+    return with_toast(_tokens(project), "It holds from the next call on.", "good")
+
+
 def _both(id: uuid.UUID, token_id: uuid.UUID) -> tuple[Project, GatewayToken]:
     """A service account's token is for owners and admins to change."""
     project, token = access.editable(Project, id), access.editable(GatewayToken, token_id)
@@ -66,7 +79,14 @@ def _both(id: uuid.UUID, token_id: uuid.UUID) -> tuple[Project, GatewayToken]:
     return project, token
 
 
-def _tokens(project: Project, form: TokenForm | None = None, status: int = 200, **context: Any) -> FlaskResponse:
+def _tokens(
+    project: Project,
+    form: TokenForm | None = None,
+    gateway_form: GatewayForm | None = None,
+    status: int = 200,
+    **context: Any,
+) -> FlaskResponse:
+    now_set = {"cache_seconds": str(project.cache_seconds), "reads_on": "yes" if project.reads_on else "no"}
     return render(
         "projects/tokens.html",
         "tokens",
@@ -74,6 +94,7 @@ def _tokens(project: Project, form: TokenForm | None = None, status: int = 200, 
         project=project,
         tokens=verbs.lines(GatewayToken.project_id == project.id),
         form=form or TokenForm(formdata=None),
+        gateway_form=gateway_form or GatewayForm(formdata=None, data=now_set),
         graces=verbs.GRACES,
         can_edit=access.may(access.EDIT, project),
         base_url=f"{request.host_url}v1",

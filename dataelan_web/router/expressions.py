@@ -42,6 +42,8 @@ VARIABLES: Mapping[str, Mapping[str, tuple[Any, str]]] = {
     "request": {
         "origin": ("playground", "playground, gateway, batch or judge"),
         "token": ("ci", "the gateway token's label; empty in the playground"),
+        "tags": (",eu,nightly,", "what a program's `x-dataelan-tags` says, with a comma before and after each"),
+        "session": ("chat-42", "what a program's `x-dataelan-session` says"),
     },
     "time": {
         "hour": (14, "0 to 23, in the organization's time zone"),

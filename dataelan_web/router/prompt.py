@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -58,9 +58,23 @@ class ToolResult:
     id: str
     text: str
     name: str = ""
+    is_error: bool = False
+    """The tool failed, and says so in its text."""
 
 
-Part = TextPart | ImagePart | FilePart | ToolUse | ToolResult
+@dataclass(frozen=True)
+class ThoughtPart:
+    """What a model thought earlier, with the seal by which its provider knows it again. `kind`: whose wire format it
+    is of; no other gets it."""
+
+    text: str
+    seal: str = field(default="", repr=False)
+    kind: str = ""
+    is_hidden: bool = False
+    """The provider sealed the text as well."""
+
+
+Part = TextPart | ImagePart | FilePart | ToolUse | ToolResult | ThoughtPart
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,9 @@ class Message:
 
     role: str
     parts: tuple[Part, ...]
+    keep: str = ""
+    """How long a provider may keep what has been said up to its end, to read it cheaper the next time: `5m`, `1h`;
+    empty: not said. Only a few are told; the others do so by themselves or not at all."""
 
     @property
     def text(self) -> str:
@@ -82,6 +99,10 @@ class Tool:
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    is_strict: bool | None = None
+    """Its arguments have to fit the schema. None: not said."""
+    keep: str = ""
+    """As of a Message: all tools up to this one."""
 
 
 class Task(StrEnum):
@@ -116,6 +137,10 @@ class Prompt:
     | video | `seconds` (int), `aspect_ratio`, `resolution` ("720p"), `negative_prompt` |
     | embedding | `dimensions` (int), `input_type` |
     | rerank | `query` (str), `count` (int): only so many, the best |
+
+    `options` holds what only some formats of a chat have: `top_k` (int), `frequency_penalty`, `presence_penalty`
+    (float), `parallel_tool_calls` (bool), `verbosity`. A format that has not what is asked for refuses the prompt.
+    `thinking_budget`: how many tokens to think for, where that is counted in tokens; `reasoning_effort` is for others.
     """
 
     messages: tuple[Message, ...]
@@ -130,7 +155,15 @@ class Prompt:
     tool_choice: str | None = None
     schema: Mapping[str, Any] | None = None
     reasoning_effort: str | None = None
+    thinking_budget: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = True
+
+    def as_sent_to(self, kind: str) -> Prompt:
+        """Without the thoughts that another wire format sealed."""
+        if not any(isinstance(part, ThoughtPart) and part.kind != kind for m in self.messages for part in m.parts):
+            return self
+        return replace(self, messages=tuple(_without_others(message, kind) for message in self.messages))
 
     @property
     def system(self) -> str:
@@ -157,6 +190,11 @@ class Prompt:
             for part in message.parts:
                 total += len(getattr(part, "text", getattr(part, "arguments", "")).encode())
         return total
+
+
+def _without_others(message: Message, kind: str) -> Message:
+    kept = tuple(part for part in message.parts if not isinstance(part, ThoughtPart) or part.kind == kind)
+    return replace(message, parts=kept)
 
 
 def user(text: str) -> Message:

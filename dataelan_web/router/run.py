@@ -168,6 +168,9 @@ class _Attempt:
         candidate = self.step.candidate
         try:
             format = adapter(candidate.kind, candidate.base_url, prompt.task)
+            prompt = prompt.as_sent_to(candidate.kind)
+            if prompt.options and (unknown := prompt.options.keys() - format.options):
+                raise Unsupported(f"{', '.join(sorted(unknown))}: its API has no such parameter.")
             first = format.call(prompt, candidate.model, key)
         except (UnknownFormat, Unsupported) as error:
             raise Failure(Kind.BAD_REQUEST, f"{candidate.label}: {error}", sent=False) from error

@@ -19,6 +19,7 @@ from .prompt import (
     Prompt,
     Task,
     TextPart,
+    ThoughtPart,
     Tool,
     ToolResult,
     ToolUse,
@@ -62,6 +63,7 @@ __all__ = [
     "Task",
     "Text",
     "TextPart",
+    "ThoughtPart",
     "Tool",
     "ToolCall",
     "ToolResult",
@@ -119,7 +121,13 @@ class Refusal(Text):
 
 @dataclass(frozen=True)
 class Reasoning:
+    """A piece of what the model thinks. `seal`: the provider's, at the end of one thought, with which it takes that
+    back (prompt.ThoughtPart)."""
+
     delta: str
+    seal: str = field(default="", repr=False)
+    kind: str = ""
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,6 +222,8 @@ class Done:
     raw: str = ""
     model: str = ""
     response_id: str = ""
+    stopped_by: str = ""
+    """The stop sequence that ended it, where the provider says which."""
 
 
 @dataclass(frozen=True)
@@ -327,6 +337,9 @@ class ListedModel:
 
 class Adapter(Protocol):
     """One task of one wire format, without I/O: values in, values out."""
+
+    options: frozenset[str]
+    """Which of Prompt.options it can carry."""
 
     def __init__(self, base_url: str) -> None: ...
 

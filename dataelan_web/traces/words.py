@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..router.types import Message, Part, Prompt, TextPart, ToolResult, ToolUse
+from ..router.types import Message, Part, Prompt, TextPart, ThoughtPart, ToolResult, ToolUse
 
 
 def asked(prompt: Prompt) -> str:
@@ -29,6 +29,8 @@ def _part(part: Part) -> dict[str, Any]:
         return {"type": "tool_call", "id": part.id, "name": part.name, "arguments": part.arguments}
     if isinstance(part, ToolResult):
         return {"type": "tool_call_response", "id": part.id, "response": part.text}
+    if isinstance(part, ThoughtPart):
+        return {"type": "reasoning", "content": part.text}
     return {"type": "file", "mime_type": part.media_type}
 
 

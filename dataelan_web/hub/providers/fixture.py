@@ -120,6 +120,7 @@ SIMULATED = (
     SimulatedModel("simulated-image", "Simulated pictures", IMAGE, Task.IMAGE),
     SimulatedModel("simulated-voice", "Simulated speech", VOICE, Task.SPEECH),
     SimulatedModel("simulated-ear", "Simulated transcription", VOICE, Task.TRANSCRIPTION),
+    SimulatedModel("simulated-vectors", "Simulated vectors", TEXT, Task.EMBEDDING),
 )
 SIMULATED_STUDIO = (SimulatedModel("simulated/film", "Simulated film", VIDEO, Task.VIDEO),)
 

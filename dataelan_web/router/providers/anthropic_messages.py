@@ -41,6 +41,7 @@ from dataelan_web.router.types import (
     Reasoning,
     Text,
     TextPart,
+    ThoughtPart,
     ToolCall,
     ToolResult,
     ToolUse,
@@ -49,6 +50,7 @@ from dataelan_web.router.types import (
 )
 
 VERSION = "2023-06-01"
+KIND = "anthropic"
 
 # The format demands a limit. This one is accepted by every model since Claude 3; say more where more is wanted.
 DEFAULT_MAX_TOKENS = 4096
@@ -64,6 +66,8 @@ _FINISHES: Mapping[str, Finish] = {
 
 
 class AnthropicMessages(Format):
+    options = frozenset({"top_k", "parallel_tool_calls"})
+
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         most = prompt.max_tokens if prompt.max_tokens is not None else DEFAULT_MAX_TOKENS
         body = {"model": model, "max_tokens": most} | _context(prompt) | _options(prompt)
@@ -99,12 +103,30 @@ def _headers(key: str) -> dict[str, str]:
 
 def _context(prompt: Prompt) -> dict[str, Any]:
     """All that is read, and so counted."""
+    keeps = {id(message.parts[-1]): message.keep for message in prompt.messages if message.keep and message.parts}
     messages = [
-        {"role": "assistant" if by_assistant else "user", "content": [_block(part) for part in parts]}
+        {
+            "role": "assistant" if by_assistant else "user",
+            "content": [_block(part) | _kept(keeps.get(id(part), "")) for part in parts],
+        }
         for by_assistant, parts in turns(prompt.messages)
     ]
-    system = {"system": prompt.system} if prompt.system else {}
+    system = {"system": _system(prompt)} if prompt.system else {}
     return {"messages": messages} | system | _tools(prompt) | _output(prompt)
+
+
+def _system(prompt: Prompt) -> str | list[dict[str, Any]]:
+    told = [message for message in prompt.messages if message.role == "system"]
+    if not any(message.keep for message in told):
+        return prompt.system
+    return [{"type": "text", "text": message.text} | _kept(message.keep) for message in told if message.text]
+
+
+def _kept(keep: str) -> dict[str, Any]:
+    """Five minutes are meant where nothing is said."""
+    if not keep:
+        return {}
+    return {"cache_control": {"type": "ephemeral"} | ({} if keep == "5m" else {"ttl": keep})}
 
 
 def _options(prompt: Prompt) -> dict[str, Any]:
@@ -112,6 +134,7 @@ def _options(prompt: Prompt) -> dict[str, Any]:
     options = {
         "temperature": prompt.temperature,
         "top_p": prompt.top_p,
+        "top_k": prompt.options.get("top_k"),
         "stop_sequences": list(prompt.stop) or None,
         "stream": prompt.stream or None,
     }
@@ -125,13 +148,18 @@ def _tools(prompt: Prompt) -> dict[str, Any]:
         "tools": [
             {"name": tool.name, "input_schema": dict(tool.parameters) or {"type": "object", "properties": {}}}
             | ({"description": tool.description} if tool.description else {})
+            | ({"strict": tool.is_strict} if tool.is_strict else {})
+            | _kept(tool.keep)
             for tool in prompt.tools
         ]
     }
-    if prompt.tool_choice:
+    parallel = prompt.options.get("parallel_tool_calls")
+    if prompt.tool_choice or parallel is not None:
         words = {"auto": "auto", "none": "none", "required": "any"}
-        named = {"type": "tool", "name": prompt.tool_choice}
-        tools["tool_choice"] = {"type": words[prompt.tool_choice]} if prompt.tool_choice in words else named
+        choice = prompt.tool_choice or "auto"
+        tools["tool_choice"] = {"type": words[choice]} if choice in words else {"type": "tool", "name": choice}
+        if parallel is not None and choice != "none":
+            tools["tool_choice"]["disable_parallel_tool_use"] = not parallel
     return tools
 
 
@@ -143,6 +171,8 @@ def _output(prompt: Prompt) -> dict[str, Any]:
         config["format"] = {"type": "json_schema", "schema": dict(prompt.schema)}
     if prompt.reasoning_effort == "none":
         body["thinking"] = {"type": "disabled"}
+    elif prompt.thinking_budget:
+        body["thinking"] = {"type": "enabled", "budget_tokens": prompt.thinking_budget}
     elif prompt.reasoning_effort:
         body["thinking"] = {"type": "adaptive"}
         config["effort"] = "low" if prompt.reasoning_effort == "minimal" else prompt.reasoning_effort
@@ -163,7 +193,12 @@ def _block(part: Part) -> dict[str, Any]:
         case ToolUse(id, name, arguments):
             return {"type": "tool_use", "id": id, "name": name, "input": mapping(parse_or_none(arguments))}
         case ToolResult(id, text):
-            return {"type": "tool_result", "tool_use_id": id, "content": text}
+            failed = {"is_error": True} if part.is_error else {}
+            return {"type": "tool_result", "tool_use_id": id, "content": text} | failed
+        case ThoughtPart(text, seal):
+            if part.is_hidden:
+                return {"type": "redacted_thinking", "data": seal}
+            return {"type": "thinking", "thinking": text, "signature": seal}
 
 
 def _document(part: FilePart) -> dict[str, Any]:
@@ -188,7 +223,7 @@ def _document(part: FilePart) -> dict[str, Any]:
 
 class MessagesAnswer:
     def __init__(self) -> None:
-        self._model = self._id = self._finish = ""
+        self._model = self._id = self._finish = self._stopped_by = ""
         self._whole = self._done = False
         self._usage: dict[str, int] = {}
         self._calls = 0
@@ -213,7 +248,7 @@ class MessagesAnswer:
             case "content_block_stop":
                 yield from self._block_stop(count(document.get("index")))
             case "message_delta":
-                self._finish = string(mapping(document.get("delta")).get("stop_reason")) or self._finish
+                self._end(mapping(document.get("delta")))
                 yield from self._cost(document)
             case "message_stop":
                 yield from self.end()
@@ -225,7 +260,12 @@ class MessagesAnswer:
         if not (self._finish or self._whole):
             raise Failure(Kind.TRANSIENT, "The provider's answer broke off before its end.", code="cut_off")
         self._done = True
-        yield Done(_FINISHES.get(self._finish, Finish.OTHER), self._finish, self._model, self._id)
+        finish = _FINISHES.get(self._finish, Finish.OTHER)
+        yield Done(finish, self._finish, self._model, self._id, self._stopped_by)
+
+    def _end(self, said: Mapping[str, Any]) -> None:
+        self._finish = string(said.get("stop_reason")) or self._finish
+        self._stopped_by = string(said.get("stop_sequence")) or self._stopped_by
 
     def _message(self, document: Mapping[str, Any]) -> Iterator[Event]:
         if document.get("type") != "message" and not isinstance(document.get("content"), list):
@@ -235,7 +275,7 @@ class MessagesAnswer:
             yield from self._block_start(index, block)
             yield from self._block_stop(index)
         yield from self._start(document)
-        self._finish = string(document.get("stop_reason"))
+        self._end(document)
 
     def _start(self, message: Mapping[str, Any]) -> Iterator[Usage]:
         self._model, self._id = string(message.get("model")), string(message.get("id"))
@@ -246,8 +286,13 @@ class MessagesAnswer:
         match block.get("type"):
             case "text" if text := string(block.get("text")):
                 yield Text(text)
-            case "thinking" if thought := string(block.get("thinking")):
-                yield Reasoning(thought)
+            case "thinking":
+                if thought := string(block.get("thinking")):
+                    yield Reasoning(thought)
+                if seal := string(block.get("signature")):
+                    yield Reasoning("", seal, KIND)
+            case "redacted_thinking" if seal := string(block.get("data")):
+                yield Reasoning("", seal, KIND, is_hidden=True)
             case "tool_use":
                 self._open[index] = _OpenCall(self._calls, block.get("input"))
                 yield ToolCall(self._calls, string(block.get("id")), string(block.get("name")))
@@ -259,6 +304,8 @@ class MessagesAnswer:
                 yield Text(text)
             case "thinking_delta" if thought := string(delta.get("thinking")):
                 yield Reasoning(thought)
+            case "signature_delta" if seal := string(delta.get("signature")):
+                yield Reasoning("", seal, KIND)
             case "input_json_delta" if (piece := string(delta.get("partial_json"))) and index in self._open:
                 self._open[index].written = True
                 yield ToolCall(self._open[index].number, arguments=piece)

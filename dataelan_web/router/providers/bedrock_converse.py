@@ -26,6 +26,7 @@ from dataelan_web.router.types import (
     Part,
     Prompt,
     TextPart,
+    ThoughtPart,
     Tool,
     ToolResult,
     ToolUse,
@@ -213,7 +214,10 @@ class _Content:
             case ToolUse(id, name, arguments):
                 return {"toolUse": {"toolUseId": id, "name": name, "input": mapping(parse_or_none(arguments))}}
             case ToolResult(id, text):
-                return {"toolResult": {"toolUseId": id, "content": [{"text": text}]}}
+                failed = {"status": "error"} if part.is_error else {}
+                return {"toolResult": {"toolUseId": id, "content": [{"text": text}]} | failed}
+            case ThoughtPart():
+                raise Unsupported("What a model of another provider thought cannot be taken back.")
 
     def _name(self, said: str) -> str:
         """Letters, digits, single blanks, hyphens and brackets are all that a name may have; a name that comes twice

@@ -12,6 +12,8 @@ class Format:
     """`base_url` includes the version prefix and has no slash at its end. Refusals are read alike everywhere: by their
     status, by the codes of all providers, and by their words."""
 
+    options: frozenset[str] = frozenset()
+
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
 

@@ -33,8 +33,10 @@ from dataelan_web.router.types import (
     Part,
     Prompt,
     TextPart,
+    ThoughtPart,
     ToolResult,
     ToolUse,
+    Unsupported,
 )
 
 # An image or a sound is one event of a stream.
@@ -50,6 +52,8 @@ _NO_SIGNATURE = "skip_thought_signature_validator"
 
 
 class Gemini(Format):
+    options = frozenset({"top_k", "frequency_penalty", "presence_penalty"})
+
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = _context(prompt)
         if config := _generation_config(prompt):
@@ -131,6 +135,8 @@ def _part(part: Part, names: Mapping[str, str]) -> dict[str, Any]:
             answer = parse_or_none(text)
             response = answer if isinstance(answer, dict) else {"result": text}
             return {"functionResponse": {"name": name or names.get(id, id), "response": response}}
+        case ThoughtPart():
+            raise Unsupported("What a model of another provider thought cannot be taken back.")
 
 
 def _generation_config(prompt: Prompt) -> dict[str, Any]:
@@ -138,17 +144,24 @@ def _generation_config(prompt: Prompt) -> dict[str, Any]:
         "maxOutputTokens": prompt.max_tokens,
         "temperature": prompt.temperature,
         "topP": prompt.top_p,
+        "topK": prompt.options.get("top_k"),
+        "frequencyPenalty": prompt.options.get("frequency_penalty"),
+        "presencePenalty": prompt.options.get("presence_penalty"),
         "stopSequences": list(prompt.stop) or None,
         "seed": prompt.seed,
         "responseMimeType": "application/json" if prompt.schema is not None else None,
         "responseJsonSchema": dict(prompt.schema) if prompt.schema is not None else None,
-        "thinkingConfig": _thinking(prompt.reasoning_effort) if prompt.reasoning_effort else None,
+        "thinkingConfig": _thinking(prompt),
     }
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _thinking(effort: str) -> dict[str, Any]:
-    budget = _THINKING_BUDGETS.get(effort, _THINKING_BUDGETS["high"])
+def _thinking(prompt: Prompt) -> dict[str, Any] | None:
+    effort, budget = prompt.reasoning_effort, prompt.thinking_budget
+    if budget is None:
+        if not effort:
+            return None
+        budget = _THINKING_BUDGETS.get(effort, _THINKING_BUDGETS["high"])
     return {"thinkingBudget": budget, "includeThoughts": True} if budget else {"thinkingBudget": 0}
 
 

@@ -105,8 +105,9 @@ def _steps(type: str, parts: list[Part], names: Mapping[str, str]) -> Iterator[d
     """What is said in one turn is one step; calls of tools and their results are steps of their own, in order."""
     content: list[dict[str, Any]] = []
     for part in parts:
-        if not isinstance(part, ToolUse | ToolResult):
+        if isinstance(part, TextPart | ImagePart | FilePart):
             content.append(_content(part))
+        if not isinstance(part, ToolUse | ToolResult):
             continue
         if content:
             yield {"type": type, "content": content}

@@ -66,6 +66,8 @@ def key_headers(base_url: str, key: str) -> dict[str, str]:
 
 
 class OpenAIChat(Format):
+    options = frozenset({"frequency_penalty", "presence_penalty", "parallel_tool_calls", "verbosity"})
+
     def __init__(self, base_url: str) -> None:
         super().__init__(base_url)
         self._dialect = dialect_of(self.base_url)
@@ -90,6 +92,7 @@ class OpenAIChat(Format):
             "stop": list(prompt.stop) or None,
             self._dialect.seed: prompt.seed,
             "reasoning_effort": prompt.reasoning_effort,
+            **prompt.options,
         }
         return {name: value for name, value in options.items() if value is not None}
 
@@ -162,7 +165,14 @@ def _tools(prompt: Prompt) -> dict[str, Any]:
 def _tool(tool: Tool) -> dict[str, Any]:
     parameters = dict(tool.parameters) or {"type": "object", "properties": {}}
     description = {"description": tool.description} if tool.description else {}
-    return {"type": "function", "function": {"name": tool.name, **description, "parameters": parameters}}
+    return {
+        "type": "function",
+        "function": {"name": tool.name, **description, "parameters": parameters, **_strict(tool)},
+    }
+
+
+def _strict(tool: Tool) -> dict[str, bool]:
+    return {} if tool.is_strict is None else {"strict": tool.is_strict}
 
 
 def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:

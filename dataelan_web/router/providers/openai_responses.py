@@ -34,6 +34,8 @@ EVENT_LIMIT = 32 * MEBIBYTE
 
 
 class OpenAIResponses(Format):
+    options = frozenset({"parallel_tool_calls", "verbosity"})
+
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         """There is no seed in this format, and no stop sequence: the one is a wish, the other a promise to keep."""
         if prompt.stop:
@@ -58,7 +60,7 @@ def _context(prompt: Prompt) -> dict[str, Any]:
         "input": [item for message in prompt.messages if message.role != "system" for item in _items(message)],
         "instructions": prompt.system or None,
         "reasoning": _reasoning(prompt.reasoning_effort) if prompt.reasoning_effort else None,
-        "text": {"format": _format(prompt)} if prompt.schema is not None else None,
+        "text": _text(prompt) or None,
     }
     return {name: value for name, value in options.items() if value is not None} | _tools(prompt)
 
@@ -68,6 +70,7 @@ def _options(prompt: Prompt) -> dict[str, Any]:
         "max_output_tokens": prompt.max_tokens,
         "temperature": prompt.temperature,
         "top_p": prompt.top_p,
+        "parallel_tool_calls": prompt.options.get("parallel_tool_calls"),
         "stream": prompt.stream or None,
     }
     return {name: value for name, value in options.items() if value is not None}
@@ -76,6 +79,11 @@ def _options(prompt: Prompt) -> dict[str, Any]:
 def _reasoning(effort: str) -> dict[str, str]:
     """What the model thought is told only when asked for."""
     return {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
+
+
+def _text(prompt: Prompt) -> dict[str, Any]:
+    wordy = {"verbosity": prompt.options["verbosity"]} if "verbosity" in prompt.options else {}
+    return wordy | ({"format": _format(prompt)} if prompt.schema is not None else {})
 
 
 def _format(prompt: Prompt) -> dict[str, Any]:
@@ -98,7 +106,13 @@ def _tool(tool: Tool) -> dict[str, Any]:
     """`strict` is on here unless switched off, and would refuse optional parameters."""
     parameters = dict(tool.parameters) or {"type": "object", "properties": {}}
     description = {"description": tool.description} if tool.description else {}
-    return {"type": "function", "name": tool.name, **description, "parameters": parameters, "strict": False}
+    return {
+        "type": "function",
+        "name": tool.name,
+        **description,
+        "parameters": parameters,
+        "strict": bool(tool.is_strict),
+    }
 
 
 # -- the conversation --------------------------------------------------------------------------

@@ -6,33 +6,37 @@ is not in here goes nowhere. Source: openai/openai-openapi, CreateChatCompletion
 
 from __future__ import annotations
 
-import json
-import math
-import re
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from ..router.types import ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
-from .errors import Refused
+from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
+from ..errors import Refused
+from ..json_body import DATA_URL, MOST_TOKENS, Strict, unsupported
 
-DEEPEST = 100
-MOST_TOKENS = 1_000_000_000  # so that no price makes more of it than a column holds
-DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.S)
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
+AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 
 class ImageUrl(Strict):
     url: str
 
 
+class InputAudio(Strict):
+    data: str
+    format: Literal["wav", "mp3"]
+
+
+class FileIn(Strict):
+    file_data: str | None = None
+    filename: str = ""
+
+
 class ContentPart(Strict):
     type: str
     text: str | None = None
     image_url: ImageUrl | None = None
+    input_audio: InputAudio | None = None
+    file: FileIn | None = None
     refusal: str | None = None
 
 
@@ -58,6 +62,7 @@ class FunctionDefinition(Strict):
     name: str = Field(min_length=1, max_length=64)
     description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class ToolIn(Strict):
@@ -90,7 +95,7 @@ class StreamOptions(Strict):
 
 class ChatRequest(Strict):
     model: str = Field(min_length=1, max_length=200)
-    messages: list[MessageIn] = Field(min_length=1)
+    messages: list[MessageIn]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
@@ -103,7 +108,16 @@ class ChatRequest(Strict):
     tools: list[ToolIn] | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
     response_format: ResponseFormat | None = None
-    reasoning_effort: str | None = None
+    reasoning_effort: str | None = Field(default=None, max_length=50)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    parallel_tool_calls: bool | None = None
+    verbosity: str | None = Field(default=None, max_length=50)
+    logprobs: bool | None = None
+    logit_bias: dict[str, Any] | None = None
+    modalities: list[str] | None = None
+    functions: list[Any] | None = None
+    web_search_options: dict[str, Any] | None = None
 
     @property
     def includes_usage(self) -> bool:
@@ -120,54 +134,42 @@ class ChatRequest(Strict):
             stop=stop,
             seed=self.seed,
             tools=tuple(
-                Tool(tool.function.name, tool.function.description or "", tool.function.parameters or {})
+                Tool(
+                    tool.function.name,
+                    tool.function.description or "",
+                    tool.function.parameters or {},
+                    tool.function.strict,
+                )
                 for tool in self.tools or ()
             ),
             tool_choice=choice.function.name if isinstance(choice, NamedTool) else choice,
             schema=_schema(self.response_format),
             reasoning_effort=self.reasoning_effort,
+            options=self._options(),
             stream=bool(self.stream),
         )
 
+    def _options(self) -> dict[str, Any]:
+        """A penalty of 0 is none, which every model has."""
+        names = ("frequency_penalty", "presence_penalty", "verbosity")
+        said = {name: value for name in names if (value := getattr(self, name))}
+        parallel = self.parallel_tool_calls if self.tools else None  # without tools it says nothing
+        return said if parallel is None else said | {"parallel_tool_calls": parallel}
 
-Asked = TypeVar("Asked", bound=ChatRequest)
-
-
-def body_of(data: bytes) -> dict[str, Any]:
-    """Raises Refused (400) for what is no JSON object."""
-    try:
-        body = _storable(json.loads(data), DEEPEST)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise Refused(400, "The body must be a JSON object with `model` and `messages`.", "invalid_json")
-    return body
-
-
-def checked(body: dict[str, Any], form: type[Asked]) -> Asked:
-    """Raises Refused (400) naming the first field that is wrong."""
-    try:
-        return form.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(step) for step in first["loc"] if isinstance(step, int) or _is_name(step))
-        raise Refused(400, f"{field}: {first['msg']}", "invalid_value", field) from error
-
-
-def _is_name(step: str) -> bool:
-    """pydantic also says which alternative it tried: `str`, `list[ContentPart]` …"""
-    return bool(re.fullmatch(r"[a-z_]+", step)) and step != "str"
-
-
-def _storable(value: Any, left: int) -> Any:
-    """Without what the database cannot hold: NUL, halves of surrogate pairs, numbers without end, endless depth."""
-    if isinstance(value, str):
-        return value.replace("\0", "�").encode(errors="replace").decode()
-    if not left or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError("too deep, or not a number of JSON")
-    if isinstance(value, dict):
-        return {_storable(name, left): _storable(held, left - 1) for name, held in value.items()}
-    return [_storable(held, left - 1) for held in value] if isinstance(value, list) else value
+    def refuse_what_cannot_be_sent(self) -> None:
+        """Raises Refused. Left out, it would change the answer without a word."""
+        if not self.messages:
+            raise Refused(400, "messages: at least one is needed.", "invalid_value", "messages")
+        if self.logprobs:
+            raise unsupported("logprobs", "probabilities of tokens are not passed on here.")
+        if self.logit_bias:
+            raise unsupported("logit_bias", "tokens differ from model to model, so it cannot be passed on here.")
+        if self.modalities and self.modalities != ["text"]:
+            raise unsupported("modalities", "a chat is answered in text here; ask /v1/audio/speech for a voice.")
+        if self.functions:
+            raise unsupported("functions", "it was replaced by `tools`; send those.")
+        if self.web_search_options:
+            raise unsupported("web_search_options", "tools that a provider runs itself are not passed on here.")
 
 
 def _message(message: MessageIn) -> Message:
@@ -190,9 +192,12 @@ def _parts(content: str | list[ContentPart] | None) -> tuple[Part, ...]:
 def _part(part: ContentPart) -> Part:
     if part.type == "image_url" and part.image_url:
         url = part.image_url.url
-        if inline := DATA_URL.fullmatch(url):
-            return ImagePart(inline[1], inline[2])
-        return ImagePart(url=url)
+        inline = DATA_URL.fullmatch(url)
+        return ImagePart(inline[1], inline[2]) if inline else ImagePart(url=url)
+    if part.type == "input_audio" and part.input_audio:
+        return FilePart(AUDIO[part.input_audio.format], part.input_audio.data)
+    if part.type == "file" and part.file and (inline := DATA_URL.fullmatch(part.file.file_data or "")):
+        return FilePart(inline[1], inline[2], name=part.file.filename)
     if part.type in ("text", "refusal") and (part.text or part.refusal) is not None:
         return TextPart(part.text or part.refusal or "")
     message = f"messages.content: parts of type “{part.type}” cannot be sent through here."

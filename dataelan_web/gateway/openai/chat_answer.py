@@ -11,16 +11,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ..executions.answer import Answer
-from ..models import Execution
-from ..router.types import Done, Event, Finish, Reasoning, Refusal, Text, ToolCall, Usage
+from ...models import Execution
+from ...router.types import Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
+from .. import errors
+from ..inbound import Whole
+from ..tool_calls import call_id
 
 FINISH = {Finish.OTHER: "stop"}
 
 
-def completion(execution: Execution, answer: Answer, usage: Usage, done: Done | None, model: str) -> dict[str, Any]:
-    """A whole answer."""
-    text = "".join(answer.text)
+def completion(whole: Whole) -> dict[str, Any]:
+    execution, answer, text = whole.execution, whole.answer, whole.text
     message: dict[str, Any] = {"role": "assistant", "content": text or ("" if not answer.tool_calls else None)}
     message["refusal"] = None
     if answer.is_refusal:
@@ -30,14 +31,15 @@ def completion(execution: Execution, answer: Answer, usage: Usage, done: Done | 
     if answer.tool_calls:
         message["tool_calls"] = [
             {
-                "id": call["id"] or _call_id(execution, index),
+                "id": call["id"] or call_id(execution, index),
                 "type": "function",
                 "function": {"name": call["name"], "arguments": call["arguments"]},
             }
             for index, call in answer.tool_calls.items()
         ]
-    choice = {"index": 0, "message": message, "finish_reason": _finish(done), "logprobs": None}
-    return _envelope(execution, "chat.completion", model) | {"choices": [choice], "usage": usage_of(usage)}
+    choice = {"index": 0, "message": message, "finish_reason": _finish(whole.done), "logprobs": None}
+    made = {"choices": [choice], "usage": usage_of(whole.usage)}
+    return _envelope(execution, "chat.completion", whole.model) | made
 
 
 class Chunks:
@@ -55,7 +57,7 @@ class Chunks:
             return self._delta({"refusal": event.delta})
         if isinstance(event, Text):
             return self._delta({"content": event.delta})
-        if isinstance(event, Reasoning):
+        if isinstance(event, Reasoning) and event.delta:
             return self._delta({"reasoning_content": event.delta})
         if isinstance(event, ToolCall):
             return self._delta({"tool_calls": [self._call(event)]})
@@ -71,6 +73,10 @@ class Chunks:
             yield self._delta({}, _finish(done), ours)
         yield b"data: [DONE]\n\n"
 
+    def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
+        """OpenAI's own form for it."""
+        yield f"data: {_json(errors.told(errors.of(failure)) | {'dataelan': facts})}\n\n".encode()
+
     def _delta(self, delta: dict[str, Any], finish: str | None = None, more: str = "") -> bytes:
         if self._is_first:
             delta, self._is_first = {"role": "assistant", **delta}, False
@@ -81,15 +87,10 @@ class Chunks:
         call: dict[str, Any] = {"index": event.index, "function": {"arguments": event.arguments}}
         if event.index not in self._calls:
             self._calls.add(event.index)
-            call |= {"id": event.id or _call_id(self._execution, event.index), "type": "function"}
+            call |= {"id": event.id or call_id(self._execution, event.index), "type": "function"}
         if event.name:
             call["function"]["name"] = event.name
         return call
-
-
-def error_chunk(body: dict[str, Any]) -> bytes:
-    """An error after the stream began: OpenAI's own form for it."""
-    return f"data: {_json(body)}\n\n".encode()
 
 
 def usage_of(usage: Usage) -> dict[str, Any]:
@@ -106,11 +107,6 @@ def usage_of(usage: Usage) -> dict[str, Any]:
 def _envelope(execution: Execution, kind: str, model: str) -> dict[str, Any]:
     created = int(execution.created_at.timestamp())
     return {"id": f"chatcmpl-{execution.id.hex}", "object": kind, "created": created, "model": model}
-
-
-def _call_id(execution: Execution, index: int) -> str:
-    """For providers that give their tool calls none (Gemini): clients answer a call by its id."""
-    return f"call_{execution.id.hex}_{index}"
 
 
 def _finish(done: Done | None) -> str:

@@ -1,0 +1,107 @@
+"""Answers given again to programs that ask word for word the same, in projects that wish it.
+
+Valkey holds, for as long as the project says, which run answered; PostgreSQL has the answer. So a run that was deleted
+is found no more, and without Valkey everything is simply asked. What is answered so is a run of its own: at no cost,
+without a call, naming the run that it is from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Generator
+
+import redis
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
+
+from ..extensions import db
+from ..jobs.queue import store
+from ..models import Execution, ExecutionBody, State, now
+from ..router.types import Done, Event, Finish, Task
+from .prompts import to_json
+from .submit import Request, record, unsaved
+
+log = logging.getLogger(__name__)
+
+FROM = "cached_from"
+WHOLE = {Finish.STOP, Finish.TOOL_CALLS}
+"""How an answer has to end to be given again: one that was cut off is of no more use to the next."""
+NOTICE = "Answered from this project’s cache, as an earlier run was: nothing was sent, and nothing is owed."
+
+
+def key_of(request: Request) -> str:
+    """One for each project and each prompt, however its answer is read."""
+    asked = {name: value for name, value in to_json(request.prompt).items() if name != "stream"}
+    said = json.dumps([request.requested, request.model_type.value, asked], sort_keys=True)
+    return f"dataelan:cache:{request.project.id}:{hashlib.sha256(said.encode(errors='replace')).hexdigest()}"
+
+
+def is_possible(request: Request) -> bool:
+    """Vectors are not kept with their run."""
+    return request.prompt.task is not Task.EMBEDDING
+
+
+def find(request: Request) -> Execution | None:
+    """The run that answered this, with its answer; None where there is none, or no more."""
+    try:
+        id = store().get(key_of(request))  # bytes: this connection decodes nothing
+    except redis.RedisError as error:
+        log.warning("the cache is passed over: %s", error)
+        return None
+    if not isinstance(id, bytes):
+        return None
+    found = db.session.scalars(
+        select(Execution)
+        .where(
+            Execution.id == uuid.UUID(bytes=id),
+            Execution.project_id == request.project.id,
+            Execution.deleted_at.is_(None),
+            Execution.state == State.COMPLETED,
+        )
+        .options(joinedload(Execution.body), selectinload(Execution.attempts), selectinload(Execution.assets))
+    ).first()
+    is_there = found and (found.body.text or found.body.tool_calls or found.assets)
+    return found if is_there else None
+
+
+def keep(request: Request, execution: Execution, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+    """The events of a run; when it has ended well, its answer is there for the next who asks the same."""
+    key, seconds, id = key_of(request), request.project.cache_seconds, execution.id
+    done = None
+    with contextlib.closing(events):
+        for event in events:
+            done = event if isinstance(event, Done) else done
+            yield event
+    if done and done.finish in WHOLE and execution.state is State.COMPLETED:
+        with contextlib.suppress(redis.RedisError):
+            store().set(key, id.bytes, ex=seconds)
+
+
+def answer(request: Request, source: Execution) -> Execution:
+    """A run of its own that says what `source` said. Commits."""
+    run, moment = unsaved(request), now()
+    run.state, run.cost, run.attempts_made, run.measures = State.COMPLETED, 0, 0, {}
+    run.started_at = run.first_token_at = run.finished_at = moment
+    run.finish = source.finish
+    run.labels = {**(request.labels or {}), FROM: str(source.id)}
+    said = source.body
+    run.body = ExecutionBody(
+        request=run.body.request,
+        text=said.text,
+        reasoning=said.reasoning,
+        tool_calls=said.tool_calls,
+        segments=said.segments,
+        receipt={"requested": request.requested, FROM: str(source.id)},
+        notice=NOTICE,
+    )
+    attempts = list(source.attempts)
+    run = record(request, row=run)
+    if run.labels and run.labels.get(FROM):
+        run.is_limited = False
+        set_committed_value(run, "attempts", attempts)  # for telling who answered; they are the other run's
+    return run

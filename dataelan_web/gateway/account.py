@@ -1,0 +1,91 @@
+"""What a program learns of its call beside the answer: by headers, and in the last event of a stream."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from flask import Response
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import quota
+from ..executions import cache, measures
+from ..executions.record import COUNTERS
+from ..extensions import db
+from ..models import NANO, Attempt, Execution, Unit, now
+from ..router.types import Usage
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the record says of an execution, so far. Usage may be estimated, where a provider reports none."""
+
+    usage: Usage
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, execution: Execution, arrived: float) -> Account:
+        spent = time.perf_counter() - arrived
+        cost, left, made = _recorded(execution) if execution.is_limited else (execution.cost, None, execution.attempts)
+        last = made[-1] if made else None
+        is_cached = bool((execution.labels or {}).get(cache.FROM))
+        provider = 0.0 if is_cached else sum(map(_seconds, made), 0.0)
+        facts = {
+            "execution_id": str(execution.id),
+            "model": last.model_name if last else None,
+            "provider": last.provider_name if last else None,
+            "cost_usd": usd(cost),
+            "limit_left_usd": usd(left),
+            "overhead_ms": round(max(spent - provider, 0.0) * 1000, 2),
+        }
+        counters = (getattr(last, name, None) for name in COUNTERS)
+        return cls(Usage(*counters, **measures.from_json(last.measures if last else {})), facts)
+
+    @classmethod
+    def at_the_end(cls, execution: Execution, arrived: float) -> Account:
+        """An answer that was told to its end is whole, though the database may be gone that could say its cost."""
+        try:
+            return cls.of(execution, arrived)
+        except SQLAlchemyError:
+            return cls(Usage(), {"execution_id": str(execution.id)})
+
+    def as_headers(self, response: Response) -> Response:
+        """The contract's headers. `x-dataelan-overhead-ms` is our own time, the provider's taken off."""
+        for name, value in self.facts.items():
+            if value is not None:
+                response.headers[f"x-dataelan-{name.replace('_', '-')}"] = str(value)
+        return response
+
+
+def usd(nano: int | None) -> str | None:
+    return f"{Decimal(nano) / NANO:f}" if nano is not None else None
+
+
+def _recorded(execution: Execution) -> tuple[int | None, int | None, list[Attempt]]:
+    """As PostgreSQL has it: (cost so far, what is left of the limit that has least, its attempts). Nano-USD."""
+    rows = db.session.execute(_ACCOUNT, {"execution": execution.id}).all()
+    cost, refused_by, _, left = rows[-1] if rows else (None, None, None, None)
+    return cost, _left_of(refused_by) if refused_by else left, [row.Attempt for row in rows if row.Attempt]
+
+
+_ACCOUNT = (
+    select(Execution.cost, Execution.refused_by, Attempt, quota.left_usd())
+    .outerjoin(Attempt, Attempt.execution_id == Execution.id)
+    .where(Execution.id == bindparam("execution"))
+    .order_by(Attempt.number)
+    .execution_options(populate_existing=True)
+)
+
+
+def _left_of(budget_id: uuid.UUID) -> int | None:
+    """Nano-USD that are left of the limit which stopped it; None: it is not one of money."""
+    return next((limit.left for limit in quota.limits_of(db.session, [budget_id]) if limit.unit is Unit.USD), None)
+
+
+def _seconds(attempt: Attempt) -> float:
+    """How long a call took, or has taken until now."""
+    return ((attempt.ended_at or now()) - attempt.started_at).total_seconds()

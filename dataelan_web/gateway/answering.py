@@ -1,0 +1,178 @@
+"""One call, whatever its format: who asks → the run → the answer, whole or as it comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+from flask import Response, current_app, jsonify, make_response, stream_with_context
+from flask import request as http
+
+from ..executions import cache, live
+from ..executions.execute import OWNER, told
+from ..executions.submit import Request, announce
+from ..jobs.queue import store
+from ..models import Execution, GatewayToken, Origin, new_id
+from ..router.types import Asset, Done, Embedding, Event, Failure, Progress, Reasoning, Usage
+from . import errors, replay, stored_prompts
+from .account import Account
+from .inbound import Inbound, Pieces, Whole
+from .json_body import body_of
+from .leaving import on_leaving
+from .steering import Cache, Steering, steering
+from .tokens import authenticate, check_scope
+
+SHORT = 1.0
+"""Seconds. What a longer stream has said so far is kept outside this process, which may die."""
+
+
+def answered(read: Callable[[GatewayToken], Inbound]) -> Response:
+    """The answer of this request, which `read` reads once it is known who asks."""
+    arrived = time.perf_counter()
+    token = authenticate()
+    asked, steered = read(token), steering()
+    request = wanted(token, asked, steered)
+    response = _cached(request, asked, steered, arrived) if token.project.cache_seconds else None
+    return stored_prompts.named_in(response or _run(request, asked, steered, arrived), request)
+
+
+def _run(request: Request, asked: Inbound, steered: Steering, arrived: float) -> Response:
+    claim, reads_on = f"{OWNER}/{new_id()}", request.project.reads_on
+    stores = request.project.cache_seconds and steered.cache is not Cache.OFF and cache.is_possible(request)
+    execution = announce(request, claim)
+    if execution.lease_owner != claim:
+        response = _told(execution, asked, replay.events(execution, request), arrived)
+        response.headers["x-dataelan-replayed"] = "true"
+        return response
+    events = told(execution, execution.fence, live.Writer(store(), execution.id, silent_for=SHORT))
+    if stores:
+        events = cache.keep(request, execution, events)
+    response = _told(execution, asked, events, arrived, reads_on=reads_on)
+    if stores:
+        response.headers["x-dataelan-cache"] = "miss"
+    return response
+
+
+def _cached(request: Request, asked: Inbound, steered: Steering, arrived: float) -> Response | None:
+    """What an earlier run answered, where it may be told again."""
+    if steered.cache is not Cache.ON or not cache.is_possible(request):
+        return None
+    source = cache.find(request)
+    if source is None:
+        return None
+    execution = cache.answer(request, source)
+    if not (execution.labels or {}).get(cache.FROM):  # it came before, under the same idempotency key
+        return None
+    made = execution.attempts[-1] if execution.attempts else None
+    response = _told(execution, asked, replay.said(source, made.response_model if made else ""), arrived)
+    response.headers["x-dataelan-cache"] = "hit"
+    return response
+
+
+def json_body() -> dict[str, Any]:
+    """Raises Refused (400)."""
+    return body_of(http.get_data(cache=False))
+
+
+def wanted(token: GatewayToken, asked: Inbound, steered: Steering) -> Request:
+    """Raises Refused where it names a prompt that is not there, or what its token may not ask for."""
+    request = Request(
+        project=token.project,
+        prompt=asked.prompt,
+        origin=Origin.GATEWAY,
+        requested=asked.requested,
+        user_id=None if token.service_account_id else token.created_by,
+        token_id=token.id,
+        model_type=asked.model_type,
+        idempotency_key=replay.key(token, steered.idempotency_key),
+        labels=steered.labels,
+    )
+    request = stored_prompts.filled(request, asked.stored) if asked.stored else request
+    request = replace(request, requested=steered.rule) if steered.rule else request
+    check_scope(token, request.requested)
+    return request
+
+
+def _told(
+    execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float, *, reads_on: bool = False
+) -> Response:
+    if asked.streams:
+        return _stream(execution, asked, events, arrived, reads_on=reads_on)
+    return _whole(execution, asked, events, arrived)
+
+
+def _whole(execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float) -> Response:
+    whole = Whole(execution)
+    try:
+        for event in events:
+            _add(whole, event)
+    except Failure as failure:
+        return _failed(execution, failure, arrived)
+    account = Account.of(execution, arrived)
+    whole.usage = account.usage
+    whole.model = (whole.done.model if whole.done else "") or account.facts["model"] or asked.requested
+    return account.as_headers(asked.respond(whole))
+
+
+def _add(whole: Whole, event: Event) -> None:
+    whole.answer.add(event)
+    if isinstance(event, Done):
+        whole.done = event
+    elif isinstance(event, Reasoning):
+        whole.thoughts.append(event)
+    elif isinstance(event, Asset):
+        whole.assets.append(event)
+    elif isinstance(event, Embedding):
+        whole.vectors.append(event)
+
+
+def _stream(
+    execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float, *, reads_on: bool
+) -> Response:
+    """The first event is awaited before the answer begins, so that a failure before it has its own status."""
+    try:
+        first = list(_until_visible(events))
+    except Failure as failure:
+        return _failed(execution, failure, arrived)
+    account = Account.of(execution, arrived)
+    pieces = asked.told_by(execution, account.facts["model"] or asked.requested)
+    response = Response(
+        stream_with_context(_pieces(execution, pieces, chain(first, events), arrived)), mimetype=asked.media_type
+    )
+    # A reader may be gone before the first byte; then nothing but this ends the call.
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    response.call_on_close(on_leaving(app, execution, events, reads_on=reads_on))
+    response.headers["X-Accel-Buffering"] = "no"
+    return account.as_headers(response)
+
+
+def _until_visible(events: Iterator[Event]) -> Iterator[Event]:
+    for event in events:
+        yield event
+        if not isinstance(event, Progress | Usage):
+            return
+
+
+def _pieces(execution: Execution, pieces: Pieces, events: Iterator[Event], arrived: float) -> Iterator[bytes]:
+    done = None
+    try:
+        for event in events:
+            done = event if isinstance(event, Done) else done
+            if piece := pieces.of(event):
+                yield piece
+    except Failure as failure:
+        yield from pieces.broken(failure, Account.at_the_end(execution, arrived).facts)
+        return
+    account = Account.at_the_end(execution, arrived)
+    yield from pieces.last(done, account.usage, account.facts)
+
+
+def _failed(execution: Execution, failure: Failure, arrived: float) -> Response:
+    problem = errors.of(failure)
+    response = make_response(jsonify(errors.told(problem)), problem.status)
+    if failure.after is not None:
+        response.headers["Retry-After"] = str(max(1, round(failure.after)))
+    return Account.of(execution, arrived).as_headers(response)

@@ -1,0 +1,1 @@
+"""Anthropic's Messages: what they may ask → a Prompt, and Events → how they answer."""

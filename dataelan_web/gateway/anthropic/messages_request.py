@@ -1,0 +1,239 @@
+"""Anthropic's Messages request → a Prompt. Source: anthropics/anthropic-sdk-python, types/message_create_params."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ...router.types import (
+    FilePart,
+    ImagePart,
+    Message,
+    Part,
+    Prompt,
+    TextPart,
+    ThoughtPart,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
+from ..errors import Refused
+from ..json_body import MOST_TOKENS, Strict, unsupported
+from ..text_files import text_file
+
+KIND = "anthropic"
+CHOICES = {"auto": "auto", "none": "none", "any": "required"}
+EFFORTS = ((2_048, "low"), (12_000, "medium"))
+"""Up to how many tokens of thinking an effort is meant, for formats that know no such number."""
+
+
+class CacheControl(Strict):
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] = "5m"
+
+
+class Source(Strict):
+    type: str
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+
+
+class Block(Strict):
+    type: str
+    text: str = ""
+    source: Source | None = None
+    title: str | None = None
+    id: str = ""
+    name: str = ""
+    input: Any = None
+    tool_use_id: str = ""
+    content: str | list[Block] | None = None
+    is_error: bool | None = None
+    thinking: str = ""
+    signature: str = ""
+    data: str = ""
+    cache_control: CacheControl | None = None
+
+    @property
+    def keep(self) -> str:
+        return self.cache_control.ttl if self.cache_control else ""
+
+
+class MessageIn(Strict):
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class ToolIn(Strict):
+    type: str | None = None
+    name: str = Field(min_length=1, max_length=128)
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    strict: bool | None = None
+    cache_control: CacheControl | None = None
+
+
+class ToolChoice(Strict):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str = ""
+    disable_parallel_tool_use: bool | None = None
+
+
+class Thinking(Strict):
+    type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
+
+
+class Format(Strict):
+    type: Literal["json_schema"]
+    json_schema: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(Strict):
+    effort: str | None = Field(default=None, max_length=50)
+    format: Format | None = None
+
+
+class CountRequest(Strict):
+    """What is read, and so counted."""
+
+    model: str = Field(min_length=1, max_length=200)
+    messages: list[MessageIn] = Field(default_factory=list)
+    system: str | list[Block] | None = None
+    tools: list[ToolIn] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+
+    def prompt(self) -> Prompt:
+        effort, budget = self._effort()
+        schema = self.output_config.format.json_schema if self.output_config and self.output_config.format else None
+        return Prompt(
+            messages=(*self._system(), *(said for number, m in enumerate(self.messages) for said in _said(number, m))),
+            tools=tuple(_tool(number, tool) for number, tool in enumerate(self.tools or ())),
+            tool_choice=self._choice(),
+            schema=schema,
+            reasoning_effort=effort,
+            thinking_budget=budget,
+            options=self._parallel(),
+            stream=False,
+        )
+
+    def _system(self) -> tuple[Message, ...]:
+        if isinstance(self.system, str):
+            return (Message("system", (TextPart(self.system),)),) if self.system else ()
+        blocks = enumerate(self.system or ())
+        return tuple(Message("system", (_part(f"system.{n}", block),), block.keep) for n, block in blocks)
+
+    def _effort(self) -> tuple[str | None, int | None]:
+        """(effort, tokens to think for): a format knows one or the other."""
+        said = self.output_config.effort if self.output_config else None
+        if self.thinking is None or self.thinking.type == "adaptive":
+            return said or ("high" if self.thinking else None), None
+        if self.thinking.type == "disabled":
+            return "none", None
+        budget = self.thinking.budget_tokens
+        if budget is None:
+            raise Refused(400, "thinking.budget_tokens: it is needed.", "invalid_value", "thinking.budget_tokens")
+        return said or next((word for most, word in EFFORTS if budget <= most), "high"), budget
+
+    def _choice(self) -> str | None:
+        if self.tool_choice is None:
+            return None
+        return CHOICES.get(self.tool_choice.type) or self.tool_choice.name
+
+    def _parallel(self) -> dict[str, Any]:
+        choice = self.tool_choice
+        if choice is None or choice.disable_parallel_tool_use is None:
+            return {}
+        return {"parallel_tool_calls": not choice.disable_parallel_tool_use}
+
+
+class MessagesRequest(CountRequest):
+    max_tokens: int = Field(ge=1, le=MOST_TOKENS)
+    stream: bool | None = None
+    stop_sequences: list[str] | None = None
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0, le=1_000_000)
+    container: Any = None
+    mcp_servers: list[Any] | None = None
+    context_management: dict[str, Any] | None = None
+
+    def refuse_what_cannot_be_sent(self) -> None:
+        """Raises Refused. Left out, it would change the answer without a word."""
+        if not self.messages:
+            raise Refused(400, "messages: at least one is needed.", "invalid_value", "messages")
+        for field in ("container", "mcp_servers", "context_management"):
+            if getattr(self, field):
+                raise unsupported(field, "what a provider runs or keeps itself is not passed on here.")
+
+
+# -- what is said ------------------------------------------------------------------------------------
+
+
+def _said(number: int, message: MessageIn) -> list[Message]:
+    """A message ends where its sender wants the provider to keep what was said so far."""
+    if isinstance(message.content, str):
+        return [Message(message.role, (TextPart(message.content),))]
+    found: list[Message] = []
+    parts: list[Part] = []
+    for place, block in enumerate(message.content):
+        parts.append(_part(f"messages.{number}.content.{place}", block))
+        if block.keep:
+            found.append(Message(message.role, tuple(parts), block.keep))
+            parts = []
+    return [*found, Message(message.role, tuple(parts))] if parts else found
+
+
+def _part(field: str, block: Block) -> Part:
+    match block.type:
+        case "text":
+            return TextPart(block.text)
+        case "image" | "document" if block.source:
+            return _file(field, block, block.source)
+        case "tool_use":
+            return ToolUse(block.id, block.name, _json(block.input))
+        case "tool_result":
+            return ToolResult(block.tool_use_id, _result(field, block.content), is_error=bool(block.is_error))
+        case "thinking":
+            return ThoughtPart(block.thinking, block.signature, KIND)
+        case "redacted_thinking":
+            return ThoughtPart("", block.data, KIND, is_hidden=True)
+    raise unsupported(field, f"blocks of type “{block.type}” cannot be sent through here.")
+
+
+def _file(field: str, block: Block, source: Source) -> Part:
+    if source.type == "url":
+        return ImagePart(url=source.url) if block.type == "image" else FilePart("application/pdf", url=source.url)
+    if source.type == "base64":
+        if block.type == "image":
+            return ImagePart(source.media_type, source.data)
+        return FilePart(source.media_type or "application/pdf", source.data, name=block.title or "")
+    if source.type == "text" and block.type == "document":
+        return text_file(source.data, block.title or "")
+    raise unsupported(f"{field}.source", f"sources of type “{source.type}” are kept at one provider only.")
+
+
+def _result(field: str, content: str | list[Block] | None) -> str:
+    if not isinstance(content, list):
+        return content or ""
+    for place, block in enumerate(content):
+        if block.type != "text":
+            why = f"a tool's result can hold text here, and no “{block.type}”."
+            raise unsupported(f"{field}.content.{place}", why)
+    return "".join(block.text for block in content)
+
+
+def _tool(number: int, tool: ToolIn) -> Tool:
+    if tool.type not in (None, "custom"):
+        raise unsupported(f"tools.{number}.type", f"“{tool.type}” is a tool that its provider runs itself.")
+    keep = tool.cache_control.ttl if tool.cache_control else ""
+    return Tool(tool.name, tool.description or "", tool.input_schema or {}, tool.strict, keep)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value if value is not None else {}, separators=(",", ":"), ensure_ascii=False)

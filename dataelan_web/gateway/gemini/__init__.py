@@ -1,0 +1,1 @@
+"""Gemini's generateContent: what it may ask → a Prompt, and Events → how it answers."""

@@ -1,0 +1,34 @@
+"""POST /v1beta/models/{model}:generateContent and :streamGenerateContent, :countTokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..inbound import Inbound
+from ..json_body import checked
+from ..stored_prompts import named
+from . import generate_answer
+from .generate_request import GenerateRequest, prompt_of
+
+
+def read(body: dict[str, Any], model: str, *, streams: bool, is_sse: bool) -> Inbound:
+    """Raises Refused (400) naming the first field that is wrong."""
+    stored = named(body, model)
+    asked = checked(body, GenerateRequest)
+    if not stored or asked.contents:
+        asked.refuse_what_cannot_be_sent()
+    return Inbound(
+        model,
+        prompt_of(asked, streams=streams),
+        generate_answer.document,
+        generate_answer.documents(is_sse=is_sse),
+        stored=stored,
+        media_type="text/event-stream" if is_sse else "application/json",
+    )
+
+
+def to_count(body: dict[str, Any], model: str) -> Inbound:
+    """The whole request may be wrapped, to count its system and tools too. Raises Refused (400)."""
+    wrapped = body.get("generateContentRequest") or body.get("generate_content_request")
+    asked = checked(wrapped if isinstance(wrapped, dict) else body, GenerateRequest)
+    return Inbound(model, prompt_of(asked, streams=False), generate_answer.document)

@@ -1,0 +1,107 @@
+"""Events → Gemini's GenerateContentResponse; every document of a stream has the form of the whole.
+
+Source: googleapis/python-genai, types.GenerateContentResponse. Arguments of a call are an object there, so a streamed
+call is told when it is whole. Our own facts stand in the last document as `dataelan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ...models import Execution
+from ...router.providers.json_values import mapping, parse_or_none
+from ...router.types import Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
+from .. import errors
+from ..inbound import Whole
+from ..sse import compact
+from ..tool_calls import call_id
+
+OWN = {"STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
+       "MALFORMED_FUNCTION_CALL", "OTHER"}  # fmt: skip
+REASONS = {Finish.LENGTH: "MAX_TOKENS", Finish.CONTENT_FILTER: "SAFETY", Finish.OTHER: "OTHER"}
+
+
+def document(whole: Whole) -> dict[str, Any]:
+    thought = "".join(whole.answer.reasoning)
+    parts: list[dict[str, Any]] = [{"text": thought, "thought": True}] if thought else []
+    if whole.text or not whole.answer.tool_calls:
+        parts.append({"text": whole.text})
+    parts += [_call(whole.execution, index, call) for index, call in whole.answer.tool_calls.items()]
+    return _document(whole.execution, whole.model, parts, _reason(whole.done)) | {
+        "usageMetadata": usage_of(whole.usage)
+    }
+
+
+class Documents:
+    """One stream's documents: as messages (`alt=sse`), or else as the items of one list, which is Gemini's default."""
+
+    def __init__(self, execution: Execution, model: str, *, is_sse: bool):
+        self._execution, self._model, self._is_sse = execution, model, is_sse
+        self._calls: dict[int, dict[str, str]] = {}
+        self._is_first = True
+
+    def of(self, event: Event) -> bytes:
+        if isinstance(event, Reasoning):
+            return self._part({"text": event.delta, "thought": True}) if event.delta else b""
+        if isinstance(event, Text):
+            return self._part({"text": event.delta})
+        if isinstance(event, ToolCall):
+            call = self._calls.setdefault(event.index, {"id": "", "name": "", "arguments": ""})
+            call["id"], call["name"] = call["id"] or event.id, call["name"] or event.name
+            call["arguments"] += event.arguments
+        return b""
+
+    def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
+        parts = [_call(self._execution, index, call) for index, call in self._calls.items()] or [{"text": ""}]
+        made = _document(self._execution, self._model, parts, _reason(done))
+        yield self._framed(made | {"usageMetadata": usage_of(usage), "dataelan": facts}) + self._end()
+
+    def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
+        yield self._framed(errors.told(errors.of(failure)) | {"dataelan": facts}) + self._end()
+
+    def _part(self, part: dict[str, Any]) -> bytes:
+        return self._framed(_document(self._execution, self._model, [part]))
+
+    def _framed(self, made: dict[str, Any]) -> bytes:
+        before = "data: " if self._is_sse else "[" if self._is_first else ",\r\n"
+        self._is_first = False
+        after = "\r\n\r\n" if self._is_sse else ""
+        return f"{before}{compact(made)}{after}".encode()
+
+    def _end(self) -> bytes:
+        return b"" if self._is_sse else b"]"
+
+
+def documents(*, is_sse: bool) -> Callable[[Execution, str], Documents]:
+    return lambda execution, model: Documents(execution, model, is_sse=is_sse)
+
+
+def usage_of(usage: Usage) -> dict[str, int]:
+    """Gemini counts the cache within the prompt, and thoughts beside the candidates."""
+    counts = {
+        "promptTokenCount": usage.input_total,
+        "candidatesTokenCount": usage.output or 0,
+        "totalTokenCount": usage.input_total + usage.output_total,
+        "cachedContentTokenCount": usage.cache_read or 0,
+        "thoughtsTokenCount": usage.reasoning or 0,
+    }
+    return {name: count for name, count in counts.items() if count or name in list(counts)[:3]}
+
+
+def _document(execution: Execution, model: str, parts: list[dict[str, Any]], reason: str = "") -> dict[str, Any]:
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
+    if reason:
+        candidate["finishReason"] = reason
+    return {"candidates": [candidate], "modelVersion": model, "responseId": execution.id.hex}
+
+
+def _call(execution: Execution, index: int, call: dict[str, str]) -> dict[str, Any]:
+    id = call["id"] or call_id(execution, index)
+    return {"functionCall": {"id": id, "name": call["name"], "args": mapping(parse_or_none(call["arguments"]))}}
+
+
+def _reason(done: Done | None) -> str:
+    """In the provider's own word, where that is one of these."""
+    finish, raw = (done.finish, done.raw) if done else (Finish.STOP, "")
+    return raw if raw in OWN else REASONS.get(finish, "STOP")

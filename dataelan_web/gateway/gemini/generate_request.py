@@ -1,0 +1,289 @@
+"""Gemini's generateContent request → a Prompt. Source: googleapis/python-genai, types.GenerateContentConfig.
+
+Both spellings are read, as Google's own servers do: `systemInstruction` and `system_instruction`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
+from ..errors import Refused
+from ..json_body import MOST_TOKENS, checked, unsupported
+
+CHOICES = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
+EFFORTS = ((0, "none"), (1_024, "low"), (8_192, "medium"))
+"""Up to how many tokens of thinking an effort is meant (ai.google.dev/gemini-api/docs/openai#thinking)."""
+
+
+class Camel(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Blob(Camel):
+    mime_type: str
+    data: str
+
+
+class FileData(Camel):
+    mime_type: str = ""
+    file_uri: str
+
+
+class FunctionCall(Camel):
+    id: str | None = None
+    name: str
+    args: dict[str, Any] | None = None
+
+
+class FunctionResponse(Camel):
+    id: str | None = None
+    name: str
+    response: Any = None
+
+
+class PartIn(Camel):
+    text: str | None = None
+    thought: bool | None = None
+    inline_data: Blob | None = None
+    file_data: FileData | None = None
+    function_call: FunctionCall | None = None
+    function_response: FunctionResponse | None = None
+
+
+class Content(Camel):
+    role: str | None = None
+    parts: list[PartIn] = Field(default_factory=list)
+
+
+class Declaration(Camel):
+    name: str = Field(min_length=1, max_length=128)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    parameters_json_schema: dict[str, Any] | None = None
+
+
+class FunctionCalling(Camel):
+    mode: Literal["AUTO", "ANY", "NONE", "VALIDATED", "MODE_UNSPECIFIED"] = "AUTO"
+    allowed_function_names: list[str] | None = None
+
+
+class ToolConfig(Camel):
+    function_calling_config: FunctionCalling | None = None
+
+
+class ThinkingConfig(Camel):
+    thinking_budget: int | None = Field(default=None, le=MOST_TOKENS)
+    thinking_level: str | None = Field(default=None, max_length=50)
+    include_thoughts: bool | None = None
+
+
+class GenerationConfig(Camel):
+    max_output_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: float | None = Field(default=None, ge=0, le=1_000_000)
+    candidate_count: Literal[1] | None = None
+    stop_sequences: list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    response_mime_type: str | None = None
+    response_schema: dict[str, Any] | None = None
+    response_json_schema: dict[str, Any] | None = None
+    response_modalities: list[str] | None = None
+    response_logprobs: bool | None = None
+    speech_config: dict[str, Any] | None = None
+    thinking_config: ThinkingConfig | None = None
+
+
+class GenerateRequest(Camel):
+    contents: list[Content] = Field(default_factory=list)
+    system_instruction: Content | str | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_config: ToolConfig | None = None
+    generation_config: GenerationConfig = Field(default_factory=GenerationConfig)
+    cached_content: str | None = None
+
+    def refuse_what_cannot_be_sent(self) -> None:
+        """Raises Refused. Left out, it would change the answer without a word."""
+        config = self.generation_config
+        if not self.contents:
+            raise Refused(400, "contents: at least one is needed.", "invalid_value", "contents")
+        if self.cached_content:
+            raise unsupported("cachedContent", "what one provider keeps cannot be named here.")
+        if config.response_logprobs:
+            raise unsupported("generationConfig.responseLogprobs", "probabilities of tokens are not passed on here.")
+        if config.speech_config or [m for m in config.response_modalities or () if m.upper() != "TEXT"]:
+            field = "generationConfig.responseModalities"
+            raise unsupported(
+                field, "it is answered in text; /v1/images/generations and /v1/audio/speech are for others."
+            )
+
+
+# -- what is said ------------------------------------------------------------------------------------
+
+
+def messages_of(asked: GenerateRequest) -> tuple[Message, ...]:
+    told = asked.system_instruction
+    if isinstance(told, str):
+        told = Content(parts=[PartIn(text=told)])
+    words = "".join(part.text or "" for part in told.parts) if told else ""
+    ids = _Ids()
+    said = (
+        Message("assistant" if one.role == "model" else "user", tuple(_parts(f"contents.{n}.parts", one, ids)))
+        for n, one in enumerate(asked.contents)
+    )
+    return (*((Message("system", (TextPart(words),)),) if words else ()), *map(_with_results_apart, said))
+
+
+def _with_results_apart(message: Message) -> Message:
+    """Results of tools are a turn of their own in other formats."""
+    is_result = message.parts and all(isinstance(part, ToolResult) for part in message.parts)
+    return Message("tool", message.parts) if is_result else message
+
+
+class _Ids:
+    """Gemini's calls have ids lately, and may have none; a result belongs to the first call of its name without one."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[str, str]] = []
+        self._count = 0
+
+    def of_call(self, call: FunctionCall) -> str:
+        self._count += 1
+        id = call.id or f"call_{self._count}"
+        self._open.append((call.name, id))
+        return id
+
+    def of_result(self, result: FunctionResponse) -> str:
+        found = result.id or next((id for name, id in self._open if name == result.name), result.name)
+        self._open = [(name, id) for name, id in self._open if id != found]
+        return found
+
+
+def _parts(field: str, content: Content, ids: _Ids) -> list[Part]:
+    return [found for n, part in enumerate(content.parts) if (found := _part(f"{field}.{n}", part, ids))]
+
+
+def _part(field: str, part: PartIn, ids: _Ids) -> Part | None:
+    if part.thought:
+        return None  # what it thought is told for people; it takes nothing back
+    if part.text is not None:
+        return TextPart(part.text)
+    if blob := part.inline_data:
+        is_picture = blob.mime_type.startswith("image/")
+        return (ImagePart if is_picture else FilePart)(blob.mime_type, blob.data)
+    if file := part.file_data:
+        is_picture = file.mime_type.startswith("image/")
+        return (ImagePart if is_picture else FilePart)(file.mime_type, url=file.file_uri)
+    if call := part.function_call:
+        return ToolUse(ids.of_call(call), call.name, _json(call.args or {}))
+    if result := part.function_response:
+        answer = result.response
+        words = answer if isinstance(answer, str) else _json(answer)
+        return ToolResult(ids.of_result(result), words, result.name)
+    raise unsupported(field, "a part of this kind cannot be sent through here.")
+
+
+def tools_of(asked: GenerateRequest) -> tuple[Tool, ...]:
+    found: list[Tool] = []
+    for n, tool in enumerate(asked.tools or ()):
+        for name, value in tool.items():
+            if name not in ("functionDeclarations", "function_declarations"):
+                raise unsupported(f"tools.{n}.{name}", "tools that a provider runs itself are not passed on here.")
+            declared = value if isinstance(value, list) else []
+            found += [_declared(checked(one, Declaration, f"tools.{n}.{name}.{k}")) for k, one in enumerate(declared)]
+    return tuple(found)
+
+
+def _declared(one: Declaration) -> Tool:
+    return Tool(one.name, one.description or "", one.parameters_json_schema or json_schema(one.parameters) or {})
+
+
+def choice_of(asked: GenerateRequest) -> str | None:
+    calling = asked.tool_config.function_calling_config if asked.tool_config else None
+    if calling is None:
+        return None
+    names = calling.allowed_function_names or []
+    if calling.mode in ("ANY", "VALIDATED") and len(names) > 1:
+        field = "toolConfig.functionCallingConfig.allowedFunctionNames"
+        raise unsupported(field, "one function can be demanded, or any of all.")
+    return names[0] if names else CHOICES.get(calling.mode, "auto")
+
+
+def schema_of(config: GenerationConfig) -> dict[str, Any] | None:
+    if config.response_json_schema or config.response_schema:
+        return config.response_json_schema or json_schema(config.response_schema)
+    return {"type": "object"} if config.response_mime_type == "application/json" else None
+
+
+def thinking_of(config: GenerationConfig) -> tuple[str | None, int | None]:
+    """(effort, tokens to think for): a format knows one or the other."""
+    thinking = config.thinking_config
+    if thinking is None:
+        return None, None
+    if thinking.thinking_level:
+        return thinking.thinking_level.lower(), None
+    budget = thinking.thinking_budget
+    if budget is None or budget < 0:  # −1: as much as the model likes
+        return ("high", None) if budget or thinking.include_thoughts else (None, None)
+    return next((word for most, word in EFFORTS if budget <= most), "high"), budget
+
+
+def json_schema(schema: Any) -> Any:
+    """Gemini's own schema is OpenAPI's with types in capitals, `nullable`, and numbers as text."""
+    if isinstance(schema, list):
+        return [json_schema(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made: dict[str, Any] = {}
+    for name, value in schema.items():
+        plain = re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
+        if plain == "properties" and isinstance(value, dict):
+            made[plain] = {key: json_schema(one) for key, one in value.items()}
+        elif plain == "type" and isinstance(value, str):
+            made[plain] = value.lower()
+        elif plain in ("enum", "required", "default", "example", "const"):
+            made[plain] = value
+        elif plain in ("maxItems", "minItems", "maxLength", "minLength") and str(value).isdecimal():
+            made[plain] = int(value)
+        elif plain not in ("nullable", "propertyOrdering"):
+            made[plain] = json_schema(value)
+    if schema.get("nullable") is True and isinstance(made.get("type"), str):
+        made["type"] = [made["type"], "null"]
+    return made
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def prompt_of(asked: GenerateRequest, *, streams: bool) -> Prompt:
+    config = asked.generation_config
+    effort, budget = thinking_of(config)
+    options = {
+        "top_k": int(config.top_k) if config.top_k is not None else None,
+        "frequency_penalty": config.frequency_penalty or None,
+        "presence_penalty": config.presence_penalty or None,
+    }
+    return Prompt(
+        messages=messages_of(asked),
+        max_tokens=config.max_output_tokens,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        stop=tuple(config.stop_sequences or ()),
+        seed=config.seed,
+        tools=tools_of(asked),
+        tool_choice=choice_of(asked),
+        schema=schema_of(config),
+        reasoning_effort=effort,
+        thinking_budget=budget,
+        options={name: value for name, value in options.items() if value is not None},
+        stream=streams,
+    )

@@ -1,0 +1,84 @@
+"""What every inbound format is: a request read into a Prompt, and a way to answer it from Events.
+
+A format is one function `read(body, …) → Inbound`. Who asks, limits, the record, idempotency, the cache and the headers
+are the same for all (answering.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flask import Response, jsonify
+
+from ..executions.answer import Answer
+from ..models import Execution, ModelType
+from ..router.types import Asset, Done, Embedding, Event, Failure, Prompt, Usage
+from .stored_prompts import Named
+
+
+@dataclass
+class Whole:
+    """An answer that came to its end."""
+
+    execution: Execution
+    answer: Answer = field(default_factory=Answer)
+    thoughts: list[Event] = field(default_factory=list)
+    """The pieces of what the model thought, with the seals of its provider."""
+    assets: list[Asset] = field(default_factory=list)
+    vectors: list[Embedding] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    done: Done | None = None
+    model: str = ""
+    """What answered."""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.answer.text)
+
+
+class Pieces(Protocol):
+    """One answer that is told as it comes: the bytes of each event, complete messages of the format's stream."""
+
+    def of(self, event: Event) -> bytes:
+        """Empty when this event makes none."""
+        ...
+
+    def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
+        """Why it ended, what was used, and our own facts (account.py) where the format has room for them."""
+        ...
+
+    def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
+        """An error after the stream began."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inbound:
+    """One request of some API in our own words, and how that API is answered."""
+
+    requested: str
+    prompt: Prompt
+    whole: Callable[[Whole], Any]
+    """The answer at once: a document, or a Response of another type."""
+    pieces: Callable[[Execution, str], Pieces] | None = None
+    """The answer as it comes, of a run by a model; None: it comes whole only."""
+    model_type: ModelType = ModelType.TEXT
+    stored: Named | None = None
+    """The prompt of the project that it names."""
+    media_type: str = "text/event-stream"
+
+    @property
+    def streams(self) -> bool:
+        return self.pieces is not None and self.prompt.stream
+
+    def told_by(self, execution: Execution, model: str) -> Pieces:
+        if self.pieces is None:
+            raise LookupError("this format is answered whole")
+        return self.pieces(execution, model)
+
+    def respond(self, whole: Whole) -> Response:
+        """Raises Refused for what this format cannot carry."""
+        made = self.whole(whole)
+        return made if isinstance(made, Response) else jsonify(made)

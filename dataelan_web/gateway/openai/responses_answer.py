@@ -1,0 +1,226 @@
+"""Events → OpenAI's Response, whole or as its typed events.
+
+Source: openai/openai-openapi, Response and ResponseStreamEvent. Our own facts stand in the response of the last
+event as `dataelan`, since a stream's headers go out before its cost is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ...models import Execution
+from ...router.types import Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
+from .. import errors
+from ..inbound import Whole
+from ..sse import event as sse
+from ..tool_calls import call_id
+
+INCOMPLETE = {Finish.LENGTH: "max_output_tokens", Finish.CONTENT_FILTER: "content_filter"}
+Echo = dict[str, Any]
+"""What the request said, which a response says again."""
+
+
+def response(echo: Echo, whole: Whole) -> dict[str, Any]:
+    answer, execution, items = whole.answer, whole.execution, list[_Item]()
+    if answer.reasoning:
+        items.append(_Item("reasoning", f"rs_{execution.id.hex}", "".join(answer.reasoning)))
+    if whole.text:
+        kind = "refusal" if answer.is_refusal else "text"
+        items.append(_Item(kind, f"msg_{execution.id.hex}", whole.text))
+    for index, call in answer.tool_calls.items():
+        id = call["id"] or call_id(execution, index)
+        items.append(_Item("call", f"fc_{execution.id.hex}_{index}", call["arguments"], id, call["name"]))
+    return _ended(execution, whole.model, echo, [item.document("completed") for item in items], whole.done, whole.usage)
+
+
+@dataclass
+class _Item:
+    """One item of the output, and what has been said of it."""
+
+    kind: str
+    id: str
+    said: str = ""
+    call_id: str = ""
+    name: str = ""
+    place: int = 0
+
+    def document(self, status: str) -> dict[str, Any]:
+        match self.kind:
+            case "reasoning":
+                summary = [{"type": "summary_text", "text": self.said}] if self.said else []
+                return {"id": self.id, "type": "reasoning", "summary": summary}
+            case "call":
+                call = {"call_id": self.call_id, "name": self.name, "arguments": self.said}
+                return {"id": self.id, "type": "function_call", "status": status, **call}
+        content = [self.part] if self.said else []
+        return {"id": self.id, "type": "message", "status": status, "role": "assistant", "content": content}
+
+    @property
+    def part(self) -> dict[str, Any]:
+        if self.kind == "refusal":
+            return {"type": "refusal", "refusal": self.said}
+        if self.kind == "reasoning":
+            return {"type": "summary_text", "text": self.said}
+        return {"type": "output_text", "text": self.said, "annotations": [], "logprobs": []}
+
+
+WORDS = {  # kind → (its events, the field of the whole in the last of them)
+    "text": ("response.output_text", "text"),
+    "refusal": ("response.refusal", "refusal"),
+    "reasoning": ("response.reasoning_summary_text", "text"),
+    "call": ("response.function_call_arguments", "arguments"),
+}
+
+
+class Events:
+    """One stream's events. Of words, one item is open at a time; calls of tools stay open until the end."""
+
+    def __init__(self, execution: Execution, model: str, echo: Echo):
+        self._execution, self._model, self._echo = execution, model, echo
+        self._number = -1
+        self._items: list[_Item] = []
+        self._speaking: _Item | None = None
+        self._calls: dict[int, _Item] = {}
+        self._ended: dict[int, dict[str, Any]] = {}
+
+    def of(self, event: Event) -> bytes:
+        return b"".join(self._events(event))
+
+    def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
+        yield self._started() + self._close_all()
+        made = _ended(self._execution, self._model, self._echo, self._output(), done, usage) | {"dataelan": facts}
+        yield self._event(f"response.{made['status']}", response=made)
+
+    def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
+        problem = errors.of(failure)
+        error = {"code": problem.code or "server_error", "message": problem.message}
+        made = _envelope(self._execution, self._model, self._echo) | {"output": self._output(), "usage": None}
+        made |= {"status": "failed", "error": error, "dataelan": facts}
+        yield self._started() + self._event("response.failed", response=made)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _events(self, event: Event) -> Iterator[bytes]:
+        match event:
+            case Reasoning(delta) if delta:
+                yield self._say("reasoning", delta)
+            case Refusal(delta):
+                yield self._say("refusal", delta)
+            case Text(delta):
+                yield self._say("text", delta)
+            case ToolCall(index, id, name, arguments):
+                yield self._stop_speaking()
+                if index not in self._calls:
+                    yield self._open_call(index, id, name)
+                if arguments:
+                    yield self._add(self._calls[index], arguments)
+
+    def _started(self) -> bytes:
+        if self._number >= 0:
+            return b""
+        made = _envelope(self._execution, self._model, self._echo) | {"output": [], "usage": None}
+        return self._event("response.created", response=made) + self._event("response.in_progress", response=made)
+
+    def _say(self, kind: str, delta: str) -> bytes:
+        if self._speaking is not None and self._speaking.kind == kind:
+            return self._add(self._speaking, delta)
+        before = self._started() + self._stop_speaking()
+        prefix = "rs_" if kind == "reasoning" else "msg_"
+        number = f"_{len(self._items)}" if self._items else ""
+        self._speaking = _Item(kind, f"{prefix}{self._execution.id.hex}{number}")
+        return before + self._begin(self._speaking) + self._add(self._speaking, delta)
+
+    def _open_call(self, index: int, id: str, name: str) -> bytes:
+        before = self._started()
+        id = id or call_id(self._execution, index)
+        self._calls[index] = _Item("call", f"fc_{self._execution.id.hex}_{index}", call_id=id, name=name)
+        return before + self._begin(self._calls[index])
+
+    def _begin(self, item: _Item) -> bytes:
+        item.place = len(self._items)
+        self._items.append(item)
+        made = self._as_item(item, "added", item.document("in_progress"))
+        return made if item.kind == "call" else made + self._of(item, _part_event(item, "added"), {"part": item.part})
+
+    def _add(self, item: _Item, delta: str) -> bytes:
+        item.said += delta
+        return self._of(item, f"{WORDS[item.kind][0]}.delta", {"delta": delta} | _beside(item))
+
+    def _stop_speaking(self) -> bytes:
+        item, self._speaking = self._speaking, None
+        return self._close(item) if item else b""
+
+    def _close_all(self) -> bytes:
+        return self._stop_speaking() + b"".join(map(self._close, self._calls.values()))
+
+    def _close(self, item: _Item) -> bytes:
+        event, name = WORDS[item.kind]
+        whole = {name: item.said} | ({"name": item.name} if item.kind == "call" else _beside(item))
+        made = self._of(item, f"{event}.done", whole)
+        if item.kind != "call":
+            made += self._of(item, _part_event(item, "done"), {"part": item.part})
+        self._ended[item.place] = item.document("completed")
+        return made + self._as_item(item, "done", self._ended[item.place])
+
+    def _as_item(self, item: _Item, what: str, document: dict[str, Any]) -> bytes:
+        return self._event(f"response.output_item.{what}", output_index=item.place, item=document)
+
+    def _of(self, item: _Item, type: str, more: dict[str, Any]) -> bytes:
+        place = {"reasoning": {"summary_index": 0}, "call": {}}.get(item.kind, {"content_index": 0})
+        return self._event(type, output_index=item.place, item_id=item.id, **place, **more)
+
+    def _event(self, type: str, **more: Any) -> bytes:
+        self._number += 1
+        return sse({"type": type, "sequence_number": self._number, **more})
+
+    def _output(self) -> list[dict[str, Any]]:
+        return [self._ended.get(item.place) or item.document("incomplete") for item in self._items]
+
+
+def _beside(item: _Item) -> dict[str, Any]:
+    return {"logprobs": []} if item.kind == "text" else {}
+
+
+def _part_event(item: _Item, what: str) -> str:
+    part = "reasoning_summary_part" if item.kind == "reasoning" else "content_part"
+    return f"response.{part}.{what}"
+
+
+def events(echo: Echo) -> Callable[[Execution, str], Events]:
+    return lambda execution, model: Events(execution, model, echo)
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    """OpenAI counts cached tokens within the input and reasoning within the output."""
+    return {
+        "input_tokens": usage.input_total,
+        "input_tokens_details": {"cached_tokens": usage.cache_read or 0},
+        "output_tokens": usage.output_total,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
+        "total_tokens": usage.input_total + usage.output_total,
+    }
+
+
+def _envelope(execution: Execution, model: str, echo: Echo) -> dict[str, Any]:
+    return {
+        "id": f"resp_{execution.id.hex}",
+        "object": "response",
+        "created_at": int(execution.created_at.timestamp()),
+        "status": "in_progress",
+        "error": None,
+        "incomplete_details": None,
+        "model": model,
+        "store": False,
+        **echo,
+    }
+
+
+def _ended(
+    execution: Execution, model: str, echo: Echo, output: list[dict[str, Any]], done: Done | None, usage: Usage
+) -> dict[str, Any]:
+    made = _envelope(execution, model, echo) | {"output": output, "usage": usage_of(usage), "status": "completed"}
+    if reason := INCOMPLETE.get(done.finish) if done else None:
+        made |= {"status": "incomplete", "incomplete_details": {"reason": reason}}
+    return made

@@ -1,0 +1,190 @@
+"""OpenAI's Responses request → a Prompt. Source: openai/openai-openapi, CreateResponse."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
+from ..errors import Refused
+from ..json_body import DATA_URL, MOST_TOKENS, Strict, checked, unsupported
+
+KEPT_ELSEWHERE = "it names what one provider keeps; send the items themselves."
+
+
+class Piece(Strict):
+    """A part of a message's or a result's content."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: str | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    filename: str = ""
+
+
+class Item(Strict):
+    type: str = "message"
+    role: Literal["user", "assistant", "system", "developer"] = "user"
+    content: str | list[Any] | None = None
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+    output: str | list[Any] = ""
+
+
+class ToolIn(Strict):
+    type: str
+    name: str = Field(default="", max_length=128)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class NamedTool(Strict):
+    type: Literal["function"]
+    name: str
+
+
+class TextFormat(Strict):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: dict[str, Any] = Field(alias="schema", default_factory=dict)
+
+
+class TextConfig(Strict):
+    format: TextFormat | None = None
+    verbosity: str | None = Field(default=None, max_length=50)
+
+
+class ReasoningConfig(Strict):
+    effort: str | None = Field(default=None, max_length=50)
+
+
+class ResponsesRequest(Strict):
+    model: str = Field(min_length=1, max_length=200)
+    input: str | list[dict[str, Any]] | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    max_output_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    tools: list[ToolIn] | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    text: TextConfig | None = None
+    reasoning: ReasoningConfig | None = None
+    previous_response_id: str | None = Field(default=None, max_length=100)
+    conversation: Any = None
+    background: bool | None = None
+    truncation: str | None = None
+    top_logprobs: int | None = None
+    metadata: dict[str, str] | None = None
+
+    def refuse_what_cannot_be_sent(self) -> None:
+        """Raises Refused. Left out, it would change the answer without a word."""
+        if not self.input and not self.previous_response_id:
+            raise Refused(400, "input: it is needed.", "invalid_value", "input")
+        if self.conversation:
+            raise unsupported("conversation", KEPT_ELSEWHERE)
+        if self.background:
+            raise unsupported("background", "an answer is waited for here; stream it if that takes long.")
+        if self.truncation not in (None, "disabled"):
+            raise unsupported("truncation", "a conversation is sent as it is, or not at all.")
+        if self.top_logprobs:
+            raise unsupported("top_logprobs", "probabilities of tokens are not passed on here.")
+
+    def prompt(self) -> Prompt:
+        choice, effort = self.tool_choice, self.reasoning.effort if self.reasoning else None
+        options: dict[str, Any] = {}
+        if self.parallel_tool_calls is not None and self.tools:
+            options["parallel_tool_calls"] = self.parallel_tool_calls
+        if self.text and self.text.verbosity:
+            options["verbosity"] = self.text.verbosity
+        return Prompt(
+            messages=self._messages(),
+            max_tokens=self.max_output_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            tools=tuple(_tool(number, tool) for number, tool in enumerate(self.tools or ())),
+            tool_choice=choice.name if isinstance(choice, NamedTool) else choice,
+            schema=_schema(self.text.format if self.text else None),
+            reasoning_effort=effort,
+            options=options,
+            stream=bool(self.stream),
+        )
+
+    def _messages(self) -> tuple[Message, ...]:
+        told = (Message("system", (TextPart(self.instructions),)),) if self.instructions else ()
+        if isinstance(self.input, str):
+            return (*told, Message("user", (TextPart(self.input),)))
+        return (*told, *_joined(found for n, item in enumerate(self.input or ()) if (found := _message(n, item))))
+
+
+def _joined(messages: Any) -> list[Message]:
+    """Calls that follow what the assistant said are of one turn, as other formats have it."""
+    found: list[Message] = []
+    for message in messages:
+        if found and message.role == "assistant" == found[-1].role and isinstance(message.parts[0], ToolUse):
+            found[-1] = Message("assistant", (*found[-1].parts, *message.parts))
+        else:
+            found.append(message)
+    return found
+
+
+def _message(number: int, raw: dict[str, Any]) -> Message | None:
+    field = f"input.{number}"
+    item = checked(raw, Item, field)
+    match item.type:
+        case "message":
+            role = "system" if item.role == "developer" else item.role
+            return Message(role, _parts(f"{field}.content", item.content))
+        case "function_call":
+            return Message("assistant", (ToolUse(item.call_id, item.name, item.arguments),))
+        case "function_call_output":
+            return Message("tool", (ToolResult(item.call_id, _text(f"{field}.output", item.output)),))
+        case "reasoning":
+            return None  # a model thinks anew; no other could read what one has sealed
+        case "item_reference":
+            raise unsupported(field, KEPT_ELSEWHERE)
+    raise unsupported(f"{field}.type", f"items of type “{item.type}” cannot be sent through here.")
+
+
+def _parts(field: str, content: str | list[Any] | None) -> tuple[Part, ...]:
+    if not isinstance(content, list):
+        return (TextPart(content or ""),)
+    return tuple(_part(f"{field}.{n}", checked(piece, Piece, f"{field}.{n}")) for n, piece in enumerate(content))
+
+
+def _text(field: str, output: str | list[Any]) -> str:
+    parts = _parts(field, output)
+    if not all(isinstance(part, TextPart) for part in parts):
+        raise unsupported(field, "a tool's result can hold text here, and no picture or file.")
+    return "".join(part.text for part in parts if isinstance(part, TextPart))
+
+
+def _part(field: str, piece: Piece) -> Part:
+    if piece.type in ("input_text", "output_text", "text", "refusal"):
+        return TextPart(piece.text or piece.refusal or "")
+    if piece.type == "input_image" and piece.image_url:
+        inline = DATA_URL.fullmatch(piece.image_url)
+        return ImagePart(inline[1], inline[2]) if inline else ImagePart(url=piece.image_url)
+    if piece.type == "input_file" and piece.file_url:
+        return FilePart("application/pdf", url=piece.file_url, name=piece.filename)
+    if piece.type == "input_file" and (inline := DATA_URL.fullmatch(piece.file_data or "")):
+        return FilePart(inline[1], inline[2], name=piece.filename)
+    why = KEPT_ELSEWHERE if piece.type in ("input_image", "input_file") else "parts of this type cannot be sent."
+    raise unsupported(field, f"{piece.type}: {why}")
+
+
+def _tool(number: int, tool: ToolIn) -> Tool:
+    if tool.type != "function" or not tool.name:
+        raise unsupported(f"tools.{number}.type", f"“{tool.type}” is no function, but run by a provider itself.")
+    return Tool(tool.name, tool.description or "", tool.parameters or {}, tool.strict)
+
+
+def _schema(format: TextFormat | None) -> dict[str, Any] | None:
+    if format is None or format.type == "text":
+        return None
+    return format.json_schema or {"type": "object"}

@@ -1,0 +1,94 @@
+"""What a program may learn of its project's calls later: why that model answered, what it came to, how long it took."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+
+from ..executions import cache
+from ..executions.record import COUNTERS
+from ..extensions import db
+from ..models import Attempt, Execution, Origin, Project
+from .account import usd
+from .errors import Refused
+
+PREFIXES = ("chatcmpl-", "resp_", "msg_")
+"""The id of an answer names its run too."""
+
+
+def find(project: Project, id: str) -> Execution:
+    """Of a call that a program of this project made. Raises Refused (404), whatever else the id may be of."""
+    for prefix in PREFIXES:
+        id = id.removeprefix(prefix)
+    found = _by_id(project, id)
+    if found is None:
+        raise Refused(404, "There is no such run of this project’s programs.", "execution_not_found", "id")
+    return found
+
+
+def _by_id(project: Project, id: str) -> Execution | None:
+    try:
+        wanted = uuid.UUID(id)
+    except ValueError:
+        return None
+    return db.session.scalars(
+        select(Execution)
+        .where(
+            Execution.id == wanted,
+            Execution.project_id == project.id,
+            Execution.origin == Origin.GATEWAY,
+            Execution.deleted_at.is_(None),
+        )
+        .options(joinedload(Execution.body), selectinload(Execution.attempts))
+    ).first()
+
+
+def told(run: Execution) -> dict[str, Any]:
+    """Nothing of what was said: that is the project's people's to read."""
+    labels, last = run.labels or {}, run.attempts[-1] if run.attempts else None
+    return {
+        "id": str(run.id),
+        "object": "execution",
+        "state": run.state.value,
+        "requested": run.requested,
+        "tags": labels.get("tags", []),
+        "session": labels.get("session"),
+        "cached_from": labels.get(cache.FROM),
+        "model": last.model_name if last else None,
+        "provider": last.provider_name if last else None,
+        "cost_usd": usd(run.cost),
+        "usage": _usage(run),
+        "created_at": run.created_at.isoformat(),
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+        "seconds": run.seconds,
+        "first_token_seconds": run.first_token_seconds,
+        "finish": run.finish,
+        "error": {"kind": run.error_kind, "message": run.body.error} if run.error_kind else None,
+        "attempts": [_attempt(attempt) for attempt in run.attempts],
+        "receipt": {name: value for name, value in run.body.receipt.items() if name != "attempts"},
+    }
+
+
+def _usage(row: Execution | Attempt) -> dict[str, Any]:
+    """The five counters count apart; None: the provider did not say."""
+    return {name: getattr(row, name) for name in COUNTERS} | row.measures
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "model": attempt.model_name,
+        "provider": attempt.provider_name,
+        "payer": attempt.payer.value,
+        "outcome": attempt.outcome.value,
+        "status": attempt.status,
+        "error": attempt.error or None,
+        "seconds": attempt.seconds,
+        "first_token_seconds": attempt.first_token_seconds,
+        "cost_usd": usd(attempt.cost),
+        "is_estimated": attempt.usage_is_estimated,
+        "usage": _usage(attempt),
+    }

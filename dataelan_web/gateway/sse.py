@@ -1,0 +1,19 @@
+"""Messages of a stream, as each API frames them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def data(document: Any) -> bytes:
+    return f"data: {compact(document)}\n\n".encode()
+
+
+def event(document: dict[str, Any]) -> bytes:
+    """One whose `type` is the event's name too."""
+    return f"event: {document['type']}\ndata: {compact(document)}\n\n".encode()

@@ -1,0 +1,312 @@
+"""The gateway's other formats: what each asks comes to its provider without loss, and each is answered in its own."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from dataelan_web.executions.answer import Answer
+from dataelan_web.gateway.anthropic import messages_answer
+from dataelan_web.gateway.gemini import generate_answer
+from dataelan_web.gateway.inbound import Pieces, Whole
+from dataelan_web.gateway.openai import chat_answer, responses_answer
+from dataelan_web.models import Execution, new_id, now
+from dataelan_web.router.providers import adapter
+from dataelan_web.router.types import Done, Event, Finish, Reasoning, Text, ToolCall, Usage
+
+from . import people
+from .upstream import Upstream, upstream
+
+USED = Usage(input=10, cache_read=5, output=7, reasoning=3)
+SAID: list[Event] = [
+    Reasoning("Let me "),
+    Reasoning("see."),
+    Text("It is "),
+    Text("warm."),
+    ToolCall(0, "c1", "weather"),
+    ToolCall(0, arguments='{"city":'),
+    ToolCall(0, arguments='"Rome"}'),
+    ToolCall(1, "c2", "weather", '{"city":"Oslo"}'),
+]
+DONE = Done(Finish.TOOL_CALLS, "tool_calls", "theirs")
+
+
+class Program:
+    """A program with a token, which speaks to the gateway in this process."""
+
+    def __init__(self, app: Flask, token: str):
+        self.http: FlaskClient = app.test_client()
+        self.token = token
+
+    def post(self, path: str, body: Any, header: str = "Authorization", **more: str) -> Any:
+        secret = f"Bearer {self.token}" if header == "Authorization" else self.token
+        return self.http.post(path, json=body, headers={header: secret, **more})
+
+
+@pytest.fixture
+def program(app: Flask, simulated: str, acme: people.Cast) -> Program:
+    return Program(app, acme.token())
+
+
+@pytest.fixture
+def provider() -> Iterator[Upstream]:
+    with upstream() as provider:
+        yield provider
+
+
+def run() -> Execution:
+    return Execution(id=new_id(), created_at=now())
+
+
+WRITERS = {
+    "openai": (lambda one: chat_answer.Chunks(one, "theirs", True), chat_answer.completion),
+    "openai-responses": (
+        lambda one: responses_answer.Events(one, "theirs", {}),
+        lambda whole: responses_answer.response({}, whole),
+    ),
+    "anthropic": (lambda one: messages_answer.Events(one, "theirs"), messages_answer.message),
+    "google": (lambda one: generate_answer.Documents(one, "theirs", is_sse=True), generate_answer.document),
+}
+
+
+def joined(events: list[Event]) -> tuple[Any, ...]:
+    """What an answer comes to, however it was cut."""
+    answer, usage, done = Answer(), Usage(), None
+    for event in events:
+        answer.add(event)
+        usage = usage.updated(event) if isinstance(event, Usage) else usage
+        done = event if isinstance(event, Done) else done
+    calls = [(call["name"], json.loads(call["arguments"])) for call in answer.tool_calls.values()]
+    return "".join(answer.text), "".join(answer.reasoning), calls, usage, done and done.finish
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_what_we_write_in_a_format_is_what_our_reader_of_it_reads(format: str) -> None:
+    """Our readers are held against recorded traffic, so what they read is what the format says."""
+    pieces, whole = WRITERS[format]
+    writer: Pieces = pieces(run())
+    told = b"".join([*map(writer.of, SAID), *writer.last(DONE, USED, {})])
+    document = Whole(run(), usage=USED, done=DONE, model="theirs")
+    for event in SAID:
+        document.answer.add(event)
+        if isinstance(event, Reasoning):
+            document.thoughts.append(event)
+    read = []
+    for body in (told, json.dumps(whole(document)).encode()):
+        decode = adapter(format, "http://x/v1").decoder()
+        read.append(joined(list(decode(body, True))))
+    assert read[0] == read[1]
+    text, thought, calls, usage, finish = read[0]
+    assert (text, thought, finish) == ("It is warm.", "Let me see.", Finish.TOOL_CALLS)
+    assert calls == [("weather", {"city": "Rome"}), ("weather", {"city": "Oslo"})]
+    assert (usage.input_total, usage.cache_read, usage.output_total) == (15, 5, 10)
+    assert usage.reasoning == (None if format == "anthropic" else 3)  # which counts it within the output
+
+
+def test_what_is_asked_in_anthropics_form_comes_to_anthropic_as_it_was_asked(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    people.own_model(acme, people.own_provider(acme, provider.url, "anthropic"), "claude")
+    content = [
+        {"type": "thinking", "thinking": "Hm.", "signature": "c2VhbA=="},
+        {"type": "redacted_thinking", "data": "aGlkZGVu"},
+        {"type": "text", "text": "Warm."},
+    ]
+    used = {"input_tokens": 4, "cache_read_input_tokens": 30, "cache_creation_input_tokens": 20, "output_tokens": 9}
+    provider.answers(
+        {
+            "type": "message",
+            "model": "claude-dated",
+            "content": content,
+            "stop_reason": "stop_sequence",
+            "stop_sequence": "END",
+            "usage": used,
+        }
+    )
+    kept = {"cache_control": {"type": "ephemeral"}}
+    asked = {
+        "model": "claude",
+        "max_tokens": 2000,
+        "system": [{"type": "text", "text": "Be brief.", **kept}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Weather?", **kept}]},
+            {
+                "role": "assistant",
+                "content": [*content[:2], {"type": "tool_use", "id": "t1", "name": "weather", "input": {"a": 1}}],
+            },
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "none", "is_error": True}],
+            },
+        ],
+        "tools": [{"name": "weather", "input_schema": {"type": "object", "properties": {}}, **kept}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "stop_sequences": ["END"],
+        "top_k": 5,
+    }
+    answer = program.post("/v1/messages", asked, "x-api-key")
+    assert answer.status_code == 200, answer.text
+    sent = {name: value for name, value in provider.requests[-1]["body"].items() if name != "output_config"}
+    assert sent == asked
+    told = answer.json
+    assert told["content"][:2] == content[:2]
+    assert (told["stop_reason"], told["stop_sequence"]) == ("stop_sequence", "END")
+    assert {name: told["usage"][name] for name in used} == used
+    assert answer.headers["x-dataelan-model"] == "claude"
+
+
+def test_what_is_asked_in_one_form_is_sent_in_the_providers_own(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    key = people.own_provider(acme, provider.url, "google")
+    people.own_model(acme, key, "gemini")
+    provider.answers({"candidates": [{"content": {"parts": [{"text": "18"}]}, "finishReason": "RECITATION"}]})
+    picture = f"data:image/png;base64,{base64.b64encode(b'png').decode()}"
+    asked = {
+        "model": "gemini",
+        "instructions": "Be brief.",
+        "input": [
+            {"role": "user", "content": [{"type": "input_image", "image_url": picture}]},
+            {"type": "function_call", "call_id": "c", "name": "weather", "arguments": '{"city":"Rome"}'},
+            {"type": "function_call_output", "call_id": "c", "output": "18 degrees"},
+        ],
+        "tools": [{"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}],
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "integer"}}},
+    }
+    answer = program.post("/v1/responses", asked).json
+    assert answer["incomplete_details"] == {"reason": "content_filter"}
+    sent = provider.requests[-1]["body"]
+    assert sent["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
+    assert sent["contents"][0]["parts"][0]["inlineData"] == {"mimeType": "image/png", "data": picture[22:]}
+    assert sent["contents"][1]["parts"][0]["functionCall"] == {"name": "weather", "args": {"city": "Rome"}}
+    assert sent["contents"][2]["parts"][0]["functionResponse"]["name"] == "weather"
+    assert sent["generationConfig"]["responseJsonSchema"] == {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "logprobs": True}, "logprobs"),
+        ("/v1/responses", {"input": "Hi", "background": True}, "background"),
+        ("/v1/responses", {"input": "Hi", "tools": [{"type": "web_search"}]}, "tools.0.type"),
+        ("/v1/responses", {"input": [{"type": "item_reference", "id": "x"}]}, "input.0"),
+        ("/v1/messages", {"max_tokens": 5, "messages": []}, "messages"),
+        ("/v1/messages", {"messages": [{"role": "user", "content": "Hi"}]}, "max_tokens"),
+        ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": [{"type": "x"}]}]},
+         "messages.0.content.0"),
+        ("/v1beta/models/auto:generateContent", {"contents": [{"parts": [{}]}]}, "contents.0.parts.0"),
+        ("/v1beta/models/auto:generateContent", {"contents": [{"parts": []}], "cachedContent": "x"}, "cachedContent"),
+        ("/v1/embeddings", {"input": [1, 2]}, "input"),
+        ("/v1/images/generations", {"prompt": "x", "response_format": "url"}, "response_format"),
+        ("/v1/audio/speech", {"input": "x", "speed": 9}, "speed"),
+        ("/v1/audio/transcriptions", {}, "file"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_carried_is_400_and_named(program: Program, path: str, body: Any, field: str) -> None:
+    answer = program.post(path, {"model": "auto", **body})
+    assert answer.status_code == 400
+    assert field in answer.text
+    assert field in answer.json["error"]["message"]
+
+
+def test_a_parameter_that_its_models_have_not_is_400_and_named(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    people.own_model(acme, people.own_provider(acme, provider.url, "anthropic"), "claude")
+    asked = {"model": "claude", "messages": [{"role": "user", "content": "Hi"}], "frequency_penalty": 1.5}
+    answer = program.post("/v1/chat/completions", asked)
+    assert answer.status_code == 400
+    assert "frequency_penalty" in answer.json["error"]["message"]
+    assert provider.requests == []
+
+
+def test_each_api_gets_errors_and_lists_in_its_own_form(program: Program) -> None:
+    said = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5, "model": "none"}
+    anthropic = program.post("/v1/messages", said, "x-api-key")
+    assert anthropic.status_code == 404
+    assert (anthropic.json["type"], anthropic.json["error"]["type"]) == ("error", "not_found_error")
+    gemini = program.post("/v1beta/models/none:generateContent", {"contents": [{"parts": [{"text": "Hi"}]}]})
+    assert gemini.json["error"]["status"] == "NOT_FOUND"
+    assert gemini.json["error"]["code"] == gemini.status_code == 404
+    assert program.http.get("/v1beta/nothing").json["error"]["status"] == "NOT_FOUND"
+    program.http.environ_base["HTTP_X_API_KEY"] = program.token
+    listed = program.http.get("/v1/models", headers={"anthropic-version": "2023-06-01"}).json
+    assert listed["data"][0]["type"] == "model"
+    assert {"name": "models/auto"}.items() <= program.http.get("/v1beta/models").json["models"][0].items()
+    assert program.http.get("/v1/models/simulated-instant").json["object"] == "model"
+    assert program.http.get("/v1/models/simulated/none").status_code == 404
+
+
+def test_a_token_in_the_address_is_refused_with_how_it_is_done(program: Program) -> None:
+    answer = program.http.post(f"/v1beta/models/auto:generateContent?key={program.token}", json={})
+    assert answer.status_code == 401
+    assert "x-goog-api-key" in answer.json["error"]["message"]
+    assert program.token not in answer.text
+
+
+def test_a_failure_in_mid_stream_is_told_in_the_streams_own_form(program: Program) -> None:
+    text = "!simulate fail=error_in_stream after=2\nHi"
+    said = {"messages": [{"role": "user", "content": text}], "max_tokens": 50, "model": "simulated-instant"}
+    anthropic = program.post("/v1/messages", {**said, "stream": True}).text
+    assert "event: error" in anthropic
+    responses = program.post("/v1/responses", {"model": said["model"], "input": text, "stream": True}).text
+    assert "event: response.failed" in responses
+    path = f"/v1beta/models/{said['model']}:streamGenerateContent"
+    documents = json.loads(program.post(path, {"contents": [{"parts": [{"text": text}]}]}).text)
+    assert documents[0]["candidates"][0]["content"]["parts"][0]["text"]
+    assert documents[-1]["error"]["status"] == "UNAVAILABLE"
+
+
+def test_a_response_goes_on_from_an_earlier_one_of_its_own_project(
+    program: Program, app: Flask, rival: people.Cast
+) -> None:
+    first = program.post("/v1/responses", {"model": "simulated-instant", "input": "What is a token?"}).json
+    then = {"model": "simulated-instant", "input": "And?", "previous_response_id": first["id"]}
+    second = program.post("/v1/responses", then)
+    assert second.json["usage"]["input_tokens"] > first["usage"]["input_tokens"] + 50
+    theirs = Program(app, rival.token()).post("/v1/responses", then)
+    unknown = program.post("/v1/responses", {**then, "previous_response_id": "resp_0"})
+    assert theirs.status_code == unknown.status_code == 404
+
+
+def test_tokens_are_counted_without_a_run(program: Program, acme: people.Cast, provider: Upstream) -> None:
+    said = {"model": "simulated-instant", "messages": [{"role": "user", "content": "Hello you"}]}
+    guessed = program.post("/v1/messages/count_tokens", said)
+    assert guessed.json["input_tokens"] > 0
+    assert guessed.headers["x-dataelan-estimated"] == "true"
+    people.own_model(acme, people.own_provider(acme, provider.url, "anthropic"), "claude")
+    provider.answers({"input_tokens": 321})
+    counted = program.post("/v1/messages/count_tokens", {**said, "model": "claude"})
+    assert counted.json == {"input_tokens": 321}
+    assert "x-dataelan-estimated" not in counted.headers
+
+
+def test_pictures_voices_transcripts_and_vectors_are_made_and_replayed(program: Program) -> None:
+    asked = {"model": "simulated-image", "prompt": "A red house"}
+    once, twice = (program.post("/v1/images/generations", asked, **{"Idempotency-Key": "1"}) for _ in range(2))
+    assert base64.b64decode(once.json["data"][0]["b64_json"]).startswith(b"\x89PNG")
+    assert twice.json["data"] == once.json["data"]
+    assert twice.headers["x-dataelan-replayed"] == "true"
+    assert once.headers["x-dataelan-cost-usd"] == "0"
+    spoken = {"model": "simulated-voice", "voice": "alloy", "input": "Hello", "response_format": "wav"}
+    sound = program.post("/v1/audio/speech", spoken)
+    assert sound.mimetype == "audio/wav"
+    form = {"model": "simulated-ear", "response_format": "json", "file": (io.BytesIO(sound.data), "hello.wav")}
+    heard = program.http.post(
+        "/v1/audio/transcriptions", data=form, headers={"Authorization": f"Bearer {program.token}"}
+    )
+    assert heard.json["text"]
+    assert heard.json["usage"]["type"] in ("duration", "tokens")
+    floats, packed = (
+        program.post("/v1/embeddings", {"model": "simulated-vectors", "input": "one", "encoding_format": form})
+        for form in ("float", "base64")
+    )
+    assert len(base64.b64decode(packed.json["data"][0]["embedding"])) == 4 * len(floats.json["data"][0]["embedding"])
