@@ -10,6 +10,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, SmallInteger, Table, UniqueConstraint, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import NIL, Base, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
@@ -92,6 +93,9 @@ class Model(Base):
     task: Mapped[Name] = mapped_column(default="chat")
     """What it is asked to make (router.types.Task); a VOICE model speaks or transcribes."""
     capabilities: Mapped[JsonList] = mapped_column(default=list)
+    refuses: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    """Parameters that it answers 400 to (router.parameters.REFUSABLE), as its provider, one of its answers or a person
+    said; None: nobody did, and its name may tell (router.names)."""
     context_window: Mapped[int | None]
     max_output_tokens: Mapped[int | None]
     shutdown_on: Mapped[Name | None]

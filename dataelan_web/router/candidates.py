@@ -50,6 +50,8 @@ class Candidate:
     task: Task = Task.CHAT
     capabilities: frozenset[str] | None = None
     """None: nobody says what it can do."""
+    refuses: frozenset[str] = frozenset()
+    """Parameters that are not sent to it, of parameters.REFUSABLE."""
     context_window: int | None = None
     max_output_tokens: int | None = None
     is_simulated: bool = False

@@ -267,6 +267,40 @@ def kind_of(status: int, codes: tuple[str, ...], message: str) -> Kind:
     return Kind.BAD_REQUEST if status >= 300 else Kind.TRANSIENT
 
 
+# -- which parameter a model does not take ----------------------------------------------------------
+
+# Our word for a parameter (router/parameters.py) <- what refusals call it.
+_PARAMETERS: Mapping[str, str] = {
+    "temperature": "temperature",
+    "reasoning_effort": r"reasoning|(?:output_config\.)?effort|reasoning[ ._]?effort|reasoningconfig|"
+    r"(?:adaptive )?thinking|thinking[ _]?(?:level|budget|config)",
+    "stream": "stream_format|sse",
+}
+
+
+def _not_taken(name: str) -> re.Pattern[str]:
+    """That a parameter itself is not taken, said of it in so many words; that its value is out of range is not meant,
+    nor that it does not go with another."""
+    quoted = rf"['\"`\[(]*(?:body\.)?(?:{name})['\"`\])]*"
+    return re.compile(
+        rf"(?:unsupported|unknown|unrecognized|unexpected|extraneous) (?:request )?"
+        rf"(?:parameters?|arguments?|fields?|keys?|names?)(?: supplied)?:? {quoted}(?!\w|\.\w)(?!.{{0,80}} has moved)|"
+        rf"(?<![\w.]){quoted}:? (?:(?:parameter|field|is|are|inputs?|extra) ){{0,3}}"
+        rf"(?:not (?:supported|permitted|allowed|enabled)|deprecated|unsupported)|"
+        rf"(?:does not|doesn['’]t) support (?:the )?(?:parameters? )?{quoted}(?!\w|\.\w)|"
+        rf"{quoted} does not support .{{1,30}} with this model\. Only the default",
+        re.I,
+    )
+
+
+_NOT_TAKEN = {ours: _not_taken(theirs) for ours, theirs in _PARAMETERS.items()}
+
+
+def refused_parameter(message: str) -> str:
+    """Which parameter the provider says that its model does not take; empty: it says nothing of the kind."""
+    return next((name for name, said in _NOT_TAKEN.items() if said.search(message[:5000])), "")
+
+
 # -- how it is said ---------------------------------------------------------------------------------
 
 _KEYS = (
@@ -296,12 +330,14 @@ def _failure(status: int, said: Reported) -> Failure:
     message = masked(" ".join(string(said.message[: 4 * LONGEST_MESSAGE]).split()))
     if len(message) > LONGEST_MESSAGE:
         message = message[:LONGEST_MESSAGE].rstrip() + "…"
+    kind = kind_of(status, said.codes, said.message)
     return Failure(
-        kind_of(status, said.codes, said.message),
+        kind,
         message or f"The provider answered {_named(status)} and did not say why.",
         status=status,
         code=masked(next(iter(said.codes), ""))[:100],
         after=said.after,
+        refused=refused_parameter(said.message) if kind is Kind.BAD_REQUEST else "",
     )
 
 
