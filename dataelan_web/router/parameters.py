@@ -15,8 +15,9 @@ SCHEMA, TOOLS, TEMPERATURE, EFFORT = "schema", "tools", "temperature", "reasonin
 STREAM, HINT = "stream", "prompt"
 """Of sound: that an answer is told piece by piece; and words that help to write a recording down."""
 NAMES = {SCHEMA: "JSON schema", TOOLS: "tools", TEMPERATURE: "temperature", EFFORT: "effort"}
-REFUSABLE = {TEMPERATURE: "temperature", EFFORT: "effort", STREAM: "stream of sound", HINT: "hint for a transcription"}
+REFUSABLE = {TEMPERATURE: "temperature", EFFORT: "effort", STREAM: "streaming", HINT: "hint"}
 """What can be left out of a request that a model would refuse, and the answer still be one to what was asked."""
+OF_TASK = {Task.CHAT: (TEMPERATURE, EFFORT), Task.SPEECH: (STREAM,), Task.TRANSCRIPTION: (STREAM, HINT)}
 _UNTOLD = (STREAM,)
 """Nobody chose it, so nobody misses it."""
 _NOTHING = {TEMPERATURE: None, EFFORT: None, STREAM: False}
@@ -26,7 +27,7 @@ def omitted(candidate: Candidate) -> frozenset[str]:
     """What of a chat's parameters this model does not take: of SCHEMA, TOOLS, TEMPERATURE and EFFORT."""
     if candidate.task is not Task.CHAT:
         return frozenset()
-    able, missing = candidate.capabilities, candidate.refuses & {TEMPERATURE, EFFORT}
+    able, missing = candidate.capabilities, candidate.refuses & {*OF_TASK[Task.CHAT]}
     if able is None:
         return missing
     needed = ((SCHEMA, "json_schema"), (TOOLS, "tools"), (EFFORT, "reasoning"))
@@ -43,7 +44,7 @@ def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
     left_out = [name for name in REFUSABLE if name in missing and has(prompt, name)]
     for name in left_out:
         prompt = _without(prompt, name)
-    told = [NAMES.get(name, "hint") for name in left_out if name not in _UNTOLD]
+    told = [REFUSABLE[name] for name in left_out if name not in _UNTOLD]
     words = " and ".join(told).capitalize()
     return prompt, f"{words} left out: {candidate.model} takes none." if told else ""
 

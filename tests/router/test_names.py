@@ -42,7 +42,7 @@ def test_what_is_known_by_name_says_in_whose_words_and_since_when() -> None:
         ("us.amazon.nova-lite-v1:0", "nova"),
         ("meta.llama4-scout", "llama4"),
         ("meta.llama3-8b", "llama"),
-        ("cohere.command-r-plus", "command-r"),
+        ("cohere.command-r-plus", "cohere-v1"),
         ("cohere.rerank-v3-5", "cohere"),
         ("qwen.qwen3-32b", "chat"),
     ],

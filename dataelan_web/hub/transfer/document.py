@@ -65,6 +65,7 @@ class ModelEntry(_Part):
     type: ModelType = ModelType.TEXT
     task: Task = Task.CHAT
     capabilities: list[Name] = []
+    refuses: list[Name] | None = None
     context_window: int | None = Field(default=None, ge=1, le=2**31 - 1)
     max_output_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
 

@@ -133,11 +133,11 @@ def _titan(prompt: Prompt) -> dict[str, Any]:
     return {"inputText": system + written} | ({"textGenerationConfig": given} if (given := _given(config)) else {})
 
 
-def _command_r(prompt: Prompt) -> dict[str, Any]:
+def _cohere_v1(prompt: Prompt) -> dict[str, Any]:
     return chat_body(prompt) | {name: value for name, value in cohere_options(prompt).items() if name != "stream"}
 
 
-def _command(prompt: Prompt) -> dict[str, Any]:
+def _cohere_generate(prompt: Prompt) -> dict[str, Any]:
     """This one wants to be told of streaming in its body as well."""
     return generate_body(prompt) | {name: value for name, value in cohere_options(prompt).items() if name != "seed"}
 
@@ -165,7 +165,7 @@ _BODIES: Mapping[str, Callable[[Prompt], dict[str, Any]]] = {
     "llama": _llama,
     "llama4": _llama4,
     "instruct": _instruct,
-    "command-r": _command_r,
-    "command": _command,
+    "cohere-v1": _cohere_v1,
+    "cohere-generate": _cohere_generate,
     "openai": _openai,
 }
