@@ -66,6 +66,17 @@ class Candidate:
     def label(self) -> str:
         return f"{self.provider} / {self.model}"
 
+    @cached_property
+    def price(self) -> tuple[bool, int]:
+        """To sort by: known prices first, each by what a thousand tokens, a picture, a minute and a thousand
+        characters come to."""
+        rates = self.rates
+        if rates is None:
+            return (True, 0)
+        tokens = rates.dearest_input + rates.dearest_output
+        media = (rates.per_image or 0) + 60 * (rates.per_second or 0) + 1000 * (rates.per_character or 0)
+        return (False, tokens + 1000 * (media + rates.per_request))
+
     def lacks(self, needed: frozenset[str]) -> frozenset[str]:
         """What of this nobody says it can do. The answer of a chat comes as it is written in every wire format."""
         missing = needed - (self.capabilities or frozenset())
