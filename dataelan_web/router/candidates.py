@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from .expressions import context
-from .health import RESTED, Pair, Vital
+from .health import Pair, Vital
 from .pricing import Rates
 from .types import FilePart, Prompt, Task
 
@@ -145,13 +145,16 @@ class Question:
     @cached_property
     def has_rested(self) -> bool:
         """Does anything rest, or come back from a rest? Rarely; then nobody's rest need be looked at."""
-        return any(vital.rest is not RESTED or vital.key_rest is not RESTED for vital in self.vitals.values())
+        return not all(vital.never_rested for vital in self.vitals.values())
 
     def vital(self, candidate: Candidate, key: Key) -> Vital:
         return self.vitals.get((candidate.model_id, key.id), UNMEASURED)
 
     def vitals_of(self, candidate: Candidate) -> list[Vital]:
-        return [self.vital(candidate, key) for key in candidate.keys]
+        if not self.vitals:
+            return [UNMEASURED] * len(candidate.keys)
+        known, model_id = self.vitals.get, candidate.model_id
+        return [known((model_id, key.id), UNMEASURED) for key in candidate.keys]
 
 
 def facts_of(prompt: Prompt) -> dict[str, Any]:

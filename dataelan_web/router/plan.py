@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from . import conditions, receipt
-from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice, Key, Question
+from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, UNMEASURED, Candidate, Choice, Key, Question
 from .health import Pair, Vital, best_latency, ranked
 from .receipt import Drawn, Rejected
 from .rules import Rule
@@ -179,7 +179,7 @@ def _arrange(
     rule: Rule, passed: Sequence[Choice], question: Question, draw: random.Random
 ) -> tuple[list[Step], list[Choice], Drawn | None]:
     """The steps, the models they stand for in order, and the draw that was made."""
-    kept = {tag: found for tag in RESERVED.keys() & rule.tags if (found := [c for c in passed if tag in c.tags])}
+    kept = {tag: found for tag in RESERVED if tag in rule.tags and (found := [c for c in passed if tag in c.tags])}
     ready = [choice for choice in passed if not choice.tags & RESERVED.keys()] if kept else passed
     if not ready:  # such as a prompt that only the models for long ones can take
         ready, kept = passed, {}
@@ -223,34 +223,42 @@ def _order(
 
 
 def _soonest(choices: Sequence[Choice], question: Question, draw: random.Random) -> list[Choice]:
-    vitals = [_best_vital(choice.candidate, question) for choice in choices]
-    return [choices[place] for place in ranked(vitals, question.now, draw)]
-
-
-def _best_vital(candidate: Candidate, question: Question) -> Vital:
-    """Of the key that would be used: one that is awake, with the lowest score."""
-    vitals = question.vitals_of(candidate)
-    if len(vitals) == 1:
-        return vitals[0]
-    best = best_latency(vitals)
-    return min(vitals, key=lambda vital: (vital.share(question.now) == 0, vital.score(question.now, best)))
+    """A model comes where the best of its keys does."""
+    pairs = _measured(choices, question)
+    places = ranked([vital for _, vital in pairs], question.now, draw)
+    return list({id(pairs[place][0]): pairs[place][0] for place in places}.values())
 
 
 def _balanced(choices: Sequence[Choice], question: Question) -> list[Choice]:
     """By wait × price, each as a multiple of the best: half the price makes up for twice the wait. An unknown price
-    counts as the dearest; what was never measured as the fastest, so that it is tried."""
-    vitals = {id(choice): _best_vital(choice.candidate, question) for choice in choices}
-    best = best_latency(vitals.values()) or 1.0
-    waits = {place: max(vital.score(question.now, best), best) for place, vital in vitals.items()}
+    counts as the dearest; what was never measured as the fastest, so that it is tried. Of several keys the best that is
+    awake counts."""
+    pairs, now = _measured(choices, question), question.now
+    if question.has_rested:
+        pairs = [pair for pair in pairs if pair[1].share(now)] or pairs
+    best = best_latency(vital for _, vital in pairs) or 1.0
+    waits: dict[int, float] = {}
+    for choice, vital in pairs:
+        waits[id(choice)] = min(vital.score(now, best), waits.get(id(choice), inf))
     prices = {id(choice): choice.candidate.price for choice in choices}
     known = [price for is_unknown, price in prices.values() if not is_unknown]
     cheapest, dearest = max(min(known, default=1), 1), max([*known, 1])
 
     def product(choice: Choice) -> float:
         is_unknown, price = prices[id(choice)]
-        return waits[id(choice)] / best * max((dearest if is_unknown else price) / cheapest, 1.0)
+        return max(waits.get(id(choice), inf), best) * max(dearest if is_unknown else price, cheapest)
 
     return sorted(choices, key=product)
+
+
+def _measured(choices: Sequence[Choice], question: Question) -> list[tuple[Choice, Vital]]:
+    """Each choice as often as it has keys, with what was measured of it with that key."""
+    known = question.vitals.get
+    return [
+        (choice, known((choice.candidate.model_id, key.id), UNMEASURED))
+        for choice in choices
+        for key in choice.candidate.keys
+    ]
 
 
 def _draw(choices: Sequence[Choice], question: Question, draw: random.Random) -> tuple[list[Choice], Drawn | None]:
