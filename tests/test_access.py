@@ -862,7 +862,7 @@ def assert_is_as_the_table_says(route: Route, who: str, answer: TestResponse) ->
 def assert_is_safe_in_a_browser(route: Route, answer: TestResponse) -> None:
     page = answer.get_data().decode(errors="replace")
     assert CANARY not in page
-    assert "dk1." not in page, "a sealed key is nobody's to see"
+    assert "dk2." not in page, "a sealed key is nobody's to see"
     if route.endpoint != "static":
         assert_protected(answer)
     if answer.mimetype == "text/html":

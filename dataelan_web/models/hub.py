@@ -7,7 +7,7 @@ import secrets
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, SmallInteger, Table, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -64,15 +64,16 @@ class Provider(Base):
     So with models and keys."""
 
     @property
-    def origin(self) -> str:
-        return origin_of(self.base_url)
+    def address(self) -> str:
+        return address_of(self.base_url)
 
 
-def origin_of(base_url: str) -> str:
-    """scheme://host:port, which a stored key is bound to."""
+def address_of(base_url: str) -> str:
+    """scheme://host:port/path, which a stored key is bound to: on a shared host the path may tell tenants apart."""
     url = urlsplit(base_url)
     port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
-    return f"{url.scheme}://{url.hostname}:{port}"
+    rest = urlunsplit(("", "", url.path.rstrip("/"), url.query, url.fragment))
+    return f"{url.scheme}://{url.hostname}:{port}{rest}"
 
 
 class Model(Base):
