@@ -30,8 +30,8 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """What a secret is bound to. `address` is where it may be sent: scheme://host:port, and of a provider's key the path
-    that all its calls begin with."""
+    """What a secret is bound to. `address` is where it may be sent: scheme://host:port, and of a provider's key the
+    path that all its calls begin with."""
 
     organization_id: uuid.UUID | None
     row_id: uuid.UUID

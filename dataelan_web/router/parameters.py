@@ -7,6 +7,7 @@ from its provider's list, from a refusal (Failure.refused), from a person, or at
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from .candidates import Candidate
 from .types import FilePart, Prompt, Task
@@ -20,7 +21,7 @@ REFUSABLE = {TEMPERATURE: "temperature", EFFORT: "effort", STREAM: "streaming", 
 OF_TASK = {Task.CHAT: (TEMPERATURE, EFFORT), Task.SPEECH: (STREAM,), Task.TRANSCRIPTION: (STREAM, HINT)}
 _UNTOLD = (STREAM,)
 """Nobody chose it, so nobody misses it."""
-_NOTHING = {TEMPERATURE: None, EFFORT: None, STREAM: False}
+_NOTHING: dict[str, Any] = {TEMPERATURE: None, EFFORT: None, STREAM: False}
 
 
 def omitted(candidate: Candidate) -> frozenset[str]:

@@ -70,7 +70,7 @@ class Plan:
 
 def plan(question: Question, rules: Iterable[Rule], draw: random.Random, requested: str = "auto") -> Plan:
     """The first rule, in the order given, that applies and leaves at least one candidate decides."""
-    said, dropped = receipt.opened(requested, question), []
+    said, dropped = receipt.opened(requested, question), list[Rejected]()
     for rule in rules:
         passed, rejected, unmet = _sift(rule, question)
         dropped += rejected
@@ -108,11 +108,11 @@ class Sieve:
 def _sift(rule: Rule, question: Question) -> tuple[Sequence[Choice], Sequence[Rejected], str | None]:
     """(who passes, who does not and why, why the rule as a whole does not apply)"""
     try:
-        tests = rule.tests
+        unmet = rule.tests.unmet(question)
     except conditions.ConditionError as error:
         unusable = f"the rule cannot be used: {error}"
         return [], [Rejected(choice, rule, unusable) for choice in rule.choices], unusable
-    if unmet := tests.unmet(question):
+    if unmet:
         return [], [], unmet
     kind, needed = (question.task, question.model_type, question.needs), question.tokens_needed
     if (sieve := rule.sieves.get(kind)) is None:
@@ -123,8 +123,8 @@ def _sift(rule: Rule, question: Question) -> tuple[Sequence[Choice], Sequence[Re
     for choice, tests in zip(sieve.choices, sieve.tests, strict=True):
         window = choice.candidate.context_window
         if window is not None and window < needed:
-            reason = f"about {needed:,} tokens do not fit its context window of {window:,}"
-            rejected.append(Rejected(choice, rule, reason, too_long=True))
+            too_long = f"about {needed:,} tokens do not fit its context window of {window:,}"
+            rejected.append(Rejected(choice, rule, too_long, too_long=True))
         elif tests and (reason := conditions.first_reason(tests, choice, question)):
             rejected.append(Rejected(choice, rule, reason))
         else:
