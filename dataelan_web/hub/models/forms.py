@@ -20,7 +20,7 @@ from ...router.types import Task
 from .browse import FREE, PRICED, UNKNOWN
 from .parameters import refused_by
 from .prices import BY_NAME, CLASSES, TOKENS
-from .purpose import CAPABILITIES
+from .purpose import CAPABILITIES, ability_words
 
 DECIMALS = 9
 LARGEST_CONTEXT = 100_000_000
@@ -221,7 +221,7 @@ class FactsForm(FlaskForm):
     max_output_tokens = IntegerField(
         "Longest answer", [Optional(), NumberRange(1, LARGEST_CONTEXT, f"From 1 to {LARGEST_CONTEXT:,} tokens.")]
     )
-    capabilities = Ticks("Can", choices=[(name, name.replace("_", " ").capitalize()) for name in CAPABILITIES])
+    capabilities = Ticks("Can", choices=[(name, ability_words(name, starts=True)) for name in CAPABILITIES])
     refuses = Ticks("Does not take", choices=[(name, words.capitalize()) for name, words in REFUSABLE.items()])
 
     @classmethod

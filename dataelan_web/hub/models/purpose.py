@@ -29,6 +29,12 @@ SOUGHT = (STREAMING, *CAPABILITIES)
 """What they look for. Whether answers come as they are written is no model's to say: those of every chat do."""
 
 
+def ability_words(name: str, *, starts: bool = False) -> str:
+    """An ability as people read it. `starts`: a line, so with a capital."""
+    words = name.replace("_", " ").replace("json", "JSON")
+    return words[:1].upper() + words[1:] if starts else words
+
+
 def task_of(
     name: str, listed: Task | None = None, capabilities: Sequence[str] | None = None, known: Known | None = None
 ) -> Purpose | None:
