@@ -464,13 +464,19 @@ def test_a_model_that_rules_use_is_not_deleted_and_the_rules_are_named(
 def test_an_admin_corrects_what_is_known_of_a_model_of_their_own(app: Flask, acme: people.Cast, key: APIKey) -> None:
     model = people.own_model(acme, key, "deep")
     path = f"/hub/models/{model.id}/facts"
-    known = {"context_window": "64000", "capabilities": ["tools", "reasoning"], "refuses": ["temperature"]}
+    known = {
+        "purpose": "CODE/chat",
+        "context_window": "64000",
+        "capabilities": ["tools", "reasoning"],
+        "refuses": ["temperature"],
+    }
     answer = post(app, acme, path, **known)
     assert (answer.status_code, "Takes no" in answer.text) == (200, True)
     refused = post(app, acme, path, **known | {"context_window": "0"})
     assert (refused.status_code, "From 1 to" in refused.text) == (422, True)
     assert post(app, acme, path, refuses=["sleep"]).status_code == 422
     db.session.refresh(model)
+    assert (model.model_type, model.task) == (ModelType.CODE, "chat")
     assert (model.context_window, model.capabilities, model.refuses) == (
         64_000,
         ["tools", "reasoning"],

@@ -213,8 +213,9 @@ class OverrideForm(PriceClasses):
 
 
 class FactsForm(FlaskForm):
-    """What a model holds, can do, and does not take."""
+    """What a model is for, what it holds, can do, and does not take."""
 
+    purpose = SelectField("What it makes", choices=list(PURPOSES.items()), default="TEXT/chat")
     context_window = IntegerField(
         "Context window", [Optional(), NumberRange(1, LARGEST_CONTEXT, f"From 1 to {LARGEST_CONTEXT:,} tokens.")]
     )
@@ -228,12 +229,19 @@ class FactsForm(FlaskForm):
     def of(cls, model: Model) -> FactsForm:
         """With what is known of it, to change from."""
         known = {name: getattr(model, name) for name in ("context_window", "max_output_tokens", "capabilities")}
-        return cls(formdata=None, data=known | {"refuses": refused_by(model)})
+        purpose = f"{model.model_type.value}/{model.task}"
+        return cls(formdata=None, data=known | {"purpose": purpose, "refuses": refused_by(model)})
+
+    @property
+    def task(self) -> str:
+        return self.purpose.data.partition("/")[2] if self.purpose.data in PURPOSES else Task.CHAT.value
 
     @property
     def facts(self) -> dict[str, Any]:
         """The columns of Model."""
         return {
+            "model_type": ModelType(str(self.purpose.data).partition("/")[0]),
+            "task": self.task,
             "context_window": self.context_window.data,
             "max_output_tokens": self.max_output_tokens.data,
             "capabilities": self.capabilities.data,
@@ -252,15 +260,10 @@ class ModelForm(PriceClasses, FactsForm):
         "Name at the provider", [DataRequired("Enter the name that requests carry."), Length(max=200)], filters=[trim]
     )
     display_name = StringField("Name to show", [Length(max=200)], filters=[trim])
-    purpose = SelectField("What it makes", choices=list(PURPOSES.items()), default="TEXT/chat")
 
     def validate_name(self, field: Any) -> None:
         if re.search(r"[\x00-\x20\x7f]", field.data):
             raise ValidationError("A model’s name has no spaces.")
-
-    @property
-    def task(self) -> str:
-        return self.purpose.data.partition("/")[2] if self.purpose.data in PURPOSES else Task.CHAT.value
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -280,8 +283,6 @@ class ModelForm(PriceClasses, FactsForm):
         return {
             "name": name,
             "display_name": self.display_name.data or name,
-            "model_type": ModelType(str(self.purpose.data).partition("/")[0]),
-            "task": self.task,
             **self.facts,
             "refuses": self.refuses.data or None,
             "price": self.values,
