@@ -278,22 +278,23 @@ _PARAMETERS: Mapping[str, str] = {
 }
 
 
-def _not_taken(name: str) -> re.Pattern[str]:
-    """That a parameter itself is not taken, said of it in so many words; that its value is out of range is not meant,
-    nor that it does not go with another."""
-    quoted = rf"['\"`\[(]*(?:body\.)?(?:{name})['\"`\])]*"
-    return re.compile(
+def _not_taken(name: str) -> str:
+    """A pattern: that a parameter itself is not taken, in so many words; not that its value is out of range, nor that
+    it does not go with another."""
+    named = rf"(?:{name})['\"`\])]{{0,3}}"
+    quoted = rf"['\"`\[(]{{0,3}}(?:body\.)?{named}(?!\w|\.\w)"
+    return (
         rf"(?:unsupported|unknown|unrecognized|unexpected|extraneous) (?:request )?"
-        rf"(?:parameters?|arguments?|fields?|keys?|names?)(?: supplied)?:? {quoted}(?!\w|\.\w)(?!.{{0,80}} has moved)|"
-        rf"(?<![\w.]){quoted}:? (?:(?:parameter|field|is|are|inputs?|extra) ){{0,3}}"
+        rf"(?:parameters?|arguments?|fields?|keys?|names?)(?: supplied)?:? {quoted}(?!.{{0,80}} has moved)|"
+        rf"\b{named}:? (?:(?:parameter|field|is|are|inputs?|extra) ){{0,3}}"
         rf"(?:not (?:supported|permitted|allowed|enabled)|deprecated|unsupported)|"
-        rf"(?:does not|doesn['’]t) support (?:the )?(?:parameters? )?{quoted}(?!\w|\.\w)|"
-        rf"{quoted} does not support .{{1,30}} with this model\. Only the default",
-        re.I,
+        rf"(?:does not|doesn['’]t) support (?:the )?(?:parameters? )?{quoted}|"
+        rf"\b{named} does not support .{{1,30}} with this model\. Only the default"
     )
 
 
-_NOT_TAKEN = {ours: _not_taken(theirs) for ours, theirs in _PARAMETERS.items()}
+_SAID = tuple((ours, _not_taken(theirs)) for ours, theirs in _PARAMETERS.items())
+_NOT_TAKEN = {ours: re.compile(said, re.I) for ours, said in _SAID}
 
 
 def refused_parameter(message: str) -> str:
