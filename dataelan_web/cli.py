@@ -190,11 +190,11 @@ def keys_status() -> None:
 @keys.command("verify")
 def keys_verify() -> None:
     """Decrypt every secret; exit 1 when one cannot be read."""
-    from .hub.keys.rotation import unreadable
+    from .hub.keys.rotation import name_of, unreadable
 
     bad = unreadable()
-    for key, problem in bad:
-        click.echo(f"{key.id} “{key.label}”: {problem}", err=True)
+    for row, problem in bad:
+        click.echo(f"{row.id} “{name_of(row)}”: {problem}", err=True)
     if bad:
         raise SystemExit(1)
     click.echo("All secrets can be read.")

@@ -1,8 +1,9 @@
 """Secrets at rest: AES-256-GCM, bound to what they were entered for.
 
-Format `dk1.<key id>.<nonce>.<ciphertext and tag>`, parts in base64url. The key is derived by HKDF-SHA256
-per purpose. The additional data names the organization, row, field and the provider's origin, so a
+Format `dk2.<key id>.<nonce>.<ciphertext and tag>`, parts in base64url. The key is derived by HKDF-SHA256
+per purpose. The additional data names the organization, row, field and the provider's address, so a
 ciphertext moved to another row, organization or address does not decrypt: not by a check, by mathematics.
+What was sealed as `dk1` is bound to the origin of that address only; `flask keys rotate` seals it anew.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import current_app
 
-VERSION = "dk1"
+VERSION, OLDER = "dk2", "dk1"
 PURPOSE = b"dataelan/provider-key/v1"
 NONCE_BYTES = 12
 
@@ -29,16 +30,18 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """What a secret is bound to. `origin` is scheme://host:port of where it may be sent."""
+    """What a secret is bound to. `address` is where it may be sent: scheme://host:port, and of a provider's key the
+    path that all its calls begin with."""
 
     organization_id: uuid.UUID | None
     row_id: uuid.UUID
     field: str
-    origin: str
+    address: str
 
-    def additional_data(self, key_id: str) -> bytes:
+    def additional_data(self, key_id: str, version: str) -> bytes:
         owner = self.organization_id or "platform"
-        return "|".join((VERSION, key_id, str(owner), str(self.row_id), self.field, self.origin)).encode()
+        where = "/".join(self.address.split("/")[:3]) if version == OLDER else self.address
+        return "|".join((version, key_id, str(owner), str(self.row_id), self.field, where)).encode()
 
 
 class Keyring:
@@ -51,17 +54,17 @@ class Keyring:
 
     def encrypt(self, secret: str, place: Place) -> str:
         nonce = os.urandom(NONCE_BYTES)
-        sealed = self._ciphers[self.newest].encrypt(nonce, secret.encode(), place.additional_data(self.newest))
+        sealed = self._ciphers[self.newest].encrypt(nonce, secret.encode(), place.additional_data(self.newest, VERSION))
         return ".".join((VERSION, self.newest, _encode(nonce), _encode(sealed)))
 
     def decrypt(self, ciphertext: str, place: Place) -> str:
         """Raises Unreadable; never returns an empty or partial secret."""
         try:
             version, key_id, nonce, sealed = ciphertext.split(".")
-            if version != VERSION:
+            if version not in (VERSION, OLDER):
                 raise Unreadable(f"unknown format {version!r}")
             cipher = self._ciphers[key_id]
-            return cipher.decrypt(_decode(nonce), _decode(sealed), place.additional_data(key_id)).decode()
+            return cipher.decrypt(_decode(nonce), _decode(sealed), place.additional_data(key_id, version)).decode()
         except KeyError as error:
             raise Unreadable("the encryption key it was sealed with is not in DATAELAN_KEYS") from error
         except (ValueError, InvalidTag) as error:

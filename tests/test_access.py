@@ -377,6 +377,7 @@ ROUTES = (
     ),
     Route("hub.model", "GET", "/o/{slug}/hub/models/{model}", SEE),
     Route("hub.model_enablement", "POST", "/o/{slug}/hub/models/{model}/enablement", ADMINISTER),
+    Route("hub.model_facts", "POST", "/o/{slug}/hub/models/{model}/facts", ADMINISTER),
     Route("hub.model_deletion", "POST", "/o/{slug}/hub/models/{other_model}/deletion", ADMINISTER, 303),
     Route("hub.model_session", "POST", "/o/{slug}/hub/models/{model}/sessions", EDIT, 303, {"project_id": "{project}"}),
     Route("hub.model_price", "POST", "/o/{slug}/hub/models/{model}/prices", ADMINISTER, 200, {"state": "free"}),
@@ -1036,7 +1037,7 @@ def assert_is_as_the_table_says(route: Route, who: str, answer: TestResponse) ->
 def assert_is_safe_in_a_browser(route: Route, answer: TestResponse) -> None:
     page = answer.get_data().decode(errors="replace")
     assert CANARY not in page
-    assert "dk1." not in page, "a sealed key is nobody's to see"
+    assert "dk2." not in page, "a sealed key is nobody's to see"
     if route.endpoint != "static":
         assert_protected(answer)
     if answer.mimetype == "text/html":

@@ -17,10 +17,12 @@ from flask_migrate import upgrade
 from sqlalchemy import create_engine, func, select, text
 
 from dataelan_web import create_app
+from dataelan_web.acting import declaring
 from dataelan_web.config import ConfigError, Settings, load
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.rotation import place_of
 from dataelan_web.models import (
+    ActionReceiver,
     APIKey,
     GatewayToken,
     Membership,
@@ -37,7 +39,7 @@ from dataelan_web.models import (
 from dataelan_web.notify import webhooks
 from dataelan_web.secrets import keyring
 
-from . import people
+from . import acting, people
 from .upstream import Upstream, upstream
 
 OLD, NEW = ("k1", b"0123456789" * 3 + b"01"), ("k2", b"9876543210" * 3 + b"98")
@@ -229,7 +231,9 @@ def test_keys_are_rotated_online_and_the_old_one_can_then_be_retired(operator: F
     ids = [people.own_provider(cast, "https://models.example.com/v1", secret=secret).id for secret in secrets]
     hook, before = webhooks.create(cast.organization, None, "Ops", "http://127.0.0.1:9/", [])
     hook_secrets = [webhooks.rotate(hook), before]
-    total = rows(APIKey)[0] + 2
+    action, first = declaring.create(cast.project, acting.draft("http://127.0.0.1:9/"), cast.olivia.id)
+    action_secrets = [declaring.rotate(action), first]
+    total = rows(APIKey)[0] + 4
     assert run(operator, "keys", "status").output == f"k1: {total}\n"
     both = create_app(replace(settings, keys=(NEW, OLD)))
     with both.app_context():
@@ -246,6 +250,8 @@ def test_keys_are_rotated_online_and_the_old_one_can_then_be_retired(operator: F
             key = db.session.get_one(APIKey, id)
             assert keyring().decrypt(key.ciphertext, place_of(key)) == secret
         assert webhooks.secrets_of(db.session.get_one(Webhook, hook.id)) == hook_secrets
+        receiver = db.session.get_one(ActionReceiver, action.version.receiver_id)
+        assert declaring.secrets_of(receiver) == action_secrets
     verified = run(operator, "keys", "verify")  # whose process has the old key only
     assert verified.exit_code == 1
     assert verified.output.count("not in DATAELAN_KEYS") == total
@@ -266,7 +272,7 @@ def test_rotation_goes_past_a_key_that_cannot_be_read_and_says_so(operator: Flas
         assert result.exit_code == 1
         assert "1 could not be" in result.output
         assert str(damaged.id) in run(both, "keys", "verify").output
-        assert db.session.get_one(APIKey, sound.id).ciphertext.startswith("dk1.k2.")
+        assert db.session.get_one(APIKey, sound.id).ciphertext.startswith("dk2.k2.")
         db.session.delete(db.session.get_one(APIKey, damaged.id))
         db.session.commit()
     with create_app(replace(settings, keys=(OLD, NEW))).app_context() as context:

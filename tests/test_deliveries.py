@@ -418,7 +418,7 @@ def test_a_secret_is_in_no_log_no_payload_and_no_table(
     program.answers = [500]
     say(acme)
     settle(app, hook, 1)
-    hook.ciphertext = "dk1.k1.AAAA.AAAA"
+    hook.ciphertext = "dk2.k1.AAAA.AAAA"
     db.session.commit()
     assert settle(app, hook, 2).error == deliver.UNREADABLE
     everything = str([vars(delivery) for delivery in deliveries(hook)]) + str(vars(hook)) + caplog.text

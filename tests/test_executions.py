@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from dataelan_web.models import (
     ExecutionBody,
     Hold,
     LedgerEntry,
+    Model,
     ModelType,
     Origin,
     Outcome,
@@ -375,6 +377,30 @@ def test_the_end_of_a_call_is_not_forgotten_when_the_next_one_is_refused(acme: p
     ended = fresh(execution.id)
     assert [(attempt.outcome, attempt.cost) for attempt in ended.attempts] == [(Outcome.FAILED, 0)]
     assert (ended.state, held(execution.id), ledger(execution.id)) == (State.CANCELLED, 0, [])
+
+
+def test_a_model_remembers_what_it_did_not_take_and_is_not_sent_it_again(acme: people.Cast, simulated: str) -> None:
+    requested = priced(acme, simulated)
+
+    def run_warm(**values: Any) -> Execution:
+        asked = request(acme, "!simulate fail=temperature\nHi", requested, **values)
+        execution = record(replace(asked, prompt=replace(asked.prompt, temperature=0.2)), claimed_by="test")
+        with suppress(Failure):
+            list(execute(execution, execution.fence))
+        return fresh(execution.id)
+
+    def told(execution: Execution) -> list[tuple[Outcome, int]]:
+        return [(attempt.outcome, bool(attempt.cost)) for attempt in execution.attempts]
+
+    first = run_warm()
+    assert (first.state, told(first)) == (State.COMPLETED, [(Outcome.FAILED, False), (Outcome.COMPLETED, True)])
+    assert "does not support" in first.attempts[0].error
+    assert first.body.notice == "Temperature left out: simulated-fast takes none."
+    assert first.cost == sum(ledger(first.id))
+    model = db.session.get_one(Model, first.model_id)
+    assert model.refuses == ["temperature"]
+    second = run_warm()
+    assert (told(second), second.body.notice) == ([(Outcome.COMPLETED, True)], first.body.notice)
 
 
 # -- Valkey goes away, or lies -------------------------------------------------------------------

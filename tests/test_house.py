@@ -183,6 +183,25 @@ def test_only_models_name_tables_and_only_migrations_change_them() -> None:
             assert "__tablename__" not in path.read_text(), path
 
 
+MODELS = re.compile(
+    r"\b(gpt|o[1-9]|claude|gemini|gemma|imagen|veo|dall|llama|mistral|mixtral|codestral|voxtral|deepseek|grok|qwen|command"
+    r"|sonar|whisper|tts|titan|nova|sora|flux|sdxl|kimi|text-embedding|davinci|babbage|deep-research)-[*\w]",
+    re.IGNORECASE,
+)
+
+
+def test_no_model_is_known_to_the_code_by_its_name() -> None:
+    """Names are in router/names.yaml; the models of the demo are invented."""
+    for path in FILES:
+        tree = ast.parse(path.read_text())
+        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        said = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+        named = [node.value for node in said if id(node) not in docs and MODELS.search(node.value)]
+        assert not named or path.name == "demo.py", (path, named)
+    scripts = [path for path in (ROOT / "static").glob("*.js") if MODELS.search(path.read_text())]
+    assert not scripts
+
+
 def test_a_file_fits_in_the_head_and_its_name_says_something() -> None:
     nothing = {"utils", "util", "helpers", "helper", "service", "services", "manager", "managers", "common", "misc"}
     lines = {module_of(path): path.read_text().count("\n") for path in FILES}

@@ -11,9 +11,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, func, select
 
+from dataelan_web.executions import candidates
 from dataelan_web.extensions import db
-from dataelan_web.hub.models import catalogue, purpose
+from dataelan_web.hub.models import catalogue, parameters, purpose
 from dataelan_web.hub.providers import listing
+from dataelan_web.hub.transfer import portable
 from dataelan_web.models import (
     NANO,
     APIKey,
@@ -454,3 +456,42 @@ def test_a_model_that_rules_use_is_not_deleted_and_the_rules_are_named(
     db.session.rollback()
     db.session.expire_all()
     assert db.session.scalars(select(Model).where(Model.id == id)).first() is None
+
+
+# -- what a model does not take ----------------------------------------------------------------------
+
+
+def test_an_admin_corrects_what_is_known_of_a_model_of_their_own(app: Flask, acme: people.Cast, key: APIKey) -> None:
+    model = people.own_model(acme, key, "deep")
+    path = f"/hub/models/{model.id}/facts"
+    known = {
+        "purpose": "CODE/chat",
+        "context_window": "64000",
+        "capabilities": ["tools", "reasoning"],
+        "refuses": ["temperature"],
+    }
+    answer = post(app, acme, path, **known)
+    assert (answer.status_code, "Takes no" in answer.text) == (200, True)
+    refused = post(app, acme, path, **known | {"context_window": "0"})
+    assert (refused.status_code, "From 1 to" in refused.text) == (422, True)
+    assert post(app, acme, path, refuses=["sleep"]).status_code == 422
+    db.session.refresh(model)
+    assert (model.model_type, model.task) == (ModelType.CODE, "chat")
+    assert (model.context_window, model.capabilities, model.refuses) == (
+        64_000,
+        ["tools", "reasoning"],
+        ["temperature"],
+    )
+
+
+def test_what_a_name_tells_counts_until_somebody_says_more(acme: people.Cast, key: APIKey) -> None:
+    model = people.own_model(acme, key, "o3-mini")
+
+    def refused() -> frozenset[str]:
+        return candidates.candidates_of(db.session, acme.organization, [model.id])[model.id].refuses
+
+    assert (model.refuses, parameters.refused_by(model), refused()) == (None, ["temperature"], {"temperature"})
+    parameters.set_refused(model, [])
+    assert (parameters.refused_by(model), refused()) == ([], frozenset())
+    (entry,) = [one for one in portable.export(acme.organization).models if one.name == "o3-mini"]
+    assert entry.refuses == []

@@ -30,8 +30,11 @@ LONGEST = 0.1
 CUT = {"router/expressions.py:_STRINGS": 500}
 """Patterns whose text is cut or refused before, and at what length."""
 
-MADE = {"search/excerpts.py": lambda module: "|".join(module._pattern(word, True) for word in ("aaaa", "a", "0a", "."))}
-"""Files with a pattern that is made of escaped words, and an example of it."""
+MADE = {
+    "search/excerpts.py": lambda module: ["|".join(module._pattern(word, True) for word in ("aaaa", "a", "0a", "."))],
+    "router/names.py": lambda module: _in(module._told()),
+}
+"""Files with patterns that are made of escaped words, or read from a file, and examples of them."""
 
 USES = ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
 
@@ -74,7 +77,7 @@ def patterns() -> list[Used]:
             most = next((most for name in names if (most := CUT.get(f"{place}:{name}"))), SIZE)
             flags, uses = _flags(call, how, module), uses or {"search"}
             made = MADE.get(str(place)) if isinstance(call.args[0], ast.Name) else None
-            for text in [made(module)] if made else _texts(call, tree, module):
+            for text in made(module) if made else _texts(call, tree, module):
                 found.append(Used(f"{place}:{call.lineno}", text, flags, frozenset(uses), most))
     return found
 
@@ -108,6 +111,12 @@ def _strings(value: Any) -> list[str]:
     if isinstance(value, tuple | list):
         return [text for item in value for text in _strings(item)]
     return [value] if type(value) is str else []
+
+
+def _in(told: dict[str, Any]) -> list[str]:
+    """Every regular expression of names.yaml."""
+    rows = [row["names"] for part in ("refuses", "purposes") for row in told[part]]
+    return [*rows, told["unusable"], told["google_agents"]]
 
 
 def _flags(call: ast.Call, how: str, module: ModuleType) -> int:

@@ -14,10 +14,11 @@ from flask import Flask
 from genai_prices import data_snapshot
 from sqlalchemy import func, select
 
-from dataelan_web import create_app, quota
+from dataelan_web import create_app, quota, secrets
 from dataelan_web.executions.candidates import usable_models
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import ENTER_AGAIN, seal
+from dataelan_web.hub.keys.rotation import place_of, rotate
 from dataelan_web.hub.providers import connections, fixture
 from dataelan_web.hub.providers.connections import move
 from dataelan_web.hub.providers.listing import has_list
@@ -39,6 +40,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.router.providers import KINDS, adapter, lister
 from dataelan_web.router.types import FilePart, Message, Prompt, Task, TextPart
+from dataelan_web.secrets import Unreadable, keyring
 
 from . import people
 from .conftest import free_port
@@ -139,7 +141,7 @@ def shared_key(cast: people.Cast, slug: str) -> APIKey:
 def test_a_shared_provider_that_moves_asks_for_its_keys_again(app: Flask, acme: people.Cast) -> None:
     key = shared_key(acme, "novita")
     at = key.provider.base_url
-    assert move(key.provider, f"{at}/next") == 0, "the same origin: the key stays readable"
+    assert move(key.provider, f"{at}/") == 0, "the same address: the key stays readable"
     assert not key.last_error
     assert move(key.provider, "https://api.elsewhere.example.com/v1") == 1
     assert (key.last_error, key.last_error_kind) == (ENTER_AGAIN, "credential")
@@ -434,16 +436,40 @@ def test_an_address_on_another_origin_needs_a_word_and_asks_for_the_keys_again(
     assert "provider.changed" in events(acme)
 
 
-def test_a_path_on_the_same_origin_is_checked_with_the_key_that_is_there(
+def test_another_path_of_the_same_host_needs_the_keys_again_too(
     app: Flask, vendor: Upstream, acme: people.Cast
 ) -> None:
+    """It may be another's server: some hosts tell their tenants apart by the path."""
     key = people.own_provider(acme, vendor.url, secret=CANARY)
     lists(vendor, "a-model")
-    assert change(app, acme, key.provider, base_url=f"{vendor.url}/next", name="Renamed").status_code == 204
+    assert change(app, acme, key.provider, base_url=f"{vendor.url}/").status_code == 204
+    assert change(app, acme, key.provider, base_url=f"{vendor.url}/next").status_code == 422
+    renamed = change(app, acme, key.provider, base_url=f"{vendor.url}/next", name="Renamed", gives_up_keys="y")
+    assert renamed.status_code == 204
     db.session.refresh(key)
-    assert (key.provider.name, key.provider.base_url, key.last_error) == ("Renamed", f"{vendor.url}/next", "")
+    assert (key.provider.name, key.provider.base_url) == ("Renamed", f"{vendor.url}/next")
+    assert key.last_error == ENTER_AGAIN
     assert vendor.requests[0]["path"] == "/v1/next/models"
-    assert vendor.requests[0]["headers"]["Authorization"] == f"Bearer {CANARY}"
+    assert CANARY not in str(vendor.requests)
+
+
+def test_what_was_sealed_for_an_origin_opens_there_and_is_sealed_for_its_address_by_the_next_rotation(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = people.own_provider(acme, "https://models.example.com/v1", secret=CANARY)
+    place = place_of(key)
+    older = replace(place, address="https://models.example.com:443")
+    with monkeypatch.context() as before:
+        before.setattr(secrets, "VERSION", secrets.OLDER)
+        key.ciphertext = keyring().encrypt(CANARY, older)
+    db.session.commit()
+    assert keyring().decrypt(key.ciphertext, place) == CANARY
+    assert rotate() >= 1
+    db.session.refresh(key)
+    assert key.ciphertext.startswith(f"{secrets.VERSION}.")
+    assert keyring().decrypt(key.ciphertext, place) == CANARY
+    with pytest.raises(Unreadable):
+        keyring().decrypt(key.ciphertext, older)
 
 
 def test_what_is_switched_off_is_not_used(app: Flask, simulated: str, acme: people.Cast) -> None:

@@ -74,7 +74,7 @@ def test_a_webhook_is_made_tested_rotated_and_deleted(app: Flask, acme: people.C
     assert "The one before signs too until" in rotated
     for page in (adam.get(home), adam.get(url)):
         assert not SECRET.search(page.get_data(as_text=True))
-        assert "dk1." not in page.get_data(as_text=True)
+        assert "dk2." not in page.get_data(as_text=True)
 
     assert "Switch on" in adam.submit(f"{url}/state", {"is_enabled": "no"}).get_data(as_text=True)
     assert "The webhook is switched off." in adam.submit(f"{url}/test").get_data(as_text=True)

@@ -99,7 +99,7 @@ def rotate(action: DeclaredAction) -> str | None:
         kept = ""
     secret = _new_secret(receiver)
     if kept:
-        receiver.previous_ciphertext = keyring().encrypt(kept, _previous_place_of(receiver))
+        receiver.previous_ciphertext = keyring().encrypt(kept, previous_place_of(receiver))
         receiver.rotated_at = now()
     audit.record("action.secret_rotated", action, receiver.organization_id)
     db.session.commit()
@@ -110,7 +110,7 @@ def secrets_of(receiver: ActionReceiver) -> list[str]:
     """What its messages are signed with: the newest first. Raises Unreadable."""
     found = [keyring().decrypt(receiver.ciphertext, place_of(receiver))]
     if overlap_ends_at(receiver):
-        found.append(keyring().decrypt(receiver.previous_ciphertext, _previous_place_of(receiver)))
+        found.append(keyring().decrypt(receiver.previous_ciphertext, previous_place_of(receiver)))
     return found
 
 
@@ -138,7 +138,7 @@ def place_of(receiver: ActionReceiver) -> Place:
     return Place(receiver.organization_id, receiver.id, "action_receiver.ciphertext", receiver.origin)
 
 
-def _previous_place_of(receiver: ActionReceiver) -> Place:
+def previous_place_of(receiver: ActionReceiver) -> Place:
     return Place(receiver.organization_id, receiver.id, "action_receiver.previous_ciphertext", receiver.origin)
 
 

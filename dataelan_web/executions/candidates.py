@@ -26,6 +26,7 @@ from ..models import (
 )
 from ..models.base import NIL, DbSession
 from ..models.executions import Payer
+from ..router import names
 from ..router.candidates import Candidate, Choice, Key
 from ..router.conditions import MinWinRate
 from ..router.plan import Step, compatible
@@ -42,6 +43,7 @@ MODEL = (
     Model.model_type,
     Model.task,
     Model.capabilities,
+    Model.refuses,
     Model.context_window,
     Model.max_output_tokens,
 )
@@ -320,6 +322,7 @@ class _Hub:
             model_type=row.model_type.value,
             task=Task(row.task),
             capabilities=frozenset(row.capabilities) if row.capabilities else None,
+            refuses=names.refused(row.model) if row.refuses is None else frozenset(row.refuses),
             context_window=row.context_window,
             max_output_tokens=row.max_output_tokens,
             is_simulated=row.is_simulated,

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, func, or_, select, update
 
 from ..extensions import db
 from ..models import APIKey, Provider
-from ..models.hub import origin_of
+from ..models.hub import address_of
 from ..router.types import Failure, Kind
 from ..secrets import Place, Unreadable, keyring
 
@@ -43,7 +43,7 @@ class KeyUse:
         row = db.session.execute(_KEY, {"key": id}).first()
         if row is None:
             raise Failure(Kind.CREDENTIAL, "The key was deleted meanwhile.", sent=False)
-        place = Place(row.organization_id, id, "ciphertext", origin_of(row.base_url))
+        place = Place(row.organization_id, id, "ciphertext", address_of(row.base_url))
         try:
             return cls(id, keyring().decrypt(row.ciphertext, place), row.is_stale)
         except Unreadable as error:

@@ -24,7 +24,8 @@ from sqlalchemy.orm.base import object_state
 
 from .. import quota, traces
 from ..extensions import db
-from ..models import Attempt, Execution, Origin, Outcome, Payer, journal, new_id, now
+from ..models import Attempt, Execution, Model, Origin, Outcome, Payer, journal, new_id, now
+from ..router.candidates import Candidate
 from ..router.health import Observation, work_of
 from ..router.parameters import fitted
 from ..router.plan import Step
@@ -51,6 +52,7 @@ COUNTERS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_o
 class _Ended:
     """How a call ended, to be written until it is."""
 
+    candidate: Candidate
     result: Result
     values: dict[str, Any]
     tokens: int | None
@@ -67,7 +69,8 @@ class Record:
         self._allowance = Allowance(Prompt(()))
         self._since = 0.0
         self._unpriced = Unpriced.of(execution.project.organization)
-        self._is_programs = execution.origin is Origin.GATEWAY
+        # A program gets what its provider says to what it sent: nothing in an answer could tell it of less.
+        self.leaves_out = execution.origin is not Origin.GATEWAY
         self._is_there = not object_state(execution).transient
         self._made: list[Attempt] = []
         self._is_limited = fence > 1  # then there may be more to know than is known here
@@ -80,8 +83,7 @@ class Record:
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
-        # A program gets what its provider says to what it sent: nothing in an answer could tell it of less.
-        prompt, left_out = (prompt, "") if self._is_programs else fitted(prompt, step.candidate)
+        prompt, left_out = fitted(prompt, step.candidate) if self.leaves_out else (prompt, "")
         attempt, allowance = self._attempt(step, number), Allowance(prompt)
         try:
             if not self._is_settled:
@@ -148,7 +150,7 @@ class Record:
     def end(self, step: Step, number: int, result: Result) -> None:
         attempt, failure = self._begun(), result.failure
         bill = Bill.of(result, self._allowance, self.answer, step.candidate.rates)
-        self._ended = _Ended(result, self._values(attempt, result, bill), bill.tokens)
+        self._ended = _Ended(step.candidate, result, self._values(attempt, result, bill), bill.tokens)
         self._observe(step, attempt, result, bill.usage)
         self._allowance.end(bill.tokens)
         self._is_written = self._is_settled = False
@@ -170,6 +172,7 @@ class Record:
         self._is_written = True
         if journal.amend(db.session, self._begun(), self.fence, self._ended.values):
             self._key.note(self._ended.result.failure)
+            _learn(self._ended.candidate, self._ended.result.failure)
         else:
             self._is_settled = True  # by whoever closed it: a sweeper that thought us dead, or another worker
 
@@ -320,6 +323,15 @@ class Record:
         """Whoever runs it need not ask the database what is known here."""
         self.execution.is_limited = self._is_limited
         set_committed_value(self.execution, "attempts", self._made)
+
+
+def _learn(candidate: Candidate, failure: Failure | None) -> None:
+    """A provider said which parameter its model does not take: from now on it is left out beforehand."""
+    if failure is None or not failure.refused or failure.refused in candidate.refuses or candidate.is_simulated:
+        return
+    refuses = sorted(candidate.refuses | {failure.refused})
+    learnt = update(Model).where(Model.id == candidate.model_id).values(refuses=refuses)
+    db.session.execute(learnt.execution_options(synchronize_session=False))
 
 
 def _outcome(result: Result) -> Outcome:

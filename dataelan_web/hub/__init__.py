@@ -8,6 +8,8 @@ from .endings import routes as ending_routes  # noqa: F401
 from .keys import routes as key_routes  # noqa: F401
 from .models import catalogue_routes  # noqa: F401
 from .models import routes as model_routes  # noqa: F401
+from .models.parameters import models
+from .models.purpose import ability_words
 from .providers import connect_routes  # noqa: F401
 from .providers import routes as provider_routes  # noqa: F401
 from .rules import routes as rule_routes  # noqa: F401
@@ -17,3 +19,5 @@ from .transfer import routes as transfer_routes  # noqa: F401
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
+    app.cli.add_command(models)
+    app.jinja_env.filters["ability"] = ability_words

@@ -7,9 +7,10 @@ import secrets
 import uuid
 from datetime import datetime, timedelta
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, SmallInteger, Table, UniqueConstraint, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import NIL, Base, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
@@ -64,15 +65,16 @@ class Provider(Base):
     So with models and keys."""
 
     @property
-    def origin(self) -> str:
-        return origin_of(self.base_url)
+    def address(self) -> str:
+        return address_of(self.base_url)
 
 
-def origin_of(base_url: str) -> str:
-    """scheme://host:port, which a stored key is bound to."""
+def address_of(base_url: str) -> str:
+    """scheme://host:port/path, which a stored key is bound to: on a shared host the path may tell tenants apart."""
     url = urlsplit(base_url)
     port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
-    return f"{url.scheme}://{url.hostname}:{port}"
+    rest = urlunsplit(("", "", url.path.rstrip("/"), url.query, url.fragment))
+    return f"{url.scheme}://{url.hostname}:{port}{rest}"
 
 
 class Model(Base):
@@ -93,6 +95,9 @@ class Model(Base):
     task: Mapped[Name] = mapped_column(default="chat")
     """What it is asked to make (router.types.Task); a VOICE model speaks or transcribes."""
     capabilities: Mapped[JsonList] = mapped_column(default=list)
+    refuses: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    """Parameters that it answers 400 to (router.parameters.REFUSABLE), as its provider, one of its answers or a person
+    said; None: nobody did, and its name may tell (router.names)."""
     context_window: Mapped[int | None]
     max_output_tokens: Mapped[int | None]
     shutdown_on: Mapped[Name | None]

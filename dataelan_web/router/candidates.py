@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from .expressions import context
-from .health import RESTED, Pair, Vital
+from .health import Pair, Vital
 from .pricing import Rates
 from .types import FilePart, Prompt, Task
 
@@ -50,6 +50,8 @@ class Candidate:
     task: Task = Task.CHAT
     capabilities: frozenset[str] | None = None
     """None: nobody says what it can do."""
+    refuses: frozenset[str] = frozenset()
+    """Parameters that are not sent to it, of parameters.REFUSABLE."""
     context_window: int | None = None
     max_output_tokens: int | None = None
     is_simulated: bool = False
@@ -63,6 +65,17 @@ class Candidate:
     @property
     def label(self) -> str:
         return f"{self.provider} / {self.model}"
+
+    @cached_property
+    def price(self) -> tuple[bool, int]:
+        """To sort by: known prices first, each by what a thousand tokens, a picture, a minute and a thousand
+        characters come to."""
+        rates = self.rates
+        if rates is None:
+            return (True, 0)
+        tokens = rates.dearest_input + rates.dearest_output
+        media = (rates.per_image or 0) + 60 * (rates.per_second or 0) + 1000 * (rates.per_character or 0)
+        return (False, tokens + 1000 * (media + rates.per_request))
 
     def lacks(self, needed: frozenset[str]) -> frozenset[str]:
         """What of this nobody says it can do. The answer of a chat comes as it is written in every wire format."""
@@ -132,13 +145,16 @@ class Question:
     @cached_property
     def has_rested(self) -> bool:
         """Does anything rest, or come back from a rest? Rarely; then nobody's rest need be looked at."""
-        return any(vital.rest is not RESTED or vital.key_rest is not RESTED for vital in self.vitals.values())
+        return not all(vital.never_rested for vital in self.vitals.values())
 
     def vital(self, candidate: Candidate, key: Key) -> Vital:
         return self.vitals.get((candidate.model_id, key.id), UNMEASURED)
 
     def vitals_of(self, candidate: Candidate) -> list[Vital]:
-        return [self.vital(candidate, key) for key in candidate.keys]
+        if not self.vitals:
+            return [UNMEASURED] * len(candidate.keys)
+        known, model_id = self.vitals.get, candidate.model_id
+        return [known((model_id, key.id), UNMEASURED) for key in candidate.keys]
 
 
 def facts_of(prompt: Prompt) -> dict[str, Any]:

@@ -41,6 +41,8 @@ WORST_BACKLOG = 10
 """How far a backlog raises the latency expected, as a multiple of the one measured."""
 ERROR_WEIGHT = 10
 BUSY_UNTRIED = 1e6
+TOO_LITTLE_TO_TELL = 1e-9
+"""Seconds by which scores are shuffled, so that equals take turns."""
 
 TALLY = 600.0
 """Seconds in which a counted call loses about two thirds of its weight."""
@@ -144,6 +146,11 @@ class Vital:
         """Why it rests, or rested until lately."""
         return max(self.key_rest, self.rest, key=lambda rest: rest.until).why
 
+    @property
+    def never_rested(self) -> bool:
+        """Nor has forgotten that it did."""
+        return self.rest is RESTED and self.key_rest is RESTED
+
     def share(self, now: float) -> float:
         """See Rest; with two, the smaller."""
         if not (self.rest.until or self.key_rest.until):
@@ -210,17 +217,16 @@ def ranked(vitals: Sequence[Vital], now: float, draw: random.Random) -> list[int
 
     One that returns from a rest takes part with the chance of its share; else it comes after all that are well.
     Those that rest come last, the one that returns soonest before the others. Equals are shuffled."""
-    best = best_latency(vitals)
-
-    def order(place: int) -> tuple[int, float, float]:
-        vital = vitals[place]
-        share = vital.share(now)
+    best, well, held_back, resting = best_latency(vitals), dict[int, float](), dict[int, float](), dict[int, float]()
+    for place, vital in enumerate(vitals):
+        share = 1.0 if vital.never_rested else vital.share(now)
         if share == 0:
-            return 2, vital.resting_until, draw.random()
-        is_held_back = share < 1 and draw.random() >= share
-        return int(is_held_back), vital.score(now, best), draw.random()
-
-    return sorted(range(len(vitals)), key=order)
+            resting[place] = vital.resting_until
+        elif share == 1 or draw.random() < share:
+            well[place] = vital.score(now, best) + draw.random() * TOO_LITTLE_TO_TELL
+        else:
+            held_back[place] = vital.score(now, best) + draw.random() * TOO_LITTLE_TO_TELL
+    return [place for found in (well, held_back, resting) for place in sorted(found, key=found.__getitem__)]
 
 
 # -- what a call's end changes -------------------------------------------------------------------

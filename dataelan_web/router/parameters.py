@@ -1,55 +1,66 @@
-"""Which parameters of a chat a model takes. What nobody knows of a model, it is taken to take.
+"""Which parameters a model takes. What nobody knows of a model, it is taken to take.
 
-Tools and schemas are told by its capabilities, as in the plan. That a model takes no temperature is in no list of any
-provider: some families answer 400 to one, and are known by their names, at whichever reseller.
+Tools and schemas are told by its capabilities, as in the plan. What else it refuses is known by `Candidate.refuses`:
+from its provider's list, from a refusal (Failure.refused), from a person, or at first by its name (names.py).
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
+from typing import Any
 
 from .candidates import Candidate
-from .types import Prompt, Task
+from .types import FilePart, Prompt, Task
 
 SCHEMA, TOOLS, TEMPERATURE, EFFORT = "schema", "tools", "temperature", "reasoning_effort"
+STREAM, HINT = "stream", "prompt"
+"""Of sound: that an answer is told piece by piece; and words that help to write a recording down."""
 NAMES = {SCHEMA: "JSON schema", TOOLS: "tools", TEMPERATURE: "temperature", EFFORT: "effort"}
-
-_THINKS_ONLY = re.compile(
-    r"(?:^|[/.:])(?:"
-    r"o[1-9](?:-|$)"  # OpenAI: “only the default (1) value is supported”
-    r"|gpt-[5-9](?![\w.-]*chat)"
-    r"|claude-(?:opus-4-[7-9]|[a-z]+-[5-9](?:-|$))"  # Anthropic: “temperature is deprecated for this model”
-    r"|deepseek-reasoner)",
-    re.IGNORECASE,
-)
+REFUSABLE = {TEMPERATURE: "temperature", EFFORT: "effort", STREAM: "streaming", HINT: "hint"}
+"""What can be left out of a request that a model would refuse, and the answer still be one to what was asked."""
+OF_TASK = {Task.CHAT: (TEMPERATURE, EFFORT), Task.SPEECH: (STREAM,), Task.TRANSCRIPTION: (STREAM, HINT)}
+_UNTOLD = (STREAM,)
+"""Nobody chose it, so nobody misses it."""
+_NOTHING: dict[str, Any] = {TEMPERATURE: None, EFFORT: None, STREAM: False}
 
 
 def omitted(candidate: Candidate) -> frozenset[str]:
-    """What this model does not take: of SCHEMA, TOOLS, TEMPERATURE and EFFORT."""
+    """What of a chat's parameters this model does not take: of SCHEMA, TOOLS, TEMPERATURE and EFFORT."""
     if candidate.task is not Task.CHAT:
         return frozenset()
-    able, always_thinks = candidate.capabilities, bool(_THINKS_ONLY.search(candidate.model))
-    missing = {TEMPERATURE} if always_thinks else set()
-    if able is not None:
-        missing |= {name for name, needed in ((SCHEMA, "json_schema"), (TOOLS, "tools")) if needed not in able}
-        if "reasoning" not in able and not always_thinks:
-            missing.add(EFFORT)
-    return frozenset(missing)
+    able, missing = candidate.capabilities, candidate.refuses & {*OF_TASK[Task.CHAT]}
+    if able is None:
+        return missing
+    needed = ((SCHEMA, "json_schema"), (TOOLS, "tools"), (EFFORT, "reasoning"))
+    return missing | {name for name, ability in needed if ability not in able}
 
 
 def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
     """(the prompt without what this model would refuse, a sentence that says so or nothing). A schema or tools are
     never left out: whoever asks for them gets a model that has them, or none."""
-    missing = omitted(candidate)
+    missing = omitted(candidate) if prompt.task is Task.CHAT else candidate.refuses
     thinks = prompt.reasoning_effort not in (None, "none") and EFFORT not in missing
     if thinks and candidate.kind == "anthropic":  # “temperature may only be set to 1 when thinking is enabled”
         missing |= {TEMPERATURE}
-    left_out = [name for name in (TEMPERATURE, EFFORT) if name in missing and getattr(prompt, name) is not None]
-    if not left_out:
-        return prompt, ""
-    words = " and ".join(NAMES[name] for name in left_out)
-    temperature = None if TEMPERATURE in left_out else prompt.temperature
-    effort = None if EFFORT in left_out else prompt.reasoning_effort
-    said = f"{words.capitalize()} left out: {candidate.model} takes none."
-    return replace(prompt, temperature=temperature, reasoning_effort=effort), said
+    left_out = [name for name in REFUSABLE if name in missing and has(prompt, name)]
+    for name in left_out:
+        prompt = _without(prompt, name)
+    told = [REFUSABLE[name] for name in left_out if name not in _UNTOLD]
+    words = " and ".join(told).capitalize()
+    return prompt, f"{words} left out: {candidate.model} takes none." if told else ""
+
+
+def has(prompt: Prompt, name: str) -> bool:
+    """Is this parameter, one of REFUSABLE, sent with the prompt?"""
+    if name == HINT:
+        return prompt.task is Task.TRANSCRIPTION and bool(prompt.words)
+    if name == STREAM:
+        return prompt.stream and prompt.task in (Task.SPEECH, Task.TRANSCRIPTION)
+    return getattr(prompt, name) is not None
+
+
+def _without(prompt: Prompt, name: str) -> Prompt:
+    if name != HINT:
+        return replace(prompt, **{name: _NOTHING[name]})
+    recordings = (replace(one, parts=tuple(p for p in one.parts if isinstance(p, FilePart))) for one in prompt.messages)
+    return replace(prompt, messages=tuple(recordings))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from math import inf
 from typing import Any
 
 from . import conditions, receipt
-from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice, Key, Question
+from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, UNMEASURED, Candidate, Choice, Key, Question
 from .health import Pair, Vital, best_latency, ranked
 from .receipt import Drawn, Rejected
 from .rules import Rule
@@ -69,7 +70,7 @@ class Plan:
 
 def plan(question: Question, rules: Iterable[Rule], draw: random.Random, requested: str = "auto") -> Plan:
     """The first rule, in the order given, that applies and leaves at least one candidate decides."""
-    said, dropped = receipt.opened(requested, question), []
+    said, dropped = receipt.opened(requested, question), list[Rejected]()
     for rule in rules:
         passed, rejected, unmet = _sift(rule, question)
         dropped += rejected
@@ -89,30 +90,68 @@ def plan(question: Question, rules: Iterable[Rule], draw: random.Random, request
 # -- who may answer --------------------------------------------------------------------------------
 
 
-def _sift(rule: Rule, question: Question) -> tuple[list[Choice], list[Rejected], str | None]:
+@dataclass(frozen=True)
+class Sieve:
+    """What of a rule's choices is decided for all prompts of one kind. Made once: rules are kept from prompt to
+    prompt (executions.hub_view), and most of their conditions ask nothing of a prompt but its kind."""
+
+    choices: tuple[Choice, ...]
+    """Those that a prompt may still shut out, and for each of them …"""
+    tests: tuple[tuple[conditions.Condition, ...], ...]
+    """… the conditions that ask about the prompt, or about what was lately measured."""
+    rejected: tuple[Rejected, ...]
+    smallest_window: float
+    asks_nothing: bool
+    """Has none of them such a condition?"""
+
+
+def _sift(rule: Rule, question: Question) -> tuple[Sequence[Choice], Sequence[Rejected], str | None]:
     """(who passes, who does not and why, why the rule as a whole does not apply)"""
     try:
-        tests = rule.tests
+        unmet = rule.tests.unmet(question)
     except conditions.ConditionError as error:
         unusable = f"the rule cannot be used: {error}"
         return [], [Rejected(choice, rule, unusable) for choice in rule.choices], unusable
-    if unmet := tests.unmet(question):
+    if unmet:
         return [], [], unmet
-    passed, rejected = [], []
-    types, needed = compatible(question.model_type), question.tokens_needed
-    for choice, settled, still_open in rule.sieve:
-        candidate = choice.candidate
-        window = candidate.context_window
-        if reason := _unfit(candidate, question, types) or settled:
-            rejected.append(Rejected(choice, rule, reason))
-        elif window is not None and window < needed:
-            reason = f"about {needed:,} tokens do not fit its context window of {window:,}"
-            rejected.append(Rejected(choice, rule, reason, too_long=True))
-        elif still_open and (reason := conditions.first_reason(still_open, choice, question)):
+    kind, needed = (question.task, question.model_type, question.needs), question.tokens_needed
+    if (sieve := rule.sieves.get(kind)) is None:
+        sieve = rule.sieves[kind] = _sieve(rule, question)
+    if sieve.asks_nothing and needed <= sieve.smallest_window:
+        return sieve.choices, sieve.rejected, None
+    passed, rejected = [], [*sieve.rejected]
+    for choice, tests in zip(sieve.choices, sieve.tests, strict=True):
+        window = choice.candidate.context_window
+        if window is not None and window < needed:
+            too_long = f"about {needed:,} tokens do not fit its context window of {window:,}"
+            rejected.append(Rejected(choice, rule, too_long, too_long=True))
+        elif tests and (reason := conditions.first_reason(tests, choice, question)):
             rejected.append(Rejected(choice, rule, reason))
         else:
             passed.append(choice)
     return passed, rejected, None
+
+
+def _sieve(rule: Rule, question: Question) -> Sieve:
+    """What holds of this rule for every prompt of the question's task, type and needs. Raises ConditionError."""
+    anything, types = Question(question.model_type), compatible(question.model_type)
+    left: list[tuple[Choice, tuple[conditions.Condition, ...]]] = []
+    rejected = []
+    for choice in rule.choices:
+        settled = [test for test in rule.tests.of_model if test.is_settled(choice)]
+        reason = _unfit(choice.candidate, question, types) or conditions.first_reason(settled, choice, anything)
+        if reason:
+            rejected.append(Rejected(choice, rule, reason))
+        else:
+            left.append((choice, tuple(test for test in rule.tests.of_model if not test.is_settled(choice))))
+    windows = [choice.candidate.context_window for choice, _ in left]
+    return Sieve(
+        choices=tuple(choice for choice, _ in left),
+        tests=tuple(tests for _, tests in left),
+        rejected=tuple(rejected),
+        smallest_window=min((window for window in windows if window is not None), default=inf),
+        asks_nothing=not any(tests for _, tests in left),
+    )
 
 
 def _unfit(candidate: Candidate, question: Question, types: Sequence[str]) -> str | None:
@@ -140,7 +179,7 @@ def _arrange(
     rule: Rule, passed: Sequence[Choice], question: Question, draw: random.Random
 ) -> tuple[list[Step], list[Choice], Drawn | None]:
     """The steps, the models they stand for in order, and the draw that was made."""
-    kept = {tag: found for tag in RESERVED if (found := [choice for choice in passed if tag in choice.tags])}
+    kept = {tag: found for tag in RESERVED if tag in rule.tags and (found := [c for c in passed if tag in c.tags])}
     ready = [choice for choice in passed if not choice.tags & RESERVED.keys()] if kept else passed
     if not ready:  # such as a prompt that only the models for long ones can take
         ready, kept = passed, {}
@@ -166,7 +205,7 @@ def _order(
     rule: Rule, ready: Sequence[Choice], question: Question, draw: random.Random
 ) -> tuple[list[Choice], Drawn | None]:
     """Primaries by the rule's strategy, then what is tagged `fallback`, in the rule's own order."""
-    fallbacks = [choice for choice in ready if FALLBACK in choice.tags]
+    fallbacks = [choice for choice in ready if FALLBACK in choice.tags] if FALLBACK in rule.tags else []
     primaries = [choice for choice in ready if FALLBACK not in choice.tags] if fallbacks else ready
     if not primaries:
         primaries, fallbacks = fallbacks, []
@@ -175,7 +214,7 @@ def _order(
         case "weighted":
             primaries, drawn = _draw(primaries, question, draw)
         case "cheapest":
-            primaries = sorted(primaries, key=lambda choice: price_of(choice.candidate))
+            primaries = sorted(primaries, key=lambda choice: choice.candidate.price)
         case "fastest":
             primaries = _soonest(primaries, question, draw)
         case "balanced":
@@ -183,45 +222,43 @@ def _order(
     return [*primaries, *fallbacks], drawn
 
 
-def price_of(candidate: Candidate) -> tuple[bool, int]:
-    """Known prices first, each by what a thousand tokens, a picture, a minute and a thousand characters come to."""
-    rates = candidate.rates
-    if rates is None:
-        return (True, 0)
-    tokens = rates.dearest_input + rates.dearest_output
-    media = (rates.per_image or 0) + 60 * (rates.per_second or 0) + 1000 * (rates.per_character or 0)
-    return (False, tokens + 1000 * (media + rates.per_request))
-
-
 def _soonest(choices: Sequence[Choice], question: Question, draw: random.Random) -> list[Choice]:
-    vitals = [_best_vital(choice.candidate, question) for choice in choices]
-    return [choices[place] for place in ranked(vitals, question.now, draw)]
-
-
-def _best_vital(candidate: Candidate, question: Question) -> Vital:
-    """Of the key that would be used: one that is awake, with the lowest score."""
-    vitals = question.vitals_of(candidate)
-    if len(vitals) == 1:
-        return vitals[0]
-    best = best_latency(vitals)
-    return min(vitals, key=lambda vital: (vital.share(question.now) == 0, vital.score(question.now, best)))
+    """A model comes where the best of its keys does."""
+    pairs = _measured(choices, question)
+    places = ranked([vital for _, vital in pairs], question.now, draw)
+    return list({id(pairs[place][0]): pairs[place][0] for place in places}.values())
 
 
 def _balanced(choices: Sequence[Choice], question: Question) -> list[Choice]:
     """By wait × price, each as a multiple of the best: half the price makes up for twice the wait. An unknown price
-    counts as the dearest; what was never measured as the fastest, so that it is tried."""
-    vitals = {id(choice): _best_vital(choice.candidate, question) for choice in choices}
-    best = best_latency(vitals.values()) or 1.0
-    waits = {place: max(vital.score(question.now, best), best) for place, vital in vitals.items()}
-    prices = {id(choice): price_of(choice.candidate) for choice in choices}
+    counts as the dearest; what was never measured as the fastest, so that it is tried. Of several keys the best that is
+    awake counts."""
+    pairs, now = _measured(choices, question), question.now
+    if question.has_rested:
+        pairs = [pair for pair in pairs if pair[1].share(now)] or pairs
+    best = best_latency(vital for _, vital in pairs) or 1.0
+    waits: dict[int, float] = {}
+    for choice, vital in pairs:
+        waits[id(choice)] = min(vital.score(now, best), waits.get(id(choice), inf))
+    prices = {id(choice): choice.candidate.price for choice in choices}
     known = [price for is_unknown, price in prices.values() if not is_unknown]
     cheapest, dearest = max(min(known, default=1), 1), max([*known, 1])
 
     def product(choice: Choice) -> float:
         is_unknown, price = prices[id(choice)]
-        return waits[id(choice)] / best * max((dearest if is_unknown else price) / cheapest, 1.0)
+        return max(waits.get(id(choice), inf), best) * max(dearest if is_unknown else price, cheapest)
 
     return sorted(choices, key=product)
+
+
+def _measured(choices: Sequence[Choice], question: Question) -> list[tuple[Choice, Vital]]:
+    """Each choice as often as it has keys, with what was measured of it with that key."""
+    known = question.vitals.get
+    return [
+        (choice, known((choice.candidate.model_id, key.id), UNMEASURED))
+        for choice in choices
+        for key in choice.candidate.keys
+    ]
 
 
 def _draw(choices: Sequence[Choice], question: Question, draw: random.Random) -> tuple[list[Choice], Drawn | None]:
@@ -230,19 +267,30 @@ def _draw(choices: Sequence[Choice], question: Question, draw: random.Random) ->
     weights: list[float] = [choice.weight for choice in choices]
     if question.has_rested:
         weights = [choice.weight * _share(choice.candidate, question) for choice in choices]
-    left, ordered, number = list(weights), [], draw.random()
-    drawn = Drawn(choices, weights, number)
-    for _ in range(min(len(choices), MOST_MODELS)):
-        reached = list(accumulate(left))
-        if reached[-1] <= 0:
-            break
-        place = bisect_right(reached, number * reached[-1])
-        place = min(place, bisect_left(reached, reached[-1]))  # a number just under 1 may round up to the sum
-        ordered.append(choices[place])
-        left[place], number = 0.0, draw.random()
-    last = [choice for choice, weight in zip(choices, weights, strict=True) if weight <= 0]
-    is_draw = sum(weight > 0 for weight in weights) > 1
-    return [*ordered, *last], drawn if is_draw else None
+    reached, taken, number = list(accumulate(weights)), list[int](), draw.random()
+    count = sum(1 for weight in weights if weight > 0)
+    for drawing in range(min(count, MOST_MODELS)):
+        taken.append(_place(weights, reached, taken, draw.random() if drawing else number))
+    ordered = [choices[place] for place in taken]
+    last = (
+        [choice for choice, weight in zip(choices, weights, strict=True) if weight <= 0] if count < len(weights) else []
+    )
+    shares = {id(choices[place]): weights[place] for place in taken}
+    return [*ordered, *last], Drawn(choices, weights, number, reached[-1], count, shares) if count > 1 else None
+
+
+def _place(weights: Sequence[float], reached: Sequence[float], taken: Sequence[int], number: float) -> int:
+    """Where a number from 0 to 1 falls among what is left: in the row of all weights, past those that are taken.
+    `reached` are their running sums."""
+    at = number * (reached[-1] - sum(weights[place] for place in taken))
+    for place in sorted(taken):
+        if at >= reached[place] - weights[place]:
+            at += weights[place]
+    fits = (place for place in range(bisect_right(reached, at), len(weights)) if weights[place] > 0)
+    found = next((place for place in fits if place not in taken), None)
+    if found is None:  # a number just under 1 may round up to the sum
+        return max(place for place, weight in enumerate(weights) if weight > 0 and place not in taken)
+    return found
 
 
 # -- rest --------------------------------------------------------------------------------------------

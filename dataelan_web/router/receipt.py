@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,6 +35,12 @@ class Drawn:
     choices: Sequence[Choice]
     weights: Sequence[float]
     number: float
+    total: float
+    """Of all weights."""
+    count: int
+    """How many could be drawn: those whose weight is more than 0."""
+    shares: Mapping[int, float]
+    """The weights of those in the plan, by the id of their Choice."""
 
 
 def opened(requested: str, question: Question) -> Receipt:
@@ -104,25 +110,24 @@ def _add_rejected(receipt: Receipt, rejected: Sequence[Rejected]) -> None:
 
 def _draw(drawn: Drawn, ordered: Sequence[Choice]) -> Receipt:
     """All weights, or of very many those of the models in the plan, with the sum of the others."""
-    pairs = [(c, weight) for c, weight in zip(drawn.choices, drawn.weights, strict=True) if weight > 0]
-    planned = set(map(id, ordered))
-    told = pairs if len(pairs) <= MOST_ROWS else [(c, weight) for c, weight in pairs if id(c) in planned]
+    is_all = drawn.count <= MOST_ROWS
+    if is_all:
+        told = [(choice, weight) for choice, weight in zip(drawn.choices, drawn.weights, strict=True) if weight > 0]
+    else:
+        told = [(choice, drawn.shares[id(choice)]) for choice in ordered if id(choice) in drawn.shares]
     weights: Counter[str] = Counter()
     for choice, weight in told:
         weights[choice.candidate.label] += weight  # type: ignore[assignment]
-    others = sum(drawn.weights) - sum(weights.values())
     rounded = {label: round(weight, 4) for label, weight in weights.items()}
     said = {"weights": rounded, "number": round(drawn.number, 6)}
-    return said | ({"others": round(others, 4)} if len(told) < len(pairs) else {})
+    return said | ({} if is_all else {"others": round(drawn.total - sum(weights.values()), 4)})
 
 
 def _chosen(rule: Rule, ordered: Sequence[Choice], drawn: Drawn | None) -> list[Receipt]:
-    total = sum(drawn.weights) if drawn else 0.0
-    weights = dict(zip(map(id, drawn.choices), drawn.weights, strict=True)) if drawn else {}
     rows = []
     for place, choice in enumerate(ordered):
-        weight = weights.get(id(choice), 0.0)
-        share = f"{100 * weight / total:.0f} %" if total and weight else ""
+        weight = drawn.shares.get(id(choice), 0.0) if drawn else 0.0
+        share = f"{100 * weight / drawn.total:.0f} %" if drawn and weight else ""
         rows.append(_row(choice, rule, _place(choice, place), chosen=place == 0, kept=True, share=share))
     return rows
 
@@ -154,8 +159,7 @@ def _row(
 def _summary(rule: Rule, ordered: Sequence[Choice], drawn: Drawn | None) -> str:
     first = ordered[0].candidate.label
     if drawn:
-        count = sum(weight > 0 for weight in drawn.weights)
-        return f"{first} was drawn among {count} models of the rule “{rule.name}”, by weight."
+        return f"{first} was drawn among {drawn.count} models of the rule “{rule.name}”, by weight."
     if len(ordered) > 1:
         return f"{first} is the first of {len(ordered)} models of “{rule.name}” ({rule.strategy})."
     return f"{first}: {rule.name}."

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
-from .conditions import Condition, ConditionError, Conditions, first_reason, read
+from .conditions import ConditionError, Conditions, read
 
 STRATEGIES: Mapping[str, str] = {
     "weighted": "a weighted draw",
@@ -36,18 +36,14 @@ class Rule:
         return read(self.conditions)
 
     @cached_property
-    def sieve(self) -> tuple[tuple[Choice, str | None, tuple[Condition, ...]], ...]:
-        """Each choice, with what shuts it out of every prompt, and the conditions left to test for each. Found once:
-        rules are kept from prompt to prompt. Raises ConditionError."""
-        anything, tests = Question(self.model_type), self.tests.of_model
-        return tuple(
-            (
-                choice,
-                first_reason((test for test in tests if test.is_settled(choice)), choice, anything),
-                tuple(test for test in tests if not test.is_settled(choice)),
-            )
-            for choice in self.choices
-        )
+    def tags(self) -> frozenset[str]:
+        """Of any of its choices."""
+        return frozenset(tag for choice in self.choices for tag in choice.tags)
+
+    @cached_property
+    def sieves(self) -> dict[Any, Any]:
+        """Kind of prompt → what is decided of its choices for all of that kind (plan.Sieve)."""
+        return {}
 
     @property
     def words(self) -> str:

@@ -4,7 +4,8 @@ Three rules hold:
 
 * After the first visible event there is no retry and no fallback.
 * The same candidate is asked again only when it surely did not take the request: it was never sent, or it was
-  answered with an error. Silence or a broken line may hide a paid answer, so that goes on to the next model.
+  answered with an error. Silence or a broken line may hide a paid answer, so that goes on to the next model. One
+  that names a parameter which the model does not take is asked at once without it.
 * Every call is announced to the journal before it is made and closed after, whatever happens.
 """
 
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from .exchange import Line, ask, chunks, fetch, stopped, unsendable, with_key
+from .parameters import has
 from .plan import Plan, Step
 from .providers import UnknownFormat, adapter
 from .types import (
@@ -81,6 +83,9 @@ class Job:
 class Journal(Protocol):
     """Who keeps the record. `begin` may lower the prompt's limits, or refuse by raising Failure."""
 
+    leaves_out: bool
+    """Does `begin` leave out what the candidate refuses (parameters.fitted)?"""
+
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt: ...
 
     def waiting(self, step: Step, number: int, again: Again) -> None:
@@ -139,9 +144,12 @@ def run(
             raise
         finally:
             journal.end(step, number, result)
-        first, tries = first or result.failure, tries + 1
         if result.visible:
             raise result.failure
+        if journal.leaves_out and (told := _told(steps, result.failure, allowed)):
+            steps = told
+            continue
+        first, tries = first or result.failure, tries + 1
         left = _after(steps, result.failure)
         if (pause := _pause(result.failure, tries, others=bool(left))) is not None:
             if stop.wait(pause):
@@ -273,6 +281,16 @@ def _bare(failure: Failure) -> Failure:
     """Without what it came through: frames hold the whole answer, and an exception that is kept would keep them."""
     failure.__traceback__ = failure.__cause__ = failure.__context__ = None
     return failure
+
+
+def _told(steps: deque[Step], failure: Failure, sent: Prompt) -> deque[Step] | None:
+    """The same steps, of which those of this model know now what it does not take, so that it is asked again without
+    that: nothing was begun, and nothing billed. None: that was not why."""
+    tried, name = steps[0].candidate, failure.refused
+    if not name or name in tried.refuses or not has(sent, name):
+        return None
+    told = replace(tried, refuses=tried.refuses | {name})
+    return deque(replace(one, candidate=told) if one.candidate.model_id == tried.model_id else one for one in steps)
 
 
 def _pause(failure: Failure, tries: int, *, others: bool) -> float | None:

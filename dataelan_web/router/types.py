@@ -288,7 +288,8 @@ class Failure(Exception):
     """Why an attempt failed, in our words.
 
     `message` is fit to show to a person and never holds a key. `after` is the provider's own wish in
-    seconds (Retry-After). `sent` is False only when the request surely never reached the provider.
+    seconds (Retry-After). `sent` is False only when the request surely never reached the provider. `refused` names
+    the parameter that this model does not take, where that is why (parameters.REFUSABLE).
     """
 
     def __init__(
@@ -300,10 +301,11 @@ class Failure(Exception):
         code: str = "",
         after: float | None = None,
         sent: bool = True,
+        refused: str = "",
     ):
         super().__init__(message)
-        self.kind, self.message, self.status, self.code, self.after, self.sent = (
-            kind, message, status, code, after, sent,
+        self.kind, self.message, self.status, self.code, self.after, self.sent, self.refused = (
+            kind, message, status, code, after, sent, refused,
         )  # fmt: skip
 
     @property
@@ -333,6 +335,8 @@ class ListedModel:
     replacement: str = ""
     """What the provider says to use instead, where it says so."""
     task: Task | None = None
+    refuses: tuple[str, ...] | None = None
+    """Parameters that it does not take (parameters.REFUSABLE)."""
 
 
 class Adapter(Protocol):

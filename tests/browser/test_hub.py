@@ -124,7 +124,7 @@ def test_a_provider_moves_and_goes(look: Look, acme: people.Cast, simulated: str
     db.session.commit()
     page = look(acme.olivia)
     page.goto(f"{acme.home}/hub/providers/{key.provider_id}")
-    expect(page.locator("#provider")).to_contain_text("makes them unreadable")
+    expect(page.locator("#provider")).to_contain_text("at any other they are unreadable")
     page.get_by_label("Address").fill(simulated)
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#base_url-error")).to_contain_text("will never be sent elsewhere")

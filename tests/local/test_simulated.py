@@ -250,12 +250,16 @@ def test_many_streams_at_once_do_not_wait_for_each_other(client):
 def test_a_refusal_has_its_status_and_the_openai_form(client, kind):
     refusal = failures.REFUSALS[kind]
     for answer in (
-        ask(client, f"!simulate fail={kind}"),
-        ask(client, model=f"simulated-fail-{kind.replace('_', '-')}"),
+        ask(client, f"!simulate fail={kind}", temperature=0.2),
+        ask(client, model=f"simulated-fail-{kind.replace('_', '-')}", temperature=0.2),
     ):
         assert answer.status_code == refusal.status
         assert answer.json()["error"]["code"] == refusal.code
         assert answer.headers.get("retry-after") == ("1" if kind == "rate_limit" else None)
+
+
+def test_a_temperature_is_refused_to_who_sends_one(client):
+    assert ask(client, "!simulate fail=temperature").status_code == 200
 
 
 def test_retry_after_can_be_chosen(client):

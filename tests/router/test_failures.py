@@ -197,3 +197,36 @@ def test_the_code_is_the_machine_readable_word() -> None:
 def test_an_unknown_wire_format_is_named_with_the_known_ones() -> None:
     with pytest.raises(LookupError, match=r"'smoke'.*anthropic.*google.*openai"):
         adapter("smoke", "http://x")
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is …",
+         "temperature"),
+        ("Unsupported parameter: 'temperature' is not supported with this model.", "temperature"),
+        ("`temperature` is deprecated for this model.", "temperature"),
+        ("This model doesn't support the temperature field. Remove temperature and try again.", "temperature"),
+        ("Unrecognized request argument supplied: reasoning_effort", "reasoning_effort"),
+        ("body.reasoning_effort: Extra inputs are not permitted", "reasoning_effort"),
+        ("Model m does not support parameter reasoningEffort.", "reasoning_effort"),
+        ("This model does not support the effort parameter.", "reasoning_effort"),
+        ("adaptive thinking is not supported on this model", "reasoning_effort"),
+        ('"m" does not support thinking', "reasoning_effort"),
+        ("extraneous key [reasoningConfig] is not permitted", "reasoning_effort"),
+        ("Unsupported parameter: 'stream_format'.", "stream"),
+        # A value that is wrong, a parameter that does not go with another, or one that has another name.
+        ("temperature: range: 0..1", ""),
+        ("Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 99.0 instead.", ""),
+        ("`temperature` and `top_p` cannot both be specified for this model. Please use only one.", ""),
+        ("`temperature` may only be set to 1 when thinking is enabled.", ""),
+        ("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: …",
+         ""),
+        ("Unsupported parameter: 'reasoning_effort'. In the Responses API, this parameter has moved to 'reasoning…'.",
+         ""),
+        ('"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive".', ""),
+        ("Your organization must be verified to stream this model.", ""),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_parameter_that_its_model_does_not_take(said: str, refused: str) -> None:
+    assert failure(400, json.dumps(openai(said, type="invalid_request_error")).encode()).refused == refused

@@ -3,11 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import uuid4
 
-import pytest
-
 from dataelan_web.router.candidates import Candidate
 from dataelan_web.router.parameters import fitted, omitted
-from dataelan_web.router.types import Prompt, Task, user
+from dataelan_web.router.types import FilePart, Message, Prompt, Task, TextPart, user
 
 PROMPT = Prompt((user("Hello"),), temperature=0.2, reasoning_effort="low")
 ABLE = frozenset({"tools", "json_schema", "reasoning"})
@@ -28,30 +26,33 @@ def test_what_a_list_does_not_say_that_it_can_do_is_not_asked_of_it() -> None:
     assert omitted(replace(model("draws", frozenset({"x"})), task=Task.IMAGE)) == frozenset()
 
 
-@pytest.mark.parametrize(
-    ("name", "takes"),
-    [
-        ("o3-mini", False),
-        ("openai/gpt-5.4", False),
-        ("gpt-5-chat-latest", True),
-        ("gpt-4o", True),
-        ("claude-opus-4-7", False),
-        ("us.anthropic.claude-sonnet-5-v1:0", False),
-        ("claude-sonnet-4-5", True),
-        ("claude-3-5-haiku", True),
-        ("deepseek-reasoner", False),
-        ("turbo3-mini", True),
-    ],
-)
-def test_families_that_refuse_a_temperature_are_known_by_name(name: str, takes: bool) -> None:
-    assert ("temperature" not in omitted(model(name))) is takes
-
-
 def test_what_would_be_refused_is_left_out_and_said() -> None:
-    prompt, said = fitted(PROMPT, model("o3"))
-    assert (prompt.temperature, prompt.reasoning_effort, said) == (None, "low", "Temperature left out: o3 takes none.")
+    deep = replace(model("deep"), refuses=frozenset({"temperature"}))
+    assert omitted(deep) == {"temperature"}
+    prompt, said = fitted(PROMPT, deep)
+    assert (prompt.temperature, prompt.reasoning_effort, said) == (
+        None,
+        "low",
+        "Temperature left out: deep takes none.",
+    )
     prompt, said = fitted(PROMPT, model("plain", frozenset({"tools"})))
     assert (prompt.temperature, prompt.reasoning_effort, said) == (0.2, None, "Effort left out: plain takes none.")
+    both = replace(deep, refuses=frozenset({"temperature", "reasoning_effort"}))
+    assert fitted(PROMPT, both)[1] == "Temperature and effort left out: deep takes none."
+
+
+def test_sound_is_not_streamed_from_a_model_that_cannot_and_nobody_needs_to_know() -> None:
+    old = replace(model("old voice"), task=Task.SPEECH, refuses=frozenset({"stream"}))
+    prompt = Prompt((user("Hello"),), Task.SPEECH)
+    assert fitted(prompt, old) == (replace(prompt, stream=False), "")
+
+
+def test_a_recording_goes_without_its_hint_to_a_model_that_takes_none() -> None:
+    file = FilePart("audio/wav", "AAAA")
+    prompt = Prompt((Message("user", (TextPart("Names: Ada"), file)),), Task.TRANSCRIPTION)
+    ear = replace(model("ear"), task=Task.TRANSCRIPTION, refuses=frozenset({"prompt"}))
+    left, said = fitted(prompt, ear)
+    assert (left.words, left.files, said) == ("", (file,), "Hint left out: ear takes none.")
 
 
 def test_who_thinks_in_anthropics_format_takes_no_temperature_meanwhile() -> None:

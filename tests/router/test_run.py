@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from dataelan_web.router import exchange, wire
 from dataelan_web.router import run as running
 from dataelan_web.router.candidates import Candidate, Key
+from dataelan_web.router.parameters import fitted
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.run import Result, run
 from dataelan_web.router.types import (
@@ -39,6 +40,7 @@ from dataelan_web.router.wire import Deadlines, Stop
 Reply = Callable[[socket.socket], None]
 QUICK = Deadlines(connect=1, first_byte=0.3, idle=0.3, total=5)
 PROMPT = Prompt((user("Hi"),))
+WARM = replace(PROMPT, temperature=0.2)
 
 
 # -- a provider that obeys -----------------------------------------------------------------------
@@ -79,7 +81,7 @@ class Provider:
             )
             while len(body) < size:
                 body += more(connection)
-            self.requests.append(request.decode())
+            self.requests.append((head + b"\r\n\r\n" + body).decode())
             reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
             reply(connection)
 
@@ -151,6 +153,7 @@ def hangs_up(connection: socket.socket) -> None:
 class Book:
     """The journal, kept in memory."""
 
+    leaves_out: ClassVar[bool] = True
     begun: list[str] = field(default_factory=list)
     ended: list[Result] = field(default_factory=list)
     refusals: list[Failure] = field(default_factory=list)
@@ -160,7 +163,7 @@ class Book:
         if self.refusals:
             raise self.refusals.pop(0)
         self.begun.append(step.key.label)
-        return prompt
+        return fitted(prompt, step.candidate)[0]
 
     def waiting(self, step: Step, number: int, again: Again) -> None:
         self.waits.append(again)
@@ -283,6 +286,37 @@ def test_pauses_between_tries_grow_whatever_the_server_failed_with(
 def test_a_bad_request_is_not_repeated(status: str, provider: Provider, book: Book) -> None:
     provider.answers(refuses(status))
     assert failing(book, step(provider), step(provider, label="k2")).kind is Kind.BAD_REQUEST
+    assert len(provider.requests) == 1
+
+
+NO_TEMPERATURE = says(response(b'{"error": {"message": "`temperature` is deprecated for this model."}}', "400 No"))
+
+
+def test_what_a_model_does_not_take_is_left_out_and_the_model_asked_again_at_once(
+    provider: Provider, book: Book
+) -> None:
+    provider.answers(NO_TEMPERATURE, whole)
+    assert text(ask(book, step(provider), step(provider, "b"), prompt=WARM)) == "Hello you"
+    assert ['"temperature"' in request for request in provider.requests] == [True, False]
+    assert [result.failure and result.failure.refused for result in book.ended] == ["temperature", None]
+
+
+def test_whoever_refuses_what_was_not_sent_is_not_asked_again(provider: Provider, book: Book) -> None:
+    provider.answers(NO_TEMPERATURE)
+    failing(book, step(provider), prompt=WARM)
+    assert len(provider.requests) == 2
+
+
+def test_what_a_program_sent_is_not_changed(provider: Provider) -> None:
+    class Verbatim(Book):
+        leaves_out = False
+
+        def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
+            self.begun.append(step.key.label)
+            return prompt
+
+    provider.answers(NO_TEMPERATURE, whole)
+    failing(Verbatim(), step(provider), prompt=WARM)
     assert len(provider.requests) == 1
 
 

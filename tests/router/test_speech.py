@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import wave
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ def stream(*events: dict[str, Any]) -> bytes:
 
 
 def test_openai_is_told_the_words_and_a_voice() -> None:
-    call = openai().call(speech(), "tts-1", "sk-1")
+    call = openai().call(replace(speech(), stream=False), "tts-1", "sk-1")
     assert call.url == "https://api.openai.com/v1/audio/speech"
     assert call.headers == {"Authorization": "Bearer sk-1"}
     assert call.body == {"model": "tts-1", "input": "Hello there", "voice": "alloy"}

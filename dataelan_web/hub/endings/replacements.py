@@ -8,7 +8,7 @@ from math import log2
 
 from ...models import Price
 from ..models.browse import Line
-from ..models.purpose import CAPABILITIES
+from ..models.purpose import CAPABILITIES, ability_words
 from .days import End
 
 AWAY = 4.0
@@ -85,7 +85,7 @@ def _sum(price: Price | None) -> int | None:
 
 
 def _why(ending: Line, other: Line, count: int) -> str:
-    able = ", ".join(name.replace("_", " ") for name in CAPABILITIES if name in _abilities(ending))
+    able = ", ".join(ability_words(name) for name in CAPABILITIES if name in _abilities(ending))
     same = f" and can do the same ({able})" if able else ""
     models = f"{ending.task} {'model' if count == 1 else 'models'} of {ending.provider.name}"
     among = (

@@ -62,7 +62,7 @@ def add_key(
 
 
 def seal(provider: Provider, owner: Organization | None, user_id: uuid.UUID | None, label: str, secret: str) -> APIKey:
-    """An encrypted key, bound to its row, owner and the provider's origin. An owner's first is the default."""
+    """An encrypted key, bound to its row, owner and the provider's address. An owner's first is the default."""
     row_id, owner_id = new_id(), owner.id if owner else None
     is_first = not db.session.scalar(select(func.count(APIKey.id)).where(_siblings(provider.id, owner_id)))
     key = APIKey(
@@ -70,7 +70,7 @@ def seal(provider: Provider, owner: Organization | None, user_id: uuid.UUID | No
         provider=provider,
         organization_id=owner_id,
         label=label,
-        ciphertext=keyring().encrypt(secret, Place(owner_id, row_id, "ciphertext", provider.origin)),
+        ciphertext=keyring().encrypt(secret, Place(owner_id, row_id, "ciphertext", provider.address)),
         last_four=_last_four(secret),
         is_default=is_first,
         created_by=user_id,

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
+from ...acting import declaring
 from ...extensions import db
-from ...models import APIKey, Webhook
+from ...models import ActionReceiver, APIKey, Webhook
 from ...models.base import NIL
 from ...notify import webhooks
-from ...secrets import Place, Unreadable, keyring
+from ...secrets import VERSION, Place, Unreadable, keyring
 
 BATCH = 500
 
@@ -27,13 +28,15 @@ class Sealed(NamedTuple):
 
 def place_of(key: APIKey) -> Place:
     """What a provider key's ciphertext is bound to."""
-    return Place(key.organization_id, key.id, "ciphertext", key.provider.origin)
+    return Place(key.organization_id, key.id, "ciphertext", key.provider.address)
 
 
 SEALED = (
     Sealed(APIKey, "ciphertext", place_of),
     Sealed(Webhook, "ciphertext", webhooks.place_of),
     Sealed(Webhook, "previous_ciphertext", webhooks.previous_place_of),
+    Sealed(ActionReceiver, "ciphertext", declaring.place_of),
+    Sealed(ActionReceiver, "previous_ciphertext", declaring.previous_place_of),
 )
 
 
@@ -46,7 +49,7 @@ def counts() -> Counter[str]:
     return found
 
 
-def unreadable() -> list[tuple[APIKey | Webhook, str]]:
+def unreadable() -> list[tuple[APIKey | Webhook | ActionReceiver, str]]:
     bad = []
     for model, column, place in SEALED:
         for row in db.session.scalars(select(model).where(getattr(model, column) != "").order_by(model.id)):
@@ -55,6 +58,10 @@ def unreadable() -> list[tuple[APIKey | Webhook, str]]:
             except Unreadable as problem:
                 bad.append((row, str(problem)))
     return bad
+
+
+def name_of(row: APIKey | Webhook | ActionReceiver) -> str:
+    return row.origin if isinstance(row, ActionReceiver) else row.label
 
 
 def rotate() -> int:
@@ -67,7 +74,7 @@ def rotate() -> int:
 def _rotate(sealed: Sealed) -> int:
     done, after = 0, NIL
     model, column = sealed.model, getattr(sealed.model, sealed.column)
-    current = f"dk1.{keyring().newest}.%"
+    current = f"{VERSION}.{keyring().newest}.%"
     while batch := db.session.scalars(
         select(model)
         .where(column.not_like(current), column != "", model.id > after)
@@ -81,7 +88,7 @@ def _rotate(sealed: Sealed) -> int:
     return done
 
 
-def _seal_anew(row: APIKey | Webhook, sealed: Sealed) -> bool:
+def _seal_anew(row: APIKey | Webhook | ActionReceiver, sealed: Sealed) -> bool:
     place = sealed.place(row)
     try:
         secret = keyring().decrypt(getattr(row, sealed.column), place)

@@ -14,11 +14,13 @@ from wtforms.validators import DataRequired, Length, NumberRange, Optional, Vali
 from wtforms.widgets import CheckboxInput, ListWidget, TextArea, TextInput
 
 from ...fields import trim
-from ...models import NANO, ModelType, Price, now
+from ...models import NANO, Model, ModelType, Price, now
+from ...router.parameters import REFUSABLE
 from ...router.types import Task
 from .browse import FREE, PRICED, UNKNOWN
+from .parameters import refused_by
 from .prices import BY_NAME, CLASSES, TOKENS
-from .purpose import CAPABILITIES
+from .purpose import CAPABILITIES, ability_words
 
 DECIMALS = 9
 LARGEST_CONTEXT = 100_000_000
@@ -42,6 +44,13 @@ PURPOSES = {
     "TEXT/rerank": "Ranking of texts",
     "TEXT/moderation": "Moderation",
 }
+
+
+class Ticks(SelectMultipleField):
+    """A list of boxes to tick."""
+
+    option_widget = CheckboxInput()
+    widget = ListWidget(prefix_label=False)
 
 
 class PriceField(StringField):
@@ -203,7 +212,44 @@ class OverrideForm(PriceClasses):
             self.other_prices.fill(price)
 
 
-class ModelForm(PriceClasses):
+class FactsForm(FlaskForm):
+    """What a model is for, what it holds, can do, and does not take."""
+
+    purpose = SelectField("What it makes", choices=list(PURPOSES.items()), default="TEXT/chat")
+    context_window = IntegerField(
+        "Context window", [Optional(), NumberRange(1, LARGEST_CONTEXT, f"From 1 to {LARGEST_CONTEXT:,} tokens.")]
+    )
+    max_output_tokens = IntegerField(
+        "Longest answer", [Optional(), NumberRange(1, LARGEST_CONTEXT, f"From 1 to {LARGEST_CONTEXT:,} tokens.")]
+    )
+    capabilities = Ticks("Can", choices=[(name, ability_words(name, starts=True)) for name in CAPABILITIES])
+    refuses = Ticks("Does not take", choices=[(name, words.capitalize()) for name, words in REFUSABLE.items()])
+
+    @classmethod
+    def of(cls, model: Model) -> FactsForm:
+        """With what is known of it, to change from."""
+        known = {name: getattr(model, name) for name in ("context_window", "max_output_tokens", "capabilities")}
+        purpose = f"{model.model_type.value}/{model.task}"
+        return cls(formdata=None, data=known | {"purpose": purpose, "refuses": refused_by(model)})
+
+    @property
+    def task(self) -> str:
+        return self.purpose.data.partition("/")[2] if self.purpose.data in PURPOSES else Task.CHAT.value
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The columns of Model."""
+        return {
+            "model_type": ModelType(str(self.purpose.data).partition("/")[0]),
+            "task": self.task,
+            "context_window": self.context_window.data,
+            "max_output_tokens": self.max_output_tokens.data,
+            "capabilities": self.capabilities.data,
+            "refuses": self.refuses.data,
+        }
+
+
+class ModelForm(PriceClasses, FactsForm):
     """A model typed in by hand."""
 
     state = RadioField(
@@ -214,27 +260,10 @@ class ModelForm(PriceClasses):
         "Name at the provider", [DataRequired("Enter the name that requests carry."), Length(max=200)], filters=[trim]
     )
     display_name = StringField("Name to show", [Length(max=200)], filters=[trim])
-    purpose = SelectField("What it makes", choices=list(PURPOSES.items()), default="TEXT/chat")
-    context_window = IntegerField(
-        "Context window", [Optional(), NumberRange(1, LARGEST_CONTEXT, f"From 1 to {LARGEST_CONTEXT:,} tokens.")]
-    )
-    max_output_tokens = IntegerField(
-        "Longest answer", [Optional(), NumberRange(1, LARGEST_CONTEXT, f"From 1 to {LARGEST_CONTEXT:,} tokens.")]
-    )
-    capabilities = SelectMultipleField(
-        "Can",
-        choices=[(name, name.replace("_", " ").capitalize()) for name in CAPABILITIES],
-        option_widget=CheckboxInput(),
-        widget=ListWidget(prefix_label=False),
-    )
 
     def validate_name(self, field: Any) -> None:
         if re.search(r"[\x00-\x20\x7f]", field.data):
             raise ValidationError("A model’s name has no spaces.")
-
-    @property
-    def task(self) -> str:
-        return self.purpose.data.partition("/")[2] if self.purpose.data in PURPOSES else Task.CHAT.value
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -254,10 +283,7 @@ class ModelForm(PriceClasses):
         return {
             "name": name,
             "display_name": self.display_name.data or name,
-            "model_type": ModelType(str(self.purpose.data).partition("/")[0]),
-            "task": self.task,
-            "context_window": self.context_window.data,
-            "max_output_tokens": self.max_output_tokens.data,
-            "capabilities": self.capabilities.data,
+            **self.facts,
+            "refuses": self.refuses.data or None,
             "price": self.values,
         }

@@ -98,6 +98,14 @@ def add_from_catalogue(provider: Provider, organization: Organization, names: li
     return added
 
 
+def set_facts(model: Model, facts: dict[str, Any]) -> None:
+    """Commits."""
+    for name, value in facts.items():
+        setattr(model, name, value)
+    audit.record("model.changed", model, model.organization_id, **facts)
+    db.session.commit()
+
+
 def set_enabled(model: Model, is_enabled: bool) -> None:
     """Commits."""
     if model.is_enabled != is_enabled:

@@ -14,11 +14,13 @@ from ...executions import votes
 from ...extensions import db
 from ...models import Execution, Model, Price, Project, State, User, now
 from ...models.base import NIL
+from ...router.parameters import OF_TASK
 from ...router.providers import KINDS
+from ...router.types import Task
 from ..archive import shelving
 from ..endings import replacements
 from ..endings.dependents import uses_of
-from . import browse, catalogue, prices
+from . import browse, catalogue, parameters, prices
 from .browse import FOR_PROGRAMS, Line
 from .prices import Amount
 from .purpose import abilities_of
@@ -67,6 +69,8 @@ def page_of(line: Line) -> dict[str, Any]:
         "amounts": prices.amounts(line.price) if line.price else [],
         "variants": prices.variants(line.price) if line.price else [],
         "price_classes": prices.BY_NAME,
+        "refused": parameters.in_words(model),
+        "refusable": OF_TASK.get(Task(model.task), ()),
         "abilities": abilities_of(model.task, model.capabilities),
         "versions": versions(line),
         "use": use,

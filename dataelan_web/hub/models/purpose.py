@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from ...models import ModelType
+from ...router import names
 from ...router.candidates import STREAMING
 from ...router.types import Task
 from .catalogue import Known
@@ -28,23 +28,11 @@ CAPABILITIES = ("tools", "vision", "reasoning", "json_schema", "audio_in", "audi
 SOUGHT = (STREAMING, *CAPABILITIES)
 """What they look for. Whether answers come as they are written is no model's to say: those of every chat do."""
 
-# What no task of ours can use: other kinds of service, and models that only complete a text and refuse a chat.
-UNUSABLE = (
-    r"guard|realtime|\blive\b|search-api|computer-use|codex-search|ocr|\baqa\b"
-    r"|^(babbage|davinci)-|^gpt-3\.5-turbo-instruct"
-)
 
-# Words that the names of a kind share.
-WORDS: tuple[tuple[Purpose, str], ...] = (
-    ((ModelType.TEXT, Task.RERANK), r"rerank"),
-    ((ModelType.TEXT, Task.MODERATION), r"moderation"),
-    ((ModelType.TEXT, Task.EMBEDDING), r"embed|\b(bge|gte|e5)-"),
-    ((ModelType.VIDEO, Task.VIDEO), r"sora|\bveo|video"),
-    ((ModelType.IMAGE, Task.IMAGE), r"dall-e|image|flux|stable-diffusion|sdxl"),
-    ((ModelType.VOICE, Task.TRANSCRIPTION), r"whisper|transcri|speech-to-text|voxtral"),
-    ((ModelType.VOICE, Task.SPEECH), r"tts|text-to-speech|speech|orpheus"),
-    ((ModelType.VOICE, Task.CHAT), r"audio|voice"),
-)
+def ability_words(name: str, *, starts: bool = False) -> str:
+    """An ability as people read it. `starts`: a line, so with a capital."""
+    words = name.replace("_", " ").replace("json", "JSON")
+    return words[:1].upper() + words[1:] if starts else words
 
 
 def task_of(
@@ -55,7 +43,7 @@ def task_of(
     `listed` and `capabilities` are the provider's words, `known` is the price catalogue's.
     """
     task = listed or _of(capabilities or ())
-    if task is None and re.search(UNUSABLE, name.lower()):
+    if task is None and names.is_unusable(name):
         return None
     task = task or (known.task if known else None)
     return (TYPES[task], task) if task else _by_name(name)
@@ -81,7 +69,5 @@ def _of(capabilities: Sequence[str]) -> Task | None:
 
 
 def _by_name(name: str) -> Purpose:
-    for purpose, pattern in WORDS:
-        if re.search(pattern, name.lower()):
-            return purpose
-    return ModelType.TEXT, Task.CHAT
+    type, task = names.purpose(name)
+    return ModelType(type), Task(task)

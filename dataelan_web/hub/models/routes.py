@@ -13,13 +13,14 @@ from werkzeug.wrappers import Response
 from ... import access
 from ...extensions import db
 from ...models import Model, ModelType, Price, Project, Provider
+from ...router.parameters import OF_TASK
 from ...router.types import Task
 from ...web import page_number, redirect, render, toast, with_toast
 from ..archive import shelving
 from ..blueprint import bp, id_in
 from . import browse, own, prices
 from .browse import SORTS, Filters
-from .forms import VARIED, ModelForm, OverrideForm
+from .forms import VARIED, FactsForm, ModelForm, OverrideForm
 from .page import page_of
 from .purpose import CAPABILITIES, SOUGHT
 
@@ -99,6 +100,15 @@ def model_enablement(id: uuid.UUID) -> Response:
     return with_toast(model_page(id), f"It is switched {'on' if model.is_enabled else 'off'}.", "good")
 
 
+@bp.post("/hub/models/<uuid:id>/facts")
+def model_facts(id: uuid.UUID) -> Response:
+    model, form = _own(id), FactsForm()
+    if not form.validate_on_submit():
+        return model_page(id, 422, facts_form=form)
+    own.set_facts(model, form.facts)
+    return with_toast(model_page(id), "Saved.", "good")
+
+
 @bp.post("/hub/models/<uuid:id>/deletion")
 def model_deletion(id: uuid.UUID) -> Response:
     model = _own(id)
@@ -148,6 +158,7 @@ def model_page(id: uuid.UUID, status: int = 200, **context: Any) -> FlaskRespons
     empty.fill(line.price)
     page: dict[str, Any] = {"price_form": empty, "problem": "", **page_of(line), **context}
     fields, more_fields = page["price_form"].classes(line.task)
+    page.setdefault("facts_form", FactsForm.of(line.model))
     page["varied"] = VARIED.get(Task(line.task))
     return render(
         "hub/models/model.html",
@@ -173,6 +184,7 @@ def _new_page(form: ModelForm, status: int = 200, chosen: Provider | None = None
         status=status,
         form=form,
         fields=form.fields,
+        refusable=[(box, [task.value for task, names in OF_TASK.items() if box.data in names]) for box in form.refuses],
         price_classes=prices.BY_NAME,
         without_list=[(row.slug, row.name) for row in without],
         chosen=chosen,

@@ -135,3 +135,5 @@ def _refresh(model: Model, entry: ListedModel, tells_abilities: bool, at: dateti
     model.replacement = entry.replacement[:200] or model.replacement
     if tells_abilities and entry.capabilities is not None:
         model.capabilities = purpose.abilities(entry.capabilities)
+    if entry.refuses is not None:
+        model.refuses = list(entry.refuses)

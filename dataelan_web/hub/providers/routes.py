@@ -111,12 +111,12 @@ def provider_page(provider: Provider, status: int = 200, **context: Any) -> Flas
 
 
 def _may_move(provider: Provider, form: ProviderSettingsForm) -> bool:
-    """Another origin makes its keys unreadable: that is said first, and done when it is wanted all the same."""
+    """Another address makes its keys unreadable: that is said first, and done when it is wanted all the same."""
     keys = overview.keys_of(provider)
     if not keys or form.gives_up_keys.data or not _leads_elsewhere(provider, str(form.base_url.data)):
         return True
     form.base_url.errors = [
-        f"The stored {'key was' if len(keys) == 1 else f'{len(keys)} keys were'} sealed for {provider.origin} and "
+        f"The stored {'key was' if len(keys) == 1 else f'{len(keys)} keys were'} sealed for {provider.base_url} and "
         "will never be sent elsewhere. You would have to enter them again: tick the box below if you want that."
     ]
     return False
@@ -127,7 +127,7 @@ def _leads_elsewhere(provider: Provider, base_url: str) -> bool:
         servers.host_of(base_url)
     except servers.AddressRefused:
         return False  # it will be refused as an address
-    return Provider(base_url=base_url).origin != provider.origin
+    return Provider(base_url=base_url).address != provider.address
 
 
 def _connectable(id: uuid.UUID) -> Provider:

@@ -20,7 +20,7 @@ from ...router.rules import Rule
 from ...router.types import Task
 from ..models import browse
 from ..models.browse import SOON, Line
-from ..models.purpose import SOUGHT
+from ..models.purpose import SOUGHT, ability_words
 from .drafts import GONE, RESERVED, Checked, Draft, Entry, check
 from .forms import STILL_TO_DO, ConditionRow, ModelRow, RuleForm
 
@@ -311,7 +311,7 @@ def _condition(row: ConditionRow, lines: Iterable[Line], problems: Mapping[str, 
         return ShownCondition(row, None, [], problem)
     offered: list[tuple[str, str]] = []
     if row.name == "capabilities":
-        offered = [(name, name.replace("_", " ")) for name in dict.fromkeys([*SOUGHT, *row.values])]
+        offered = [(name, ability_words(name)) for name in dict.fromkeys([*SOUGHT, *row.values])]
     elif row.name == "providers":
         row.values = [value.lower() for value in row.values]
         named = {line.provider.name.lower(): line.provider.name for line in lines}

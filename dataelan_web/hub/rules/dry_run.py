@@ -16,7 +16,7 @@ from ...extensions import db
 from ...models import Execution, ModelType, Origin, Project, User
 from ...router.plan import Plan, plan
 from ...router.types import ImagePart, Message, Prompt, Task, TextPart
-from ..models.purpose import CAPABILITIES
+from ..models.purpose import CAPABILITIES, ability_words
 
 TASKS = {
     ModelType.TEXT: Task.CHAT,
@@ -49,7 +49,7 @@ class DryRunForm(FlaskForm):
     )
     needs = SelectMultipleField(
         "Needs",
-        choices=[(name, name.replace("_", " ")) for name in CAPABILITIES],
+        choices=[(name, ability_words(name)) for name in CAPABILITIES],
         option_widget=CheckboxInput(),
         widget=ListWidget(prefix_label=False),
     )

@@ -23,7 +23,7 @@ from ...models import Execution, ModelType, Organization, Project, RoutingRule, 
 from ...router import pricing
 from ...router.candidates import Candidate, Choice
 from ...router.health import LEAST_WORK, RESTED, Pair, Vital, work_of
-from ...router.plan import Plan, compatible, plan, price_of
+from ...router.plan import Plan, compatible, plan
 from ...router.rules import Rule
 from ...router.types import Task
 from .drafts import Draft, router_rule
@@ -206,7 +206,7 @@ def _asked(placed: Sequence[tuple[tuple[int, float, uuid.UUID], Rule]], last: Se
 def _in_chunks(rule: Rule) -> list[Rule]:
     """The built-in rule, whose models are many, as several that are tried one after the other: the first that passes
     is the same, the cheapest, and few have to be looked at."""
-    choices: list[Choice] = sorted(rule.choices, key=lambda choice: price_of(choice.candidate))
+    choices: list[Choice] = sorted(rule.choices, key=lambda choice: choice.candidate.price)
     return [replace(rule, choices=tuple(choices[at : at + CHUNK])) for at in range(0, len(choices), CHUNK)]
 
 

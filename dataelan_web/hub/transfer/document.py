@@ -65,6 +65,7 @@ class ModelEntry(_Part):
     type: ModelType = ModelType.TEXT
     task: Task = Task.CHAT
     capabilities: list[Name] = []
+    refuses: list[Name] | None = None
     context_window: int | None = Field(default=None, ge=1, le=2**31 - 1)
     max_output_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
@@ -174,7 +175,9 @@ def read(text: str) -> Document:
     """Raises BadDocument."""
     found = read_yaml(text)
     if "dataelan" not in found:
-        raise BadDocument("It does not begin with `dataelan: 1`. A LiteLLM file is imported by its own choice.")
+        if "model_list" in found:
+            raise BadDocument("This is a LiteLLM file: choose that above, and import it again.")
+        raise BadDocument("It does not begin with “dataelan: 1”, as an export of a hub does.")
     return of_values(found)
 
 

@@ -102,7 +102,7 @@ class _Visit:
             provider, entry.name, use, known, self.organization.id, entry.display_name
         )
         if row.organization_id is not None:  # what is everyone's is described by the catalogue
-            row.capabilities = entry.capabilities
+            row.capabilities, row.refuses = entry.capabilities, entry.refuses
             row.context_window = entry.context_window or row.context_window
             row.max_output_tokens = entry.max_output_tokens
         db.session.flush()

@@ -69,7 +69,8 @@ WHY_NOT: Mapping[str, str] = {
     "api_key": SECRET, "aws_access_key_id": SECRET, "aws_secret_access_key": SECRET, "vertex_credentials": SECRET,
     "rpm": LIMIT, "tpm": LIMIT, "max_parallel_requests": LIMIT, "max_budget": LIMIT, "budget_duration": LIMIT,
     "timeout": OURS, "stream_timeout": OURS, "num_retries": OURS, "max_retries": OURS, "cooldown_time": OURS,
-    "allowed_fails": OURS, "request_timeout": OURS, "retry_after": OURS, "drop_params": OURS,
+    "allowed_fails": OURS, "request_timeout": OURS, "retry_after": OURS,
+    "drop_params": "what a model does not take is left out anyway",
     "enable_pre_call_checks": "Dataelan always checks that a prompt fits",
     "temperature": "a prompt's own settings say this", "max_tokens": "a prompt's own settings say this",
 }  # fmt: skip

@@ -58,6 +58,7 @@ def _model(row: Model) -> ModelEntry:
             "type": row.model_type,
             "task": row.task,
             "capabilities": row.capabilities,
+            "refuses": row.refuses,
             "context_window": row.context_window,
             "max_output_tokens": row.max_output_tokens,
         }

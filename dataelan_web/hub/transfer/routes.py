@@ -86,6 +86,7 @@ def _import(*, only_try: bool) -> Response:
         for line in translated.left:
             report.left(*_split(line))
     if not only_try:
+        form.text.data = ""  # it may hold keys, and need not be seen again
         toast("Imported. What was left out is told below.", "good")
     return _page(form, report=report, is_preview=only_try)
 

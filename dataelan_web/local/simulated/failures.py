@@ -34,6 +34,13 @@ REFUSALS = {
     "content_policy": Refusal(
         400, "invalid_request_error", "content_policy_violation", "Simulated: rejected by the safety system."
     ),
+    # Only of a request that has one.
+    "temperature": Refusal(
+        400,
+        "invalid_request_error",
+        "unsupported_value",
+        "Unsupported value: 'temperature' does not support that with this model. Only the default (1) is supported.",
+    ),
     "unauthorized": Refusal(
         401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided: sk-wrong********."
     ),

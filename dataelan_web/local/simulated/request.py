@@ -18,6 +18,7 @@ class Request:
     stream: bool
     include_usage: bool
     max_tokens: int | None
+    has_temperature: bool
     stop: tuple[str, ...]
     tools: list[dict[str, Any]]
     tool_choice: str
@@ -77,6 +78,7 @@ def parse(body: bytes) -> Request:
         stream=data.get("stream") is True,
         include_usage=_dict(data.get("stream_options")).get("include_usage") is True,
         max_tokens=_max_tokens(data),
+        has_temperature=data.get("temperature") is not None,
         stop=_stop(data.get("stop")),
         tools=[_dict(tool.get("function")) for tool in _dicts(data.get("tools"))],
         tool_choice=_tool_choice(data.get("tool_choice")),

@@ -190,7 +190,7 @@ def _counted(script: Script) -> Script:
 
 def _composed(asked: requests.Request, prompt: str, script: Script, id: str) -> Reply:
     kind = script.fail
-    if kind in failures.REFUSALS:
+    if kind in failures.REFUSALS and (kind != "temperature" or asked.has_temperature):
         return failures.refuse(kind, script)
     words = answer(asked, prompt, script)
     if kind in failures.ANSWERS:

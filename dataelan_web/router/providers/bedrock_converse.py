@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote
 
+from dataelan_web.router import names
 from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.aws_signature import AccessKey, region_of, signed
 from dataelan_web.router.providers.bedrock_converse_answer import ConverseAnswer
@@ -170,13 +171,13 @@ def _output(prompt: Prompt, model: str) -> dict[str, Any]:
     if prompt.schema is not None:
         schema = {"name": "answer", "schema": compact(dict(prompt.schema))}
         config["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
-    effort = prompt.reasoning_effort
-    if effort and "amazon.nova" in model:
+    effort, body_of = prompt.reasoning_effort, names.bedrock_body(model)
+    if effort and body_of == "nova":
         body["additionalModelRequestFields"] = {"reasoningConfig": nova_reasoning(effort)}
-    elif effort and "openai." in model:
+    elif effort and body_of == "openai":
         body["additionalModelRequestFields"] = {"reasoning_effort": effort}
     elif effort:
-        if "anthropic." in model:
+        if body_of == "messages":
             thinking = "disabled" if effort == "none" else "adaptive"
             body["additionalModelRequestFields"] = {"thinking": {"type": thinking}}
         if effort != "none":

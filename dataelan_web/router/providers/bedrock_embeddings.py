@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dataelan_web.router import names
 from dataelan_web.router.providers import vectors
 from dataelan_web.router.providers.bedrock_converse import model_url, used_by_headers, with_key
 from dataelan_web.router.providers.format import Format
@@ -25,7 +26,7 @@ _NOVA_PURPOSES: Mapping[str, str] = {
 
 class BedrockEmbeddings(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
-        write = _cohere if "cohere." in model else _nova if "amazon.nova" in model else _titan
+        write = {"cohere": _cohere, "nova": _nova}.get(names.bedrock_body(model), _titan)
         return with_key(Call(model_url(self.base_url, model, "invoke"), write(prompt)), key)
 
     def told(self, headers: Mapping[str, str]) -> Usage:

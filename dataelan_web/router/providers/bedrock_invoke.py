@@ -6,10 +6,11 @@ request parameters and response fields”; docs.aws.amazon.com/nova; recorded tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dataelan_web.router import names
 from dataelan_web.router.providers.anthropic_messages import AnthropicMessages
 from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.bedrock_converse import (
@@ -33,7 +34,7 @@ ANTHROPIC_VERSION = "bedrock-2023-05-31"
 
 class BedrockInvoke(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
-        body = next((write for mark, write in _FAMILIES.items() if mark in model), _openai)(prompt, model)
+        body = _BODIES.get(names.bedrock_body(model), _chat)(prompt)
         verb = "invoke-with-response-stream" if prompt.stream else "invoke"
         return with_key(Call(model_url(self.base_url, model, verb), body), key)
 
@@ -44,14 +45,14 @@ class BedrockInvoke(Format):
         return decoder(InvokeAnswer())
 
 
-def _anthropic(prompt: Prompt, model: str) -> dict[str, Any]:
+def _anthropic(prompt: Prompt) -> dict[str, Any]:
     """Messages, whose model and streaming are said by the address."""
-    body = AnthropicMessages("").call(prompt, model, "").body or {}
+    body = AnthropicMessages("").call(prompt, "", "").body or {}
     kept = {name: value for name, value in body.items() if name not in ("model", "stream")}
     return {"anthropic_version": ANTHROPIC_VERSION} | kept
 
 
-def _nova(prompt: Prompt, model: str) -> dict[str, Any]:
+def _nova(prompt: Prompt) -> dict[str, Any]:
     """Converse, but for documents and schemas."""
     if prompt.schema is not None:
         raise Unsupported("Nova cannot be held to a JSON schema in this format; Converse can do it.")
@@ -66,22 +67,25 @@ def _nova(prompt: Prompt, model: str) -> dict[str, Any]:
     return {"schemaVersion": "messages-v1"} | body
 
 
-def _openai(prompt: Prompt, model: str) -> dict[str, Any]:
-    """Chat completions, the format of all newer makers: gpt-oss, Mistral, Qwen, DeepSeek, Jamba and more."""
-    body = {**(OpenAIChat("").call(replace(prompt, stream=False), model, "").body or {})}
+def _chat(prompt: Prompt) -> dict[str, Any]:
+    """Chat completions, the format of all newer makers."""
+    body = {**(OpenAIChat("").call(replace(prompt, stream=False), "", "").body or {})}
     del body["model"]
-    if "openai." in model and "max_tokens" in body:
+    return body
+
+
+def _openai(prompt: Prompt) -> dict[str, Any]:
+    body = _chat(prompt)
+    if "max_tokens" in body:
         body["max_completion_tokens"] = body.pop("max_tokens")
     return body
 
 
-def _llama(prompt: Prompt, model: str) -> dict[str, Any]:
+def _llama(
+    prompt: Prompt, marks: Sequence[str] = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+) -> dict[str, Any]:
     """One text, with the marks of the model's own template (llama.com/docs, “Model cards and prompt formats”)."""
-    start, end, stop = (
-        ("<|header_start|>", "<|header_end|>", "<|eot|>")
-        if "llama4" in model
-        else ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
-    )
+    start, end, stop = marks
     said = [("system", prompt.system)] if prompt.system else []
     said += [("assistant" if by_assistant else "user", text) for by_assistant, text in _turns(prompt)]
     written = "".join(f"{start}{role}{end}\n\n{text}{stop}" for role, text in said)
@@ -89,8 +93,12 @@ def _llama(prompt: Prompt, model: str) -> dict[str, Any]:
     return {"prompt": f"<|begin_of_text|>{written}{start}assistant{end}\n\n"} | _given(names)
 
 
-def _mistral(prompt: Prompt, model: str) -> dict[str, Any]:
-    """The older models take one text: `<s>[INST] question [/INST] answer</s>[INST] …`."""
+def _llama4(prompt: Prompt) -> dict[str, Any]:
+    return _llama(prompt, ("<|header_start|>", "<|header_end|>", "<|eot|>"))
+
+
+def _instruct(prompt: Prompt) -> dict[str, Any]:
+    """One text: `<s>[INST] question [/INST] answer</s>[INST] …`."""
     written, system = "<s>", prompt.system
     for by_assistant, text in _turns(prompt):
         if by_assistant:
@@ -108,7 +116,7 @@ def _mistral(prompt: Prompt, model: str) -> dict[str, Any]:
     )
 
 
-def _titan(prompt: Prompt, model: str) -> dict[str, Any]:
+def _titan(prompt: Prompt) -> dict[str, Any]:
     """A conversation is written as `User: …\\nBot: …`; a single text stands for itself."""
     said = [*_turns(prompt)]
     system = f"{prompt.system}\n\n" if prompt.system else ""
@@ -125,11 +133,11 @@ def _titan(prompt: Prompt, model: str) -> dict[str, Any]:
     return {"inputText": system + written} | ({"textGenerationConfig": given} if (given := _given(config)) else {})
 
 
-def _command_r(prompt: Prompt, model: str) -> dict[str, Any]:
+def _cohere_v1(prompt: Prompt) -> dict[str, Any]:
     return chat_body(prompt) | {name: value for name, value in cohere_options(prompt).items() if name != "stream"}
 
 
-def _command(prompt: Prompt, model: str) -> dict[str, Any]:
+def _cohere_generate(prompt: Prompt) -> dict[str, Any]:
     """This one wants to be told of streaming in its body as well."""
     return generate_body(prompt) | {name: value for name, value in cohere_options(prompt).items() if name != "seed"}
 
@@ -149,16 +157,15 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-# A part of a model's id -> its request. What is not here takes chat completions.
-_FAMILIES: Mapping[str, Callable[[Prompt, str], dict[str, Any]]] = {
-    "anthropic.": _anthropic,
-    "amazon.nova": _nova,
-    "amazon.titan": _titan,
-    "meta.llama": _llama,
-    "mistral.mistral-7b": _mistral,
-    "mistral.mixtral": _mistral,
-    "mistral.mistral-large-2402": _mistral,
-    "mistral.mistral-small-2402": _mistral,
-    "cohere.command-r": _command_r,
-    "cohere.command": _command,
+# A body, as names.yaml calls it -> who writes it. What is not here takes chat completions.
+_BODIES: Mapping[str, Callable[[Prompt], dict[str, Any]]] = {
+    "messages": _anthropic,
+    "nova": _nova,
+    "titan": _titan,
+    "llama": _llama,
+    "llama4": _llama4,
+    "instruct": _instruct,
+    "cohere-v1": _cohere_v1,
+    "cohere-generate": _cohere_generate,
+    "openai": _openai,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dataelan_web.router import names
 from dataelan_web.router.providers import ranking
 from dataelan_web.router.providers.bedrock_converse import model_url, used_by_headers, with_key
 from dataelan_web.router.providers.format import Format
@@ -16,7 +17,7 @@ from dataelan_web.router.types import Call, Decoder, Prompt, Usage
 
 class BedrockRerank(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
-        version = {"api_version": 2} if "cohere." in model else {}
+        version = {"api_version": 2} if names.bedrock_body(model) == "cohere" else {}
         body = ranking.body(prompt) | version
         return with_key(Call(model_url(self.base_url, model, "invoke"), body), key)
 

@@ -267,6 +267,41 @@ def kind_of(status: int, codes: tuple[str, ...], message: str) -> Kind:
     return Kind.BAD_REQUEST if status >= 300 else Kind.TRANSIENT
 
 
+# -- which parameter a model does not take ----------------------------------------------------------
+
+# Our word for a parameter (router/parameters.py) <- what refusals call it.
+_PARAMETERS: Mapping[str, str] = {
+    "temperature": "temperature",
+    "reasoning_effort": r"reasoning|(?:output_config\.)?effort|reasoning[ ._]?effort|reasoningconfig|"
+    r"(?:adaptive )?thinking|thinking[ _]?(?:level|budget|config)",
+    "stream": "stream_format|sse",
+}
+
+
+def _not_taken(name: str) -> str:
+    """A pattern: that a parameter itself is not taken, in so many words; not that its value is out of range, nor that
+    it does not go with another."""
+    named = rf"(?:{name})['\"`\])]{{0,3}}"
+    quoted = rf"['\"`\[(]{{0,3}}(?:body\.)?{named}(?!\w|\.\w)"
+    return (
+        rf"(?:unsupported|unknown|unrecognized|unexpected|extraneous) (?:request )?"
+        rf"(?:parameters?|arguments?|fields?|keys?|names?)(?: supplied)?:? {quoted}(?!.{{0,80}} has moved)|"
+        rf"\b{named}:? (?:(?:parameter|field|is|are|inputs?|extra) ){{0,3}}"
+        rf"(?:not (?:supported|permitted|allowed|enabled)|deprecated|unsupported)|"
+        rf"(?:does not|doesn['’]t) support (?:the )?(?:parameters? )?{quoted}|"
+        rf"\b{named} does not support .{{1,30}} with this model\. Only the default"
+    )
+
+
+_SAID = tuple((ours, _not_taken(theirs)) for ours, theirs in _PARAMETERS.items())
+_NOT_TAKEN = {ours: re.compile(said, re.I) for ours, said in _SAID}
+
+
+def refused_parameter(message: str) -> str:
+    """Which parameter the provider says that its model does not take; empty: it says nothing of the kind."""
+    return next((name for name, said in _NOT_TAKEN.items() if said.search(message[:5000])), "")
+
+
 # -- how it is said ---------------------------------------------------------------------------------
 
 _KEYS = (
@@ -296,12 +331,14 @@ def _failure(status: int, said: Reported) -> Failure:
     message = masked(" ".join(string(said.message[: 4 * LONGEST_MESSAGE]).split()))
     if len(message) > LONGEST_MESSAGE:
         message = message[:LONGEST_MESSAGE].rstrip() + "…"
+    kind = kind_of(status, said.codes, said.message)
     return Failure(
-        kind_of(status, said.codes, said.message),
+        kind,
         message or f"The provider answered {_named(status)} and did not say why.",
         status=status,
         code=masked(next(iter(said.codes), ""))[:100],
         after=said.after,
+        refused=refused_parameter(said.message) if kind is Kind.BAD_REQUEST else "",
     )
 
 

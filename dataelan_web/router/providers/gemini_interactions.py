@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dataelan_web.router.names import is_google_agent
 from dataelan_web.router.providers import gemini
 from dataelan_web.router.providers.conversation import tool_names, turns
 from dataelan_web.router.providers.format import Format
@@ -34,9 +35,6 @@ from dataelan_web.router.types import (
 # The format as of this day: steps instead of a flat list of outputs.
 REVISION = "2026-05-20"
 
-# Agents are not models, and are named in another field; only these names tell them apart.
-_AGENTS = ("deep-research", "antigravity", "code-mender", "agents/")
-
 _LEVELS: Mapping[str, str] = {"none": "minimal", "minimal": "minimal", "low": "low", "medium": "medium", "high": "high"}
 
 
@@ -49,7 +47,7 @@ class GeminiInteractions(Format):
             for step in _steps("model_output" if by_assistant else "user_input", parts, names)
         ]
         body: dict[str, Any] = {"input": steps} | _options(prompt)
-        if model.startswith(_AGENTS):
+        if is_google_agent(model):  # no model, and so named in another field
             body |= {"agent": model, "background": True, "store": True}
         else:
             body |= {"model": model, "store": False} | ({"stream": True} if prompt.stream else {})

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from dataelan_web.router.parameters import TEMPERATURE
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
 from dataelan_web.router.providers.json_values import broken, first_count, mapping, mappings, parse, sequence, string
 from dataelan_web.router.types import ListedModel, Task
@@ -69,7 +70,15 @@ def _model(model: Mapping[str, Any]) -> ListedModel:
         _shutdown(model.get("deprecation"), model.get("expiration_date"), mapping(said.get("deprecation")).get("date")),
         _capabilities(model),
         task=_TASKS.get(string(model.get("type"))),
+        refuses=_refuses({string(name) for name in sequence(model.get("supported_parameters"))}),
     )
+
+
+def _refuses(supported: set[str]) -> tuple[str, ...] | None:
+    """OpenRouter says which parameters each of its models takes; None where nobody says."""
+    if not supported:
+        return None
+    return () if TEMPERATURE in supported else (TEMPERATURE,)
 
 
 def _shutdown(*candidates: Any) -> str | None:

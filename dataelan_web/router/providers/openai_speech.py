@@ -41,14 +41,15 @@ class OpenAISpeech(Speech):
             "response_format": format or None,
             "speed": None if mistral else prompt.media.get("speed"),
             "instructions": None if mistral else instructions(prompt) or None,
-            "stream_format": "sse" if self._tells_tokens(model) else None,
+            "stream_format": "sse" if prompt.stream and self._is_openai else None,
         }
         said = {name: value for name, value in options.items() if value is not None}
         return {"model": model, "input": words} | said
 
-    def _tells_tokens(self, model: str) -> bool:
-        """OpenAI's newer voices are priced by tokens, which it tells in a stream only; its tts-1 cannot stream."""
-        return dialect_of(self.base_url).max_tokens == "max_completion_tokens" and model.startswith("gpt-")
+    @property
+    def _is_openai(self) -> bool:
+        """Its newer voices are priced by tokens, which it tells in a stream only."""
+        return dialect_of(self.base_url).max_tokens == "max_completion_tokens"
 
 
 def _xai(prompt: Prompt, words: str, format: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class OpenAITranscription(Format):
         part, headers = sound.recording(prompt), key_headers(self.base_url, key)
         if self._host.endswith("openrouter.ai"):
             return Call(f"{self.base_url}/audio/transcriptions", _openrouter(prompt, part, model), headers)
-        fields = {"model": model} | _common(prompt) | self._fields(prompt, model)
+        fields = {"model": model} | _common(prompt) | self._fields(prompt)
         path = "stt" if self._host.endswith("api.x.ai") else "audio/transcriptions"
         uploads: tuple[Upload, ...] = ()
         if self._host.endswith("api.mistral.ai") and part.url and not part.data:
@@ -39,9 +39,9 @@ class OpenAITranscription(Format):
         form = {name: value for name, value in fields.items() if value}
         return Call(f"{self.base_url}/{path}", None, headers, form=form, uploads=uploads)
 
-    def _fields(self, prompt: Prompt, model: str) -> Fields:
+    def _fields(self, prompt: Prompt) -> Fields:
         if dialect_of(self.base_url).max_tokens == "max_completion_tokens":
-            return _openai(prompt, model)
+            return _openai(prompt)
         return next((fields(prompt) for end, fields in _DIALECTS.items() if self._host.endswith(end)), _others(prompt))
 
     def decoder(self) -> Decoder:
@@ -57,14 +57,13 @@ def _common(prompt: Prompt) -> Fields:
     }
 
 
-def _openai(prompt: Prompt, model: str) -> Fields:
-    """Each of its models has its own answers: whisper-1 alone knows times, and alone cannot stream; the one that
-    tells speakers apart takes no prompt, and must be allowed to cut long recordings."""
-    streamed = "true" if prompt.stream and not model.startswith("whisper") else None
+def _openai(prompt: Prompt) -> Fields:
+    """No answer with times can be streamed. What tells speakers apart takes no prompt, and must be allowed to cut long
+    recordings."""
+    streamed = "true" if prompt.stream and not prompt.media.get("timestamps") else None
     if prompt.media.get("diarize"):
         return {"response_format": "diarized_json", "chunking_strategy": "auto", "stream": streamed}
-    words = prompt.words if "diarize" not in model else None
-    return _others(prompt) | {"prompt": words, "diarize": None, "stream": streamed}
+    return _others(prompt) | {"diarize": None, "stream": streamed}
 
 
 def _others(prompt: Prompt) -> Fields:
