@@ -22,7 +22,7 @@ SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 """A name of a request that somebody else gave: nothing that could begin another line, or a tag."""
 BLOT = "•••"
 KEYLIKE = re.compile(r"\b(?:sk-|dlan_|whsec_|AIza|Bearer )[A-Za-z0-9+/=._~-]{8,}")
-PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s@]+@")
+PASSWORD = re.compile(r"(?<=://)([^\s:/@]{0,255}):[^\s@]{1,255}@")
 """In an address: scheme://user:password@host."""
 
 _SCOPE: ContextVar[dict[str, str] | None] = ContextVar("scope", default=None)

@@ -273,7 +273,7 @@ def test_no_field_parameter_or_header_steers_a_request_elsewhere(
             body = {"model": "mine", name: value, "messages": [message]}
             header = {} if isinstance(value, dict) else {f"X-{name.strip('_')}": value, name.strip("_"): value}
             answer = complete(app, acme, body, f"?{name}={victim.url}", **header)
-            assert answer.status_code in (200, 400), name
+            assert answer.status_code in (200, 400, 401), name  # 401: it looks like another token
             if answer.status_code == 200:
                 sent = vendor.requests.pop()
                 assert sent["body"] == usual["body"], name

@@ -43,7 +43,7 @@ def login() -> Response:
         return _form("accounts/login.html", form)
     email, address = str(form.email.data), request.remote_addr or ""
     if wait := blocked(email, address):
-        form.form_errors = [f"Too many wrong passwords. Try again in {wait // 60 + 1} minutes."]
+        form.form_errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
         return _form("accounts/login.html", form, status=429)
     user = find(email)
     password = str(form.password.data)
