@@ -57,6 +57,7 @@ def assert_it_prints(page: Page) -> None:
     """Light whatever the theme is, as wide as a page, and on the screen as before when it is done."""
     width = "document.querySelector('#panel-runs .main-svg').getBoundingClientRect().width"
     expect(page.locator("#panel-runs .main-svg").first).to_be_attached()
+    page.emulate_media(color_scheme="light")
     page.evaluate("document.documentElement.classList.add('dark'), dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
     assert page.evaluate(width) == 690

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from . import steps
 
 pytestmark = pytest.mark.browser
 
-AXE = (Path(__file__).parent / "axe.min.js").read_text()
+AXE = (Path(__file__).parent / "axe.min.js").read_text() + "; 0"
 SIZES = {"wide": (1440, 900), "phone": (390, 780)}
 KINDS = """
   const controls = 'a, button, input, select, textarea, summary, [role], [tabindex]';
@@ -35,26 +37,6 @@ KINDS = """
   const shown = [...document.querySelectorAll('body *')].filter(has);
 """
 """The kinds of text and controls in view, by what their colours and names come from."""
-ALL_KINDS = f"() => {{ {KINDS} return [...new Set(shown.map(kind))]; }}"
-OUTLINE = f"""() => {{
-  {KINDS}
-  const headings = shown.map(e => e.tagName).filter(name => /^H[1-6]$/.test(name));
-  return headings.map((name, place) => (headings[place - 1] ?? '') + name);
-}}"""
-"""Which heading follows which."""
-FAULTS = f"""async ([rules, fresh]) => {{
-  {KINDS}
-  const options = {{ resultTypes: ['violations'], preload: false, ...(rules && {{ runOnly: rules }}) }};
-  const first = new Map(shown.map(e => [kind(e), e]).reverse());
-  const part = fresh && {{ include: fresh.map(name => first.get(name)).filter(e => e) }};
-  const {{ violations }} = await axe.run(part ?? document, options);
-  const told = ({{ html, any }}) => html.slice(0, 160) + ' ' + any.map(check => check.message);
-  return violations.map(({{ id, nodes }}) => `${{id}}: ${{nodes.slice(0, 3).map(told).join(' | ')}}`);
-}}"""
-COLOURS = ["color-contrast"]
-SEEN: dict[str, set[str]] = {"kinds": set(), "outlines": set()}
-"""What axe has looked at: it looks at one of each new kind, and at a whole page where headings follow anew."""
-
 STICKING_OUT = """() => {
   const ids = [...document.querySelectorAll('body [id]')].map(e => e.id);
   const twice = ids.filter((id, place) => ids.indexOf(id) !== place).map(id => `the id ${id}, which is there twice`);
@@ -63,44 +45,100 @@ STICKING_OUT = """() => {
   return [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > width + 1)
     .slice(0, 5).map(e => e.outerHTML.slice(0, 120)).concat(twice);
 }"""
+LOOK = f"""() => {{
+  {KINDS}
+  const headings = shown.map(e => e.tagName).filter(name => /^H[1-6]$/.test(name));
+  const outline = headings.map((name, place) => (headings[place - 1] ?? '') + name);
+  const dark = document.documentElement.classList.contains('dark');
+  return {{ kinds: shown.map(kind), outline, out: ({STICKING_OUT})(), dark }};
+}}"""
+"""What is in view, which heading follows which, what sticks out, and the theme: asked for together."""
+FAULTS = f"""async ([whole, fresh, rules]) => {{
+  if (!window.axe) return null;
+  {KINDS}
+  const find = (part, more) => axe.run(part, {{ resultTypes: ['violations'], preload: false, ...more }});
+  const first = new Map(shown.map(e => [kind(e), e]).reverse());
+  const include = fresh.map(name => first.get(name)).filter(e => e);
+  const colours = {{ runOnly: ['color-contrast', 'link-in-text-block'] }};
+  const others = {{ rules: Object.fromEntries(colours.runOnly.map(rule => [rule, {{ enabled: false }}])) }};
+  const results = whole ? [await find(document, others)] : [];
+  if (include.length) results.push(await find({{ include }}, rules ? {{ runOnly: rules }} : whole ? colours : {{}}));
+  const told = ({{ html, any }}) => html.slice(0, 160) + ' ' + any.map(check => check.message);
+  return results.flatMap(result => result.violations)
+    .map(({{ id, nodes }}) => `${{id}}: ${{nodes.slice(0, 3).map(told).join(' | ')}}`);
+}}"""
+"""Colours are a matter of the kind, and half of what axe costs: in a whole page it looks for all the rest."""
+COLOURS = ["color-contrast"]
 
 Opener = Callable[..., Page]
 
 
+class Seen:
+    """What axe has looked at in this run, in whichever of its processes: it looks at one of each new kind, and at a
+    whole page where headings follow anew."""
+
+    def __init__(self, path: Path):
+        self.path, self.names, self.read = path, set[str](), 0
+        path.touch()
+
+    def new(self, names: Iterable[str]) -> set[str]:
+        with self.path.open("rb") as file:
+            file.seek(self.read)
+            for line in file:
+                if line.endswith(b"\n"):
+                    self.names.add(json.loads(line))
+                    self.read += len(line)
+        return set(names) - self.names
+
+    def add(self, names: Iterable[str]) -> None:
+        with self.path.open("ab", buffering=0) as file:
+            file.write("".join(f"{json.dumps(name)}\n" for name in names).encode())
+
+
 @pytest.fixture
-def look(open_page: Opener) -> Callable[..., Page]:
+def look(open_page: Opener, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Page]:
     """A page that may be handed a script: the policy is lifted for axe, and only here."""
+    base = tmp_path_factory.getbasetemp()
+    seen = Seen((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "looked-at")
 
     def make(person: Any = None) -> Page:
-        return open_page(person, bypass_csp=True)
+        page = open_page(person, bypass_csp=True)
+        page.seen = seen  # type: ignore[attr-defined]
+        return page
 
     return make
 
 
 def assert_fine(page: Page, name: str) -> None:
-    """Sizes differ in what is there, themes in nothing but colours: the dark one is shown where a kind is new. The page
-    stays as a phone shows it."""
+    """Sizes differ in what is there, themes in nothing but colours: the other one is shown where a kind is new. The
+    page stays as a phone shows it, in the theme that was shown last."""
+    seen: Seen = page.seen  # type: ignore[attr-defined]
     page.wait_for_load_state()
-    show(page, "wide", "light")
-    outline, wide = set(page.evaluate(OUTLINE)) - SEEN["outlines"], kinds(page) - SEEN["kinds"]
-    faults = found(page) if outline else found(page, wide)
-    faults += sticking_out(page)
+    show(page, "wide")
+    looked = looked_at(page)
+    outline, wide = seen.new(looked["outline"]), seen.new(looked["kinds"])
+    faults = looked["out"] + found(page, wide, whole=bool(outline))
     if wide:
-        show(page, "wide", "dark")
+        show(page, "wide", "light" if looked["dark"] else "dark")
         faults += found(page, wide, COLOURS)
     show(page, "phone")
-    phone = kinds(page) - wide - SEEN["kinds"]
-    faults += found(page, phone)
-    faults += sticking_out(page)
-    SEEN["outlines"] |= outline
-    SEEN["kinds"] |= wide | phone
+    looked = looked_at(page)
+    phone = seen.new(looked["kinds"]) - wide
+    faults += looked["out"] + found(page, phone)
     assert faults == [], name
+    seen.add(outline | wide | phone)
     assert page.watch.complaints == [], name  # type: ignore[attr-defined]
     assert page.watch.elsewhere == [], name  # type: ignore[attr-defined]
 
 
-def kinds(page: Page) -> set[str]:
-    return set(page.evaluate(ALL_KINDS))
+def looked_at(page: Page) -> dict[str, Any]:
+    """See LOOK. What sticks out is told once the page has come to rest."""
+    looked: dict[str, Any] = page.evaluate(LOOK)
+    if looked["out"]:
+        with suppress(TookTooLong):
+            page.wait_for_function(f"() => !({STICKING_OUT})().length", polling=50, timeout=2000)
+        looked = page.evaluate(LOOK)
+    return looked | {"out": [f"sticks out: {element}" for element in looked["out"]]}
 
 
 def show(page: Page, size: str, theme: str | None = None) -> None:
@@ -115,20 +153,15 @@ def show(page: Page, size: str, theme: str | None = None) -> None:
         )
 
 
-def found(page: Page, fresh: set[str] | None = None, rules: list[str] | None = None) -> list[str]:
-    """What axe finds wrong: in the whole page, or in one of each of these kinds."""
-    if fresh is not None and not fresh:
+def found(page: Page, fresh: set[str], rules: list[str] | None = None, *, whole: bool = False) -> list[str]:
+    """What axe finds wrong in one of each of these kinds, and in the whole page."""
+    if not fresh and not whole:
         return []
-    if page.evaluate("() => !window.axe"):  # half a megabyte: not at every address that a walk passes
-        page.add_script_tag(content=AXE)
-    return list(page.evaluate(FAULTS, [rules, None if fresh is None else sorted(fresh)]))
-
-
-def sticking_out(page: Page) -> list[str]:
-    """What is wider than the page, once that has come to rest."""
-    with suppress(TookTooLong):
-        page.wait_for_function(f"() => !({STICKING_OUT})().length", polling=50, timeout=2000)
-    return [f"sticks out: {element}" for element in page.evaluate(STICKING_OUT)]
+    faults = page.evaluate(FAULTS, [whole, sorted(fresh), rules])
+    if faults is None:  # half a megabyte: not at every address that a walk passes
+        page.evaluate(AXE)
+        faults = page.evaluate(FAULTS, [whole, sorted(fresh), rules])
+    return list(faults)
 
 
 def test_signing_in_and_up(look: Callable[..., Page]) -> None:
