@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,11 +72,39 @@ class Watch:
         dialog.dismiss()
 
 
+class Seen:
+    """What axe has looked at in this run, in whichever of its processes: it looks at one of each new kind, and at a
+    whole page where headings follow anew."""
+
+    def __init__(self, path: Path):
+        self.path, self.names, self.read = path, set[str](), 0
+        path.touch()
+
+    def new(self, names: Iterable[str]) -> set[str]:
+        with self.path.open("rb") as file:
+            file.seek(self.read)
+            for line in file:
+                if line.endswith(b"\n"):
+                    self.names.add(json.loads(line))
+                    self.read += len(line)
+        return set(names) - self.names
+
+    def add(self, names: Iterable[str]) -> None:
+        with self.path.open("ab", buffering=0) as file:
+            file.write("".join(f"{json.dumps(name)}\n" for name in names).encode())
+
+
 Opener = Callable[..., Page]
 
 
+@pytest.fixture(scope="session")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    base = tmp_path_factory.getbasetemp()
+    return Seen((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "looked-at")
+
+
 @pytest.fixture
-def open_page(app: Flask, chromium: Browser, server: str) -> Iterator[Opener]:
+def open_page(app: Flask, chromium: Browser, server: str, seen: Seen) -> Iterator[Opener]:
     """`open_page(person=None, **options)`: a page in a context of its own, signed in as this person.
 
     `page.watch` (see Watch) is checked for complaints when the test is over.
@@ -96,7 +127,7 @@ def open_page(app: Flask, chromium: Browser, server: str) -> Iterator[Opener]:
             assert cookie is not None
             context.add_cookies([{"name": name, "value": cookie.value, "url": server}])
         page = context.new_page()
-        page.watch = Watch(server)  # type: ignore[attr-defined]
+        page.watch, page.seen = Watch(server), seen  # type: ignore[attr-defined]
         page.watch.on(page)  # type: ignore[attr-defined]
         opened.append((context, page, strict))
         return page

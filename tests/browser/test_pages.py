@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -73,46 +71,16 @@ COLOURS = ["color-contrast"]
 Opener = Callable[..., Page]
 
 
-class Seen:
-    """What axe has looked at in this run, in whichever of its processes: it looks at one of each new kind, and at a
-    whole page where headings follow anew."""
-
-    def __init__(self, path: Path):
-        self.path, self.names, self.read = path, set[str](), 0
-        path.touch()
-
-    def new(self, names: Iterable[str]) -> set[str]:
-        with self.path.open("rb") as file:
-            file.seek(self.read)
-            for line in file:
-                if line.endswith(b"\n"):
-                    self.names.add(json.loads(line))
-                    self.read += len(line)
-        return set(names) - self.names
-
-    def add(self, names: Iterable[str]) -> None:
-        with self.path.open("ab", buffering=0) as file:
-            file.write("".join(f"{json.dumps(name)}\n" for name in names).encode())
-
-
 @pytest.fixture
-def look(open_page: Opener, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Page]:
+def look(open_page: Opener) -> Callable[..., Page]:
     """A page that may be handed a script: the policy is lifted for axe, and only here."""
-    base = tmp_path_factory.getbasetemp()
-    seen = Seen((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "looked-at")
-
-    def make(person: Any = None) -> Page:
-        page = open_page(person, bypass_csp=True)
-        page.seen = seen  # type: ignore[attr-defined]
-        return page
-
-    return make
+    return lambda person=None: open_page(person, bypass_csp=True)
 
 
 def assert_fine(page: Page, name: str) -> None:
     """Sizes differ in what is there, themes in nothing but colours: the other one is shown where a kind is new. The
     page stays as a phone shows it, in the theme that was shown last."""
-    seen: Seen = page.seen  # type: ignore[attr-defined]
+    seen = page.seen  # type: ignore[attr-defined]
     page.wait_for_load_state()
     show(page, "wide")
     looked = looked_at(page)
