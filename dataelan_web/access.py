@@ -13,11 +13,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from flask import abort, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, false, func, or_, select, union
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Uuid,
+    and_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    union,
+)
 from sqlalchemy.orm import aliased
 from werkzeug.exceptions import Gone
 
@@ -64,6 +77,7 @@ from .models import (
 from .models.base import IN_TRASH
 
 Row = TypeVar("Row", bound=Base)
+_Person: TypeAlias = uuid.UUID | BindParameter[uuid.UUID]
 
 RANK = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 PROJECT_RANK = {ProjectRole.VIEWER: 1, ProjectRole.EDITOR: 2}
@@ -80,13 +94,7 @@ class InTrash(Gone):
 
 def enter_organization(slug: str) -> Organization:
     """The organization of this URL, remembered for the request; 404 for outsiders."""
-    row = db.session.execute(
-        select(Organization, Membership.role)
-        .outerjoin(
-            Membership, (Membership.organization_id == Organization.id) & (Membership.user_id == current_user.id)
-        )
-        .where(Organization.slug == slug, or_(Membership.id.is_not(None), _is_guest_of_organization()))
-    ).first()
+    row = db.session.execute(_ENTERED, {"slug": slug, "me": current_user.id}).first()
     if row is None:
         abort(404)
     g.organization, g.role = row
@@ -98,10 +106,7 @@ def enter_organization(slug: str) -> Organization:
 def organizations_of(user: User) -> list[Organization]:
     """Every organization a person belongs to, or is a guest of, by name; of those that were deleted, the ones that they
     may take back."""
-    mine = Organization.id.in_(_ids_of_organizations(user.id))
-    owned = select(Membership.organization_id).where(Membership.user_id == user.id, Membership.role == Role.OWNER)
-    is_there = or_(Organization.deleted_at.is_(None), Organization.id.in_(owned) & Organization.purged_at.is_(None))
-    return list(db.session.scalars(select(Organization).where(mine, is_there).order_by(Organization.name)))
+    return list(db.session.scalars(_MINE, {"me": user.id}))
 
 
 def scoped(model: type[Row]) -> Select[Row]:
@@ -312,7 +317,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
 }
 
 
-def _ids_of_organizations(user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
+def _ids_of_organizations(user_id: _Person) -> CompoundSelect[uuid.UUID]:
     member = select(Membership.organization_id).where(Membership.user_id == user_id)
     return union(member, _guest_projects(user_id, Project.organization_id))
 
@@ -330,16 +335,35 @@ def _tell_if_in_trash(model: type[Base], id: uuid.UUID) -> None:
         raise InTrash(subject)
 
 
-def _guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:
+def _guest_projects(user_id: _Person, column: Any) -> Select[Any]:
     return (
         select(column).join(Collaborator, Collaborator.project_id == Project.id).where(Collaborator.user_id == user_id)
     )
 
 
-def _is_guest_of_organization() -> ColumnElement[bool]:
-    return Organization.id.in_(
-        _guest_projects(current_user.id, Project.organization_id).where(Project.deleted_at.is_(None))
+# Asked with every page, and so made once: to make a statement takes longer than to ask it.
+_ME: BindParameter[uuid.UUID] = bindparam("me", type_=Uuid())
+
+
+def _entered() -> Select[Organization, Role | None]:
+    """An organization by its slug, with the role of whoever belongs to it or is a guest."""
+    as_guest = _guest_projects(_ME, Project.organization_id).where(Project.deleted_at.is_(None))
+    here = (Membership.organization_id == Organization.id) & (Membership.user_id == _ME)
+    return (
+        select(Organization, Membership.role)
+        .outerjoin(Membership, here)
+        .where(Organization.slug == bindparam("slug"), or_(Membership.id.is_not(None), Organization.id.in_(as_guest)))
     )
+
+
+def _mine() -> Select[Organization]:
+    owned = select(Membership.organization_id).where(Membership.user_id == _ME, Membership.role == Role.OWNER)
+    is_there = or_(Organization.deleted_at.is_(None), Organization.id.in_(owned) & Organization.purged_at.is_(None))
+    mine = Organization.id.in_(_ids_of_organizations(_ME))
+    return select(Organization).where(mine, is_there).order_by(Organization.name)
+
+
+_ENTERED, _MINE = _entered(), _mine()
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def shell() -> dict[str, Any]:
         "organization": organization,
         "organizations": organizations,
         "count_unread": lambda: inbox.unread(db.session, current_user.id, [one.id for one in organizations]),
-        "nav": navigation(organization.slug),
+        "nav": Later(lambda: navigation(organization.slug)),
         "sidebar_projects": Later(_projects),
         "sidebar_starred": Later(lambda: _sessions()[0]),
         "sidebar_sessions": Later(lambda: _sessions()[1]),

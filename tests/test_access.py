@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
+from functools import cache
 
 import pytest
 from flask import Flask
@@ -904,42 +905,49 @@ def send(
 
 
 OWNERS = {
-    "organization_id": "organization_id = :id",
-    "project_id": "project_id IN (SELECT id FROM projects WHERE organization_id = :id)",
+    "organization_id": "organization_id = $1",
+    "project_id": "project_id IN (SELECT id FROM projects WHERE organization_id = $1)",
     "session_id": "session_id IN (SELECT s.id FROM prompt_sessions s JOIN projects p ON p.id = s.project_id"
-    " WHERE p.organization_id = :id)",
-    "execution_id": "execution_id IN (SELECT id FROM executions WHERE organization_id = :id)",
+    " WHERE p.organization_id = $1)",
+    "execution_id": "execution_id IN (SELECT id FROM executions WHERE organization_id = $1)",
     "template_id": "template_id IN (SELECT t.id FROM templates t JOIN projects p ON p.id = t.project_id"
-    " WHERE p.organization_id = :id)",
+    " WHERE p.organization_id = $1)",
     "proposal_id": "proposal_id IN (SELECT o.id FROM proposals o JOIN templates t ON t.id = o.template_id"
-    " JOIN projects p ON p.id = t.project_id WHERE p.organization_id = :id)",
+    " JOIN projects p ON p.id = t.project_id WHERE p.organization_id = $1)",
     "batch_id": "batch_id IN (SELECT b.id FROM batches b JOIN projects p ON p.id = b.project_id"
-    " WHERE p.organization_id = :id)",
+    " WHERE p.organization_id = $1)",
     "action_id": "action_id IN (SELECT a.id FROM declared_actions a JOIN projects p ON p.id = a.project_id"
-    " WHERE p.organization_id = :id)",
-    "call_id": "call_id IN (SELECT id FROM action_calls WHERE organization_id = :id)",
-    "provider_id": "provider_id IN (SELECT id FROM providers WHERE organization_id = :id)",
+    " WHERE p.organization_id = $1)",
+    "call_id": "call_id IN (SELECT id FROM action_calls WHERE organization_id = $1)",
+    "provider_id": "provider_id IN (SELECT id FROM providers WHERE organization_id = $1)",
 }
 
 
-def rows_of(cast: people.Cast) -> dict[str, list[str]]:
+def rows_of(cast: people.Cast) -> list[str]:
     """Everything an organization has, as text: for seeing that nothing changed."""
+    make_rows_of()
     db.session.rollback()
-    found: dict[str, list[str]] = {}
-    for name, row in db.session.execute(ROWS, {"id": cast.organization.id}):
-        found.setdefault(name, []).append(row)
-    return found
+    return list(db.session.scalars(text("SELECT rows_of(:id)"), {"id": cast.organization.id}))
+
+
+@cache
+def make_rows_of() -> None:
+    """A function of the database, which plans this statement over all tables once and not at each question."""
+    made = "CREATE OR REPLACE FUNCTION rows_of(uuid) RETURNS SETOF text LANGUAGE plpgsql"
+    every = " UNION ALL ".join(_rows_of_each_table())
+    db.session.rollback()
+    db.session.execute(
+        text(f"{made} SET plan_cache_mode = force_generic_plan AS $$ BEGIN RETURN QUERY {every}; END $$")
+    )
+    db.session.commit()
 
 
 def _rows_of_each_table() -> Iterator[str]:
     for table in Base.metadata.sorted_tables:
-        where = "id = :id" if table.name == "organizations" else ""
+        where = "id = $1" if table.name == "organizations" else ""
         where = where or next((sql for column, sql in OWNERS.items() if column in table.columns), "")
         if where and not table.name.startswith("rollup"):  # which are counted meanwhile
-            yield f"(SELECT '{table.name}', row::text FROM {table.name} row WHERE {where} ORDER BY row.id)"
-
-
-ROWS = text(" UNION ALL ".join(_rows_of_each_table()))
+            yield f"(SELECT '{table.name}: ' || row::text FROM {table.name} row WHERE {where} ORDER BY row.id)"
 
 
 def counts() -> dict[str, int]:
@@ -1004,6 +1012,8 @@ def test_each_person_may_do_what_the_table_says_and_no_more(
 ) -> None:
     """What is looked at comes first, which changes nothing, and of people those who may not do it."""
     ids = Ids.of(acme, routes)
+    db.session.add(create_project(acme.organization, acme.olivia, "Acquisition of Initech"))
+    db.session.commit()
     before = rows_of(acme), counts()
     for route in sorted(routes, key=lambda route: route.method):
         if before and route.method == "POST":
@@ -1019,10 +1029,11 @@ def test_each_person_may_do_what_the_table_says_and_no_more(
                 if who in route.allowed and route.method == "POST" and answer.status_code != route.status:
                     ids = ids.with_new(acme, route.names)  # whoever came before used up what was there
                     answer = send(client, route, ids, client.csrf(), headers)
+                assert who != "gina" or b"Initech" not in answer.data, "a guest is told nothing of other projects"
                 counted["cells of person × route"] += 1
                 assert_is_as_the_table_says(route, who, answer)
                 assert_is_safe_in_a_browser(route, answer)
-            if route.method == "POST":
+            if route.method == "POST" and route.status < 400:  # what was refused used up nothing
                 ids = ids.with_new(acme, route.names)
 
 
@@ -1071,7 +1082,7 @@ def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
 def test_a_visitor_whose_sign_in_has_ended_is_sent_to_sign_in_by_htmx_too(
     app: Flask, acme: people.Cast, subtests: pytest.Subtests
 ) -> None:
-    visitor, ids = people.browser(app), Ids.of(acme, ROUTES)
+    visitor, ids = people.browser(app), Ids.of_nobody(acme.organization.slug)
     headers = {"HX-Request": "true", "X-CSRFToken": visitor.csrf()}
     for route in ROUTES:
         if route.is_inside:
@@ -1085,7 +1096,7 @@ def test_a_visitor_whose_sign_in_has_ended_is_sent_to_sign_in_by_htmx_too(
 def test_other_methods_are_refused_alike_for_everyone(
     app: Flask, acme: people.Cast, everybody: dict[str, User | None], counted: Counter[str]
 ) -> None:
-    ids = Ids.of(acme, ROUTES)
+    ids = Ids.of_nobody(acme.organization.slug)
     places = {
         route.path: re.sub(r"{\w+}", "{}", route.path.partition("?")[0])
         for route in ROUTES
@@ -1126,7 +1137,8 @@ def test_an_id_of_another_organization_is_answered_like_one_that_does_not_exist(
         pairs = [(replace(ours, **{n: getattr(theirs, n)}), replace(ours, **{n: str(new_id())})) for n in route.names]
         with subtests.test(str(route)):
             for who, client in clients.items():
-                elsewhere, headers = ([(theirs, nobodys)], None) if who == "olivia" else ([], HTMX)
+                elsewhere = [(theirs, nobodys)] if who == "olivia" else []
+                headers = None if who == "olivia" and route.method == "GET" else HTMX
                 about_unknown: list[object] = []
                 for foreign, unknown in (*pairs, *elsewhere):
                     answer = send(client, route, foreign, client.csrf(), headers)
@@ -1164,14 +1176,11 @@ def test_a_token_of_another_project_of_the_same_organization_is_not_found_under_
 
 
 def test_a_guest_sees_one_project_and_is_told_nothing_of_the_rest(app: Flask, acme: people.Cast) -> None:
+    """What each page tells her is in the table's test."""
     secret = create_project(acme.organization, acme.olivia, "Acquisition of Initech")
     db.session.add(secret)
     db.session.commit()
-    ids = Ids.of(acme, ROUTES)
     gina = people.browser(app, acme.gina)
-    for route in ROUTES:
-        if route.method == "GET" and route.is_inside:
-            assert b"Initech" not in send(gina, route, ids, "").data
     assert gina.get(f"{acme.home}/projects/{secret.id}").status_code == 404
     home = gina.get(acme.home + "/").get_data(as_text=True)
     assert "Spent this month" not in home, "what the whole organization spends is not for a guest"
@@ -1233,7 +1242,8 @@ def test_a_form_sets_no_field_that_is_not_in_it(
             db.session.refresh(acme.olivia)
             assert not acme.olivia.is_superuser
             counted["fields planted"] += len(planted)
-            ids = ids.with_new(acme, route.names)
+            if answer.status_code < 400:
+                ids = ids.with_new(acme, route.names)
     assert rows_of(rival) == theirs
 
 
@@ -1264,7 +1274,7 @@ def test_a_gateway_token_opens_the_gateway_in_the_header_of_an_api_and_nowhere_e
 
 
 def test_a_gateway_token_opens_no_page(app: Flask, acme: people.Cast) -> None:
-    ids, headers = Ids.of(acme, ROUTES), {"Authorization": f"Bearer {acme.token()}"}
+    ids, headers = Ids.of_nobody(acme.organization.slug), {"Authorization": f"Bearer {acme.token()}"}
     for route in ROUTES:
         if route.is_inside and route.method == "GET":
             answer = people.browser(app).get(route.path.format(**vars(ids)), headers=headers)
