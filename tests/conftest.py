@@ -23,6 +23,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask_migrate import upgrade
 from hypothesis import settings
+from jinja2 import FileSystemBytecodeCache
 
 from dataelan_web import create_app
 from dataelan_web.config import load
@@ -85,7 +86,15 @@ def app(environment: dict[str, str]) -> Flask:
     with app.app_context():
         upgrade()
         fixture.load(environment["DATAELAN_SIMULATED_URL"])
+    app.jinja_env.bytecode_cache = FileSystemBytecodeCache(_compiled_templates())
     return app
+
+
+def _compiled_templates() -> str:
+    """Where the processes that run the tests, and later runs, find templates as Python that one of them made."""
+    path = Path(tempfile.gettempdir(), f"dataelan-templates-{os.getuid()}")
+    path.mkdir(mode=0o700, exist_ok=True)
+    return str(path)
 
 
 def hash_cheaply() -> None:
