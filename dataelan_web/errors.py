@@ -22,7 +22,9 @@ from .web import asked_from, redirect
 
 log = logging.getLogger(__name__)
 
-INSIDE, PUBLIC, JOINING = "/o/", "/s/", "/join/"
+INSIDE = "/o/"
+SECRET = ("/s/", "/join/", "/account/address/", "/reset/")
+"""What addresses begin with that end with the secret of a link."""
 AWAY = "Nothing that was saved is lost. Try again in a few seconds; what you sent is not done twice."
 WORDS = {404: "No such address.", 405: "That method is not allowed here."}
 
@@ -56,7 +58,7 @@ def _csrf(error: CSRFError) -> AnyResponse:
 
 def _unknown(error: Exception) -> AnyResponse:
     error_id, is_away = secrets.token_hex(6), _is_database_away(error)
-    secret = next((one for one in (PUBLIC, JOINING) if request.path.startswith(one)), "")
+    secret = next((one for one in SECRET if request.path.startswith(one)), "")
     path = f"{secret}…" if secret else request.path  # which holds the secret of a link
     where = f"error {error_id} at {request.method} {path}"
     if is_away:

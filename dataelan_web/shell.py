@@ -55,9 +55,12 @@ def init_app(app: Flask) -> None:
 
 
 def shell() -> dict[str, Any]:
-    """The context of templates/shell.html; nothing for a visitor."""
-    if not current_user.is_authenticated or "organization" not in g:
+    """The context of templates/shell.html; nothing for a visitor, and little for who belongs nowhere."""
+    if not current_user.is_authenticated:
         return {}
+    anywhere = {"new_organization_url": url_for("founding.new"), "account_url": url_for("account.show")}
+    if "organization" not in g:
+        return anywhere
     organization, organizations = g.organization, Later(lambda: access.organizations_of(current_user))
     return {
         "organization": organization,
@@ -70,7 +73,7 @@ def shell() -> dict[str, Any]:
         "can_edit": access.may(access.EDIT, getattr(g, "project", None)),
         "can_administer": access.may(access.ADMINISTER),
         "can_own_organization": g.role is Role.OWNER,
-        "new_organization_url": url_for("founding.new"),
+        **anywhere,
     }
 
 

@@ -49,6 +49,7 @@ from dataelan_web.models import (
     PromptSession,
     Provider,
     Role,
+    SignIn,
     State,
     Template,
     TemplateVersion,
@@ -127,8 +128,21 @@ def browser(app: Flask, person: User | None = None) -> FlaskClient:
     client.csrf_tokens = {}
     if person is not None:
         with client.session_transaction() as session:
-            session["_user_id"], session["_fresh"] = person.get_id(), True
+            session["_user_id"], session["_fresh"] = cookie_of(person), True
     return client
+
+
+_cookies: dict[tuple[uuid.UUID, str], str] = {}
+
+
+def cookie_of(person: User) -> str:
+    """What the cookie of a browser of theirs says: one for all, until they change their password. Commits."""
+    key = (person.id, person.session_key)
+    if key not in _cookies:
+        row, _cookies[key] = SignIn.begin(person)
+        db.session.add(row)
+        db.session.commit()
+    return _cookies[key]
 
 
 class Browser(FlaskClient):

@@ -59,6 +59,7 @@ from dataelan_web.models import (
     SavedView,
     Scope,
     ServiceAccount,
+    SignIn,
     State,
     TemplateCase,
     TemplateLabel,
@@ -141,6 +142,14 @@ ROUTES = (
     Route("accounts.login", "GET", "/login", PUBLIC),
     Route("accounts.login", "POST", "/login", PUBLIC, 422),
     Route("accounts.logout", "POST", "/logout", SIGNED_IN, 303),
+    Route("account.show", "GET", "/account", SIGNED_IN),
+    Route("account.rename", "POST", "/account/name", SIGNED_IN, 422, {"name": ""}),
+    Route("account.change_address", "POST", "/account/address", SIGNED_IN, 422, {"email": "a@example.com"}),
+    Route("account.show_address", "GET", "/account/address/leads-nowhere", PUBLIC, 404),
+    Route("account.confirm_address", "POST", "/account/address/leads-nowhere", PUBLIC, 404),
+    Route("account.change_password", "POST", "/account/password", SIGNED_IN, 422, {"current": "wrong"}),
+    Route("account.end_sign_in", "POST", "/account/sign-ins/{sign_in}/revocation", {"olivia"}, 303),
+    Route("account.end_others", "POST", "/account/sign-ins/revocation", SIGNED_IN, 303),
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
     Route("organizations.show_settings", "GET", "/o/{slug}/settings", ADMINISTER),
     Route("organizations.change_settings", "POST", "/o/{slug}/settings", ADMINISTER, 422, {"time_zone": "none"}),
@@ -644,6 +653,7 @@ class Ids:
     invitation: str = ""
     service: str = ""
     service_token: str = ""
+    sign_in: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast, routes: Iterable[Route]) -> Ids:
@@ -870,6 +880,14 @@ def beside_the_dashboard(cast: people.Cast) -> dict[str, str]:
     return {"view": str(view.id), "note": str(note.id)}
 
 
+def signed_in_elsewhere(cast: people.Cast) -> dict[str, str]:
+    """Olivia, in another browser."""
+    row, _ = SignIn.begin(cast.olivia)
+    db.session.add(row)
+    db.session.commit()
+    return {"sign_in": str(row.id)}
+
+
 MAKERS = {
     people_of_all_sorts: {"owner", "member", "newcomer", "collaborator", "invitation"},
     service_account: {"service", "service_token"},
@@ -886,6 +904,7 @@ MAKERS = {
     declared: {"action", "call"},
     large_export: {"export"},
     beside_the_dashboard: {"view", "note"},
+    signed_in_elsewhere: {"sign_in"},
 }
 """What makes which ids, together."""
 
@@ -1080,8 +1099,8 @@ def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
         assert answer.status_code == 404, f"{who} may not even know of {route}"
     elif route.endpoint == "notices.read":
         assert answer.status_code == 404, "another member’s notice is nobody’s"
-    elif "{export}" in route.path:
-        assert answer.status_code == 404, "another member’s export is nobody’s"
+    elif "{export}" in route.path or "{sign_in}" in route.path:
+        assert answer.status_code == 404, "another member’s is nobody’s"
     elif who == "gina":
         assert answer.status_code in (403, 404), f"a guest must not {route}, but got {answer.status_code}"
     else:

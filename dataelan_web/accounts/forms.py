@@ -13,6 +13,11 @@ EMAIL: list[Any] = [
     Email("This is not an e-mail address."),
     Length(max=200),
 ]
+NEW_PASSWORD: list[Any] = [
+    DataRequired("Choose a password."),
+    Length(min=12, max=1000, message="A password needs at least 12 characters. A few words work well."),
+]
+CURRENT: list[Any] = [DataRequired("Enter your password: this could be somebody else at your desk."), Length(max=1000)]
 
 
 class LoginForm(FlaskForm):
@@ -23,10 +28,18 @@ class LoginForm(FlaskForm):
 class SignUpForm(FlaskForm):
     name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=100)], filters=[trim])
     email = EmailField("E-mail", EMAIL, filters=[lower])
-    password = PasswordField(
-        "Password",
-        [
-            DataRequired("Choose a password."),
-            Length(min=12, max=1000, message="A password needs at least 12 characters. A few words work well."),
-        ],
-    )
+    password = PasswordField("Password", NEW_PASSWORD)
+
+
+class NameForm(FlaskForm):
+    name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=100)], filters=[trim])
+
+
+class AddressForm(FlaskForm):
+    email = EmailField("New e-mail", EMAIL, filters=[lower])
+    current = PasswordField("Your password", CURRENT, id="address-current")
+
+
+class PasswordForm(FlaskForm):
+    password = PasswordField("New password", NEW_PASSWORD)
+    current = PasswordField("Your password until now", CURRENT)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from flask import Blueprint, abort, current_app, request, session, url_for
-from flask_login import current_user, login_required, login_user, logout_user
+from flask_login import current_user, login_required, logout_user
 from werkzeug.wrappers import Response
 
 from .. import access
 from ..extensions import db
-from ..models import PromptSession, User, now, waste_a_hash
+from ..models import PromptSession, User, waste_a_hash
 from ..web import local_path, redirect, render
+from . import signing_in
 from .forms import LoginForm, SignUpForm
 from .sign_up import AddressTaken, Home, find, sign_up
 from .throttle import blocked, failed, succeeded
@@ -32,7 +33,7 @@ def signup() -> Response:
     except AddressTaken:
         form.email.errors = ["There is an account with this address. Sign in instead?"]
         return _form("accounts/signup.html", form)
-    _start_session(home.user)
+    signing_in.begin(home.user)
     return redirect(_session_url(home))
 
 
@@ -52,14 +53,14 @@ def login() -> Response:
         form.form_errors = ["This address and password do not match."]
         return _form("accounts/login.html", form)
     succeeded(email, address)
-    _start_session(user)
+    signing_in.begin(user)
     return redirect(local_path(request.args.get("next", "")) or _landing(user))
 
 
 @bp.post("/logout")
 @login_required
 def logout() -> Response:
-    current_user.end_sign_ins()  # a signed cookie that somebody copied cannot be called back, only outdated
+    signing_in.end(current_user, signing_in.here().id)  # nor is a copy of the cookie worth anything any more
     db.session.commit()
     logout_user()
     session.clear()
@@ -76,15 +77,6 @@ def _form(template: str, form: LoginForm | SignUpForm, status: int = 422) -> Res
         can_sign_up=open_sign_up,
         next_url=local_path(request.args.get("next", "")),
     )
-
-
-def _start_session(user: User) -> None:
-    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing."""
-    session.clear()
-    session.permanent = True
-    login_user(user)
-    user.last_seen_at = now()
-    db.session.commit()
 
 
 def _landing(user: User) -> str:

@@ -39,6 +39,17 @@ def succeeded(email: str, address: str) -> None:
         store().delete(_keys(email, address)[0][0])
 
 
+def spend(what: str, who: str, most: int, seconds: int) -> int:
+    """Count one act of many. Seconds until it is allowed; 0: now."""
+    with contextlib.suppress(redis.RedisError):
+        key = f"{what}:{_digest(who)}"
+        if int(store().incr(key)) == 1:
+            store().expire(key, seconds)
+        if int(store().get(key) or 0) > most:
+            return max(int(store().ttl(key)), 1)
+    return 0
+
+
 def _keys(email: str, address: str) -> list[tuple[str, int]]:
     return [(f"login:{_digest(email)}:{address}", PER_ACCOUNT), (f"login-address:{address}", PER_ADDRESS)]
 

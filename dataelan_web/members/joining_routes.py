@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, request, session, url_for
-from flask_login import current_user, login_user
+from flask import Blueprint, request, url_for
+from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from ..accounts import signing_in
 from ..accounts.sign_up import find
-from ..extensions import db
-from ..models import Invitation, User, now
+from ..models import Invitation
 from ..web import redirect, render, toast
 from . import inviting, throttle
 from .forms import JoinForm
@@ -47,7 +47,7 @@ def accept(secret: str) -> Response:
     except NotAccepted as problem:
         throttle.count("links", request.remote_addr or "")
         return _nowhere(str(problem))
-    _sign_in(user)
+    signing_in.begin(user)
     return _inside(invitation)
 
 
@@ -76,14 +76,6 @@ def _inside(invitation: Invitation) -> Response:
     if invitation.project_id:
         return redirect(url_for("projects.show", slug=slug, id=invitation.project_id))
     return redirect(url_for("organizations.home", slug=slug))
-
-
-def _sign_in(user: User) -> None:
-    session.clear()
-    session.permanent = True
-    login_user(user)
-    user.last_seen_at = now()
-    db.session.commit()
 
 
 def _blocked() -> int:

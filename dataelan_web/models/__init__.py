@@ -1,6 +1,6 @@
-"""All tables, in the order a newcomer should read them: accounts, workspace, people, hub, executions, declared_actions,
-templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes, comparisons, audit, rollups,
-dashboards."""
+"""All tables, in the order a newcomer should read them: accounts, sign_ins, workspace, people, hub, executions,
+declared_actions, templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes, comparisons,
+audit, rollups, dashboards."""
 
 from .accounts import (
     KeyStrategy,
@@ -46,6 +46,7 @@ from .people import Invitation, ServiceAccount
 from .quotes import Quote
 from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUPS
 from .search import SearchDocument, SearchSlice
+from .sign_ins import AccountLink, Proof, SignIn
 from .templates import (
     LabelMove,
     LabelProtection,
@@ -70,6 +71,7 @@ __all__ = [
     "ROLLUP_RECOUNTS",
     "UNDECIDED",
     "APIKey",
+    "AccountLink",
     "Action",
     "ActionAttempt",
     "ActionCall",
@@ -135,6 +137,7 @@ __all__ = [
     "ProjectRole",
     "Prompt",
     "PromptSession",
+    "Proof",
     "Proposal",
     "ProposalComment",
     "ProposalState",
@@ -153,6 +156,7 @@ __all__ = [
     "SearchDocument",
     "SearchSlice",
     "ServiceAccount",
+    "SignIn",
     "Star",
     "State",
     "Strategy",

@@ -75,16 +75,12 @@ class User(UserMixin, Base):
     password_hash: Mapped[Name]
     is_superuser: Mapped[bool] = mapped_column(default=False)
     session_key: Mapped[Name] = mapped_column(default=lambda: secrets.token_urlsafe(24))
-    """Changes at a password change and at sign-out: every older cookie, on every device, is dead at once."""
+    """Changes at a password change: every older sign-in (models/sign_ins.py), on every device, is dead at once."""
     last_seen_at: Mapped[Time | None]
     mail_choices: Mapped[Json] = mapped_column(default=dict)
     """Kind of notice → whether it comes by mail too; a kind that is not in it is as notify/kinds.py says."""
 
     memberships: Mapped[list[Membership]] = relationship(back_populates="user")
-
-    def get_id(self) -> str:
-        """What the login cookie carries: see `accounts.load_user`."""
-        return f"{self.id}.{self.session_key}"
 
     def set_password(self, password: str) -> None:
         self.password_hash = _hasher.hash(password)

@@ -67,7 +67,8 @@ class Delivery(Base):
         Index("uq_deliveries_key", "webhook_id", "key", unique=True),
     )
 
-    organization_id: Mapped[uuid.UUID] = parent("organizations.id", index=False)
+    organization_id: Mapped[uuid.UUID | None] = parent("organizations.id", index=False)
+    """None: a letter about somebody's account."""
     webhook_id: Mapped[uuid.UUID | None] = parent("webhooks.id")
     address: Mapped[Name] = mapped_column(default="")
     """The mailbox, where it goes by mail."""

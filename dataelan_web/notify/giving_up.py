@@ -47,6 +47,8 @@ def _webhook_failed(session: DbSession, delivery: Delivery, webhook: Webhook, re
 
 
 def _mail_failed(session: DbSession, delivery: Delivery, result: Result) -> None:
+    if delivery.organization_id is None:
+        return  # of somebody's account: it is nobody else's, and they have no other mailbox
     here = (Delivery.organization_id == delivery.organization_id, Delivery.address == delivery.address)
     what, instead = "A notice", "It can still be read in Dataelan."
     if delivery.event == INVITATION:

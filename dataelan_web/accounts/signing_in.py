@@ -1,0 +1,95 @@
+"""Who is signed in, in which browser: a row for each (models/sign_ins.py), found by the secret in the cookie."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask import g, request, session
+from flask_login import login_user
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
+
+from ..extensions import db
+from ..models import SignIn, User, now
+from ..models.sign_ins import IDLE, LONGEST, SEEN_EVERY, digest
+
+
+# Asked with every request, and so made once: to make a statement takes longer than to ask it.
+_BY_SECRET = (
+    select(User, SignIn)
+    .join(SignIn, SignIn.user_id == User.id)
+    .where(
+        SignIn.secret_hash == bindparam("secret_hash"),
+        SignIn.session_key == User.session_key,
+        SignIn.seen_at > bindparam("seen_after"),
+        SignIn.created_at > bindparam("made_after"),
+    )
+)
+
+
+def begin(user: User) -> None:
+    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. Commits."""
+    session.clear()
+    session.permanent = True
+    login_user(user)
+    g.sign_in, session["_user_id"] = SignIn.begin(user, request.remote_addr or "", str(request.user_agent))
+    db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, ~_counts(user.session_key)))
+    db.session.add(g.sign_in)
+    user.last_seen_at = now()
+    db.session.commit()
+
+
+def load(secret: str) -> User | None:
+    """The person of a login cookie, unless their sign-in has ended: by themselves, by a new password or with time."""
+    moment = now()
+    times = {"seen_after": moment - IDLE - SEEN_EVERY, "made_after": moment - LONGEST}
+    found = db.session.execute(_BY_SECRET, {"secret_hash": digest(secret), **times}).first()
+    if found is None:
+        return None
+    user, g.sign_in = found
+    if now() - g.sign_in.seen_at > SEEN_EVERY:
+        _note_that_it_was_seen(g.sign_in)
+    return user
+
+
+def here() -> SignIn:
+    """That of this request, whose person is signed in."""
+    found: SignIn = g.sign_in
+    return found
+
+
+def of(user: User) -> list[SignIn]:
+    """Those that count, the last used first."""
+    mine = select(SignIn).where(SignIn.user_id == user.id, _counts(user.session_key))
+    return list(db.session.scalars(mine.order_by(SignIn.seen_at.desc(), SignIn.id.desc())))
+
+
+def end(user: User, id: uuid.UUID) -> SignIn | None:
+    """None: there is none of theirs with this id. The caller commits."""
+    row = db.session.scalars(select(SignIn).where(SignIn.user_id == user.id, SignIn.id == id)).first()
+    if row is not None:
+        db.session.delete(row)
+    return row
+
+
+def end_others(user: User) -> None:
+    """All but this one, also what is being signed in just now. The caller commits."""
+    user.end_sign_ins()
+    keep_this(user)
+
+
+def keep_this(user: User) -> None:
+    """After all of theirs were ended, by a new password too: this one goes on."""
+    here().session_key = user.session_key
+    db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, SignIn.id != here().id))
+
+
+def _counts(session_key: object) -> ColumnElement[bool]:
+    is_fresh = (SignIn.seen_at > now() - IDLE - SEEN_EVERY) & (SignIn.created_at > now() - LONGEST)
+    return (SignIn.session_key == session_key) & is_fresh
+
+
+def _note_that_it_was_seen(row: SignIn) -> None:
+    """Apart from what the request does, which may not be committed, or not yet be whole."""
+    with db.engine.begin() as connection:
+        seen = {"seen_at": now(), "address": request.remote_addr or ""}
+        connection.execute(update(SignIn).where(SignIn.id == row.id).values(seen))

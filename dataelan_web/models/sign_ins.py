@@ -1,0 +1,83 @@
+"""How people are signed in, and the links by which they prove that a mailbox is theirs."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from datetime import timedelta
+from enum import StrEnum
+
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .accounts import User
+from .base import Base, Name, Time, new_id, now, parent
+
+IDLE, LONGEST = timedelta(days=14), timedelta(days=90)
+"""A sign-in ends when it was not used for so long, and however much it is used after the other."""
+SEEN_EVERY = timedelta(hours=1)
+"""How exactly it is known when one was last used: to look at a page writes nothing but that, and not each time."""
+
+
+class SignIn(Base):
+    """One browser in which a person is signed in. Its cookie holds a secret, of which only the hash is kept.
+
+    It counts as long as its `session_key` is the person's: one UPDATE of theirs ends all, also those that another
+    request is just about to begin with the old password.
+    """
+
+    __tablename__ = "sign_ins"
+
+    user_id: Mapped[uuid.UUID] = parent("users.id")
+    secret_hash: Mapped[Name] = mapped_column(unique=True)
+    session_key: Mapped[Name]
+    seen_at: Mapped[Time] = mapped_column(default=now)
+    address: Mapped[Name] = mapped_column(default="")
+    agent: Mapped[Name] = mapped_column(default="")
+    """What the browser says that it is."""
+
+    user: Mapped[User] = relationship()
+
+    @classmethod
+    def begin(cls, user: User, address: str = "", agent: str = "") -> tuple[SignIn, str]:
+        """(the row, the secret for the cookie)"""
+        secret = secrets.token_urlsafe(32)
+        made = cls(id=new_id(), user_id=user.id, session_key=user.session_key, address=address, agent=agent[:200])
+        made.secret_hash = digest(secret)
+        return made, secret
+
+
+class Proof(StrEnum):
+    """What a link by mail is for."""
+
+    RESET = "reset"
+    ADDRESS = "address"
+
+
+class AccountLink(Base):
+    """A way to a new password or a new address, for whoever holds its secret: once, and not for long."""
+
+    __tablename__ = "account_links"
+
+    user_id: Mapped[uuid.UUID] = parent("users.id")
+    purpose: Mapped[Proof]
+    secret_hash: Mapped[Name] = mapped_column(unique=True)
+    email: Mapped[Name]
+    """The mailbox that it was sent to: of a new password the person's own, as it was then."""
+    expires_at: Mapped[Time]
+    used_at: Mapped[Time | None]
+
+    user: Mapped[User] = relationship()
+
+    @classmethod
+    def issue(cls, user: User, purpose: Proof, email: str, lasts: timedelta) -> tuple[AccountLink, str]:
+        """(the row, its secret, which is never to be seen again)"""
+        secret = secrets.token_urlsafe(32)
+        made = cls(id=new_id(), user_id=user.id, purpose=purpose, email=email, expires_at=now() + lasts)
+        made.secret_hash = digest(secret)
+        return made, secret
+
+
+def digest(secret: str) -> str:
+    """Of 256 random bits: no salt and no slow hash could make them harder to guess."""
+    return hashlib.sha256(secret.encode()).hexdigest()
