@@ -10,7 +10,8 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from .accounts.sign_up import create_user, find
+from .accounts.commands import create_superuser, reset_password
+from .accounts.sign_up import find
 from .extensions import db
 from .hub.providers import fixture
 from .models import NANO
@@ -18,26 +19,13 @@ from .router.providers import KINDS
 
 
 def init_app(app: Flask) -> None:
-    for command in (create_superuser, load_providers, bootstrap, rebuild_search, seed_demo):
+    for command in (create_superuser, reset_password, load_providers, bootstrap, rebuild_search, seed_demo):
         app.cli.add_command(command)
     app.cli.add_command(keys)
     app.cli.add_command(ledger)
     app.cli.add_command(rules)
     app.cli.add_command(files)
     app.cli.add_command(rollups)
-
-
-@click.command("create-superuser")
-@click.option("--email", required=True)
-@click.option("--password", required=True)
-def create_superuser(email: str, password: str) -> None:
-    """Make a superuser, or make an existing person one."""
-    if len(password) < 12:
-        raise click.ClickException("The password needs at least 12 characters.")
-    user = find(email) or create_user(email, password, email.partition("@")[0])
-    user.is_superuser = True
-    db.session.commit()
-    click.echo(f"{user.email} is a superuser.")
 
 
 @click.command("load-providers")

@@ -142,6 +142,10 @@ ROUTES = (
     Route("accounts.login", "GET", "/login", PUBLIC),
     Route("accounts.login", "POST", "/login", PUBLIC, 422),
     Route("accounts.logout", "POST", "/logout", SIGNED_IN, 303),
+    Route("forgotten.show", "GET", "/forgot", PUBLIC),
+    Route("forgotten.ask", "POST", "/forgot", PUBLIC, 404),  # where no mail is sent
+    Route("forgotten.choose", "GET", "/reset/leads-nowhere", PUBLIC, 404),
+    Route("forgotten.reset", "POST", "/reset/leads-nowhere", PUBLIC, 404),
     Route("account.show", "GET", "/account", SIGNED_IN),
     Route("account.rename", "POST", "/account/name", SIGNED_IN, 422, {"name": ""}),
     Route("account.change_address", "POST", "/account/address", SIGNED_IN, 422, {"email": "a@example.com"}),

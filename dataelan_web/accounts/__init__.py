@@ -3,7 +3,7 @@
 from flask import Flask
 
 from ..extensions import login
-from . import account_routes, signing_in
+from . import account_routes, reset_routes, signing_in
 from .cookies import SignedSessions
 from .routes import bp
 
@@ -11,5 +11,6 @@ from .routes import bp
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
     app.register_blueprint(account_routes.account)
+    app.register_blueprint(reset_routes.forgotten)
     login.user_loader(signing_in.load)
     app.session_interface = SignedSessions()

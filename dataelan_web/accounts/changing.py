@@ -37,6 +37,7 @@ def change_password(user: User, password: str) -> None:
     """Every other sign-in of theirs ends. Commits."""
     user.set_password(password)
     signing_in.keep_this(user)
+    forget_links(user)
     audit.record("account.password_changed", user)
     tell(user.email, "Your password was changed", f"You are signed out everywhere else. {NOT_YOU}")
     db.session.commit()
@@ -45,7 +46,7 @@ def change_password(user: User, password: str) -> None:
 def ask_for_address(user: User, email: str) -> None:
     """To be confirmed by a link that is sent there; links of before lead nowhere. An address that is somebody's gets
     none, and nobody is told. Commits."""
-    _forget(user, Proof.ADDRESS)
+    forget(user, Proof.ADDRESS)
     if find(email) is None:
         link, secret = AccountLink.issue(user, Proof.ADDRESS, email, TO_CONFIRM)
         db.session.add(link)
@@ -65,6 +66,7 @@ def change_address(user: User, email: str) -> None:
         db.session.rollback()
         raise AddressTaken from error
     user.end_sign_ins()
+    forget_links(user)
     audit.record("account.address_changed", user, before=before, after=email)
     tell(before, "Your address was changed", f"You sign in to Dataelan with {email} from now on. {NOT_YOU}")
 
@@ -96,9 +98,17 @@ def tell(address: str, title: str, body: str) -> None:
         letters.about_account(address, title, body, "/account")
 
 
-def _forget(user: User, purpose: Proof) -> None:
+def forget_links(user: User) -> None:
+    """Whatever was sent before their way in changed: whoever asked for it may be who they are locking out."""
+    for purpose in Proof:
+        forget(user, purpose)
+
+
+def forget(user: User, purpose: Proof) -> None:
+    """Links of before lead nowhere. The caller commits."""
     open_ones = (AccountLink.user_id == user.id, AccountLink.purpose == purpose, AccountLink.used_at.is_(None))
-    db.session.execute(update(AccountLink).where(*open_ones).values(used_at=func.now()))
+    quietly = update(AccountLink).where(*open_ones).values(used_at=func.now())
+    db.session.execute(quietly.execution_options(synchronize_session=False))
 
 
 def _is_good(secret: str, purpose: Proof) -> list[ColumnElement[bool]]:

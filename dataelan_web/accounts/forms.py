@@ -40,6 +40,14 @@ class AddressForm(FlaskForm):
     current = PasswordField("Your password", CURRENT, id="address-current")
 
 
+class ForgottenForm(FlaskForm):
+    email = EmailField("E-mail", EMAIL, filters=[lower])
+
+
+class ResetForm(FlaskForm):
+    password = PasswordField("New password", NEW_PASSWORD)
+
+
 class PasswordForm(FlaskForm):
     password = PasswordField("New password", NEW_PASSWORD)
     current = PasswordField("Your password until now", CURRENT)

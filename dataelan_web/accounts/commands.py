@@ -1,0 +1,32 @@
+"""flask commands about people's accounts."""
+
+from __future__ import annotations
+
+import click
+
+from ..extensions import db
+from .resetting import link_for
+from .sign_up import create_user, find
+
+
+@click.command("create-superuser")
+@click.option("--email", required=True)
+@click.option("--password", required=True)
+def create_superuser(email: str, password: str) -> None:
+    """Make a superuser, or make an existing person one."""
+    if len(password) < 12:
+        raise click.ClickException("The password needs at least 12 characters.")
+    user = find(email) or create_user(email, password, email.partition("@")[0])
+    user.is_superuser = True
+    db.session.commit()
+    click.echo(f"{user.email} is a superuser.")
+
+
+@click.command("reset-password")
+@click.option("--email", required=True)
+def reset_password(email: str) -> None:
+    """Print a link by which this person sets a new password: once, within an hour."""
+    user = find(email)
+    if user is None:
+        raise click.ClickException("There is no account with this address.")
+    click.echo(link_for(user))
