@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+import secrets
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from dataelan_web.accounts import guessing
 from dataelan_web.extensions import db
 from dataelan_web.models import Membership, Organization, OrganizationKind, Project, PromptSession, Role, User, accounts
 
@@ -95,6 +97,7 @@ def test_a_sign_up_makes_nobody_a_superuser_or_a_member_elsewhere(app: Flask, ac
     [
         ({"password": "eleven char"}, "at least 12 characters"),
         ({"password": ""}, "Choose a password"),
+        ({"password": "qwerty123456"}, "is in lists of leaked ones"),
         ({"email": "not-an-address"}, "This is not an e-mail address"),
         ({"email": ""}, "Enter your e-mail address"),
         ({"name": "  "}, "Tell us what to call you"),
@@ -113,6 +116,19 @@ def test_a_wrong_field_is_told_in_plain_words_and_the_rest_is_kept(
         assert f'value="{form[name]}"' in page
     assert PASSWORD not in page
     assert not db.session.scalars(select(User).where(User.email == form["email"])).first()
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["1qaz2wsx3edc", "Password123456", "qwertyuiop123", "aaaaaaaaaaaaaaaa", "iloveyou12345", "nora@example.com"],
+)
+def test_what_would_be_tried_first_is_no_password(password: str) -> None:
+    assert guessing.is_guessable(password, "nora@example.com", "Nora")
+
+
+def test_a_long_password_is_looked_at_in_a_short_time_and_a_few_words_are_good() -> None:
+    for password in (PASSWORD, "x" * 3 + "kfj38fjs92" * 90, "a few words work well", secrets.token_urlsafe(12)):
+        assert not guessing.is_guessable(password, "nora@example.com", "Nora")
 
 
 def test_a_taken_address_is_told_and_the_account_stays_as_it_was(app: Flask, context: None, account: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..extensions import db
+from .guessing import REFUSED, SHORTEST, is_guessable
 from .resetting import link_for
 from .sign_up import create_user, find
 
@@ -14,8 +15,10 @@ from .sign_up import create_user, find
 @click.option("--password", required=True)
 def create_superuser(email: str, password: str) -> None:
     """Make a superuser, or make an existing person one."""
-    if len(password) < 12:
+    if len(password) < SHORTEST:
         raise click.ClickException("The password needs at least 12 characters.")
+    if is_guessable(password, email):
+        raise click.ClickException(REFUSED)
     user = find(email) or create_user(email, password, email.partition("@")[0])
     user.is_superuser = True
     db.session.commit()

@@ -7,6 +7,7 @@ from wtforms import EmailField, PasswordField, StringField
 from wtforms.validators import DataRequired, Email, Length
 
 from ..fields import lower, trim
+from .guessing import SHORTEST, not_guessable
 
 EMAIL: list[Any] = [
     DataRequired("Enter your e-mail address."),
@@ -15,7 +16,8 @@ EMAIL: list[Any] = [
 ]
 NEW_PASSWORD: list[Any] = [
     DataRequired("Choose a password."),
-    Length(min=12, max=1000, message="A password needs at least 12 characters. A few words work well."),
+    Length(min=SHORTEST, max=1000, message="A password needs at least 12 characters. A few words work well."),
+    not_guessable,
 ]
 CURRENT: list[Any] = [DataRequired("Enter your password: this could be somebody else at your desk."), Length(max=1000)]
 

@@ -9,6 +9,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, ValidationError
 
+from ..accounts.forms import NEW_PASSWORD
 from ..fields import trim
 from ..models import ProjectRole, Role
 
@@ -54,13 +55,7 @@ class InviteForm(FlaskForm):
 
 class JoinForm(FlaskForm):
     name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=100)], filters=[trim])
-    password = PasswordField(
-        "Password",
-        [
-            DataRequired("Choose a password."),
-            Length(min=12, max=1000, message="A password needs at least 12 characters. A few words work well."),
-        ],
-    )
+    password = PasswordField("Password", NEW_PASSWORD)
 
 
 def _is_address(address: str) -> bool:
