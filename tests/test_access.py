@@ -1063,7 +1063,7 @@ def test_each_person_may_do_what_the_table_says_and_no_more(
 
 
 def is_asked_by_htmx(route: Route, who: str) -> bool:
-    """Whole pages are for what one looks at, and for the first who sends a form: the others' have the same around it."""
+    """Whole pages are for what one looks at, and for the first who sends a form: the others’ have the same around."""
     if who == "anonymous" or (who in route.allowed and (route.method == "GET" or route.status == 303)):
         return False
     return who not in route.allowed or who != "olivia"

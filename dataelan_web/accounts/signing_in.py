@@ -12,7 +12,6 @@ from ..extensions import db
 from ..models import SignIn, User, now
 from ..models.sign_ins import IDLE, LONGEST, SEEN_EVERY, digest
 
-
 # Asked with every request, and so made once: to make a statement takes longer than to ask it.
 _BY_SECRET = (
     select(User, SignIn)
