@@ -2,6 +2,8 @@
 (() => {
   'use strict';
   const isWatch = (node) => node?.matches?.('#quote-watch, #compare-watch');
+  const isBlank = (body) => body.get('text')?.trim() === '' && !body.has('quoted_files') && !document.querySelector('#attached > *');
+  let wasAsked = false; // of an empty composer, as most pages open with, there is nothing to ask
   document.addEventListener('htmx:config:request', (event) => {
     const { sourceElement, request } = event.detail.ctx;
     if (!isWatch(sourceElement)) return;
@@ -9,6 +11,8 @@
     request.body.delete('files');
     request.body.delete('quote');
     files.forEach((file) => request.body.append('quoted_files', `${file.type || 'text/plain'} ${file.size}`));
+    if (!wasAsked && isBlank(request.body)) event.preventDefault();
+    else wasAsked = true;
   });
   document.addEventListener('htmx:after:request', (event) => {
     const { sourceElement: form, response } = event.detail.ctx ?? {};
