@@ -31,9 +31,9 @@ def test_models_are_compared_blind_and_the_talk_goes_on_from_the_best(
     model = priced(acme, simulated)
     page = open_page(acme.mia, bypass_csp=True)
     page.goto(acme.session_url)
-    page.locator("#text").fill("!simulate tokens=90 rate=12\nWhat is a token?")
+    page.locator("#text").fill("!simulate tokens=30 rate=12\nWhat is a token?")
     page.get_by_role("link", name="Compare models").click()
-    expect(page.locator("#text")).to_have_value("!simulate tokens=90 rate=12\nWhat is a token?")
+    expect(page.locator("#text")).to_have_value("!simulate tokens=30 rate=12\nWhat is a token?")
     for name in (model, "simulated/simulated-fast", "simulated/simulated-instant"):
         add(page, name)
     expect(page.locator("#quote-said")).to_contain_text("≈ $0.")

@@ -68,7 +68,7 @@ def assert_it_prints(page: Page) -> None:
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     expect(page.locator("html")).to_have_class("dark")
     page.evaluate("document.documentElement.classList.remove('dark')")
-    page.wait_for_function(f"{width} === document.querySelector('#panel-runs .figure').clientWidth")
+    page.wait_for_function(f"{width} === document.querySelector('#panel-runs .figure').clientWidth", polling=50)
 
 
 def test_a_view_is_kept_and_what_happened_is_noted(look: Callable[..., Page], acme: people.Cast) -> None:  # noqa: F811

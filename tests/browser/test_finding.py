@@ -165,7 +165,7 @@ def test_older_runs_come_without_a_jump(open_page: Opener, acme: people.Cast) ->
         people.ended(acme, f"Number {number}", f"Answer {number}. " * 60)
     page = open_page(acme.mia)
     page.goto(acme.session_url)
-    page.wait_for_function("() => innerHeight + scrollY >= document.documentElement.scrollHeight - 40")
+    page.wait_for_function("() => innerHeight + scrollY >= document.documentElement.scrollHeight - 40", polling=50)
     assert page.locator(".run").count() == 15, "a page that opens at its end asks for nothing far away"
     while (count := page.locator(".run").count()) < 70:
         seen = page.evaluate("""() => {
@@ -243,7 +243,7 @@ def test_the_end_of_a_long_run_is_told_to_who_looks_elsewhere(
     bell.click()
     expect(bell).to_have_attribute("aria-pressed", "true")
     page.evaluate("look(true)")
-    page.wait_for_function("() => notes.length > 0")
+    page.wait_for_function("() => notes.length > 0", polling=50)
     assert page.evaluate("notes") == [["Answer ready", title.split(" · ")[0]]]
     assert page.title() == f"✓ Answer ready · {title}"
     page.evaluate("look(false)")

@@ -75,7 +75,7 @@ def test_pictures_are_drawn_opened_large_and_used_for_the_next(
     expect(pictures).to_have_count(2)
     for picture in pictures.all():
         picture.scroll_into_view_if_needed()
-        page.wait_for_function(IS_DRAWN, arg=picture.element_handle())
+        page.wait_for_function(IS_DRAWN, arg=picture.element_handle(), polling=50)
     run.get_by_role("button", name="Picture 1 of 2: A small harbour at dawn").click()
     first, second = page.locator("dialog.lightbox").all()
     expect(first).to_be_visible()
@@ -119,9 +119,9 @@ def test_speech_plays_and_can_be_sought(open_page: Opener, acme: people.Cast, wo
     page.get_by_label("Voice", exact=True).fill("coral")
     run = steps.finished(steps.ask(page, "Good morning, and welcome aboard this train to the coast"))
     sound = run.locator("audio").element_handle()
-    page.wait_for_function("sound => sound.readyState > 0 && sound.duration > 1", arg=sound)
+    page.wait_for_function("sound => sound.readyState > 0 && sound.duration > 1", arg=sound, polling=50)
     page.evaluate("sound => { sound.currentTime = 1 }", sound)
-    page.wait_for_function("sound => !sound.seeking && sound.currentTime >= 1", arg=sound)
+    page.wait_for_function("sound => !sound.seeking && sound.currentTime >= 1", arg=sound, polling=50)
     assert_a_waveform_plays(page, run)
     run.get_by_role("button", name="Write down").click()
     expect(attached(page)).to_contain_text("audio-1.wav")
@@ -178,7 +178,8 @@ def test_a_recording_is_written_down_and_its_marks_play_it(
     run = steps.finished(steps.card(page))
     run.get_by_role("button", name="Play from 0:00").click()
     page.wait_for_function(
-        "() => { const heard = document.querySelector('.run audio'); return heard.currentTime > 0.1 }"
+        "() => { const heard = document.querySelector('.run audio'); return heard.currentTime > 0.1 }",
+        polling=50,
     )
     expect(run.locator(".time-mark[aria-current]")).to_have_count(1)
 
@@ -225,14 +226,14 @@ def test_a_film_shows_how_far_it_is_after_a_reload_too_and_can_be_stopped(
     expect(run.locator("progress")).to_be_visible()
     expect(run.locator(".fact-model")).to_contain_text("Simulated film")
     expect(run.locator(".state-line")).to_contain_text("Running")
-    page.wait_for_function("() => document.querySelector('progress')?.value > 0")
+    page.wait_for_function("() => document.querySelector('progress')?.value > 0", polling=50)
     page.reload()
-    page.wait_for_function("() => document.querySelector('progress')?.value > 0.02")
+    page.wait_for_function("() => document.querySelector('progress')?.value > 0.02", polling=50)
     page.locator(".run").get_by_role("button", name="Stop").click()
     run = steps.finished(page.locator(".run"))
     assert steps.stored(run).state is State.CANCELLED
     short = steps.finished(steps.ask(page, "!simulate seconds=1\nA paper boat"))
-    page.wait_for_function(IS_DRAWN, arg=short.locator(".shot-open img").element_handle())
+    page.wait_for_function(IS_DRAWN, arg=short.locator(".shot-open img").element_handle(), polling=50)
 
 
 def test_a_tool_call_is_answered_under_it(open_page: Opener, acme: people.Cast, worker: object) -> None:
@@ -245,7 +246,7 @@ def test_a_tool_call_is_answered_under_it(open_page: Opener, acme: people.Cast, 
     expect(page.locator("#tools-error")).to_be_in_viewport()
     expect(page.locator("#text")).to_have_value("What is the weather in Paris?")
     page.get_by_label("Tools").fill('[{"name": "get_weather", "description": "The weather now"}]')
-    run = steps.finished(steps.ask(page, "What is the weather in Paris?", "simulated/simulated-fast"))
+    run = steps.finished(steps.ask(page, "What is the weather in Paris?", "simulated/simulated-instant"))
     run.get_by_label("What get_weather answers").fill("18 °C")
     run.get_by_role("button", name="Send result").click()
     steps.finished(steps.card(page, 1))
@@ -279,7 +280,7 @@ def test_files_are_chosen_dropped_pasted_and_removed_by_keyboard(
     page.keyboard.press("Enter")
     expect(page.get_by_label("Attach pictures, PDF, text or sound")).to_be_focused()
     page.get_by_role("button", name="Remove more.md").click()
-    run = steps.finished(steps.ask(page, "What is the budget?", "simulated/simulated-fast"))
+    run = steps.finished(steps.ask(page, "What is the budget?", "simulated/simulated-instant"))
     expect(run.locator(".answer")).to_contain_text("The budget is twelve.")
     expect(run.locator(".given .file-chip")).to_contain_text(["notes.md", "dropped.txt"])
     expect(attached(page)).to_have_count(0)
@@ -347,8 +348,6 @@ def test_every_type_empty_running_done_and_failed(
     worker: object,
 ) -> None:
     page = look(acme.mia)
-    page.goto(f"{acme.home}/")
-    assert_fine(page, "home")
     page.goto(f"{acme.home}/projects/{acme.project.id}")
     page.get_by_role("button", name="New session").first.click()
     assert_fine(page, "the choice of a type")

@@ -19,6 +19,8 @@ from .wire import Wire
 pytestmark = pytest.mark.browser
 
 FAST = "simulated/simulated-fast"
+INSTANT = "simulated/simulated-instant"
+"""Where it does not matter how an answer comes."""
 WATCH_TEXT = """
 new MutationObserver(() => {
   const live = [...document.querySelectorAll('.live-text')].at(-1);
@@ -154,9 +156,9 @@ def test_a_failure_says_what_to_do_and_offers_another_try(session: Page) -> None
 
 def test_the_page_follows_the_answer_only_while_the_reader_is_at_its_end(session: Page) -> None:
     session.set_viewport_size({"width": 1000, "height": 600})
-    run = steps.ask(session, "!simulate tokens=1500 rate=400\nA long story", FAST)
+    run = steps.ask(session, "!simulate tokens=900 rate=400\nA long story", FAST)
     steps.wait_for_text(session, 1500)
-    session.wait_for_function("() => innerHeight + scrollY >= document.documentElement.scrollHeight - 40")
+    session.wait_for_function("() => innerHeight + scrollY >= document.documentElement.scrollHeight - 40", polling=50)
     session.mouse.move(500, 200)
     while session.evaluate("scrollY") > 0:  # a turn that meets a move of ours is lost to it; the next ones are not
         session.mouse.wheel(0, -5000)
@@ -173,7 +175,7 @@ def test_a_draft_survives_a_reload_and_is_gone_once_it_was_run_by_ctrl_enter(ses
     box.fill("Half a thought")
     session.reload()
     expect(box).to_have_value("Half a thought")
-    session.locator("#composer select[name=model]").select_option("simulated/simulated-instant")
+    session.locator("#composer select[name=model]").select_option(INSTANT)
     box.press("Control+Enter")
     expect(box).to_have_value("")
     steps.finished(steps.card(session))
@@ -221,7 +223,7 @@ def test_an_answer_is_markdown_with_highlighted_code_that_can_be_copied_and_save
 ) -> None:
     page = open_page(acme.mia, permissions=["clipboard-read", "clipboard-write"])
     page.goto(acme.session_url)
-    run = steps.finished(steps.ask(page, "Write a Python function for the median", "simulated/simulated-instant"))
+    run = steps.finished(steps.ask(page, "Write a Python function for the median", INSTANT))
     expect(run.locator(".answer blockquote")).to_be_visible()
     code = run.locator(".code-block pre")
     assert code.locator("span.k, span.kn, span.nf").count() > 0
@@ -272,7 +274,7 @@ def test_on_a_phone_the_sidebar_opens_and_the_composer_is_at_hand(open_page: Ope
     expect(sidebar).to_be_hidden()
     for control in ("#text", "#composer button[type=submit]", "#composer select[name=model]"):
         assert steps.in_view(page.locator(control))
-    run = steps.finished(steps.ask(page, "A table of rivers", "simulated/simulated-instant"))
+    run = steps.finished(steps.ask(page, "A table of rivers", INSTANT))
     assert run.bounding_box()["width"] <= 390  # type: ignore[index]
     assert steps.in_view(page.locator("#composer button[type=submit]"))
 
@@ -298,8 +300,8 @@ def test_the_dark_theme_is_kept_and_never_flashes_light(open_page: Opener, acme:
 
 
 def test_a_prompt_is_reworded_and_one_walks_between_the_branches(session: Page) -> None:
-    steps.finished(steps.ask(session, "What is a tokn?", FAST))
-    steps.finished(steps.ask(session, "And a quota?", FAST))
+    steps.finished(steps.ask(session, "What is a tokn?", INSTANT))
+    steps.finished(steps.ask(session, "And a quota?", INSTANT))
     session.get_by_label("Say it otherwise").first.click()
     words = session.locator(".reword textarea")
     expect(words).to_be_focused()
@@ -315,13 +317,13 @@ def test_a_prompt_is_reworded_and_one_walks_between_the_branches(session: Page) 
         session.get_by_label("The earlier branch").click()
         expect(session.get_by_role("group", name=f"Branch {number} of 3")).to_be_visible()
     expect(session.locator(".run")).to_have_count(2)
-    steps.finished(steps.ask(session, "Go on", FAST))
+    steps.finished(steps.ask(session, "Go on", INSTANT))
     session.reload()
     expect(session.locator(".prompt-text")).to_have_text(["What is a tokn?", "And a quota?", "Go on"])
 
 
 def test_the_numbers_of_a_table_are_charted_in_the_colours_of_the_page(session: Page) -> None:
-    run = steps.finished(steps.ask(session, "A short table about spend, latency and quota", FAST))
+    run = steps.finished(steps.ask(session, "A short table about spend, latency and quota", INSTANT))
     run.get_by_role("link", name="1 table").click()
     session.get_by_text("Chart it").click()
     bars = session.locator(".chart .bars path")
