@@ -13,11 +13,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from flask import abort, g
 from flask_login import current_user
-from sqlalchemy import BindParameter, ColumnElement, Select, Uuid, and_, bindparam, false, func, or_, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, bindparam, false, func, or_, select, union
 from sqlalchemy.orm import aliased
 from werkzeug.exceptions import Gone
 
@@ -64,7 +64,6 @@ from .models import (
 from .models.base import IN_TRASH
 
 Row = TypeVar("Row", bound=Base)
-_Person: TypeAlias = uuid.UUID | BindParameter[uuid.UUID]
 
 RANK = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 PROJECT_RANK = {ProjectRole.VIEWER: 1, ProjectRole.EDITOR: 2}
@@ -304,7 +303,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
 }
 
 
-def _ids_of_organizations(user_id: _Person) -> Any:  # a union of two
+def _ids_of_organizations(user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
     member = select(Membership.organization_id).where(Membership.user_id == user_id)
     return union(member, _guest_projects(user_id, Project.organization_id))
 
@@ -322,14 +321,14 @@ def _tell_if_in_trash(model: type[Base], id: uuid.UUID) -> None:
         raise InTrash(subject)
 
 
-def _guest_projects(user_id: _Person, column: Any) -> Select[Any]:
+def _guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:
     return (
         select(column).join(Collaborator, Collaborator.project_id == Project.id).where(Collaborator.user_id == user_id)
     )
 
 
 # Asked with every page, and so made once: to make a statement takes longer than to ask it.
-_ME: BindParameter[uuid.UUID] = bindparam("me", type_=Uuid())
+_ME: Any = bindparam("me")
 
 
 def _entered() -> Select[Organization, Role | None]:

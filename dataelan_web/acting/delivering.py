@@ -16,6 +16,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..extensions import db
 from ..models import (
@@ -67,6 +68,12 @@ def due(app: Flask) -> int:
 
 def claim() -> list[tuple[uuid.UUID, int]]:
     """Ids and fences of calls that are ours to send, for the length of a lease. Commits."""
+    rows = db.session.execute(_CLAIM).all()
+    db.session.commit()
+    return [(row.id, row.tries) for row in rows]
+
+
+def _claimed_together() -> ReturningUpdate[uuid.UUID, int]:
     is_due = ActionCall.state == CallState.DELIVERING, ActionCall.next_at <= func.now()
     place = func.row_number().over(partition_by=ActionCall.version_id, order_by=(ActionCall.next_at, ActionCall.id))
     ranked = select(ActionCall.id, place.label("place")).where(*is_due).subquery()
@@ -77,15 +84,17 @@ def claim() -> list[tuple[uuid.UUID, int]]:
         .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
-    rows = db.session.execute(
+    return (
         update(ActionCall)
         .where(ActionCall.id.in_(mine))
         .values(tries=ActionCall.tries + 1, next_at=func.now() + LEASE)
         .returning(ActionCall.id, ActionCall.tries)
         .execution_options(synchronize_session=False)
-    ).all()
-    db.session.commit()
-    return [(row.id, row.tries) for row in rows]
+    )
+
+
+_CLAIM = _claimed_together()
+"""Made once: it is asked twice a second, and to make it takes longer than to ask it."""
 
 
 def attempt(id: uuid.UUID, fence: int) -> Result | None:

@@ -16,7 +16,7 @@ import threading
 import uuid
 
 from flask import Flask
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, and_, bindparam, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 
@@ -68,6 +68,10 @@ def advance_all() -> int:
 
 def _next(but: set[uuid.UUID]) -> ActionCall | None:
     """Locked until the transaction ends."""
+    return db.session.scalars(_NEXT, {"but": list(but)}).first()
+
+
+def _one_that_can_go_on() -> Select[ActionCall]:
     ended = (
         select(ActionRepair.id)
         .join(Execution, Execution.id == ActionRepair.execution_id)
@@ -80,15 +84,19 @@ def _next(but: set[uuid.UUID]) -> ActionCall | None:
     can_go_on = or_(
         ActionCall.state == CallState.RECEIVED, and_(ActionCall.state == CallState.REPAIRING, ended.exists())
     )
-    return db.session.scalars(
+    return (
         select(ActionCall)
-        .where(can_go_on, ActionCall.id.not_in(but))
+        .where(can_go_on, ActionCall.id.not_in(bindparam("but", expanding=True)))
         .order_by(ActionCall.id)
         .limit(1)
         .with_for_update(of=ActionCall, skip_locked=True)
         .options(joinedload(ActionCall.execution).joinedload(Execution.body), joinedload(ActionCall.version))
         .execution_options(populate_existing=True)
-    ).first()
+    )
+
+
+_NEXT = _one_that_can_go_on()
+"""Made once: it is asked twice a second, and to make it takes longer than to ask it."""
 
 
 def _advance(call: ActionCall) -> None:
