@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from flask import Flask, Response, current_app, flash, make_response, render_template, request
+from flask import Flask, Response, current_app, flash, g, make_response, render_template, request, url_for
 from flask import redirect as plain_redirect
 from jinja2_fragments.flask import render_block
 from werkzeug.wrappers import Response as AnyResponse
@@ -23,10 +23,21 @@ VARIES_BY = ("Cookie", "HX-Request")
 
 def init_app(app: Flask) -> None:
     app.jinja_env.globals["ui"] = app.jinja_env.get_template("components/ui.html").make_module(
-        {"csrf_token": app.jinja_env.globals["csrf_token"], "new_submission": new_submission}
+        {
+            "csrf_token": app.jinja_env.globals["csrf_token"],
+            "new_submission": new_submission,
+            "icons_url": icons_url,
+        }
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.url_defaults(_digest)
+
+
+def icons_url() -> str:
+    """Of all icons together. A page names it fifty times: made once a request."""
+    if "icons_url" not in g:
+        g.icons_url = url_for("static", filename="vendor/icons.svg")
+    return g.icons_url  # type: ignore[no-any-return]
 
 
 def new_submission() -> str:
