@@ -10,7 +10,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from .accounts.commands import create_superuser, reset_password
+from .accounts.commands import COMMANDS
 from .accounts.sign_up import find
 from .extensions import db
 from .hub.providers import fixture
@@ -19,7 +19,7 @@ from .router.providers import KINDS
 
 
 def init_app(app: Flask) -> None:
-    for command in (create_superuser, reset_password, load_providers, bootstrap, rebuild_search, seed_demo):
+    for command in (*COMMANDS, load_providers, bootstrap, rebuild_search, seed_demo):
         app.cli.add_command(command)
     app.cli.add_command(keys)
     app.cli.add_command(ledger)

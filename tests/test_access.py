@@ -146,6 +146,13 @@ ROUTES = (
     Route("forgotten.ask", "POST", "/forgot", PUBLIC, 404),  # where no mail is sent
     Route("forgotten.choose", "GET", "/reset/leads-nowhere", PUBLIC, 404),
     Route("forgotten.reset", "POST", "/reset/leads-nowhere", PUBLIC, 404),
+    Route("accounts.code", "GET", "/login/code", PUBLIC, 303),  # nobody’s password was right just now
+    Route("accounts.code", "POST", "/login/code", PUBLIC, 303),
+    Route("account.show_two_factor", "GET", "/account/two-factor", SIGNED_IN),
+    Route("account.set_up_two_factor", "POST", "/account/two-factor", SIGNED_IN, 422),
+    Route("account.confirm_two_factor", "POST", "/account/two-factor/confirmation", SIGNED_IN, 422, {"code": "000000"}),
+    Route("account.renew_recovery_codes", "POST", "/account/two-factor/recovery-codes", SIGNED_IN, 422),
+    Route("account.turn_off_two_factor", "POST", "/account/two-factor/removal", SIGNED_IN, 422, {"code": "000000"}),
     Route("account.show", "GET", "/account", SIGNED_IN),
     Route("account.rename", "POST", "/account/name", SIGNED_IN, 422, {"name": ""}),
     Route("account.change_address", "POST", "/account/address", SIGNED_IN, 422, {"email": "a@example.com"}),

@@ -1,3 +1,4 @@
+# ruff: noqa: F811  (fixtures are arguments)
 """Who forgot their password sets a new one by a link, and nobody learns by it who has an account."""
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def ask(app: Flask, email: str, **where: str):  # type: ignore[no-untyped-def]
     return people.browser(app).submit("/forgot", {"email": email}, environ_overrides=where or address())
 
 
-def test_a_link_sets_a_new_password_once_and_ends_every_sign_in(app: Flask, ada: User, mail: None) -> None:  # noqa: F811
+def test_a_link_sets_a_new_password_once_and_ends_every_sign_in(app: Flask, ada: User, mail: None) -> None:
     client = signed_in(app, ada)
     for _ in range(2):
         ask(app, ada.email.upper())
@@ -47,7 +48,7 @@ def test_a_link_sets_a_new_password_once_and_ends_every_sign_in(app: Flask, ada:
     assert letters_to(ada.email)[-1].payload["title"] == "Your password was changed"
 
 
-def test_a_known_and_an_unknown_address_are_answered_alike(app: Flask, ada: User, mail: None) -> None:  # noqa: F811
+def test_a_known_and_an_unknown_address_are_answered_alike(app: Flask, ada: User, mail: None) -> None:
     unknown = f"nobody-{ada.email}"
     answers = [seen(ask(app, email)) for email in (ada.email, unknown)]
     assert answers[0][0] == 200
@@ -56,7 +57,7 @@ def test_a_known_and_an_unknown_address_are_answered_alike(app: Flask, ada: User
     assert not letters_to(unknown)
 
 
-def test_an_answer_takes_the_same_time_either_way(app: Flask, ada: User, mail: None, monkeypatch) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_an_answer_takes_the_same_time_either_way(app: Flask, ada: User, mail: None, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     rested: list[float] = []
     monkeypatch.setattr(resetting, "TAKES", 5.0)
     monkeypatch.setattr(resetting.time, "sleep", rested.append)
@@ -66,7 +67,7 @@ def test_an_answer_takes_the_same_time_either_way(app: Flask, ada: User, mail: N
     assert all(0 < seconds < 5 for seconds in rested)
 
 
-def test_a_mailbox_is_sent_few_letters_and_an_address_asks_for_few(app: Flask, ada: User, mail: None) -> None:  # noqa: F811
+def test_a_mailbox_is_sent_few_letters_and_an_address_asks_for_few(app: Flask, ada: User, mail: None) -> None:
     for _ in range(resetting.PER_ACCOUNT + 2):
         assert ask(app, ada.email).status_code == 200, "whoever asks is told nothing else"
     assert len(letters_to(ada.email)) == resetting.PER_ACCOUNT
@@ -78,7 +79,7 @@ def test_a_mailbox_is_sent_few_letters_and_an_address_asks_for_few(app: Flask, a
 
 
 @pytest.mark.parametrize("why", ["old", "address", "password", "purpose"])
-def test_a_link_that_is_out_of_date_leads_nowhere(app: Flask, ada: User, why: str) -> None:  # noqa: F811
+def test_a_link_that_is_out_of_date_leads_nowhere(app: Flask, ada: User, why: str) -> None:
     path = resetting.link_for(ada).partition("/reset/")[2]
     if why == "old":
         late = update(AccountLink).where(AccountLink.user_id == ada.id).values(expires_at=now() - timedelta(seconds=1))
@@ -94,7 +95,7 @@ def test_a_link_that_is_out_of_date_leads_nowhere(app: Flask, ada: User, why: st
     assert fresh(ada).has_password(PASSWORD)
 
 
-def test_one_link_used_by_many_at_once_sets_one_password(app: Flask, ada: User) -> None:  # noqa: F811
+def test_one_link_used_by_many_at_once_sets_one_password(app: Flask, ada: User) -> None:
     path = resetting.link_for(ada)[len("http://127.0.0.1:8000") :]
     clients = [people.browser(app) for _ in range(8)]
     tokens = [client.csrf() for client in clients]
@@ -109,7 +110,7 @@ def test_one_link_used_by_many_at_once_sets_one_password(app: Flask, ada: User) 
     assert fresh(ada).has_password(f"{NEW} {answers.index(303)}")
 
 
-def test_without_mail_an_operator_makes_the_link(app: Flask, ada: User) -> None:  # noqa: F811
+def test_without_mail_an_operator_makes_the_link(app: Flask, ada: User) -> None:
     assert "Ask whoever runs this Dataelan" in people.browser(app).get("/forgot").get_data(as_text=True)
     assert ask(app, ada.email).status_code == 404
     said = app.test_cli_runner().invoke(args=["reset-password", "--email", ada.email])

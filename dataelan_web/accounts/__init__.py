@@ -3,7 +3,7 @@
 from flask import Flask
 
 from ..extensions import login
-from . import account_routes, reset_routes, signing_in
+from . import account_routes, reset_routes, signing_in, two_factor_routes  # noqa: F401  (whose routes are theirs)
 from .cookies import SignedSessions
 from .routes import bp
 

@@ -14,7 +14,7 @@ from .. import access, audit
 from ..extensions import db
 from ..models import Proof
 from ..web import redirect, render, toast
-from . import browsers, changing, signing_in, throttle
+from . import browsers, changing, signing_in, throttle, two_factor
 from .forms import AddressForm, NameForm, PasswordForm
 from .sign_up import AddressTaken
 
@@ -148,6 +148,7 @@ def _page(status: int = 200, **forms: FlaskForm) -> Response:
         sign_ins=[(one, browsers.described(one.agent)) for one in signing_in.of(current_user)],
         here=signing_in.here(),
         mails=changing.mails(),
+        has_two_factor=two_factor.is_on(current_user),
         **empty | forms,
     )
 

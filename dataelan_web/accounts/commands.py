@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..extensions import db
+from . import two_factor
 from .guessing import REFUSED, SHORTEST, is_guessable
 from .resetting import link_for
 from .sign_up import create_user, find
@@ -33,3 +34,17 @@ def reset_password(email: str) -> None:
     if user is None:
         raise click.ClickException("There is no account with this address.")
     click.echo(link_for(user))
+
+
+@click.command("turn-off-two-factor")
+@click.option("--email", required=True)
+def turn_off_two_factor(email: str) -> None:
+    """For who lost their app and their recovery codes: their password is enough again. Make sure that it is they."""
+    user = find(email)
+    if user is None:
+        raise click.ClickException("There is no account with this address.")
+    two_factor.remove(user)
+    click.echo(f"{user.email} signs in with their password alone.")
+
+
+COMMANDS = (create_superuser, reset_password, turn_off_two_factor)

@@ -20,6 +20,7 @@ NEW_PASSWORD: list[Any] = [
     not_guessable,
 ]
 CURRENT: list[Any] = [DataRequired("Enter your password: this could be somebody else at your desk."), Length(max=1000)]
+CODE: list[Any] = [DataRequired("Enter the code."), Length(max=60)]
 
 
 class LoginForm(FlaskForm):
@@ -35,6 +36,18 @@ class SignUpForm(FlaskForm):
 
 class NameForm(FlaskForm):
     name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=100)], filters=[trim])
+
+
+class ProofForm(FlaskForm):
+    current = PasswordField("Your password", CURRENT)
+
+
+class CodeForm(FlaskForm):
+    code = StringField("Code", CODE, filters=[trim])
+
+
+class OffForm(FlaskForm):
+    code = StringField("Code", CODE, filters=[trim], id="off-code")
 
 
 class AddressForm(FlaskForm):

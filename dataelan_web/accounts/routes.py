@@ -4,11 +4,10 @@ from flask import Blueprint, abort, current_app, request, session, url_for
 from flask_login import current_user, login_required, logout_user
 from werkzeug.wrappers import Response
 
-from .. import access
 from ..extensions import db
 from ..models import PromptSession, User, waste_a_hash
 from ..web import local_path, redirect, render
-from . import signing_in
+from . import landing, second_step, signing_in, two_factor
 from .forms import LoginForm, SignUpForm
 from .sign_up import AddressTaken, Home, find, sign_up
 from .throttle import blocked, failed, succeeded
@@ -18,7 +17,7 @@ bp = Blueprint("accounts", __name__)
 
 @bp.get("/")
 def start() -> Response:
-    return redirect(_landing(current_user) if current_user.is_authenticated else url_for("accounts.login"))
+    return redirect(landing.of(current_user) if current_user.is_authenticated else url_for("accounts.login"))
 
 
 @bp.route("/signup", methods=["GET", "POST"])
@@ -42,19 +41,17 @@ def login() -> Response:
     form = LoginForm()
     if not form.validate_on_submit():
         return _form("accounts/login.html", form)
-    email, address = str(form.email.data), request.remote_addr or ""
-    if wait := blocked(email, address):
+    if wait := blocked(str(form.email.data), request.remote_addr or ""):
         form.form_errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
         return _form("accounts/login.html", form, status=429)
-    user = find(email)
-    password = str(form.password.data)
-    if not (user.has_password(password) if user else waste_a_hash(password)) or user is None:
-        failed(email, address)
-        form.form_errors = ["This address and password do not match."]
+    user = _whose_password(form)
+    if user is None:
         return _form("accounts/login.html", form)
-    succeeded(email, address)
+    if two_factor.is_on(user):
+        second_step.begin(user)
+        return redirect(url_for("accounts.code"))
     signing_in.begin(user)
-    return redirect(local_path(request.args.get("next", "")) or _landing(user))
+    return redirect(local_path(request.args.get("next", "")) or landing.of(user))
 
 
 @bp.post("/logout")
@@ -67,6 +64,17 @@ def logout() -> Response:
     return redirect(url_for("accounts.login"))
 
 
+def _whose_password(form: LoginForm) -> User | None:
+    email, password, address = str(form.email.data), str(form.password.data), request.remote_addr or ""
+    user = find(email)
+    if not (user.has_password(password) if user else waste_a_hash(password)) or user is None:
+        failed(email, address)
+        form.form_errors = ["This address and password do not match."]
+        return None
+    succeeded(email, address)
+    return user
+
+
 def _form(template: str, form: LoginForm | SignUpForm, status: int = 422) -> Response:
     open_sign_up = current_app.extensions["dataelan_settings"].open_sign_up
     return render(
@@ -77,14 +85,6 @@ def _form(template: str, form: LoginForm | SignUpForm, status: int = 422) -> Res
         can_sign_up=open_sign_up,
         next_url=local_path(request.args.get("next", "")),
     )
-
-
-def _landing(user: User) -> str:
-    organizations = access.organizations_of(user)
-    if not organizations:
-        return url_for("founding.new")
-    first = min(organizations, key=lambda one: one.deleted_at is not None)
-    return url_for("organizations.home", slug=first.slug)
 
 
 def _session_url(home: Home) -> str:

@@ -50,6 +50,11 @@ def spend(what: str, who: str, most: int, seconds: int) -> int:
     return 0
 
 
+def forget(what: str, who: str) -> None:
+    with contextlib.suppress(redis.RedisError):
+        store().delete(f"{what}:{_digest(who)}")
+
+
 def _keys(email: str, address: str) -> list[tuple[str, int]]:
     return [(f"login:{_digest(email)}:{address}", PER_ACCOUNT), (f"login-address:{address}", PER_ADDRESS)]
 

@@ -1,6 +1,6 @@
-"""All tables, in the order a newcomer should read them: accounts, sign_ins, workspace, people, hub, executions,
-declared_actions, templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes, comparisons,
-audit, rollups, dashboards."""
+"""All tables, in the order a newcomer should read them: accounts, sign_ins, second_factors, workspace, people, hub,
+executions, declared_actions, templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes,
+comparisons, audit, rollups, dashboards."""
 
 from .accounts import (
     KeyStrategy,
@@ -46,6 +46,7 @@ from .people import Invitation, ServiceAccount
 from .quotes import Quote
 from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUPS
 from .search import SearchDocument, SearchSlice
+from .second_factors import Authenticator, RecoveryCode
 from .sign_ins import AccountLink, Proof, SignIn
 from .templates import (
     LabelMove,
@@ -84,6 +85,7 @@ __all__ = [
     "Asset",
     "Attempt",
     "AuditEvent",
+    "Authenticator",
     "Base",
     "Batch",
     "BatchCell",
@@ -145,6 +147,7 @@ __all__ = [
     "PublicLink",
     "Quote",
     "RateLimit",
+    "RecoveryCode",
     "Reservation",
     "ReservationState",
     "Role",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
+import pyotp
 from playwright.sync_api import Page, expect
 
+from dataelan_web.accounts import resetting
 from dataelan_web.extensions import db
 from dataelan_web.models import SignIn
 from tests import people
@@ -32,3 +36,31 @@ def test_an_account_is_looked_after(look: Callable[..., Page], acme: people.Cast
     mia.get_by_role("button", name="Change password").click()
     expect(mia.get_by_text("This is not your password.")).to_be_visible()
     assert_fine(mia, "an account, a wrong password")
+
+    mia.goto("/account/two-factor")
+    mia.get_by_label("Your password").fill(PASSWORD)
+    mia.get_by_role("button", name="Set it up").click()
+    app = pyotp.TOTP(mia.locator("#two-factor-secret").inner_text())
+    assert_fine(mia, "an authenticator app")
+    mia.get_by_label("The six digits that it shows").fill(app.now())
+    mia.get_by_role("button", name="Switch it on").click()
+    expect(mia.locator("#recovery-codes")).to_be_visible()
+    assert_fine(mia, "recovery codes")
+    mia.get_by_role("link", name="I have kept them").click()
+    expect(mia.get_by_text("of which 10 are left")).to_be_visible()
+    assert_fine(mia, "two-factor sign-in")
+
+    phone = look()
+    phone.goto("/forgot")
+    assert_fine(phone, "a forgotten password, without mail")
+    phone.goto("/login")
+    phone.get_by_label("E-mail").fill(acme.mia.email)
+    phone.get_by_label("Password").fill(PASSWORD)
+    phone.get_by_role("button", name="Sign in").click()
+    phone.wait_for_url("**/login/code")
+    assert_fine(phone, "a code")
+    phone.get_by_label("Code").fill(app.at(time.time() + app.interval))
+    phone.get_by_role("button", name="Sign in").click()
+    phone.wait_for_url("**/o/*/")
+    phone.goto(urlsplit(resetting.link_for(acme.mia)).path)
+    assert_fine(phone, "a new password")

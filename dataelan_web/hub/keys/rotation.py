@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
+from ...accounts import two_factor
 from ...acting import declaring
 from ...extensions import db
-from ...models import ActionReceiver, APIKey, Webhook
+from ...models import ActionReceiver, APIKey, Authenticator, Webhook
 from ...models.base import NIL
 from ...notify import webhooks
 from ...secrets import VERSION, Place, Unreadable, keyring
 
 BATCH = 500
+Secretive = APIKey | Authenticator | Webhook | ActionReceiver
 
 
 class Sealed(NamedTuple):
@@ -35,6 +37,7 @@ SEALED = (
     Sealed(APIKey, "ciphertext", place_of),
     Sealed(Webhook, "ciphertext", webhooks.place_of),
     Sealed(Webhook, "previous_ciphertext", webhooks.previous_place_of),
+    Sealed(Authenticator, "ciphertext", two_factor.place_of),
     Sealed(ActionReceiver, "ciphertext", declaring.place_of),
     Sealed(ActionReceiver, "previous_ciphertext", declaring.previous_place_of),
 )
@@ -49,7 +52,7 @@ def counts() -> Counter[str]:
     return found
 
 
-def unreadable() -> list[tuple[APIKey | Webhook | ActionReceiver, str]]:
+def unreadable() -> list[tuple[Secretive, str]]:
     bad = []
     for model, column, place in SEALED:
         for row in db.session.scalars(select(model).where(getattr(model, column) != "").order_by(model.id)):
@@ -60,7 +63,9 @@ def unreadable() -> list[tuple[APIKey | Webhook | ActionReceiver, str]]:
     return bad
 
 
-def name_of(row: APIKey | Webhook | ActionReceiver) -> str:
+def name_of(row: Secretive) -> str:
+    if isinstance(row, Authenticator):
+        return row.name
     return row.origin if isinstance(row, ActionReceiver) else row.label
 
 
@@ -88,7 +93,7 @@ def _rotate(sealed: Sealed) -> int:
     return done
 
 
-def _seal_anew(row: APIKey | Webhook | ActionReceiver, sealed: Sealed) -> bool:
+def _seal_anew(row: Secretive, sealed: Sealed) -> bool:
     place = sealed.place(row)
     try:
         secret = keyring().decrypt(getattr(row, sealed.column), place)
