@@ -227,9 +227,11 @@ def test_errors(app: Flask, look: Callable[..., Page], acme: people.Cast, server
         assert page.goto(path).status == code  # type: ignore[union-attr]
         assert_fine(page, f"{code} at {path}")
 
+    mia = people.browser(app, acme.mia)
+
     def broken(route: Route) -> None:
         with failing(app):
-            answer = people.browser(app, acme.mia).get("/login")
+            answer = mia.get("/login")
         route.fulfill(status=answer.status_code, headers=dict(answer.headers), body=answer.get_data())
 
     page.route("**/broken", broken)
