@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import abort
-from sqlalchemy import Select, Uuid, asc, desc, func, literal, select, union_all
+from sqlalchemy import Select, Uuid, asc, bindparam, desc, func, literal, select, union_all
 from sqlalchemy.orm import joinedload, selectinload, undefer
 
 from ..actions.cards import OF_RUN
@@ -56,6 +56,12 @@ COPY = (
 )
 
 Card = Execution | CopiedAnswer
+
+# Made once, with all their options: that takes longer than to ask them.
+_ANY = bindparam("ids", expanding=True)
+_RUNS = select(Execution).where(Execution.id.in_(_ANY)).options(*CARD)
+_COPIES = select(CopiedAnswer).where(CopiedAnswer.id.in_(_ANY)).options(*COPY)
+_READ = _RUNS.execution_options(populate_existing=True)
 
 
 @dataclass(frozen=True)
@@ -137,18 +143,16 @@ def _page(
 
 def _cards(rows: Sequence[Any]) -> list[Card]:
     cards: list[Card] = []
-    for model, options, is_run in ((Execution, CARD, True), (CopiedAnswer, COPY, False)):
+    for query, is_run in ((_RUNS, True), (_COPIES, False)):
         if ids := [row.id for row in rows if row.is_run is is_run]:
-            cards += db.session.scalars(select(model).where(model.id.in_(ids)).options(*options))
+            cards += db.session.scalars(query, {"ids": ids})
     branches.tell([card for card in cards if isinstance(card, Execution)])
     return sorted(cards, key=lambda card: card.id)
 
 
 def read(id: uuid.UUID) -> Execution:
     """A run with all that its card needs."""
-    found = db.session.scalars(
-        select(Execution).where(Execution.id == id).options(*CARD).execution_options(populate_existing=True)
-    ).one()
+    found = db.session.scalars(_READ, {"ids": [id]}).one()
     branches.tell([found])
     return found
 
