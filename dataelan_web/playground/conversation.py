@@ -58,7 +58,7 @@ COPY = (
 Card = Execution | CopiedAnswer
 
 # Made once, with all their options: that takes longer than to ask them.
-_ANY = bindparam("ids", expanding=True)
+_ANY: Any = bindparam("ids", expanding=True)
 _RUNS = select(Execution).where(Execution.id.in_(_ANY)).options(*CARD)
 _COPIES = select(CopiedAnswer).where(CopiedAnswer.id.in_(_ANY)).options(*COPY)
 _READ = _RUNS.execution_options(populate_existing=True)
