@@ -148,12 +148,18 @@ def test_neither_a_new_password_nor_time_helps_who_has_only_the_password(
     assert sign_in(half, ada.email, NEW).location == "/login/code", "nor does a reset lead past it"
 
 
-def test_the_secret_is_sealed_and_sealed_anew_with_the_other_keys(app: Flask, ada: User, app_of_ada: Shared) -> None:
-    totp, _, _ = app_of_ada
+def test_the_secret_is_sealed_and_sealed_anew_with_the_other_keys(
+    app: Flask, ada: User, clock: Clock, app_of_ada: Shared
+) -> None:
+    totp, codes, _ = app_of_ada
     row = db.session.scalars(select(Authenticator).where(Authenticator.user_id == ada.id)).one()
     assert totp.secret not in str(vars(row))
     assert Authenticator in {sealed.model for sealed in rotation.SEALED}
     assert ada.email == rotation.name_of(row)
+    row.ciphertext = "dk2.gone.x.x"
+    db.session.commit()
+    assert not is_in(second(app, ada, totp.at(clock.now)))
+    assert is_in(second(app, ada, codes[0])), "without the encryption key the recovery codes still lead in"
     said = app.test_cli_runner().invoke(args=["turn-off-two-factor", "--email", ada.email])
     assert said.exit_code == 0
     assert not two_factor.is_on(fresh(ada))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from flask import current_app
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import audit
@@ -106,9 +106,8 @@ def forget_links(user: User) -> None:
 
 def forget(user: User, purpose: Proof) -> None:
     """Links of before lead nowhere. The caller commits."""
-    open_ones = (AccountLink.user_id == user.id, AccountLink.purpose == purpose, AccountLink.used_at.is_(None))
-    quietly = update(AccountLink).where(*open_ones).values(used_at=func.now())
-    db.session.execute(quietly.execution_options(synchronize_session=False))
+    theirs = (AccountLink.user_id == user.id, AccountLink.purpose == purpose)
+    db.session.execute(delete(AccountLink).where(*theirs).execution_options(synchronize_session=False))
 
 
 def _is_good(secret: str, purpose: Proof) -> list[ColumnElement[bool]]:

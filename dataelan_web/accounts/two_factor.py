@@ -14,12 +14,13 @@ import pyotp
 import segno
 from markupsafe import Markup
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 
 from .. import audit
 from ..extensions import db
 from ..models import Authenticator, RecoveryCode, User, new_id, now
 from ..models.sign_ins import digest
-from ..secrets import Place, keyring
+from ..secrets import Place, Unreadable, keyring
 from . import changing, signing_in
 
 STEP = 30
@@ -46,7 +47,10 @@ def set_up(user: User) -> None:
     made = Authenticator(id=new_id(), user_id=user.id)
     made.ciphertext = keyring().encrypt(pyotp.random_base32(), place_of(made))
     db.session.add(made)
-    db.session.commit()
+    try:
+        db.session.commit()
+    except IntegrityError:  # twice at once, or it is on by now: the other one counts
+        db.session.rollback()
 
 
 def confirm(user: User, code: str) -> list[str]:
@@ -108,7 +112,11 @@ def place_of(found: Authenticator) -> Place:
 
 
 def _takes(found: Authenticator, code: str) -> bool:
-    said, app, step = re.sub(r"\s", "", code), pyotp.TOTP(secret_of(found), interval=STEP), int(time.time()) // STEP
+    try:
+        app = pyotp.TOTP(secret_of(found), interval=STEP)
+    except Unreadable:  # the encryption key is gone: recovery codes still lead in
+        return False
+    said, step = re.sub(r"\s", "", code), int(time.time()) // STEP
     good = [one for one in (step + n for n in AROUND) if secrets.compare_digest(app.generate_otp(one), _ascii(said))]
     if not good:
         return False
