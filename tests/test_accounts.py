@@ -120,7 +120,16 @@ def test_a_wrong_field_is_told_in_plain_words_and_the_rest_is_kept(
 
 @pytest.mark.parametrize(
     "password",
-    ["1qaz2wsx3edc", "Password123456", "qwertyuiop123", "aaaaaaaaaaaaaaaa", "iloveyou12345", "nora@example.com"],
+    [
+        "1qaz2wsx3edc",
+        "Password123456",
+        "qwertyuiop123",
+        "aaaaaaaaaaaaaaaa",
+        "iloveyou12345",
+        "1q2w-3e4r-5t6y",
+        "password-password",
+        "nora@example.com",
+    ],
 )
 def test_what_would_be_tried_first_is_no_password(password: str) -> None:
     assert guessing.is_guessable(password, "nora@example.com", "Nora")

@@ -16,6 +16,8 @@ from wtforms.validators import ValidationError
 SHORTEST = 12
 ENOUGH = 10**6
 """Guesses: more than anybody has at a page that counts them (throttle.py)."""
+ENOUGH_BARE = 10**4
+"""Of the same without the signs and spaces that people put into it: `password-password`."""
 LOOKED_AT = 64
 """Characters: to look at more takes long, and a password of more is safe by its length unless these repeat."""
 REFUSED = (
@@ -29,8 +31,13 @@ def is_guessable(password: str, *about: str) -> bool:
     from zxcvbn import zxcvbn  # here, as its lists take a twentieth of a second, and few requests choose a password
 
     parts = (word for text in about for word in re.split(r"[@.\s]+", text))
-    known = ["dataelan", *about, *parts]
-    return int(zxcvbn(password[:LOOKED_AT], user_inputs=known)["guesses"]) < ENOUGH
+    known, said = ["dataelan", *about, *parts], password[:LOOKED_AT]
+    bare = re.sub(r"[\W_]", "", said) or said
+
+    def guesses(of: str) -> int:
+        return int(zxcvbn(of, user_inputs=known)["guesses"])
+
+    return guesses(said) < ENOUGH or guesses(bare) < ENOUGH_BARE
 
 
 def not_guessable(form: Form, field: Field) -> None:
