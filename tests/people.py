@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -128,20 +129,24 @@ def browser(app: Flask, person: User | None = None) -> FlaskClient:
     client.csrf_tokens = {}
     if person is not None:
         with client.session_transaction() as session:
-            session["_user_id"], session["_fresh"] = cookie_of(person), True
+            session["_user_id"], session["_fresh"] = cookie_of(app, person), True
     return client
 
 
 _cookies: dict[tuple[uuid.UUID, str], str] = {}
+_making = Lock()
 
 
-def cookie_of(person: User) -> str:
-    """What the cookie of a browser of theirs says: one for all, until they change their password. Commits."""
+def cookie_of(app: Flask, person: User) -> str:
+    """What the cookie of a browser of theirs says: one for all, until their password changes. They are committed."""
     key = (person.id, person.session_key)
-    if key not in _cookies:
-        row, _cookies[key] = SignIn.begin(person)
-        db.session.add(row)
-        db.session.commit()
+    with _making:
+        if key not in _cookies:
+            row, secret = SignIn.begin(person)
+            with app.app_context():
+                db.session.add(row)
+                db.session.commit()
+            _cookies[key] = secret
     return _cookies[key]
 
 
