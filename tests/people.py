@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
 
-from flask import Flask
+from flask import Flask, current_app, has_app_context
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import select, update
@@ -143,7 +143,7 @@ def cookie_of(app: Flask, person: User) -> str:
     with _making:
         if key not in _cookies:
             row, secret = SignIn.begin(person)
-            with app.app_context():
+            with (current_app if has_app_context() else app).app_context():  # whose database is there
                 db.session.add(row)
                 db.session.commit()
             _cookies[key] = secret
