@@ -236,7 +236,9 @@ def test_a_page_tells_what_a_key_has_spent_today(app: Flask, acme: people.Cast, 
     budget = db.session.scalars(select(Budget).where(Budget.subject_id == key.id)).one()
     at = now()
     db.session.add_all(
-        BudgetPeriod(budget=budget, starts_at=at + days, ends_at=at + days + timedelta(hours=24), spent=spent)
+        BudgetPeriod(
+            budget=budget, starts_at=at + days, ends_at=at + days + timedelta(hours=24), spent=spent, opening=spent
+        )
         for days, spent in ((timedelta(hours=-1), 1_200_000_000), (timedelta(days=-2), 4_000_000_000))
     )
     db.session.commit()
