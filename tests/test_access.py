@@ -957,7 +957,7 @@ def rows_of(cast: people.Cast) -> list[str]:
     """Everything an organization has, as text: for seeing that nothing changed."""
     make_rows_of()
     db.session.rollback()
-    return list(db.session.scalars(text("SELECT rows_of(:id)"), {"id": cast.organization.id}))
+    return sorted(db.session.scalars(text("SELECT rows_of(:id)"), {"id": cast.organization.id}))
 
 
 @cache
