@@ -23,13 +23,14 @@ def find(project: Project, id: str) -> Execution:
     """Of a call that a program of this project made. Raises Refused (404), whatever else the id may be of."""
     for prefix in PREFIXES:
         id = id.removeprefix(prefix)
-    found = _by_id(project, id)
+    found = by_id(project, id)
     if found is None:
         raise Refused(404, "There is no such run of this project’s programs.", "execution_not_found", "id")
     return found
 
 
-def _by_id(project: Project, id: str) -> Execution | None:
+def by_id(project: Project, id: str) -> Execution | None:
+    """None also where it is no id at all."""
     try:
         wanted = uuid.UUID(id)
     except ValueError:

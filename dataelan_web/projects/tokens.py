@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import url_for
+from flask import abort, url_for
 from flask_login import current_user
 from sqlalchemy import ColumnElement, select
 
@@ -86,10 +86,13 @@ def issue(
     return token, secret
 
 
-def rotate(token: GatewayToken, hours: int) -> str:
-    """A new secret; what it may, what it spent and its limits stay. The old one is taken for so many hours."""
-    secret = token.rotate(timedelta(hours=hours))
-    audit.record("token.rotated", token, token.project.organization_id, grace_hours=hours)
+def rotate(token: GatewayToken, grace: str) -> str:
+    """A new secret; what it may, what it spent and its limits stay. `grace`: one of GRACES; 422 where it is none, or
+    the token was revoked."""
+    if grace not in GRACES or token.revoked_at:
+        abort(422, "Say for how long the old secret is still taken; one that was revoked cannot be rotated.")
+    secret = token.rotate(timedelta(hours=int(grace)))
+    audit.record("token.rotated", token, token.project.organization_id, grace_hours=int(grace))
     return secret
 
 
