@@ -305,7 +305,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
 
 def _ids_of_organizations(user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
     member = select(Membership.organization_id).where(Membership.user_id == user_id)
-    return union(member, _guest_projects(user_id, Project.organization_id))
+    return union(member, _guest_projects(user_id, Project.organization_id).where(Project.deleted_at.is_(None)))
 
 
 def _tell_if_in_trash(model: type[Base], id: uuid.UUID) -> None:

@@ -194,7 +194,12 @@ def test_ownership_is_handed_over_in_one_step(app: Flask, acme: people.Cast) -> 
 
 def test_who_leaves_as_a_guest_is_out_of_every_project(app: Flask, acme: people.Cast) -> None:
     gina = people.browser(app, acme.gina)
+    token, _ = GatewayToken.issue(acme.project, acme.gina.id, "Gina’s")
+    db.session.add(token)
+    db.session.commit()
     assert gina.submit(f"{acme.home}/departure").headers["HX-Redirect"] == "/"
+    db.session.refresh(token)
+    assert token.revoked_at, "it does not come back with her"
     assert gina.get(f"{acme.home}/").status_code == 404
     assert gina.get("/").location == "/organizations/new", "who belongs nowhere can make an organization"
 
@@ -341,6 +346,11 @@ def test_invitations_and_wrong_links_are_counted(app: Flask, acme: people.Cast) 
     answer = adam.submit(f"{acme.home}/invitations", {"emails": "ada@example.com", "role": "MEMBER"})
     assert answer.status_code == 429
     assert "ada@example.com" in answer.get_data(as_text=True)
+    waiting = Invitation(organization_id=acme.organization.id, email="ada@example.com", role=Role.MEMBER)
+    waiting.renew()
+    db.session.add(waiting)
+    db.session.commit()
+    assert adam.submit(f"{acme.home}/invitations/{waiting.id}/renewal").status_code == 429
     address = {"REMOTE_ADDR": "10.99.0.1"}
     store().set("links:10.99.0.1", throttle.WRONG_LINKS - 1, ex=60)
     assert adam.get("/join/nothing", environ_overrides=address).status_code == 404
@@ -360,6 +370,9 @@ def test_a_guest_is_invited_to_one_project_and_sees_nothing_else(app: Flask, acm
     assert him.get(url).status_code == 200
     assert him.get(f"{acme.home}/members").status_code in (403, 404)
     assert him.submit(f"{url}/sessions", {"title": "Mine"}).status_code == 403
+    acme.project.discard(acme.olivia.id)
+    db.session.commit()
+    assert him.get("/account").status_code == 200, "where nothing is left but what is in the trash"
 
 
 def test_a_viewer_who_was_let_into_a_project_edits_there_and_nowhere_else(app: Flask, acme: people.Cast) -> None:

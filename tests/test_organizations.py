@@ -33,6 +33,7 @@ from dataelan_web.models import (
     Organization,
     OrganizationKind,
     Project,
+    Provider,
     RoutingRule,
     RunExport,
     now,
@@ -106,6 +107,11 @@ def test_only_allowed_providers_get_prompts_from_the_next_one_on(app: Flask, acm
     unknown = olivia.submit(f"{acme.home}/settings", settings(acme, allowed_providers=[str(uuid.uuid4())]))
     assert unknown.status_code == 422
     assert fresh(acme).allowed_providers == [str(own.provider_id)]
+    db.session.get_one(Provider, own.provider_id).archived_at = now()
+    db.session.commit()
+    assert "Own (deleted)" in olivia.get(f"{acme.home}/settings").get_data(as_text=True), "or it were taken out unseen"
+    olivia.submit(f"{acme.home}/settings", settings(acme, allowed_providers=[str(own.provider_id)]))
+    assert usable_models(db.session, _project(acme)) == []
 
 
 def test_new_sessions_ask_the_default_rule(app: Flask, acme: people.Cast) -> None:

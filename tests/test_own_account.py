@@ -200,6 +200,8 @@ def test_nobody_is_told_that_an_address_is_somebodys_and_no_link_takes_it(app: F
     answer = here.submit("/account/address", {"email": bob.email, "current": PASSWORD})
     assert answer.status_code == 204
     assert not letters_to(bob.email)
+    answers = [here.submit("/account/address", {"email": bob.email, "current": PASSWORD}) for _ in range(5)]
+    assert answers[-1].status_code == 429, "five an hour"
 
 
 def test_a_person_of_no_organization_has_an_account_too(app: Flask, ada: User) -> None:

@@ -138,6 +138,7 @@ def test_a_members_token_is_rotated_by_its_maker_and_a_service_accounts_by_admin
     service = token_of(issue(olivia, account(olivia, acme), acme)).id
     for act in ("rotation", "revocation"):
         assert mia.submit(f"{tokens}/{service}/{act}", {"grace": "24"}).status_code == 403
+    assert mia.submit(f"{tokens}/{hers}/rotation", {"grace": "9999"}).status_code == 422
     assert "Billing" in mia.get(tokens).get_data(as_text=True)
 
 

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import delete, event, select
 
 from dataelan_web.extensions import db
-from dataelan_web.models import NANO, Delivery, Notice, Organization, Scope, State, Summaries, Unit, Window
+from dataelan_web.models import NANO, Delivery, Notice, Organization, Scope, State, Summaries, Unit, Window, now
 from dataelan_web.models.rollups import ROLLUP_RECOUNTS
 from dataelan_web.notify import deliver, webhooks
 from dataelan_web.summaries import periods, sending
@@ -194,6 +194,12 @@ def test_nobody_is_told_late_or_of_nothing_or_unasked(acme: people.Cast, rival: 
     sending.send_due(MORNING + timedelta(hours=1))
     assert told(acme) == {"olivia": 1, "adam": 1}
     assert told(rival) == {}, "nothing ran"
+    acme.organization.deleted_at = now()
+    db.session.commit()
+    sending.send_due(MORNING + timedelta(days=7, hours=1))
+    assert told(acme) == {"olivia": 1, "adam": 1}, "of what was deleted nobody is told"
+    acme.organization.deleted_at = None
+    db.session.commit()
     sending.send_due(MORNING + timedelta(days=7, hours=1))
     assert told(acme) == {"olivia": 2, "adam": 2}, "the next week"
     sending.send_due(datetime(2026, 12, 1, 6, 0, tzinfo=KATHMANDU))

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from dataelan_web.accounts import throttle, two_factor, two_factor_routes
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys import rotation
-from dataelan_web.models import Authenticator, RecoveryCode, User
+from dataelan_web.models import Authenticator, RecoveryCode, User, now
 
 from . import people
 from .test_accounts import PASSWORD, address, is_in, sign_in
@@ -152,7 +152,7 @@ def test_neither_a_new_password_nor_time_helps_who_has_only_the_password(
 def test_the_secret_is_sealed_and_sealed_anew_with_the_other_keys(
     app: Flask, ada: User, clock: Clock, app_of_ada: Shared
 ) -> None:
-    totp, codes, _ = app_of_ada
+    totp, codes, client = app_of_ada
     row = db.session.scalars(select(Authenticator).where(Authenticator.user_id == ada.id)).one()
     assert totp.secret not in str(vars(row))
     assert Authenticator in {sealed.model for sealed in rotation.SEALED}
@@ -161,6 +161,11 @@ def test_the_secret_is_sealed_and_sealed_anew_with_the_other_keys(
     db.session.commit()
     assert not is_in(second(app, ada, totp.at(clock.now)))
     assert is_in(second(app, ada, codes[0])), "without the encryption key the recovery codes still lead in"
+    row.confirmed_at = None
+    db.session.commit()
+    assert client.get("/account/two-factor").status_code == 200, "one can begin anew"
+    row.confirmed_at = now()
+    db.session.commit()
     said = app.test_cli_runner().invoke(args=["turn-off-two-factor", "--email", ada.email])
     assert said.exit_code == 0
     assert not two_factor.is_on(fresh(ada))

@@ -20,6 +20,8 @@ from .sign_up import AddressTaken
 
 account = Blueprint("account", __name__, url_prefix="/account")
 TAKEN = "There is an account with this address."
+LETTERS, HOUR = 5, 3600
+"""To addresses that one wants to have, an hour."""
 
 
 @account.get("")
@@ -46,6 +48,9 @@ def change_address() -> Response:
         return _page(422, address_form=form)
     email = str(form.email.data)
     if changing.mails():
+        if wait := throttle.spend("new-address", str(current_user.id), LETTERS, HOUR):
+            form.email.errors = [f"That were many links for one hour. Go on in {-(-wait // 60)} minutes."]
+            return _page(429, address_form=form)
         changing.ask_for_address(current_user, email)
         return _back(f"A link was sent to {email}. Your address changes when you open it there.")
     try:

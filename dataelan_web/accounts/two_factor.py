@@ -95,6 +95,14 @@ def codes_left(user: User) -> int:
     return db.session.scalar(select(func.count()).where(*unused)) or 0
 
 
+def to_share(found: Authenticator) -> str:
+    """For an app to be set up with; empty where the encryption key is gone: then one begins anew."""
+    try:
+        return secret_of(found)
+    except Unreadable:
+        return ""
+
+
 def secret_of(found: Authenticator) -> str:
     """Raises Unreadable."""
     return keyring().decrypt(found.ciphertext, place_of(found))

@@ -98,7 +98,7 @@ def _page(status: int = 200, codes: list[str] | None = None, **forms: Any) -> Re
     is_on = found is not None and found.confirmed_at is not None
     empty: dict[str, Any] = {"proof_form": ProofForm(formdata=None)}
     empty |= {"code_form": CodeForm(formdata=None), "off_form": OffForm(formdata=None)}
-    secret = two_factor.secret_of(found) if found and not is_on else ""
+    secret = two_factor.to_share(found) if found and not is_on else ""
     return render(
         "accounts/two_factor.html",
         "two_factor",

@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl
 
 from flask import g, url_for
 from flask_login import current_user
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 from werkzeug.datastructures import MultiDict
 
 from .. import access, audit
 from ..extensions import db
-from ..models import SavedView
+from ..models import Organization, SavedView
 from . import controls
 from . import filters as reading
 from . import view as viewing
@@ -106,6 +106,8 @@ def share(view: SavedView, shared: bool) -> None:
 
 def open_first(view: SavedView, first: bool) -> None:
     """What the dashboard opens with: this one, or none. It is shared by that. Commits."""
+    ours = select(Organization.id).where(Organization.id == g.organization.id)
+    db.session.execute(ours.with_for_update(key_share=True))  # of two who choose at once the second one waits
     of_ours = update(SavedView).where(SavedView.organization_id == g.organization.id, SavedView.is_default)
     db.session.execute(of_ours.values(is_default=False))
     view.is_default, view.is_shared = first, view.is_shared or first

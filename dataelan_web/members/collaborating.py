@@ -6,17 +6,17 @@ from __future__ import annotations
 import uuid
 
 from flask import abort
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from .. import audit
 from ..extensions import db
-from ..models import Collaborator, Project, ProjectRole, User, new_id, now
+from ..models import Collaborator, GatewayToken, Project, ProjectRole, User, new_id, now
 from . import managing
 
 
 def let_in(project: Project, user_id: uuid.UUID, role: ProjectRole) -> User:
     """A member of the organization; 404 for anybody else. Twice is once."""
+    managing.lock(project.organization)  # or who is removed just now would stay as a guest
     if managing.role_of(project.organization_id, user_id) is None:
         abort(404)
     user = db.session.get_one(User, user_id)
@@ -39,20 +39,13 @@ def change_role(collaborator: Collaborator, project: Project, role: ProjectRole)
 
 
 def let_out(collaborator: Collaborator, project: Project) -> User:
-    """A guest of nothing else is out of the organization with it, and their tokens are refused at once."""
+    """A guest's tokens of this project are refused at once, and for good. A member's go on as their role does."""
+    managing.lock(project.organization)
     user = db.session.get_one(User, collaborator.user_id)
     db.session.delete(collaborator)
     db.session.flush()
-    revoked = 0
-    if not _is_here(project.organization_id, user.id):
-        revoked = managing.revoke_tokens(project.organization_id, user.id)
+    is_member = managing.role_of(project.organization_id, user.id) is not None
+    revoked = 0 if is_member else managing.revoke_tokens(user.id, GatewayToken.project_id == project.id)
     audit.record("collaborator.removed", project, project.organization_id, person=user.name, tokens_revoked=revoked)
     db.session.commit()
     return user
-
-
-def _is_here(organization_id: uuid.UUID, user_id: uuid.UUID) -> bool:
-    """Still, as a member or as the guest of another project."""
-    elsewhere = select(Collaborator.id).join(Project, Project.id == Collaborator.project_id)
-    elsewhere = elsewhere.where(Project.organization_id == organization_id, Collaborator.user_id == user_id)
-    return managing.role_of(organization_id, user_id) is not None or db.session.scalar(elsewhere.limit(1)) is not None

@@ -39,6 +39,8 @@ def invite() -> Response:
 @bp.post("/invitations/<uuid:id>/renewal")
 def renew(id: uuid.UUID) -> Response:
     invitation = access.administered(Invitation, id)
+    if wait := throttle.blocked("invites", str(current_user.id), throttle.INVITATIONS):
+        return _shown(invitation, 429, problem=TOO_MANY.format(wait // 60 + 1))
     try:
         made = inviting.renew(invitation, current_user)
     except NotInvited as problem:

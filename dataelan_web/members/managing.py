@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 
 from flask import abort
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from .. import access, audit
 from ..extensions import db
@@ -85,6 +85,7 @@ def leave(organization: Organization, user: User) -> None:
         _take_out(organization, membership)
     else:
         _close_projects(organization.id, user.id)
+        _revoke_all(organization.id, user.id)
     audit.record("member.left", user, organization.id, role=membership.role.value if membership else "guest")
     db.session.commit()
 
@@ -139,7 +140,7 @@ def _need_another_owner(organization: Organization) -> None:
 def _take_out(organization: Organization, membership: Membership) -> int:
     """Does not commit."""
     _close_projects(organization.id, membership.user_id)
-    revoked = revoke_tokens(organization.id, membership.user_id)
+    revoked = _revoke_all(organization.id, membership.user_id)
     db.session.execute(delete(Membership).where(Membership.id == membership.id))
     return revoked
 
@@ -149,13 +150,17 @@ def _close_projects(organization_id: uuid.UUID, user_id: uuid.UUID) -> None:
     db.session.execute(delete(Collaborator).where(*here).execution_options(synchronize_session=False))
 
 
-def revoke_tokens(organization_id: uuid.UUID, user_id: uuid.UUID) -> int:
+def _revoke_all(organization_id: uuid.UUID, user_id: uuid.UUID) -> int:
+    return revoke_tokens(user_id, GatewayToken.project_id.in_(_projects(organization_id)))
+
+
+def revoke_tokens(user_id: uuid.UUID, here: ColumnElement[bool]) -> int:
     """Their own. Those of service accounts are the organization's, whoever made them."""
     theirs = (
         GatewayToken.created_by == user_id,
         GatewayToken.service_account_id.is_(None),
         GatewayToken.revoked_at.is_(None),
-        GatewayToken.project_id.in_(_projects(organization_id)),
+        here,
     )
     query = update(GatewayToken).where(*theirs).values(revoked_at=now()).returning(GatewayToken.id)
     return len(db.session.scalars(query.execution_options(synchronize_session=False)).all())

@@ -47,11 +47,17 @@ def rules(organization: Organization) -> list[tuple[str, str]]:
 
 
 def providers(organization: Organization) -> list[tuple[str, str]]:
-    """Those that prompts could go to; none where this kind of organization does not choose."""
+    """Those that prompts could go to, and those that are chosen but there no more: what a form did not show would be
+    taken out with the next change of anything, and with the last one all are allowed. None where this kind of
+    organization does not choose."""
     if not CHOOSES_PROVIDERS.of(organization.kind):
         return []
     query = access.scoped(Provider).where(~Provider.needs_address).order_by(func.lower(Provider.name))
-    return [(str(one.id), one.name) for one in db.session.scalars(query)]
+    offered = {str(one.id): one.name for one in db.session.scalars(query)}
+    gone = [id for id in organization.allowed_providers if id not in offered]
+    names = select(Provider.id, Provider.name).where(Provider.id.in_([uuid.UUID(id) for id in gone]))
+    known = {str(id): name for id, name in db.session.execute(names)} if gone else {}
+    return [*offered.items(), *((id, f"{known.get(id, 'A provider')} (deleted)") for id in gone)]
 
 
 def _said(value: Any) -> Any:

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import DecimalField, SelectField, StringField
-from wtforms.validators import DataRequired, Length, NumberRange, Optional
+from wtforms import SelectField, StringField
+from wtforms.validators import DataRequired, Length, ValidationError
 
 from ..fields import trim
-from ..models import NANO
+from ..hub.fields import UsdField
 from ..projects.forms import TokenForm
-
-LARGEST = 1_000_000_000
 
 
 class AccountForm(FlaskForm):
@@ -21,16 +18,12 @@ class AccountForm(FlaskForm):
 
 class ServiceTokenForm(TokenForm):
     project = SelectField("Project")
-    budget = DecimalField(
-        "Limit a month, in USD",
-        [Optional(), NumberRange(Decimal("0.000001"), LARGEST, "Enter an amount of money above nothing.")],
-    )
+    budget = UsdField("Limit a month, in USD")
 
     def __init__(self, *args: Any, projects: list[tuple[str, str]], **options: Any):
         super().__init__(*args, **options)
         self.project.choices = projects
 
-    @property
-    def limit(self) -> int | None:
-        """Nano-USD."""
-        return int(self.budget.data * NANO) if self.budget.data is not None else None
+    def validate_budget(self, field: UsdField) -> None:
+        if field.data == 0:
+            raise ValidationError("Enter an amount of money above nothing.")

@@ -80,7 +80,7 @@ def issue(id: uuid.UUID) -> Response:
     project = access.administered(Project, id_in(request.form.get("project")))
     if not form.validate_on_submit() or not form.knows(project):
         return _show(account, 422, form=form)
-    scope = tokens.Scoped(form.names, form.days, form.limit)
+    scope = tokens.Scoped(form.names, form.days, form.budget.data)
     _, secret = tokens.issue(project, str(form.label.data), scope, account)
     db.session.commit()
     return _show(account, 201, secret=secret)

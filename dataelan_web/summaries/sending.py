@@ -74,7 +74,11 @@ def _wanting(kind: Kind) -> Any:
         .join(User, User.id == Collaborator.user_id).where(_by_mail(kind)),
     )  # fmt: skip
     wants = or_(Organization.summaries.in_(CHOSEN[kind]), Organization.id.in_(belong))
-    return select(Organization.id, Organization.time_zone).where(wants).order_by(Organization.id)
+    return (
+        select(Organization.id, Organization.time_zone)
+        .where(wants, Organization.deleted_at.is_(None))
+        .order_by(Organization.id)
+    )
 
 
 def _by_mail(kind: Kind) -> Any:
@@ -86,7 +90,7 @@ def _send_once(id: uuid.UUID, period: Period, at: datetime) -> bool:
     try:
         claimed = db.session.scalar(
             update(Organization)
-            .where(Organization.id == id, or_(told.is_(None), told < period.first))
+            .where(Organization.id == id, Organization.deleted_at.is_(None), or_(told.is_(None), told < period.first))
             .values({told.key: period.first})
             .returning(Organization.id)
             .execution_options(synchronize_session=False)
