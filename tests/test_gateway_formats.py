@@ -203,7 +203,19 @@ def test_what_is_asked_in_one_form_is_sent_in_the_providers_own(
         ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": [{"type": "x"}]}]},
          "messages.0.content.0"),
         ("/v1beta/models/auto:generateContent", {"contents": [{"parts": [{}]}]}, "contents.0.parts.0"),
+        ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": []}]}, "messages.0.content"),
+        ("/v1/messages",
+         {"max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}], "tool_choice": {"type": "tool"}},
+         "tool_choice.name"),
         ("/v1beta/models/auto:generateContent", {"contents": [{"parts": []}], "cachedContent": "x"}, "cachedContent"),
+        (f"/v1beta/models/{'x' * 201}:generateContent", {"contents": [{"parts": [{"text": "Hi"}]}]}, "model"),
+        ("/v1beta/models/auto:generateContent",
+         {"contents": [{"parts": [{"text": "Hi"}]}],
+          "systemInstruction": {"parts": [{"inlineData": {"mimeType": "image/png", "data": "eA=="}}]}},
+         "systemInstruction.parts.0"),
+        ("/v1beta/models/auto:generateContent",
+         {"contents": [{"parts": [{"text": "Hi"}]}], "tools": [{"functionDeclarations": {}}]},
+         "tools.0.functionDeclarations.0"),
         ("/v1/embeddings", {"input": [1, 2]}, "input"),
         ("/v1/images/generations", {"prompt": "x", "response_format": "url"}, "response_format"),
         ("/v1/audio/speech", {"input": "x", "speed": 9}, "speed"),
@@ -215,6 +227,35 @@ def test_what_cannot_be_carried_is_400_and_named(program: Program, path: str, bo
     assert answer.status_code == 400
     assert field in answer.text
     assert field in answer.json["error"]["message"]
+
+
+def test_odd_bodies_are_answered_as_any_other(program: Program) -> None:
+    said = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "a"},
+        {"role": "assistant", "content": []},
+    ]
+    asked = {"model": "simulated-instant", "input": [*said, said[0]]}
+    assert program.post("/v1/responses", asked).status_code in (200, 400)
+    schema = {"type": "ARRAY", "items": {"type": "STRING"}, "maxItems": "9" * 5000}
+    body = {"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": {"responseSchema": schema}}
+    assert program.post("/v1beta/models/simulated-instant:generateContent", body).status_code in (200, 400)
+    empty = [{"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "Hi"}]}]
+    assert program.post("/v1/chat/completions", {"model": "simulated-instant", "messages": empty}).status_code == 200
+
+
+def test_what_another_provider_thought_is_not_told_to_anthropic(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    people.own_model(acme, people.own_provider(acme, provider.url, "anthropic"), "claude")
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": ""}
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [thought, {"type": "text", "text": "Hello"}]},
+        {"role": "user", "content": "And?"},
+    ]
+    program.post("/v1/messages", {"model": "claude", "max_tokens": 5, "messages": turns})
+    assert "Hm." not in json.dumps(provider.requests[-1]["body"])
 
 
 def test_a_parameter_that_its_models_have_not_is_400_and_named(

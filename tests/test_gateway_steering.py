@@ -84,6 +84,11 @@ def test_a_stored_answer_is_told_again_at_no_cost_and_says_so(
     assert hit.labels == {"cached_from": first.headers["x-dataelan-execution-id"]}
     page = people.browser(app, acme.mia).get(f"{acme.home}/executions/{hit.id}").get_data(as_text=True)
     assert "From the cache" in page
+    other = {**asked, "messages": [{"role": "user", "content": "Something else"}]}
+    program.post(CHAT, other)
+    key = {"Idempotency-Key": "the-same"}
+    assert program.post(CHAT, asked, **key).headers["x-dataelan-cache"] == "hit"
+    assert program.post(CHAT, other, **key).status_code == 422, "it was another request"
     streamed = program.post(CHAT, {**asked, "stream": True})
     assert streamed.headers["x-dataelan-cache"] == "hit"
     assert '"cost_usd":"0"' in streamed.text

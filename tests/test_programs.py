@@ -97,6 +97,19 @@ def test_a_token_asks_for_what_it_may_and_is_told_what_that_is(app: Flask, acme:
     assert ask(secret, app)[0] == 401
 
 
+def test_what_a_token_may_ask_for_is_listed_as_it_may_be_named(app: Flask, acme: people.Cast, simulated: str) -> None:
+    token, secret = GatewayToken.issue(acme.project, acme.olivia.id, "Narrow")
+    token.allows = ["simulated/simulated-instant"]
+    db.session.add(token)
+    db.session.commit()
+    headers = {"Authorization": f"Bearer {secret}", "anthropic-version": "2023-06-01"}
+    listed = people.browser(app).get("/v1/models", headers=headers).json
+    assert [one["id"] for one in listed["data"]] == token.allows  # type: ignore[index]
+    token.allows = ["nothing/here"]
+    db.session.commit()
+    assert people.browser(app).get("/v1/models", headers=headers).json["first_id"] is None  # type: ignore[index]
+
+
 def test_a_rotated_token_takes_both_secrets_for_its_grace_and_then_one(app: Flask, acme: people.Cast) -> None:
     olivia = people.browser(app, acme.olivia)
     url = account(olivia, acme)

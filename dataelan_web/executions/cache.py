@@ -82,8 +82,8 @@ def keep(request: Request, execution: Execution, events: Generator[Event, None, 
             store().set(key, id.bytes, ex=seconds)
 
 
-def answer(request: Request, source: Execution) -> Execution:
-    """A run of its own that says what `source` said. Commits."""
+def answer(request: Request, source: Execution) -> Execution | None:
+    """A run of its own that says what `source` said; None: under this idempotency key there is one. Commits."""
     run, moment = unsaved(request), now()
     run.state, run.cost, run.attempts_made, run.measures = State.COMPLETED, 0, 0, {}
     run.started_at = run.first_token_at = run.finished_at = moment
@@ -100,8 +100,8 @@ def answer(request: Request, source: Execution) -> Execution:
         notice=NOTICE,
     )
     attempts = list(source.attempts)
-    run = record(request, row=run)
-    if run.labels and run.labels.get(FROM):
-        run.is_limited = False
-        set_committed_value(run, "attempts", attempts)  # for telling who answered; they are the other run's
+    if record(request, row=run) is not run:
+        return None
+    run.is_limited = False
+    set_committed_value(run, "attempts", attempts)  # for telling who answered; they are the other run's
     return run

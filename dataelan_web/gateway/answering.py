@@ -64,7 +64,7 @@ def _cached(request: Request, asked: Inbound, steered: Steering, arrived: float)
     if source is None:
         return None
     execution = cache.answer(request, source)
-    if not (execution.labels or {}).get(cache.FROM):  # it came before, under the same idempotency key
+    if execution is None:  # it is a repetition, which is looked at as any other
         return None
     made = execution.attempts[-1] if execution.attempts else None
     response = _told(execution, asked, replay.said(source, made.response_model if made else ""), arrived)

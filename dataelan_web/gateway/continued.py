@@ -9,6 +9,7 @@ from ..models import Project, State
 from ..router.types import Message, Part, TextPart, ToolUse
 from . import runs
 from .errors import Refused
+from .tool_calls import call_id
 
 PREFIX = "resp_"
 
@@ -20,7 +21,10 @@ def conversation(project: Project, response_id: str, *, keeps_system: bool) -> S
         message = f"previous_response_id: there is no answer “{response_id}” to go on from; it may have been deleted."
         raise Refused(404, message, "previous_response_not_found", "previous_response_id")
     asked = from_json(run.body.request).messages
-    calls = [ToolUse(call["id"], call["name"], call["arguments"]) for call in run.body.tool_calls]
+    calls = [
+        ToolUse(call["id"] or call_id(run, n), call["name"], call["arguments"])
+        for n, call in enumerate(run.body.tool_calls)
+    ]
     parts: tuple[Part, ...] = (*((TextPart(run.body.text),) if run.body.text else ()), *calls)
     kept = tuple(message for message in asked if keeps_system or message.role != "system")
     return (*kept, Message("assistant", parts)) if parts else kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..api_errors import Api
@@ -37,7 +37,14 @@ def listed(token: GatewayToken) -> list[Listed]:
     found = [Listed("auto", OURS), *(Listed(rule.name, OURS) for rule in rules if rule.id)]
     found += [Listed(one.model, one.provider, one) for one in usable_models(db.session, project)]
     found += [Listed(name, OURS) for name in stored_prompts.names(project)]
-    return list({one.name: one for one in reversed(found) if token.may_ask(one.name)}.values())[::-1]
+    allowed = [named for one in found if (named := _as_allowed(token, one))]
+    return list({one.name: one for one in reversed(allowed)}.values())[::-1]
+
+
+def _as_allowed(token: GatewayToken, one: Listed) -> Listed | None:
+    """Under the name by which this token may ask for it."""
+    names = (one.name, f"{one.owner}/{one.name}")
+    return next((replace(one, name=name) for name in names if token.may_ask(name)), None)
 
 
 def whole(found: list[Listed], api: Api) -> dict[str, Any]:
@@ -45,7 +52,8 @@ def whole(found: list[Listed], api: Api) -> dict[str, Any]:
         return {"models": [described(one, api) for one in found]}
     data = [described(one, api) for one in found]
     if api is Api.ANTHROPIC:
-        return {"data": data, "has_more": False, "first_id": found[0].name, "last_id": found[-1].name}
+        names: list[str | None] = [one.name for one in found] or [None]
+        return {"data": data, "has_more": False, "first_id": names[0], "last_id": names[-1]}
     return {"object": "list", "data": data}
 
 

@@ -143,7 +143,10 @@ class CountRequest(Strict):
     def _choice(self) -> str | None:
         if self.tool_choice is None:
             return None
-        return CHOICES.get(self.tool_choice.type) or self.tool_choice.name
+        name = CHOICES.get(self.tool_choice.type) or self.tool_choice.name
+        if not name:
+            raise Refused(400, "tool_choice.name: say which tool.", "invalid_value", "tool_choice.name")
+        return name
 
     def _parallel(self) -> dict[str, Any]:
         choice = self.tool_choice
@@ -181,7 +184,13 @@ def _said(number: int, message: MessageIn) -> list[Message]:
         return [Message(message.role, (TextPart(message.content),))]
     found: list[Message] = []
     parts: list[Part] = []
+    if not message.content:
+        raise Refused(
+            400, f"messages.{number}.content: it says nothing.", "invalid_value", f"messages.{number}.content"
+        )
     for place, block in enumerate(message.content):
+        if block.type == "thinking" and not block.signature:
+            continue  # of another provider, by way of us: Anthropic takes back only what it sealed itself
         parts.append(_part(f"messages.{number}.content.{place}", block))
         if block.keep:
             found.append(Message(message.role, tuple(parts), block.keep))

@@ -16,6 +16,7 @@ from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart
 from ..errors import Refused
 from ..json_body import MOST_TOKENS, checked, unsupported
 
+NUMBER = re.compile(r"[0-9]{1,9}")
 CHOICES = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
 EFFORTS = ((0, "none"), (1_024, "low"), (8_192, "medium"))
 """Up to how many tokens of thinking an effort is meant (ai.google.dev/gemini-api/docs/openai#thinking)."""
@@ -133,6 +134,9 @@ def messages_of(asked: GenerateRequest) -> tuple[Message, ...]:
     told = asked.system_instruction
     if isinstance(told, str):
         told = Content(parts=[PartIn(text=told)])
+    for n, part in enumerate(told.parts if told else ()):
+        if part.text is None:
+            raise unsupported(f"systemInstruction.parts.{n}", "it can hold text only.")
     words = "".join(part.text or "" for part in told.parts) if told else ""
     ids = _Ids()
     said = (
@@ -197,7 +201,7 @@ def tools_of(asked: GenerateRequest) -> tuple[Tool, ...]:
         for name, value in tool.items():
             if name not in ("functionDeclarations", "function_declarations"):
                 raise unsupported(f"tools.{n}.{name}", "tools that a provider runs itself are not passed on here.")
-            declared = value if isinstance(value, list) else []
+            declared = value if isinstance(value, list) else [value]
             found += [_declared(checked(one, Declaration, f"tools.{n}.{name}.{k}")) for k, one in enumerate(declared)]
     return tuple(found)
 
@@ -251,7 +255,7 @@ def json_schema(schema: Any) -> Any:
             made[plain] = value.lower()
         elif plain in ("enum", "required", "default", "example", "const"):
             made[plain] = value
-        elif plain in ("maxItems", "minItems", "maxLength", "minLength") and str(value).isdecimal():
+        elif plain in ("maxItems", "minItems", "maxLength", "minLength") and NUMBER.fullmatch(str(value)):
             made[plain] = int(value)
         elif plain not in ("nullable", "propertyOrdering"):
             made[plain] = json_schema(value)

@@ -198,7 +198,7 @@ def _part(part: ContentPart) -> Part:
         return FilePart(AUDIO[part.input_audio.format], part.input_audio.data)
     if part.type == "file" and part.file and (inline := DATA_URL.fullmatch(part.file.file_data or "")):
         return FilePart(inline[1], inline[2], name=part.file.filename)
-    if part.type in ("text", "refusal") and (part.text or part.refusal) is not None:
+    if part.type in ("text", "refusal") and (part.text is not None or part.refusal is not None):
         return TextPart(part.text or part.refusal or "")
     message = f"messages.content: parts of type “{part.type}” cannot be sent through here."
     raise Refused(400, message, "unsupported", "messages")

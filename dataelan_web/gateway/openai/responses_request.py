@@ -126,7 +126,8 @@ def _joined(messages: Any) -> list[Message]:
     """Calls that follow what the assistant said are of one turn, as other formats have it."""
     found: list[Message] = []
     for message in messages:
-        if found and message.role == "assistant" == found[-1].role and isinstance(message.parts[0], ToolUse):
+        is_call = message.role == "assistant" and message.parts and isinstance(message.parts[0], ToolUse)
+        if is_call and found and found[-1].role == "assistant":
             found[-1] = Message("assistant", (*found[-1].parts, *message.parts))
         else:
             found.append(message)

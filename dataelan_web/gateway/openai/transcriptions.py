@@ -17,7 +17,7 @@ from ...router.types import Done, Event, Failure, FilePart, Message, Prompt, Seg
 from .. import errors
 from ..errors import Refused
 from ..inbound import Inbound, Whole
-from ..json_body import Strict, checked, unsupported
+from ..json_body import Strict, checked, storable, unsupported
 from ..sse import event as sse
 
 TIMED = ("verbose_json", "srt", "vtt")
@@ -45,7 +45,7 @@ class TranscriptionRequest(Strict):
 
 def read(form: MultiDict[str, str], files: MultiDict[str, FileStorage]) -> Inbound:
     """Raises Refused (400) naming the first field that is wrong."""
-    asked = checked(_fields(form), TranscriptionRequest)
+    asked = checked(storable(_fields(form)), TranscriptionRequest)
     if "word" in asked.timestamp_granularities:
         raise unsupported("timestamp_granularities", "times are told of stretches of speech, not of single words.")
     if asked.include:
@@ -82,7 +82,7 @@ def _recording(file: FileStorage | None) -> FilePart:
     media_type = sniffed(content, file.mimetype or "")
     if not media_type.startswith(("audio/", "video/")):
         raise Refused(400, "file: this is no sound or film that is known here.", "invalid_value", "file")
-    return FilePart(media_type, b64encode(content).decode(), name=(file.filename or "")[:200])
+    return FilePart(media_type, b64encode(content).decode(), name=storable(file.filename or "")[:200])
 
 
 # -- the answer ----------------------------------------------------------------------------------
