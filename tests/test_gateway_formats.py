@@ -283,6 +283,7 @@ def test_each_api_gets_errors_and_lists_in_its_own_form(program: Program) -> Non
     assert listed["data"][0]["type"] == "model"
     assert {"name": "models/auto"}.items() <= program.http.get("/v1beta/models").json["models"][0].items()
     assert program.http.get("/v1/models/simulated-instant").json["object"] == "model"
+    assert program.http.get("/v1/models/simulated/simulated-instant").json["object"] == "model"
     assert program.http.get("/v1/models/simulated/none").status_code == 404
 
 

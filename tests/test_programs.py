@@ -89,7 +89,7 @@ def test_a_token_asks_for_what_it_may_and_is_told_what_that_is(app: Flask, acme:
     for other in ("auto", "simulated-instant", "simulated/simulated-slow", MODEL.upper()):
         assert ask(secret, app, other) == (403, "model_not_allowed")
     listed = people.browser(app).get("/v1/models", headers={"Authorization": f"Bearer {secret}"}).json
-    assert [one["id"] for one in listed["data"]] == []  # type: ignore[index]
+    assert [one["id"] for one in listed["data"]] == [MODEL]  # type: ignore[index]
     stored = people.template(acme, "Hello", requested="auto")
     assert ask(secret, app, f"prompt:{stored.slug}")[0] == 403, "nor by way of a saved prompt"
     token.expires_at = now() - timedelta(seconds=1)

@@ -168,6 +168,12 @@ def last_rule(session: DbSession, project: Project, model_type: ModelType, task:
     return built_in(_Hub(session, project.organization, project).all(), model_type, task)
 
 
+def slugs_of(session: DbSession, candidates: Iterable[Candidate]) -> dict[uuid.UUID, str]:
+    """Of their providers, by id: what `provider/model` begins with."""
+    ids = {one.provider_id for one in candidates}
+    return dict(session.execute(select(Provider.id, Provider.slug).where(Provider.id.in_(ids))).tuples().all())
+
+
 def usable_models(session: DbSession, project: Project) -> list[Candidate]:
     """Every model this project could call now, for a picker or `GET /v1/models`."""
     return [candidate for candidate in _Hub(session, project.organization, project).all() if candidate.keys]

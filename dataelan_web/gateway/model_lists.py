@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..api_errors import Api
-from ..executions.candidates import rules_for, usable_models
+from ..executions.candidates import rules_for, slugs_of, usable_models
 from ..extensions import db
 from ..models import GatewayToken, ModelType
 from ..router.candidates import Candidate
@@ -27,6 +27,8 @@ class Listed:
     owner: str
     candidate: Candidate | None = None
     """None: a rule, a prompt, or `auto`."""
+    whole_name: str = ""
+    """provider/model"""
 
 
 def listed(token: GatewayToken) -> list[Listed]:
@@ -35,7 +37,9 @@ def listed(token: GatewayToken) -> list[Listed]:
     project = token.project
     rules = rules_for(db.session, project, "auto", ModelType.TEXT)
     found = [Listed("auto", OURS), *(Listed(rule.name, OURS) for rule in rules if rule.id)]
-    found += [Listed(one.model, one.provider, one) for one in usable_models(db.session, project)]
+    models = usable_models(db.session, project)
+    slugs = slugs_of(db.session, models)
+    found += [Listed(one.model, one.provider, one, f"{slugs[one.provider_id]}/{one.model}") for one in models]
     found += [Listed(name, OURS) for name in stored_prompts.names(project)]
     allowed = [named for one in found if (named := _as_allowed(token, one))]
     return list({one.name: one for one in reversed(allowed)}.values())[::-1]
@@ -43,7 +47,7 @@ def listed(token: GatewayToken) -> list[Listed]:
 
 def _as_allowed(token: GatewayToken, one: Listed) -> Listed | None:
     """Under the name by which this token may ask for it."""
-    names = (one.name, f"{one.owner}/{one.name}")
+    names = filter(None, (one.name, one.whole_name))
     return next((replace(one, name=name) for name in names if token.may_ask(name)), None)
 
 
@@ -60,7 +64,7 @@ def whole(found: list[Listed], api: Api) -> dict[str, Any]:
 def one_of(found: list[Listed], name: str, api: Api) -> dict[str, Any]:
     """Raises Refused (404)."""
     for one in found:
-        if name in (one.name, f"{one.owner}/{one.name}"):
+        if name in (one.name, one.whole_name):
             return described(one, api)
     raise Refused(404, f"This project can use no model or rule that is called “{name}”.", "model_not_found", "model")
 

@@ -14,13 +14,12 @@ from flask_login import current_user
 from sqlalchemy import ColumnElement, select
 
 from .. import access, audit, quota
-from ..executions.candidates import AUTO, usable_models
+from ..executions.candidates import AUTO, slugs_of, usable_models
 from ..extensions import db
 from ..models import (
     Budget,
     GatewayToken,
     Project,
-    Provider,
     RoutingRule,
     Scope,
     ServiceAccount,
@@ -135,6 +134,6 @@ def unknown(project: Project, names: list[str]) -> list[str]:
     if not left:
         return []
     models = usable_models(db.session, project)
-    slugs = dict(db.session.execute(select(Provider.id, Provider.slug)).all())
+    slugs = slugs_of(db.session, models)
     known = {one.model for one in models} | {f"{slugs[one.provider_id]}/{one.model}" for one in models}
     return [name for name in left if name not in known]
