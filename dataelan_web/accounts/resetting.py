@@ -5,8 +5,8 @@ Whoever asks learns nothing of who has an account: every answer is the same, and
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
+from time import monotonic, sleep
 
 from flask import current_app
 
@@ -30,7 +30,7 @@ BODY = "Somebody wants to set a new password for this address on Dataelan. The l
 def ask(email: str, address: str) -> int:
     """Send a link, if the address is somebody's and was not sent many lately. Seconds to wait, for who asks too often
     from `address`; 0: it was taken. Commits."""
-    answered_at = time.monotonic() + TAKES
+    answered_at = monotonic() + TAKES
     wait = throttle.spend("reset-from", address, PER_ADDRESS, HOUR)
     is_many = throttle.spend("reset", email, PER_ACCOUNT, HOUR) > 0
     if not wait and not is_many and (user := find(email)):
@@ -38,7 +38,7 @@ def ask(email: str, address: str) -> int:
         letters.about_account(user.email, "Set a new password", BODY, path, is_secret=True)
         audit.record("account.reset_asked", user)
     db.session.commit()  # from here on no connection is held
-    time.sleep(max(answered_at - time.monotonic(), 0))
+    sleep(max(answered_at - monotonic(), 0))
     return wait
 
 
