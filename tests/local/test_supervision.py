@@ -4,9 +4,8 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
@@ -20,6 +19,7 @@ from dataelan_web.local.programs import ROOT
 pytestmark = pytest.mark.slow
 
 COMMAND = (sys.executable, "-m", "dataelan_web.local")
+PROGRAMS = ("wsgi:app", "jobs.worker", "bin/postgres", "valkey-server")
 OURS = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "MAKELEVEL"}  # a test starts from nothing
 
 
@@ -86,17 +86,18 @@ def is_open(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture(scope="module")
-def dataelan(data: Path) -> Iterator[Running]:
-    running = Running(data, free_port())
-    try:
-        yield running.until_ready()
-    finally:
-        running.process.terminate()
-        running.process.wait(60)
+def test_what_make_run_starts_it_keeps_alive_and_takes_along(data: Path) -> None:
+    """One test, since a start is dear: two on one directory, and a third that is cut off."""
+    first = Running(data, free_port()).until_ready()
+    a_second_start_on_the_same_directory_is_refused_at_once(first)
+    nobody_else_can_look_into_the_data_directory(data)
+    a_flask_command_uses_the_running_servers(first)
+    killed_programs_come_back(first)
+    nothing_outlives_a_killed_supervisor_and_its_lock_is_no_obstacle(first, data)
+    nothing_outlives_a_killed_supervisord(data)
 
 
-def test_a_second_start_on_the_same_directory_is_refused_at_once(dataelan: Running) -> None:
+def a_second_start_on_the_same_directory_is_refused_at_once(dataelan: Running) -> None:
     second = subprocess.run(COMMAND, cwd=ROOT, env=dataelan.environ, capture_output=True, text=True, timeout=10)
     assert second.returncode != 0
     assert f"http://127.0.0.1:{dataelan.port} (process {dataelan.process.pid})" in second.stderr
@@ -104,56 +105,55 @@ def test_a_second_start_on_the_same_directory_is_refused_at_once(dataelan: Runni
     assert dataelan.answers()
 
 
-def test_nobody_else_can_look_into_the_data_directory(dataelan: Running, data: Path) -> None:
+def nobody_else_can_look_into_the_data_directory(data: Path) -> None:
     assert data.stat().st_mode & 0o067 == 0  # root lets the servers' own group pass, not look
     assert all((data / name).stat().st_mode & 0o777 == 0o600 for name in ("secret-key", "encryption-keys"))
 
 
-def test_a_flask_command_uses_the_running_servers(dataelan: Running) -> None:
+def a_flask_command_uses_the_running_servers(dataelan: Running) -> None:
     command = (*COMMAND, "flask", "db", "current")
     done = subprocess.run(command, cwd=ROOT, env=dataelan.environ, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("program", ["wsgi:app", "jobs.worker", "bin/postgres", "valkey-server"])
-def test_a_killed_program_comes_back(dataelan: Running, program: str) -> None:
-    before = {process.pid for process in dataelan.of(program)}
-    assert before
-    dataelan.of(program)[0].kill()
-    wait_for(lambda: bool(dataelan.of(program)) and before.isdisjoint(p.pid for p in dataelan.of(program)), 15)
-    wait_for(dataelan.answers, 15)
+def killed_programs_come_back(dataelan: Running) -> None:
+    before = {program: {process.pid for process in dataelan.of(program)} for program in PROGRAMS}
+    assert all(before.values())
+    for program in PROGRAMS:
+        dataelan.of(program)[0].kill()
+    wait_for(lambda: all(is_new(dataelan, program, before[program]) for program in PROGRAMS), 30)
+    wait_for(dataelan.answers, 30)
 
 
-def test_sigterm_stops_everything_in_order(dataelan: Running, data: Path) -> None:
-    dataelan.until_ready()
+def is_new(dataelan: Running, program: str, before: set[int]) -> bool:
+    running = {process.pid for process in dataelan.of(program)}
+    return bool(running) and before.isdisjoint(running)
+
+
+def nothing_outlives_a_killed_supervisor_and_its_lock_is_no_obstacle(first: Running, data: Path) -> None:
+    family = first.until_ready().family
+    first.process.kill()
+    first.process.wait()
+    second = Running(data, first.port).until_ready()  # waits for what the first left to end
+    assert not any(alive(process) for process in family)
+    sigterm_stops_everything_in_order(second, data)
+
+
+def sigterm_stops_everything_in_order(dataelan: Running, data: Path) -> None:
+    log = data / "log/supervisor.log"
+    said = len(log.read_text())
     dataelan.process.terminate()
     assert dataelan.process.wait(30) == 0
     assert dataelan.nothing_left()
-    log = (data / "log/supervisor.log").read_text().splitlines()
-    assert [line.split()[4] for line in log if " stopped: " in line] == [
-        "web",
-        "worker",
-        "simulated",
-        "valkey",
-        "postgres",
-    ]
+    stopped = [line.split()[4] for line in log.read_text()[said:].splitlines() if " stopped: " in line]
+    assert stopped == ["web", "worker", "simulated", "valkey", "postgres"]
 
 
-@pytest.fixture
-def other_data() -> Iterator[Path]:
-    """Not the one that the tests above share: pytest may run this before the last of them."""
-    with tempfile.TemporaryDirectory(prefix="dataelan-") as path:
-        yield Path(path)
-
-
-def test_nothing_outlives_a_killed_supervisor_and_its_lock_is_no_obstacle(other_data: Path) -> None:
-    data, port = other_data, free_port()
-    first = Running(data, port).until_ready()
-    first.process.kill()
-    first.process.wait()
-    second = Running(data, port).until_ready()  # waits for what the first left to end
-    assert not any(alive(process) for process in first.family)
-    for supervisord in second.of("supervisor.supervisord"):
+def nothing_outlives_a_killed_supervisord(data: Path) -> None:
+    third = Running(data, free_port())
+    wait_for(lambda: bool(third.of("bin/postgres") and third.of("valkey-server")), 30)
+    third.family = psutil.Process(third.process.pid).children(recursive=True)
+    for supervisord in third.of("supervisor.supervisord"):
         supervisord.kill()
-    assert second.process.wait(20) == 1
-    wait_for(second.nothing_left, 10)
+    assert third.process.wait(20) == 1
+    wait_for(third.nothing_left, 10)
