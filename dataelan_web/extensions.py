@@ -7,6 +7,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from flask_wtf import CSRFProtect
 from htmx_flask import Htmx
+from sqlalchemy import Executable
 from sqlalchemy.exc import DBAPIError
 
 from .models.base import Base
@@ -34,3 +35,10 @@ db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": ForgivingSess
 login = LoginManager()
 csrf = CSRFProtect()
 htmx = Htmx()
+
+
+def waits(statement: Executable) -> bool:
+    """Whether it finds a row: for the threads of a worker, which look many times a minute and mostly find nothing. One
+    round trip, no transaction, nothing locked."""
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return connection.execute(statement).first() is not None

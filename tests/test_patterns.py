@@ -67,7 +67,7 @@ def patterns() -> list[Used]:
         source = path.read_text()
         if not any(f"re.{how}(" in source for how in ("compile", *USES)):
             continue
-        tree = ast.parse(source)
+        tree = list(ast.walk(ast.parse(source)))
         for call, how in _calls(tree):
             place, names = path.relative_to(PACKAGE), _names(tree, call)
             uses = {how} if how != "compile" else _uses(tree, names)
@@ -82,15 +82,15 @@ def patterns() -> list[Used]:
     return found
 
 
-def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+def _calls(tree: list[ast.AST]) -> Iterator[tuple[ast.Call, str]]:
     """Where a function of `re` is called with a pattern, and which."""
-    for node in ast.walk(tree):
+    for node in tree:
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=how)) if how in ("compile", *USES):
                 yield node, how
 
 
-def _texts(call: ast.Call, tree: ast.AST, module: ModuleType) -> list[str | bytes]:
+def _texts(call: ast.Call, tree: list[ast.AST], module: ModuleType) -> list[str | bytes]:
     """The pattern, where it is literal or made of the module's constants; of a loop over a table, all its strings."""
     pattern = call.args[0]
     if isinstance(pattern, ast.Name) and not hasattr(module, pattern.id):
@@ -98,9 +98,9 @@ def _texts(call: ast.Call, tree: ast.AST, module: ModuleType) -> list[str | byte
     return [_value(pattern, module)]
 
 
-def _tables(name: str, tree: ast.AST) -> list[str]:
+def _tables(name: str, tree: list[ast.AST]) -> list[str]:
     """Constants that a loop or a comprehension with this variable goes through."""
-    loops = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.comprehension)]
+    loops = [node for node in tree if isinstance(node, ast.For | ast.comprehension)]
     mine = [loop for loop in loops if name in {one.id for one in ast.walk(loop.target) if isinstance(one, ast.Name)}]
     found = [loop.iter.id for loop in mine if isinstance(loop.iter, ast.Name)]
     assert found, f"where does the pattern {name!r} come from?"
@@ -129,32 +129,32 @@ def _value(expression: ast.expr, module: ModuleType) -> Any:
     return eval(compile(ast.Expression(expression), "<pattern>", "eval"), vars(module))
 
 
-def _uses(tree: ast.AST, names: set[str]) -> set[str]:
+def _uses(tree: list[ast.AST], names: set[str]) -> set[str]:
     """What is done in this file with a compiled pattern of this name."""
     used = _methods(tree)
     return {use for name in names for use in used.get(name, ())}
 
 
-def _is_a_part(tree: ast.AST, names: set[str]) -> bool:
+def _is_a_part(tree: list[ast.AST], names: set[str]) -> bool:
     """Is it only there to be put into others (`NAME.pattern`)?"""
-    parts = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "pattern"]
+    parts = [node for node in tree if isinstance(node, ast.Attribute) and node.attr == "pattern"]
     return bool(names & {node.value.id for node in parts if isinstance(node.value, ast.Name)})
 
 
-def _methods(tree: ast.AST) -> dict[str, set[str]]:
+def _methods(tree: list[ast.AST]) -> dict[str, set[str]]:
     """Name → the methods that are called on it."""
     found: dict[str, set[str]] = {}
-    for call in ast.walk(tree):
+    for call in tree:
         if isinstance(call, ast.Attribute) and call.attr in USES and isinstance(call.value, ast.Name | ast.Attribute):
             name = call.value.id if isinstance(call.value, ast.Name) else call.value.attr
             found.setdefault(name, set()).add(call.attr)
     return found
 
 
-def _names(tree: ast.AST, call: ast.Call) -> set[str]:
+def _names(tree: list[ast.AST], call: ast.Call) -> set[str]:
     """What the compiled pattern is assigned to."""
     names = set()
-    for node in ast.walk(tree):
+    for node in tree:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is call:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names |= {target.id for target in targets if isinstance(target, ast.Name)}

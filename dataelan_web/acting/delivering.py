@@ -18,7 +18,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from ..extensions import db
+from ..extensions import db, waits
 from ..models import (
     ActionAttempt,
     ActionCall,
@@ -59,7 +59,7 @@ def deliver_calls_forever(app: Flask, stopping: threading.Event) -> None:
 def due(app: Flask) -> int:
     """Send what is due now, one batch of it. Returns how many were tried."""
     with app.app_context():
-        claimed = claim()
+        claimed = claim() if waits(_WAITS) else []
     if claimed:
         with ThreadPoolExecutor(min(AT_ONCE, len(claimed)), thread_name_prefix="action") as pool:
             list(pool.map(lambda one: _in_context(app, *one), claimed))
@@ -73,13 +73,16 @@ def claim() -> list[tuple[uuid.UUID, int]]:
     return [(row.id, row.tries) for row in rows]
 
 
+_IS_DUE = ActionCall.state == CallState.DELIVERING, ActionCall.next_at <= func.now()
+_WAITS = select(ActionCall.id).where(*_IS_DUE).limit(1)
+
+
 def _claimed_together() -> ReturningUpdate[uuid.UUID, int]:
-    is_due = ActionCall.state == CallState.DELIVERING, ActionCall.next_at <= func.now()
     place = func.row_number().over(partition_by=ActionCall.version_id, order_by=(ActionCall.next_at, ActionCall.id))
-    ranked = select(ActionCall.id, place.label("place")).where(*is_due).subquery()
+    ranked = select(ActionCall.id, place.label("place")).where(*_IS_DUE).subquery()
     mine = (
         select(ActionCall.id)
-        .where(ActionCall.id.in_(select(ranked.c.id).where(ranked.c.place <= EACH)), *is_due)
+        .where(ActionCall.id.in_(select(ranked.c.id).where(ranked.c.place <= EACH)), *_IS_DUE)
         .order_by(ActionCall.next_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
@@ -94,7 +97,6 @@ def _claimed_together() -> ReturningUpdate[uuid.UUID, int]:
 
 
 _CLAIM = _claimed_together()
-"""Made once: it is asked twice a second, and to make it takes longer than to ask it."""
 
 
 def attempt(id: uuid.UUID, fence: int) -> Result | None:

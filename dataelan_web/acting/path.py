@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 
 from ..executions.calls import LARGEST
-from ..extensions import db
+from ..extensions import db, waits
 from ..models import ActionCall, ActionRepair, Approval, CallState, Execution, Project, PromptSession, now
 from ..models.executions import OPEN
 from ..router.actions import read_json
@@ -44,7 +44,8 @@ def act_forever(app: Flask, stopping: threading.Event) -> None:
     while not stopping.wait(EVERY):
         try:
             with app.app_context():
-                advance_all()
+                if waits(_WAITS):
+                    advance_all()
         except SQLAlchemyError:
             log.exception("calls of actions will be looked at again")
         except Exception:
@@ -96,7 +97,7 @@ def _one_that_can_go_on() -> Select[ActionCall]:
 
 
 _NEXT = _one_that_can_go_on()
-"""Made once: it is asked twice a second, and to make it takes longer than to ask it."""
+_WAITS = select(ActionCall.id).where(ActionCall.state.in_((CallState.RECEIVED, CallState.REPAIRING))).limit(1)
 
 
 def _advance(call: ActionCall) -> None:

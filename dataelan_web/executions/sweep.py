@@ -17,8 +17,9 @@ import uuid
 from datetime import timedelta
 
 import redis
-from sqlalchemy import func, select, update
+from sqlalchemy import Interval, bindparam, func, select, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from .. import quota
 from ..extensions import db
@@ -71,30 +72,38 @@ def requeue(unheard: timedelta | None = UNHEARD) -> int:
     """Wake the queue again for rows that nobody took in this time. Returns how many."""
     if unheard is None:
         return 0
-    rows = db.session.execute(
-        update(Execution)
-        .where(
-            Execution.id.in_(
-                select(Execution.id)
-                .where(
-                    Execution.state == State.QUEUED,
-                    Execution.origin.in_(QUEUED),
-                    Execution.waits_for_id.is_(None),
-                    func.coalesce(Execution.enqueued_at, Execution.created_at) < func.now() - unheard,
-                )
-                .order_by(Execution.id)
-                .limit(BATCH)
-                .with_for_update(skip_locked=True)
-            )
-        )
-        .values(enqueued_at=func.now())
-        .returning(Execution.id, Execution.fence)
-    ).all()
+    rows = db.session.execute(_REQUEUED, {"unheard": unheard}).all()
     db.session.commit()
     for row in rows:
         if not queue.execute_later(row.id, row.fence):
             break  # it is away: the others would wait for that one after the other, and the dead for them
     return len(rows)
+
+
+def _queued_anew() -> ReturningUpdate[uuid.UUID, int]:
+    forgotten = (
+        select(Execution.id)
+        .where(
+            Execution.state == State.QUEUED,
+            Execution.origin.in_(QUEUED),
+            Execution.waits_for_id.is_(None),
+            func.coalesce(Execution.enqueued_at, Execution.created_at)
+            < func.now() - bindparam("unheard", type_=Interval),
+        )
+        .order_by(Execution.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        update(Execution)
+        .where(Execution.id.in_(forgotten))
+        .values(enqueued_at=func.now())
+        .returning(Execution.id, Execution.fence)
+    )
+
+
+_REQUEUED = _queued_anew()
+"""Made once, as all that is asked every round: to make it takes longer than to ask it."""
 
 
 def close_dead() -> int:
@@ -147,14 +156,21 @@ _STALE = (
 
 
 def _dead(but: set[uuid.UUID]) -> Execution | None:
-    return db.session.scalars(
-        select(Execution, IMPATIENT)
-        .where(Execution.state == State.RUNNING, Execution.lease_until < func.now(), Execution.id.not_in(but))
-        .order_by(Execution.lease_until)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .execution_options(populate_existing=True)  # its fence as it is now, not as this session last saw it
-    ).first()
+    return db.session.scalars(_DEAD, {"but": list(but)}).first()
+
+
+_DEAD = (
+    select(Execution, IMPATIENT)
+    .where(
+        Execution.state == State.RUNNING,
+        Execution.lease_until < func.now(),
+        Execution.id.not_in(bindparam("but", expanding=True)),
+    )
+    .order_by(Execution.lease_until)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+    .execution_options(populate_existing=True)  # its fence as it is now, not as this session last saw it
+)
 
 
 def _may_run_again(row: Execution) -> bool:

@@ -99,15 +99,18 @@ def step_out(cancelled_id: uuid.UUID) -> None:
 
 def release_forgotten() -> int:
     """For the sweeper: whatever waits for a run that is over. Commits. Returns how many there were."""
-    ended = db.session.scalars(
-        select(ANOTHER.id)
-        .join(Execution, ANOTHER.id == Execution.waits_for_id)
-        .where(Execution.state == State.QUEUED, Execution.waits_for_id.is_not(None), ANOTHER.state.not_in(OPEN))
-        .limit(100)
-    ).all()
+    ended = db.session.scalars(_FORGOTTEN).all()
     for id in ended:
         release(id)
     return len(ended)
+
+
+_FORGOTTEN = (
+    select(ANOTHER.id)
+    .join(Execution, ANOTHER.id == Execution.waits_for_id)
+    .where(Execution.state == State.QUEUED, Execution.waits_for_id.is_not(None), ANOTHER.state.not_in(OPEN))
+    .limit(100)
+)
 
 
 def _continue(row: Execution, session: PromptSession) -> None:

@@ -22,7 +22,7 @@ from flask import Flask, current_app
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
 
-from ..extensions import db
+from ..extensions import db, waits
 from ..models import Delivery, DeliveryState, Organization, Webhook, new_id, now
 from ..models.base import DbSession
 from ..secrets import Unreadable
@@ -76,11 +76,14 @@ def deliver_forever(app: Flask, stopping: threading.Event) -> None:
 def due(app: Flask) -> int:
     """Send what is due now, one batch of it. Returns how many were tried."""
     with app.app_context():
-        claimed = claim(db.session)
+        claimed = claim(db.session) if waits(_WAITS) else []
     if claimed:
         with ThreadPoolExecutor(min(AT_ONCE, len(claimed)), thread_name_prefix="delivery") as pool:
             list(pool.map(lambda one: _in_context(app, *one), claimed))
     return len(claimed)
+
+
+_WAITS = select(Delivery.id).where(Delivery.state == DeliveryState.WAITING, Delivery.next_at <= func.now()).limit(1)
 
 
 def claim(session: DbSession) -> list[tuple[uuid.UUID, int]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from ..extensions import db
+from ..extensions import db, waits
 from .counting import ALL, ENDED, OPEN_STATES, WAITED, count
 from .cuts import every, kept
 from .rebuilding import LOCK, rebuild_due
@@ -50,6 +50,8 @@ written_lines AS (
 SELECT count(*), coalesce(array_agg(execution_id) FILTER (WHERE runs > 0), '{{}}') AS runs,
     coalesce(array_agg(entry_id) FILTER (WHERE entry_id IS NOT NULL), '{{}}') AS entries FROM taken
 """)
+_QUEUED = text("SELECT FROM rollup_queue LIMIT 1")
+_ASKED = text("SELECT FROM rollup_recounts LIMIT 1")
 _PRUNE = text("""
 DELETE FROM rollups r USING rollup_keys k
 WHERE k.cut = :cut AND r.key_id = k.id AND r.grain = :grain AND r.bucket < date_trunc('hour', now() - :kept)
@@ -91,7 +93,7 @@ def keep_forever(app: Flask, stopping: threading.Event, tell: Tell | None = None
     while not stopping.wait(EVERY):
         try:
             with app.app_context():
-                while fold(tell=tell) == BATCH and not stopping.is_set():
+                while waits(_QUEUED) and fold(tell=tell) == BATCH and not stopping.is_set():
                     pass
                 if time.monotonic() - pruned > PRUNED_EVERY:
                     pruned = time.monotonic()
@@ -105,6 +107,7 @@ def recount_forever(app: Flask, stopping: threading.Event) -> None:
     while not stopping.wait(EVERY):
         try:
             with app.app_context():
-                rebuild_due()
+                if waits(_ASKED):
+                    rebuild_due()
         except Exception:
             log.exception("an organization could not be counted anew yet; it is tried again")
