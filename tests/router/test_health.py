@@ -355,8 +355,8 @@ def test_in_a_quiet_simulation_it_stays_near_an_oracle(scenario: str, load: floa
 
 
 @needs_simulation
-def test_over_all_of_the_simulation_it_stays_within_the_bars() -> None:
-    """One of the benchmark's five seeds: `make bench BENCH_ARGS=balancing` runs them all."""
-    ratios = [balancing.ratio(scenario, load, balancing.SEEDS[:1]) for scenario, load in balancing.CELLS]
+def test_over_a_part_of_the_simulation_it_stays_within_the_bars() -> None:
+    """A third of its cells, by one of five seeds: `make bench BENCH_ARGS=balancing` runs them all."""
+    ratios = [balancing.ratio(scenario, load, balancing.SEEDS[:1]) for scenario, load in balancing.CELLS[1::3]]
     assert geometric_mean(ratios) <= 1.9
     assert max(ratios) <= 7

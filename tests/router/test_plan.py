@@ -238,7 +238,7 @@ questions = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(rules, max_size=3), questions, st.integers())
 def test_no_plan_holds_what_breaks_a_condition_and_every_rejection_has_its_reason(
     given_rules: list[Rule], question: Question, seed: int
