@@ -38,12 +38,12 @@ NAMED_WITHIN = 1.0
 def as_they_come(events: Iterator[str]) -> Response:
     """The response to a browser that listens. Packed where it takes that, and each message sent at once: most of what
     an answer brings is framing, and its finished card says all of it once more."""
-    body: Iterator[str] | Iterator[bytes] = stream_with_context(events)
+    body = stream_with_context(events)
     response = Response(mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
     response.vary.add("Accept-Encoding")
-    if request.accept_encodings["gzip"]:
-        response.content_encoding, body = "gzip", _packed(body)
     response.response = body
+    if request.accept_encodings["gzip"]:
+        response.content_encoding, response.response = "gzip", _packed(body)
     return response
 
 
