@@ -11,7 +11,7 @@
   const oneOfMany = (model, all) => {
     const lacks = lacking(model).filter((name) => !all.includes(name));
     const [left, refused] = [lacks.filter((name) => LEFT_OUT.includes(name)), lacks.filter((name) => !LEFT_OUT.includes(name))];
-    return [left.length && `${nameOf(model)} takes ${list(left, 'no')}: left out there.`,
+    return [left.length && `${nameOf(model)} takes ${list(left, 'no')}: it is left out there.`,
       refused.length && `${nameOf(model)} cannot be asked with ${list(refused, 'a').replace('a tools', 'tools')}.`];
   };
   const fit = (place) => {

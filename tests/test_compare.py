@@ -167,12 +167,13 @@ def test_columns_are_added_and_removed_and_remembered(app: Flask, acme: people.C
 def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worker: object, acme: people.Cast) -> None:
     id = compare(app, acme, "Which is better?", [FAST, INSTANT, "simulated/simulated-second"], is_blind="y")
     early = page(app, acme, id)
-    done(id)
+    done(id).columns[1].runs[0].execution.body.reasoning = "Whoever thinks first, I muse"
+    db.session.commit()
     hidden = page(app, acme, id)
     stream = people.browser(app, acme.mia).get(f"{acme.home}/comparisons/{id}/events").get_data(as_text=True)
     session = people.browser(app, acme.mia).get(acme.session_url).get_data(as_text=True)
     for html in (early, hidden, stream):
-        for telling in (FAST, INSTANT, "simulated-", "First token", "Speed", "/executions/"):
+        for telling in (FAST, INSTANT, "simulated-", "First token", "Speed", "/executions/", "I muse"):
             assert telling not in html.split("</nav>")[-1], telling
     assert "Compared 3 models, blind" in session
     assert act(app, acme, id, "continuation").status_code == 422
@@ -180,6 +181,7 @@ def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worke
     assert answer.status_code == 200
     found = read(id)
     assert found.columns[1].requested in answer.get_data(as_text=True)
+    assert "I muse" in answer.get_data(as_text=True)
     assert found.comparison.blind_choice_id == found.columns[1].runs[0].id
     act(app, acme, id, "choice", place=2)
     after = read(id).comparison
