@@ -19,6 +19,8 @@ from .stack import PASSWORD, Stack, running
 
 RUNS = 30
 LONG = 500
+SHOWN = 60
+WORDS = "What was asked, or what was answered, at the length that people and models have. " * 10
 ROUNDS = 20
 
 
@@ -47,7 +49,8 @@ def measure() -> None:
 
 
 def long_session(stack: Stack, id: str) -> tuple[str, uuid.UUID]:
-    """A session of LONG runs in one line, each like one of this session's; and its last run."""
+    """A session of LONG runs in one line, each like one of this session's; and its last run. Those that pages show
+    have the whole conversation before them in what was asked, as they would."""
     with stack.app().app_context():
         few = list(db.session.scalars(select(Execution).where(Execution.session_id == id).limit(RUNS)))
         first = few[0]
@@ -59,7 +62,11 @@ def long_session(stack: Stack, id: str) -> tuple[str, uuid.UUID]:
         for number in range(LONG):
             one = few[number % len(few)]
             values = {name: getattr(one, name) for name in kept} | {"session_id": long.id, "continues_id": last}
-            body = ExecutionBody(request=one.body.request, text=one.body.text, receipt=one.body.receipt)
+            request, messages = one.body.request, one.body.request["messages"]
+            if number >= LONG - SHOWN:
+                said = [{"role": role, "parts": [{"type": "text", "text": WORDS}]} for role in ("user", "assistant")]
+                request = request | {"messages": [*said * number, messages[-1]]}
+            body = ExecutionBody(request=request, text=one.body.text, receipt=one.body.receipt)
             prompt = Prompt(session_id=long.id, author_id=one.user_id, text=f"Number {number}: say something")
             actions = [
                 Action(position=found.position, kind=found.kind, title=found.title, payload=found.payload)

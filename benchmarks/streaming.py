@@ -79,7 +79,8 @@ def watch(browser: Browser, page: Page, tokens: int) -> None:
         f"{words[0]} for {words[1]}; bar: below 4",
     )
     whole, text = wire["bytes"], len(page.evaluate("watched.text").encode())
-    line("… with the finished card at its end", f"{whole / text:.2f}", f"{whole} for {text}")
+    line("… with the finished card at its end", f"{whole / text:.2f}", f"{whole} for {text}; bar: below 4")
+    line("… unpacked", f"{wire['unpacked'] / text:.2f}", f"{wire['unpacked']} for {text}")
 
 
 def report(shifts: list[dict[str, Any]], updates: float, busy: float, cpu: float) -> None:
@@ -110,7 +111,7 @@ def ask(page: Page, text: str) -> None:
 
 def wire_of(cdp: Any) -> dict[str, int]:
     """Counts what the event stream brings, headers and all, as it came over the wire."""
-    counted, streams = {"bytes": 0}, set()
+    counted, streams = {"bytes": 0, "unpacked": 0}, set()
 
     def answered(event: dict[str, Any]) -> None:
         if event["response"]["mimeType"] == "text/event-stream":
@@ -119,7 +120,8 @@ def wire_of(cdp: Any) -> dict[str, int]:
 
     def came(event: dict[str, Any]) -> None:
         if event["requestId"] in streams:
-            counted["bytes"] += max(event["encodedDataLength"], event["dataLength"])
+            counted["bytes"] += int(event["encodedDataLength"])
+            counted["unpacked"] += int(event["dataLength"])
 
     cdp.on("Network.responseReceived", answered)
     cdp.on("Network.dataReceived", came)

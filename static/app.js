@@ -133,6 +133,8 @@
   });
   // A wrong value in a part that is folded away would make the button seem dead.
   on('invalid', '.composer-more *', (field) => { field.form.querySelector('[data-composer-more]').checked = true; }, true);
+  on('invalid', '.compare-shared *', (field) => { field.closest('details').open = true; }, true);
+  on('invalid', '.column-settings *', (field) => { field.form.elements.in_step.checked = false; }, true);
   // Drafts are one person's: the browser may be shared, and whoever signs in again finds their own.
   const draftOf = (area) => area.dataset.draft && `draft:${document.body.dataset.person ?? ''}:${area.dataset.draft}`;
   on('input', 'textarea[data-submit]', (area) => { grow(area); if (area.dataset.draft) store.set(draftOf(area), area.value); });

@@ -161,27 +161,6 @@
   };
   on('click', '[data-record]', () => (isRecording() ? recorder.stop() : record()));
 
-  // Only what the chosen model takes is shown, and sent; what was typed waits for a model that takes it.
-  const PARAMETERS = { temperature: 'temperature', reasoning_effort: 'setting for thinking', schema: 'JSON schema', tools: 'tools' };
-  const fitParameters = () => {
-    const form = composer(), note = form?.querySelector('[data-takes]'), option = form?.elements.model?.selectedOptions?.[0];
-    if (!note || !option) return;
-    const omits = (option.dataset.omits ?? '').split(' ').filter(Boolean), most = form.elements.max_tokens;
-    note.dataset.automatic ??= note.textContent;
-    form.querySelectorAll('[data-parameter]').forEach((place) => {
-      place.hidden = place.dataset.parameter.split(' ').every((name) => omits.includes(name));
-      place.querySelectorAll('input, select, textarea').forEach((field) => { field.disabled = place.hidden; });
-    });
-    most.dataset.max ??= most.max;
-    most.max = option.dataset.most ?? most.dataset.max;
-    most.dataset.placeholder ??= most.placeholder;
-    most.placeholder = option.dataset.most ? `At most ${Number(option.dataset.most).toLocaleString('en')}` : most.dataset.placeholder;
-    const named = option.value.includes('/'), lacks = Object.keys(PARAMETERS).filter((name) => omits.includes(name)).map((name) => `no ${PARAMETERS[name]}`);
-    note.hidden = named && !lacks.length;
-    note.textContent = named ? `This model takes ${new Intl.ListFormat('en').format(lacks)}.` : note.dataset.automatic;
-  };
-  on('change', '#composer select[name=model]', fitParameters);
-
   // Words to begin with.
   on('click', '[data-starter]', (link, event) => {
     const area = composer()?.querySelector('textarea');
@@ -222,10 +201,8 @@
     if (!changes.some((change) => [...change.addedNodes].some((node) => node.id === 'composer'))) return;
     showFiles();
     showRecording();
-    fitParameters();
     composer().querySelector('.composer-more [data-invalid]')?.scrollIntoView({ block: 'nearest' });
   }).observe(document.body, { childList: true, subtree: true });
   if (composer()) showFiles();
-  fitParameters();
   showRecording();
 })();

@@ -25,6 +25,7 @@ from dataelan_web.models import (
     TemplateRun,
     now,
 )
+from dataelan_web.prompts.content import Content
 
 from . import people
 from .conftest import process, wait_until
@@ -112,6 +113,25 @@ def test_a_sheet_becomes_scored_answers_and_a_file(app: Flask, acme: people.Cast
     assert "Guten Tag" in table[1][table[0].index(f"{FAST}: answer")]
     notice = db.session.scalars(select(Notice).where(Notice.kind == "batch.ended", Notice.user_id == acme.mia.id)).one()
     assert str(batch.id) in notice.path
+
+
+def test_a_prompt_that_is_written_for_a_batch_has_the_settings_of_any_other(app: Flask, acme: people.Cast) -> None:
+    url = f"/projects/{acme.project.id}/batches"
+    form = {"prompt": "", "text": "Say {{text}}", "system": "Be short", "pasted": SHEET, "temperature": "0.5"}
+    answer = post(app, acme, url, **form, reasoning_effort="low", schema="{")
+    assert answer.status_code == 422
+    html = answer.get_data(as_text=True)
+    assert "This is not JSON" in html
+    assert '<option selected value="low">' in html, "what was typed is still there"
+    answer = post(app, acme, url, **form, reasoning_effort="low", max_tokens="50")
+    content = Content.of(fresh(uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1])).content)
+    prompt = content.prompt({"text": "Hello"})
+    assert (prompt.system, prompt.temperature, prompt.reasoning_effort, prompt.max_tokens) == (
+        "Be short",
+        0.5,
+        "low",
+        50,
+    )
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(

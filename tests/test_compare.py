@@ -133,14 +133,24 @@ def test_what_cannot_be_compared_is_said_and_kept(app: Flask, acme: people.Cast)
         html = answer.get_data(as_text=True)
         assert said in html
         assert "Keep &lt;b&gt;me" in html
-    twice = fields("Twice", [FAST, FAST], **{"c0-temperature": "0", "c1-temperature": "1.5"})
+    tools = '[{"name": "look"}]'
+    own = {"c0-temperature": "0", "c1-temperature": "1.5", "c1-reasoning_effort": "none", "c1-tools": tools}
+    twice = fields("Twice", [FAST, FAST], **own)
     del twice["in_step"]
     answer = mia.submit(f"{acme.session_url}/comparisons", twice)
     found = read(uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1]))
-    assert [one.settings for one in found.columns] == [["Temperature 0"], ["Temperature 1.5"]]
-    wrong = fields("Hot", [FAST, INSTANT], **{"c1-temperature": "9"})
-    del wrong["in_step"]
-    assert "A number from 0 to 2" in mia.submit(f"{acme.session_url}/comparisons", wrong).get_data(as_text=True)
+    assert [one.settings for one in found.columns] == [
+        ["Temperature 0"],
+        ["Temperature 1.5", "Thinking off", "Tools"],
+    ]
+    name = priced(acme, capabilities=["reasoning"], refuses=["temperature"])
+    page = mia.submit(f"{acme.session_url}/comparisons/draft", fields("", [name])).get_data(as_text=True)
+    assert 'data-model data-omits="schema temperature tools"' in page
+    wrong = fields("Hot", [name, INSTANT], **{"c0-tools": tools, "c1-temperature": "9", "c1-schema": "{"})
+    for told in ({"in_step": "y"}, {"in_step": ""}):
+        html = mia.submit(f"{acme.session_url}/comparisons", wrong | told | {"repeats": "9"}).get_data(as_text=True)
+        for words in ("A number from 0 to 2", "This is not JSON", "takes no tools", "Look at the settings of each"):
+            assert (words in html) is not bool(told["in_step"]), "of columns in step only the models are sent"
 
 
 def test_columns_are_added_and_removed_and_remembered(app: Flask, acme: people.Cast) -> None:
@@ -157,12 +167,13 @@ def test_columns_are_added_and_removed_and_remembered(app: Flask, acme: people.C
 def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worker: object, acme: people.Cast) -> None:
     id = compare(app, acme, "Which is better?", [FAST, INSTANT, "simulated/simulated-second"], is_blind="y")
     early = page(app, acme, id)
-    done(id)
+    done(id).columns[1].runs[0].execution.body.reasoning = "Whoever thinks first, I muse"
+    db.session.commit()
     hidden = page(app, acme, id)
     stream = people.browser(app, acme.mia).get(f"{acme.home}/comparisons/{id}/events").get_data(as_text=True)
     session = people.browser(app, acme.mia).get(acme.session_url).get_data(as_text=True)
     for html in (early, hidden, stream):
-        for telling in (FAST, INSTANT, "simulated-", "First token", "Speed", "/executions/"):
+        for telling in (FAST, INSTANT, "simulated-", "First token", "Speed", "/executions/", "I muse"):
             assert telling not in html.split("</nav>")[-1], telling
     assert "Compared 3 models, blind" in session
     assert act(app, acme, id, "continuation").status_code == 422
@@ -170,6 +181,7 @@ def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worke
     assert answer.status_code == 200
     found = read(id)
     assert found.columns[1].requested in answer.get_data(as_text=True)
+    assert "I muse" in answer.get_data(as_text=True)
     assert found.comparison.blind_choice_id == found.columns[1].runs[0].id
     act(app, acme, id, "choice", place=2)
     after = read(id).comparison

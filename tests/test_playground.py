@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import time
 import uuid
@@ -87,6 +88,9 @@ def test_the_stream_ends_with_the_finished_card_and_resumes_after_the_last_id(
     rest = mia.get(url, headers={"Last-Event-ID": ids[-1]}).get_data(as_text=True)
     assert "id: " not in rest
     assert "event: done" in rest
+    packed = mia.get(url, headers={"Accept-Encoding": "gzip"})
+    assert (packed.content_encoding, packed.vary.find("Accept-Encoding") >= 0) == ("gzip", True)
+    assert gzip.decompress(packed.data).decode().count("\n") == whole.count("\n")
 
 
 def test_a_second_post_of_the_same_form_runs_nothing_twice(app: Flask, worker: object, acme: people.Cast) -> None:

@@ -7,6 +7,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -120,6 +121,7 @@ CHAT = {
         {"role": "tool", "content": "never mind"},
     ],
     "temperature": 0.5,
+    "reasoning_effort": "low",
     "max_completion_tokens": 99,
     "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}},
 }
@@ -129,6 +131,7 @@ RESPONSES = {
     "input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi {{name}}"}]}, CHAT["messages"][2]],
     "temperature": 0.5,
     "max_output_tokens": 99,
+    "reasoning": {"effort": "low"},
     "text": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
 }
 
@@ -140,10 +143,15 @@ def test_what_openai_was_sent_is_pasted_as_a_prompt(app: Flask, acme: people.Cas
     assert content.messages == (Turn("user", "Hi {{name}}"), Turn("assistant", "Hello"))
     assert (content.requested, content.temperature, content.max_tokens) == ("gpt-4o", "0.5", "99")
     assert json.loads(content.schema) == {"type": "object"}
-    assert content.problems == {}
+    assert (content.problems, content.reasoning_effort) == ({}, "low")
+    plain, before = replace(content, reasoning_effort=""), content.to_json()
+    del before["reasoning_effort"]
+    assert (plain.to_json(), Content.of(before).digest) == (before, plain.digest), "as it was before there was one"
+    assert replace(content, reasoning_effort="much").problems["reasoning_effort"].startswith("One of none, minimal")
     mia, index = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/prompts"
     made = mia.submit(index, {"name": "Pasted", "pasted": json.dumps(body)})
-    assert "Answer in {{language}}." in page(mia.get(made.headers["HX-Redirect"]))
+    assert "Answer in {{language}}." in (shown := page(mia.get(made.headers["HX-Redirect"])))
+    assert '<option value="low" selected>Low</option>' in shown
 
 
 @pytest.mark.parametrize(

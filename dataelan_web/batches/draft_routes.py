@@ -16,6 +16,7 @@ from ..fields import id_in
 from ..models import Batch, BatchRow, Project, Template, TemplateVersion
 from ..playground.sending import clean_name
 from ..prompts.content import Content
+from ..prompts.editor_form import SETTINGS
 from ..prompts.refusals import Refused
 from ..web import page_number, redirect, toast
 from . import drafting, estimate, page, results, sheet
@@ -118,7 +119,7 @@ def _prompt(project: Project, form: NewForm) -> tuple[Content, TemplateVersion |
     """404 for a saved prompt that is not here. Raises Refused."""
     chosen, _, number = (form.prompt.data or "").partition("@")
     if not chosen:
-        return drafting.written(form.text.data or "", form.system.data or ""), None
+        return drafting.written(form.text.data or "", {name: form[name].data for name in ("system", *SETTINGS)}), None
     try:
         template = access.visible(Template, uuid.UUID(chosen))
     except ValueError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flask import g
 from flask_login import current_user
@@ -41,9 +42,10 @@ def version_of(template: Template, number: str) -> TemplateVersion:
     return found
 
 
-def written(text: str, system: str) -> Content:
-    """A prompt that was pasted. Raises Refused."""
-    content = Content(system=system, messages=(Turn("user", text),))
+def written(text: str, settings: Mapping[str, Any]) -> Content:
+    """A prompt that was written for it; `settings`: those of chat_form.ChatSettings. Raises Refused."""
+    told: dict[str, Any] = {name: "" if value is None else str(value) for name, value in settings.items()}
+    content = Content(messages=(Turn("user", text),), **told)
     if problem := next(iter(content.problems.values()), ""):
         raise Refused(problem)
     return content.settled

@@ -6,16 +6,16 @@ from wtforms.validators import DataRequired, Length, Optional
 
 from ..fields import trim
 from ..models import CheckKind
+from ..playground.chat_form import ChatSettings
 from ..playground.forms import bounded
 from .scores import NAMES
 
 
-class NewForm(FlaskForm):
+class NewForm(FlaskForm, ChatSettings):
     """The file is not a field: what was wrong with it is told in words, and a browser does not send it again."""
 
     name = StringField("Name", [Length(max=200)], filters=[trim])
     prompt = SelectField("Prompt", validate_choice=False)
-    system = TextAreaField("System prompt", [Length(max=100_000)], filters=[trim])
     text = TextAreaField("Prompt", [Length(max=200_000)], filters=[trim])
     pasted = TextAreaField("Or paste rows", [Length(max=3_000_000)])
 

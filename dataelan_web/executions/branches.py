@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select, true
 from sqlalchemy.orm import aliased
 
 from ..extensions import db
@@ -54,8 +54,9 @@ def is_shown() -> ColumnElement[bool]:
 def path(end: uuid.UUID | None) -> Select[Any]:
     """The ids of a run and of all that it continues, one after the other."""
     line = select(Execution.id, Execution.continues_id).where(Execution.id == end).cte("line", recursive=True)
-    before = select(ANOTHER.id, ANOTHER.continues_id).join(line, ANOTHER.id == line.c.continues_id)
-    line = line.union_all(before)
+    # One at a time, from the index: joined, a small table is read whole for each of its runs.
+    one = select(ANOTHER.id, ANOTHER.continues_id).where(ANOTHER.id == line.c.continues_id).limit(1).lateral("one")
+    line = line.union_all(select(one.c.id, one.c.continues_id).select_from(line.join(one, true())))
     return select(line.c.id)
 
 

@@ -100,7 +100,7 @@ def filled(wanted: Request, asked: Named) -> Request:
     own, messages = wanted.prompt, (*prompt.messages, *wanted.prompt.messages)
     if all(message.role == "system" for message in messages):
         raise Refused(400, "messages: this prompt waits for a message from the user.", "invalid_value", "messages")
-    said = {name: getattr(own, name) for name in ("max_tokens", "temperature", "schema", "tools")}
+    said = {name: getattr(own, name) for name in ("max_tokens", "temperature", "reasoning_effort", "schema", "tools")}
     said = {name: getattr(prompt, name) if value in (None, ()) else value for name, value in said.items()}
     run.template = template
     return replace(

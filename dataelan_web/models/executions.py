@@ -225,6 +225,13 @@ class ExecutionBody(Base):
     notice: Mapped[Long] = mapped_column(default="")
     """Something the person should know though nothing failed, such as a lowered max_tokens."""
 
+    if TYPE_CHECKING:
+        asked: Mapped[dict[str, Any] | None]
+
+
+ExecutionBody.asked = column_property(ExecutionBody.request["messages"][-1], deferred=True)
+"""The last message of its request: before it stands the whole conversation, which a page of many runs does not read."""
+
 
 class Attempt(Base):
     """One call to one provider with one key, whatever came of it."""

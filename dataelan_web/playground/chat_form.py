@@ -18,6 +18,7 @@ from wtforms.validators import Length, NumberRange, Optional, ValidationError
 from ..executions.candidates import models_named
 from ..extensions import db
 from ..fields import trim
+from ..models import Project, PromptSession
 from ..router.parameters import NAMES, omitted
 from ..router.types import Message, Part, Prompt, Tool, system
 from .forms import PromptForm, bounded
@@ -31,19 +32,13 @@ TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 EFFORTS = {"": "Model’s choice", "none": "Off", "minimal": "Minimal", "low": "Low", "medium": "Medium", "high": "High"}
 
 
-class ChatForm(PromptForm):
-    REMEMBERED: ClassVar[tuple[str, ...]] = (
-        "model",
-        "system",
-        "max_tokens",
-        "temperature",
-        "reasoning_effort",
-        "schema",
-        "tools",
-    )
-    NEEDS_TEXT: ClassVar[bool] = False
+class ChatSettings:
+    """The fields of what a chat is told beside its prompt, for forms that have them; `project` and `requested` where
+    they are for one model."""
 
-    system = TextAreaField("System prompt", [Length(max=100_000)], filters=[trim])
+    project: Project | None = None
+
+    system = TextAreaField("System prompt", [Length(max=LONGEST)], filters=[trim])
     max_tokens = IntegerField(
         "Max tokens",
         [Optional(), NumberRange(1, 1_000_000, "A number from 1 to 1,000,000, or leave it empty.")],
@@ -57,9 +52,6 @@ class ChatForm(PromptForm):
     reasoning_effort = SelectField("Thinking", choices=[SelectChoice(*one) for one in EFFORTS.items()], default="")
     schema = TextAreaField("JSON schema of the answer", [Length(max=LONGEST)], filters=[trim])
     tools = TextAreaField("Tools", [Length(max=LONGEST)], filters=[trim])
-    actions = SelectMultipleField("Actions", validate_choice=False)
-    """Declared actions of the project to offer, by id; of those that were `listed`. New ones are, until unticked."""
-    listed = SelectMultipleField("Listed actions", validate_choice=False)
 
     def validate_max_tokens(self, field: Any) -> None:
         most = self.chosen and self.chosen.max_output_tokens
@@ -77,20 +69,59 @@ class ChatForm(PromptForm):
             self._is_taken(field)
 
     def _is_taken(self, field: Any) -> None:
-        if field.name in self.omitted:
-            words = "no JSON schema" if field.name == "schema" else "no tools"
+        if field.name.rpartition("-")[2] in self.omitted:
+            words = "no JSON schema" if field.name.endswith("schema") else "no tools"
             raise ValidationError(f"{self.chosen.model} takes {words}. Empty this, or choose another model.")
+
+    @property
+    def requested(self) -> str:
+        return ""
 
     @cached_property
     def chosen(self) -> Any:
         """The model that is asked for, a router.Candidate; None where rules choose it, or it is not there."""
-        return next(iter(models_named(db.session, self.session.project, self.requested)), None)
+        return next(iter(models_named(db.session, self.project, self.requested)), None) if self.project else None
 
     @property
     def omitted(self) -> frozenset[str]:
-        """Parameters that it does not take. The page sends none of them (playground.js); from one that does, a
+        """Parameters that it does not take. The page sends none of them (settings.js); from one that does, a
         temperature or an effort is left out where it is sent, and the run says so."""
         return omitted(self.chosen) if self.chosen else frozenset()
+
+    @property
+    def instructions(self) -> tuple[Message, ...]:
+        return (system(self.system.data),) if self.system.data else ()
+
+    def applied(self, prompt: Prompt) -> Prompt:
+        return replace(
+            prompt,
+            max_tokens=self.max_tokens.data,
+            temperature=None if self.temperature.data is None else float(self.temperature.data),
+            schema=read_json(self.schema.data),
+            tools=tools_of(self.tools.data),
+            reasoning_effort=self.reasoning_effort.data or None,
+        )
+
+
+class ChatForm(PromptForm, ChatSettings):
+    REMEMBERED: ClassVar[tuple[str, ...]] = (
+        "model",
+        "system",
+        "max_tokens",
+        "temperature",
+        "reasoning_effort",
+        "schema",
+        "tools",
+    )
+    NEEDS_TEXT: ClassVar[bool] = False
+
+    actions = SelectMultipleField("Actions", validate_choice=False)
+    """Declared actions of the project to offer, by id; of those that were `listed`. New ones are, until unticked."""
+    listed = SelectMultipleField("Listed actions", validate_choice=False)
+
+    def __init__(self, session: PromptSession, **values: Any) -> None:
+        super().__init__(session, **values)
+        self.project = session.project
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -105,17 +136,7 @@ class ChatForm(PromptForm):
 
     def prompt(self, parts: Sequence[Part], earlier: tuple[Message, ...] = ()) -> Prompt:
         prompt = super().prompt(parts, earlier)
-        instructions = (system(self.system.data),) if self.system.data else ()
-        temperature = None if self.temperature.data is None else float(self.temperature.data)
-        return replace(
-            prompt,
-            messages=(*instructions, *earlier, *prompt.messages),
-            max_tokens=self.max_tokens.data,
-            temperature=temperature,
-            schema=read_json(self.schema.data),
-            tools=tools_of(self.tools.data),
-            reasoning_effort=self.reasoning_effort.data or None,
-        )
+        return self.applied(replace(prompt, messages=(*self.instructions, *earlier, *prompt.messages)))
 
 
 def read_json(text: str | None) -> Any:

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import uuid
 
-from flask import Response as FlaskResponse
-from flask import abort, g, request, stream_with_context, url_for
+from flask import abort, g, request, url_for
 from flask_login import current_user
 from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
@@ -22,6 +21,7 @@ from .compare import board, choosing, differences, forms, listing, quoting, star
 from .compare.stream import events as event_stream
 from .forms import PromptForm
 from .quotes import reckoning, shown
+from .stream import as_they_come
 
 
 @bp.get("/sessions/<uuid:id>/comparisons/new")
@@ -83,8 +83,7 @@ def comparison_events(id: uuid.UUID) -> Response:
     found = access.visible(Comparison, id)
     can_edit = access.may(access.EDIT, found)
     db.session.commit()  # hold no connection while streaming
-    body = stream_with_context(event_stream(found.id, can_edit))
-    return FlaskResponse(body, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return as_they_come(event_stream(found.id, can_edit))
 
 
 @bp.post("/comparisons/<uuid:id>/cancellation")
@@ -157,13 +156,15 @@ def _run(found: Comparison) -> ComparisonRun:
 
 def _composer(session: PromptSession, form: PromptForm, fragment: str | None = None, status: int = 200) -> Response:
     g.project = session.project
+    told = composer.context(session, form)
     return render(
         "playground/compare/new.html",
         fragment,
         status=status,
         session=session,
+        offered={model["value"]: model for _, models in told["model_options"]["groups"] for model in models},
         votes=[] if fragment and wants_fragment() else votes.of_project(session.project),
-        **composer.context(session, form),
+        **told,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import abort
 from sqlalchemy import Select, Uuid, asc, bindparam, desc, func, literal, select, union_all
-from sqlalchemy.orm import joinedload, selectinload, undefer
+from sqlalchemy.orm import defaultload, joinedload, selectinload, undefer
 
 from ..actions.cards import OF_RUN
 from ..executions import branches
@@ -31,7 +31,7 @@ HEAVY = 40_000
 """Bytes of text after which a page is full, however few cards it has: a page should open at once."""
 
 CARD = (
-    joinedload(Execution.body),
+    joinedload(Execution.body).undefer(ExecutionBody.asked),
     joinedload(Execution.prompt).joinedload(Prompt.author),
     joinedload(Execution.prompt).selectinload(Prompt.assets),
     joinedload(Execution.model),
@@ -59,7 +59,12 @@ Card = Execution | CopiedAnswer
 
 # Made once, with all their options: that takes longer than to ask them.
 _ANY: Any = bindparam("ids", expanding=True)
-_RUNS = select(Execution).where(Execution.id.in_(_ANY)).options(*CARD)
+# Each request holds the whole conversation before it.
+_RUNS = (
+    select(Execution)
+    .where(Execution.id.in_(_ANY))
+    .options(*CARD, defaultload(Execution.body).defer(ExecutionBody.request))
+)
 _COPIES = select(CopiedAnswer).where(CopiedAnswer.id.in_(_ANY)).options(*COPY)
 _READ = _RUNS.execution_options(populate_existing=True)
 

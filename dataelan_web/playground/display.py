@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
 from ..formats import count, duration
 from ..models import Asset, Attempt, Execution, ModelType
@@ -70,8 +69,8 @@ def varied_of(asset: Asset, execution: Execution) -> bool:
 
 def results(execution: Execution) -> list[dict[str, str]]:
     """What tools answered, where that is what was asked: [{id, name, text}]."""
-    messages: list[dict[str, Any]] = execution.body.request.get("messages") or [{"parts": []}]
-    return [part for part in messages[-1]["parts"] if part["type"] == "result"]
+    asked = execution.body.asked or {"parts": []}
+    return [part for part in asked["parts"] if part["type"] == "result"]
 
 
 FILTERS = {

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 from flask import Response as FlaskResponse
-from flask import abort, jsonify, request, send_file, stream_with_context, url_for
+from flask import abort, jsonify, request, send_file, url_for
 from flask_login import current_user
 from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
@@ -27,6 +27,7 @@ from .blueprint import bp
 from .compare.hiding import refuse_blind
 from .forms import LONGEST, RewordForm
 from .quotes import kept
+from .stream import as_they_come
 from .stream import events as event_stream
 
 
@@ -65,8 +66,7 @@ def events(id: uuid.UUID) -> Response:
     refuse_blind(found)
     can_edit = access.may(access.EDIT, found)
     db.session.commit()  # hold no connection while streaming
-    body = stream_with_context(event_stream(found.id, can_edit))
-    return FlaskResponse(body, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return as_they_come(event_stream(found.id, can_edit))
 
 
 @bp.get("/executions/<uuid:id>/actions/<int:position>/file")

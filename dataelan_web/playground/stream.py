@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
+import zlib
 from collections.abc import Iterator
 
 import redis
-from flask import current_app, g, request
+from flask import Response, current_app, g, request, stream_with_context
 from markupsafe import escape
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,8 +30,28 @@ from . import conversation
 KEEP_ALIVE = ":\n\n"
 AGAIN = 2.0
 """Seconds after which a stream that could not be read is tried again."""
+GZIP = 16 + zlib.MAX_WBITS
 NAMED_WITHIN = 1.0
 """Seconds to wait for the name of the model, when a run says that it has begun before it was chosen."""
+
+
+def as_they_come(events: Iterator[str]) -> Response:
+    """The response to a browser that listens. Packed where it takes that, and each message sent at once: most of what
+    an answer brings is framing, and its finished card says all of it once more."""
+    body = stream_with_context(events)
+    response = Response(mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    response.vary.add("Accept-Encoding")
+    response.response = body
+    if request.accept_encodings["gzip"]:
+        response.content_encoding, response.response = "gzip", _packed(body)
+    return response
+
+
+def _packed(pieces: Iterator[str]) -> Iterator[bytes]:
+    packer = zlib.compressobj(wbits=GZIP)
+    for piece in pieces:
+        yield packer.compress(piece.encode()) + packer.flush(zlib.Z_SYNC_FLUSH)
+    yield packer.flush()
 
 
 def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:

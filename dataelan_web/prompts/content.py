@@ -13,7 +13,7 @@ from typing import Any
 from wtforms.validators import ValidationError
 
 from ..models import ModelType
-from ..playground.chat_form import check_schema, read_json, tools_of
+from ..playground.chat_form import EFFORTS, check_schema, read_json, tools_of
 from ..router.types import Message, Prompt, TextPart
 from . import language
 from .variables import Variable
@@ -47,6 +47,7 @@ class Content:
     requested: str = "auto"
     max_tokens: str = ""
     temperature: str = ""
+    reasoning_effort: str = ""
     schema: str = ""
     tools: str = ""
     variables: tuple[Variable, ...] = ()
@@ -59,6 +60,8 @@ class Content:
 
     def to_json(self) -> dict[str, Any]:
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.reasoning_effort:  # so contents from before there was one keep their digest
+            del plain["reasoning_effort"]
         return plain | {
             "messages": [{"role": turn.role, "text": turn.text} for turn in self.messages],
             "variables": [variable.to_json() for variable in self.variables],
@@ -132,6 +135,7 @@ class Content:
             temperature=_temperature(self.temperature),
             schema=_schema(self.schema),
             tools=tools_of(self.tools),
+            reasoning_effort=_effort(self.reasoning_effort),
         )
 
 
@@ -159,6 +163,12 @@ def _temperature(text: str) -> float | None:
     return float(number)
 
 
+def _effort(text: str) -> str | None:
+    if text not in EFFORTS:
+        raise ValidationError(f"One of {', '.join(filter(None, EFFORTS))}, or leave it to the model.")
+    return text or None
+
+
 def _schema(text: str) -> Any:
     schema = read_json(text)
     if schema is not None:
@@ -166,4 +176,10 @@ def _schema(text: str) -> Any:
     return schema
 
 
-_CHECKS = {"max_tokens": _tokens, "temperature": _temperature, "schema": _schema, "tools": tools_of}
+_CHECKS = {
+    "max_tokens": _tokens,
+    "temperature": _temperature,
+    "reasoning_effort": _effort,
+    "schema": _schema,
+    "tools": tools_of,
+}

@@ -26,7 +26,13 @@ SIMILAR = 0.3
 """Two lines that share less than this are shown as one gone and one new, whole."""
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 
-NAMES = {"model_type": "Type", "requested": "Model", "max_tokens": "Max tokens", "temperature": "Temperature"}
+NAMES = {
+    "model_type": "Type",
+    "requested": "Model",
+    "max_tokens": "Max tokens",
+    "temperature": "Temperature",
+    "reasoning_effort": "Thinking",
+}
 TEXTS = {"schema": "JSON schema", "tools": "Tools"}
 PARTS = {
     "kind": "type",

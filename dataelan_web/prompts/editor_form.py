@@ -14,7 +14,7 @@ from .refusals import Refused
 from .running import Unfilled
 from .variables import MOST_OPTIONS, Kind, Variable
 
-SETTINGS = ("max_tokens", "temperature", "schema", "tools")
+SETTINGS = ("max_tokens", "temperature", "reasoning_effort", "schema", "tools")
 LONGEST_SETTING = 100_000
 ADD = "add"
 
@@ -41,10 +41,7 @@ def read(form: Form) -> Written:
         )[: MOST_MESSAGES + 1],
         model_type=_one_of(form, "model_type", [kind.value for kind in TYPES], ModelType.TEXT.value),
         requested=text_of(form, "model").strip()[:200] or "auto",
-        **{
-            name: text_of(form, name).strip()[:LONGEST_SETTING]
-            for name in ("max_tokens", "temperature", "schema", "tools")
-        },
+        **{name: text_of(form, name).strip()[:LONGEST_SETTING] for name in SETTINGS},
         variables=tuple(_variable(form, name) for name in shown),
     )
     values = {name: text_of(form, f"value:{name}") for name in shown}

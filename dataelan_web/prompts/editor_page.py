@@ -13,6 +13,7 @@ from .. import access
 from ..acting.offering import on_offer
 from ..extensions import db
 from ..models import Execution, ModelType, Template, TemplateRun
+from ..playground.chat_form import EFFORTS
 from ..playground.conversation import CARD
 from ..playground.options import model_options
 from . import drafts, editor, editor_form, labels, lists, page
@@ -66,7 +67,13 @@ def _choices(template: Template, draft: Draft, fragment: str | None) -> dict[str
     """What the form offers; its answers to what is typed hold no model, and ask for none."""
     is_whole = fragment in (None, "editor")
     options = model_options(template.project, ModelType(draft.content.model_type)) if is_whole else {}
-    choices = {"model_options": options, "chosen": draft.content.requested, "kinds": list(Kind), "roles": ROLES}
+    choices: dict[str, Any] = {
+        "efforts": EFFORTS.items(),
+        "model_options": options,
+        "chosen": draft.content.requested,
+        "kinds": list(Kind),
+        "roles": ROLES,
+    }
     ticked = request.form.getlist("actions")
     offered = [(one, str(one.action_id) in ticked) for one in on_offer(template.project_id)] if is_whole else []
     return choices | {"against": against(template) if is_whole else [], "actions": offered}

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from ..playground.chat_form import EFFORTS
 from .content import Content, Turn
 from .editor_form import clean
 
@@ -36,6 +37,7 @@ def read(text: str) -> Content:
             requested=clean(_word(body.get("model")) or "auto")[:200],
             max_tokens=_number(limit),
             temperature=_number(body.get("temperature")),
+            reasoning_effort=_effort(body),
             schema=_json(_schema(body)),
             tools=_json(body.get("tools") or None),
         )
@@ -64,6 +66,13 @@ def _schema(body: dict[str, Any]) -> Any:
     form = body.get("text")
     form = form.get("format") if isinstance(form, dict) else None
     return form.get("schema") if isinstance(form, dict) else None
+
+
+def _effort(body: dict[str, Any]) -> str:
+    """Of chat completions, or of responses (`reasoning`)."""
+    reasoning = body.get("reasoning")
+    said = body.get("reasoning_effort") or (reasoning.get("effort") if isinstance(reasoning, dict) else "")
+    return said if isinstance(said, str) and said in EFFORTS else ""
 
 
 def _no_number(name: str) -> None:

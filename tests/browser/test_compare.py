@@ -28,7 +28,7 @@ def add(page: Page, name: str) -> None:
 def test_models_are_compared_blind_and_the_talk_goes_on_from_the_best(
     open_page: Opener, simulated: str, acme: people.Cast
 ) -> None:
-    model = priced(acme, simulated)
+    model = priced(acme, simulated, refuses=["temperature"])
     page = open_page(acme.mia, bypass_csp=True)
     page.goto(acme.session_url)
     page.locator("#text").fill("!simulate tokens=30 rate=12\nWhat is a token?")
@@ -42,7 +42,10 @@ def test_models_are_compared_blind_and_the_talk_goes_on_from_the_best(
     assert_fine(page, "comparison, new")
     shoot(page, "new")
     page.get_by_label("Same settings for all").uncheck()
-    expect(page.locator("#c0-temperature")).to_be_visible()
+    expect(page.locator("#c1-temperature")).to_be_visible()
+    expect(page.locator("#c0-temperature")).to_be_hidden()
+    expect(page.locator("#c0-reasoning_effort")).to_be_visible()
+    expect(page.locator(".compare-chip [data-takes]").first).to_have_text("This model takes no temperature.")
     assert_fine(page, "comparison, each by itself")
     shoot(page, "each")
     page.get_by_label("Same settings for all").check()

@@ -313,6 +313,10 @@ def test_a_prompt_is_reworded_and_one_walks_between_the_branches(session: Page) 
     run.get_by_label("Run again").click()
     expect(session.get_by_role("group", name="Branch 3 of 3")).to_be_visible()
     steps.finished(steps.card(session))
+    run.get_by_label("More for this run").click()
+    run.get_by_role("link", name="What changed").click()
+    expect(session.get_by_role("dialog")).to_contain_text("What changed")
+    session.keyboard.press("Escape")
     for number in (2, 1):
         session.get_by_label("The earlier branch").click()
         expect(session.get_by_role("group", name=f"Branch {number} of 3")).to_be_visible()
@@ -325,6 +329,10 @@ def test_a_prompt_is_reworded_and_one_walks_between_the_branches(session: Page) 
 def test_the_numbers_of_a_table_are_charted_in_the_colours_of_the_page(session: Page) -> None:
     run = steps.finished(steps.ask(session, "A short table about spend, latency and quota", INSTANT))
     run.get_by_role("link", name="1 table").click()
+    head = session.locator("table.sortable th").last
+    for order in ("ascending", "descending"):
+        head.press("Enter")
+        expect(head).to_have_attribute("aria-sort", order)
     session.get_by_text("Chart it").click()
     bars = session.locator(".chart .bars path")
     expect(bars).to_have_count(3)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import joinedload
 
 from ...extensions import db
 from ...models import Comparison, ComparisonRun, Execution
+from ..chat_form import EFFORTS
 
 ANSWER = (
     joinedload(ComparisonRun.execution).joinedload(Execution.body),
@@ -50,10 +51,13 @@ class Column:
         """What it was told beside the prompt, shortly."""
         body = self.runs[0].execution.body
         asked = body.request if body and not self.runs[0].is_gone else {"messages": []}
-        told = [("Temperature", asked.get("temperature")), ("At most", asked.get("max_tokens"))]
-        said = [f"{name} {value:g}" for name, value in told if value is not None]
-        has_system = any(message["role"] == "system" for message in asked["messages"])
-        return said + (["System prompt"] if has_system else [])
+        numbers = [("Temperature", asked.get("temperature")), ("At most", asked.get("max_tokens"))]
+        said = [f"{name} {value:g}" for name, value in numbers if value is not None]
+        effort = asked.get("reasoning_effort")
+        said += [f"Thinking {EFFORTS.get(effort, '').lower()}"] if effort else []
+        has = {"System prompt": any(one["role"] == "system" for one in asked["messages"])}
+        has |= {"JSON schema": bool(asked.get("schema")), "Tools": bool(asked.get("tools"))}
+        return said + [name for name, is_there in has.items() if is_there]
 
     @property
     def spreads(self) -> list[tuple[str, Spread]]:

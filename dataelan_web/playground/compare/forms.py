@@ -7,33 +7,26 @@ from dataclasses import replace
 from typing import Any
 
 from flask import request
-from wtforms import BooleanField, DecimalField, Form, IntegerField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, Form, SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
-from wtforms.validators import Length, NumberRange, Optional
+from wtforms.validators import Length
 
 from ...executions import waiting
-from ...fields import trim
 from ...models import PromptSession
-from ...router.types import Message, Part, Prompt, system
-from ..chat_form import ChatForm
-from ..forms import bounded
+from ...router.types import Message, Part, Prompt
+from ..chat_form import ChatForm, ChatSettings
 
 FEWEST, MOST, MOST_REPEATS = 2, 6, 5
 
 
-class ColumnForm(Form):
+class ColumnForm(Form, ChatSettings):
     """One column's model, and its settings where columns are not kept in step."""
 
     model = StringField("Model", [Length(max=200)])
-    system = TextAreaField("System prompt", [Length(max=100_000)], filters=[trim])
-    max_tokens = IntegerField(
-        "Max tokens",
-        [Optional(), NumberRange(1, 1_000_000, "A number from 1 to 1,000,000, or leave it empty.")],
-        filters=[bounded],
-    )
-    temperature = DecimalField(
-        "Temperature", [Optional(), NumberRange(0, 2, "A number from 0 to 2, or leave it empty.")], filters=[bounded]
-    )
+
+    @property
+    def requested(self) -> str:
+        return self.model.data or "auto"
 
 
 class CompareForm(ChatForm):
@@ -50,14 +43,17 @@ class CompareForm(ChatForm):
     def __init__(self, session: PromptSession, columns: Sequence[ColumnForm] | None = None, **values: Any) -> None:
         super().__init__(session, **values)
         self.columns = list(_submitted() if columns is None else columns)
+        for column in self.columns:
+            column.project = session.project
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid = super().validate(extra_validators)
-        good = [column.validate() for column in self.columns]  # each, so that all errors show
-        problem = self._problem()
+        # Each, so that all errors show; in step only what is sent.
+        good = [one.model.validate(one) if self.in_step.data else one.validate() for one in self.columns]
+        problem = self._problem() or ("" if all(good) else "Look at the settings of each: something is wrong there.")
         if problem:
             self.form_errors.append(problem)
-        return valid and all(good) and not problem
+        return valid and not problem
 
     def _problem(self) -> str:
         names = [column.model.data or "" for column in self.columns]
@@ -74,11 +70,7 @@ class CompareForm(ChatForm):
         if self.in_step.data:
             return prompt
         others = tuple(message for message in prompt.messages if message.role != "system")
-        instructions = (system(column.system.data),) if column.system.data else ()
-        temperature = None if column.temperature.data is None else float(column.temperature.data)
-        return replace(
-            prompt, messages=(*instructions, *others), max_tokens=column.max_tokens.data, temperature=temperature
-        )
+        return column.applied(replace(prompt, messages=(*column.instructions, *others)))
 
     def change(self, add: str, remove: str) -> None:
         """A column more, with the settings of the last; or one less."""
