@@ -91,7 +91,7 @@ def enter_organization(slug: str) -> Organization:
 def organizations_of(user: User) -> list[Organization]:
     """Every organization a person belongs to, or is a guest of, by name; of those that were deleted, the ones that they
     may take back."""
-    return list(db.session.scalars(_MINE, {"asker": user.id}))
+    return list(db.session.scalars(_MINE_BY_NAME, {"asker": user.id}))
 
 
 def scoped(model: type[Row]) -> Select[Row]:
@@ -293,10 +293,11 @@ def _mine() -> Select[Organization]:
     owned = select(Membership.organization_id).where(Membership.user_id == ASKER, Membership.role == Role.OWNER)
     is_there = or_(Organization.deleted_at.is_(None), Organization.id.in_(owned) & Organization.purged_at.is_(None))
     mine = Organization.id.in_(_ids_of_organizations(ASKER))
-    return select(Organization).where(mine, is_there).order_by(Organization.name)
+    return select(Organization).where(mine, is_there)
 
 
-_ENTERED, _MINE = _entered(), _mine()
+_ENTERED, MINE = _entered(), _mine()
+_MINE_BY_NAME = MINE.order_by(Organization.name)
 _ROLE_IN = select(Collaborator.role).where(
     Collaborator.project_id == bindparam("project"), Collaborator.user_id == ASKER
 )
