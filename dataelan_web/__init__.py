@@ -130,6 +130,7 @@ def _flask_settings(settings: Settings) -> dict[str, object]:
             "max_overflow": 20,
             "pool_timeout": 20,
             "json_serializer": storable_json,
+            "query_cache_size": 4000,  # statements kept ready: we have more than the usual 500
             "hide_parameters": True,  # of a statement that failed: they may be a prompt, and an error is logged
             "connect_args": {"connect_timeout": 5, "options": "-c statement_timeout=30000 -c timezone=UTC"},
         },

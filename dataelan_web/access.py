@@ -6,19 +6,21 @@
 
 “Here” is the organization named in the URL (`/o/<slug>/…`). A foreign id is answered exactly like a random one.
 What is in the trash, and all that is in it, is not seen; who may take it out again is told so (InTrash).
+
+A statement takes longer to make than to ask. So each is made once, for each role, and says ASKER and HERE for who asks
+and where: these are filled in as it is asked, in the request that asks.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from flask import abort, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, bindparam, false, func, or_, select, union
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Uuid, and_, bindparam, false, or_, select, union
 from werkzeug.exceptions import Gone
 
 from .extensions import db
@@ -26,13 +28,9 @@ from .models import (
     ActionCall,
     Annotation,
     APIKey,
-    Asset,
     Base,
-    Batch,
     Budget,
     Collaborator,
-    Comparison,
-    CopiedAnswer,
     DeclaredAction,
     Delivery,
     Execution,
@@ -45,8 +43,6 @@ from .models import (
     Organization,
     Project,
     ProjectRole,
-    Prompt,
-    PromptSession,
     Provider,
     RateLimit,
     Role,
@@ -55,19 +51,22 @@ from .models import (
     SavedView,
     Scope,
     ServiceAccount,
-    Template,
     Trashable,
     User,
     Webhook,
     now,
 )
 from .models.base import IN_TRASH
+from .models.holders import HOLDERS, joined
 
 Row = TypeVar("Row", bound=Base)
 
 RANK = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 PROJECT_RANK = {ProjectRole.VIEWER: 1, ProjectRole.EDITOR: 2}
 SEE, EDIT, ADMINISTER, OWN = 1, 2, 3, 4
+
+ASKER: Any = bindparam("asker", type_=Uuid(), callable_=lambda: current_user.id)
+HERE: Any = bindparam("asked_here", type_=Uuid(), callable_=lambda: g.organization.id)
 
 
 class InTrash(Gone):
@@ -80,7 +79,7 @@ class InTrash(Gone):
 
 def enter_organization(slug: str) -> Organization:
     """The organization of this URL, remembered for the request; 404 for outsiders."""
-    row = db.session.execute(_ENTERED, {"slug": slug, "me": current_user.id}).first()
+    row = db.session.execute(_ENTERED, {"slug": slug}).first()
     if row is None:
         abort(404)
     g.organization, g.role = row
@@ -92,27 +91,46 @@ def enter_organization(slug: str) -> Organization:
 def organizations_of(user: User) -> list[Organization]:
     """Every organization a person belongs to, or is a guest of, by name; of those that were deleted, the ones that they
     may take back."""
-    return list(db.session.scalars(_MINE, {"me": user.id}))
+    return list(db.session.scalars(_MINE_BY_NAME, {"asker": user.id}))
 
 
 def scoped(model: type[Row]) -> Select[Row]:
     """All rows of `model` the signed-in person may see in this organization: the start of every list query."""
-    return _joined(model).where(*_is_here(model), *(holder.deleted_at.is_(None) for holder in _HOLDERS.get(model, ())))
+    return seen_by(g.role, model)
+
+
+@cache
+def seen_by(role: Role | None, model: type[Row]) -> Select[Row]:
+    """The same for a statement that is made before there is a request. None: a guest."""
+    is_there = (holder.deleted_at.is_(None) for holder in HOLDERS.get(model, ()))
+    return joined(model).where(*_is_here(model, role), *is_there)
 
 
 def archived(model: type[Row]) -> Select[Row]:
     """What this organization deleted and history still speaks of (see hub.archive): for its owners and admins."""
     require(ADMINISTER)
     owner, archived_at = getattr(model, "organization_id"), getattr(model, "archived_at")  # noqa: B009
-    return select(model).where(owner == g.organization.id, archived_at.is_not(None))
+    return select(model).where(owner == HERE, archived_at.is_not(None))
 
 
 def visible(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
-    row = db.session.scalars(scoped(model).where(model.id == id).options(*options)).first()
-    if row is None:
+    query = _with_what_it_is_in(g.role, model)
+    found = db.session.execute(query.options(*options) if options else query, {"id": id}).first()
+    if found is None:
+        abort(404)
+    row, *put_into_trash = found
+    if any(put_into_trash):
         _tell_if_in_trash(model, id)
         abort(404)
-    return row
+    return row  # type: ignore[no-any-return]
+
+
+@cache
+def _with_what_it_is_in(role: Role | None, model: type[Row]) -> Select[Any]:
+    """One row by its `id`, and when it and what it is in were put into the trash."""
+    put_into_trash = (holder.deleted_at for holder in HOLDERS.get(model, ()))
+    here = joined(model).where(*_is_here(model, role), model.id == bindparam("id"))
+    return here.add_columns(*put_into_trash)
 
 
 def in_trash(model: type[Row]) -> Select[Row]:
@@ -120,12 +138,12 @@ def in_trash(model: type[Row]) -> Select[Row]:
     signed-in person, as far as a guest: members may or may not (right_to_delete)."""
     table: Any = model
     is_kept = table.deleted_at > now() - IN_TRASH
-    around = (holder.deleted_at.is_(None) for holder in _HOLDERS[model] if holder is not model)
-    query = _joined(model).where(is_kept, *_is_here(model), *around)
+    around = (holder.deleted_at.is_(None) for holder in HOLDERS[model] if holder is not model)
+    query = joined(model).where(is_kept, *_is_here(model, g.role), *around)
     if g.role is not None:
         return query
     editor = Collaborator.role == ProjectRole.EDITOR
-    return query.where(Project.id.in_(_guest_projects(current_user.id, Project.id).where(editor)))
+    return query.where(Project.id.in_(_guest_projects(ASKER, Project.id).where(editor)))
 
 
 def trashed(model: type[Row], id: uuid.UUID) -> Row:
@@ -177,8 +195,7 @@ def _rank(row: Base | None) -> int:
 def _rank_in(project_id: uuid.UUID | None) -> int:
     if project_id is None:
         return 0
-    here = Collaborator.project_id == project_id, Collaborator.user_id == current_user.id
-    role = db.session.scalar(select(Collaborator.role).where(*here))
+    role = db.session.scalar(_ROLE_IN, {"project": project_id})
     return PROJECT_RANK[role] if role else 0
 
 
@@ -191,39 +208,38 @@ def _project_of(row: Base | None) -> uuid.UUID | None:
     return row.id if isinstance(row, Project) else getattr(row, "project_id", None)
 
 
-def _is_here(model: type[Base]) -> list[ColumnElement[bool]]:
-    organization_id = g.organization.id
+def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
     if model in (Provider, Model):
         owner = getattr(model, "organization_id")  # noqa: B009
-        shared_or_own = or_(owner == organization_id, owner.is_(None)) & model.archived_at.is_(None)
-        return [shared_or_own, *(() if model is Provider else _is_here(Provider))]
+        shared_or_own = or_(owner == HERE, owner.is_(None)) & model.archived_at.is_(None)
+        return [shared_or_own, *(() if model is Provider else _is_here(Provider, role))]
     if model is APIKey:
-        mine = (APIKey.organization_id == organization_id) & APIKey.archived_at.is_(None)
-        return [mine if g.role is not None else false()]
+        mine = (APIKey.organization_id == HERE) & APIKey.archived_at.is_(None)
+        return [mine if role is not None else false()]
     if model in (Budget, RateLimit):
-        return [_limits_here(model)]
+        return [_limits_here(model, role)]
     if model is Increase:
-        return [_limits_here(Budget)]
+        return [_limits_here(Budget, role)]
     if model in (RoutingRule, Webhook, Delivery, Membership, Invitation, ServiceAccount, Annotation):
         owner = getattr(model, "organization_id")  # noqa: B009
-        return [owner == organization_id if g.role is not None else false()]
+        return [owner == HERE if role is not None else false()]
     if model is RunExport:  # one's own
-        return [RunExport.organization_id == organization_id, RunExport.user_id == current_user.id]
+        return [RunExport.organization_id == HERE, RunExport.user_id == ASKER]
     if model is SavedView:  # one's own; for members also those that are everyone's
-        my_own = ~SavedView.is_shared & (SavedView.user_id == current_user.id)
+        my_own = ~SavedView.is_shared & (SavedView.user_id == ASKER)
         return [
-            SavedView.organization_id == organization_id,
-            my_own if g.role is None else my_own | SavedView.is_shared,
+            SavedView.organization_id == HERE,
+            my_own if role is None else my_own | SavedView.is_shared,
         ]
     if model is Notice:  # one's own, of every organization one still belongs to
-        return [Notice.user_id == current_user.id, Notice.organization_id.in_(_ids_of_organizations(current_user.id))]
-    if model in _HOLDERS:
-        here: ColumnElement[bool] = Project.organization_id == organization_id
-        return [here] if g.role is not None else [here, Project.id.in_(_guest_projects(current_user.id, Project.id))]
+        return [Notice.user_id == ASKER, Notice.organization_id.in_(_ids_of_organizations(ASKER))]
+    if model in HOLDERS:
+        here: ColumnElement[bool] = Project.organization_id == HERE
+        return [here] if role is not None else [here, Project.id.in_(_guest_projects(ASKER, Project.id))]
     raise LookupError(f"access.py does not know who may see a {model.__name__}")
 
 
-def _limits_here(model: type[Budget] | type[RateLimit]) -> ColumnElement[bool]:
+def _limits_here(model: type[Budget] | type[RateLimit], role: Role | None) -> ColumnElement[bool]:
     """Owners and admins: all, and the operator's on this organization. Others: not those of other members. A guest:
     those of the projects they are in, of these projects' tokens, and their own."""
 
@@ -231,76 +247,14 @@ def _limits_here(model: type[Budget] | type[RateLimit]) -> ColumnElement[bool]:
         return and_(model.scope == scope, subjects)
 
     subject = model.subject_id
-    ours: ColumnElement[bool] = model.organization_id == g.organization.id
-    my_own = on(Scope.MEMBER, subject == current_user.id)
-    if g.role is None:
-        projects = _guest_projects(current_user.id, Project.id)
+    ours: ColumnElement[bool] = model.organization_id == HERE
+    my_own = on(Scope.MEMBER, subject == ASKER)
+    if role is None:
+        projects = _guest_projects(ASKER, Project.id)
         tokens = select(GatewayToken.id).where(GatewayToken.project_id.in_(projects))
         return ours & or_(on(Scope.PROJECT, subject.in_(projects)), on(Scope.TOKEN, subject.in_(tokens)), my_own)
-    on_us: ColumnElement[bool] = model.organization_id.is_(None) & on(Scope.ORGANIZATION, subject == g.organization.id)
-    return on_us | (ours if RANK[g.role] >= ADMINISTER else ours & or_(model.scope != Scope.MEMBER, my_own))
-
-
-_Run = aliased(Execution)
-
-_HOLDERS: dict[type[Base], tuple[Any, ...]] = {
-    Project: (Project,),
-    PromptSession: (Project, PromptSession),
-    Comparison: (Project, PromptSession),
-    Batch: (Project, Batch),
-    Execution: (Project, PromptSession, Batch, Execution),
-    Asset: (Project, PromptSession, Batch, Execution, Asset),
-    GatewayToken: (Project,),
-    Collaborator: (Project,),
-    Template: (Project, Template),
-    DeclaredAction: (Project, DeclaredAction),
-    ActionCall: (Project, PromptSession, Execution),
-}
-"""What a row is in, from outside inwards, as far as it can be in the trash."""
-
-
-def _joined(model: type[Row]) -> Select[Row]:
-    return _JOINS.get(model, _itself)(select(model))
-
-
-def _itself(query: Select[Any]) -> Select[Any]:
-    return query
-
-
-def _asset(query: Select[Any]) -> Select[Any]:
-    """A file of a prompt is in the trash with the last of the prompt's runs."""
-    runs = select(_Run.id).where(_Run.prompt_id == Asset.prompt_id)
-    is_left_over = runs.exists() & ~runs.where(_Run.deleted_at.is_(None)).exists()
-    session = func.coalesce(Execution.session_id, Prompt.session_id, CopiedAnswer.session_id)
-    return (
-        query.join(Project, Asset.project_id == Project.id)
-        .outerjoin(Execution, Asset.execution_id == Execution.id)
-        .outerjoin(Batch, Execution.batch_id == Batch.id)
-        .outerjoin(Prompt, Asset.prompt_id == Prompt.id)
-        .outerjoin(CopiedAnswer, Asset.copied_answer_id == CopiedAnswer.id)
-        .outerjoin(PromptSession, PromptSession.id == session)
-        .where(~is_left_over)
-    )
-
-
-_JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
-    Model: lambda query: query.join(Model.provider),
-    PromptSession: lambda query: query.join(Project, PromptSession.project_id == Project.id),
-    Comparison: lambda query: query.join(Comparison.session).join(Project, PromptSession.project_id == Project.id),
-    Batch: lambda query: query.join(Project, Batch.project_id == Project.id),
-    Execution: lambda query: (
-        query.outerjoin(PromptSession, Execution.session_id == PromptSession.id)
-        .outerjoin(Batch, Execution.batch_id == Batch.id)
-        .join(Project, func.coalesce(PromptSession.project_id, Execution.project_id) == Project.id)
-    ),
-    Asset: _asset,
-    GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
-    Collaborator: lambda query: query.join(Project, Collaborator.project_id == Project.id),
-    Increase: lambda query: query.join(Increase.budget),
-    Template: lambda query: query.join(Project, Template.project_id == Project.id),
-    DeclaredAction: lambda query: query.join(Project, DeclaredAction.project_id == Project.id),
-    ActionCall: lambda query: _JOINS[Execution](query.join(Execution, ActionCall.execution_id == Execution.id)),
-}
+    on_us: ColumnElement[bool] = model.organization_id.is_(None) & on(Scope.ORGANIZATION, subject == HERE)
+    return on_us | (ours if RANK[role] >= ADMINISTER else ours & or_(model.scope != Scope.MEMBER, my_own))
 
 
 def _ids_of_organizations(user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
@@ -310,11 +264,8 @@ def _ids_of_organizations(user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
 
 def _tell_if_in_trash(model: type[Base], id: uuid.UUID) -> None:
     """Raises InTrash with the outermost that is in the trash, if the signed-in person may take it out."""
-    holders = _HOLDERS.get(model, ())
-    if not holders:
-        return
-    query = _joined(model).where(*_is_here(model), model.id == id)
-    row = db.session.execute(query.with_only_columns(*holders)).first()
+    query = _with_what_it_is_in(g.role, model).with_only_columns(*HOLDERS[model])
+    row = db.session.execute(query, {"id": id}).first()
     subject = next((holder for holder in row or () if holder is not None and holder.deleted_at), None)
     is_kept = subject is not None and subject.deleted_at > now() - IN_TRASH
     if subject is not None and is_kept and may(right_to_delete(type(subject)), subject):
@@ -327,14 +278,10 @@ def _guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:
     )
 
 
-# Asked with every page, and so made once: to make a statement takes longer than to ask it.
-_ME: Any = bindparam("me")
-
-
 def _entered() -> Select[Organization, Role | None]:
     """An organization by its slug, with the role of whoever belongs to it or is a guest."""
-    as_guest = _guest_projects(_ME, Project.organization_id).where(Project.deleted_at.is_(None))
-    here = (Membership.organization_id == Organization.id) & (Membership.user_id == _ME)
+    as_guest = _guest_projects(ASKER, Project.organization_id).where(Project.deleted_at.is_(None))
+    here = (Membership.organization_id == Organization.id) & (Membership.user_id == ASKER)
     return (
         select(Organization, Membership.role)
         .outerjoin(Membership, here)
@@ -343,13 +290,17 @@ def _entered() -> Select[Organization, Role | None]:
 
 
 def _mine() -> Select[Organization]:
-    owned = select(Membership.organization_id).where(Membership.user_id == _ME, Membership.role == Role.OWNER)
+    owned = select(Membership.organization_id).where(Membership.user_id == ASKER, Membership.role == Role.OWNER)
     is_there = or_(Organization.deleted_at.is_(None), Organization.id.in_(owned) & Organization.purged_at.is_(None))
-    mine = Organization.id.in_(_ids_of_organizations(_ME))
-    return select(Organization).where(mine, is_there).order_by(Organization.name)
+    mine = Organization.id.in_(_ids_of_organizations(ASKER))
+    return select(Organization).where(mine, is_there)
 
 
-_ENTERED, _MINE = _entered(), _mine()
+_ENTERED, MINE = _entered(), _mine()
+_MINE_BY_NAME = MINE.order_by(Organization.name)
+_ROLE_IN = select(Collaborator.role).where(
+    Collaborator.project_id == bindparam("project"), Collaborator.user_id == ASKER
+)
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from flask import Flask, g, request, url_for
 from flask_login import current_user
-from sqlalchemy import select
+from sqlalchemy import JSON, Row, ScalarSelect, Select, func, select
 
 from . import access
 from .extensions import db
-from .models import Project, PromptSession, Role, Star
+from .models import Organization, Project, PromptSession, Role, Star
 from .notify import inbox
 
 IN_SIDEBAR = 8
@@ -61,15 +61,15 @@ def shell() -> dict[str, Any]:
     anywhere = {"new_organization_url": url_for("founding.new"), "account_url": url_for("account.show")}
     if "organization" not in g:
         return anywhere
-    organization, organizations = g.organization, Later(lambda: access.organizations_of(current_user))
+    organization = g.organization
     return {
         "organization": organization,
-        "organizations": organizations,
-        "count_unread": lambda: inbox.unread(db.session, current_user.id, [one.id for one in organizations]),
+        "organizations": Later(lambda: [{"name": name, "slug": slug} for name, slug in _listed().organizations]),
+        "count_unread": lambda: _listed().unread,
         "nav": Later(lambda: navigation(organization.slug)),
         "sidebar_projects": Later(_projects),
-        "sidebar_starred": Later(lambda: _sessions()[0]),
-        "sidebar_sessions": Later(lambda: _sessions()[1]),
+        "sidebar_starred": Later(lambda: _sessions(_listed().starred)),
+        "sidebar_sessions": Later(lambda: _sessions(_listed().sessions)),
         "can_edit": access.may(access.EDIT, getattr(g, "project", None)),
         "can_administer": access.may(access.ADMINISTER),
         "can_own_organization": g.role is Role.OWNER,
@@ -107,23 +107,49 @@ def navigation(slug: str) -> list[dict[str, Any]]:
 
 
 def _projects() -> list[dict[str, Any]]:
-    rows = db.session.scalars(access.scoped(Project).order_by(Project.created_at).limit(IN_SIDEBAR))
-    here = (request.view_args or {}).get("id") if request.blueprint == "projects" else None
-    return [{"name": p.name, "url": url_for("projects.show", id=p.id), "active": p.id == here} for p in rows]
+    here = _shown("projects")
+    return [
+        {"name": name, "url": url_for("projects.show", id=id), "active": id == here} for id, name in _listed().projects
+    ]
 
 
-def _sessions() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(one's starred ones, the latest of the others). What is archived is in neither. Read once a request."""
-    if "sidebar_sessions" not in g:
-        mine = select(Star.session_id).where(Star.user_id == current_user.id)
-        listed = access.scoped(PromptSession).where(PromptSession.archived_at.is_(None))
-        latest = PromptSession.updated_at.desc()
-        starred = list(db.session.scalars(listed.where(PromptSession.id.in_(mine)).order_by(latest).limit(IN_SIDEBAR)))
-        others = db.session.scalars(listed.where(PromptSession.id.not_in(mine)).order_by(latest).limit(IN_SIDEBAR))
-        g.sidebar_sessions = (_shown(starred), _shown(list(others)))
-    return g.sidebar_sessions  # type: ignore[no-any-return]
+def _sessions(listed: list[list[str]]) -> list[dict[str, Any]]:
+    here = _shown("playground")
+    return [{"title": title, "url": url_for("playground.show", id=id), "active": id == here} for id, title in listed]
 
 
-def _shown(sessions: list[PromptSession]) -> list[dict[str, Any]]:
-    here = (request.view_args or {}).get("id") if request.blueprint == "playground" else None
-    return [{"title": s.title, "url": url_for("playground.show", id=s.id), "active": s.id == here} for s in sessions]
+def _shown(blueprint: str) -> str:
+    """The id of what this page is about, if it is one of this feature's."""
+    return str((request.view_args or {}).get("id")) if request.blueprint == blueprint else ""
+
+
+def _listed() -> Row[Any]:
+    """All that the sidebar lists, as arrays of columns. Read once a request."""
+    if "sidebar" not in g:
+        g.sidebar = db.session.execute(_asked(g.role)).one()
+    return g.sidebar  # type: ignore[no-any-return]
+
+
+@cache
+def _asked(role: Role | None) -> Select[Any]:
+    """For who has this role here, in one question, since every page asks it. What is archived is in no list."""
+    mine = access.MINE.with_only_columns(Organization.id, Organization.name, Organization.slug).cte("mine")
+    projects = access.seen_by(role, Project).order_by(Project.created_at).limit(IN_SIDEBAR)
+    sessions = access.seen_by(role, PromptSession).where(PromptSession.archived_at.is_(None))
+    titles = sessions.with_only_columns(PromptSession.id, PromptSession.title)
+    latest = titles.order_by(PromptSession.updated_at.desc()).limit(IN_SIDEBAR)
+    has_star = PromptSession.id.in_(select(Star.session_id).where(Star.user_id == access.ASKER))
+    return select(
+        _array(select(mine.c.name, mine.c.slug).order_by(mine.c.name)).label("organizations"),
+        inbox.counted(access.ASKER, select(mine.c.id)).label("unread"),
+        _array(projects.with_only_columns(Project.id, Project.name)).label("projects"),
+        _array(latest.where(has_star)).label("starred"),
+        _array(latest.where(~has_star)).label("sessions"),
+    )
+
+
+def _array(query: Select[Any]) -> ScalarSelect[Any]:
+    """Its rows, in its order, as one value: `[[id, name], …]`."""
+    rows = query.subquery()
+    each, none = func.json_build_array(*rows.c), func.json_build_array()
+    return select(func.coalesce(func.json_agg(each, type_=JSON), none)).scalar_subquery()

@@ -80,13 +80,14 @@ def environment(data_dir: Path) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def app(environment: dict[str, str]) -> Flask:
-    app = create_app(load(environment))
+    Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache(_compiled_templates())}
+    with starting():
+        app = create_app(load(environment))
     app.testing = False  # errors are answered, as in production
     hash_cheaply()
     with app.app_context():
         upgrade()
         fixture.load(environment["DATAELAN_SIMULATED_URL"])
-    app.jinja_env.bytecode_cache = FileSystemBytecodeCache(_compiled_templates())
     return app
 
 
@@ -196,9 +197,11 @@ def answers(url: str) -> bool:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 90) -> None:
-    """Poll until it holds. Fails the test after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Poll until it holds, more seldom the longer it takes: who asks takes time from who works. Fails the test after
+    `seconds`."""
+    deadline, pause = time.monotonic() + seconds, 0.02
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"waited {seconds:.0f} s in vain")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.15)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, true
+from sqlalchemy import Boolean, ColumnElement, Select, and_, bindparam, or_, select, true
 from sqlalchemy.orm import aliased
 
 from ..extensions import db
@@ -32,11 +33,13 @@ class Alternatives:
     later: uuid.UUID | None
 
 
+@cache
 def is_compared() -> ColumnElement[bool]:
     """Of an Execution: is it one of several answers that are held against each other?"""
     return select(ComparisonRun.id).where(ComparisonRun.id == Execution.id).exists()
 
 
+@cache
 def is_shown() -> ColumnElement[bool]:
     """Of an Execution: has it a card in its session? A repair of an action call has none; of a comparison's runs one
     stands for all, as long as any of them is not in the trash."""
@@ -51,7 +54,7 @@ def is_shown() -> ColumnElement[bool]:
     return or_(alone, stands.exists())
 
 
-def path(end: uuid.UUID | None) -> Select[Any]:
+def path(end: Any) -> Select[Any]:
     """The ids of a run and of all that it continues, one after the other."""
     line = select(Execution.id, Execution.continues_id).where(Execution.id == end).cte("line", recursive=True)
     # One at a time, from the index: joined, a small table is read whole for each of its runs.
@@ -62,8 +65,24 @@ def path(end: uuid.UUID | None) -> Select[Any]:
 
 def newest(session: PromptSession, *that: Any) -> uuid.UUID | None:
     """The end of the branch that was gone on with last; `that`: further conditions on its last run."""
-    there = Execution.session_id == session.id, is_shown(), *that
-    return db.session.scalar(select(Execution.id).where(*there).order_by(Execution.id.desc()).limit(1))
+    query = _newest().where(*that) if that else _newest()
+    return db.session.scalar(query, {"session": session.id})
+
+
+@cache
+def _newest() -> Select[uuid.UUID]:
+    """Made once, as the next: to make it takes longer than to ask it."""
+    there = Execution.session_id == bindparam("session"), is_shown()
+    return select(Execution.id).where(*there).order_by(Execution.id.desc()).limit(1)
+
+
+@cache
+def _alike() -> Select[uuid.UUID, uuid.UUID | None, uuid.UUID | None]:
+    """Runs of some sessions that continue one of some others, or where `begins`, nothing."""
+    continued = Execution.continues_id.in_(bindparam("continued", expanding=True))
+    begin = Execution.continues_id.is_(None) & bindparam("begins", type_=Boolean())
+    here = Execution.session_id.in_(bindparam("sessions", expanding=True)), is_shown(), or_(continued, begin)
+    return select(Execution.id, Execution.session_id, Execution.continues_id).where(*here).order_by(Execution.id)
 
 
 def end_of(session: PromptSession, id: uuid.UUID) -> uuid.UUID | None:
@@ -81,19 +100,9 @@ def tell(runs: Sequence[Execution]) -> None:
     spoken = [run for run in runs if run.session_id and run.model_type in PromptSession.CONVERSATIONS]
     if not spoken:
         return
-    sessions = {run.session_id for run in spoken}
     before = {run.continues_id for run in spoken}
-    continued = Execution.continues_id.in_(before - {None})
-    begins = [Execution.continues_id.is_(None)] if None in before else []
-    rows = db.session.execute(
-        select(Execution.id, Execution.session_id, Execution.continues_id)
-        .where(
-            Execution.session_id.in_(sessions),
-            is_shown(),
-            or_(continued, *begins),
-        )
-        .order_by(Execution.id)
-    ).all()
+    asked = {"sessions": list({run.session_id for run in spoken}), "continued": list(before - {None})}
+    rows = db.session.execute(_alike(), {**asked, "begins": None in before}).all()
     alike: dict[tuple[uuid.UUID | None, uuid.UUID | None], list[uuid.UUID]] = {}
     for id, session_id, continues_id in rows:
         alike.setdefault((session_id, continues_id), []).append(id)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ScalarSelect, func, select, update
 
 from ..models import Notice, now
 from ..models.base import DbSession
@@ -15,10 +16,15 @@ MOST_COUNTED = 10
 
 
 def unread(session: DbSession, user_id: uuid.UUID, organization_ids: Iterable[uuid.UUID]) -> int:
-    """Of these organizations, up to MOST_COUNTED: a look into one small index."""
-    mine = (Notice.user_id == user_id, Notice.read_at.is_(None), Notice.organization_id.in_(list(organization_ids)))
+    """Of these organizations, up to MOST_COUNTED."""
+    return session.scalar(select(counted(user_id, list(organization_ids)))) or 0
+
+
+def counted(user_id: Any, organization_ids: Any) -> ScalarSelect[int]:
+    """The same within a question, of a column or parameter, and of what a query finds: a look into one small index."""
+    mine = (Notice.user_id == user_id, Notice.read_at.is_(None), Notice.organization_id.in_(organization_ids))
     found = select(Notice.id).where(*mine).limit(MOST_COUNTED).subquery()
-    return session.scalar(select(func.count()).select_from(found)) or 0
+    return select(func.count()).select_from(found).scalar_subquery()
 
 
 def read_all(session: DbSession, user_id: uuid.UUID, kind: str = "") -> int:

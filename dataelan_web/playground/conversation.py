@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from operator import gt, le, lt
 from typing import Any
 
 from flask import abort
@@ -86,64 +88,77 @@ class Window:
 
 def latest(session: PromptSession, end: uuid.UUID | None) -> Window:
     """The last cards of the branch that ends with this run."""
-    rows, older = _page(_timeline(session, end), desc)
+    rows, older = _page(session, end, desc)
     return Window(_cards(rows), older, end=end)
 
 
 def before(session: PromptSession, id: uuid.UUID, end: uuid.UUID | None) -> Window:
-    cards = _timeline(session, end)
-    rows, older = _page(cards.where(cards.selected_columns.id < id), desc)
+    rows, older = _page(session, end, desc, lt, id)
     return Window(_cards(rows), older, end=end)
 
 
 def after(session: PromptSession, id: uuid.UUID, end: uuid.UUID | None) -> Window:
-    cards = _timeline(session, end)
-    rows, newer = _page(cards.where(cards.selected_columns.id > id), asc)
+    rows, newer = _page(session, end, asc, gt, id)
     return Window(_cards(rows), newer=newer, end=end)
 
 
 def around(session: PromptSession, id: uuid.UUID, end: uuid.UUID | None) -> Window:
     """This card, what led to it, and what came after on its branch."""
-    cards = _timeline(session, end)
-    place = cards.selected_columns.id
-    up_to, older = _page(cards.where(place <= id), desc, PAGE // 2, HEAVY // 2)
-    rest, newer = _page(cards.where(place > id), asc, PAGE // 2, HEAVY // 2)
+    up_to, older = _page(session, end, desc, le, id, PAGE // 2, HEAVY // 2)
+    rest, newer = _page(session, end, asc, gt, id, PAGE // 2, HEAVY // 2)
     return Window(_cards([*up_to, *rest]), older, newer, end)
 
 
-def _is_shown(session: PromptSession, end: uuid.UUID | None) -> tuple[Any, ...]:
-    on_branch = Execution.id.in_(branches.path(end)) if continues(session) else Execution.id <= literal(end, Uuid)
-    return Execution.session_id == session.id, branches.is_shown(), on_branch
-
-
-def _timeline(session: PromptSession, end: uuid.UUID | None) -> Select[Any]:
-    """Every card as (id, is it a run?). Copies were made before all runs, and so are their ids."""
-    runs = select(Execution.id, literal(True).label("is_run")).where(*_is_shown(session, end))
-    copies = select(CopiedAnswer.id, literal(False)).where(CopiedAnswer.session_id == session.id)
-    return select(union_all(runs, copies).subquery())
-
-
 def _page(
-    cards: Select[Any], order: Callable[[Any], Any], most: int = PAGE, heavy: int = HEAVY
+    session: PromptSession,
+    end: uuid.UUID | None,
+    order: Callable[[Any], Any],
+    compare: Callable[[Any, Any], Any] | None = None,
+    place: uuid.UUID | None = None,
+    most: int = PAGE,
+    heavy: int = HEAVY,
 ) -> tuple[list[Any], uuid.UUID | None]:
     """The first cards in this order, as many as a page takes, and the last of them if there are more."""
-    few = cards.order_by(order(cards.selected_columns.id)).limit(most + 1).subquery()
-    texts = (ExecutionBody.text, ExecutionBody.reasoning, CopiedAnswer.text, Prompt.text)
-    size = sum((func.coalesce(func.octet_length(text), 0) for text in texts), start=literal(0))
-    found = db.session.execute(
-        select(few.c.id, few.c.is_run, size.label("size"))
-        .outerjoin(Execution, Execution.id == few.c.id)
-        .outerjoin(ExecutionBody, ExecutionBody.id == few.c.id)
-        .outerjoin(CopiedAnswer, CopiedAnswer.id == few.c.id)
-        .outerjoin(Prompt, Prompt.id == func.coalesce(Execution.prompt_id, CopiedAnswer.prompt_id))
-        .order_by(order(few.c.id))
-    ).all()
+    asked = {"session": session.id, "end": end, **({"place": place} if compare else {})}
+    found = db.session.execute(_sizes(continues(session), order, compare, most + 1), asked).all()
     taken: list[Any] = []
     for row in found[:most]:
         if taken and sum(one.size for one in taken) + row.size > heavy:
             break
         taken.append(row)
     return taken, taken[-1].id if len(taken) < len(found) else None
+
+
+@cache
+def _sizes(
+    is_tree: bool, order: Callable[[Any], Any], compare: Callable[[Any, Any], Any] | None, most: int
+) -> Select[Any]:
+    """Cards as (id, is it a run?, bytes of its text); `compare`: those whose ids compare so with `place`."""
+    cards = _timeline(is_tree)
+    id = cards.selected_columns.id
+    here = cards.where(compare(id, bindparam("place"))) if compare else cards
+    few = here.order_by(order(id)).limit(most).subquery()
+    texts = (ExecutionBody.text, ExecutionBody.reasoning, CopiedAnswer.text, Prompt.text)
+    size = sum((func.coalesce(func.octet_length(text), 0) for text in texts), start=literal(0))
+    return (
+        select(few.c.id, few.c.is_run, size.label("size"))
+        .outerjoin(Execution, Execution.id == few.c.id)
+        .outerjoin(ExecutionBody, ExecutionBody.id == few.c.id)
+        .outerjoin(CopiedAnswer, CopiedAnswer.id == few.c.id)
+        .outerjoin(Prompt, Prompt.id == func.coalesce(Execution.prompt_id, CopiedAnswer.prompt_id))
+        .order_by(order(few.c.id))
+    )
+
+
+def _timeline(is_tree: bool) -> Select[Any]:
+    """Every card of the `session`, on the branch of `end`, as (id, is it a run?). Copies were made before all runs, and
+    so are their ids."""
+    here, end = bindparam("session"), bindparam("end", type_=Uuid())
+    on_branch = Execution.id.in_(branches.path(end)) if is_tree else Execution.id <= end
+    runs = select(Execution.id, literal(True).label("is_run"))
+    runs = runs.where(Execution.session_id == here, branches.is_shown(), on_branch)
+    copies = select(CopiedAnswer.id, literal(False)).where(CopiedAnswer.session_id == here)
+    return select(union_all(runs, copies).subquery())
 
 
 def _cards(rows: Sequence[Any]) -> list[Card]:

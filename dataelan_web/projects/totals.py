@@ -7,12 +7,12 @@ What was deleted is no run of a session any more, but what it cost was spent: it
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, func, literal, select
+from sqlalchemy import bindparam, func, literal, select
 
 from ..access import SumsSeen
 from ..dashboards import ranges, sums
@@ -58,10 +58,16 @@ class Totals:
 
 
 def of_session(session: PromptSession) -> Totals:
-    here = Execution.session_id == session.id
-    query = select(Execution.cost).where(here, Execution.cost.is_not(None)).order_by(Execution.id.desc())
-    known = [cost for cost in db.session.scalars(query.limit(TREND)) if cost is not None]
-    return replace(_totals(here), costs=tuple(known[::-1]))
+    here = {"session": session.id}
+    runs, spent, tokens = db.session.execute(_OF_SESSION, here).one()
+    costs = tuple(db.session.scalars(_COSTS, here))[::-1]
+    return Totals(runs, int(spent or 0), int(tokens), costs=costs)
+
+
+# Asked with every session, and so made once: to make a statement takes longer than to ask it.
+_HERE = Execution.session_id == bindparam("session")
+_OF_SESSION = select(RUNS, func.coalesce(func.sum(Execution.cost), 0), func.coalesce(func.sum(TOKENS), 0)).where(_HERE)
+_COSTS = select(Execution.cost).where(_HERE, Execution.cost.is_not(None)).order_by(Execution.id.desc()).limit(TREND)
 
 
 def of_project(project: Project) -> Totals:
@@ -97,10 +103,3 @@ def by(column: Any, ids: list[uuid.UUID]) -> dict[uuid.UUID, Totals]:
         select(column, RUNS, func.coalesce(func.sum(Execution.cost), 0)).where(column.in_(ids)).group_by(column)
     )
     return {id: Totals(runs=runs, spent=int(cost or 0)) for id, runs, cost in rows}
-
-
-def _totals(*where: ColumnElement[bool]) -> Totals:
-    row = db.session.execute(
-        select(RUNS, func.coalesce(func.sum(Execution.cost), 0), func.coalesce(func.sum(TOKENS), 0)).where(*where)
-    ).one()
-    return Totals(row[0], int(row[1] or 0), int(row[2]))

@@ -1,7 +1,7 @@
 """The trash: every delete can be undone for 30 days. What is in it is seen nowhere else (access.py), and goes for
 ever by itself (executions/purge.py).
 
-A new kind of thing to delete: `Trashable` on its model, its place in access._HOLDERS, a line in kinds.KINDS.
+A new kind of thing to delete: `Trashable` on its model, its place in models.holders.HOLDERS, a line in kinds.KINDS.
 """
 
 from flask import Flask
