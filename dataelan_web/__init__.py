@@ -22,6 +22,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from . import (
         accounts,
         actions,
+        audit_log,
         batches,
         cli,
         dashboards,
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     members.init_app(app)
     projects.init_app(app)
     programs.init_app(app)
+    audit_log.init_app(app)
     actions.init_app(app)
     playground.init_app(app)
     prompts.init_app(app)

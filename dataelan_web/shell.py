@@ -25,6 +25,7 @@ SETTINGS = (
     "organizations.delete",
     "organizations.transfer",
     "programs.",
+    "audit_log.",
 )
 """Of the settings, in the same way."""
 KEYS = {"organizations.home": "h", "dashboards.show": "d", "search.search": "s", "trash.trash_page": "t"}

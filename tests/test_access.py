@@ -164,6 +164,8 @@ ROUTES = (
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
     Route("organizations.show_settings", "GET", "/o/{slug}/settings", ADMINISTER),
     Route("organizations.change_settings", "POST", "/o/{slug}/settings", ADMINISTER, 422, {"time_zone": "none"}),
+    Route("audit_log.show", "GET", "/o/{slug}/audit", ADMINISTER),
+    Route("audit_log.export_file", "POST", "/o/{slug}/audit/export", ADMINISTER, 422, {"form": "none"}),
     Route("organizations.help_roles", "GET", "/o/{slug}/help/roles", SEE | GUEST),
     Route("organizations.show_kind", "GET", "/o/{slug}/settings/kind", ADMINISTER),
     Route("organizations.change_kind", "POST", "/o/{slug}/settings/kind", OWN, 422, {"kind": "none"}),

@@ -4,6 +4,7 @@ from flask import Blueprint, abort, current_app, request, session, url_for
 from flask_login import current_user, login_required, logout_user
 from werkzeug.wrappers import Response
 
+from .. import audit
 from ..extensions import db
 from ..models import PromptSession, User, waste_a_hash
 from ..web import local_path, redirect, render
@@ -69,6 +70,9 @@ def _whose_password(form: LoginForm) -> User | None:
     user = find(email)
     if not (user.has_password(password) if user else waste_a_hash(password)) or user is None:
         failed(email, address)
+        if user is not None:
+            audit.record("account.sign_in_refused", user)
+            db.session.commit()
         form.form_errors = ["This address and password do not match."]
         return None
     succeeded(email, address)

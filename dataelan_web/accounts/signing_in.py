@@ -8,6 +8,7 @@ from flask import g, request, session
 from flask_login import login_user
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
+from .. import audit
 from ..extensions import db
 from ..models import SignIn, User, now
 from ..models.sign_ins import IDLE, LONGEST, SEEN_EVERY, digest
@@ -34,6 +35,7 @@ def begin(user: User) -> None:
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, ~_counts(user.session_key)))
     db.session.add(g.sign_in)
     user.last_seen_at = now()
+    audit.record("account.signed_in", user)
     db.session.commit()
 
 

@@ -109,7 +109,10 @@ class Organization(Trashable, Base):
     """Deleted, it waits for 30 days for an owner to take it back; nobody works in it meanwhile."""
 
     __tablename__ = "organizations"
-    __table_args__ = (in_trash("organizations"),)
+    __table_args__ = (
+        in_trash("organizations"),
+        CheckConstraint("audit_kept_days >= 30", name="audit_is_kept_a_month"),
+    )
 
     name: Mapped[Name]
     slug: Mapped[Name] = mapped_column(unique=True)
@@ -136,6 +139,8 @@ class Organization(Trashable, Base):
     words_gone_until: Mapped[Time | None]
     """What was asked before is gone already."""
     runs_gone_until: Mapped[Time | None]
+    audit_kept_days: Mapped[int | None]
+    """How long lines of the audit log are kept; None: for ever. The database lets none go before."""
 
     summaries: Mapped[Summaries] = mapped_column(default=Summaries.NONE)
     week_told: Mapped[date | None]
