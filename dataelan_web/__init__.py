@@ -22,6 +22,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from . import (
         accounts,
         actions,
+        admin,
         audit_log,
         batches,
         cli,
@@ -88,6 +89,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     summaries.init_app(app)
     notices.init_app(app)
     gateway.init_app(app)
+    admin.init_app(app)
     cli.init_app(app)
     return app
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import io
 import json
 import re
 import uuid
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -141,21 +139,10 @@ def test_how_long_it_is_kept_is_a_setting_and_what_it_deletes_is_asked(app: Flas
     assert acme.organization.audit_kept_days == 60
 
 
-def test_every_action_that_is_recorded_has_a_name(subtests: pytest.Subtests) -> None:
+def test_every_action_that_is_recorded_has_a_name() -> None:
     for path in Path("dataelan_web").rglob("*.py"):
-        if "audit.record(" in (source := path.read_text()):
-            for action in actions(ast.walk(ast.parse(source))):
-                assert action.partition(".")[0] in words.NOUNS, (
-                    f"{path} records {action}: name it in audit_log/words.py"
-                )
-
-
-def actions(nodes: Iterable[ast.AST]) -> Iterable[str]:
-    for node in nodes:
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "audit.record":
-            first = node.args[0]
-            if isinstance(first, ast.Constant):
-                yield str(first.value)
+        for noun in re.findall(r'audit\.record\(\s*f?"([a-z_]+)\.', path.read_text()):
+            assert noun in words.NOUNS, f"{path} records what was done to a {noun}: name it in audit_log/words.py"
 
 
 def test_words_say_amounts_lists_and_what_is_gone() -> None:

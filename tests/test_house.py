@@ -27,6 +27,7 @@ WEB = {
     "formats",
     "headers",
     "markdown",
+    "modes",
     "shell",
     "text",
     "web",
@@ -54,7 +55,8 @@ MAY_IMPORT = {
                    "router", "logs", "traces"},
     "access": {"extensions", "models"},
     "web": set(),
-    "shell": {"access", "extensions", "models", "notify"},
+    "modes": {"extensions", "models"},
+    "shell": {"access", "audit", "extensions", "models", "notify"},
     "local": {"local"},
     **{name: FEATURES | WEB | {"acting", "executions", "notify", "quota", "rollups", "secrets", "storage", "jobs",
                                "models", "extensions", "router"}

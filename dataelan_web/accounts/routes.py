@@ -58,7 +58,7 @@ def login() -> Response:
 @bp.post("/logout")
 @login_required
 def logout() -> Response:
-    signing_in.end(current_user, signing_in.here().id)  # nor is a copy of the cookie worth anything any more
+    signing_in.end(signing_in.here().user, signing_in.here().id)  # nor is a copy of the cookie worth anything any more
     db.session.commit()
     logout_user()
     session.clear()
@@ -76,6 +76,9 @@ def _whose_password(form: LoginForm) -> User | None:
         form.form_errors = ["This address and password do not match."]
         return None
     succeeded(email, address)
+    if user.disabled_at is not None:
+        form.form_errors = ["This account is switched off. Ask whoever looks after Dataelan for you."]
+        return None
     return user
 
 
