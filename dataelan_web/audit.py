@@ -52,7 +52,8 @@ def _from() -> dict[str, Any]:
         agent = str(request.user_agent)[:200]
         return {"source": Source.BROWSER, "source_name": agent, "address": request.remote_addr or ""}
     if command := click.get_current_context(silent=True):
-        return {"source": Source.COMMAND, "source_name": f"{command.command_path}, as {_account()}"[:200]}
+        name = command.command_path.rpartition("flask ")[2]
+        return {"source": Source.COMMAND, "source_name": f"flask {name}, as {_account()}"[:200]}
     return {"source": Source.WORKER}
 
 

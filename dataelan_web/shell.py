@@ -65,7 +65,8 @@ def shell() -> dict[str, Any]:
     if current_user.is_superuser:
         anywhere["admin_url"] = url_for("admin.start")
     if request.blueprint == "admin":
-        return {**anywhere, "organizations": Later(lambda: access.organizations_of(current_user)), "nav": platform()}
+        mine = Later(lambda: access.organizations_of(current_user))
+        return {**anywhere, "organizations": mine, "nav": platform(), "place": "Administration"}
     if "organization" not in g:
         return anywhere
     organization, organizations = g.organization, Later(lambda: access.organizations_of(current_user))

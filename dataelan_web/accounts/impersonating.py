@@ -6,6 +6,7 @@ touched. Every line of the audit log meanwhile names both; each form that is sen
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -69,7 +70,7 @@ def begin(sign_in: SignIn, by: User, whom: User, reason: str) -> None:
     if whom.is_superuser or whom.disabled_at or whom.id == by.id or not by.is_superuser:
         abort(403, "Nobody acts as a superuser, as somebody who is switched off, or as themselves.")
     sign_in.acting_as_id, sign_in.acting_until = whom.id, now() + LASTS
-    _record("impersonation.begun", whom, until=sign_in.acting_until.isoformat(), reason=reason)
+    _record("impersonation.begun", whom, until=f"{sign_in.acting_until:%H:%M} UTC", reason=reason)
     _announce(by, whom, reason, sign_in.acting_until)
     db.session.commit()
 
@@ -89,16 +90,11 @@ def end(sign_in: SignIn) -> None:
     db.session.commit()
 
 
-def until() -> datetime | None:
-    """When it ends by itself, where somebody acts as another in this request."""
-    return g.sign_in.acting_until if audit.impersonator() else None
-
-
 def _record(action: str, whom: User, **detail: Any) -> None:
-    """Where superusers look, and in each organization of theirs, whose owners are to know."""
-    audit.record(action, whom, **detail)
-    for home in _homes(whom):
-        audit.record(action, whom, home.id, **detail)
+    """In each organization of theirs, whose owners are to know. Superusers see all, also of who belongs to none."""
+    homes: list[uuid.UUID | None] = [home.id for home in _homes(whom)]
+    for id in homes or [None]:
+        audit.record(action, whom, id, **detail)
 
 
 def _homes(whom: User) -> list[Organization]:
