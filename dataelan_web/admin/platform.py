@@ -35,12 +35,16 @@ class Line:
     failed: int
 
     @property
+    def is_used(self) -> bool:
+        return bool(self.keys or self.calls)
+
+    @property
     def failure_rate(self) -> float | None:
         return self.failed / self.calls if self.calls else None
 
 
 def providers() -> list[Line]:
-    """Those with keys or calls first, then by name."""
+    """By name."""
     counts = select(Model.provider_id, func.count()).where(Model.organization_id.is_(None), Model.archived_at.is_(None))
     models = {row[0]: row[1] for row in db.session.execute(counts.group_by(Model.provider_id))}
     keys: dict[uuid.UUID, list[tuple[APIKey, Health]]] = {}
@@ -50,7 +54,7 @@ def providers() -> list[Line]:
     ours = select(Provider).where(Provider.organization_id.is_(None), Provider.archived_at.is_(None))
     rows = db.session.scalars(ours.order_by(func.lower(Provider.name))).all()
     lines = [Line(one, models.get(one.id, 0), keys.get(one.id, ()), *calls.get(one.id, (0, 0))) for one in rows]
-    return sorted(lines, key=lambda line: not (line.calls or line.keys))
+    return lines
 
 
 def rules() -> list[tuple[str, str, bool]]:

@@ -27,8 +27,14 @@ UTC = ZoneInfo("UTC")
 @bp.get("/platform")
 def show_platform() -> Response:
     """Providers, keys, rules and limits of everybody."""
-    lines, rules, limits = platform.providers(), platform.rules(), platform.limits()
-    return render("admin/platform.html", lines=lines, rules=rules, limits=limits)
+    lines = platform.providers()
+    return render(
+        "admin/platform.html",
+        lines=[line for line in lines if line.is_used],
+        others=[line for line in lines if not line.is_used],
+        rules=platform.rules(),
+        limits=platform.limits(),
+    )
 
 
 @bp.get("/settings")

@@ -28,8 +28,9 @@ def test_a_superuser_looks_around_acts_as_somebody_and_is_in_the_log(
     page.goto("/admin/queue")
     expect(page.get_by_text("Acme project").first).to_be_visible()
     assert_fine(page, "the queue")
-    for path in ("organizations", "platform", "settings"):
+    for path, title in {"organizations": "Organizations", "platform": "Providers", "settings": "Modes"}.items():
         page.goto(f"/admin/{path}")
+        expect(page.get_by_role("heading", level=1)).to_contain_text(title)
         assert_fine(page, path)
     page.goto(f"/admin/people?q={acme.adam.email}")
     page.locator("#found a.row-link").click()
