@@ -22,6 +22,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     from . import (
         accounts,
         actions,
+        admin,
+        audit_log,
         batches,
         cli,
         dashboards,
@@ -72,6 +74,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     members.init_app(app)
     projects.init_app(app)
     programs.init_app(app)
+    audit_log.init_app(app)
     actions.init_app(app)
     playground.init_app(app)
     prompts.init_app(app)
@@ -86,6 +89,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     summaries.init_app(app)
     notices.init_app(app)
     gateway.init_app(app)
+    admin.init_app(app)
     cli.init_app(app)
     return app
 

@@ -168,6 +168,12 @@ def administered(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
     return _at_least(ADMINISTER, visible(model, id, *options))
 
 
+def require_superuser() -> None:
+    """404 unless a superuser is signed in, in their own name: of what is for them, nobody else knows."""
+    if not current_user.is_superuser or g.get("impersonator") is not None:
+        abort(404)
+
+
 def may(right: int, row: Base | None = None) -> bool:
     """Has the signed-in person this right here, or on this row? For showing or hiding a button."""
     return _rank(row) >= right

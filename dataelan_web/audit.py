@@ -2,28 +2,63 @@
 
 from __future__ import annotations
 
+import getpass
 import uuid
 from typing import Any
 
-from flask import has_request_context, request
+import click
+from flask import g, has_request_context, request
 from flask_login import current_user
 
 from .extensions import db
-from .models import AuditEvent, Base
+from .models import AuditEvent, Base, User
+from .models.audit import Source
 
 
 def record(action: str, subject: Base, organization_id: uuid.UUID | None = None, **detail: Any) -> None:
-    """Note that `action` (`key.created`) was done to `subject`. `detail` must hold no secret."""
-    actor = current_user if has_request_context() and current_user.is_authenticated else None
+    """Note that `action` (`key.created`) was done to `subject`. `detail` must hold no secret. What was there before is
+    `before`: a value beside `after`, or a dict of what else `detail` names."""
     db.session.add(
         AuditEvent(
             organization_id=organization_id or getattr(subject, "organization_id", None),
-            actor_id=actor.id if actor else None,
             action=action,
             subject_type=type(subject).__name__,
             subject_id=subject.id,
             subject_name=str(getattr(subject, "name", None) or getattr(subject, "label", ""))[:200],
             detail=detail,
-            address=(request.remote_addr or "") if has_request_context() else "",
+            **_by(),
+            **_from(),
         )
     )
+
+
+def impersonator() -> User | None:
+    """The superuser who acts as the signed-in person in this request."""
+    found: User | None = g.get("impersonator") if has_request_context() else None
+    return found
+
+
+def _by() -> dict[str, Any]:
+    if not (has_request_context() and current_user.is_authenticated):
+        return {}
+    by: dict[str, Any] = {"actor_id": current_user.id, "actor_name": current_user.name}
+    if behind := impersonator():
+        by |= {"impersonator_id": behind.id, "impersonator_name": behind.name}
+    return by
+
+
+def _from() -> dict[str, Any]:
+    if has_request_context():
+        agent = str(request.user_agent)[:200]
+        return {"source": Source.BROWSER, "source_name": agent, "address": request.remote_addr or ""}
+    if command := click.get_current_context(silent=True):
+        name = command.command_path.rpartition("flask ")[2]
+        return {"source": Source.COMMAND, "source_name": f"flask {name}, as {_account()}"[:200]}
+    return {"source": Source.WORKER}
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as containers have
+        return "somebody"

@@ -12,6 +12,7 @@ from flask.cli import AppGroup
 
 from .accounts.commands import COMMANDS
 from .accounts.sign_up import find
+from .backup import commands as backup
 from .extensions import db
 from .hub.providers import fixture
 from .models import NANO
@@ -19,7 +20,7 @@ from .router.providers import KINDS
 
 
 def init_app(app: Flask) -> None:
-    for command in (*COMMANDS, load_providers, bootstrap, rebuild_search, seed_demo):
+    for command in (*COMMANDS, load_providers, bootstrap, rebuild_search, seed_demo, *backup.COMMANDS):
         app.cli.add_command(command)
     app.cli.add_command(keys)
     app.cli.add_command(ledger)

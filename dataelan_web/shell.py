@@ -10,7 +10,7 @@ from flask import Flask, g, request, url_for
 from flask_login import current_user
 from sqlalchemy import JSON, Row, ScalarSelect, Select, func, select
 
-from . import access
+from . import access, audit
 from .extensions import db
 from .models import Organization, Project, PromptSession, Role, Star
 from .notify import inbox
@@ -25,6 +25,7 @@ SETTINGS = (
     "organizations.delete",
     "organizations.transfer",
     "programs.",
+    "audit_log.",
 )
 """Of the settings, in the same way."""
 KEYS = {"organizations.home": "h", "dashboards.show": "d", "search.search": "s", "trash.trash_page": "t"}
@@ -58,7 +59,14 @@ def shell() -> dict[str, Any]:
     """The context of templates/shell.html; nothing for a visitor, and little for who belongs nowhere."""
     if not current_user.is_authenticated:
         return {}
-    anywhere = {"new_organization_url": url_for("founding.new"), "account_url": url_for("account.show")}
+    anywhere: dict[str, Any] = {"new_organization_url": url_for("founding.new"), "account_url": url_for("account.show")}
+    if behind := audit.impersonator():
+        anywhere["acting"] = {"by": behind.name, "until": g.sign_in.acting_until, "end_url": url_for("acting.end")}
+    if current_user.is_superuser:
+        anywhere["admin_url"] = url_for("admin.start")
+    if request.blueprint == "admin":
+        mine = Later(lambda: access.organizations_of(current_user))
+        return {**anywhere, "organizations": mine, "nav": platform(), "place": "Administration"}
     if "organization" not in g:
         return anywhere
     organization = g.organization
@@ -103,6 +111,22 @@ def navigation(slug: str) -> list[dict[str, Any]]:
         for label, icon, endpoint, prefixes in places
         if g.role is not None or endpoint in FOR_GUESTS
         if endpoint != "trash.trash_page" or g.role is not Role.VIEWER
+    ]
+
+
+def platform() -> list[dict[str, Any]]:
+    """Where a superuser can go beside their own organizations."""
+    places = [
+        ("Queue and workers", "activity", "admin.show_queue"),
+        ("People", "users", "admin.show_people"),
+        ("Organizations", "building-2", "admin.show_homes"),
+        ("Providers and limits", "plug", "admin.show_platform"),
+        ("Audit log", "scroll-text", "admin.show_audit"),
+        ("Modes and settings", "settings", "admin.show_settings"),
+    ]
+    return [
+        {"label": label, "icon": icon, "url": url_for(to), "active": request.path.startswith(url_for(to))}
+        for label, icon, to in places
     ]
 
 

@@ -74,6 +74,13 @@ class Storage:
             raise self._unavailable("could not be kept", error) from error
         return Stored(key, sha256, size)
 
+    def put_back(self, key: str, file: IO[bytes]) -> None:
+        """Under the key that it had. Raises Unavailable."""
+        try:
+            obstore.put(self._store, key, file)
+        except (BaseError, OSError) as error:
+            raise self._unavailable("could not be kept", error) from error
+
     def get(self, key: str) -> bytes:
         """Raises Unavailable."""
         try:

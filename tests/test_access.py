@@ -86,6 +86,8 @@ OWN = {"olivia"}
 SEE = {"olivia", "adam", "mia", "victor"}
 EDIT = {"olivia", "adam", "mia"}
 ADMINISTER = {"olivia", "adam"}
+SUPER = {"sue"}
+"""A superuser, who belongs to no organization. To everybody else there is nothing at /admin."""
 TOKEN: set[str] = set()
 """A gateway token, and no cookie of anybody's."""
 
@@ -112,6 +114,10 @@ class Route:
     @property
     def is_inside(self) -> bool:
         return self.path.startswith("/o/")
+
+    @property
+    def is_admin(self) -> bool:
+        return self.path.startswith("/admin")
 
     def __str__(self) -> str:
         return f"{self.method} {self.endpoint}"
@@ -161,9 +167,33 @@ ROUTES = (
     Route("account.change_password", "POST", "/account/password", SIGNED_IN, 422, {"current": "wrong"}),
     Route("account.end_sign_in", "POST", "/account/sign-ins/{sign_in}/revocation", {"olivia"}, 303),
     Route("account.end_others", "POST", "/account/sign-ins/revocation", SIGNED_IN, 303),
+    Route("acting.end", "POST", "/acting/end", SIGNED_IN, 404),  # nobody acts as anybody
+    Route("admin.start", "GET", "/admin/", SUPER, 303),
+    Route("admin.show_queue", "GET", "/admin/queue", SUPER),
+    Route("admin.cancel_run", "POST", "/admin/queue/runs/{execution}/cancellation", SUPER, 303),
+    Route("admin.wake_run", "POST", "/admin/queue/runs/{execution}/waking", SUPER, 303),
+    Route("admin.cancel_export", "POST", "/admin/queue/exports/{export}/cancellation", SUPER, 303),
+    Route("admin.retry_export", "POST", "/admin/queue/exports/{export}/retry", SUPER, 303),
+    Route("admin.retry_delivery", "POST", "/admin/queue/deliveries/{delivery}/retry", SUPER, 303),
+    Route("admin.show_people", "GET", "/admin/people", SUPER),
+    Route("admin.show_person", "GET", "/admin/people/{newcomer}", SUPER),
+    Route("admin.switch_person", "POST", "/admin/people/{newcomer}/state", SUPER, 303, {"is_enabled": "yes"}),
+    Route("admin.make_superuser", "POST", "/admin/people/{newcomer}/superuser", SUPER, 422),
+    Route("admin.end_sign_ins", "POST", "/admin/people/{newcomer}/sign-ins/revocation", SUPER, 303),
+    Route("admin.act_as", "POST", "/admin/people/{newcomer}/acting", SUPER, 422),
+    Route("admin.show_homes", "GET", "/admin/organizations", SUPER),
+    Route("admin.show_home", "GET", "/admin/organizations/{home}", SUPER),
+    Route("admin.switch_home", "POST", "/admin/organizations/{home}/state", SUPER, 303, {"is_open": "yes"}),
+    Route("admin.show_platform", "GET", "/admin/platform", SUPER),
+    Route("admin.show_settings", "GET", "/admin/settings", SUPER),
+    Route("admin.set_mode", "POST", "/admin/settings/mode", SUPER, 422, {"mode": "none"}),
+    Route("admin.show_audit", "GET", "/admin/audit", SUPER),
+    Route("admin.export_audit", "POST", "/admin/audit/export", SUPER, 422, {"form": "none"}),
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
     Route("organizations.show_settings", "GET", "/o/{slug}/settings", ADMINISTER),
     Route("organizations.change_settings", "POST", "/o/{slug}/settings", ADMINISTER, 422, {"time_zone": "none"}),
+    Route("audit_log.show", "GET", "/o/{slug}/audit", ADMINISTER),
+    Route("audit_log.export_file", "POST", "/o/{slug}/audit/export", ADMINISTER, 422, {"form": "none"}),
     Route("organizations.help_roles", "GET", "/o/{slug}/help/roles", SEE | GUEST),
     Route("organizations.show_kind", "GET", "/o/{slug}/settings/kind", ADMINISTER),
     Route("organizations.change_kind", "POST", "/o/{slug}/settings/kind", OWN, 422, {"kind": "none"}),
@@ -665,6 +695,7 @@ class Ids:
     service: str = ""
     service_token: str = ""
     sign_in: str = ""
+    home: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast, routes: Iterable[Route]) -> Ids:
@@ -899,7 +930,12 @@ def signed_in_elsewhere(cast: people.Cast) -> dict[str, str]:
     return {"sign_in": str(row.id)}
 
 
+def itself(cast: people.Cast) -> dict[str, str]:
+    return {"home": str(cast.organization.id)}
+
+
 MAKERS = {
+    itself: {"home"},
     people_of_all_sorts: {"owner", "member", "newcomer", "collaborator", "invitation"},
     service_account: {"service", "service_token"},
     run_and_what_was_said: {"execution", "asset", "comment", "link", "brought"},
@@ -990,7 +1026,10 @@ def counts() -> dict[str, int]:
 
 @pytest.fixture
 def everybody(acme: people.Cast, rival: people.Cast) -> dict[str, User | None]:
-    return {"anonymous": None, **acme.people, "rita": rival.olivia}
+    sue = people.user("sue")
+    sue.is_superuser = True
+    db.session.commit()
+    return {"anonymous": None, **acme.people, "rita": rival.olivia, "sue": sue}
 
 
 @pytest.fixture(scope="module")
@@ -1054,6 +1093,8 @@ def test_each_person_may_do_what_the_table_says_and_no_more(
             for who in sorted(everybody, key=lambda who: who in route.allowed):
                 if who == "ned" and route.is_inside:
                     continue  # no more of a member than rita, who has an organization to come from
+                if who == "sue" and not route.is_admin:
+                    continue  # nor is she
                 client, headers = clients[who], HTMX if is_asked_by_htmx(route, who) else None
                 answer = send(client, route, ids, client.csrf(), headers)
                 if who in route.allowed and route.method == "POST" and answer.status_code != route.status:
@@ -1106,6 +1147,8 @@ def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
     elif who == "anonymous":
         assert answer.status_code == 303
         assert answer.location.startswith("/login")
+    elif route.is_admin:
+        assert answer.status_code == 404, f"{who} may not even know that there is {route}"
     elif who in ("ned", "rita"):
         assert answer.status_code == 404, f"{who} may not even know of {route}"
     elif route.endpoint == "notices.read":

@@ -16,7 +16,7 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 FEATURES = set(
     "accounts organizations members projects programs actions playground prompts batches search sharing".split()
-    + "imports trash hub limits notices dashboards gateway admin health metrics summaries".split()
+    + "imports trash hub limits notices dashboards gateway admin audit_log health metrics summaries".split()
 )
 WEB = {
     "access",
@@ -27,6 +27,7 @@ WEB = {
     "formats",
     "headers",
     "markdown",
+    "modes",
     "shell",
     "text",
     "web",
@@ -54,7 +55,8 @@ MAY_IMPORT = {
                    "router", "logs", "traces"},
     "access": {"extensions", "models"},
     "web": set(),
-    "shell": {"access", "extensions", "models", "notify"},
+    "modes": {"extensions", "models"},
+    "shell": {"access", "audit", "extensions", "models", "notify"},
     "local": {"local"},
     **{name: FEATURES | WEB | {"acting", "executions", "notify", "quota", "rollups", "secrets", "storage", "jobs",
                                "models", "extensions", "router"}
@@ -120,6 +122,7 @@ def test_imports_point_downwards() -> None:
 def test_every_room_is_known_to_the_rules() -> None:
     above = {
         "api_errors",
+        "backup",
         "bootstrap",
         "cli",
         "demo",

@@ -202,7 +202,8 @@ def test_settings_are_changed_without_the_secret_and_the_audit_names_what(
     assert (changed.label, changed.weight, changed.daily_quota) == ("Renamed", 0, 5 * MONEY)
     assert secret_of(changed) == CANARY
     (event,) = [event for event in events(acme) if event.action == "key.changed"]
-    assert event.detail["fields"] == ["label", "weight", "daily_quota"]
+    assert event.detail["before"].keys() == {"label", "weight", "daily_quota"}
+    assert event.detail["label"] == "Renamed"
     change(app, acme, changed, weight="0", daily_quota="5")
     assert len([event for event in events(acme) if event.action == "key.changed"]) == 1
     assert "CANARY" not in str([event.detail for event in events(acme)])

@@ -146,8 +146,8 @@ def test_a_new_password_wants_the_old_one_and_signs_out_everywhere_else(app: Fla
     assert fresh(ada).has_password(NEW)
     assert [one.payload["title"] for one in letters_to(ada.email)] == ["Your password was changed"]
     said = db.session.scalars(select(AuditEvent).where(AuditEvent.subject_id == ada.id)).all()
-    assert [one.action for one in said] == ["account.password_changed"]
-    assert PASSWORD not in str(vars(said[0]))
+    assert [one.action for one in said][-1] == "account.password_changed"
+    assert PASSWORD not in str([vars(one) for one in said])
 
 
 def test_ten_wrong_passwords_at_the_account_page_block_the_eleventh(app: Flask, ada: User) -> None:

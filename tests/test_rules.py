@@ -162,7 +162,11 @@ def test_changing_a_rule_keeps_its_models_rows_and_is_noted(
     assert {entry.model_id: entry.id for entry in rule.models} == rows
     event = db.session.scalars(select(AuditEvent).where(AuditEvent.action == "rule.changed")).all()[-1]
     assert event.subject_id == rule.id
-    assert event.detail == {"fields": ["name", "models"]}
+    assert event.detail["name"] == "Renamed"
+    assert event.detail["models"] == [
+        f"{one.provider.slug}/{one.name} × {weight}" for one, weight in ((dear, 5), (cheap, 1))
+    ]
+    assert event.detail["before"].keys() == {"name", "models"}
 
 
 @pytest.mark.parametrize(

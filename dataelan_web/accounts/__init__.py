@@ -3,7 +3,7 @@
 from flask import Flask
 
 from ..extensions import login
-from . import account_routes, reset_routes, signing_in, two_factor_routes  # noqa: F401  (whose routes are theirs)
+from . import account_routes, acting_routes, impersonating, reset_routes, signing_in, two_factor_routes  # noqa: F401  (whose routes are theirs)
 from .cookies import SignedSessions
 from .routes import bp
 
@@ -12,5 +12,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
     app.register_blueprint(account_routes.account)
     app.register_blueprint(reset_routes.forgotten)
+    app.register_blueprint(acting_routes.bp)
+    impersonating.init_app(app)
     login.user_loader(signing_in.load)
     app.session_interface = SignedSessions()

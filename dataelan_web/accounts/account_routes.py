@@ -16,6 +16,7 @@ from ..models import Proof
 from ..web import redirect, render, toast
 from . import browsers, changing, signing_in, throttle, two_factor
 from .forms import AddressForm, NameForm, PasswordForm
+from .proving import is_proven
 from .sign_up import AddressTaken
 
 account = Blueprint("account", __name__, url_prefix="/account")
@@ -125,19 +126,6 @@ def _come_from() -> None:
 def _remember(endpoint: str, values: dict[str, Any]) -> None:
     if "organization" in g:
         values.setdefault("in", g.organization.slug)
-
-
-def is_proven(form: FlaskForm) -> bool:
-    """Did they enter their password? Wrong ones are counted with those of signing in."""
-    email, address = current_user.email, request.remote_addr or ""
-    if wait := throttle.blocked(email, address):
-        form.current.errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
-        return False
-    if current_user.has_password(str(form.current.data)):
-        return True
-    throttle.failed(email, address)
-    form.current.errors = ["This is not your password."]
-    return False
 
 
 def _page(status: int = 200, **forms: FlaskForm) -> Response:

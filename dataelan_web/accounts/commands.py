@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .. import audit
 from ..extensions import db
 from . import two_factor
 from .guessing import REFUSED, SHORTEST, is_guessable
@@ -21,7 +22,9 @@ def create_superuser(email: str, password: str) -> None:
     if is_guessable(password, email):
         raise click.ClickException(REFUSED)
     user = find(email) or create_user(email, password, email.partition("@")[0])
-    user.is_superuser = True
+    if not user.is_superuser:
+        user.is_superuser = True
+        audit.record("account.made_superuser", user)
     db.session.commit()
     click.echo(f"{user.email} is a superuser.")
 

@@ -4,6 +4,7 @@ from flask import Blueprint, abort, current_app, request, session, url_for
 from flask_login import current_user, login_required, logout_user
 from werkzeug.wrappers import Response
 
+from .. import audit
 from ..extensions import db
 from ..models import PromptSession, User, waste_a_hash
 from ..web import local_path, redirect, render
@@ -57,7 +58,7 @@ def login() -> Response:
 @bp.post("/logout")
 @login_required
 def logout() -> Response:
-    signing_in.end(current_user, signing_in.here().id)  # nor is a copy of the cookie worth anything any more
+    signing_in.end(signing_in.here().user, signing_in.here().id)  # nor is a copy of the cookie worth anything any more
     db.session.commit()
     logout_user()
     session.clear()
@@ -69,9 +70,15 @@ def _whose_password(form: LoginForm) -> User | None:
     user = find(email)
     if not (user.has_password(password) if user else waste_a_hash(password)) or user is None:
         failed(email, address)
+        if user is not None:
+            audit.record("account.sign_in_refused", user)
+            db.session.commit()
         form.form_errors = ["This address and password do not match."]
         return None
     succeeded(email, address)
+    if user.disabled_at is not None:
+        form.form_errors = ["This account is switched off. Ask whoever looks after Dataelan for you."]
+        return None
     return user
 
 

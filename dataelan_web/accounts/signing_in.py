@@ -8,15 +8,18 @@ from flask import g, request, session
 from flask_login import login_user
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
+from .. import audit, modes
 from ..extensions import db
 from ..models import SignIn, User, now
 from ..models.sign_ins import IDLE, LONGEST, SEEN_EVERY, digest
+from . import impersonating
 
 # Asked with every request, and so made once: to make a statement takes longer than to ask it.
 _BY_SECRET = (
-    select(User, SignIn)
+    select(User, SignIn, modes.MODE)
     .join(SignIn, SignIn.user_id == User.id)
     .where(
+        User.disabled_at.is_(None),
         SignIn.secret_hash == bindparam("secret_hash"),
         SignIn.session_key == User.session_key,
         SignIn.seen_at > bindparam("seen_after"),
@@ -34,6 +37,7 @@ def begin(user: User) -> None:
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, ~_counts(user.session_key)))
     db.session.add(g.sign_in)
     user.last_seen_at = now()
+    audit.record("account.signed_in", user)
     db.session.commit()
 
 
@@ -44,10 +48,14 @@ def load(secret: str) -> User | None:
     found = db.session.execute(_BY_SECRET, {"secret_hash": digest(secret), **times}).first()
     if found is None:
         return None
-    user, g.sign_in = found
+    user: User = found[0]
+    g.sign_in, mode = found[1:]
+    modes.remember(mode)
     if now() - g.sign_in.seen_at > SEEN_EVERY:
         _note_that_it_was_seen(g.sign_in)
-    return user
+    if whom := impersonating.whom(g.sign_in, user):
+        g.impersonator = user
+    return whom or user
 
 
 def here() -> SignIn:

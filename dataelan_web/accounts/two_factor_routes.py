@@ -11,8 +11,9 @@ from werkzeug.wrappers import Response
 from ..models import User
 from ..web import redirect, render, toast
 from . import landing, second_step, signing_in, throttle, two_factor
-from .account_routes import account, is_proven
+from .account_routes import account
 from .forms import CodeForm, OffForm, ProofForm
+from .proving import is_proven
 from .routes import bp
 
 TRIES, WINDOW = 10, 15 * 60

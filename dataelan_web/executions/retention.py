@@ -20,6 +20,7 @@ from ..models import (
     Action,
     Asset,
     Attempt,
+    AuditEvent,
     CopiedAnswer,
     Execution,
     ExecutionBody,
@@ -64,6 +65,32 @@ def too_old(organization: Organization, words_days: int | None, runs_days: int |
         (organization.words_gone_until, words_days), (organization.runs_gone_until, runs_days)))  # fmt: skip
     words, runs = (0 if where is None else db.session.scalar(query.where(*where)) or 0 for where in lost)
     return words, runs
+
+
+def too_old_lines(organization: Organization, days: int | None) -> int:
+    """Lines of the audit log that would go, if they were kept for so long."""
+    if days is None:
+        return 0
+    old = AuditEvent.organization_id == organization.id, AuditEvent.created_at < now() - timedelta(days=days)
+    return db.session.scalar(select(func.count()).select_from(AuditEvent).where(*old)) or 0
+
+
+def forget_audit() -> int:
+    """Lines that their organizations keep no longer. The database looks once more whether each is old enough. Commits,
+    batch by batch. Returns how many went."""
+    gone, days = 0, func.make_interval(0, 0, 0, Organization.audit_kept_days)
+    old = (
+        select(AuditEvent.id)
+        .join(Organization, Organization.id == AuditEvent.organization_id)
+        .where(AuditEvent.created_at < func.now() - days)
+        .limit(BATCH * 10)
+    )
+    while True:
+        found = db.session.scalars(delete(AuditEvent).where(AuditEvent.id.in_(old)).returning(AuditEvent.id)).all()
+        db.session.commit()
+        gone += len(found)
+        if len(found) < BATCH * 10:
+            return gone
 
 
 def _next(stuck: set[uuid.UUID]) -> uuid.UUID | None:

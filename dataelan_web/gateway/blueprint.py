@@ -11,4 +11,7 @@ bp = Blueprint("gateway", __name__)
 
 @bp.errorhandler(errors.Refused)
 def refused(error: errors.Refused) -> Response:
-    return make_response(jsonify(errors.told(error.problem)), error.problem.status)
+    response = make_response(jsonify(errors.told(error.problem)), error.problem.status)
+    if error.after:
+        response.headers["Retry-After"] = str(round(error.after))
+    return response

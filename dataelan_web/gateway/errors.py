@@ -27,9 +27,11 @@ STATUS = {
 class Refused(Exception):
     """A request that is not run at all."""
 
-    def __init__(self, status: int, message: str, code: str = "", param: str | None = None):
+    def __init__(self, status: int, message: str, code: str = "", param: str | None = None, after: float = 0):
         super().__init__(message)
         self.problem = Problem(status, message, code=code, param=param)
+        self.after = after
+        """Seconds until it may go better; 0: nobody knows."""
 
     @classmethod
     def of(cls, failure: Failure) -> Refused:

@@ -8,16 +8,19 @@ from flask import request
 from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy.orm import contains_eager
 
+from .. import modes
 from ..extensions import db
 from ..models import (
     Collaborator,
     GatewayToken,
     Membership,
+    Mode,
     Organization,
     Project,
     ProjectRole,
     Role,
     ServiceAccount,
+    User,
     now,
 )
 from .errors import Refused
@@ -25,6 +28,7 @@ from .errors import Refused
 TOUCH_AFTER = 60
 HEADERS = ("x-api-key", "x-goog-api-key")
 """Anthropic's and Gemini's, beside OpenAI's `Authorization`."""
+CLOSED = "Dataelan is being looked after. Nothing was asked; send it again later. What runs goes on to its end."
 IN_ADDRESS = ("key", "api_key", "access_token", "token")
 HOW = "Send your Dataelan token as `Authorization: Bearer dlan_…`, `x-api-key: dlan_…` or `x-goog-api-key: dlan_…`."
 NOT_THERE = "Do not send a token in the address: addresses are kept in logs and histories, where others read them."
@@ -41,10 +45,20 @@ def authenticate() -> GatewayToken:
     token = _find(secrets.pop())
     if token is None or not token.is_valid(now()):
         raise Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
+    _check_that_it_is_open(token)
     if token.last_used_at is None or (now() - token.last_used_at).total_seconds() > TOUCH_AFTER:
         token.last_used_at = now()
         db.session.commit()
     return token
+
+
+def _check_that_it_is_open(token: GatewayToken) -> None:
+    """Raises Refused: the organization is suspended (403), or nothing can be asked just now (503)."""
+    if token.project.organization.suspended_at is not None:
+        raise Refused(403, "This organization is suspended. Ask whoever looks after Dataelan.", "suspended")
+    mode = modes.current()
+    if mode is Mode.MAINTENANCE or (mode is Mode.READ_ONLY and request.method == "POST"):
+        raise Refused(503, CLOSED, "maintenance", after=modes.RETRY_AFTER)
 
 
 def check_scope(token: GatewayToken, requested: str) -> None:
@@ -67,16 +81,18 @@ _MEMBER = and_(Membership.organization_id == Project.organization_id, Membership
 _GUEST = and_(Collaborator.project_id == Project.id, Collaborator.user_id == GatewayToken.created_by)
 _OF_A_PERSON = and_(
     GatewayToken.service_account_id.is_(None),
+    User.disabled_at.is_(None),
     or_(Membership.role != Role.VIEWER, Collaborator.role == ProjectRole.EDITOR),
 )
 _OF_A_SERVICE = and_(GatewayToken.service_account_id.is_not(None), ServiceAccount.disabled_at.is_(None))
 _BEFORE = and_(GatewayToken.previous_hash == bindparam("hash"), GatewayToken.previous_until > func.now())
 _TOKEN = (  # built once: every call begins with it
-    select(GatewayToken)
+    select(GatewayToken, modes.MODE)
     .join(GatewayToken.project)
     .join(Project.organization)
     .outerjoin(Membership, _MEMBER)
     .outerjoin(Collaborator, _GUEST)
+    .outerjoin(User, User.id == GatewayToken.created_by)
     .outerjoin(ServiceAccount, ServiceAccount.id == GatewayToken.service_account_id)
     .where(
         or_(GatewayToken.token_hash == bindparam("hash"), _BEFORE),
@@ -91,4 +107,7 @@ _TOKEN = (  # built once: every call begins with it
 def _find(secret: str) -> GatewayToken | None:
     """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more. A
     service account's carries the organization's, until it is switched off. In the trash, a project runs nothing."""
-    return db.session.scalars(_TOKEN, {"hash": GatewayToken.digest(secret)}).first()
+    row = db.session.execute(_TOKEN, {"hash": GatewayToken.digest(secret)}).first()
+    if row is not None:
+        modes.remember(row[1])
+    return row[0] if row else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import redis
 import rq
@@ -12,6 +14,7 @@ from flask import Flask, current_app
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq.serializers import JSONSerializer
+from rq.utils import utcparse
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +87,39 @@ def leave(worker: str) -> None:
 def workers() -> int:
     """How many workers were heard of lately."""
     return int(store().eval(COUNT, 1, WORKERS, HEARD_WITHIN))
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One that says that it is there. Times in seconds; what RQ has not told is None or empty."""
+
+    name: str
+    silent: float
+    age: float | None
+    machine: str
+    pid: str
+
+    @property
+    def is_late(self) -> bool:
+        return self.silent > HEARD_WITHIN / 2
+
+
+def heard() -> list[Worker]:
+    """Who was heard of lately, the oldest first."""
+    valkey: Any = store()
+    moment, beats = float(valkey.time()[0]), valkey.zrange(WORKERS, 0, -1, withscores=True)
+    return sorted(
+        (_told(str(name, "utf-8"), moment - at, moment) for name, at in beats if moment - at <= HEARD_WITHIN),
+        key=lambda worker: -(worker.age or 0),
+    )
+
+
+def _told(name: str, silent: float, moment: float) -> Worker:
+    """With what RQ keeps of it."""
+    kept: Any = store().hmget(f"rq:worker:{name}", "birth", "hostname", "pid")
+    born, machine, pid = (str(value or b"", "utf-8") for value in kept)
+    age = max(moment - utcparse(born).timestamp(), 0) if born else None
+    return Worker(name, max(silent, 0), age, machine, pid)
 
 
 def memory() -> str:

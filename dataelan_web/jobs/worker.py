@@ -31,7 +31,7 @@ from ..acting.path import act_forever
 from ..batches.pump import pump_forever
 from ..dashboards.exporting import look_after_forever
 from ..executions import unused_files
-from ..executions.retention import keep_to_retention
+from ..executions.retention import forget_audit, keep_to_retention
 from ..executions.sweep import EVERY, JUST_SENT, NOBODY_BEFORE, UNHEARD, sweep
 from ..extensions import db
 from ..metrics import ended, process
@@ -229,6 +229,7 @@ def tidy_forever(app: Flask, name: str, stopping: threading.Event) -> None:
         try:
             with app.app_context():
                 keep_to_retention()
+                forget_audit()
                 unused_files.sweep_daily(name)
         except Exception:
             log.exception("what is to go could not be looked for; it is tried again")

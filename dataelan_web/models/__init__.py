@@ -43,6 +43,7 @@ from .links import PublicLink
 from .notices import Delivery, DeliveryState, Notice, Webhook
 from .opinions import Comment, Feedback
 from .people import Invitation, ServiceAccount
+from .platform import Mode, PlatformMode
 from .quotes import Quote
 from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUPS
 from .search import SearchDocument, SearchSlice
@@ -125,6 +126,7 @@ __all__ = [
     "LedgerEntry",
     "Leftover",
     "Membership",
+    "Mode",
     "Model",
     "ModelType",
     "Notice",
@@ -134,6 +136,7 @@ __all__ = [
     "Origin",
     "Outcome",
     "Payer",
+    "PlatformMode",
     "Price",
     "Project",
     "ProjectRole",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask_login import UserMixin
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import Base, Json, JsonList, Name, Nano, Time, Trashable, in_trash, now, parent
@@ -68,12 +68,17 @@ class Role(StrEnum):
 
 class User(UserMixin, Base):
     __tablename__ = "users"
-    __table_args__ = (CheckConstraint("email = lower(email)", name="email_is_lower_case"),)
+    __table_args__ = (
+        CheckConstraint("email = lower(email)", name="email_is_lower_case"),
+        Index("ix_users_created_at", "created_at"),
+    )
 
     email: Mapped[Name] = mapped_column(unique=True)
     name: Mapped[Name]
     password_hash: Mapped[Name]
     is_superuser: Mapped[bool] = mapped_column(default=False)
+    disabled_at: Mapped[Time | None]
+    """By a superuser: nobody signs in as them, and their tokens are refused."""
     session_key: Mapped[Name] = mapped_column(default=lambda: secrets.token_urlsafe(24))
     """Changes at a password change: every older sign-in (models/sign_ins.py), on every device, is dead at once."""
     last_seen_at: Mapped[Time | None]
@@ -109,7 +114,10 @@ class Organization(Trashable, Base):
     """Deleted, it waits for 30 days for an owner to take it back; nobody works in it meanwhile."""
 
     __tablename__ = "organizations"
-    __table_args__ = (in_trash("organizations"),)
+    __table_args__ = (
+        in_trash("organizations"),
+        CheckConstraint("audit_kept_days >= 30", name="audit_is_kept_a_month"),
+    )
 
     name: Mapped[Name]
     slug: Mapped[Name] = mapped_column(unique=True)
@@ -127,6 +135,8 @@ class Organization(Trashable, Base):
         ForeignKey("routing_rules.id", ondelete="SET NULL", use_alter=True)
     )
     """What new sessions ask, where nobody chose; None: `auto`."""
+    suspended_at: Mapped[Time | None]
+    """By a superuser: its people come no further than to a page that says so, and its tokens are refused."""
     purged_at: Mapped[Time | None]
     """Its content is gone for ever. The row stays, for the money that was spent in it."""
 
@@ -136,6 +146,8 @@ class Organization(Trashable, Base):
     words_gone_until: Mapped[Time | None]
     """What was asked before is gone already."""
     runs_gone_until: Mapped[Time | None]
+    audit_kept_days: Mapped[int | None]
+    """How long lines of the audit log are kept; None: for ever. The database lets none go before."""
 
     summaries: Mapped[Summaries] = mapped_column(default=Summaries.NONE)
     week_told: Mapped[date | None]

@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import User
-from .base import Base, Name, Time, new_id, now, parent
+from .base import Base, Name, Time, new_id, now, parent, reference
 
 IDLE, LONGEST = timedelta(days=14), timedelta(days=90)
 """A sign-in ends when it was not used for so long, and however much it is used after the other."""
@@ -36,7 +36,11 @@ class SignIn(Base):
     agent: Mapped[Name] = mapped_column(default="")
     """What the browser says that it is."""
 
-    user: Mapped[User] = relationship()
+    acting_as_id: Mapped[uuid.UUID | None] = reference("users.id")
+    """Whom a superuser acts as in this browser, until `acting_until` (accounts/impersonating.py)."""
+    acting_until: Mapped[Time | None]
+
+    user: Mapped[User] = relationship(foreign_keys=[user_id])
 
     @classmethod
     def begin(cls, user: User, address: str = "", agent: str = "") -> tuple[SignIn, str]:

@@ -49,6 +49,9 @@ KINDS = {
     "organization.deleted": Kind(
         "Deleted organizations", "An organization that you belong to was deleted.", "trash", is_for_programs=False
     ),
+    "account.impersonated": Kind(
+        "Administrators in your name", "An administrator looks at Dataelan as you see it.", "eye", is_for_programs=False
+    ),
     "webhook.failed": Kind(
         "Failing webhooks", "A webhook does not take what it is told.", "webhook", is_for_programs=False
     ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select, update
 
@@ -56,7 +57,14 @@ def change(webhook: Webhook, label: str, url: str, events: list[str]) -> str | N
         secret = _new_secret(webhook) if moves else None
     webhook.label, webhook.events = label, events
     if before != (label, url, events):
-        audit.record("webhook.changed", webhook, origin=origin_of(url), events=events, has_new_secret=bool(secret))
+        told: dict[str, Any] = {"label": before[0], "origin": origin_of(before[1]), "events": before[2]}
+        after: dict[str, Any] = {
+            "label": label,
+            "origin": origin_of(url),
+            "events": events,
+            "has_new_secret": bool(secret),
+        }
+        audit.record("webhook.changed", webhook, before=told, **after, has_new_secret=bool(secret))
     db.session.commit()
     return secret
 

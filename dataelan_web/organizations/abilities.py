@@ -84,6 +84,7 @@ ABILITIES = (
         False,
         ("organizations.change_settings", "projects.delete", "trash.erase"),
     ),
+    Ability("Read and export the audit log", ADMINISTER, False, ("audit_log.show", "audit_log.export_file")),
     Ability("Make owners, and hand over ownership", OWN, False, ("organizations.transfer",)),
     Ability(
         "The kind of organization, exporting everything, deleting it",

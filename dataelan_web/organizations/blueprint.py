@@ -9,11 +9,12 @@ from flask import Blueprint, g, request
 from flask_login import current_user
 from sqlalchemy import update
 
-from .. import access
+from .. import access, audit, errors
 from ..extensions import db, login
 from ..models import Organization, Role, User, now
 
 SEEN_EVERY = timedelta(minutes=5)
+SUSPENDED = "Nothing in it is lost. Ask whoever looks after Dataelan for you."
 WHILE_DELETED = (
     "organizations.restore",
     "organizations.export",
@@ -51,6 +52,8 @@ def inside_organization(name: str, import_name: str) -> Blueprint:
         organization = access.enter_organization(g.slug)
         if organization.deleted_at and not (g.role is Role.OWNER and request.endpoint in WHILE_DELETED):
             raise OrganizationDeleted(organization)
+        if organization.suspended_at:
+            return errors.show(403, title=f"{organization.name} is suspended", text=SUSPENDED)
         _note_that_they_are_here()
         return None
 
@@ -60,7 +63,7 @@ def inside_organization(name: str, import_name: str) -> Blueprint:
 def _note_that_they_are_here() -> None:
     """With what people do, not with what they look at: that writes nothing."""
     last = current_user.last_seen_at
-    if request.method == "POST" and (last is None or now() - last > SEEN_EVERY):
+    if request.method == "POST" and audit.impersonator() is None and (last is None or now() - last > SEEN_EVERY):
         seen = update(User).where(User.id == current_user.id).values(last_seen_at=now())
         db.session.execute(seen.execution_options(synchronize_session="fetch"))
         db.session.commit()

@@ -13,7 +13,7 @@ from wtforms.validators import DataRequired, Length, NumberRange, Optional, Vali
 from ..fields import trim
 from ..models import OrganizationKind, Summaries
 
-MOST_DAYS = 3650
+MOST_DAYS, LEAST_AUDIT = 3650, 30
 SUMMARIES = [
     SelectChoice(Summaries.NONE.value, "None"),
     SelectChoice(Summaries.WEEKLY.value, "Each week"),
@@ -58,6 +58,10 @@ class SettingsForm(FlaskForm):
     time_zone = SelectField("Time zone")
     words_kept_days = IntegerField("Keep what was said, in days", _DAYS)
     runs_kept_days = IntegerField("Keep runs, in days", _DAYS)
+    audit_kept_days = IntegerField(
+        "Keep the audit log, in days",
+        (Optional(), NumberRange(LEAST_AUDIT, MOST_DAYS, f"At least {LEAST_AUDIT} days, at most {MOST_DAYS:,}.")),
+    )
     summaries = SelectField("Summaries", choices=SUMMARIES)
     is_sure = BooleanField("Delete it for good")
 

@@ -62,7 +62,7 @@ def change_settings() -> Response:
     form = _form()
     if not form.validate_on_submit():
         return _settings(form, 422)
-    kept = form.words_kept_days.data, form.runs_kept_days.data
+    kept = form.words_kept_days.data, form.runs_kept_days.data, form.audit_kept_days.data
     if not form.is_sure.data and (lost := settings.lost(g.organization, *kept)):
         return _settings(form, 422, lost)
     settings.change(
@@ -73,6 +73,7 @@ def change_settings() -> Response:
         allowed_providers=sorted(form.allowed_providers.data or []),
         words_kept_days=kept[0],
         runs_kept_days=kept[1],
+        audit_kept_days=kept[2],
         summaries=Summaries(form.summaries.data),
     )
     return with_toast(_settings(_form_as_it_is()), "Settings saved.", "good")

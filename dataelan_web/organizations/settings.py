@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from .. import access, audit
-from ..executions.retention import too_old
+from ..executions.retention import too_old, too_old_lines
 from ..extensions import db
 from ..models import Organization, Provider, RoutingRule
 from .abilities import CHOOSES_PROVIDERS
@@ -27,14 +27,16 @@ def change(organization: Organization, **values: Any) -> None:
     db.session.commit()
 
 
-def lost(organization: Organization, words_days: int | None, runs_days: int | None) -> str:
+def lost(organization: Organization, words_days: int | None, runs_days: int | None, audit_days: int | None) -> str:
     """What these settings would delete at once that is kept now, in words; empty: nothing."""
     now_ = too_old(organization, organization.words_kept_days, organization.runs_kept_days)
     then = too_old(organization, words_days, runs_days)
     words, runs = (max(after - before, 0) for before, after in zip(now_, then, strict=True))
+    lines = max(too_old_lines(organization, audit_days) - too_old_lines(organization, organization.audit_kept_days), 0)
     said = [
         *([f"what was said in {words:,} {'run' if words == 1 else 'runs'}"] if words else []),
         *([f"{runs:,} {'run' if runs == 1 else 'runs'}"] if runs else []),
+        *([f"{lines:,} {'line' if lines == 1 else 'lines'} of the audit log"] if lines else []),
     ]
     return " and ".join(said)
 

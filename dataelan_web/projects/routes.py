@@ -61,6 +61,9 @@ def delete(id: uuid.UUID) -> Response:
     return redirect(url_for("organizations.home"))
 
 
+CHANGED = ("name", "description", "instructions")
+
+
 @bp.post("/projects/<uuid:id>/name")
 def rename(id: uuid.UUID) -> Response:
     """Name, description and instructions."""
@@ -69,8 +72,9 @@ def rename(id: uuid.UUID) -> Response:
     if not form.validate_on_submit():
         toast(" ".join(word for words in form.errors.values() for word in words), "danger")
         return redirect(url_for("projects.show", id=project.id))
+    before = {name: getattr(project, name) for name in CHANGED}
     project.name, project.description = str(form.name.data), form.description.data or ""
     project.instructions = form.instructions.data or ""
-    audit.record("project.renamed", project)
+    audit.record("project.changed", project, before=before, **{name: getattr(project, name) for name in CHANGED})
     db.session.commit()
     return redirect(url_for("projects.show", id=project.id))

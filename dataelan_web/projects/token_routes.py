@@ -60,8 +60,10 @@ def change_gateway(id: uuid.UUID) -> Response:
     form = GatewayForm()
     if not form.validate_on_submit():
         return _tokens(project, gateway_form=form, status=422)
+    before: dict[str, Any] = {"cache_seconds": project.cache_seconds, "reads_on": project.reads_on}
     project.cache_seconds, project.reads_on = int(form.cache_seconds.data), form.reads_on.data == "yes"
-    audit.record("project.gateway_changed", project)
+    after: dict[str, Any] = {"cache_seconds": project.cache_seconds, "reads_on": project.reads_on}
+    audit.record("project.gateway_changed", project, before=before, **after)
     db.session.commit()
     return with_toast(_tokens(project), "It holds from the next call on.", "good")
 

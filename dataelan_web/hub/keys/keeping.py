@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 
@@ -84,8 +85,13 @@ def change_key(key: APIKey, settings: KeySettings) -> None:
     _apply(key, settings)
     changed = [name for name in vars(settings) if getattr(before, name) != getattr(settings, name)]
     if changed:
-        audit.record("key.changed", key, key.organization_id, provider=key.provider.slug, fields=changed)
+        told = [{name: _told(getattr(one, name)) for name in changed} for one in (before, settings)]
+        audit.record("key.changed", key, key.organization_id, provider=key.provider.slug, before=told[0], **told[1])
     db.session.commit()
+
+
+def _told(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def replace_secret(key: APIKey, secret: str) -> Checked:
@@ -106,6 +112,7 @@ def reseal(key: APIKey, secret: str) -> None:
 
 def test_key(key: APIKey) -> Checked:
     """Ask the provider with the stored key, and note what comes of it. Raises router Failure."""
+    audit.record("key.tested", key, key.organization_id, provider=key.provider.slug)
     try:
         checked = check(key.provider, secret_of(key))
     except Failure as failure:

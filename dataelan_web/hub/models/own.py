@@ -100,9 +100,10 @@ def add_from_catalogue(provider: Provider, organization: Organization, names: li
 
 def set_facts(model: Model, facts: dict[str, Any]) -> None:
     """Commits."""
+    before = {name: getattr(model, name) for name in facts}
     for name, value in facts.items():
         setattr(model, name, value)
-    audit.record("model.changed", model, model.organization_id, **facts)
+    audit.record("model.changed", model, model.organization_id, before=before, **facts)
     db.session.commit()
 
 

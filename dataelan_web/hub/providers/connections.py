@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, or_, select
 
@@ -97,7 +98,7 @@ def make_provider(
 
 def change(provider: Provider, user: User, name: str, base_url: str, is_enabled: bool) -> int:
     """Returns how many keys must be entered again. Raises AddressRefused or router Failure. Commits."""
-    base_url, before = base_url.rstrip("/"), (provider.name, provider.base_url, provider.is_enabled)
+    base_url, before = base_url.rstrip("/"), _told(provider)
     sealed = 0
     if base_url != provider.base_url:
         is_inside = check_address(base_url, may_be_private=user.is_superuser)
@@ -107,10 +108,14 @@ def change(provider: Provider, user: User, name: str, base_url: str, is_enabled:
         if not is_inside:
             assumed.end(provider)
     provider.name, provider.is_enabled = name, is_enabled
-    if before != (name, base_url, is_enabled):
-        audit.record("provider.changed", provider, base_url=base_url, is_enabled=is_enabled, keys_to_enter_again=sealed)
+    if before != (after := _told(provider)):
+        audit.record("provider.changed", provider, before=before, **after, keys_to_enter_again=sealed)
     db.session.commit()
     return sealed
+
+
+def _told(provider: Provider) -> dict[str, Any]:
+    return {name: getattr(provider, name) for name in ("name", "base_url", "is_enabled")}
 
 
 def move(provider: Provider, base_url: str) -> int:

@@ -366,4 +366,15 @@ def _record(before: Draft | None, row: RoutingRule) -> None:
         return
     after = Draft.of(row)
     if fields := [name for name in vars(after) if getattr(after, name) != getattr(before, name)]:
-        audit.record("rule.changed", row, row.organization_id, fields=fields)
+        told = [{name: _told(getattr(one, name)) for name in fields} for one in (before, after)]
+        audit.record("rule.changed", row, row.organization_id, before=told[0], **told[1])
+
+
+def _told(value: Any) -> Any:
+    """Of a draft, for the audit log. Models by their names."""
+    if isinstance(value, tuple):
+        models = ((db.session.get_one(Model, entry.model_id), entry) for entry in value)
+        return [
+            f"{one.provider.slug}/{one.name} × {entry.weight} {' '.join(entry.tags)}".strip() for one, entry in models
+        ]
+    return str(value) if isinstance(value, uuid.UUID) else value

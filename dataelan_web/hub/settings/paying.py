@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ... import audit
 from ...extensions import db
 from ...models import KeyStrategy, Organization, Project, UnknownPrice
@@ -9,13 +11,20 @@ from ...models import KeyStrategy, Organization, Project, UnknownPrice
 
 def change(organization: Organization, strategy: KeyStrategy, unknown: UnknownPrice, ceiling: int | None) -> None:
     """`ceiling` in nano-USD. Commits."""
-    before = (organization.key_strategy, organization.unknown_price, organization.unknown_price_ceiling)
+    before = _told(organization)
     organization.key_strategy, organization.unknown_price = strategy, unknown
     organization.unknown_price_ceiling = ceiling
-    if before != (strategy, unknown, ceiling):
-        detail = {"key_strategy": strategy.value, "unknown_price": unknown.value, "unknown_price_ceiling": ceiling}
-        audit.record("organization.hub_settings_changed", organization, organization.id, **detail)
+    if before != (after := _told(organization)):
+        audit.record("organization.hub_settings_changed", organization, organization.id, before=before, **after)
     db.session.commit()
+
+
+def _told(organization: Organization) -> dict[str, Any]:
+    return {
+        "key_strategy": organization.key_strategy.value,
+        "unknown_price": organization.unknown_price.value,
+        "unknown_price_ceiling": organization.unknown_price_ceiling,
+    }
 
 
 def allow_platform_keys(project: Project, is_allowed: bool) -> None:

@@ -1,0 +1,22 @@
+"""Is it they who sit there? Asked before what nobody else may do at a desk that was left open."""
+
+from __future__ import annotations
+
+from flask import request
+from flask_login import current_user
+from flask_wtf import FlaskForm
+
+from . import throttle
+
+
+def is_proven(form: FlaskForm) -> bool:
+    """Did they enter their password, in the field `current`? Wrong ones are counted with those of signing in."""
+    email, address = current_user.email, request.remote_addr or ""
+    if wait := throttle.blocked(email, address):
+        form.current.errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
+        return False
+    if current_user.has_password(str(form.current.data)):
+        return True
+    throttle.failed(email, address)
+    form.current.errors = ["This is not your password."]
+    return False

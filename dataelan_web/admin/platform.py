@@ -1,0 +1,128 @@
+"""What the operator gave to everybody (providers, keys, rules, limits) and how it does; and the settings."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from flask import current_app
+from sqlalchemy import func, select
+
+from ..config import Settings
+from ..extensions import db
+from ..hub.keys.platform import all_keys
+from ..hub.providers.overview import Health, health_of
+from ..hub.rules.platform import listed
+from ..limits.platform import all_limits
+from ..models import ROLLUP_KEYS, ROLLUPS, APIKey, Model, Provider, now
+from ..models.rollups import Grain
+from ..rollups.cuts import Cut
+
+DAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A provider that everyone has: how its calls of the last day went, of all organizations, whoever paid them."""
+
+    provider: Provider
+    models: int
+    keys: Sequence[tuple[APIKey, Health]]
+    calls: int
+    failed: int
+
+    @property
+    def is_used(self) -> bool:
+        return bool(self.keys or self.calls)
+
+    @property
+    def failure_rate(self) -> float | None:
+        return self.failed / self.calls if self.calls else None
+
+
+def providers() -> list[Line]:
+    """By name."""
+    counts = select(Model.provider_id, func.count()).where(Model.organization_id.is_(None), Model.archived_at.is_(None))
+    models = {row[0]: row[1] for row in db.session.execute(counts.group_by(Model.provider_id))}
+    keys: dict[uuid.UUID, list[tuple[APIKey, Health]]] = {}
+    for key in all_keys():
+        keys.setdefault(key.provider_id, []).append((key, health_of(key)))
+    calls = _calls()
+    ours = select(Provider).where(Provider.organization_id.is_(None), Provider.archived_at.is_(None))
+    rows = db.session.scalars(ours.order_by(func.lower(Provider.name))).all()
+    lines = [Line(one, models.get(one.id, 0), keys.get(one.id, ()), *calls.get(one.id, (0, 0))) for one in rows]
+    return lines
+
+
+def rules() -> list[tuple[str, str, bool]]:
+    """[(name, what it says, is it on)], in the order in which they are tried."""
+    return [(one.row.name, one.said, one.row.is_enabled) for one in listed()]
+
+
+def limits() -> list[str]:
+    return list(all_limits())
+
+
+def settings() -> list[tuple[str, list[tuple[str, str]]]]:
+    """[(group, [(what, value)])]. Of what is secret, only whether it is there."""
+    found: Settings = current_app.extensions["dataelan_settings"]
+    mail = found.mail
+    return [
+        (
+            "Where it is",
+            [
+                ("Address", found.public_url),
+                ("Files", _without_a_name(found.storage_url)),
+                ("Data directory", str(found.data_dir)),
+                ("Cookies over HTTPS only", _yes(found.secure_cookies)),
+                ("Proxies before it", str(found.trusted_proxies)),
+            ],
+        ),
+        (
+            "Who may what",
+            [
+                ("Anybody may sign up", _yes(found.open_sign_up)),
+                ("Private addresses of providers", _yes(found.private_addresses)),
+            ],
+        ),
+        (
+            "Work",
+            [
+                ("Prompts a worker runs at once", str(found.worker_concurrency)),
+                ("Encryption keys, the first seals", ", ".join(name for name, _ in found.keys)),
+            ],
+        ),
+        (
+            "What it tells",
+            [
+                ("Mail", f"{mail.sender} by {mail.host}:{mail.port}, {mail.tls}" if mail else "None is sent"),
+                ("Metrics", "Yes, to who has the token" if found.metrics_token else "No"),
+                ("Traces", _without_a_name(found.traces_url) or "No"),
+                ("Log", f"{found.log_level.lower()}, as {found.log_form}"),
+            ],
+        ),
+    ]
+
+
+def _calls() -> dict[uuid.UUID, tuple[int, int]]:
+    """(calls, runs that failed) of the last day, by provider: from the sums of dashboards."""
+    query = (
+        select(ROLLUP_KEYS.c.provider_id, func.sum(ROLLUPS.c.attempts), func.sum(ROLLUPS.c.failed))
+        .join(ROLLUPS, ROLLUPS.c.key_id == ROLLUP_KEYS.c.id)
+        .where(ROLLUP_KEYS.c.cut == Cut.KEYS, ROLLUPS.c.grain == Grain.HOUR, ROLLUPS.c.bucket > now() - DAY)
+        .group_by(ROLLUP_KEYS.c.provider_id)
+    )
+    return {row[0]: (int(row[1]), int(row[2])) for row in db.session.execute(query)}
+
+
+def _without_a_name(url: str) -> str:
+    """Nor a password, nor what is asked along with it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if url else ""
+
+
+def _yes(flag: bool) -> str:
+    return "Yes" if flag else "No"

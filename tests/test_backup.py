@@ -1,0 +1,78 @@
+"""What `flask backup` writes comes back by `flask restore`, into an empty database and beside other files."""
+
+from __future__ import annotations
+
+import contextvars
+import re
+import tarfile
+import uuid
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.exc import IntegrityError
+
+from dataelan_web import create_app
+from dataelan_web.config import load
+from dataelan_web.extensions import db
+from dataelan_web.hub.keys.keeping import secret_of
+from dataelan_web.models import APIKey, Asset, AuditEvent, User
+from dataelan_web.storage import storage
+
+from . import people
+
+
+def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_by_a_wrong_one(
+    app: Flask, environment: dict[str, str], acme: people.Cast, tmp_path: Path
+) -> None:
+    key = people.own_provider(acme, "http://127.0.0.1:9/v1", secret="sk-of-the-backup")
+    kept = people.asset(acme, b"a picture")
+    db.session.add(kept)
+    db.session.commit()
+    ids, path = (key.id, kept.id, acme.mia.id), tmp_path / "all.tar"
+    done = flask(app, "backup", path)
+    assert done.exit_code == 0, done.output
+    assert path.stat().st_mode & 0o077 == 0, "nobody else may read it"
+    assert b"sk-of-the-backup" not in path.read_bytes()
+    refused = flask(app, "restore", path)
+    assert "There are people in this database" in refused.output
+    with tarfile.open(tmp_path / "other.tar", "w"):
+        pass
+    assert "no backup of Dataelan" in flask(app, "restore", tmp_path / "other.tar").output
+    people_before = db.session.scalar(select(func.count()).select_from(User))
+    db.session.rollback()
+
+    name = f"restored_{uuid.uuid4().hex[:8]}"
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = re.sub(r"/\w+(\?|$)", rf"/{name}\1", environment["DATABASE_URL"])
+    there = {**environment, "DATABASE_URL": url, "DATAELAN_STORAGE_URL": (tmp_path / "files").as_uri()}
+    strange = {**there, "DATAELAN_KEYS": environment["DATAELAN_KEYS"].replace("k1:", "k2:")}
+    refused = flask(create_app(load(strange)), "restore", path)
+    assert "put these into DATAELAN_KEYS first" in refused.output
+    restored = create_app(load(there))
+    done = flask(restored, "restore", path)
+    assert done.exit_code == 0, done.output
+    with restored.app_context():
+        assert secret_of(db.session.get_one(APIKey, ids[0])) == "sk-of-the-backup"
+        assert storage().get(db.session.get_one(Asset, ids[1]).storage_key) == b"a picture"
+        assert db.session.get_one(User, ids[2]).name == "Mia"
+        assert db.session.scalar(select(func.count()).select_from(User)) == people_before
+        latest = select(AuditEvent.action, AuditEvent.source_name).order_by(AuditEvent.created_at.desc()).limit(2)
+        said = db.session.execute(latest).all()
+        assert [row.action for row in said] == ["platform.restored", "platform.backed_up"]
+        with pytest.raises(IntegrityError, match="append-only"):
+            db.session.execute(delete(AuditEvent))
+        db.session.rollback()
+
+
+def flask(app: Flask, *arguments: object) -> Result:
+    """In a context of its own: a command would take that of the test, and with it another database."""
+
+    def run() -> Result:
+        with app.app_context():
+            return app.test_cli_runner().invoke(args=list(map(str, arguments)))
+
+    return contextvars.Context().run(run)
