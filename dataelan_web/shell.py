@@ -155,7 +155,7 @@ def _listed() -> Row[Any]:
 
 
 @cache
-def _asked(role: Role | None) -> Select[Any]:
+def _asked(role: Role | None) -> Select[*tuple[Any, ...]]:
     """For who has this role here, in one question, since every page asks it. What is archived is in no list."""
     mine = access.MINE.with_only_columns(Organization.id, Organization.name, Organization.slug).cte("mine")
     projects = access.seen_by(role, Project).order_by(Project.created_at).limit(IN_SIDEBAR)
@@ -172,7 +172,7 @@ def _asked(role: Role | None) -> Select[Any]:
     )
 
 
-def _array(query: Select[Any]) -> ScalarSelect[Any]:
+def _array(query: Select[*tuple[Any, ...]]) -> ScalarSelect[Any]:
     """Its rows, in its order, as one value: `[[id, name], …]`."""
     rows = query.subquery()
     each, none = func.json_build_array(*rows.c), func.json_build_array()

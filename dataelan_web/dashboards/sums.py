@@ -6,7 +6,7 @@ Every query is of one organization, of what the signed-in person may see (access
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -47,7 +47,11 @@ PERCENTILES = (0.5, 0.95, 0.99)
 _COUNT = (1 << histogram.PACKED) - 1
 Value = uuid.UUID | str | tuple[str, ...]
 """What a dimension has to be; of several words one."""
-_SPAN = (("grain", SmallInteger()), ("starts_at", DateTime(timezone=True)), ("ends_at", DateTime(timezone=True)))
+_SPAN: tuple[tuple[str, Any], ...] = (
+    ("grain", SmallInteger()),
+    ("starts_at", DateTime(timezone=True)),
+    ("ends_at", DateTime(timezone=True)),
+)
 _IN_SPAN = "rollups.grain = spans.grain AND rollups.bucket >= spans.starts_at AND rollups.bucket < spans.ends_at"
 _FOUND = (
     select(ROLLUPS)
@@ -225,7 +229,7 @@ def _table_of(spans: Sequence[Span]) -> TableValuedAlias:
     """By arrays, not VALUES: a statement with these is made anew each time (SQLAlchemy cannot tell them apart), which
     takes longer than to ask it."""
     told = zip(*((span.grain, span.start, span.end) for span in spans), strict=True)
-    arrays = (literal(list(of), ARRAY(kind)) for of, (_, kind) in zip(told, _SPAN, strict=True))
+    arrays: Iterator[Any] = (literal(list(of), ARRAY(kind)) for of, (_, kind) in zip(told, _SPAN, strict=True))
     return func.unnest(*arrays).table_valued(*(column(*one) for one in _SPAN)).render_derived("spans")
 
 

@@ -153,7 +153,7 @@ def _sizes(
 def _timeline(is_tree: bool) -> Select[Any]:
     """Every card of the `session`, on the branch of `end`, as (id, is it a run?). Copies were made before all runs, and
     so are their ids."""
-    here, end = bindparam("session"), bindparam("end", type_=Uuid())
+    here, end = bindparam("session", type_=Uuid()), bindparam("end", type_=Uuid())
     on_branch = Execution.id.in_(branches.path(end)) if is_tree else Execution.id <= end
     runs = select(Execution.id, literal(True).label("is_run"))
     runs = runs.where(Execution.session_id == here, branches.is_shown(), on_branch)

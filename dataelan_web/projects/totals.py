@@ -60,8 +60,8 @@ class Totals:
 def of_session(session: PromptSession) -> Totals:
     here = {"session": session.id}
     runs, spent, tokens = db.session.execute(_OF_SESSION, here).one()
-    costs = tuple(db.session.scalars(_COSTS, here))[::-1]
-    return Totals(runs, int(spent or 0), int(tokens), costs=costs)
+    known = [cost for cost in db.session.scalars(_COSTS, here) if cost is not None]
+    return Totals(runs, int(spent or 0), int(tokens), costs=tuple(known[::-1]))
 
 
 # Asked with every session, and so made once: to make a statement takes longer than to ask it.
