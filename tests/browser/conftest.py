@@ -1,10 +1,11 @@
-"""A real Chromium before the real server: one browser a run, a fresh context (cookies, storage) a test."""
+"""A real Chromium before the real server: one browser a run; a page of a test's own, or one that is as if it were."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,9 @@ PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-c
 """The first that is there: the same engine without a window's work takes half the time."""
 PATIENCE = 60_000
 """Milliseconds: the machine may be busy with other things."""
+WIDE: Any = {"width": 1440, "height": 900}
+RESTING = "/healthz"
+"""Has no scripts, and the headers of any page of ours: without those, the browser begins a new renderer."""
 
 
 @pytest.fixture(scope="session")
@@ -51,25 +55,27 @@ class Watch:
     elsewhere: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
 
-    def on(self, page: Page) -> None:
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda message: self._heard(message, page))
-        page.on("request", lambda request: self._asked(request.url))
-        page.on("dialog", self._dialog)
-
-    def _heard(self, message: Any, page: Page) -> None:
+    def heard(self, message: Any, page: Page) -> None:
         is_the_page_itself = message.location.get("url", "") == page.url  # an error page is a failed resource too
         is_a_refused_form = "status of 422" in message.text
         if message.type in ("error", "warning") and not is_the_page_itself and not is_a_refused_form:
             self.complaints.append(message.text)
 
-    def _asked(self, url: str) -> None:
+    def asked(self, url: str) -> None:
         if not url.startswith((f"{self.origin}/", "data:image/svg+xml")):
             self.elsewhere.append(url)
 
-    def _dialog(self, dialog: Any) -> None:
+    def dialog(self, dialog: Any) -> None:
         self.dialogs.append(dialog.message)
         dialog.dismiss()
+
+
+def watch(page: Page) -> None:
+    """Whoever watches it at the time."""
+    page.on("pageerror", lambda error: page.watch.complaints.append(str(error)))  # type: ignore[attr-defined]
+    page.on("console", lambda message: page.watch.heard(message, page))  # type: ignore[attr-defined]
+    page.on("request", lambda request: page.watch.asked(request.url))  # type: ignore[attr-defined]
+    page.on("dialog", lambda dialog: page.watch.dialog(dialog))  # type: ignore[attr-defined]
 
 
 class Seen:
@@ -97,45 +103,85 @@ class Seen:
 Opener = Callable[..., Page]
 
 
+class Pages:
+    """Pages like any other, and those with a policy lifted: kept from test to test, since a page of a new context costs
+    three times what the next one in the same does. What a test left in one is taken out of it."""
+
+    KEPT = frozenset({"bypass_csp", "script"})
+
+    def __init__(self, browser: Browser, server: str, seen: Seen):
+        self.browser, self.server, self.seen = browser, server, seen
+        self.kept: defaultdict[tuple[Any, ...], list[Page]] = defaultdict(list)
+
+    def take(self, options: dict[str, Any]) -> Page:
+        kept = self.kept[tuple(options.items())] if options.keys() <= self.KEPT else []
+        page = kept.pop() if kept else self._made(**options)
+        page.watch, page.options = Watch(self.server), options  # type: ignore[attr-defined]
+        return page
+
+    def _made(self, script: str = "", **options: Any) -> Page:
+        # Nothing moves, unless a test is about that: what moves is painted sixty times a second.
+        ordinary = {"base_url": self.server, "viewport": WIDE, "reduced_motion": "reduce"}
+        context = self.browser.new_context(**{**ordinary, **options})
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        if script:
+            page.add_init_script(script)
+        page.seen = self.seen  # type: ignore[attr-defined]
+        watch(page)
+        return page
+
+    def give_back(self, page: Page) -> None:
+        options: dict[str, Any] = page.options  # type: ignore[attr-defined]
+        if not options.keys() <= self.KEPT:
+            page.context.close()
+            return
+        for other in page.context.pages:
+            if other != page:
+                other.close()
+        page.unroute_all()
+        page.context.clear_cookies()
+        page.goto(RESTING)  # of the same origin, whose storage can be emptied, without a script that fills it
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+        page.set_viewport_size(WIDE)
+        page.emulate_media(media="screen", color_scheme="light")
+        self.kept[tuple(options.items())].append(page)
+
+
 @pytest.fixture(scope="session")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     base = tmp_path_factory.getbasetemp()
     return Seen((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "looked-at")
 
 
+@pytest.fixture(scope="session")
+def pages(chromium: Browser, server: str, seen: Seen) -> Pages:
+    return Pages(chromium, server, seen)
+
+
 @pytest.fixture
-def open_page(app: Flask, chromium: Browser, server: str, seen: Seen) -> Iterator[Opener]:
-    """`open_page(person=None, **options)`: a page in a context of its own, signed in as this person.
+def open_page(app: Flask, pages: Pages, server: str) -> Iterator[Opener]:
+    """`open_page(person=None, **options)`: a page in a context of its own, signed in as this person. `script` runs
+    before those of every page; any option but this one makes a page that is not kept.
 
     `page.watch` (see Watch) is checked for complaints when the test is over.
     """
     opened = []
 
     def make(person: User | None = None, *, strict: bool = True, **options: Any) -> Page:
-        # Nothing moves, unless a test is about that: what moves is painted sixty times a second.
-        options = {
-            "base_url": server,
-            "viewport": {"width": 1440, "height": 900},
-            "reduced_motion": "reduce",
-            **options,
-        }
-        context = chromium.new_context(**options)
-        context.set_default_timeout(PATIENCE)
+        page = pages.take(options)
+        opened.append((page, strict))
         if person is not None:
             name = app.config["SESSION_COOKIE_NAME"]
             cookie = people.browser(app, person).get_cookie(name)
             assert cookie is not None
-            context.add_cookies([{"name": name, "value": cookie.value, "url": server}])
-        page = context.new_page()
-        page.watch, page.seen = Watch(server), seen  # type: ignore[attr-defined]
-        page.watch.on(page)  # type: ignore[attr-defined]
-        opened.append((context, page, strict))
+            page.context.add_cookies([{"name": name, "value": cookie.value, "url": server}])
         return page
 
     yield make
-    complaints = [text for _, page, strict in opened if strict for text in page.watch.complaints]  # type: ignore[attr-defined]
-    for context, _, _ in opened:
-        context.close()
+    complaints = [text for page, strict in opened if strict for text in page.watch.complaints]  # type: ignore[attr-defined]
+    for page, _ in opened:
+        pages.give_back(page)
     assert complaints == []
 
 

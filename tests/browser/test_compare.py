@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests import people
 from tests.test_quotes import priced
 
-from .test_pages import assert_fine
+from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
 from .test_quote import shoot
 
 pytestmark = pytest.mark.browser
@@ -26,10 +26,12 @@ def add(page: Page, name: str) -> None:
 
 
 def test_models_are_compared_blind_and_the_talk_goes_on_from_the_best(
-    open_page: Opener, simulated: str, acme: people.Cast
+    look: Opener,  # noqa: F811
+    simulated: str,
+    acme: people.Cast,
 ) -> None:
     model = priced(acme, simulated, refuses=["temperature"])
-    page = open_page(acme.mia, bypass_csp=True)
+    page = look(acme.mia)
     page.goto(acme.session_url)
     page.locator("#text").fill("!simulate tokens=30 rate=12\nWhat is a token?")
     page.get_by_role("link", name="Compare models").click()

@@ -184,9 +184,9 @@ def test_the_next_prompt_waits_for_its_turn_and_can_be_taken_back(
 ) -> None:
     page = open_page(acme.mia)
     page.goto(acme.session_url)
-    first = steps.ask(page, "!simulate tokens=900 rate=40\nA long story", FAST)
+    first = steps.ask(page, "!simulate tokens=3000 rate=40\nA long story", FAST)
     steps.wait_for_text(page, 10)
-    second = steps.ask(page, "Now shorter", "simulated/simulated-instant")
+    second = steps.ask(page, "!simulate tokens=40 rate=40\nNow shorter")
     expect(second).to_have_attribute("data-state", "waiting")
     expect(page.locator("#announcer")).to_have_text("Waiting for the answer before it")
     third = steps.ask(page, "Never mind")
@@ -197,8 +197,7 @@ def test_the_next_prompt_waits_for_its_turn_and_can_be_taken_back(
     expect(second).to_contain_text("It was not sent")
     second.get_by_role("button", name="Retry").click()
     expect(page.locator(".run")).to_have_count(2)  # in the place of the second, and of what followed that
-    steps.finished(steps.card(page, 1))
-    steps.ask(page, "!simulate tokens=40 rate=40\nA short story", FAST)
+    steps.card(page, 1)
     last = steps.ask(page, "And its moral?", "simulated/simulated-instant")
     steps.finished(last)
     assert last.get_attribute("data-state") == "completed"
@@ -210,6 +209,7 @@ def test_a_draft_survives_the_end_of_the_sign_in(open_page: Opener, acme: people
     page = open_page(acme.mia, strict=False)  # the browser complains of the 401
     page.goto(acme.session_url)
     page.locator("#text").fill("Half a thought that took an hour")
+    page.wait_for_load_state("networkidle")  # no question of what it may cost is answered with the 401 first
     page.context.clear_cookies()
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_url(re.compile(r"/login\?next="))
@@ -224,18 +224,25 @@ def test_a_draft_survives_the_end_of_the_sign_in(open_page: Opener, acme: people
     expect(other.locator("#text")).to_have_value("")
 
 
+AWAY = """
+window.notes = [];
+window.Notification = class {
+  constructor(title, options) { notes.push([title, options.body]); }
+  close() {}
+  static permission = 'granted';
+  static async requestPermission() { return 'granted'; }
+};
+let hidden = false;
+Object.defineProperty(Document.prototype, 'hidden', { get: () => hidden, configurable: true });
+window.look = (away) => { hidden = away; document.dispatchEvent(new Event('visibilitychange')); };
+"""
+"""A person who looks elsewhere, and what they are told there."""
+
+
 def test_the_end_of_a_long_run_is_told_to_who_looks_elsewhere(
     open_page: Opener, acme: people.Cast, worker: object
 ) -> None:
-    page = open_page(acme.mia, permissions=["notifications"])
-    page.add_init_script("""
-      window.notes = [];
-      window.Notification = class { constructor(title, options) { notes.push([title, options.body]); } close() {}
-        static permission = 'granted'; static async requestPermission() { return 'granted'; } };
-      let hidden = false;
-      Object.defineProperty(Document.prototype, 'hidden', { get: () => hidden, configurable: true });
-      window.look = (away) => { hidden = away; document.dispatchEvent(new Event('visibilitychange')); };
-    """)
+    page = open_page(acme.mia, permissions=["notifications"], script=AWAY)
     page.goto(acme.session_url)
     title = page.title()
     run = steps.ask(page, "!simulate tokens=60 rate=30\nA story", FAST)

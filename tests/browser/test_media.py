@@ -197,9 +197,7 @@ navigator.mediaDevices.getUserMedia = async () => {
 
 
 def test_what_the_microphone_records_is_written_down(open_page: Opener, acme: people.Cast, worker: object) -> None:
-    page = open_page(acme.mia)
-    page.add_init_script(MICROPHONE)
-    opened(page, acme, "VOICE")
+    page = opened(open_page(acme.mia, script=MICROPHONE), acme, "VOICE")
     page.evaluate("forbidden = true")
     page.get_by_role("button", name="Record with the microphone").click()
     expect(page.get_by_text("The microphone cannot be used.")).to_be_visible()
@@ -318,25 +316,20 @@ def test_too_many_and_too_large_files_are_refused_before_they_are_sent(
     expect(page.locator("#files-error")).to_contain_text("empty")
 
 
-def test_a_starter_is_put_into_the_composer(open_page: Opener, acme: people.Cast, worker: object) -> None:
-    page = opened(open_page(acme.mia), acme, "VIDEO")
+def test_a_session_of_a_type_is_opened_from_its_project_and_a_starter_put_into_it(
+    open_page: Opener, acme: people.Cast
+) -> None:
+    page = open_page(acme.mia)
+    page.goto(f"{acme.home}/projects/{acme.project.id}")
+    page.get_by_role("button", name="New session").first.click()
+    page.locator(".type-choice", has_text="Video").first.click()
+    page.get_by_role("button", name="Open session").click()
+    expect(page.locator(".session-title .tag")).to_have_text("Video")
     page.get_by_role("link", name="Nature").click()
     expect(page.locator("#text")).to_have_value(
         "A paper boat drifts down a rain gutter, the camera follows close behind, evening light"
     )
     expect(page.locator("#text")).to_be_focused()
-
-
-def test_a_session_of_each_type_is_opened_from_its_project(
-    open_page: Opener, acme: people.Cast, worker: object
-) -> None:
-    page = open_page(acme.mia)
-    for name in ("Text", "Code", "Image", "Voice", "Video"):
-        page.goto(f"{acme.home}/projects/{acme.project.id}")
-        page.get_by_role("button", name="New session").first.click()
-        page.locator(".type-choice", has_text=name).first.click()
-        page.get_by_role("button", name="Open session").click()
-        expect(page.locator(".session-title .tag")).to_have_text(name)
 
 
 # -- how it looks ----------------------------------------------------------------------------------

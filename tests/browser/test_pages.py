@@ -21,8 +21,10 @@ from . import steps
 
 pytestmark = pytest.mark.browser
 
-AXE = (Path(__file__).parent / "axe.min.js").read_text() + "; 0"
-SIZES = {"wide": (1440, 900), "phone": (390, 780)}
+AXE = f"globalThis.startAxe = () => {{ {(Path(__file__).parent / 'axe.min.js').read_text()} }}"
+"""Half a megabyte, which the browser reads once: it lies ready in every page, and starts where it is asked."""
+WIDE: Any = {"width": 1440, "height": 900}
+PHONE: Any = {"width": 390, "height": 780}
 KINDS = """
   const controls = 'a, button, input, select, textarea, summary, [role], [tabindex]';
   const has = e => e.checkVisibility({ visibilityProperty: true })
@@ -47,12 +49,11 @@ LOOK = f"""() => {{
   {KINDS}
   const headings = shown.map(e => e.tagName).filter(name => /^H[1-6]$/.test(name));
   const outline = headings.map((name, place) => (headings[place - 1] ?? '') + name);
-  const dark = document.documentElement.classList.contains('dark');
-  return {{ kinds: shown.map(kind), outline, out: ({STICKING_OUT})(), dark }};
+  return {{ kinds: shown.map(kind), outline, out: ({STICKING_OUT})() }};
 }}"""
-"""What is in view, which heading follows which, what sticks out, and the theme: asked for together."""
-FAULTS = f"""async ([whole, fresh, rules]) => {{
-  if (!window.axe) return null;
+"""What is in view, which heading follows which, and what sticks out: asked for together."""
+FAULTS = f"""async ([whole, fresh, inBoth]) => {{
+  if (!window.axe) startAxe();
   {KINDS}
   const find = (part, more) => axe.run(part, {{ resultTypes: ['violations'], preload: false, ...more }});
   const first = new Map(shown.map(e => [kind(e), e]).reverse());
@@ -60,41 +61,46 @@ FAULTS = f"""async ([whole, fresh, rules]) => {{
   const colours = {{ runOnly: ['color-contrast', 'link-in-text-block'] }};
   const others = {{ rules: Object.fromEntries(colours.runOnly.map(rule => [rule, {{ enabled: false }}])) }};
   const results = whole ? [await find(document, others)] : [];
-  if (include.length) results.push(await find({{ include }}, rules ? {{ runOnly: rules }} : whole ? colours : {{}}));
+  if (include.length) results.push(await find({{ include }}, whole ? colours : {{}}));
+  if (include.length && inBoth) {{
+    document.documentElement.classList.toggle('dark');
+    results.push(await find({{ include }}, {{ runOnly: ['color-contrast'] }}));
+    document.documentElement.classList.toggle('dark');
+  }}
   const told = ({{ html, any }}) => html.slice(0, 160) + ' ' + any.map(check => check.message);
   return results.flatMap(result => result.violations)
     .map(({{ id, nodes }}) => `${{id}}: ${{nodes.slice(0, 3).map(told).join(' | ')}}`);
 }}"""
 """Colours are a matter of the kind, and half of what axe costs: in a whole page it looks for all the rest."""
-COLOURS = ["color-contrast"]
 
 Opener = Callable[..., Page]
 
 
 @pytest.fixture
 def look(open_page: Opener) -> Callable[..., Page]:
-    """A page that may be handed a script: the policy is lifted for axe, and only here."""
-    return lambda person=None: open_page(person, bypass_csp=True)
+    """A page that axe can look at: the policy is lifted for it, and only here."""
+    return lambda person=None, **options: open_page(person, bypass_csp=True, script=AXE, **options)
 
 
 def assert_fine(page: Page, name: str) -> None:
-    """Sizes differ in what is there, themes in nothing but colours: the other one is shown where a kind is new. The
-    page stays as a phone shows it, in the theme that was shown last."""
+    """Wide and on a phone, whichever it is now first: the other is how it stays. Sizes differ in what is there, themes
+    in nothing but colours: those of the other one are looked at where a kind is new."""
     seen = page.seen  # type: ignore[attr-defined]
     page.wait_for_load_state()
-    show(page, "wide")
-    looked = looked_at(page)
-    outline, wide = seen.new(looked["outline"]), seen.new(looked["kinds"])
-    faults = looked["out"] + found(page, wide, whole=bool(outline))
-    if wide:
-        show(page, "wide", "light" if looked["dark"] else "dark")
-        faults += found(page, wide, COLOURS)
-    show(page, "phone")
-    looked = looked_at(page)
-    phone = seen.new(looked["kinds"]) - wide
-    faults += looked["out"] + found(page, phone)
+    faults: list[str] = []
+    learned: set[str] = set()
+    for place, size in enumerate((PHONE, WIDE) if page.viewport_size == PHONE else (WIDE, PHONE)):
+        if page.viewport_size != size:
+            page.set_viewport_size(size)
+        looked = looked_at(page)
+        outline = seen.new(looked["outline"]) if size == WIDE else set()
+        fresh = seen.new(looked["kinds"]) - learned
+        faults += looked["out"]
+        if fresh or outline:
+            faults += page.evaluate(FAULTS, [bool(outline), sorted(fresh), size == WIDE or not place])
+        learned |= fresh | outline
     assert faults == [], name
-    seen.add(outline | wide | phone)
+    seen.add(learned)
     assert page.watch.complaints == [], name  # type: ignore[attr-defined]
     assert page.watch.elsewhere == [], name  # type: ignore[attr-defined]
 
@@ -107,29 +113,6 @@ def looked_at(page: Page) -> dict[str, Any]:
             page.wait_for_function(f"() => !({STICKING_OUT})().length", polling=50, timeout=2000)
         looked = page.evaluate(LOOK)
     return looked | {"out": [f"sticks out: {element}" for element in looked["out"]]}
-
-
-def show(page: Page, size: str, theme: str | None = None) -> None:
-    """In this size, and in this theme or the one that it has."""
-    width, height = SIZES[size]
-    if page.viewport_size != {"width": width, "height": height}:
-        page.set_viewport_size({"width": width, "height": height})
-    if theme:
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-        page.wait_for_function(
-            "dark => document.documentElement.classList.contains('dark') === dark", arg=theme == "dark", polling=50
-        )
-
-
-def found(page: Page, fresh: set[str], rules: list[str] | None = None, *, whole: bool = False) -> list[str]:
-    """What axe finds wrong in one of each of these kinds, and in the whole page."""
-    if not fresh and not whole:
-        return []
-    faults = page.evaluate(FAULTS, [whole, sorted(fresh), rules])
-    if faults is None:  # half a megabyte: not at every address that a walk passes
-        page.evaluate(AXE)
-        faults = page.evaluate(FAULTS, [whole, sorted(fresh), rules])
-    return list(faults)
 
 
 def test_signing_in_and_up(look: Callable[..., Page]) -> None:

@@ -220,7 +220,8 @@ def test_messages_are_moved_and_removed_with_what_is_in_them(open_page: Opener, 
 
 
 def test_nothing_that_a_prompt_holds_runs_in_a_page_even_without_the_policy(
-    open_page: Opener, acme: people.Cast
+    look: Look,  # noqa: F811
+    acme: people.Cast,
 ) -> None:
     evil = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'><svg/onload=alert(3)>{{constructor}}"
     variables = (Variable("constructor", Kind.CHOICE, evil, evil, options=(evil,)),)
@@ -232,7 +233,7 @@ def test_nothing_that_a_prompt_holds_runs_in_a_page_even_without_the_policy(
     case = TemplateCase(template_id=template.id, name=evil[:200], values={"constructor": evil}, expected=evil)
     db.session.add_all([proposal, case, TemplateLabel(template_id=template.id, name="production", number=1)])
     db.session.commit()
-    page = open_page(acme.adam, bypass_csp=True, strict=False)
+    page = look(acme.adam, strict=False)
     prompt = f"{acme.home}/prompts/{template.id}"
     for path in (
         "",

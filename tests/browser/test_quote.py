@@ -15,7 +15,7 @@ from tests import people
 from tests.test_quotes import priced
 
 from . import steps
-from .test_pages import assert_fine
+from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.browser
 
@@ -35,10 +35,12 @@ def shoot(page: Page, name: str, *, full_page: bool = True) -> None:
 
 
 def test_a_quote_follows_what_is_written_and_is_kept_with_the_run(
-    open_page: Opener, simulated: str, acme: people.Cast
+    look: Opener,  # noqa: F811
+    simulated: str,
+    acme: people.Cast,
 ) -> None:
     model = priced(acme, simulated)
-    page = open_page(acme.mia, bypass_csp=True)
+    page = look(acme.mia)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/quote") else None)
     page.goto(acme.session_url)
@@ -77,11 +79,13 @@ def test_a_quote_follows_what_is_written_and_is_kept_with_the_run(
 
 
 def test_a_draft_is_quoted_compared_with_its_version_and_what_differs_is_told(
-    open_page: Opener, simulated: str, acme: people.Cast
+    look: Opener,  # noqa: F811
+    simulated: str,
+    acme: people.Cast,
 ) -> None:
     model = priced(acme, simulated)
     template = people.template(acme, "Greet {{name}}", name="Greeting", requested=model)
-    page = open_page(acme.mia, bypass_csp=True)
+    page = look(acme.mia)
     page.goto(f"{acme.home}/prompts/{template.id}")
     expect(page.locator("#quote")).to_be_hidden()
     page.locator("#message-0").fill("Greet {{name}} warmly")

@@ -30,6 +30,11 @@ new MutationObserver(() => {
 }).observe(document, { childList: true, subtree: true, characterData: true });
 """
 """Keeps every state of the text being written, to compare its last one with what was stored; and what was announced."""
+WATCH_THEME = """
+new MutationObserver((_, self) => {
+  if (document.body) { window.darkAtFirst = document.documentElement.classList.contains('dark'); self.disconnect(); }
+}).observe(document, { childList: true, subtree: true });
+"""
 LINE = "Forty-two characters are in a line such as\n"
 WRITE_LONG = f"""
 async () => {{
@@ -62,8 +67,7 @@ def wire(server: str) -> Iterator[Wire]:
 
 @pytest.fixture
 def session(open_page: Opener, acme: people.Cast) -> Page:
-    page = open_page(acme.mia)
-    page.add_init_script(WATCH_TEXT)
+    page = open_page(acme.mia, script=WATCH_TEXT)
     page.goto(acme.session_url)
     return page
 
@@ -110,8 +114,8 @@ def test_a_reload_in_the_middle_continues_without_loss_or_doubling(session: Page
 
 
 def test_a_dropped_connection_continues_where_it_was(open_page: Opener, acme: people.Cast, wire: Wire) -> None:
-    page = open_page(acme.mia, base_url=wire.url, strict=False)  # the browser complains of the lost connection
-    page.add_init_script(WATCH_TEXT)
+    # The browser complains of the lost connection.
+    page = open_page(acme.mia, base_url=wire.url, script=WATCH_TEXT, strict=False)
     page.goto(acme.session_url)
     run = steps.ask(page, "!simulate tokens=250 rate=100\nA story on a train", FAST)
     steps.wait_for_text(page, 60)
@@ -280,12 +284,7 @@ def test_on_a_phone_the_sidebar_opens_and_the_composer_is_at_hand(open_page: Ope
 
 
 def test_the_dark_theme_is_kept_and_never_flashes_light(open_page: Opener, acme: people.Cast) -> None:
-    page = open_page(acme.mia, color_scheme="light")
-    page.add_init_script(
-        "new MutationObserver((_, self) => { if (document.body) {"
-        " window.darkAtFirst = document.documentElement.classList.contains('dark'); self.disconnect(); } })"
-        ".observe(document, { childList: true, subtree: true })"
-    )
+    page = open_page(acme.mia, color_scheme="light", script=WATCH_THEME)
     page.goto(acme.home + "/")
     assert page.evaluate("darkAtFirst") is False
     page.get_by_role("button", name="Your account").click()
@@ -299,9 +298,12 @@ def test_the_dark_theme_is_kept_and_never_flashes_light(open_page: Opener, acme:
     expect(page.locator("html")).not_to_have_class("dark")
 
 
-def test_a_prompt_is_reworded_and_one_walks_between_the_branches(session: Page) -> None:
-    steps.finished(steps.ask(session, "What is a tokn?", INSTANT))
-    steps.finished(steps.ask(session, "And a quota?", INSTANT))
+def test_a_prompt_is_reworded_and_one_walks_between_the_branches(open_page: Opener, acme: people.Cast) -> None:
+    for asked in ("What is a tokn?", "And a quota?"):
+        people.ended(acme, asked, "An answer.", requested=INSTANT)
+    session = open_page(acme.mia)
+    session.goto(acme.session_url)
+    session.locator("#composer select[name=model]").select_option(INSTANT)
     session.get_by_label("Say it otherwise").first.click()
     words = session.locator(".reword textarea")
     expect(words).to_be_focused()

@@ -160,12 +160,12 @@ def test_titles_and_names_are_inert_wherever_they_are_shown(
     page = open_page(acme.olivia)
     page.goto(acme.session_url)
     title = page.get_by_label("Session title")
+    hostile.text = SHORT[40]
+    steps.finished(steps.ask(page, SHORT[41], model))
     for payload in SHORT[40:44]:
         title.fill(payload)
         with page.expect_response("**/title"):
             title.press("Enter")
-        hostile.text = payload
-        steps.finished(steps.ask(page, payload, model))
         assert_inert(page)
     project = f"{acme.home}/projects/{acme.project.id}"
     for url in (f"{acme.home}/", project, f"{project}/tokens", f"{acme.home}/hub/providers", f"{acme.home}/hub/models"):
