@@ -64,7 +64,7 @@ def change(webhook: Webhook, label: str, url: str, events: list[str]) -> str | N
             "events": events,
             "has_new_secret": bool(secret),
         }
-        audit.record("webhook.changed", webhook, before=told, **after, has_new_secret=bool(secret))
+        audit.record("webhook.changed", webhook, before=told, **after)
     db.session.commit()
     return secret
 
