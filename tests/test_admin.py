@@ -294,7 +294,8 @@ def test_read_only_all_can_be_looked_at_and_nothing_is_written(
         assert modes.current() is Mode.READ_ONLY
     sue.submit("/admin/settings/mode", {"mode": "open", "words": ""})
     assert mia.submit(f"{acme.home}/projects", {"name": "New"}).status_code == 204
-    event = db.session.scalars(select(AuditEvent).where(AuditEvent.action == "platform.mode_set")).all()[-1]
+    said = select(AuditEvent).where(AuditEvent.action == "platform.mode_set").order_by(AuditEvent.id)
+    event = db.session.scalars(said).all()[-1]
     assert event.detail["before"]["mode"] == "read_only"
 
 

@@ -145,7 +145,7 @@ def test_a_new_password_wants_the_old_one_and_signs_out_everywhere_else(app: Fla
     assert (is_in(here), is_in(there)) == (True, False)
     assert fresh(ada).has_password(NEW)
     assert [one.payload["title"] for one in letters_to(ada.email)] == ["Your password was changed"]
-    said = db.session.scalars(select(AuditEvent).where(AuditEvent.subject_id == ada.id)).all()
+    said = db.session.scalars(select(AuditEvent).where(AuditEvent.subject_id == ada.id).order_by(AuditEvent.id)).all()
     assert [one.action for one in said][-1] == "account.password_changed"
     assert PASSWORD not in str([vars(one) for one in said])
 
