@@ -8,6 +8,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
@@ -134,6 +135,7 @@ def test_a_prompt_that_is_written_for_a_batch_has_the_settings_of_any_other(app:
     )
 
 
+@pytest.mark.kills
 def test_a_worker_killed_in_the_middle_loses_nothing(
     app: Flask, acme: people.Cast, environment: dict[str, str], simulated: str
 ) -> None:

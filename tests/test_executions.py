@@ -478,6 +478,7 @@ def start_worker(stack: ExitStack, apart: dict[str, str]) -> subprocess.Popen[by
     return started
 
 
+@pytest.mark.kills
 def test_a_worker_killed_in_mid_stream_leaves_what_had_come_and_a_way_to_retry(
     app: Flask, worker: object, acme: people.Cast, elsewhere: tuple[Flask, dict[str, str]], simulated: str
 ) -> None:
@@ -505,6 +506,7 @@ def test_a_worker_killed_in_mid_stream_leaves_what_had_come_and_a_way_to_retry(
     assert fresh(again).body.request == fresh(execution.id).body.request
 
 
+@pytest.mark.kills
 def test_a_worker_that_is_asked_to_leave_finishes_what_it_has_begun(
     acme: people.Cast, elsewhere: tuple[Flask, dict[str, str]], simulated: str
 ) -> None:

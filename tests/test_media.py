@@ -129,6 +129,7 @@ def test_a_film_is_a_job_with_progress_until_it_is_fetched(acme: people.Cast, si
     assert attempt.job is None
 
 
+@pytest.mark.kills
 def test_a_film_goes_on_in_another_worker_after_the_first_was_killed(
     app: Flask, environment: dict[str, str], acme: people.Cast, simulated: str
 ) -> None:

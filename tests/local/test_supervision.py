@@ -16,7 +16,7 @@ import pytest
 
 from dataelan_web.local.programs import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.kills]
 
 COMMAND = (sys.executable, "-m", "dataelan_web.local")
 PROGRAMS = ("wsgi:app", "jobs.worker", "bin/postgres", "valkey-server")

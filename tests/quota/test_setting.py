@@ -281,5 +281,6 @@ def test_what_a_call_reads_of_its_limits_is_what_pages_read(acme: people.Cast) -
                             answer=Answer.APPROVED, expires_at=now() + timedelta(hours=1)))  # fmt: skip
     let_the_window_end(made[1])
     read = quota.applicable(db.session, subjects(acme, Payer.PLATFORM)).limits
-    assert set(read) == set(quota.limits_of(db.session, [budget.id for budget in made]))
+    mine = [budget.id for budget in made]  # the platform may have others, of another test
+    assert {one for one in read if one.id in mine} == set(quota.limits_of(db.session, mine))
     assert list(read) == sorted(read, key=lambda one: one.id)
