@@ -269,7 +269,7 @@ def test_one_execution_that_cannot_be_closed_does_not_keep_others_waiting(acme: 
 def test_a_row_of_a_limit_that_somebody_keeps_locked_does_not_keep_the_other_dead_waiting(
     acme: people.Cast, rival: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "IMPATIENT", func.set_config("lock_timeout", "50ms", True))
+    monkeypatch.setattr(sweep, "_DEAD", sweep._one_dead(func.set_config("lock_timeout", "50ms", True)))
     made = []
     for who in (acme, rival):
         quota.set_limit(db.session, who.organization.id, Scope.PROJECT, who.project.id, Window.TOTAL, USD)

@@ -17,7 +17,7 @@ import uuid
 from datetime import timedelta
 
 import redis
-from sqlalchemy import Interval, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Interval, Select, bindparam, func, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -159,18 +159,22 @@ def _dead(but: set[uuid.UUID]) -> Execution | None:
     return db.session.scalars(_DEAD, {"but": list(but)}).first()
 
 
-_DEAD = (
-    select(Execution, IMPATIENT)
-    .where(
-        Execution.state == State.RUNNING,
-        Execution.lease_until < func.now(),
-        Execution.id.not_in(bindparam("but", expanding=True)),
+def _one_dead(patience: ColumnElement[str] = IMPATIENT) -> Select[Execution, str]:
+    return (
+        select(Execution, patience)
+        .where(
+            Execution.state == State.RUNNING,
+            Execution.lease_until < func.now(),
+            Execution.id.not_in(bindparam("but", expanding=True)),
+        )
+        .order_by(Execution.lease_until)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)  # its fence as it is now, not as this session last saw it
     )
-    .order_by(Execution.lease_until)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-    .execution_options(populate_existing=True)  # its fence as it is now, not as this session last saw it
-)
+
+
+_DEAD = _one_dead()
 
 
 def _may_run_again(row: Execution) -> bool:
