@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from flask import Flask, Response, current_app, flash, g, make_response, render_template, request, url_for
 from flask import redirect as plain_redirect
+from jinja2.bccache import Bucket, FileSystemBytecodeCache
 from jinja2_fragments.flask import render_block
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -22,6 +25,7 @@ VARIES_BY = ("Cookie", "HX-Request")
 
 
 def init_app(app: Flask) -> None:
+    app.jinja_env.bytecode_cache = _compiled(app.extensions["dataelan_settings"].data_dir)
     app.jinja_env.globals["ui"] = app.jinja_env.get_template("components/ui.html").make_module(
         {
             "csrf_token": app.jinja_env.globals["csrf_token"],
@@ -31,6 +35,25 @@ def init_app(app: Flask) -> None:
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.url_defaults(_digest)
+
+
+class _Compiled(FileSystemBytecodeCache):
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):  # a full disk costs time, not the page
+            super().dump_bytecode(bucket)
+
+
+def _compiled(data_dir: Path) -> _Compiled | None:
+    """Templates as Python, kept for all processes and the next start: the first to open each page would wait for it.
+    Only where a data directory is, and nobody else may write: what lies there is run."""
+    place = data_dir / "templates"
+    with suppress(OSError):
+        if data_dir.is_dir():
+            place.mkdir(mode=0o700, exist_ok=True)
+            found = place.stat()
+            if found.st_uid == os.geteuid() and not found.st_mode & 0o022:
+                return _Compiled(str(place))
+    return None
 
 
 def icons_url() -> str:

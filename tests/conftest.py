@@ -23,7 +23,6 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask_migrate import upgrade
 from hypothesis import settings
-from jinja2 import FileSystemBytecodeCache
 
 from dataelan_web import create_app
 from dataelan_web.config import load
@@ -58,6 +57,7 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.fixture(scope="session")
 def data_dir() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="dataelan-test-"))
+    (path / "templates").symlink_to(_compiled_templates())
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
@@ -80,7 +80,6 @@ def environment(data_dir: Path) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def app(environment: dict[str, str]) -> Flask:
-    Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache(_compiled_templates())}
     with starting():
         app = create_app(load(environment))
     app.testing = False  # errors are answered, as in production
@@ -91,11 +90,11 @@ def app(environment: dict[str, str]) -> Flask:
     return app
 
 
-def _compiled_templates() -> str:
+def _compiled_templates() -> Path:
     """Where the processes that run the tests, and later runs, find templates as Python that one of them made."""
     path = Path(tempfile.gettempdir(), f"dataelan-templates-{os.getuid()}")
     path.mkdir(mode=0o700, exist_ok=True)
-    return str(path)
+    return path
 
 
 def hash_cheaply() -> None:
