@@ -20,6 +20,12 @@ from .test_pages import assert_fine, look  # noqa: F401 (a fixture)
 pytestmark = pytest.mark.browser
 
 
+def assert_fine_at_rest(page: Page, name: str) -> None:
+    """What is asked for anew is pale meanwhile."""
+    expect(page.locator(".dash > .htmx-request, .dash > .dash-filters .htmx-request")).to_have_count(0)
+    assert_fine(page, name)
+
+
 def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme: people.Cast) -> None:  # noqa: F811
     model = people.simulated_model()
     for number in range(3):
@@ -36,7 +42,7 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
     drawn = page.locator(".js-plotly-plot svg.main-svg, .plotly svg.main-svg")
     expect(drawn.first).to_be_attached()
     expect(page.locator("main")).to_contain_text("Runs")
-    assert_fine(page, "the overview")
+    assert_fine_at_rest(page, "the overview")
     page.get_by_label("Range").or_(page.locator("main select").first).first.select_option("7d")
     page.wait_for_url("**range=7d**")
     expect(page.locator("main")).to_contain_text("Last 7 days")
@@ -45,12 +51,12 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
     for tab in ("Spend", "Performance", "Quota", "Routing", "Mine"):
         page.get_by_role("navigation").get_by_role("link", name=tab, exact=True).click()
         page.wait_for_url(f"**/dashboard/{tab.lower()}**range=7d**")
-        assert_fine(page, tab)
+        assert_fine_at_rest(page, tab)
     page.get_by_role("link", name="Summaries").click()
     page.wait_for_url("**/summaries/*-W*")
     page.goto(f"{acme.home}/summaries/{before:%G-W%V}")
     expect(page.locator("main")).to_contain_text("Spend by day")
-    assert_fine(page, "a summary")
+    assert_fine_at_rest(page, "a summary")
 
 
 def assert_it_prints(page: Page) -> None:
@@ -106,7 +112,7 @@ def test_a_view_is_kept_and_what_happened_is_noted(look: Callable[..., Page], ac
     page.get_by_role("link", name="Manage views").click()
     page.wait_for_url("**/dashboard/views")
     page.get_by_label("More about “A week”").click()
-    assert_fine(page, "the views of the dashboard")
+    assert_fine_at_rest(page, "the views of the dashboard")
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete view").click()
     expect(page.locator("#views")).to_contain_text("No views yet")
@@ -136,7 +142,7 @@ def test_a_number_opens_the_runs_behind_it_and_they_can_be_walked_through(
     page.wait_for_url("**/dashboard/runs?**model=**")
     expect(page.locator(".dash-sums")).to_contain_text("60")
     expect(page.locator(".dash-runs tbody tr")).to_have_count(50)
-    assert_fine(page, "the runs of a model")
+    assert_fine_at_rest(page, "the runs of a model")
     page.get_by_role("link", name="Page after").click()
     expect(page.locator(".dash-runs tbody tr")).to_have_count(10)
     page.get_by_role("link", name="Page before").click()
@@ -153,13 +159,13 @@ def test_a_number_opens_the_runs_behind_it_and_they_can_be_walked_through(
     page.get_by_label("From $").fill("0.0108")
     page.get_by_label("From $").press("Enter")
     expect(page.locator(".dash-runs tbody tr")).to_have_count(2)
-    assert_fine(page, "runs that cost much")
+    assert_fine_at_rest(page, "runs that cost much")
     page.get_by_role("link", name="Without this cost").click()
     page.get_by_role("button", name="Watch").click()
     expect(page.locator("#run-list")).to_contain_text("Nothing new yet")
     people.ended(acme, "Just now")
     expect(page.locator("#run-list")).to_contain_text("1 new since you watch", timeout=15_000)
-    assert_fine(page, "runs that are watched")
+    assert_fine_at_rest(page, "runs that are watched")
     page.locator(".dash-runs tbody a").first.click()
     page.wait_for_url("**/executions/**")
     page.goto(f"{acme.home}/dashboard/runs?range=24h")
