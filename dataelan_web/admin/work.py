@@ -18,6 +18,7 @@ from flask import abort
 from sqlalchemy import and_, func, or_, select, update
 
 from .. import audit
+from ..dashboards import exporting
 from ..executions import keeper
 from ..extensions import db
 from ..jobs import queue
@@ -151,8 +152,7 @@ def wake_run(id: uuid.UUID) -> bool:
 def cancel_export(id: uuid.UUID) -> bool:
     """False: it had ended. Commits."""
     export = db.session.get(RunExport, id) or abort(404)
-    values = {"state": ExportState.CANCELLED, "ended_at": func.now(), "lease_until": None}
-    if not _moved(export, RunExport.state.in_(UNFINISHED), values):
+    if not exporting.cancel(export):
         return False
     audit.record("export.cancelled", export, from_admin=True)
     db.session.commit()
@@ -163,7 +163,9 @@ def retry_export(id: uuid.UUID) -> bool:
     """False: it has not failed. Commits."""
     export = db.session.get(RunExport, id) or abort(404)
     values = {"state": ExportState.QUEUED, "ended_at": None, "lease_until": None, "fence": 0, "created_at": now()}
-    if not _moved(export, RunExport.state == ExportState.FAILED, values):
+    failed = update(RunExport).where(RunExport.id == export.id, RunExport.state == ExportState.FAILED)
+    begun = failed.values(**values).returning(RunExport.id).execution_options(synchronize_session=False)
+    if db.session.scalar(begun) is None:
         return False
     audit.record("export.retried", export)
     db.session.commit()
@@ -178,11 +180,6 @@ def retry_delivery(id: uuid.UUID) -> bool:
     audit.record("delivery.retried", delivery, event=delivery.event)
     result = deliver.again(delivery)
     return result is not None and result.is_delivered
-
-
-def _moved(export: RunExport, free: Any, values: dict[str, Any]) -> bool:
-    found = update(RunExport).where(RunExport.id == export.id, free).values(**values).returning(RunExport.id)
-    return db.session.scalar(found.execution_options(synchronize_session=False)) is not None
 
 
 def _runs() -> Any:
