@@ -52,9 +52,11 @@ def create_app(settings: Settings | None = None) -> Flask:
         web,
     )
     from .extensions import csrf, db, htmx, login
+    from .lazy_rule import LazyRule
     from .traces import requests
 
     app = create_core(settings)
+    app.url_rule_class = LazyRule
     Migrate(app, db, directory=str(ROOT / "migrations"))
     csrf.init_app(app)
     login.init_app(app)

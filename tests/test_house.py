@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "rollups": {"rollups", "models", "extensions"},
     "pool": {"extensions"},
     "starting": set(),
+    "lazy_rule": set(),
     "logs": set(),
     "traces": {"traces", "models", "router", "config"},
     "jobs.queue": set(),
