@@ -61,8 +61,9 @@ def messages_for_us(app: Flask) -> Iterator[rq.Queue]:
 
 
 def work(app: Flask, ours: rq.Queue) -> None:
-    """As a worker does one message, in this process."""
-    worker = PooledWorker(app, [ours], 1)
+    """As a worker does one message, in this process. By a connection of its own: RQ makes those of its pool wait."""
+    own = queue.connect(app.extensions["dataelan_settings"].redis_url)
+    worker = PooledWorker(app, [rq.Queue(ours.name, connection=own, serializer=JSONSerializer)], 1)
     worker._perform(NamedJob(ours.job_ids[0], connection=queue.store(), serializer=JSONSerializer), ours)
 
 

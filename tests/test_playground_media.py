@@ -435,10 +435,12 @@ def test_a_file_that_is_kept_outlives_its_run_and_is_at_hand_in_every_session_of
     assert "No file is kept" in mia.get(shelf).get_data(as_text=True)
     for _ in range(2):
         assert mia.submit(f"{acme.home}/assets/{made.id}/keeping", {}).status_code == 200
-    (kept,) = db.session.scalars(select(Asset).where(Asset.is_kept)).all()
+    ours = Asset.organization_id == acme.organization.id
+    (kept,) = db.session.scalars(select(Asset).where(Asset.is_kept, ours)).all()
     assert kept.name == "A red fox.png", "not one more image-1.png"
     assert (kept.storage_key, kept.project_id, kept.execution_id) == (made.storage_key, acme.project.id, None)
-    assert db.session.scalars(select(AuditEvent.subject_id).where(AuditEvent.action == "file.kept")).all() == [kept.id]
+    noted = select(AuditEvent.subject_id).where(AuditEvent.organization_id == acme.organization.id)
+    assert db.session.scalars(noted.where(AuditEvent.action == "file.kept")).all() == [kept.id]
     mia.submit(f"{acme.home}/executions/{run.id}/deletion", {})
     assert mia.get(f"{acme.home}/assets/{kept.id}").status_code == 200
 
