@@ -171,7 +171,7 @@ def last_rule(session: DbSession, project: Project, model_type: ModelType, task:
 def slugs_of(session: DbSession, candidates: Iterable[Candidate]) -> dict[uuid.UUID, str]:
     """Of their providers, by id: what `provider/model` begins with."""
     ids = {one.provider_id for one in candidates}
-    return dict(session.execute(select(Provider.id, Provider.slug).where(Provider.id.in_(ids))).tuples().all())
+    return dict(session.execute(select(Provider.id, Provider.slug).where(Provider.id.in_(ids))).all())
 
 
 def usable_models(session: DbSession, project: Project) -> list[Candidate]:
