@@ -83,6 +83,9 @@ def test_prompts_answers_and_gateway_runs_are_found_the_newest_first(app: Flask,
         ("mia@example.com", True),
         ("3.11", True),
         ("<div>", True),
+        ("how do i mend a zeppelin in a cafe in python ", True),  # more than the index is asked for
+        ("how do you mend a zeppelin in a cafe in python ", False),
+        ("how do i mend a zeppelin in a cafe -in python ", False),
     ],
 )
 def test_words_phrases_exclusions_alternatives_beginnings_code_and_accents(

@@ -150,7 +150,11 @@ def _statement(frame: str, query: Query, place: Place | None) -> tuple[str, dict
     if query.wanted.web:
         conditions.append("words @@ websearch_to_tsquery('dataelan', :web)")
         values["web"] = query.wanted.web
-    if query.wanted.beginning:  # as a function: the operator would have the index gather every word that begins so
+    # As functions: the operator would have the index gather every word of a long text, and all that begin so.
+    if query.wanted.rest:
+        conditions.append("ts_match_vq(words, websearch_to_tsquery('dataelan', :rest))")
+        values["rest"] = query.wanted.rest
+    if query.wanted.beginning:
         conditions.append("ts_match_vq(words, to_tsquery('dataelan', :beginning))")
         values["beginning"] = f"'{query.wanted.beginning}':*"
     if query.since:

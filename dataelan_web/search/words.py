@@ -16,6 +16,9 @@ from dataclasses import dataclass
 LONGEST = 400
 MOST = 32
 """Words; further ones are not looked for."""
+BY_INDEX = 6
+"""Words that the index is asked for, the longest: they are seldom. Each costs, in every slice. Further ones are looked
+for in what it finds."""
 SHORTEST_BEGINNING = 3
 """Letters that a word must have before other words are tried that begin with it."""
 
@@ -29,6 +32,8 @@ _TOKEN = re.compile(r'(?P<not>-?)(?:"(?P<phrase>[^"]*)"?|(?P<bare>[^\s"]+))')
 class Wanted:
     web: str = ""
     """For websearch_to_tsquery; without the last word, if that may go on."""
+    rest: str = ""
+    """What must be there too, in the same form."""
     beginning: str = ""
     """The last word, in small letters, if others that begin with it are wanted too."""
     words: tuple[str, ...] = ()
@@ -55,7 +60,14 @@ def wanted(typed: str) -> Wanted:
             continue
         web.append(f'{"-" if is_not else ""}"{" ".join(parts)}"')
         words += [] if is_not else [part.casefold() for part in parts]
-    return Wanted(" ".join(web), beginning, tuple(dict.fromkeys(words)), is_cut)
+    web, rest = (web, []) if "OR" in web or len(web) <= BY_INDEX else _by_index(web)
+    return Wanted(" ".join(web), " ".join(rest), beginning, tuple(dict.fromkeys(words)), is_cut)
+
+
+def _by_index(web: list[str]) -> tuple[list[str], list[str]]:
+    """(what the index is asked for, the rest)"""
+    by_length = sorted(web, key=lambda one: (one.startswith("-"), -len(one)))
+    return by_length[:BY_INDEX], by_length[BY_INDEX:]
 
 
 def cut(text: str) -> list[str]:
