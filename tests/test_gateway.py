@@ -660,7 +660,7 @@ def test_two_at_once_under_one_key_are_one_call_and_one_409(client: OpenAI, acme
 
     def send() -> None:
         try:
-            ask(client, text="!simulate total_ms=600 tokens=5\nOnce", extra_headers={"Idempotency-Key": "together"})
+            ask(client, text="!simulate total_ms=2000 tokens=5\nOnce", extra_headers={"Idempotency-Key": "together"})
             outcomes.append("answered")
         except openai.ConflictError:
             outcomes.append("409")
@@ -672,7 +672,7 @@ def test_two_at_once_under_one_key_are_one_call_and_one_409(client: OpenAI, acme
         thread.join()
     assert sorted(outcomes) == ["409"] * 9 + ["answered"]
     assert executions(acme) == 1
-    assert ask(client, text="!simulate total_ms=600 tokens=5\nOnce", extra_headers={"Idempotency-Key": "together"})
+    assert ask(client, text="!simulate total_ms=2000 tokens=5\nOnce", extra_headers={"Idempotency-Key": "together"})
 
 
 def test_a_failure_is_replayed_as_the_failure_it_was(client: OpenAI, acme: people.Cast) -> None:
