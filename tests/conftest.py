@@ -59,23 +59,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that start a whole Dataelan run last: a broken unit shows itself sooner elsewhere.
 
     Where several processes share the work, `--dist worksteal` deals it out in even parts, and who is done takes from
-    the end of another's. So two parts begin with what needs a browser, since each browser costs seconds to start and to
-    warm up, with its server; and the others with what takes longest, for nobody to wait for it at the end.
+    the end of another's. So all parts but the last begin with what needs a browser, since each browser costs seconds to
+    start and to warm up, with its server; and the last with what takes longest, for nobody to wait for it at the end.
     """
     slow = [item for item in items if item.get_closest_marker("slow")]
     seen = [item for item in items if item.get_closest_marker("browser") and item not in slow]
     apart = {*slow, *seen}
     rest = [item for item in items if item not in apart]
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if processes < 4:
-        items[:] = [*rest, *seen, *slow] if processes == 1 else [*slow, *seen, *rest]
+    if processes == 1:
+        items[:] = [*rest, *seen, *slow]
         return
     heads: list[list[pytest.Item]] = [[] for _ in range(processes)]
     files = list(dict.fromkeys(item.path for item in seen))
     for item in seen:
-        heads[files.index(item.path) % 2].append(item)
-    for place, item in enumerate(slow):
-        heads[2 + place % (processes - 2)].append(item)
+        heads[files.index(item.path) % (processes - 1)].append(item)
+    heads[-1] += slow
     dealt: list[pytest.Item] = []
     for place, head in enumerate(heads):
         size = max((len(items) - len(dealt)) // (processes - place) - len(head), 0)
