@@ -91,17 +91,18 @@ def test_runs_exports_and_messages_are_cancelled_and_tried_again(
 ) -> None:
     waits = people.ended(acme, "Hello", state=State.QUEUED, finished_at=None)
     values = {"organization_id": acme.organization.id, "user_id": acme.mia.id, "form": "csv", "address": {}}
-    export = RunExport(id=new_id(), **values, wanted={}, expected=1, state=ExportState.FAILED, ended_at=now())
+    failed = RunExport(id=new_id(), **values, wanted={}, expected=1, state=ExportState.FAILED, ended_at=now())
+    fresh = RunExport(id=new_id(), **values, wanted={}, expected=1, state=ExportState.QUEUED)
     letter = Delivery(id=new_id(), organization_id=acme.organization.id, key="k", event="export.ended", payload={})
     letter.state, letter.error, letter.address = DeliveryState.FAILED, "the mailbox is full", "mia@example.com"
-    db.session.add_all([export, letter])
+    db.session.add_all([failed, fresh, letter])
     db.session.commit()
     assert "the mailbox is full" in sue.get("/admin/queue").get_data(as_text=True)
-    for path in (f"runs/{waits.id}/cancellation", f"exports/{export.id}/retry", f"exports/{export.id}/cancellation"):
+    for path in (f"runs/{waits.id}/cancellation", f"exports/{failed.id}/retry", f"exports/{fresh.id}/cancellation"):
         assert sue.submit(f"/admin/queue/{path}").status_code == 204, path
     db.session.expire_all()
     assert db.session.get_one(Execution, waits.id).state is State.CANCELLED
-    assert db.session.get_one(RunExport, export.id).state is ExportState.CANCELLED
+    assert db.session.get_one(RunExport, fresh.id).state is ExportState.CANCELLED
     assert not work.wake_run(waits.id), "it waits no more"
     said = [event.action for event in log_of(sue.person)]  # type: ignore[attr-defined]
     assert said == ["execution.cancelled", "export.retried", "export.cancelled"]
