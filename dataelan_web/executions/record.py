@@ -34,7 +34,7 @@ from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
 from . import jobs
 from .allowance import Allowance, Unpriced, reserve, take_over
 from .answer import Answer
-from .bill import Bill, charge
+from .bill import Bill, charge_at_last
 from .health import health
 from .key_use import KeyUse
 from .measures import to_json
@@ -73,7 +73,6 @@ class Record:
         self.leaves_out = execution.origin is not Origin.GATEWAY
         self._is_there = not object_state(execution).transient
         self._made: list[Attempt] = []
-        self._is_limited = fence > 1  # then there may be more to know than is known here
         self._ended: _Ended | None = None
         self._is_written = self._is_settled = True
         self._is_lost = False
@@ -109,8 +108,7 @@ class Record:
             raise failure from error
         self.last, self._ended, self._allowance, self._since = attempt, None, allowance, time.monotonic()
         self._made.append(attempt)
-        self._is_limited = self._is_limited or allowance.is_held
-        self._tell_caller()
+        self._tell_caller(allowance.left_usd, is_known=self.fence == 1)  # else others may have begun some too
         self.notice = f"{left_out} {allowance.notice}".strip()
         health().begin(step.pair, attempt.id)
         self.trace.begin(step, attempt, allowance.prompt)
@@ -175,6 +173,7 @@ class Record:
             _learn(self._ended.candidate, self._ended.result.failure)
         else:
             self._is_settled = True  # by whoever closed it: a sweeper that thought us dead, or another worker
+            self.execution.is_known = False
 
     def commit(self) -> None:
         """… and what it used: last, for others may wait for a limit's row until the commit."""
@@ -184,11 +183,14 @@ class Record:
         self._is_settled = True
         attempt, is_held, tokens = self._begun(), self._allowance.is_held, self._ended.tokens
         if tokens is not None and (attempt.cost or is_held):
-            if charge(self.execution.organization_id, attempt, tokens, is_last=True):
+            settled = charge_at_last(self.execution.organization_id, attempt, tokens)
+            self.execution.left_usd = settled.left_usd
+            if settled.is_over:
                 self._tell_overrun(attempt)
         elif is_held:
             quota.void(db.session, attempt.id)
             quota.commit(db.session)
+            self.execution.is_known = False
         else:
             db.session.commit()
 
@@ -315,13 +317,12 @@ class Record:
     def _refuse(self, step: Step, number: int, refusal: Failure | Refusal) -> None:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
         self.attempts.append(refused | {"error": str(refusal)} | facts_of(refusal))
-        self._is_limited = True
         self.trace.refused(step, type(refusal).__name__)
-        self._tell_caller()
+        self._tell_caller(None, is_known=False)  # which limit it was, and what it has left
 
-    def _tell_caller(self) -> None:
+    def _tell_caller(self, left_usd: int | None, *, is_known: bool) -> None:
         """Whoever runs it need not ask the database what is known here."""
-        self.execution.is_limited = self._is_limited
+        self.execution.left_usd, self.execution.is_known = left_usd, is_known
         set_committed_value(self.execution, "attempts", self._made)
 
 

@@ -30,7 +30,8 @@ class Account:
     @classmethod
     def of(cls, execution: Execution, arrived: float) -> Account:
         spent = time.perf_counter() - arrived
-        cost, left, made = _recorded(execution) if execution.is_limited else (execution.cost, None, execution.attempts)
+        known = (execution.cost, execution.left_usd, execution.attempts)
+        cost, left, made = known if execution.is_known else _recorded(execution)
         last = made[-1] if made else None
         is_cached = bool((execution.labels or {}).get(cache.FROM))
         provider = 0.0 if is_cached else sum(map(_seconds, made), 0.0)

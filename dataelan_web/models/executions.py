@@ -188,8 +188,10 @@ class Execution(Measured, Trashable, Base):
     user: Mapped[User | None] = relationship(foreign_keys=[user_id])
     template_run: Mapped[TemplateRun | None] = relationship(back_populates="execution", passive_deletes=True)
 
-    is_limited = True
-    """May a limit count it? Whoever runs it knows, and has its attempts and its cost in memory."""
+    is_known = False
+    """Whoever runs it has its attempts, its cost and `left_usd` in memory, and there is no more to know."""
+    left_usd = cast(int | None, None)
+    """Nano-USD that are left of the hard limit that has least, of those that count it; None: none of money does."""
 
     if TYPE_CHECKING:
         blind_in: Mapped[uuid.UUID | None]  # see comparisons.py
