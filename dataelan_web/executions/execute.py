@@ -132,7 +132,8 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
         if execution in db.session:
             # From here on plain values: a rollback would empty them, and a reader may leave in another session.
             db.session.expunge(execution)
-        record.plan_is_made()
+        if job or chosen.waits:  # else its row, if its caller runs it itself, is committed with its first call's
+            record.plan_is_made()
         with keeper().hold(execution.id, fence) as stop:
             if execution.cancel_requested_at:  # while no worker had the job that is to be ended
                 stop.request()

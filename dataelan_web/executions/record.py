@@ -88,14 +88,16 @@ class Record:
             if not self._is_settled:
                 self.write()
                 self.commit()
+            self.announce()
             if not journal.begin(db.session, attempt, self.fence):
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
             self._key = KeyUse.of(step.key.id)
             allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
             if not allowance.is_held:  # else that is committed with what is held
                 db.session.commit()
+            self._is_there = True
         except (Failure, *REFUSALS) as refusal:
-            self.roll_back()
+            self._forget(attempt)
             self._refuse(step, number, refusal)
             raise failure_of(refusal) from refusal
         except SQLAlchemyError as error:
@@ -202,7 +204,7 @@ class Record:
         self._is_lost = not self._is_there
 
     def plan_is_made(self) -> None:
-        """Commits, with the row of a run that its caller runs itself; no connection is held while a provider thinks."""
+        """Commits, with the row of a run that its caller runs itself; no connection is held while it waits."""
         db.session.commit()
         self._is_there = True
 
@@ -241,6 +243,19 @@ class Record:
         except SQLAlchemyError:
             log.exception("execution %s does not say that it came to more than was held", self.execution.id)
             db.session.rollback()
+
+    def _forget(self, attempt: Attempt) -> None:
+        """A call that was refused was none, but the run whose row came with it is there, and its key is taken."""
+        try:
+            if self._is_there:
+                self.roll_back()
+                return
+            journal.take_back(db.session, attempt)
+            db.session.commit()
+            self._is_there = True
+        except SQLAlchemyError:
+            log.exception("execution %s could not be recorded yet", self.execution.id)
+            self.roll_back()
 
     def _take_back(self, attempt_id: uuid.UUID) -> None:
         """Nothing was sent, though the commit that announced it may have succeeded unheard."""

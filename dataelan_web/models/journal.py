@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, exists, func, literal_column, select, update
+from sqlalchemy import Table, bindparam, delete, exists, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from .actions import Action
@@ -60,7 +60,7 @@ _announced = (
         select(*_binds(_RUN, ANNOUNCED), func.now() + LEASE, func.now()),
         include_defaults=True,
     )
-    .on_conflict_do_nothing(index_elements=[_RUN.c.project_id, _RUN.c.idempotency_key])
+    .on_conflict_do_nothing()
     .returning(_RUN.c.id, _RUN.c.created_at)
     .cte("announced")
 )
@@ -80,7 +80,7 @@ _SAY = update(_BODY).where(_BODY.c.id == bindparam("its_run"))
 
 
 def announce(session: DbSession, run: Execution) -> bool:
-    """Write a run that was claimed before it is there, with its body. False: there is one under its key already."""
+    """Write a run that was claimed before it is there, with its body. False: it is there, or another under its key."""
     written = session.connection().scalar(
         _ANNOUNCE, _values(run, ANNOUNCED) | _EMPTY | {"its_request": run.body.request}
     )
@@ -118,6 +118,7 @@ _BEGIN = (
     )
     .returning(_ATTEMPT.c.started_at, ALIVE)
 )
+_TAKE_BACK = delete(_ATTEMPT).where(_ATTEMPT.c.id == bindparam("its_id"))
 _AMEND = (
     update(_ATTEMPT)
     .where(
@@ -136,6 +137,11 @@ def begin(session: DbSession, attempt: Attempt, fence: int) -> bool:
     written = session.connection().scalar(_BEGIN, _values(attempt, BEGUN) | ours)
     attempt.started_at = written or attempt.started_at
     return written is not None
+
+
+def take_back(session: DbSession, attempt: Attempt) -> None:
+    """A call that is not made after all, in the transaction that began it."""
+    session.connection().execute(_TAKE_BACK, {"its_id": attempt.id})
 
 
 def amend(session: DbSession, attempt: Attempt, fence: int, values: Mapping[str, Any]) -> bool:
