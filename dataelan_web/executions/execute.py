@@ -22,7 +22,7 @@ from .. import logs
 from ..extensions import db
 from ..jobs.queue import stir, store
 from ..models import Execution, Project, State, journal, new_id
-from ..models.executions import claim, close
+from ..models.executions import claim
 from ..router.actions import actions
 from ..router.candidates import Question
 from ..router.plan import Plan, plan
@@ -234,22 +234,25 @@ def _write_end(
         record.tell(close_attempts(execution, answer.said))
     state = _state(failure, has_content=not answer.is_empty)
     columns = _columns(execution, chosen, record, failure)
-    if not close(db.session, execution.id, fence, state, **columns):
+    text = "".join(answer.text)
+    said = {
+        "text": text.replace("\x00", "�"),
+        "reasoning": "".join(answer.reasoning).replace("\x00", "�"),
+        "tool_calls": list(answer.tool_calls.values()),
+        "segments": [asdict(segment) for segment in answer.segments],
+        "receipt": {**chosen.receipt, "attempts": record.attempts},
+        "error": failure.message if failure else "",
+        "notice": record.notice,
+    }
+    is_closed, is_call_ours = journal.finish(
+        db.session, execution, fence, {"state": state, **columns, **said}, record.unwritten
+    )
+    if not is_closed:
         db.session.rollback()
         log.warning("execution %s is no longer ours to finish", execution.id)
         return
-    text = "".join(answer.text)
-    journal.say(
-        db.session,
-        execution,
-        text=text.replace("\x00", "�"),
-        reasoning="".join(answer.reasoning).replace("\x00", "�"),
-        tool_calls=list(answer.tool_calls.values()),
-        segments=[asdict(segment) for segment in answer.segments],
-        receipt={**chosen.receipt, "attempts": record.attempts},
-        error=failure.message if failure else "",
-        notice=record.notice,
-    )
+    if refused := end_of(record.attempts):
+        journal.put(db.session, execution, **refused)
     calls = [ToolCall(index, **call) for index, call in answer.tool_calls.items()]
     found = [{"kind": one.kind, "title": one.title[:200], "payload": one.payload} for one in actions(text, calls)]
     journal.act(db.session, execution, found)
@@ -258,7 +261,7 @@ def _write_end(
     for position, kept in enumerate(answer.assets):
         db.session.add(assets.row(execution, position, kept))
     db.session.flush()
-    record.write()
+    record.wrote(is_ours=is_call_ours)
     record.commit()
     for name, value in (("state", state), ("cost", columns["cost"])):
         set_committed_value(execution, name, value)  # for whoever ran it: it has ended, and by this worker
@@ -280,4 +283,4 @@ def _columns(execution: Execution, chosen: Plan, record: Record, failure: Failur
         "attempts_made": execution.attempts_made + len(record.attempts),
     }
     costs = [attempt["cost"] for attempt in record.attempts if "cost" in attempt]
-    return values | summary(record.last, costs) | end_of(record.attempts)
+    return values | summary(record.last, costs)

@@ -25,6 +25,7 @@ from sqlalchemy.orm.base import object_state
 from .. import quota, traces
 from ..extensions import db
 from ..models import Attempt, Execution, Model, Origin, Outcome, Payer, journal, new_id, now
+from ..models.journal import COUNTERS
 from ..router.candidates import Candidate
 from ..router.health import Observation, work_of
 from ..router.parameters import fitted
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 KEPT_FOR = 300.0
 """Seconds after which a job that goes on is written down anew, and its hold prolonged."""
 OVERRUN = "The provider counted more than was held for this prompt: {}. It is charged in full."
-COUNTERS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_output", "tokens_reasoning")
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,10 @@ class Record:
                 self.write()
                 self.commit()
             self.announce()
-            if not journal.begin(db.session, attempt, self.fence):
+            begun = journal.begin(db.session, attempt, self.fence)
+            if begun is None:
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
-            self._key = KeyUse.of(step.key.id)
+            self._key = KeyUse.of(step.key.id, begun)
             allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
             if not allowance.is_held:  # else that is committed with what is held
                 db.session.commit()
@@ -126,7 +127,7 @@ class Record:
         self.trace.begin(step, attempt, prompt, taken_over=True)
         db.session.expunge(attempt)
         try:
-            self._key = KeyUse.of(step.key.id)
+            self._key = KeyUse.of(step.key.id, journal.key_of(db.session, step.key.id))
         except Failure as failure:
             failure.sent, failure.code = True, OUR_OWN  # its provider has long taken the job
             self.end(step, number, Result(failure=failure))
@@ -165,17 +166,26 @@ class Record:
             log.exception("the end of attempt %s could not be written yet", attempt.id)
             self.roll_back()
 
+    @property
+    def unwritten(self) -> Attempt | None:
+        """The last call, where how it ended is yet to be written."""
+        return None if self._is_written else self.last
+
     def write(self) -> None:
         """How the last call ended, unless that is written. Safe to run twice: it finds nothing open then."""
+        if self._ended and (attempt := self.unwritten):
+            self.wrote(is_ours=journal.amend(db.session, attempt, self.fence, self._ended.values))
+
+    def wrote(self, *, is_ours: bool) -> None:
+        """It is written now; not ours: by whoever closed it, a sweeper that thought us dead, or another worker."""
         if self._is_written or self._ended is None:
             return
         self._is_written = True
-        if journal.amend(db.session, self._begun(), self.fence, self._ended.values):
+        if is_ours:
             self._key.note(self._ended.result.failure)
             _learn(self._ended.candidate, self._ended.result.failure)
         else:
-            self._is_settled = True  # by whoever closed it: a sweeper that thought us dead, or another worker
-            self.execution.is_known = False
+            self._is_settled, self.execution.is_known = True, False
 
     def commit(self) -> None:
         """… and what it used: last, for others may wait for a limit's row until the commit."""
@@ -288,6 +298,8 @@ class Record:
             payer=Payer(step.key.payer),
             outcome=Outcome.SENT,
             error="",
+            response_id="",
+            response_model="",
             measures={},
         )
 
@@ -376,8 +388,8 @@ def _told(attempt: Attempt, key: str = "") -> dict[str, Any]:
 
 def summary(last: Attempt | None, costs: Sequence[int | None]) -> dict[str, Any]:
     """The narrow row's share: the last attempt speaks for speed and tokens, the cost is of all of them."""
-    if last is None:
-        return {"cost": 0}
     names = ("provider_id", "model_id", "api_key_id", "payer", "first_token_at", "measures", *COUNTERS)
+    if last is None:
+        return dict.fromkeys(names) | {"measures": {}, "cost": 0}
     known = [cost for cost in costs if cost is not None]
     return {name: getattr(last, name) for name in names} | {"cost": sum(known) if len(known) == len(costs) else None}

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
     CheckConstraint,
-    ClauseElement,
     ForeignKey,
     Index,
     Table,
@@ -341,12 +340,10 @@ _CLOSE = (  # what is to be set comes with its parameters
 
 
 def close(session: DbSession, id: uuid.UUID, fence: int, state: State, **values: Any) -> bool:
-    """Bring a running execution to its final state. False: the fence has moved on, nothing was written."""
-    computed = {name: value for name, value in values.items() if isinstance(value, ClauseElement)}
-    plain = {name: value for name, value in values.items() if name not in computed}
-    statement = _CLOSE.values(**computed) if computed else _CLOSE
-    final = {"running": id, "with_fence": fence, "state": state, **plain}
-    return session.connection().scalar(statement, final) is not None
+    """Bring a running execution to its final state, where there is no answer (else journal.finish does). False: the
+    fence has moved on, nothing was written."""
+    final = {"running": id, "with_fence": fence, "state": state, **values}
+    return session.connection().scalar(_CLOSE, final) is not None
 
 
 def release(session: DbSession, id: uuid.UUID, fence: int) -> bool:
