@@ -165,7 +165,7 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
 def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:
     """The plan for a prompt as things stand now; also for trying out what would be chosen."""
     project, requested, draw = execution.project, execution.requested, draw or random.Random()
-    hub = HubView(db.session, project)
+    hub = HubView(db.session, project, execution.hub_version)
     rules = hub.rules_for(requested, execution.model_type)
     if rules or requested != AUTO:
         chosen = plan(question_of(execution, prompt, rules), rules, draw, requested)

@@ -181,7 +181,7 @@ class Execution(Measured, Trashable, Base):
     feedback: Mapped[list[Feedback]] = relationship(order_by=Feedback.id, passive_deletes=True)
     prompt: Mapped[Prompt | None] = relationship()
     session: Mapped[PromptSession | None] = relationship()
-    project: Mapped[Project] = relationship()
+    project: Mapped[Project] = relationship(cascade="merge")
     model: Mapped[Model | None] = relationship()
     provider: Mapped[Provider | None] = relationship()
     user: Mapped[User | None] = relationship(foreign_keys=[user_id])
@@ -191,6 +191,9 @@ class Execution(Measured, Trashable, Base):
     """Whoever runs it has its attempts, its cost and `left_usd` in memory, and there is no more to know."""
     left_usd = cast(int | None, None)
     """Nano-USD that are left of the hard limit that has least, of those that count it; None: none of money does."""
+
+    hub_version = cast(int | None, None)
+    """See executions.submit.Request."""
 
     if TYPE_CHECKING:
         blind_in: Mapped[uuid.UUID | None]  # see comparisons.py
