@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 from flask import current_app, g, request
 from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import Session, joinedload
 
 from .. import modes
 from ..extensions import db
@@ -97,15 +98,19 @@ def _find(secret: str) -> GatewayToken | None:
     known = _known()
     stamp, token = known.get(hash, ("", None))
     if token is None or stamp != caller.stamp:
-        token = db.session.scalars(_TOKEN, {"token": caller.token}).first()
-        if token is None:  # at this very moment it was deleted
+        token = _read(caller.token)
+        if token is None:
             return None
-        for row in (token, token.project, token.project.organization):
-            db.session.expunge(row)
         if len(known) >= MOST:
             known.clear()
         known[hash] = caller.stamp, token
     return token
+
+
+def _read(id: uuid.UUID) -> GatewayToken | None:
+    """With its project and organization, by a session of their own, which is over at once. None: it has just gone."""
+    with Session(db.session.connection()) as apart:
+        return apart.scalars(_TOKEN, {"token": id}).first()
 
 
 def hub_version() -> int:
