@@ -20,6 +20,10 @@ from ..models import NANO, Attempt, Execution, Unit, now
 from ..router.types import Usage
 
 
+FACTS = ("execution_id", "model", "provider", "cost_usd", "limit_left_usd", "overhead_ms")
+HEADERS = {name: f"x-dataelan-{name.replace('_', '-')}" for name in FACTS}
+
+
 @dataclass(frozen=True)
 class Account:
     """What the record says of an execution, so far. Usage may be estimated, where a provider reports none."""
@@ -56,9 +60,8 @@ class Account:
 
     def as_headers(self, response: Response) -> Response:
         """The contract's headers. `x-dataelan-overhead-ms` is our own time, the provider's taken off."""
-        for name, value in self.facts.items():
-            if value is not None:
-                response.headers[f"x-dataelan-{name.replace('_', '-')}"] = str(value)
+        told = {HEADERS[name]: str(value) for name, value in self.facts.items() if value is not None}
+        response.headers.extend(told)
         return response
 
 
