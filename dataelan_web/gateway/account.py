@@ -19,7 +19,6 @@ from ..extensions import db
 from ..models import NANO, Attempt, Execution, Unit, now
 from ..router.types import Usage
 
-
 FACTS = ("execution_id", "model", "provider", "cost_usd", "limit_left_usd", "overhead_ms")
 HEADERS = {name: f"x-dataelan-{name.replace('_', '-')}" for name in FACTS}
 

@@ -74,7 +74,7 @@ def _url(url: str) -> bool:
 
 
 _MARKS = re.compile(r"[`~|\[<\t]| {4}")
-"""What code, tables, lists to tick and links are written with. Most answers are prose without, and to parse it costs."""
+"""What code, tables, lists to tick and links are written with. Most answers are prose without, which to parse costs."""
 
 
 def _make_parser() -> MarkdownIt:
