@@ -116,7 +116,7 @@ class Caller:
             amount=use.usd,
             tokens=use.tokens,
         )
-        quota.settle(db.session, attempt_id, entry, is_last=is_last)
+        (quota.settle_at_last if is_last else quota.settle)(db.session, attempt_id, entry)
 
 
 def measure() -> None:

@@ -31,19 +31,29 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.after_request(_protect)
 
 
+PROTECTION = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), payment=()",
+}
+_VARIES = ", ".join(VARIES_BY)
+
+
 def _protect(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), payment=()")
+    said = {name.lower(): value for name, value in headers}
+    headers.extend({name: value for name, value in PROTECTION.items() if name.lower() not in said})
     if request.endpoint == "static":
         if "v" in request.args:
             headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
-    if "private" not in response.cache_control:  # said on purpose, as of an asset, which never changes
+    if "private" not in said.get("cache-control", ""):  # said on purpose, as of an asset, which never changes
         headers["Cache-Control"] = "no-store"  # send_file alone would let anybody keep a private file for a year
-    response.vary.update(VARIES_BY)
+    if "vary" in said:
+        response.vary.update(VARIES_BY)
+    else:
+        headers["Vary"] = _VARIES
     return response

@@ -39,6 +39,8 @@ class Allowance:
     """Nano-USD that are held for it; None: nothing is, as no limit of money counts it."""
     lease: quota.Lease | None = None
     """What rates count for it."""
+    left_usd: int | None = None
+    """Nano-USD that are left then of the hard limit that has least; None: none of money counts it."""
 
     def end(self, tokens: int | None) -> None:
         """It used so many tokens; None: it was not sent."""
@@ -76,7 +78,15 @@ def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Pro
             rates().end(lease, None)
         raise
     held = bound.use.usd if any(limit.unit is Unit.USD for limit in limits) else None
-    return Allowance(bound.prompt, " ".join(filter(None, (notice, bound.notice))), bool(limits), held, lease)
+    room = [limit.left for limit in limits if limit.unit is Unit.USD and limit.is_hard]
+    return Allowance(
+        bound.prompt,
+        " ".join(filter(None, (notice, bound.notice))),
+        bool(limits),
+        held,
+        lease,
+        left_usd=max(0, min(room) - bound.use.usd) if room else None,
+    )
 
 
 def take_over(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt) -> Allowance:

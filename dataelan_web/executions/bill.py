@@ -42,10 +42,20 @@ class Bill:
         return cls(usage, is_estimated, cost, counted_tokens(allowance.prompt, usage, rates))
 
 
-def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int, *, is_last: bool = False) -> bool:
-    """Settle what is held for an attempt with its cost and tokens, and write the ledger's line. True: it came to more
-    than was held; that is logged under a name of its own, to be counted, and the count should be 0."""
-    entry = LedgerEntry(
+def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> None:
+    """Settle what is held for an attempt with its cost and tokens, and write the ledger's line."""
+    _note(quota.settle(db.session, attempt.id, _entry(organization_id, attempt, tokens)), attempt, tokens)
+
+
+def charge_at_last(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> quota.Settled:
+    """The same as the last that the transaction writes, committed at once."""
+    settled = quota.settle_at_last(db.session, attempt.id, _entry(organization_id, attempt, tokens))
+    _note(settled.is_over, attempt, tokens)
+    return settled
+
+
+def _entry(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> LedgerEntry:
+    return LedgerEntry(
         organization_id=organization_id,
         kind=EntryKind.CHARGE,
         payer=attempt.payer,
@@ -54,10 +64,12 @@ def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int, *, is_last
         price_id=attempt.price_id,
         note="estimated" if attempt.usage_is_estimated else "",
     )
-    is_over = quota.settle(db.session, attempt.id, entry, is_last=is_last)
+
+
+def _note(is_over: bool, attempt: Attempt, tokens: int) -> None:
+    """What came to more than was held is logged under a name of its own, to be counted; the count should be 0."""
     if is_over:
         log.warning("quota.overrun attempt=%s cost=%s tokens=%s", attempt.id, attempt.cost, tokens)
-    return is_over
 
 
 def _usage(result: Result, allowance: Allowance, answer: Answer) -> tuple[Usage | None, bool]:

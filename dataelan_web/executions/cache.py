@@ -102,6 +102,6 @@ def answer(request: Request, source: Execution) -> Execution | None:
     attempts = list(source.attempts)
     if record(request, row=run) is not run:
         return None
-    run.is_limited = False
+    run.is_known = True
     set_committed_value(run, "attempts", attempts)  # for telling who answered; they are the other run's
     return run

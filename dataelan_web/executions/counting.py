@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import current_app
 
 from ..extensions import db
-from ..models import Execution
+from ..models import Execution, journal
 from ..router.candidates import Candidate, tokens_of
 from ..router.exchange import ask
 from ..router.plan import Step
@@ -49,7 +49,7 @@ def _asked(step: Step, prompt: Prompt) -> int | None:
     if counting is None:
         return None
     try:
-        key = KeyUse.of(step.key.id)
+        key = KeyUse.of(step.key.id, journal.key_of(db.session, step.key.id))
         db.session.commit()  # no connection is held while it counts
         call = counting.count_call(prompt.as_sent_to(candidate.kind), candidate.model, key.secret)
         return counting.counted(ask(_http(candidate), call, counting.failure, seconds=SECONDS))

@@ -22,7 +22,7 @@ from .. import logs
 from ..extensions import db
 from ..jobs.queue import stir, store
 from ..models import Execution, Project, State, journal, new_id
-from ..models.executions import claim, close
+from ..models.executions import claim
 from ..router.actions import actions
 from ..router.candidates import Question
 from ..router.plan import Plan, plan
@@ -132,7 +132,8 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
         if execution in db.session:
             # From here on plain values: a rollback would empty them, and a reader may leave in another session.
             db.session.expunge(execution)
-        record.plan_is_made()
+        if job or chosen.waits:  # else its row, if its caller runs it itself, is committed with its first call's
+            record.plan_is_made()
         with keeper().hold(execution.id, fence) as stop:
             if execution.cancel_requested_at:  # while no worker had the job that is to be ended
                 stop.request()
@@ -164,7 +165,7 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
 def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:
     """The plan for a prompt as things stand now; also for trying out what would be chosen."""
     project, requested, draw = execution.project, execution.requested, draw or random.Random()
-    hub = HubView(db.session, project)
+    hub = HubView(db.session, project, execution.hub_version)
     rules = hub.rules_for(requested, execution.model_type)
     if rules or requested != AUTO:
         chosen = plan(question_of(execution, prompt, rules), rules, draw, requested)
@@ -233,22 +234,25 @@ def _write_end(
         record.tell(close_attempts(execution, answer.said))
     state = _state(failure, has_content=not answer.is_empty)
     columns = _columns(execution, chosen, record, failure)
-    if not close(db.session, execution.id, fence, state, **columns):
+    text = "".join(answer.text)
+    said = {
+        "text": text.replace("\x00", "�"),
+        "reasoning": "".join(answer.reasoning).replace("\x00", "�"),
+        "tool_calls": list(answer.tool_calls.values()),
+        "segments": [asdict(segment) for segment in answer.segments],
+        "receipt": {**chosen.receipt, "attempts": record.attempts},
+        "error": failure.message if failure else "",
+        "notice": record.notice,
+    }
+    is_closed, is_call_ours = journal.finish(
+        db.session, execution, fence, {"state": state, **columns, **said}, record.unwritten
+    )
+    if not is_closed:
         db.session.rollback()
         log.warning("execution %s is no longer ours to finish", execution.id)
         return
-    text = "".join(answer.text)
-    journal.say(
-        db.session,
-        execution,
-        text=text.replace("\x00", "�"),
-        reasoning="".join(answer.reasoning).replace("\x00", "�"),
-        tool_calls=list(answer.tool_calls.values()),
-        segments=[asdict(segment) for segment in answer.segments],
-        receipt={**chosen.receipt, "attempts": record.attempts},
-        error=failure.message if failure else "",
-        notice=record.notice,
-    )
+    if refused := end_of(record.attempts):
+        journal.put(db.session, execution, **refused)
     calls = [ToolCall(index, **call) for index, call in answer.tool_calls.items()]
     found = [{"kind": one.kind, "title": one.title[:200], "payload": one.payload} for one in actions(text, calls)]
     journal.act(db.session, execution, found)
@@ -257,7 +261,7 @@ def _write_end(
     for position, kept in enumerate(answer.assets):
         db.session.add(assets.row(execution, position, kept))
     db.session.flush()
-    record.write()
+    record.wrote(is_ours=is_call_ours)
     record.commit()
     for name, value in (("state", state), ("cost", columns["cost"])):
         set_committed_value(execution, name, value)  # for whoever ran it: it has ended, and by this worker
@@ -279,4 +283,4 @@ def _columns(execution: Execution, chosen: Plan, record: Record, failure: Failur
         "attempts_made": execution.attempts_made + len(record.attempts),
     }
     costs = [attempt["cost"] for attempt in record.attempts if "cost" in attempt]
-    return values | summary(record.last, costs) | end_of(record.attempts)
+    return values | summary(record.last, costs)

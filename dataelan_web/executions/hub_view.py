@@ -89,10 +89,13 @@ class Memory:
 class HubView:
     """One project's view of the hub at this moment: see executions.candidates for what its methods mean."""
 
-    def __init__(self, session: DbSession, project: Project):
+    def __init__(self, session: DbSession, project: Project, version: int | None = None):
+        """`version`: the count, where it was just asked for, by who changes nothing of the hub."""
         self._session, self._project = session, project
         self._version, self._is_being_changed = (
             session.connection().execute(_VERSION, {"here": project.organization_id}).one()
+            if version is None
+            else (version, False)
         )
 
     def rules_for(self, requested: str, model_type: ModelType) -> list[Rule]:

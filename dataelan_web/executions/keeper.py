@@ -35,6 +35,7 @@ RENEW_EVERY = 8.0
 class _Held:
     fence: int
     stop: Stop = field(default_factory=Stop)
+    since: float = field(default_factory=time.monotonic)
 
 
 class Keeper:
@@ -71,8 +72,9 @@ class Keeper:
     def _renew_forever(self) -> None:
         while True:
             time.sleep(RENEW_EVERY)
+            begun = time.monotonic() - RENEW_EVERY  # what is younger has a lease of its own, and perhaps no row yet
             with self._lock:
-                held = dict(self._held)
+                held = {id: entry for id, entry in self._held.items() if entry.since <= begun}
             try:
                 self._renew(held)
             except SQLAlchemyError:

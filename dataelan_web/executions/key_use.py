@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import func, update
 
 from ..extensions import db
-from ..models import APIKey, Provider
+from ..models import APIKey
 from ..models.hub import address_of
 from ..router.types import Failure, Kind
 from ..secrets import Place, Unreadable, keyring
-
-NOTED_EVERY = timedelta(minutes=1)
-
-_IS_STALE = or_(
-    APIKey.last_error != "", APIKey.last_used_at.is_(None), APIKey.last_used_at < func.now() - NOTED_EVERY
-)  # fmt: skip
-_KEY = (  # of columns, and built once: every call begins with it
-    select(APIKey.organization_id, APIKey.label, APIKey.ciphertext, Provider.base_url, _IS_STALE.label("is_stale"))
-    .join(Provider, Provider.id == APIKey.provider_id)
-    .where(APIKey.id == bindparam("key"))
-)
 
 
 @dataclass(frozen=True)
@@ -36,12 +24,11 @@ class KeyUse:
     """A success is news: it was not used for a minute, or failed the last time."""
 
     @classmethod
-    def of(cls, id: uuid.UUID | None) -> KeyUse:
-        """Raises Failure when it cannot be used."""
+    def of(cls, id: uuid.UUID | None, row: Any) -> KeyUse:
+        """Of a key as the journal read it. Raises Failure when it cannot be used."""
         if id is None:
             return cls()
-        row = db.session.execute(_KEY, {"key": id}).first()
-        if row is None:
+        if row is None or row.ciphertext is None:
             raise Failure(Kind.CREDENTIAL, "The key was deleted meanwhile.", sent=False)
         place = Place(row.organization_id, id, "ciphertext", address_of(row.base_url))
         try:

@@ -25,6 +25,7 @@ from sqlalchemy.orm.base import object_state
 from .. import quota, traces
 from ..extensions import db
 from ..models import Attempt, Execution, Model, Origin, Outcome, Payer, journal, new_id, now
+from ..models.journal import COUNTERS
 from ..router.candidates import Candidate
 from ..router.health import Observation, work_of
 from ..router.parameters import fitted
@@ -34,7 +35,7 @@ from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
 from . import jobs
 from .allowance import Allowance, Unpriced, reserve, take_over
 from .answer import Answer
-from .bill import Bill, charge
+from .bill import Bill, charge_at_last
 from .health import health
 from .key_use import KeyUse
 from .measures import to_json
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 KEPT_FOR = 300.0
 """Seconds after which a job that goes on is written down anew, and its hold prolonged."""
 OVERRUN = "The provider counted more than was held for this prompt: {}. It is charged in full."
-COUNTERS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_output", "tokens_reasoning")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,6 @@ class Record:
         self.leaves_out = execution.origin is not Origin.GATEWAY
         self._is_there = not object_state(execution).transient
         self._made: list[Attempt] = []
-        self._is_limited = fence > 1  # then there may be more to know than is known here
         self._ended: _Ended | None = None
         self._is_written = self._is_settled = True
         self._is_lost = False
@@ -89,14 +88,17 @@ class Record:
             if not self._is_settled:
                 self.write()
                 self.commit()
-            if not journal.begin(db.session, attempt, self.fence):
+            self.announce()
+            begun = journal.begin(db.session, attempt, self.fence)
+            if begun is None:
                 raise Failure(Kind.ABORTED, "Stopped.", sent=False)
-            self._key = KeyUse.of(step.key.id)
+            self._key = KeyUse.of(step.key.id, begun)
             allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
             if not allowance.is_held:  # else that is committed with what is held
                 db.session.commit()
+            self._is_there = True
         except (Failure, *REFUSALS) as refusal:
-            self.roll_back()
+            self._forget(attempt)
             self._refuse(step, number, refusal)
             raise failure_of(refusal) from refusal
         except SQLAlchemyError as error:
@@ -109,8 +111,7 @@ class Record:
             raise failure from error
         self.last, self._ended, self._allowance, self._since = attempt, None, allowance, time.monotonic()
         self._made.append(attempt)
-        self._is_limited = self._is_limited or allowance.is_held
-        self._tell_caller()
+        self._tell_caller(allowance.left_usd, is_known=self.fence == 1)  # else others may have begun some too
         self.notice = f"{left_out} {allowance.notice}".strip()
         health().begin(step.pair, attempt.id)
         self.trace.begin(step, attempt, allowance.prompt)
@@ -126,7 +127,7 @@ class Record:
         self.trace.begin(step, attempt, prompt, taken_over=True)
         db.session.expunge(attempt)
         try:
-            self._key = KeyUse.of(step.key.id)
+            self._key = KeyUse.of(step.key.id, journal.key_of(db.session, step.key.id))
         except Failure as failure:
             failure.sent, failure.code = True, OUR_OWN  # its provider has long taken the job
             self.end(step, number, Result(failure=failure))
@@ -165,16 +166,26 @@ class Record:
             log.exception("the end of attempt %s could not be written yet", attempt.id)
             self.roll_back()
 
+    @property
+    def unwritten(self) -> Attempt | None:
+        """The last call, where how it ended is yet to be written."""
+        return None if self._is_written else self.last
+
     def write(self) -> None:
         """How the last call ended, unless that is written. Safe to run twice: it finds nothing open then."""
+        if self._ended and (attempt := self.unwritten):
+            self.wrote(is_ours=journal.amend(db.session, attempt, self.fence, self._ended.values))
+
+    def wrote(self, *, is_ours: bool) -> None:
+        """It is written now; not ours: by whoever closed it, a sweeper that thought us dead, or another worker."""
         if self._is_written or self._ended is None:
             return
         self._is_written = True
-        if journal.amend(db.session, self._begun(), self.fence, self._ended.values):
+        if is_ours:
             self._key.note(self._ended.result.failure)
             _learn(self._ended.candidate, self._ended.result.failure)
         else:
-            self._is_settled = True  # by whoever closed it: a sweeper that thought us dead, or another worker
+            self._is_settled, self.execution.is_known = True, False
 
     def commit(self) -> None:
         """… and what it used: last, for others may wait for a limit's row until the commit."""
@@ -184,11 +195,14 @@ class Record:
         self._is_settled = True
         attempt, is_held, tokens = self._begun(), self._allowance.is_held, self._ended.tokens
         if tokens is not None and (attempt.cost or is_held):
-            if charge(self.execution.organization_id, attempt, tokens, is_last=True):
+            settled = charge_at_last(self.execution.organization_id, attempt, tokens)
+            self.execution.left_usd = settled.left_usd
+            if settled.is_over:
                 self._tell_overrun(attempt)
         elif is_held:
             quota.void(db.session, attempt.id)
             quota.commit(db.session)
+            self.execution.is_known = False
         else:
             db.session.commit()
 
@@ -200,7 +214,7 @@ class Record:
         self._is_lost = not self._is_there
 
     def plan_is_made(self) -> None:
-        """Commits, with the row of a run that its caller runs itself; no connection is held while a provider thinks."""
+        """Commits, with the row of a run that its caller runs itself; no connection is held while it waits."""
         db.session.commit()
         self._is_there = True
 
@@ -240,6 +254,19 @@ class Record:
             log.exception("execution %s does not say that it came to more than was held", self.execution.id)
             db.session.rollback()
 
+    def _forget(self, attempt: Attempt) -> None:
+        """A call that was refused was none, but the run whose row came with it is there, and its key is taken."""
+        try:
+            if self._is_there:
+                self.roll_back()
+                return
+            journal.take_back(db.session, attempt)
+            db.session.commit()
+            self._is_there = True
+        except SQLAlchemyError:
+            log.exception("execution %s could not be recorded yet", self.execution.id)
+            self.roll_back()
+
     def _take_back(self, attempt_id: uuid.UUID) -> None:
         """Nothing was sent, though the commit that announced it may have succeeded unheard."""
         self.roll_back()
@@ -271,6 +298,8 @@ class Record:
             payer=Payer(step.key.payer),
             outcome=Outcome.SENT,
             error="",
+            response_id="",
+            response_model="",
             measures={},
         )
 
@@ -315,13 +344,12 @@ class Record:
     def _refuse(self, step: Step, number: int, refusal: Failure | Refusal) -> None:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
         self.attempts.append(refused | {"error": str(refusal)} | facts_of(refusal))
-        self._is_limited = True
         self.trace.refused(step, type(refusal).__name__)
-        self._tell_caller()
+        self._tell_caller(None, is_known=False)  # which limit it was, and what it has left
 
-    def _tell_caller(self) -> None:
+    def _tell_caller(self, left_usd: int | None, *, is_known: bool) -> None:
         """Whoever runs it need not ask the database what is known here."""
-        self.execution.is_limited = self._is_limited
+        self.execution.left_usd, self.execution.is_known = left_usd, is_known
         set_committed_value(self.execution, "attempts", self._made)
 
 
@@ -360,8 +388,8 @@ def _told(attempt: Attempt, key: str = "") -> dict[str, Any]:
 
 def summary(last: Attempt | None, costs: Sequence[int | None]) -> dict[str, Any]:
     """The narrow row's share: the last attempt speaks for speed and tokens, the cost is of all of them."""
-    if last is None:
-        return {"cost": 0}
     names = ("provider_id", "model_id", "api_key_id", "payer", "first_token_at", "measures", *COUNTERS)
+    if last is None:
+        return dict.fromkeys(names) | {"measures": {}, "cost": 0}
     known = [cost for cost in costs if cost is not None]
     return {name: getattr(last, name) for name in names} | {"cost": sum(known) if len(known) == len(costs) else None}

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import set_committed_value
 from werkzeug.exceptions import Conflict
 
 from .. import logs, traces
@@ -78,6 +79,8 @@ class Request:
     """The run before it on its branch of the conversation."""
     labels: dict[str, Any] | None = None
     """What a program says of its call (Execution.labels)."""
+    hub_version: int | None = None
+    """How often the hub was changed, where that is known as it is let in (executions.hub_view)."""
 
 
 def submit(request: Request) -> Execution:
@@ -136,11 +139,10 @@ def unsaved(request: Request) -> Execution:
     """Its row, as it would be recorded."""
     id = request.id or new_id()
     logs.note(execution_id=id)
-    return Execution(
+    execution = Execution(
         id=id,
         organization_id=request.project.organization_id,
         project_id=request.project.id,
-        project=request.project,
         session_id=request.session.id if request.session else None,
         prompt=request.asked,
         user_id=request.user_id,
@@ -157,6 +159,9 @@ def unsaved(request: Request) -> Execution:
         template_run=request.made_from,
         repairs_id=request.repairs_id,
     )
+    set_committed_value(execution, "project", request.project)  # which may be in no session, and goes into none
+    execution.hub_version = request.hub_version
+    return execution
 
 
 def wake(execution: Execution) -> None:

@@ -19,6 +19,9 @@ from ..extensions import db
 from ..models import NANO, Attempt, Execution, Unit, now
 from ..router.types import Usage
 
+FACTS = ("execution_id", "model", "provider", "cost_usd", "limit_left_usd", "overhead_ms")
+HEADERS = {name: f"x-dataelan-{name.replace('_', '-')}" for name in FACTS}
+
 
 @dataclass(frozen=True)
 class Account:
@@ -30,7 +33,8 @@ class Account:
     @classmethod
     def of(cls, execution: Execution, arrived: float) -> Account:
         spent = time.perf_counter() - arrived
-        cost, left, made = _recorded(execution) if execution.is_limited else (execution.cost, None, execution.attempts)
+        known = (execution.cost, execution.left_usd, execution.attempts)
+        cost, left, made = known if execution.is_known else _recorded(execution)
         last = made[-1] if made else None
         is_cached = bool((execution.labels or {}).get(cache.FROM))
         provider = 0.0 if is_cached else sum(map(_seconds, made), 0.0)
@@ -55,9 +59,8 @@ class Account:
 
     def as_headers(self, response: Response) -> Response:
         """The contract's headers. `x-dataelan-overhead-ms` is our own time, the provider's taken off."""
-        for name, value in self.facts.items():
-            if value is not None:
-                response.headers[f"x-dataelan-{name.replace('_', '-')}"] = str(value)
+        told = {HEADERS[name]: str(value) for name, value in self.facts.items() if value is not None}
+        response.headers.extend(told)
         return response
 
 

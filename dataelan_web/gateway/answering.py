@@ -23,7 +23,7 @@ from .inbound import Inbound, Pieces, Whole
 from .json_body import body_of
 from .leaving import on_leaving
 from .steering import Cache, Steering, steering
-from .tokens import authenticate, check_scope
+from .tokens import authenticate, check_scope, hub_version
 
 SHORT = 1.0
 """Seconds. What a longer stream has said so far is kept outside this process, which may die."""
@@ -89,6 +89,7 @@ def wanted(token: GatewayToken, asked: Inbound, steered: Steering) -> Request:
         model_type=asked.model_type,
         idempotency_key=replay.key(token, steered.idempotency_key),
         labels=steered.labels,
+        hub_version=hub_version(),
     )
     request = stored_prompts.filled(request, asked.stored) if asked.stored else request
     request = replace(request, requested=steered.rule) if steered.rule else request

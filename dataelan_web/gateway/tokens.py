@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
-from flask import request
-from sqlalchemy import and_, bindparam, func, or_, select
-from sqlalchemy.orm import contains_eager
+from flask import current_app, g, request
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.orm import Session, joinedload
 
 from .. import modes
 from ..extensions import db
-from ..models import (
-    Collaborator,
-    GatewayToken,
-    Membership,
-    Mode,
-    Organization,
-    Project,
-    ProjectRole,
-    Role,
-    ServiceAccount,
-    User,
-    now,
-)
+from ..models import GatewayToken, Mode, Project, now
 from .errors import Refused
 
 TOUCH_AFTER = 60
+MOST = 10_000
+"""Tokens that a process remembers; one takes some 5 KB."""
 HEADERS = ("x-api-key", "x-goog-api-key")
 """Anthropic's and Gemini's, beside OpenAI's `Authorization`."""
 CLOSED = "Dataelan is being looked after. Nothing was asked; send it again later. What runs goes on to its end."
@@ -47,7 +38,7 @@ def authenticate() -> GatewayToken:
         raise Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
     _check_that_it_is_open(token)
     if token.last_used_at is None or (now() - token.last_used_at).total_seconds() > TOUCH_AFTER:
-        token.last_used_at = now()
+        db.session.execute(_USED, {"token": token.id})
         db.session.commit()
     return token
 
@@ -77,37 +68,58 @@ def _sent() -> Iterator[str]:
             yield secret
 
 
-_MEMBER = and_(Membership.organization_id == Project.organization_id, Membership.user_id == GatewayToken.created_by)
-_GUEST = and_(Collaborator.project_id == Project.id, Collaborator.user_id == GatewayToken.created_by)
-_OF_A_PERSON = and_(
-    GatewayToken.service_account_id.is_(None),
-    User.disabled_at.is_(None),
-    or_(Membership.role != Role.VIEWER, Collaborator.role == ProjectRole.EDITOR),
+_USED = (
+    update(GatewayToken)
+    .where(GatewayToken.id == bindparam("token"))
+    .values(last_used_at=func.now())
+    .execution_options(synchronize_session=False)
 )
-_OF_A_SERVICE = and_(GatewayToken.service_account_id.is_not(None), ServiceAccount.disabled_at.is_(None))
-_BEFORE = and_(GatewayToken.previous_hash == bindparam("hash"), GatewayToken.previous_until > func.now())
-_TOKEN = (  # built once: every call begins with it
-    select(GatewayToken, modes.MODE)
-    .join(GatewayToken.project)
-    .join(Project.organization)
-    .outerjoin(Membership, _MEMBER)
-    .outerjoin(Collaborator, _GUEST)
-    .outerjoin(User, User.id == GatewayToken.created_by)
-    .outerjoin(ServiceAccount, ServiceAccount.id == GatewayToken.service_account_id)
-    .where(
-        or_(GatewayToken.token_hash == bindparam("hash"), _BEFORE),
-        Project.deleted_at.is_(None),
-        Organization.deleted_at.is_(None),
-        or_(_OF_A_PERSON, _OF_A_SERVICE),
-    )
-    .options(contains_eager(GatewayToken.project).contains_eager(Project.organization))
+_CALLER = "SELECT * FROM gateway_caller(%s)"
+_TOKEN = (
+    select(GatewayToken)
+    .options(joinedload(GatewayToken.project, innerjoin=True).joinedload(Project.organization, innerjoin=True))
+    .where(GatewayToken.id == bindparam("token"))
 )
 
 
 def _find(secret: str) -> GatewayToken | None:
     """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more. A
-    service account's carries the organization's, until it is switched off. In the trash, a project runs nothing."""
-    row = db.session.execute(_TOKEN, {"hash": GatewayToken.digest(secret)}).first()
-    if row is not None:
-        modes.remember(row[1])
-    return row[0] if row else None
+    service account's carries the organization's, until it is switched off. In the trash, a project runs nothing.
+
+    That is asked at every call, by one function of the database. What it says of the token, its project and its
+    organization stays in memory until one of their rows is another; these objects belong to no session.
+    """
+    hash = GatewayToken.digest(secret)
+    caller = db.session.connection().exec_driver_sql(_CALLER, (hash,)).first()
+    if caller is None:
+        return None
+    modes.remember(Mode(caller.mode) if caller.mode else None)
+    g.hub_version = caller.hub
+    known = _known()
+    stamp, token = known.get(hash, ("", None))
+    if token is None or stamp != caller.stamp:
+        token = _read(caller.token)
+        if token is None:
+            return None
+        if len(known) >= MOST:
+            known.clear()
+        known[hash] = caller.stamp, token
+    return token
+
+
+def _read(id: uuid.UUID) -> GatewayToken | None:
+    """With its project and organization, by a session of their own, which is over at once. None: it has just gone."""
+    with Session(db.session.connection()) as apart:
+        return apart.scalars(_TOKEN, {"token": id}).first()
+
+
+def hub_version() -> int:
+    """How often the hub of this request's organization was changed (executions.hub_view)."""
+    found: int = g.hub_version
+    return found
+
+
+def _known() -> dict[str, tuple[str, GatewayToken]]:
+    """This application's: hash → (its stamp, the token)."""
+    found: dict[str, tuple[str, GatewayToken]] = current_app.extensions.setdefault("dataelan_callers", {})
+    return found

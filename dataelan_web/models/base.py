@@ -52,9 +52,12 @@ class LongStorable(Storable):
     cache_ok = True
 
 
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def storable_json(value: Any) -> str:
     """JSON that PostgreSQL takes: the engine's serializer for JSONB."""
-    said = _storable(json.dumps(value, ensure_ascii=False))
+    said = _storable(_encoded(value))
     return re.sub(r"(\\\\)|\\u0000", r"\1", said) if "\\u0000" in said else said  # an escaped backslash stays
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
     CheckConstraint,
-    ClauseElement,
     ForeignKey,
     Index,
     Table,
@@ -182,14 +181,19 @@ class Execution(Measured, Trashable, Base):
     feedback: Mapped[list[Feedback]] = relationship(order_by=Feedback.id, passive_deletes=True)
     prompt: Mapped[Prompt | None] = relationship()
     session: Mapped[PromptSession | None] = relationship()
-    project: Mapped[Project] = relationship()
+    project: Mapped[Project] = relationship(cascade="merge")
     model: Mapped[Model | None] = relationship()
     provider: Mapped[Provider | None] = relationship()
     user: Mapped[User | None] = relationship(foreign_keys=[user_id])
     template_run: Mapped[TemplateRun | None] = relationship(back_populates="execution", passive_deletes=True)
 
-    is_limited = True
-    """May a limit count it? Whoever runs it knows, and has its attempts and its cost in memory."""
+    is_known = False
+    """Whoever runs it has its attempts, its cost and `left_usd` in memory, and there is no more to know."""
+    left_usd = cast(int | None, None)
+    """Nano-USD that are left of the hard limit that has least, of those that count it; None: none of money does."""
+
+    hub_version = cast(int | None, None)
+    """See executions.submit.Request."""
 
     if TYPE_CHECKING:
         blind_in: Mapped[uuid.UUID | None]  # see comparisons.py
@@ -339,12 +343,10 @@ _CLOSE = (  # what is to be set comes with its parameters
 
 
 def close(session: DbSession, id: uuid.UUID, fence: int, state: State, **values: Any) -> bool:
-    """Bring a running execution to its final state. False: the fence has moved on, nothing was written."""
-    computed = {name: value for name, value in values.items() if isinstance(value, ClauseElement)}
-    plain = {name: value for name, value in values.items() if name not in computed}
-    statement = _CLOSE.values(**computed) if computed else _CLOSE
-    final = {"running": id, "with_fence": fence, "state": state, **plain}
-    return session.connection().scalar(statement, final) is not None
+    """Bring a running execution to its final state, where there is no answer (else journal.finish does). False: the
+    fence has moved on, nothing was written."""
+    final = {"running": id, "with_fence": fence, "state": state, **values}
+    return session.connection().scalar(_CLOSE, final) is not None
 
 
 def release(session: DbSession, id: uuid.UUID, fence: int) -> bool:

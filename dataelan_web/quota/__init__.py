@@ -6,7 +6,7 @@ rates and books.
 
 from .amounts import Use, said, usd
 from .books import Drift, correct, drift, mend
-from .holds import GRACE, commit, held, hold, prolong, reserve, settle, void
+from .holds import GRACE, Settled, commit, held, hold, prolong, reserve, settle, settle_at_last, void
 from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
 from .rates import Lease, Rates
 from .refusals import OverLimit, Pace, RateExceeded, RatesUnknown, tightest, whose_limit
@@ -28,6 +28,7 @@ __all__ = [
     "RateExceeded",
     "Rates",
     "RatesUnknown",
+    "Settled",
     "Standing",
     "Subjects",
     "Use",
@@ -48,6 +49,7 @@ __all__ = [
     "set_limit",
     "set_rate",
     "settle",
+    "settle_at_last",
     "standing",
     "tightest",
     "usd",

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import NamedTuple
 
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
@@ -38,7 +39,16 @@ _HOLD = f"""SELECT {ALIVE}; SAVEPOINT before_hold; SELECT quota_hold(
 _TAKE_BACK = "ROLLBACK TO SAVEPOINT before_hold"
 _SETTLE = f"""SELECT {ALIVE}, set_config('dataelan.overrun', quota_settle(
     %(line)s, %(organization)s, %(attempt)s, %(price)s, %(payer)s, %(usd)s, %(tokens)s, %(remark)s)::text, false)"""
-_IS_OVER = ", current_setting('dataelan.overrun')"
+_HOW_IT_STANDS = ", current_setting('dataelan.overrun'), quota_left(%(attempt)s)"
+
+
+class Settled(NamedTuple):
+    """What a call came to, beside what was held for it and what limits allow."""
+
+    is_over: bool = False
+    """It used more than was held for it. The ledger's line says “overrun”, and has it in full."""
+    left_usd: int | None = None
+    """Nano-USD that are left then of the hard limit that has least, of those that counted it; None: none did."""
 
 
 def hold(
@@ -94,14 +104,28 @@ def reserve(session: DbSession, counted: Applicable, execution_id: uuid.UUID, at
         raise OverLimit(tightest(refused.values()), counted.zone)
 
 
-def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry, *, is_last: bool = False) -> bool:
+def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry) -> bool:
     """End what is held with what was used, and write the ledger's line: where it cost something, or a limit of tokens
-    or requests counted it. Safe to run twice, and after a void: the first line of an attempt counts, no other. Where it
-    is the last that the transaction writes, it is committed at once, with all that was written before.
+    or requests counted it. Safe to run twice, and after a void: the first line of an attempt counts, no other.
 
-    True: it used more than was held for it. The line says “overrun”, and has it in full.
+    True: it used more than was held for it.
     """
-    asked = {
+    session.flush()
+    said = session.connection().exec_driver_sql(_SETTLE, _line(attempt_id, entry)).one()
+    return bool(said[-1] == "true")
+
+
+def settle_at_last(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry) -> Settled:
+    """The same as the last that the transaction writes: committed at once, with all that was written before."""
+    session.flush()
+    message = f"{_SETTLE}; {_END}{_HOW_IT_STANDS}"
+    *_, is_over, left = session.connection().exec_driver_sql(message, _line(attempt_id, entry)).one()
+    session.commit()
+    return Settled(is_over == "true", left)
+
+
+def _line(attempt_id: uuid.UUID, entry: LedgerEntry) -> dict[str, object]:
+    return {
         "line": str(new_id()),
         "organization": str(entry.organization_id),
         "attempt": str(attempt_id),
@@ -111,11 +135,6 @@ def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry, *, is_
         "tokens": entry.tokens or 0,
         "remark": entry.note or "",
     }
-    session.flush()
-    said = session.connection().exec_driver_sql(f"{_SETTLE}; {_END}{_IS_OVER}" if is_last else _SETTLE, asked).one()
-    if is_last:
-        session.commit()
-    return bool(said[-1] == "true")
 
 
 def void(session: DbSession, attempt_id: uuid.UUID) -> None:

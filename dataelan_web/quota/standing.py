@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ScalarSelect, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, func, select, true
 
-from ..models import Attempt, Budget, BudgetPeriod, Hold, Reservation, Unit
+from ..models import Attempt, Budget, BudgetPeriod
 from ..models.base import DbSession
-from .limits import INCREASED, LIMITS, Limit, limit_of
+from .limits import LIMITS, Limit, limit_of
 
 PAST = 6
 """Windows that a forecast looks back on."""
@@ -100,17 +100,7 @@ def _forecast(limit: Limit, row: Any) -> int | None:
     return limit.spent + math.ceil(still_to_come)
 
 
-def left_usd() -> ScalarSelect[int | None]:
+def left_usd() -> ColumnElement[int | None]:
     """Beside an Attempt in a query: the nano-USD that are left of the hard limit that has least, of those which the
     attempt is or was held against; none: no limit of money counted it."""
-    left = Budget.limit + INCREASED - BudgetPeriod.spent - BudgetPeriod.reserved
-    return (
-        select(func.min(func.greatest(left, 0)))
-        .select_from(Reservation)
-        .join(Hold, Hold.reservation_id == Reservation.id)
-        .join(BudgetPeriod, BudgetPeriod.id == Hold.period_id)
-        .join(Budget, Budget.id == BudgetPeriod.budget_id)
-        .where(Reservation.attempt_id == Attempt.id, Budget.unit == Unit.USD, Budget.is_hard)
-        .correlate(Attempt)
-        .scalar_subquery()
-    )
+    return func.quota_left(Attempt.id, type_=BigInteger)

@@ -49,6 +49,8 @@ def _found(text: str, tool_calls: Iterable[ToolCall], hint: str) -> Iterator[Act
     if action := _json(text.strip()):
         yield from _with_table(action)
         return
+    if not _MARKS.search(text):
+        return
     tokens = _parser.parse(text)
     seen: set[str] = set()
     for place, token in enumerate(tokens):
@@ -69,6 +71,10 @@ def _storable(text: str) -> str:
 
 def _url(url: str) -> bool:
     return bool(re.match(r"https?://[^/?#\s]", url, re.IGNORECASE))
+
+
+_MARKS = re.compile(r"[`~|\[<\t]| {4}")
+"""What code, tables, lists to tick and links are written with. Most answers are prose without, which to parse costs."""
 
 
 def _make_parser() -> MarkdownIt:

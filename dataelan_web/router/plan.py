@@ -60,6 +60,11 @@ class Plan:
         return str(self.receipt.get("problem", ""))
 
     @property
+    def waits(self) -> bool:
+        """Until a model has rested, before anything is called."""
+        return bool(self.steps and self.steps[0].wait)
+
+    @property
     def problem_kind(self) -> Kind:
         return Kind.CONTEXT_TOO_LONG if self.receipt.get("too_long") else Kind.BAD_REQUEST
 

@@ -113,7 +113,7 @@ def run(
     if job:
         steps = deque([job.step, *(step for step in plan.steps if step.pair != job.step.pair)])
         number = job.number - 1
-    elif steps and steps[0].wait:
+    elif plan.waits:
         yield Progress(note=f"waiting until {steps[0].candidate.label} has rested")
         if stop.wait(steps[0].wait):
             raise stopped(sent=False)

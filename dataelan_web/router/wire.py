@@ -16,7 +16,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -46,6 +46,8 @@ MAX_ASSET_BYTES = 128 * 1024 * 1024
 
 
 PIECE = 64 * 1024
+POOL = 16
+"""Connections in one pool."""
 
 
 class Forbidden(Exception):
@@ -86,17 +88,88 @@ def clients(connections: int = 1000) -> Clients:
 
 
 def _client(connections: int, *, is_public: bool) -> Client:
-    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections // 4)
-    transport = httpx2.HTTPTransport(verify=_trusted(), trust_env=False, limits=limits)
-    transport._pool._network_backend = _Backend(is_public)  # httpx has no public way to hand its pool a backend
     return httpx2.Client(
-        transport=transport,
+        transport=_Pools(connections, is_public=is_public),
         verify=_trusted(),
         trust_env=False,
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         headers={"Accept-Encoding": "identity", "User-Agent": "Dataelan"},
     )
+
+
+class _Pools(httpx2.BaseTransport):
+    """Pools of a few connections, each made when those before it are full, and used for as long as they are.
+
+    A pool looks at each of its connections whenever a request begins or ends, and asks the sockets of idle ones: with
+    200 in one pool, that cost as much as all else that a call does on its line.
+    """
+
+    def __init__(self, connections: int, *, is_public: bool):
+        self.context, self._is_public = _trusted(), is_public
+        self._size = min(POOL, connections)
+        self._most = -(-connections // self._size)
+        self._pools: list[httpx2.HTTPTransport] = []
+        self._in_flight: list[int] = []
+        self._lock = threading.Lock()
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        place = self._taken()
+        try:
+            response = self._pools[place].handle_request(request)
+        except BaseException:
+            self._give_back(place)
+            raise
+        if isinstance(response.stream, httpx2.SyncByteStream):
+            response.stream = _Held(response.stream, lambda: self._give_back(place))
+        return response
+
+    def close(self) -> None:
+        for pool in self._pools:
+            pool.close()
+
+    def _taken(self) -> int:
+        """The first pool with room; where all are full and no more may be made, the emptiest, to wait there."""
+        with self._lock:
+            place = next((n for n, count in enumerate(self._in_flight) if count < self._size), len(self._pools))
+            if place == self._most:
+                place = self._in_flight.index(min(self._in_flight))
+            elif place == len(self._pools):
+                self._pools.append(self._made())
+                self._in_flight.append(0)
+            self._in_flight[place] += 1
+            return place
+
+    def _give_back(self, place: int) -> None:
+        with self._lock:
+            self._in_flight[place] -= 1
+
+    def _made(self) -> httpx2.HTTPTransport:
+        limits = httpx2.Limits(max_connections=self._size, max_keepalive_connections=self._size)
+        transport = httpx2.HTTPTransport(verify=self.context, trust_env=False, limits=limits)
+        transport._pool._network_backend = _Backend(
+            self._is_public
+        )  # httpx has no public way to hand its pool a backend
+        return transport
+
+
+class _Held(httpx2.SyncByteStream):
+    """An answer's bytes, and what is to be done when they are closed, once."""
+
+    def __init__(self, stream: httpx2.SyncByteStream, give_back: Callable[[], None]):
+        self._stream, self._give_back = stream, give_back
+        self._is_closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            try:
+                self._stream.close()
+            finally:
+                self._give_back()
 
 
 class Stop:

@@ -121,7 +121,7 @@ def trust(http: Clients, secure: Secure) -> None:
     """By these clients only: what is trusted otherwise is one for the whole process."""
     for client in (http.anywhere, http.public):
         context = ssl.create_default_context(cafile=str(secure.certificate))
-        client._transport._pool._ssl_context = context  # type: ignore[attr-defined]
+        client._transport.context = context  # type: ignore[attr-defined]
 
 
 def test_the_connection_goes_to_the_address_and_the_certificate_is_for_the_name(

@@ -7,7 +7,6 @@ Every chunk has a choice, unless usage was asked for: programs read `choices[0]`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from ...models import Execution
 from ...router.types import Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 from .. import errors
 from ..inbound import Whole
+from ..sse import compact
 from ..tool_calls import call_id
 
 FINISH = {Finish.OTHER: "stop"}
@@ -46,7 +46,7 @@ class Chunks:
     """One stream's chunks, each a complete SSE message. What stays the same in all of them is encoded once."""
 
     def __init__(self, execution: Execution, model: str, includes_usage: bool):
-        self._head = f"data: {_json(_envelope(execution, 'chat.completion.chunk', model))[:-1]},".encode()
+        self._head = f"data: {compact(_envelope(execution, 'chat.completion.chunk', model))[:-1]},".encode()
         self._execution, self._includes_usage = execution, includes_usage
         self._is_first = True
         self._calls: set[int] = set()
@@ -65,22 +65,22 @@ class Chunks:
 
     def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
         """Why it ended, usage where it was asked for, our own facts, and the end."""
-        ours = f',"dataelan":{_json(facts)}'
+        ours = f',"dataelan":{compact(facts)}'
         if self._includes_usage:
             yield self._delta({}, _finish(done))
-            yield self._head + f'"choices":[],"usage":{_json(usage_of(usage))}{ours}}}\n\n'.encode()
+            yield self._head + f'"choices":[],"usage":{compact(usage_of(usage))}{ours}}}\n\n'.encode()
         else:
             yield self._delta({}, _finish(done), ours)
         yield b"data: [DONE]\n\n"
 
     def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
         """OpenAI's own form for it."""
-        yield f"data: {_json(errors.told(errors.of(failure)) | {'dataelan': facts})}\n\n".encode()
+        yield f"data: {compact(errors.told(errors.of(failure)) | {'dataelan': facts})}\n\n".encode()
 
     def _delta(self, delta: dict[str, Any], finish: str | None = None, more: str = "") -> bytes:
         if self._is_first:
             delta, self._is_first = {"role": "assistant", **delta}, False
-        choice = f'{{"index":0,"delta":{_json(delta)},"finish_reason":{_json(finish)}}}'
+        choice = f'{{"index":0,"delta":{compact(delta)},"finish_reason":{compact(finish)}}}'
         return self._head + f'"choices":[{choice}]{more}}}\n\n'.encode()
 
     def _call(self, event: ToolCall) -> dict[str, Any]:
@@ -111,7 +111,3 @@ def _envelope(execution: Execution, kind: str, model: str) -> dict[str, Any]:
 
 def _finish(done: Done | None) -> str:
     return FINISH.get(done.finish, done.finish.value) if done else "stop"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -7,8 +7,7 @@ Chunks may break anywhere, inside a CRLF or a UTF-8 character too; what comes ou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from dataelan_web.router.providers.json_values import WEB_PAGE, broken, parse
 from dataelan_web.router.types import Decoder, Event, Failure
@@ -25,8 +24,7 @@ _DATA_FIELDS = ("data", "error")  # `error:` is llama.cpp's own, for a failure i
 _TERMINATOR = "[DONE]"
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One JSON document of an answer. `whole`: it is the entire body. `done`: OpenAI's [DONE], with no document."""
 
     document: Any = None
@@ -125,16 +123,17 @@ class _Stream:
 
     def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
         for line in self._lines.feed(chunk, is_last):
-            yield from self._line(line)
+            if line:
+                self._take(line)
+            elif frame := self._dispatched():
+                yield frame
         if is_last:
-            yield from self._dispatch()
+            if frame := self._dispatched():
+                yield frame
             if not self._seen:
                 raise broken("The provider answered with neither JSON nor an event stream. Check the base URL.")
 
-    def _line(self, line: str) -> Iterator[Frame]:
-        if not line:
-            yield from self._dispatch()
-            return
+    def _take(self, line: str) -> None:
         field, _, value = line.partition(":")
         if field in _DATA_FIELDS:
             self._add(value.removeprefix(" "))
@@ -147,12 +146,15 @@ class _Stream:
         if self._size > self._limit:
             raise _too_large(self._limit)
 
-    def _dispatch(self) -> Iterator[Frame]:
+    def _dispatched(self) -> Frame | None:
+        """The event that an empty line ends; None where there was none."""
+        if not self._data:
+            return None
         data, self._data, self._size = "\n".join(self._data).strip(), [], 0
         if not data:
-            return
+            return None
         self._seen = True
-        yield Frame(done=True) if data == _TERMINATOR else Frame(parse(data))
+        return Frame(done=True) if data == _TERMINATOR else Frame(parse(data))
 
 
 class Lines:

@@ -49,6 +49,8 @@ _FINISHES: Mapping[str, Finish] = {
     "sensitive": Finish.CONTENT_FILTER,  # Z.ai
 }
 
+_WORDS = {"role", "content"}
+
 # The model did not stop, the server did: OpenRouter, Mistral, Z.ai; DeepSeek.
 _FAILED_FINISHES = ("error", "network_error", "insufficient_system_resource")
 
@@ -130,6 +132,9 @@ class ChatAnswer:
             yield event
 
     def _pieces(self, message: Mapping[str, Any]) -> Iterator[Event]:
+        if message.keys() <= _WORDS:  # as most pieces are, of which there are thousands
+            yield from _content(message.get("content"))
+            return
         if thought := _reasoning(message):
             yield Reasoning(thought)
         yield from _content(message.get("content"))
@@ -143,6 +148,8 @@ class ChatAnswer:
 
     def _cost(self, document: Mapping[str, Any]) -> Iterator[Usage]:
         """Usage comes in its own last document, in every document (Perplexity), or in Groq's own place."""
+        if not (document.get("usage") or document.get("x_groq")):
+            return
         reported = mapping(document.get("usage")) or mapping(mapping(document.get("x_groq")).get("usage"))
         if not reported:
             return
@@ -209,10 +216,12 @@ def _reasoning(message: Mapping[str, Any]) -> str:
 
 
 def _content(content: Any) -> Iterator[Event]:
+    if isinstance(content, str):
+        if text := string(content):
+            yield Text(text)
+        return
     if isinstance(content, dict):  # Cloudflare: an answer to a schema comes parsed
         yield Text(compact(content))
-    elif text := string(content):
-        yield Text(text)
     for part in mappings(content):
         yield from _content_part(part)
 
