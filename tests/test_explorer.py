@@ -18,6 +18,7 @@ from flask import Flask
 from sqlalchemy import func, select, text
 
 from dataelan_web.access import SumsSeen
+from dataelan_web.admin import work
 from dataelan_web.dashboards import explorer, export_routes, exporting, ranges, records, runs, sums
 from dataelan_web.dashboards.panels import usd
 from dataelan_web.dashboards.runs import Only, Wanted
@@ -434,6 +435,10 @@ def test_what_died_with_its_worker_is_begun_anew_and_given_up_in_the_end(
     db.session.refresh(large)
     assert woken == [large.id] * (exporting.MOST_TRIES - 1)
     assert large.state is ExportState.FAILED
+    work.retry_export(large.id)
+    exporting.write(large.id)
+    told = db.session.scalars(select(Notice.title).where(Notice.user_id == acme.olivia.id).order_by(Notice.id))
+    assert told.all() == ["Your export of runs failed", "Your export of 3 runs is ready"]
 
 
 def test_a_file_goes_when_its_time_is_over(acme: people.Cast, large: RunExport) -> None:

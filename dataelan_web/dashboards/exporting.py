@@ -128,7 +128,8 @@ def _end(export: RunExport, fence: int, state: ExportState, **values: Any) -> No
     until = f" The file is kept until {export.expires_at:%-d %B %H:%M} UTC." if export.expires_at else ""
     path = f"/o/{slug}/dashboard/runs/exports/{export.id}"
     body = f"{export.about}{until}" if is_done else f"{export.about} Try it again."
-    tell(db.session, export.organization_id, [export.user_id], f"{KIND}:{export.id}", KIND, title, body, path)
+    key = f"{KIND}:{export.id}:{export.ended_at}"  # one that failed may be written anew, and end once more
+    tell(db.session, export.organization_id, [export.user_id], key, KIND, title, body, path)
     db.session.commit()
 
 
