@@ -15,7 +15,7 @@ from .models import AuditEvent, Base, User
 from .models.audit import Source
 
 
-def record(action: str, subject: Base, organization_id: uuid.UUID | None = None, **detail: Any) -> None:
+def record(action: str, subject: Base, organization_id: uuid.UUID | None = None, /, **detail: Any) -> None:
     """Note that `action` (`key.created`) was done to `subject`. `detail` must hold no secret. What was there before is
     `before`: a value beside `after`, or a dict of what else `detail` names."""
     db.session.add(

@@ -10,6 +10,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
@@ -205,13 +206,17 @@ def test_ten_wrong_passwords_block_the_eleventh_from_there_but_not_the_owner_els
     assert sign_in(people.browser(app), account).status_code == 303
 
 
-def test_guesses_spread_over_accounts_are_counted_by_address(app: Flask, context: None) -> None:
+def test_guesses_spread_over_accounts_are_counted_by_address_and_never_without_an_end(
+    app: Flask, context: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis.Redis, "expire", None)  # as if we died between a count and its end
     thief, here = people.browser(app), address()
     from dataelan_web.accounts import throttle
 
     for n in range(throttle.PER_ADDRESS):
         throttle.failed(f"somebody-{n}@example.com", here["REMOTE_ADDR"])
     assert sign_in(thief, "yet-another@example.com", environ_overrides=here).status_code == 429
+    assert throttle.blocked("yet-another@example.com", here["REMOTE_ADDR"]) > 1
 
 
 ELSEWHERE = (

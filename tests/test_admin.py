@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from dataelan_web import modes
 from dataelan_web.accounts import impersonating
+from dataelan_web.admin import people as people_of_all
 from dataelan_web.admin import work
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue
@@ -146,6 +147,12 @@ def test_a_superuser_is_made_with_ones_own_password_and_nobody_is_left_without_o
         assert me.is_superuser
         assert me.disabled_at is None
     assert people.browser(app, acme.mia).get("/admin/queue").status_code == 200
+    with app.app_context():  # at the same moment, in another process
+        people_of_all.set_disabled(db.session.get_one(User, me.id), True, db.session.get_one(User, acme.mia.id))
+    with pytest.raises(people_of_all.NotYourself):
+        people_of_all.set_disabled(acme.mia, True, me)
+    me.disabled_at = None
+    db.session.commit()
     sue.submit(f"{url}/superuser", {"current": PASSWORD})
     assert people.browser(app, acme.mia).get("/admin/queue").status_code == 404
 
@@ -254,6 +261,10 @@ def test_their_account_secrets_and_exports_stay_closed_to_who_acts_as_them(
         f"{acme.home}/webhooks",
         f"{acme.home}/invitations",
         f"{acme.home}/audit/export",
+        f"{acme.home}/hub/import",
+        f"{acme.home}/members/{new_id()}/role",
+        f"{acme.home}/notices/reading",
+        f"{acme.home}/trash/session/{new_id()}/erasure",
         "/organizations/new",
     ):
         answer = sue.submit(path, {"current": PASSWORD, "password": "another long password", "label": "x"})

@@ -95,13 +95,14 @@ def test_it_is_exported_whole_and_no_spreadsheet_takes_a_name_for_a_formula(app:
     event(acme, subject_name="=cmd|' /C calc'!A0", detail={"label": "ü"})
     event(acme, "rule.created", actor_name="+Adam")
     adam = people.browser(app, acme.adam)
+    assert adam.submit(f"{acme.home}/audit/export", {"form": "csv", "subject": str(new_id())}).status_code == 200
     answer = adam.submit(f"{acme.home}/audit/export", {"form": "csv", "kind": "key"})
     assert answer.headers["Content-Disposition"].startswith("attachment")
     (row,) = csv.DictReader(io.StringIO(answer.get_data().decode("utf-8-sig")))
     assert (row["subject"], row["action"], row["detail"]) == ("'=cmd|' /C calc'!A0", "key.created", '{"label": "ü"}')
     lines = adam.submit(f"{acme.home}/audit/export", {"form": "jsonl"}).get_data(as_text=True).splitlines()
     actions = [json.loads(line)["action"] for line in lines]
-    assert actions == ["audit.exported", "audit.exported", "rule.created", "key.created"]
+    assert actions == [*["audit.exported"] * 3, "rule.created", "key.created"]
 
 
 def test_no_line_can_be_changed_or_deleted_before_its_time(acme: people.Cast) -> None:

@@ -18,20 +18,24 @@ from dataelan_web import create_app
 from dataelan_web.config import load
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import secret_of
-from dataelan_web.models import APIKey, Asset, AuditEvent, User
-from dataelan_web.storage import storage
+from dataelan_web.models import APIKey, Asset, AuditEvent, User, now
+from dataelan_web.storage import Kept, Storage, storage
 
 from . import people
 
 
 def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_by_a_wrong_one(
-    app: Flask, environment: dict[str, str], acme: people.Cast, tmp_path: Path
+    app: Flask, environment: dict[str, str], acme: people.Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = people.own_provider(acme, "http://127.0.0.1:9/v1", secret="sk-of-the-backup")
     kept = people.asset(acme, b"a picture")
     db.session.add(kept)
     db.session.commit()
     ids, path = (key.id, kept.id, acme.mia.id), tmp_path / "all.tar"
+    gone = Kept(f"{uuid.uuid4()}/00/{'0' * 64}-{'0' * 16}", now(), 5)
+    listed = Storage.listed
+    monkeypatch.setattr(Storage, "listed", lambda self: iter([*listed(self), [gone]]))
+    assert "No such file" in flask(app, "backup", tmp_path / "nowhere" / "all.tar").output
     done = flask(app, "backup", path)
     assert done.exit_code == 0, done.output
     assert path.stat().st_mode & 0o077 == 0, "nobody else may read it"
@@ -41,6 +45,11 @@ def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_b
     with tarfile.open(tmp_path / "other.tar", "w"):
         pass
     assert "no backup of Dataelan" in flask(app, "restore", tmp_path / "other.tar").output
+    (tmp_path / "text.tar").write_text("no archive at all")
+    assert "no backup of Dataelan" in flask(app, "restore", tmp_path / "text.tar").output
+    with tarfile.open(path) as packed, (tmp_path / "half.tar").open("wb") as half:
+        half.write(path.read_bytes()[: packed.getmembers()[-1].offset])
+    assert "not whole" in flask(app, "restore", tmp_path / "half.tar").output
     people_before = db.session.scalar(select(func.count()).select_from(User))
     db.session.rollback()
 
@@ -53,6 +62,12 @@ def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_b
     refused = flask(create_app(load(strange)), "restore", path)
     assert "put these into DATAELAN_KEYS first" in refused.output
     restored = create_app(load(there))
+    with restored.app_context():
+        for statement in ("CREATE TABLE ledger (id int)", "DROP TABLE ledger"):
+            db.session.execute(text(statement))
+            db.session.commit()
+            if statement.startswith("CREATE"):
+                assert "holds something else" in flask(restored, "restore", path).output
     done = flask(restored, "restore", path)
     assert done.exit_code == 0, done.output
     with restored.app_context():

@@ -6,14 +6,17 @@ import csv
 import io
 import uuid
 from datetime import timedelta
+from itertools import count
+from threading import Thread
 from typing import Any
 
 import pytest
 import rq
-from flask import Flask
+from flask import Flask, g
+from flask_login import login_user
 from sqlalchemy import func, select, update
 
-from dataelan_web.batches import estimate, pump, results
+from dataelan_web.batches import controls, drafting, estimate, pump, results
 from dataelan_web.executions import purge
 from dataelan_web.executions.execute import execute_queued
 from dataelan_web.executions.keeper import cancel
@@ -40,10 +43,11 @@ from dataelan_web.models import (
     now,
 )
 from dataelan_web.models.batches import end_turn, take_turn
+from dataelan_web.prompts.refusals import Refused
 
 from . import people, used
 from .conftest import wait_until
-from .test_batches import FAST, cells, drafted, fresh, get, post, states
+from .test_batches import FAST, SECOND, cells, drafted, fresh, get, post, states
 
 SHEET = "text\none\ntwo\nthree\n"
 FAILING = "simulated/simulated-fail-{}"
@@ -138,6 +142,11 @@ def test_a_batch_is_one_workers_at_a_time_and_another_follows_one_that_died(app:
     assert take_turn(db.session, batch.id)
     assert not take_turn(db.session, batch.id)
     hold(batch)
+    db.session.execute(update(Batch).where(Batch.id == batch.id).values(state=BatchState.RUNNING))
+    assert batch.id in db.session.scalars(pump._DUE).all()
+    acme.organization.suspended_at = now()
+    assert batch.id not in db.session.scalars(pump._DUE).all(), "should it have begun at the moment of the suspension"
+    acme.organization.suspended_at = None
     db.session.execute(update(Batch).where(Batch.id == batch.id).values(turn_until=now() - timedelta(seconds=1)))
     assert take_turn(db.session, batch.id)
     end_turn(db.session, batch.id)
@@ -154,6 +163,9 @@ def test_a_run_that_was_recorded_but_not_noted_is_not_asked_twice(app: Flask, ac
     empty()
     pump._move(batch.id, 1)
     assert (cells(batch)[0].execution_id, runs_of(batch)) == (run, 1)
+    assert run is not None
+    pump._send(first.id, db.session.get_one(Execution, run))  # by one that was only slow, and comes after all
+    assert db.session.get_one(Execution, run, populate_existing=True).state is State.QUEUED
     db.session.execute(update(Execution).where(Execution.id == run).values(created_at=now() - timedelta(minutes=1)))
     db.session.commit()
     requeue()
@@ -228,6 +240,46 @@ def test_what_failed_is_asked_again_and_only_that(app: Flask, acme: people.Cast)
     assert post(app, acme, f"/batches/{batch.id}/retry", which="failed").status_code == 422
 
 
+def test_what_is_asked_again_as_the_batch_ends_is_asked(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = move(begun(app, acme, "text\n!simulate fail=unauthorized\n", "{{text}}"))
+    db.session.execute(update(Batch).where(Batch.id == batch.id).values(state=BatchState.RUNNING))
+    db.session.commit()
+    mia, retry = people.browser(app, acme.mia), f"{acme.home}/batches/{batch.id}/retry"
+    click = Thread(target=mia.submit, args=(retry, {"which": "failed"}))
+    is_all_scored, looks = pump.scoring.is_all_scored, count(1)
+
+    def between(of: Batch) -> bool:
+        """The last look, and the end."""
+        is_scored = is_all_scored(of)
+        if next(looks) == 2:
+            click.start()
+            click.join(0.2)
+        return is_scored
+
+    monkeypatch.setattr(pump.scoring, "is_all_scored", between)
+    pump._move(batch.id, 0)
+    click.join()
+    assert (fresh(batch.id).state, states(batch)) == (BatchState.RUNNING, ["waiting"])
+
+
+def test_what_a_batch_asks_is_not_changed_while_it_begins(app: Flask, acme: people.Cast) -> None:
+    batch = drafted(app, acme)
+    hold(batch)
+    assert batch.state is BatchState.DRAFT
+    with app.test_request_context():
+        login_user(acme.mia)
+        g.organization = acme.organization
+        seen = db.session.get_one(Batch, batch.id)
+        setup = {"name": "Rows", "map-text": "text", "model": [FAST, SECOND]}
+        assert post(app, acme, f"/batches/{batch.id}/setup", **setup).status_code == 200
+        controls.start(seen)
+    with pytest.raises(Refused):
+        drafting.change(batch, "Rows", {}, "", "", [FAST], 1)
+    assert len(cells(batch)) == 6, "both models: what was on the page that began it is older"
+
+
 def test_it_pauses_goes_on_and_is_cancelled(app: Flask, acme: people.Cast) -> None:
     batch = begun(app, acme, at_once="1")
     pump._move(batch.id, 50)
@@ -258,6 +310,12 @@ def test_a_run_that_a_person_stops_is_stopped_and_the_others_go_on(app: Flask, a
 
 def test_whoever_left_runs_nothing_any_more(app: Flask, acme: people.Cast) -> None:
     batch = begun(app, acme)
+    for is_off in (True, False):
+        acme.mia.disabled_at = now() if is_off else None
+        db.session.commit()
+        batch = move(batch, int(is_off))
+        assert (batch.state, runs_of(batch)) == (BatchState.PAUSED, 0), "who is switched off neither"
+    post(app, acme, f"/batches/{batch.id}/resume")
     member = select(Membership).where(
         Membership.user_id == acme.mia.id, Membership.organization_id == acme.organization.id
     )

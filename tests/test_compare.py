@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Sequence
 
+import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
@@ -35,7 +36,7 @@ from dataelan_web.models import (
     now,
 )
 from dataelan_web.playground import conversation as shown
-from dataelan_web.playground.compare import choosing, votes
+from dataelan_web.playground.compare import choosing, starting, votes
 from dataelan_web.playground.compare.board import Alike, Board, alike, board
 from dataelan_web.playground.compare.differences import difference
 from dataelan_web.router.candidates import Question
@@ -119,6 +120,16 @@ def test_a_double_click_is_one_comparison(app: Flask, acme: people.Cast) -> None
     first = compare(app, acme, "Once", [FAST, INSTANT], submission=submission)
     assert compare(app, acme, "Once", [FAST, INSTANT], submission=submission) == first
     assert db.session.scalar(select(func.count()).select_from(Execution).where(Execution.session == acme.session)) == 2
+
+
+def test_a_comparison_whose_web_dies_as_it_begins_lacks_no_answer(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "wake", None)
+    mia, form = people.browser(app, acme.mia), fields("Once", [FAST, INSTANT], repeats="2")
+    assert mia.submit(f"{acme.session_url}/comparisons", form).status_code == 500
+    found = read(compare(app, acme, "Once", [FAST, INSTANT], repeats="2", submission=form["submission"]))
+    assert [(run.place, run.turn) for run in found.runs] == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
 def test_what_cannot_be_compared_is_said_and_kept(app: Flask, acme: people.Cast) -> None:

@@ -11,6 +11,7 @@ import random
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import IO
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,6 +19,7 @@ from flask import Flask
 from sqlalchemy import func, select, text
 
 from dataelan_web.access import SumsSeen
+from dataelan_web.admin import work
 from dataelan_web.dashboards import explorer, export_routes, exporting, ranges, records, runs, sums
 from dataelan_web.dashboards.panels import usd
 from dataelan_web.dashboards.runs import Only, Wanted
@@ -45,7 +47,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.models.base import NIL
 from dataelan_web.rollups.rebuilding import rebuild
-from dataelan_web.storage import Unavailable, storage
+from dataelan_web.storage import Storage, Stored, Unavailable, storage
 
 from . import people
 from .conftest import wait_until
@@ -367,12 +369,24 @@ def large(app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch) -> Run
     return export
 
 
-def test_a_large_export_is_written_by_a_worker_and_told_of(app: Flask, acme: people.Cast, large: RunExport) -> None:
+def test_a_large_export_is_written_by_a_worker_and_told_of(
+    app: Flask, acme: people.Cast, large: RunExport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, leases = Storage.put_file, list[datetime | None]()
+
+    def keep(into: Storage, owner: uuid.UUID, file: IO[bytes]) -> Stored:
+        leases.append(db.session.scalar(select(RunExport.lease_until).where(RunExport.id == large.id)))
+        return put(into, owner, file)
+
+    monkeypatch.setattr(Storage, "put_file", keep)
+    monkeypatch.setattr(exporting, "SLOWEST", 0.1)
     client, at = people.browser(app, acme.olivia), f"{acme.home}/dashboard/runs/exports/{large.id}"
     assert "It waits for a worker" in client.get(at).text
     exporting.write(large.id)
     db.session.refresh(large)
     assert (large.state, large.written, large.cost) == (ExportState.DONE, 3, 3003)
+    assert leases[0] is not None
+    assert leases[0] > now() + timedelta(minutes=10), "a storage may take its time"
     assert "3 runs" in client.get(at).text
     file = client.get(f"{at}/file", headers={"Accept-Encoding": "gzip"})
     assert len(of_csv(gzip.decompress(file.data).decode())) == 3
@@ -434,6 +448,10 @@ def test_what_died_with_its_worker_is_begun_anew_and_given_up_in_the_end(
     db.session.refresh(large)
     assert woken == [large.id] * (exporting.MOST_TRIES - 1)
     assert large.state is ExportState.FAILED
+    work.retry_export(large.id)
+    exporting.write(large.id)
+    told = db.session.scalars(select(Notice.title).where(Notice.user_id == acme.olivia.id).order_by(Notice.id))
+    assert told.all() == ["Your export of runs failed", "Your export of 3 runs is ready"]
 
 
 def test_a_file_goes_when_its_time_is_over(acme: people.Cast, large: RunExport) -> None:

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from dataelan_web.extensions import db
-from dataelan_web.models import Execution, Prompt, State
+from dataelan_web.models import AuditEvent, Execution, Prompt, State
 
 from . import people
 from .conftest import wait_until
@@ -98,6 +98,13 @@ def test_a_second_post_of_the_same_form_runs_nothing_twice(app: Flask, worker: o
     first = ask(app, acme, "Once only", submission=submission)
     assert ask(app, acme, "Once only", submission=submission) == first
     assert db.session.query(Prompt).filter_by(session_id=acme.session.id).count() == 1
+
+
+def test_to_stop_what_has_ended_changes_nothing(app: Flask, acme: people.Cast) -> None:
+    run = people.ended(acme, "Hello")
+    answer = people.browser(app, acme.mia).submit(f"{acme.home}/executions/{run.id}/cancellation")
+    assert "It had already ended" in answer.get_data(as_text=True)
+    assert not db.session.scalars(select(AuditEvent).where(AuditEvent.subject_id == run.id)).all()
 
 
 def test_stop_ends_a_running_prompt_and_keeps_what_had_come(app: Flask, worker: object, acme: people.Cast) -> None:

@@ -166,7 +166,11 @@ def _forbid(app: Flask, cast: people.Cast) -> None:
     assert people.browser(app, cast.adam).submit(to, {"is_allowed": "no"}).status_code == 204
 
 
-@pytest.mark.parametrize("end", [_revoke, _expire, _trash, _trash_project, _forbid])
+def _suspend(app: Flask, cast: people.Cast) -> None:
+    cast.organization.suspended_at = now()
+
+
+@pytest.mark.parametrize("end", [_revoke, _expire, _trash, _trash_project, _forbid, _suspend])
 def test_however_a_link_ends_it_is_as_if_it_had_never_been(
     app: Flask, acme: people.Cast, run: Execution, end: Callable[[Flask, people.Cast], None]
 ) -> None:

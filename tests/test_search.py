@@ -164,6 +164,7 @@ def test_a_walk_through_many_slices_finds_what_is_in_all_of_them(app: Flask, acm
     assert found(app, acme, "gull") == [run.id for run in reversed(common)][:20]
     day = moments[30].strftime("%Y-%m-%d")
     assert found(app, acme, "quokka", since=day, until=day) == [runs[2].id]
+    assert len(found(app, acme, "quokka", until="9999-12-31")) == len(found(app, acme, "quokka")), "no day comes after"
 
 
 def test_a_full_slice_is_followed_by_another(app: Flask, acme: people.Cast) -> None:

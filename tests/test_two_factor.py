@@ -82,6 +82,11 @@ def test_it_is_asked_after_the_password_and_each_code_is_taken_once(
     assert not is_in(second(app, ada, code)), "replayed"
     assert not is_in(second(app, ada, totp.at(clock.now - 30))), "older than one that was taken"
     assert is_in(second(app, ada, totp.at(clock.now + 30))), "a phone’s clock may be ahead"
+    late = people.browser(app)
+    sign_in(late, ada.email)
+    ada.disabled_at = now()
+    db.session.commit()
+    assert late.get("/login/code").location == "/login", "who is switched off between the two is not signed in"
 
 
 def test_one_code_used_by_many_at_once_lets_one_in(app: Flask, ada: User, clock: Clock, app_of_ada: Shared) -> None:

@@ -35,12 +35,16 @@ SINGLE = {
     "hub.change_provider",
     "hub.connect_server",
     "hub.create_key",
+    "hub.import_hub",
     "hub.replace_secret",
     "hub.test_key",
+    "members.change_role",
     "members.invite",
     "members.invite_guest",
     "members.leave",
     "members.renew",
+    "notices.read",
+    "notices.read_all",
     "notices.webhook_change",
     "notices.webhook_create",
     "notices.webhook_rotate",
@@ -53,8 +57,10 @@ SINGLE = {
     "projects.create_token",
     "projects.rotate_token",
     "sharing.create_link",
+    "trash.erase",
 }
-"""Forms that show or change a secret or use it elsewhere, take data out, give others a way in, or cannot be undone."""
+"""Forms that show or change a secret or use it elsewhere, take data out, give others a way in or more rights, cannot be
+undone, or hide that somebody was there."""
 FILES = {"dashboards.export_file"}
 """What only they may fetch."""
 REFUSED = "While you act as somebody else, their account, secrets, invitations and exports are not yours to touch."
@@ -105,7 +111,7 @@ def _homes(whom: User) -> list[Organization]:
 def _announce(by: User, whom: User, reason: str, ends_at: datetime) -> None:
     """In each organization of theirs, where they read notices; by mail once, where there is any."""
     title = f"{by.name} looks at Dataelan in your name"
-    said = f"They see what you see, until {ends_at:%H:%M} UTC at most. Why: {reason} All they do is in the audit log."
+    said = f"They see what you see, until {ends_at:%H:%M} UTC at most. Why: “{reason}” All they do is in the audit log."
     for home in _homes(whom):
         key = f"{KIND}:{whom.id}:{ends_at.isoformat()}:{home.id}"
         tell(db.session, home.id, [whom.id], key, KIND, title, said, f"/o/{home.slug}/notices")

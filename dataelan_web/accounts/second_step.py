@@ -27,4 +27,5 @@ def whose() -> tuple[User | None, str]:
     if not 0 <= time.time() - at + 60 <= WAITS:
         return None, ""
     user = db.session.get(User, uuid.UUID(id))
-    return (user if user and user.session_key == session_key else None), local_path(next_url)
+    is_theirs = user is not None and user.session_key == session_key and user.disabled_at is None
+    return user if is_theirs else None, local_path(next_url)

@@ -30,8 +30,7 @@ def blocked(email: str, address: str) -> int:
 def failed(email: str, address: str) -> None:
     with contextlib.suppress(redis.RedisError):
         for key, _ in _keys(email, address):
-            if store().incr(key) == 1:
-                store().expire(key, WINDOW)
+            _count(key, WINDOW)
 
 
 def succeeded(email: str, address: str) -> None:
@@ -43,9 +42,7 @@ def spend(what: str, who: str, most: int, seconds: int) -> int:
     """Count one act of many. Seconds until it is allowed; 0: now."""
     with contextlib.suppress(redis.RedisError):
         key = f"{what}:{_digest(who)}"
-        if int(store().incr(key)) == 1:
-            store().expire(key, seconds)
-        if int(store().get(key) or 0) > most:
+        if _count(key, seconds) > most:
             return max(int(store().ttl(key)), 1)
     return 0
 
@@ -53,6 +50,13 @@ def spend(what: str, who: str, most: int, seconds: int) -> int:
 def forget(what: str, who: str) -> None:
     with contextlib.suppress(redis.RedisError):
         store().delete(f"{what}:{_digest(who)}")
+
+
+def _count(key: str, seconds: int) -> int:
+    """One more, of those of so many seconds. In one step: a count without an end would block for ever."""
+    with store().pipeline() as step:
+        step.set(key, 0, ex=seconds, nx=True).incr(key)
+        return int(step.execute()[1])
 
 
 def _keys(email: str, address: str) -> list[tuple[str, int]]:

@@ -53,6 +53,8 @@ def set_disabled(user: User, is_disabled: bool, by: User) -> None:
     """At once: every page of theirs is closed, and their tokens are refused. Raises NotYourself. Commits."""
     if user.id == by.id:
         raise NotYourself("You cannot switch yourself off: somebody has to be able to switch you on again.")
+    if user.is_superuser:
+        _wait_in_line(user, by, "You are no superuser any more.")
     if (user.disabled_at is not None) != is_disabled:
         user.disabled_at = now() if is_disabled else None
         audit.record("account.switched_off" if is_disabled else "account.switched_on", user)
@@ -60,16 +62,21 @@ def set_disabled(user: User, is_disabled: bool, by: User) -> None:
 
 
 def set_superuser(user: User, is_superuser: bool, by: User) -> None:
-    """One after the other, so that two who take it from each other at once leave one. Raises NotYourself. Commits."""
-    all_super = select(User).where(User.is_superuser).order_by(User.id).with_for_update(key_share=True)
-    holders = db.session.scalars(all_super.execution_options(populate_existing=True)).all()
-    if user.id == by.id or by not in holders:
-        db.session.rollback()
-        raise NotYourself("Nobody takes this from themselves: another superuser has to.")
+    """Raises NotYourself. Commits."""
+    _wait_in_line(user, by, "Nobody takes this from themselves: another superuser has to.")
     if user.is_superuser != is_superuser:
         user.is_superuser = is_superuser
         audit.record("account.made_superuser" if is_superuser else "account.is_no_superuser", user)
     db.session.commit()
+
+
+def _wait_in_line(user: User, by: User, problem: str) -> None:
+    """Superusers change each other one after the other: of two who do it at once, one is left. Raises NotYourself."""
+    all_super = select(User).where(User.is_superuser, User.disabled_at.is_(None)).order_by(User.id)
+    query = all_super.with_for_update(key_share=True).execution_options(populate_existing=True)
+    if user.id == by.id or by not in db.session.scalars(query).all():
+        db.session.rollback()
+        raise NotYourself(problem)
 
 
 def end_sign_ins(user: User) -> None:

@@ -31,7 +31,7 @@ from ..extensions import db
 from ..hub.keys.rotation import counts
 from ..models import User, now
 from ..secrets import keyring
-from ..storage import storage
+from ..storage import Unavailable, storage
 
 FORMAT, VERSION = "dataelan-backup", 1
 MANIFEST, DUMP, FILES = "manifest.json", "database.dump", "files/"
@@ -70,6 +70,7 @@ def write(path: Path, *, with_files: bool = True) -> int:
 
 def read(path: Path, *, overwrite: bool = False) -> int:
     """Returns how many files came back. Raises Refused, with everything as it was; and Unavailable."""
+    _look_at(path)
     with tarfile.open(path) as packed:
         _check(_manifest_of(packed), overwrite)
         with tempfile.TemporaryDirectory() as folder:
@@ -90,6 +91,16 @@ def _manifest() -> dict[str, Any]:
     return about | {"keys": sorted(counts()), "users": db.session.scalar(select(func.count()).select_from(User))}
 
 
+def _look_at(path: Path) -> None:
+    """Two empty blocks are the end of an archive. Without them it could lack files, and nobody would know."""
+    if not tarfile.is_tarfile(path):
+        raise Refused("This is no backup of Dataelan.")
+    with path.open("rb") as file:
+        file.seek(-2 * tarfile.BLOCKSIZE, io.SEEK_END)
+        if any(file.read()):
+            raise Refused("This backup is not whole: its end is missing. Copy it anew.")
+
+
 def _manifest_of(packed: tarfile.TarFile) -> dict[str, Any]:
     try:
         manifest = json.load(packed.extractfile(MANIFEST) or io.BytesIO())
@@ -107,12 +118,16 @@ def _check(manifest: dict[str, Any], overwrite: bool) -> None:
     known = {revision.revision for revision in ScriptDirectory(str(ROOT / "migrations")).walk_revisions()}
     if manifest["migration"] not in known:
         raise Refused("It was written by a newer Dataelan. Restore it with that one.")
-    if not overwrite and _is_used():
-        raise Refused("There are people in this database. With --overwrite all that is in it goes.")
+    if not overwrite and (used := _use_of_the_database()):
+        raise Refused(f"{used} With --overwrite all that is in it goes.")
 
 
-def _is_used() -> bool:
-    return inspect(db.engine).has_table("users") and bool(db.session.scalar(select(User.id).limit(1)))
+def _use_of_the_database() -> str:
+    """Empty: none."""
+    tables = inspect(db.engine).get_table_names()
+    if tables and "users" not in tables:
+        return "This database holds something else."
+    return "There are people in this database." if tables and db.session.scalar(select(User.id).limit(1)) else ""
 
 
 def _migration() -> str | None:
@@ -182,8 +197,12 @@ def _add_files(packed: tarfile.TarFile) -> int:
     written = 0
     for one in (one for page in storage().listed() for one in page):
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-            for piece in _pieces(one.key, one.size):
-                file.write(piece)
+            try:
+                file.writelines(_pieces(one.key, one.size))
+            except Unavailable:
+                if storage().written_at(one.key) is not None:
+                    raise
+                continue  # it was deleted since it was listed: the database that was dumped has not named it for a day
             _add(packed, FILES + one.key, file)
         written += 1
     return written

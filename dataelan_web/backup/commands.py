@@ -18,7 +18,7 @@ def backup(path: Path, with_files: bool) -> None:
 
     try:
         written = write(path, with_files=with_files)
-    except (Refused, Unavailable) as problem:
+    except (Refused, Unavailable, OSError) as problem:
         raise click.ClickException(str(problem)) from problem
     click.echo(
         f"{path}: the database and {written:,} files. It is of no use without DATAELAN_KEYS: keep them elsewhere."
@@ -34,7 +34,7 @@ def restore(path: Path, overwrite: bool) -> None:
 
     try:
         written = read(path, overwrite=overwrite)
-    except (Refused, Unavailable) as problem:
+    except (Refused, Unavailable, OSError) as problem:
         raise click.ClickException(str(problem)) from problem
     click.echo(f"The database and {written:,} files are back. Start Dataelan now.")
 

@@ -21,7 +21,7 @@ from ..models import (
     new_id,
     now,
 )
-from ..models.batches import turn
+from ..models.batches import lock, turn
 from ..models.executions import OPEN
 from ..prompts.refusals import Refused
 from . import drafting, estimate
@@ -37,6 +37,7 @@ TO_RETRY = {
 
 def start(batch: Batch) -> None:
     """A cell for every row and model, then the first runs. Raises Refused. Commits."""
+    lock(db.session, batch)
     if missing := drafting.unmapped(batch):
         names = ", ".join(f"“{name}”" for name in missing)
         raise Refused(f"Say which column holds {names}: without it no row can be asked.")
@@ -100,6 +101,7 @@ def cancel(batch: Batch) -> None:
 
 def retry(batch: Batch, which: str) -> int:
     """`which`: what failed, or what was stopped. How many are asked again. Raises Refused. Commits."""
+    lock(db.session, batch)
     states = TO_RETRY.get(which)
     if states is None or batch.state is BatchState.DRAFT:
         raise Refused("Say what is to be asked again.")

@@ -12,6 +12,7 @@ from sqlalchemy import insert, select
 from .. import access, audit
 from ..extensions import db
 from ..models import Batch, BatchRow, BatchState, Project, Template, TemplateVersion, new_id, now
+from ..models.batches import lock
 from ..prompts import sources
 from ..prompts.content import Content, Turn
 from ..prompts.refusals import Refused
@@ -124,6 +125,7 @@ def change(
     batch: Batch, name: str, mapping: dict[str, str], said: str, expected: str, models: Sequence[str], at_once: int
 ) -> None:
     """What is not among the columns is none. Raises Refused. Commits."""
+    lock(db.session, batch)
     if batch.state is not BatchState.DRAFT:
         raise Refused("It has begun: make a copy to change what it asks.")
     models = list(dict.fromkeys(model.strip()[:200] for model in models if model.strip()))

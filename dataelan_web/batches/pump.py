@@ -30,6 +30,7 @@ from ..models import (
     CellState,
     Execution,
     ModelType,
+    Organization,
     Origin,
     Project,
     now,
@@ -91,12 +92,15 @@ _JUDGED = exists().where(BatchScore.batch_id == Batch.id, BatchScore.value.is_(N
 _DUE = (
     select(Batch.id)
     .join(Project, Project.id == Batch.project_id)
+    .join(Organization, Organization.id == Project.organization_id)
     .where(
         or_(
             and_(
                 Batch.state == BatchState.RUNNING,
                 Batch.deleted_at.is_(None),
                 Project.deleted_at.is_(None),
+                Organization.deleted_at.is_(None),
+                Organization.suspended_at.is_(None),
                 or_(Batch.rests_until.is_(None), Batch.rests_until < func.now(), _IN_FLIGHT),
             ),
             and_(Batch.state.in_((BatchState.PAUSED, BatchState.CANCELLED)), or_(_IN_FLIGHT, _JUDGED)),
@@ -176,9 +180,11 @@ def _ask(batch: Batch, cell: BatchCell, asker: Asker) -> None:
 
 
 def _send(cell_id: uuid.UUID, execution: Execution) -> None:
+    """Of two workers, one of which took the other for dead, one asks it, and neither stops what the other asks."""
     began = begin_cell(db.session, cell_id, execution.id)
+    asked = db.session.scalar(select(BatchCell.execution_id).where(BatchCell.id == cell_id))
     db.session.commit()
     if began:
         wake(execution)
-    else:  # it was cancelled at this very moment
+    elif asked != execution.id:  # it was cancelled at this very moment
         cancel(execution.id)

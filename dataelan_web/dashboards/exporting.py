@@ -8,6 +8,7 @@ with a worker is begun anew, a few times.
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import tempfile
 import threading
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 10_000
 """Runs up to which a file is sent as it is written; more are written by a worker."""
 LEASE = timedelta(seconds=60)
+SLOWEST = 1_000_000
+"""Bytes a second that a storage takes at least: while a file goes there, nobody says that it does."""
 GIVES_UP_AFTER = "45s"
 """Longer than a page waits for a query, and shorter than the lease."""
 MOST_TRIES = 3
@@ -60,6 +63,8 @@ def write(id: uuid.UUID) -> None:
     try:
         with tempfile.TemporaryFile() as file:
             _fill(file, export, fence)
+            to_keep = LEASE + timedelta(seconds=file.seek(0, io.SEEK_END) / SLOWEST)
+            _tell(id, fence, lease_until=func.now() + to_keep)
             kept = storage().put_file(export.organization_id, file)
         _end(export, fence, ExportState.DONE, storage_key=kept.key, size=kept.size, expires_at=now() + KEPT)
     except NotOurs:
@@ -106,8 +111,12 @@ def _claim(id: uuid.UUID) -> int | None:
 
 def _progress(id: uuid.UUID, fence: int, written: int, cost: int) -> None:
     """Raises NotOurs."""
+    _tell(id, fence, written=written, cost=cost, lease_until=func.now() + LEASE)
+
+
+def _tell(id: uuid.UUID, fence: int, **values: Any) -> None:
+    """Raises NotOurs."""
     ours = _update(id).where(RunExport.fence == fence, RunExport.state == ExportState.RUNNING)
-    values = {"written": written, "cost": cost, "lease_until": func.now() + LEASE}
     if db.session.scalar(ours.values(**values).returning(RunExport.id)) is None:
         raise NotOurs
     db.session.commit()
@@ -128,7 +137,8 @@ def _end(export: RunExport, fence: int, state: ExportState, **values: Any) -> No
     until = f" The file is kept until {export.expires_at:%-d %B %H:%M} UTC." if export.expires_at else ""
     path = f"/o/{slug}/dashboard/runs/exports/{export.id}"
     body = f"{export.about}{until}" if is_done else f"{export.about} Try it again."
-    tell(db.session, export.organization_id, [export.user_id], f"{KIND}:{export.id}", KIND, title, body, path)
+    key = f"{KIND}:{export.id}:{export.ended_at}"  # one that failed may be written anew, and end once more
+    tell(db.session, export.organization_id, [export.user_id], key, KIND, title, body, path)
     db.session.commit()
 
 

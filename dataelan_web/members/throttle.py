@@ -25,8 +25,8 @@ def blocked(what: str, who: str, most: int) -> int:
 
 def count(what: str, who: str, by: int = 1) -> None:
     with contextlib.suppress(redis.RedisError):
-        if int(store().incrby(_key(what, who), by)) == by:
-            store().expire(_key(what, who), HOUR)
+        with store().pipeline() as step:  # in one: a count without an end would block for ever
+            step.set(_key(what, who), 0, ex=HOUR, nx=True).incrby(_key(what, who), by).execute()
 
 
 def _key(what: str, who: str) -> str:

@@ -223,6 +223,12 @@ def turn(
     return session.scalar(query.returning(Batch.id).execution_options(synchronize_session="fetch")) is not None
 
 
+def lock(session: DbSession, batch: Batch) -> None:
+    """As it is now, until the commit: whoever changes it, asks again or adds a check comes before, or waits."""
+    session.execute(select(Batch.id).where(Batch.id == batch.id).with_for_update())
+    session.refresh(batch)
+
+
 def begin_cell(session: DbSession, id: uuid.UUID, execution_id: uuid.UUID) -> bool:
     """It is asked now. False: it is no longer to be asked."""
     query = (

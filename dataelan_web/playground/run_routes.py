@@ -112,10 +112,10 @@ def cancel(id: uuid.UUID) -> Response:
     found = access.editable(Execution, id)
     refuse_blind(found)
     state = request_cancel(found.id)
-    audit.record("execution.cancelled", found)
-    db.session.commit()
     if state is None:
         return with_toast(FlaskResponse("", 200), "It had already ended.")
+    audit.record("execution.cancelled", found)
+    db.session.commit()
     if state is State.CANCELLED and wants_fragment():  # it had not begun, and may have no stream that would tell
         card = page.card(found).get_data(as_text=True)
         return FlaskResponse(partial(f"#run-{found.id}", card, "outerHTML"))

@@ -63,8 +63,7 @@ class Filters:
 
     def days(self, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
         """[from, to) in time."""
-        until = _day(self.until, zone)
-        return _day(self.since, zone), until + timedelta(days=1) if until else None
+        return _day(self.since, zone), _day(self.until, zone, timedelta(days=1))
 
     @property
     def place(self) -> tuple[datetime, uuid.UUID] | None:
@@ -83,8 +82,8 @@ def _id(text: str) -> uuid.UUID | None:
         return uuid.UUID(int=0)
 
 
-def _day(text: str, zone: ZoneInfo) -> datetime | None:
+def _day(text: str, zone: ZoneInfo, later: timedelta = timedelta()) -> datetime | None:
     try:
-        return datetime.combine(datetime.strptime(text, "%Y-%m-%d").date(), time(), zone)  # noqa: DTZ007 (a day)
-    except ValueError:
+        return datetime.combine(datetime.strptime(text, "%Y-%m-%d").date() + later, time(), zone)  # noqa: DTZ007 (a day)
+    except (ValueError, OverflowError):
         return None

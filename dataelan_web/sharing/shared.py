@@ -21,7 +21,7 @@ PAGE = 50
 
 
 def find(secret: str) -> PublicLink | None:
-    """None, whatever the reason: unknown, revoked, over, forbidden, or in the trash with what it showed."""
+    """None, whatever the reason: unknown, revoked, over, forbidden, suspended, or in the trash with what it showed."""
     query = (
         select(PublicLink)
         .join(PromptSession, PublicLink.session_id == PromptSession.id)
@@ -33,6 +33,7 @@ def find(secret: str) -> PublicLink | None:
             Project.deleted_at.is_(None),
             Organization.allows_public_links,
             Organization.deleted_at.is_(None),
+            Organization.suspended_at.is_(None),
         )
         .options(joinedload(PublicLink.session))
     )

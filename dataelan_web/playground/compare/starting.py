@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from ... import audit
 from ...executions import conversation
-from ...executions.submit import Request, submit
+from ...executions.submit import Request, unsaved, wake
 from ...extensions import db
 from ...models import Comparison, ComparisonRun, Execution, Origin, Prompt, PromptSession, new_id
 from ...router.types import Prompt as RouterPrompt
@@ -31,22 +31,25 @@ def compare(session: PromptSession, form: CompareForm, user_id: uuid.UUID) -> Co
     if session.title in UNNAMED:
         session.title = title_of(text or assets[0].name)
     asked = Prompt(id=new_id(), session_id=session.id, author_id=user_id, text=text, assets=assets)
+    parts = [uploads.part_of(asset) for asset in assets]
+    before = form.continued if conversation.continues(session) else None
+    earlier_turns = conversation.so_far(session, before)
+    prompts = [form.prompt_for(column, parts, earlier_turns) for column in form.columns]
     made = Comparison(id=new_id(), session=session, prompt=asked, user_id=user_id, submission=submission)
     made.is_blind, made.repeats = bool(form.is_blind.data), int(form.repeats.data or 1)
+    made.runs = list(_runs(made, _placed(made, form.columns, prompts), asked, before))
+    made.shown_id = made.runs[0].id
     db.session.add(made)
     audit.record("comparison.started", made, session.project.organization_id, models=len(form.columns))
     try:
-        db.session.commit()
+        db.session.commit()  # all answers or none: who dies here leaves no comparison that lacks some
     except IntegrityError:  # the other click was quicker
         db.session.rollback()
         if (earlier := _earlier(session, submission)) is None:
             raise
         return earlier
-    parts = [uploads.part_of(asset) for asset in assets]
-    before = form.continued if conversation.continues(session) else None
-    earlier_turns = conversation.so_far(session, before)
-    prompts = [form.prompt_for(column, parts, earlier_turns) for column in form.columns]
-    _run_all(made, _placed(made, form.columns, prompts), asked, user_id, before)
+    for run in made.runs:
+        wake(run.execution)
     return made
 
 
@@ -65,35 +68,27 @@ def _placed(
     return pairs
 
 
-def _run_all(
-    made: Comparison,
-    pairs: Sequence[tuple[str, RouterPrompt]],
-    asked: Prompt,
-    user_id: uuid.UUID,
-    before: uuid.UUID | None,
-) -> None:
-    session, id = made.session, made.id
+def _runs(
+    made: Comparison, pairs: Sequence[tuple[str, RouterPrompt]], asked: Prompt, before: uuid.UUID | None
+) -> Iterator[ComparisonRun]:
+    """In the order of their ids, which is that in which they are shown."""
+    session = made.session
     for turn in range(made.repeats):
         for place, (requested, prompt) in enumerate(pairs):
-            run_id = new_id()
-            db.session.add(ComparisonRun(id=run_id, comparison_id=id, place=place, turn=turn, requested=requested))
-            if place == turn == 0:
-                made.shown_id = run_id
-            submit(
-                Request(
-                    id=run_id,
-                    project=session.project,
-                    prompt=prompt,
-                    origin=Origin.PLAYGROUND,
-                    requested=requested,
-                    user_id=user_id,
-                    session=session,
-                    asked=asked,
-                    model_type=session.model_type,
-                    continues_id=before,
-                    idempotency_key=f"compare:{id}:{place}:{turn}",
-                )
+            request = Request(
+                project=session.project,
+                prompt=prompt,
+                origin=Origin.PLAYGROUND,
+                requested=requested,
+                user_id=made.user_id,
+                session=session,
+                asked=asked,
+                model_type=session.model_type,
+                continues_id=before,
+                idempotency_key=f"compare:{made.id}:{place}:{turn}",
             )
+            run = unsaved(request)
+            yield ComparisonRun(id=run.id, place=place, turn=turn, requested=requested, execution=run)
 
 
 def retry(made: Comparison, run: ComparisonRun, user_id: uuid.UUID, submission: str) -> Execution:
