@@ -69,7 +69,7 @@ def _chips(view: View, choices: dict[str, list[tuple[str, str]]]) -> list[dict[s
     chips = [{**chip, "without": chip["without"] | own} for chip in controls.chips(view.filters, choices)]
     said = {
         "rule": dict(choices.get("rule", [])).get(view.narrowed.get("rule", ""), "A rule"),
-        "tag": f"#{view.only.tag}",
+        "untagged": "No tags",
         "cost": f"From ${view.narrowed.get('cost')} on",
         "seconds": f"From {view.narrowed.get('seconds')} s on",
     }

@@ -37,11 +37,11 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from ..executions.candidates import AUTO
-from ..models import Attempt, LedgerEntry, Origin, PromptSession, State
+from ..models import Attempt, LedgerEntry, Origin, State
 from ..models.base import NIL
 from ..models.executions import OPEN
 from ..models.explored import DAY
-from ..models.rollups import TOKENS
+from ..models.rollups import TAGS, TOKENS
 from ..rollups.counting import REPAIR
 from .sorting import RUNS, TIME, Order, Place
 from .sums import Asked, Value, is_one_of, rows_of
@@ -50,6 +50,7 @@ UNITS = ("provider_id", "model_id", "api_key_id", "payer")
 """What a call has beside its run: money counts with the call's."""
 MOST_BRANCHES = 8
 """Projects of a guest that are read each for itself."""
+_NO_TAGS: ColumnElement[Any] = literal_column("'{}'::text[]")
 CALLS, LINES = cast(Table, Attempt.__table__), cast(Table, LedgerEntry.__table__)
 ROW = (
     "id created_at first_token_at finished_at project_id session_id user_id origin repairs_id batch_id model_type "
@@ -63,7 +64,7 @@ class Only:
     """What runs have and sums do not."""
 
     rule: uuid.UUID | None = None
-    tag: str = ""
+    has_no_tags: bool = False
     cost: int | None = None
     """Nano-USD, at least."""
     seconds: float | None = None
@@ -282,6 +283,8 @@ def _is(name: str, value: Value) -> ColumnElement[bool]:
         return and_(said == value, *([] if value == REPAIR else [RUNS.c.origin == value]))
     if name == "payer":
         return is_one_of(_known(name), value)
+    if name == TAGS:  # the first is what the index is of
+        return and_(RUNS.c.tags != _NO_TAGS, RUNS.c.tags.contains([value]))
     return RUNS.c[name].is_(None) if value == NIL else is_one_of(RUNS.c[name], value)
 
 
@@ -302,9 +305,8 @@ def _only(only: Only) -> list[Any]:
     found: list[Any] = []
     if only.rule:
         found.append(RUNS.c.rule_id == only.rule)
-    if only.tag:
-        session = select(PromptSession.id).where(PromptSession.id == RUNS.c.session_id)
-        found.append(session.where(PromptSession.tags.contains([only.tag])).correlate(RUNS).exists())
+    if only.has_no_tags:
+        found.append(RUNS.c.tags == _NO_TAGS)
     if only.cost is not None:
         found.append(RUNS.c.cost >= only.cost)
     if only.seconds is not None:
