@@ -86,9 +86,16 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in NAMES))
 
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) - getattr(other, name) for name in NAMES))
+
     @property
     def tokens(self) -> int:
         return sum(getattr(self, name) for name in TOKEN_CLASSES)
+
+    @property
+    def tokens_in(self) -> int:
+        return self.tokens_input + self.tokens_cache_read + self.tokens_cache_write
 
     @property
     def error_rate(self) -> float | None:
@@ -140,6 +147,13 @@ def by_hour_of_week(asked: Asked, span: Span, zone: ZoneInfo) -> dict[int, Sums]
 def groups(asked: Asked, spans: Sequence[Span], by: str) -> dict[Any, Sums]:
     rows = rows_of(_select(asked, _coarse(spans), by, _grouped(by), *_sums()).group_by(text("1")))
     return {row[0]: _read(row[1:]) for row in rows}
+
+
+def pairs(asked: Asked, spans: Sequence[Span], by: str, and_by: str) -> dict[tuple[Any, Any], Sums]:
+    """Of two dimensions that the same sums have: providers and models."""
+    both = _grouped(by), _grouped(and_by)
+    rows = rows_of(_select(asked, _coarse(spans), (by, and_by), *both, *_sums()).group_by(text("1, 2")))
+    return {(row[0], row[1]): _read(row[2:]) for row in rows}
 
 
 def compared(asked: Asked, over: Range, by: str) -> tuple[dict[Any, Sums], dict[Any, Sums]]:
@@ -236,9 +250,10 @@ def _percentiles(
     return {(row[0], row[1]): tuple(map(histogram.seconds_of, row[2:])) for row in rows}
 
 
-def _select(asked: Asked, spans: Sequence[Span], by: str | None, *columns: Any) -> Select[Any]:
+def _select(asked: Asked, spans: Sequence[Span], by: str | tuple[str, ...] | None, *columns: Any) -> Select[Any]:
     is_old = any(span.grain is Grain.HOUR and now() - span.start > HOURS_KEPT for span in spans)
-    cut = smallest(asked.dimensions | ({by} if by else set()), old_hours=is_old)
+    needed = {by} if isinstance(by, str) else {*(by or ())}
+    cut = smallest(asked.dimensions | needed, old_hours=is_old)
     return (
         select(*columns)
         .select_from(ROLLUP_KEYS)
