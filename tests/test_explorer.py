@@ -450,7 +450,7 @@ def test_a_file_goes_when_its_time_is_over(acme: people.Cast, large: RunExport) 
 def test_what_is_wanted_is_kept_as_it_was_asked() -> None:
     seen = SumsSeen(False, (new_id(),), new_id())
     asked = sums.Asked(new_id(), seen, {"model_id": NIL, "outcome": ("failed", "interrupted"), "payer": PAYER})
-    only = Only(new_id(), "x", 5, 1.5)
+    only = Only(new_id(), True, 5, 1.5, "fallback")
     wanted = Wanted(asked, AT, AT + timedelta(days=1), only, datetime(2026, 5, 21, tzinfo=UTC))
     assert exporting.wanted_of(json.loads(json.dumps(exporting.as_json(wanted)))) == wanted
 

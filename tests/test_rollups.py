@@ -13,6 +13,10 @@ from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from dataelan_web import quota
+from dataelan_web.access import SumsSeen
+from dataelan_web.dashboards import ranges, runs
+from dataelan_web.dashboards.runs import Only, Wanted
+from dataelan_web.dashboards.sums import Asked
 from dataelan_web.extensions import db
 from dataelan_web.models import (
     ROLLUP_KEYS,
@@ -252,7 +256,7 @@ def tags_counted(cast: people.Cast) -> dict[tuple[str, ...], tuple[int, int, int
     return {tuple(tags): tuple(map(int, of)) for tags, *of in db.session.execute(query)}
 
 
-def test_calls_count_where_they_were_made(acme: people.Cast) -> None:
+def test_calls_count_where_they_were_made_and_open_into_their_runs(app: Flask, acme: people.Cast) -> None:
     first, second = people.simulated_model(), people.simulated_model("simulated-fast")
     run = paid(acme, None, first, model_id=second.id, provider_id=second.provider_id, attempts_made=3)
     for number, model in ((2, first), (3, second)):
@@ -271,6 +275,17 @@ def test_calls_count_where_they_were_made(acme: people.Cast) -> None:
         NIL: (0, 0, 0, 1),  # a limit of ours refused it before any call
     }
     assert not drift(acme.organization)
+    over = ranges.preset("7d", ZoneInfo("UTC"), now())
+    for met, model, kept in (
+        *((met, None, 1) for met in (runs.FALLBACK, runs.RETRY)),
+        *((met, first.id, 1) for met in runs.MET),
+        *((met, second.id, 0) for met in runs.MET),
+        (runs.RATE_LIMIT, None, 2),
+        (runs.RATE_LIMIT, NIL, 1),
+    ):
+        asked = Asked(acme.organization.id, SumsSeen(True, (), acme.mia.id), {"model_id": model} if model else {})
+        with app.test_request_context():
+            assert runs.counted(Wanted(asked, over.start, over.end, Only(met=met)))[0] == kept, (met, model)
 
 
 def test_a_zone_that_nobody_knows_is_refused(acme: people.Cast) -> None:

@@ -1,7 +1,7 @@
 """A treemap: what each provider cost, and in it each of its models, as tiles whose areas are the money.
 
-The basic bundle of Plotly has no treemaps, so each tile is a bar with a place and a width of its own. Tiles are laid out
-as in Bruls, Huizing, van Wijk: "Squarified Treemaps", 2000: row by row along the shorter side, as square as may be.
+The basic bundle of Plotly has no treemaps, so each tile is a bar with a place and a width of its own. Tiles are laid
+out as in Bruls, Huizing, van Wijk: "Squarified Treemaps", 2000: row by row along the shorter side, as square as may be.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from .. import formats
 from ..models import NANO
-from ..models.base import NIL
 from . import figures
 from .filters import Filters
 from .names import called

@@ -13,7 +13,7 @@ from ..models import NANO
 from . import filters as reading
 from . import sorting
 from .filters import BadFilter, Filters
-from .runs import Only, Wanted
+from .runs import MET, Only, Wanted
 from .sorting import Order, Place
 
 COLUMNS = {
@@ -40,7 +40,7 @@ NUMBERS = ("attempts", "tokens", "cost", "first", "latency", "speed")
 ALWAYS = "time"
 USUAL = ("time", "model", "member", "project", "outcome", "tokens", "cost", "first", "latency")
 MOST_USD, MOST_SECONDS = 1_000_000, 1_000_000
-ONLY = ("rule", "untagged", "cost", "seconds")
+ONLY = ("rule", "untagged", "met", "cost", "seconds")
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,12 @@ def _only(said: Mapping[str, str]) -> Only:
             raise BadFilter("The rule in this address is none. Choose one of the list.") from None
     if said.get("untagged", "yes") != "yes":
         raise BadFilter("Runs can be untagged=yes, or left alone.")
+    if said.get("met", "") not in ("", *MET):
+        raise BadFilter(f"Runs can have met: {', '.join(MET)}.")
     cost = _number("least cost", said.get("cost"), MOST_USD)
     seconds = _number("least time", said.get("seconds"), MOST_SECONDS)
     nano = None if cost is None else int(cost * NANO)
-    return Only(rule, "untagged" in said, nano, None if seconds is None else float(seconds))
+    return Only(rule, "untagged" in said, nano, None if seconds is None else float(seconds), said.get("met", ""))
 
 
 def _number(what: str, said: str | None, most: int) -> Decimal | None:

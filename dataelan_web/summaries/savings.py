@@ -40,7 +40,8 @@ def _cached(organization_id: uuid.UUID, models: Mapping[Any, Sums], at: datetime
     if saved < MILLION:
         return ""
     everything = sum(models.values(), Sums())
+    share = percent(everything.tokens_cache_read / everything.tokens_in)
     return (
-        f"{percent(everything.tokens_cache_read / everything.tokens_in)} of all input came from providers’ caches, which saved about "
-        f"{formats.money(saved // MILLION)} at the models’ list prices."
+        f"{share} of all input came from providers’ caches, which saved about {formats.money(saved // MILLION)} at the "
+        "models’ list prices."
     )
