@@ -1,5 +1,6 @@
 """`flask seed-demo`: an organization as it would look after months of work. Its people, projects, models and prices
-are made here, its runs by one statement a step (demo_runs.sql). The same seed makes the same numbers; only ids differ.
+are made here, its rules and limits in demo_rules, its runs by one statement a step (demo_runs.sql). The same seed makes
+the same numbers; only ids differ.
 
 Its keys are switched off and open nothing: no prompt of the demo is ever sent.
 """
@@ -12,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from . import demo_rules
 from .accounts.sign_up import create_organization, create_project, create_user, find
 from .demo_runs import Offer, Plan, sum_up, write
 from .extensions import db
@@ -91,9 +93,16 @@ def _seed(
     db.session.flush()
     changes = (begins, at - timedelta(days=days * (1 - CHEAPER_FROM)))
     offers = [offer for slug, models in KINDS.items() for offer in _offers(home, owner, slug, models, changes)]
+    models = [offer.model for offer in offers]
+    rules = demo_rules.rules(home, owner, models)
+    demo_rules.notes(home, owner, models, at, days)
     db.session.commit()
-    plan = Plan(home.id, [one.id for one in projects], [owner.id, *(one.id for one in people)], offers, days, seed)
-    return home, write(plan, executions, at)
+    staff = [owner, *people]
+    plan = Plan(home.id, [one.id for one in projects], [one.id for one in staff], offers, rules, days, seed)
+    written = write(plan, executions, at)
+    demo_rules.limits(home, owner, projects, staff[1:], offers[0].key.id)
+    db.session.commit()
+    return home, written
 
 
 def _member(home: Organization, name: str, dice: random.Random) -> User:
