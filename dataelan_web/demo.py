@@ -50,8 +50,11 @@ KINDS: dict[str, Any] = {
         ("gemini-demo-flash", ModelType.TEXT, 0.1, 0.4, 0.29, 190, 4),
     ],
 }
-CHEAPER_FROM = 0.55
-"""The part of the time after which prices are what they are now; before that they were a quarter higher."""
+CHEAPER_FROM, CHEAPER_SINCE = 0.55, timedelta(days=12)
+"""The part of the time after which prices are what they are now, of a long one the last days; before that they were a
+quarter higher."""
+CACHED = 0.1
+"""What reading input from a cache costs, as a part of what input costs."""
 
 
 LARGEST = 0.4
@@ -87,11 +90,12 @@ def _seed(
     dice, begins = random.Random(seed), at - timedelta(days=days + 1)
     owner = find(email) or create_user(email, password, "Demo")
     home = create_organization(owner, name, OrganizationKind.TEAM)
+    home.created_at = begins
     db.session.flush()
     people = [_member(home, one, dice) for one in PEOPLE]
     projects = [create_project(home, owner, one) for one in PROJECTS]
     db.session.flush()
-    changes = (begins, at - timedelta(days=days * (1 - CHEAPER_FROM)))
+    changes = (begins, at - min(timedelta(days=days * (1 - CHEAPER_FROM)), CHEAPER_SINCE))
     offers = [offer for slug, models in KINDS.items() for offer in _offers(home, owner, slug, models, changes)]
     models = [offer.model for offer in offers]
     rules = demo_rules.rules(home, owner, models)
@@ -135,6 +139,7 @@ def _offers(
                 source="demo",
                 effective_at=at,
                 input=round(input * NANO * by),
+                cache_read=round(input * NANO * by * CACHED),
                 output=round(output * NANO * by),
             )
             for at, by in zip(changes, (1.25, 1), strict=True)

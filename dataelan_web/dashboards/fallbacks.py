@@ -10,7 +10,7 @@ from typing import Any
 from . import figures
 from .filters import Filters
 from .names import called
-from .panels import FILTERS, Cell, Measure, Panel, over_time, page_of, percent, runs_of, slot_cell
+from .panels import FILTERS, RUNS, Cell, Measure, Panel, over_time, page_of, percent, runs_of, slot_cell
 from .runs import FALLBACK, RATE_LIMIT, RETRY
 from .sums import Sums
 
@@ -44,9 +44,9 @@ def over_slots(filters: Filters, providers: Mapping[tuple[datetime, Any], Sums])
 
 
 def hits(filters: Filters, providers: Mapping[tuple[datetime, Any], Sums], names: dict[Any, str]) -> Panel:
-    limited = {key: one for key, one in providers.items() if one.rate_limited}
-    return over_time("limited", "Rate-limit hits", filters, limited, "provider_id", names, PAGE, LIMITED, HITS,
-                     opens={"met": RATE_LIMIT}, empty=QUIET)  # fmt: skip
+    found = providers if any(one.rate_limited for one in providers.values()) else {}
+    return over_time("limited", "Rate-limit hits", filters, found, "provider_id", names, PAGE, LIMITED, HITS,
+                     first=RUNS, opens={"met": RATE_LIMIT}, empty=QUIET)  # fmt: skip
 
 
 def by_what(
