@@ -34,7 +34,7 @@ def panel(filters: Filters, whole: Sums, page: str) -> Panel:
         rows.append([head, *_numbers(found[tag], runs_of(filters, only))])
     if rows and (rest := whole - tagged) != Sums():
         opens = runs_of(filters, filters.address, untagged="yes")
-        rows.append([Cell(UNTAGGED, ""), *_numbers(rest, opens)])
+        rows.append([Cell(UNTAGGED), *_numbers(rest, opens)])
     cut = f"The first {MOST} of {len(order)}. " if len(order) > MOST else ""
     columns = ["Tag", *(measure.label for measure in MEASURES)]
     return Panel("tags", "Tag", columns, rows, None, "", True, EMPTY, f"{cut}{HOW}")

@@ -81,7 +81,7 @@ def _figure(
         has_head = box.width > ROOM and box.height > 2 * HEAD and provider is not REST
         inner = box._replace(height=box.height - HEAD) if has_head else box
         if has_head:
-            heads.append(_head(box, f"<b>{figures.plain(said)}</b> {formats.money(sum(models.values()))}"))
+            heads.append(_head(box, f"{figures.plain(said)} {formats.money(sum(models.values()))}"))
         place = providers.index(provider) if provider in providers else figures.MOST
         colour = figures.COLOURS[place] if place < figures.MOST else figures.REST
         for (model, cost), tile in zip(models.items(), tiles([*models.values()], inner), strict=True):

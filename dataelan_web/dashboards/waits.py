@@ -17,7 +17,7 @@ PAGE = "performance"
 CHOICES: dict[str, dict[str, str]] = {
     "by": {"provider": "By provider", "model": "By model"},
     "wait": {"first_token": "First token", "total": "Total"},
-    "part": {"p95": "p95", "p50": "p50", "p99": "p99"},
+    "of": {"p95": "p95", "p50": "p50", "p99": "p99"},
 }
 """What can be chosen, by the names in the address; the first of each is shown where nothing is said."""
 TITLE = "Time by provider and model"
@@ -35,7 +35,7 @@ def chosen() -> dict[str, str]:
 
 def panel(filters: Filters) -> Panel:
     over, what = filters.range, chosen()
-    by, place = f"{what['by']}_id", PERCENTILES.index(int(what["part"][1:]) / 100)
+    by, place = f"{what['by']}_id", PERCENTILES.index(int(what["of"][1:]) / 100)
     order = _most_first(filters, by)
     found = sums.percentiles(filters.asked, (over.span,), what["wait"], by, over)
     names = names_of(order)
