@@ -59,7 +59,7 @@ _NEXT = CALLS.alias("next_call")
 ROW = (
     "id created_at first_token_at finished_at project_id session_id user_id origin repairs_id batch_id model_type "
     "requested state error_kind rule_id provider_id model_id api_key_id payer attempts_made tokens_input "
-    "tokens_cache_read tokens_cache_write tokens_output tokens_reasoning cost deleted_at"
+    "tokens_cache_read tokens_cache_write tokens_output tokens_reasoning cost deleted_at tags"
 ).split()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from flask import g
 
 from .. import formats
+from ..limits import glance
 from . import prices, repriced, sums, tags, treemap
 from .filters import Filters
 from .names import called, names_of
@@ -57,7 +58,7 @@ def page(filters: Filters, page: str = "spend", but: tuple[str, ...] = ()) -> di
 
 
 def mine(filters: Filters) -> dict[str, Any]:
-    return page(filters, "mine", but=("user_id", "api_key_id"))
+    return page(filters, "mine", but=("user_id", "api_key_id")) | {"glances": glance.mine()}
 
 
 def _of(pairs: Mapping[tuple[Any, Any], Sums], place: int) -> dict[Any, Sums]:

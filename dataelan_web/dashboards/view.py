@@ -27,6 +27,7 @@ COLUMNS = {
     "type": "Type",
     "origin": "Asked by",
     "rule": "Rule",
+    "tags": "Tags",
     "key": "Key",
     "payer": "Paid by",
     "attempts": "Calls",

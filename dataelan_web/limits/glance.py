@@ -24,6 +24,14 @@ def at_home() -> list[Line]:
     return _usual(_on((Scope.ORGANIZATION, g.organization.id), (Scope.MEMBER, current_user.id)))
 
 
+def mine() -> list[Line]:
+    """The organization's tightest, and all of one's own, the tightest first."""
+    found = _on((Scope.ORGANIZATION, g.organization.id), (Scope.MEMBER, current_user.id))
+    own = [line for line in found if line.budget.scope is Scope.MEMBER]
+    usual = [line for line in _usual(found) if line not in own]
+    return [*usual, *sorted(own, key=lambda line: (-line.budget.is_hard, -line.standing.percent))]
+
+
 def alerts() -> list[Line]:
     """These, and of the others that one may see those that are nearly used up, the tightest first."""
     found = lines(db.session.scalars(access.scoped(Budget).order_by(Budget.id).limit(MOST)).all())
