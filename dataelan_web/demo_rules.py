@@ -104,5 +104,6 @@ def limits(
 def _round(amount: int, unit: Unit) -> int:
     """Of two digits, upwards, as people write limits; a little where nothing was spent yet."""
     least = {Unit.USD: NANO, Unit.TOKENS: 100_000, Unit.REQUESTS: 50}[unit]
-    step = 10 ** max(len(str(max(amount, least))) - 2, 0)
-    return -(-max(amount, least) // step) * step
+    wanted = max(amount, least)
+    step = int("1" + "0" * (len(str(wanted)) - 2))
+    return -(-wanted // step) * step

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from ..rollups.counting import RATE_LIMIT
 from . import figures
 from .filters import Filters
 from .names import called
 from .panels import FILTERS, RUNS, Cell, Measure, Panel, over_time, page_of, percent, runs_of, slot_cell
-from .runs import FALLBACK, RATE_LIMIT, RETRY
+from .runs import FALLBACK, RETRY
 from .sums import Sums
 
 PAGE = "performance"
