@@ -8,7 +8,9 @@ Its keys are switched off and open nothing: no prompt of the demo is ever sent.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -80,13 +82,17 @@ def seed(
         _seed(share, days, at, seed + n, email, password, f"{name} {n + 1}" if n else name)
         for n, share in enumerate(shares)
     ]
-    sum_up([home.id for home, _ in made])
-    return made
+    sum_up([home.id for home, _, _ in made])
+    for _, _, decide in made:  # what was spent is looked up, so PostgreSQL has to know its tables first
+        decide()
+        db.session.commit()
+    return [(home, written) for home, written, _ in made]
 
 
 def _seed(
     executions: int, days: int, at: datetime, seed: int, email: str, password: str, name: str
-) -> tuple[Organization, int]:
+) -> tuple[Organization, int, Callable[[], None]]:
+    """(the organization, its runs, what is to be done once these are summed up)"""
     dice, begins = random.Random(seed), at - timedelta(days=days + 1)
     owner = find(email) or create_user(email, password, "Demo")
     home = create_organization(owner, name, OrganizationKind.TEAM)
@@ -103,10 +109,8 @@ def _seed(
     db.session.commit()
     staff = [owner, *people]
     plan = Plan(home.id, [one.id for one in projects], [one.id for one in staff], offers, rules, days, seed)
-    written = write(plan, executions, at)
-    demo_rules.limits(home, owner, projects, staff[1:], offers[0].key.id)
-    db.session.commit()
-    return home, written
+    decide = partial(demo_rules.limits, home, owner, projects, people, offers[0].key.id)
+    return home, write(plan, executions, at), decide
 
 
 def _member(home: Organization, name: str, dice: random.Random) -> User:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from . import quota
 from .extensions import db
@@ -80,6 +80,7 @@ def limits(
     home: Organization, owner: User, projects: Sequence[Project], people: Sequence[User], key: uuid.UUID
 ) -> None:
     """Some nearly used up, one with a request for more. They count what was spent in their window so far. Flushed."""
+    db.session.execute(text("SET LOCAL statement_timeout = 0"))
     wanted = (
         (Scope.ORGANIZATION, home.id, Window.MONTH, Unit.USD, True, 1.45),
         (Scope.PROJECT, projects[0].id, Window.MONTH, Unit.USD, True, 1.06),
