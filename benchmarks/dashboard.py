@@ -38,8 +38,10 @@ PAGES = {
     "spend": "/spend",
     "performance": "/performance",
     "mine": "/mine",
+    "spend, one tag": "/spend?tag=prod",
     "unusual hours": "/parts/unusual",
     "map of the week": "/parts/heat",
+    "times by model": "/parts/waits?by=model",
 }
 RATE, AT_ONCE, RECORDS_FOR = 500, 50, 20
 """Runs a second, in one commit, and seconds."""
@@ -84,7 +86,7 @@ def pages(stack: Stack) -> None:
             for _ in range(ROUNDS):
                 queries.clear()
                 started = time.perf_counter()
-                answer = client.get(f"{address}{at}?range={over}")
+                answer = client.get(f"{address}{at}{'&' if '?' in at else '?'}range={over}")
                 times.append(time.perf_counter() - started)
                 assert answer.status_code == 200
                 content = answer.data

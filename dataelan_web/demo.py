@@ -1,5 +1,6 @@
 """`flask seed-demo`: an organization as it would look after months of work. Its people, projects, models and prices
-are made here, its runs by one statement a step (demo_runs.sql). The same seed makes the same numbers; only ids differ.
+are made here, its rules and limits in demo_rules, its runs by one statement a step (demo_runs.sql). The same seed makes
+the same numbers; only ids differ.
 
 Its keys are switched off and open nothing: no prompt of the demo is ever sent.
 """
@@ -7,11 +8,14 @@ Its keys are switched off and open nothing: no prompt of the demo is ever sent.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
 
+from . import demo_rules
 from .accounts.sign_up import create_organization, create_project, create_user, find
 from .demo_runs import Offer, Plan, sum_up, write
 from .extensions import db
@@ -48,8 +52,11 @@ KINDS: dict[str, Any] = {
         ("gemini-demo-flash", ModelType.TEXT, 0.1, 0.4, 0.29, 190, 4),
     ],
 }
-CHEAPER_FROM = 0.55
-"""The part of the time after which prices are what they are now; before that they were a quarter higher."""
+CHEAPER_FROM, CHEAPER_SINCE = 0.55, timedelta(days=12)
+"""The part of the time after which prices are what they are now, of a long one the last days; before that they were a
+quarter higher."""
+CACHED = 0.1
+"""What reading input from a cache costs, as a part of what input costs."""
 
 
 LARGEST = 0.4
@@ -75,25 +82,35 @@ def seed(
         _seed(share, days, at, seed + n, email, password, f"{name} {n + 1}" if n else name)
         for n, share in enumerate(shares)
     ]
-    sum_up([home.id for home, _ in made])
-    return made
+    sum_up([home.id for home, _, _ in made])
+    for _, _, decide in made:  # what was spent is looked up, so PostgreSQL has to know its tables first
+        decide()
+        db.session.commit()
+    return [(home, written) for home, written, _ in made]
 
 
 def _seed(
     executions: int, days: int, at: datetime, seed: int, email: str, password: str, name: str
-) -> tuple[Organization, int]:
+) -> tuple[Organization, int, Callable[[], None]]:
+    """(the organization, its runs, what is to be done once these are summed up)"""
     dice, begins = random.Random(seed), at - timedelta(days=days + 1)
     owner = find(email) or create_user(email, password, "Demo")
     home = create_organization(owner, name, OrganizationKind.TEAM)
+    home.created_at = begins
     db.session.flush()
     people = [_member(home, one, dice) for one in PEOPLE]
     projects = [create_project(home, owner, one) for one in PROJECTS]
     db.session.flush()
-    changes = (begins, at - timedelta(days=days * (1 - CHEAPER_FROM)))
+    changes = (begins, at - min(timedelta(days=days * (1 - CHEAPER_FROM)), CHEAPER_SINCE))
     offers = [offer for slug, models in KINDS.items() for offer in _offers(home, owner, slug, models, changes)]
+    models = [offer.model for offer in offers]
+    rules = demo_rules.rules(home, owner, models)
+    demo_rules.notes(home, owner, models, at, days)
     db.session.commit()
-    plan = Plan(home.id, [one.id for one in projects], [owner.id, *(one.id for one in people)], offers, days, seed)
-    return home, write(plan, executions, at)
+    staff = [owner, *people]
+    plan = Plan(home.id, [one.id for one in projects], [one.id for one in staff], offers, rules, days, seed)
+    decide = partial(demo_rules.limits, home, owner, projects, people, offers[0].key.id)
+    return home, write(plan, executions, at), decide
 
 
 def _member(home: Organization, name: str, dice: random.Random) -> User:
@@ -126,6 +143,7 @@ def _offers(
                 source="demo",
                 effective_at=at,
                 input=round(input * NANO * by),
+                cache_read=round(input * NANO * by * CACHED),
                 output=round(output * NANO * by),
             )
             for at, by in zip(changes, (1.25, 1), strict=True)

@@ -62,6 +62,8 @@ class Plan:
     projects: list[uuid.UUID]
     people: list[uuid.UUID]
     offers: list[Offer]
+    rules: list[uuid.UUID]
+    """Which one chose each of the offers first."""
     days: int
     seed: int
 
@@ -145,6 +147,7 @@ def _values(plan: Plan) -> dict[str, Any]:
         "seed": plan.seed * 100,
         "shares": [place for place, offer in enumerate(plan.offers) for _ in range(offer.share)],
         "offers": json.dumps([_told(place, offer) for place, offer in enumerate(plan.offers)]),
+        "rules": plan.rules,
         "topics": json.dumps(topics),
         "projects": plan.projects,
         "people": plan.people,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -46,6 +47,7 @@ def some_runs(cast: people.Cast, dice: random.Random, count: int, at: datetime =
             model_type=dice.choice([ModelType.TEXT, ModelType.CODE]),
             origin=dice.choice([Origin.GATEWAY, Origin.PLAYGROUND, Origin.IMPORT]),
             created_at=asked,
+            labels=dice.choice([None, {"tags": ["eu"]}, {"tags": ["nightly", "eu"]}, {"tags": ["a b", "x,{y}|"]}]),
             first_token_at=asked + took / 2,
             finished_at=asked + took,
             provider_id=model.provider_id,
@@ -55,6 +57,7 @@ def some_runs(cast: people.Cast, dice: random.Random, count: int, at: datetime =
         )
         if dice.random() < 0.3:
             called(run, dice.randrange(1000), dice.choice(models), 2)
+            run.attempts_made = 2
             db.session.commit()
         made.append(run)
     count_all()
@@ -86,6 +89,7 @@ def test_a_panel_its_runs_and_the_ledger_have_one_sum(acme: people.Cast) -> None
         "outcome": ["completed", "failed"],
         "model_type": ["TEXT", "CODE"],
         "origin": ["gateway", "playground"],
+        "tags": ["eu", "nightly", "a b", "x,{y}|", "none has it"],
     }
     for _ in range(60):
         names = dice.sample(sorted(choices), dice.randrange(4))
@@ -104,10 +108,15 @@ def test_a_panel_its_runs_and_the_ledger_have_one_sum(acme: people.Cast) -> None
         if not everyone:
             where.append((Execution.project_id == acme.project.id) | (Execution.user_id == acme.adam.id))
         columns = {"outcome": Execution.state}
-        both = [columns.get(n, getattr(Execution, n, None)) == v for n, v in filters.items() if n != "model_id"]
+        narrowed = [
+            Execution.tags.contains([v]) if n == "tags" else columns.get(n, getattr(Execution, n, None)) == v
+            for n, v in filters.items()
+            if n != "model_id"
+        ]
         model = filters.get("model_id")
-        expected = of_runs([*where, *both, *([Execution.model_id == model] if model else [])])
-        money = of_ledger([*where, *both, *([Attempt.model_id == model] if model else [])])
+        expected = of_runs([*where, *narrowed, *([Execution.model_id == model] if model else [])])
+        paid_for = [Attempt.model_id == model] if model else []
+        money = of_ledger([*where, *narrowed, *paid_for])
 
         whole = sums.totals(asked, (over.span,))
         assert (whole.runs, whole.tokens) == expected, (filters, over.key)
@@ -120,6 +129,13 @@ def test_a_panel_its_runs_and_the_ledger_have_one_sum(acme: people.Cast) -> None
             assert sum(sums.groups(asked, (over.span,), by).values(), sums.Sums()) == whole
             both = sums.groups(asked, (over.span,), by), sums.groups(asked, over.before, by)
             assert sums.compared(asked, over, by) == both
+        of_tags, tagged = sums.tagged(asked, (over.span,))
+        for tag in [*of_tags, "none has it"]:
+            narrower = replace(asked, filters={**filters, "tags": tag})
+            if "tags" not in filters:
+                assert sums.totals(narrower, (over.span,)) == of_tags.get(tag, sums.Sums())
+        assert tagged == whole or "tags" not in filters
+        assert tagged.cost == of_ledger([*where, *narrowed, func.cardinality(Execution.tags) > 0, *paid_for])
 
 
 def test_percentiles_are_right_within_two_percent(acme: people.Cast) -> None:

@@ -13,7 +13,9 @@ from flask.testing import FlaskClient
 from plotly import graph_objects
 from sqlalchemy import event
 
+from dataelan_web.dashboards import treemap
 from dataelan_web.dashboards.routes import PAGES
+from dataelan_web.dashboards.treemap import Box
 from dataelan_web.extensions import db
 from dataelan_web.models import Execution, Project, Scope, now
 
@@ -120,6 +122,42 @@ def test_what_is_asked_wrongly_is_said_and_nothing_is_shown(app: Flask, acme: pe
         assert "Nothing is shown" in page(client, acme, f"/spend?{wrong}", 422)
     page(client, acme, "/nothing", 404)
     page(client, acme, "/spend/nothing.csv", 404)
+
+
+def test_a_tag_has_all_of_a_run_and_what_has_none_is_the_rest(app: Flask, acme: people.Cast) -> None:
+    for cost, tags in ((7, ["eu", "nightly"]), (11, ["eu"]), (13, [])):
+        ran(acme, cost, labels={"tags": tags})
+    count_all()
+    client = people.browser(app, acme.olivia)
+    found = {row[0]: (row[1], row[2]) for row in rows(client, acme, "/spend/tags.csv")[1:]}
+    assert found == {"eu": ("0.000000018", "2"), "nightly": ("0.000000007", "1"), "No tag": ("0.000000013", "1")}
+    only = rows(client, acme, "/spend/models.csv?tag=nightly")
+    assert [row[1:3] for row in only[1:]] == [["0.000000007", "1"]]
+    assert [row[0] for row in rows(client, acme, "/spend/tags.csv?tag=nightly")[1:]] == ["eu", "nightly"]
+    text = page(client, acme, "/performance?tag=none+has+it")
+    assert "Without this tag: #none has it" in text
+    assert "Nothing to show" in text
+    assert "No tags" in page(client, acme, "/runs?untagged=yes")
+
+
+def test_tiles_fill_the_box_each_as_large_as_what_it_is_of(context: None) -> None:
+    sizes = [600, 300, 70, 20, 9, 1]
+    found = treemap.tiles(sizes, Box(0, 0, 200, 100))
+    for size, tile in zip(sizes, found, strict=True):
+        assert abs(tile.width * tile.height - 20 * size) < 1e-6
+        assert -1e-6 <= tile.x <= tile.x + tile.width <= 200 + 1e-6
+        assert -1e-6 <= tile.y <= tile.y + tile.height <= 100 + 1e-6
+
+
+def test_times_of_providers_and_models_come_after_the_page(app: Flask, acme: people.Cast) -> None:
+    ran(acme, 7)
+    count_all()
+    client = people.browser(app, acme.olivia)
+    assert "/dashboard/parts/waits?range=30d" in page(client, acme, "/performance")
+    text = page(client, acme, "/parts/waits?by=model&wait=total&of=p99")
+    assert "Total, p99, by model" in text
+    assert [row[1] for row in rows(client, acme, "/performance/waits.csv?by=model&wait=total")][1].startswith("2.0")
+    assert "No run completed" in page(client, acme, "/parts/waits?by=cake&type=VIDEO")
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(app: Flask, acme: people.Cast) -> None:

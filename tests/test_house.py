@@ -128,6 +128,7 @@ def test_every_room_is_known_to_the_rules() -> None:
         "cli",
         "demo",
         "demo_rhythm",
+        "demo_rules",
         "demo_runs",
         "jobs",
         "errors",

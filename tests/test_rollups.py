@@ -9,13 +9,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from dataelan_web import quota
+from dataelan_web.access import SumsSeen
+from dataelan_web.dashboards import ranges, runs
+from dataelan_web.dashboards.runs import Only, Wanted
+from dataelan_web.dashboards.sums import Asked
 from dataelan_web.extensions import db
 from dataelan_web.models import (
     ROLLUP_KEYS,
+    ROLLUP_RETAGS,
     ROLLUPS,
     Attempt,
     Execution,
@@ -28,18 +33,21 @@ from dataelan_web.models import (
     new_id,
     now,
 )
+from dataelan_web.models.base import NIL
 from dataelan_web.models.rollups import Grain
 from dataelan_web.rollups import histogram
 from dataelan_web.rollups.cuts import Cut
 from dataelan_web.rollups.keeping import fold, fold_all, prune
 from dataelan_web.rollups.rebuilding import drift, rebuild, rebuild_due
+from dataelan_web.rollups.retagging import retag
 
 from . import people
 
 
 def paid(cast: people.Cast, cost: int | None, model: Model | None = None, **values: object) -> Execution:
-    """A run with one call that cost this much, and its line. Commits."""
-    run = people.ended(cast, "How much?", via_gateway=True, attempts_made=1, **{"cost": cost, **values})
+    """A run with two tags and one call that cost this much, and its line. Commits."""
+    usual = {"cost": cost, "attempts_made": 1, "labels": {"tags": ["nightly", "eu"]}}
+    run = people.ended(cast, "How much?", via_gateway=True, **usual | values)
     called(run, cost, model, 1)
     db.session.commit()
     return run
@@ -205,6 +213,79 @@ def test_hours_days_and_weeks_are_the_organizations_and_change_with_its_zone(acm
         (Grain.WEEK, midnight - timedelta(days=midnight.weekday()), 2),
     }
     assert not drift(acme.organization)
+
+
+def test_runs_count_with_the_tags_that_their_session_has_now(acme: people.Cast) -> None:
+    acme.session.tags = ["draft"]
+    db.session.commit()
+    of_it = {"session_id": acme.session.id, "labels": None}
+    begun = now() - timedelta(seconds=9)
+    for cost in (5, None):
+        paid(acme, cost, created_at=begun, first_token_at=begun + timedelta(seconds=1), **of_it)
+    paid(acme, 7, labels={"tags": ["eu"]}, session_id=acme.session.id)
+    count_all()
+    assert tags_counted(acme) == {("draft",): (2, 5, 1), ("draft", "eu"): (1, 7, 0)}
+    late = paid(acme, 9, **of_it)  # waits to be counted as the tags change
+    acme.session.tags = ["final"]
+    db.session.commit()
+    while retag(timedelta()) == 0 and db.session.scalar(select(func.count()).select_from(ROLLUP_RETAGS)):
+        db.session.rollback()
+    count_all()
+    assert tags_counted(acme) == {("final",): (3, 14, 1), ("eu", "final"): (1, 7, 0)}
+    assert db.session.scalar(select(Execution.tags).where(Execution.id == late.id)) == ["final"]
+    assert not drift(acme.organization)
+    acme.session.tags = []
+    db.session.commit()
+    while retag(timedelta()) == 0 and db.session.scalar(select(func.count()).select_from(ROLLUP_RETAGS)):
+        db.session.rollback()
+    assert tags_counted(acme) == {("eu",): (1, 7, 0)}
+    assert sums(acme) == (4, 21, 1), "no other sum is changed by it"
+    assert not drift(acme.organization)
+    assert db.session.scalar(select(func.count()).where(*of_tags(acme), ROLLUP_KEYS.c.tags.contains(["final"]))) == 0
+
+
+def of_tags(cast: people.Cast) -> tuple[ColumnElement[bool], ...]:
+    return ROLLUP_KEYS.c.organization_id == cast.organization.id, ROLLUP_KEYS.c.cut == Cut.TAGS
+
+
+def tags_counted(cast: people.Cast) -> dict[tuple[str, ...], tuple[int, int, int]]:
+    """{tags: (runs, cost, unpriced)}"""
+    counters = (func.sum(ROLLUPS.c[name]) for name in ("runs", "cost", "unpriced"))
+    query = select(ROLLUP_KEYS.c.tags, *counters).join(ROLLUPS, ROLLUPS.c.key_id == ROLLUP_KEYS.c.id)
+    query = query.where(*of_tags(cast), ROLLUPS.c.grain == Grain.DAY).group_by(ROLLUP_KEYS.c.tags)
+    return {tuple(tags): tuple(map(int, of)) for tags, *of in db.session.execute(query)}
+
+
+def test_calls_count_where_they_were_made_and_open_into_their_runs(app: Flask, acme: people.Cast) -> None:
+    first, second = people.simulated_model(), people.simulated_model("simulated-fast")
+    run = paid(acme, None, first, model_id=second.id, provider_id=second.provider_id, attempts_made=3)
+    for number, model in ((2, first), (3, second)):
+        called(run, None, model, number).error_kind = "rate_limit" if number == 2 else None
+    paid(acme, 3, second, model_id=second.id, provider_id=second.provider_id)
+    paid(acme, None, None, attempts_made=0, state=State.FAILED, error_kind="rate_limit")
+    count_all()
+    names = ("attempts", "retries", "fallbacks", "rate_limited")
+    counters = (func.sum(ROLLUPS.c[name]) for name in names)
+    query = select(ROLLUP_KEYS.c.model_id, *counters).join(ROLLUPS, ROLLUPS.c.key_id == ROLLUP_KEYS.c.id)
+    query = query.where(ROLLUP_KEYS.c.organization_id == acme.organization.id, ROLLUP_KEYS.c.cut == Cut.MODELS)
+    rows = db.session.execute(query.where(ROLLUPS.c.grain == Grain.DAY).group_by(ROLLUP_KEYS.c.model_id))
+    assert {row[0]: tuple(map(int, row[1:])) for row in rows} == {
+        first.id: (2, 1, 1, 1),
+        second.id: (2, 0, 0, 0),
+        NIL: (0, 0, 0, 1),  # a limit of ours refused it before any call
+    }
+    assert not drift(acme.organization)
+    over = ranges.preset("7d", ZoneInfo("UTC"), now())
+    for met, model, kept in (
+        *((met, None, 1) for met in (runs.FALLBACK, runs.RETRY)),
+        *((met, first.id, 1) for met in runs.MET),
+        *((met, second.id, 0) for met in runs.MET),
+        (runs.RATE_LIMIT, None, 2),
+        (runs.RATE_LIMIT, NIL, 1),
+    ):
+        asked = Asked(acme.organization.id, SumsSeen(True, (), acme.mia.id), {"model_id": model} if model else {})
+        with app.test_request_context():
+            assert runs.counted(Wanted(asked, over.start, over.end, Only(met=met)))[0] == kept, (met, model)
 
 
 def test_a_zone_that_nobody_knows_is_refused(acme: people.Cast) -> None:

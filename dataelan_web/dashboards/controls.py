@@ -13,7 +13,7 @@ from ..extensions import db
 from ..models.base import NIL
 from . import filters as reading
 from . import ranges, sums
-from .filters import BY_WORD, DIMENSIONS, ERROR, Filters
+from .filters import BY_WORD, DIMENSIONS, ERROR, TAG, Filters
 from .names import called, names_of
 
 TABS = (
@@ -26,6 +26,8 @@ TABS = (
     ("mine", "Mine"),
 )
 TOO_LONG = "This took too long and was given up. Choose a shorter time, or a filter."
+MOST_TAGS = 500
+"""To choose from; any other can be written into the address."""
 CANCELLED = "57014"
 """PostgreSQL's word for a statement that took longer than it may."""
 
@@ -48,7 +50,9 @@ def choices(filters: Filters) -> dict[str, list[tuple[str, str]]]:
         for name, dimension in reading.BY_ID.items()
     }
     words = {name: [(v, called(dimension, v, {})) for v in values] for name, (dimension, values) in BY_WORD.items()}
-    return found | words | {ERROR: [(word, called(ERROR, word, {})) for word in sorted(known[ERROR]) if word]}
+    errors = [(word, called(ERROR, word, {})) for word in sorted(known[ERROR]) if word]
+    tags = {*sums.known_tags(filters.asked.organization_id, filters.asked.seen, MOST_TAGS), filters.said.get(TAG, "")}
+    return found | words | {ERROR: errors, TAG: [(tag, tag) for tag in sorted(tags - {""})]}
 
 
 def chips(filters: Filters, known: Mapping[str, list[tuple[str, str]]]) -> list[dict[str, Any]]:
@@ -64,6 +68,8 @@ def chips(filters: Filters, known: Mapping[str, list[tuple[str, str]]]) -> list[
 
 
 def _said(name: str, value: str, known: Mapping[str, list[tuple[str, str]]]) -> str:
+    if name == TAG:
+        return f"#{value}"
     if name in reading.BY_ID and uuid.UUID(value) == NIL:
         return called(DIMENSIONS[name], NIL, {})
     return dict(known.get(name, [])).get(value, formats.DASH)

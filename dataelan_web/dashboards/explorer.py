@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from .. import access
 from ..extensions import db
-from ..models import Execution, PromptSession, RoutingRule, now
+from ..models import Execution, RoutingRule, now
 from ..models.base import NIL
 from ..models.measured import Measured
 from . import runs, sums
@@ -100,8 +100,8 @@ def _by_day(view: View, count: int) -> bool:
     """Is the page read from the index of each day? Raises TooMany for what would take too long either way."""
     if view.only and count > LOOKED_AT:
         raise TooMany(
-            f"By rule, tag, least cost or time, runs are looked at one by one, {LOOKED_AT:,} at most; here are "
-            f"{count:,}. Choose a shorter time, or filter by something else too."
+            f"By rule, calls, least cost or time, or without tags, runs are looked at one by one, {LOOKED_AT:,} at "
+            f"most; here are {count:,}. Choose a shorter time, or filter by something else too."
         )
     sort = view.order.sort
     if sort is TIME or count <= SORTED_AT_ONCE:
@@ -156,14 +156,10 @@ def rules_of(ids: Iterable[uuid.UUID | None]) -> dict[Any, str]:
 
 
 def choices() -> dict[str, list[tuple[str, str]]]:
-    """What else runs can be narrowed to: rules and tags, by name."""
+    """What else runs can be narrowed to: rules, by name, and what their calls came to."""
     rules = db.session.execute(access.scoped(RoutingRule).with_only_columns(RoutingRule.id, RoutingRule.name)).all()
-    tags = access.scoped(PromptSession).where(PromptSession.tags != []).limit(500)
-    found = {tag for said in db.session.scalars(tags.with_only_columns(PromptSession.tags)) for tag in said}
-    return {
-        "rule": sorted(((str(id), name) for id, name in rules), key=lambda pair: pair[1].lower()),
-        "tag": [(tag, tag) for tag in sorted(found)],
-    }
+    by_name = sorted(((str(id), name) for id, name in rules), key=lambda pair: pair[1].lower())
+    return {"rule": by_name, "met": [*runs.MET.items()]}
 
 
 def _readable(ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:

@@ -16,6 +16,7 @@ from . import view as viewing
 from .exporting import AT_ONCE
 from .filters import BadFilter
 from .routes import bp
+from .runs import MET
 from .sorting import RISING, SORTS
 from .view import View
 
@@ -69,7 +70,8 @@ def _chips(view: View, choices: dict[str, list[tuple[str, str]]]) -> list[dict[s
     chips = [{**chip, "without": chip["without"] | own} for chip in controls.chips(view.filters, choices)]
     said = {
         "rule": dict(choices.get("rule", [])).get(view.narrowed.get("rule", ""), "A rule"),
-        "tag": f"#{view.only.tag}",
+        "untagged": "No tags",
+        "met": MET.get(view.only.met, ""),
         "cost": f"From ${view.narrowed.get('cost')} on",
         "seconds": f"From {view.narrowed.get('seconds')} s on",
     }

@@ -13,6 +13,7 @@ from flask import g
 from .. import access
 from ..models import ModelType, Origin, Payer, State
 from ..models.executions import OPEN
+from ..models.rollups import TAGS
 from ..rollups.counting import REPAIR
 from . import ranges
 from .ranges import BadRange, Range
@@ -36,8 +37,10 @@ BY_WORD = {
 }
 ERROR = "error"
 """A class of errors: whatever word providers and limits have for it."""
-NAMES = (*BY_ID, *BY_WORD, ERROR)
-DIMENSIONS = BY_ID | {name: dimension for name, (dimension, _) in BY_WORD.items()} | {ERROR: ERROR}
+TAG = "tag"
+LONGEST_TAG = 64
+NAMES = (*BY_ID, *BY_WORD, ERROR, TAG)
+DIMENSIONS = BY_ID | {name: dimension for name, (dimension, _) in BY_WORD.items()} | {ERROR: ERROR, TAG: TAGS}
 
 
 class BadFilter(ValueError):
@@ -101,6 +104,10 @@ def _value(name: str, value: str) -> Value:
         if not re.fullmatch(r"[a-z0-9_.-]{1,30}", value):
             raise BadFilter("There is no such class of errors. Choose one of the list.")
         return value
+    if name == TAG:
+        if len(value) > LONGEST_TAG:
+            raise BadFilter(f"A tag has {LONGEST_TAG} characters at most.")
+        return value.replace("\0", "")
     try:
         return uuid.UUID(value)
     except ValueError:

@@ -20,7 +20,7 @@ from .sums import PERCENTILES, Sums
 LONGEST = timedelta(days=28)
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 LEVELS = 7
-EMPTY = "Nothing ran in these hours. By project or member, hours are kept for five weeks."
+EMPTY = "Nothing ran in these hours. By project, member or tag, hours are kept for five weeks."
 
 
 @dataclass(frozen=True)

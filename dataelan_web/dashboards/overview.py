@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -63,7 +63,7 @@ def page(filters: Filters) -> dict[str, Any]:
             forecast(filters),
             why.panel(filters, models, models_before),
         ],
-        "glances": glance.at_home(),
+        "glances": glance.alerts(),
         "unpriced": now_.unpriced,
     }
 
@@ -132,7 +132,8 @@ def forecast(filters: Filters) -> Panel:
     today = now_.astimezone(zone).date()
     first = today.replace(day=1)
     last = (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
-    start = min(first, today - timedelta(days=LOOKS_BACK))
+    was = first - timedelta(days=1)
+    start = was.replace(day=1) - timedelta(days=LOOKS_BACK)
     over = Range("", "", Grain.DAY, ranges.days(start, last, zone), zone, now_)
     found = sums.series(filters.asked, over)
     cost = {slot.date(): one.cost for (slot, _), one in found.items()}
@@ -152,9 +153,37 @@ def forecast(filters: Filters) -> Panel:
         f"At the end of {last:%B}: {ends[0].said} to {ends[1].said}. The days left are taken to be like the same "
         f"weekdays of the last {LOOKS_BACK} days; 8 of 10 months should end in this band."
     )
-    columns = ["Day", "Spent so far", "At least", "At most"]
+    if last_time := _missed(cost, today, was):
+        then, band_then, whole = last_time
+        ends = [Cell(formats.money(round(n)), usd(round(n))) for n in band_then]
+        before = runs_of(filters, filters.said, range="last_month")
+        rows.append([Cell(f"{was:%-d %B}, as seen on the {then.day}.", was.isoformat()),
+                     Cell(formats.money(whole), usd(whole), before), *ends])  # fmt: skip
+        note += f" {_said_of_miss(then, band_then, whole)}"
+    columns = ["Month’s end", "Spent so far", "At least", "At most"]
     return Panel("forecast", "This month", columns, rows if any(cost.values()) else [], drawn, note,
                  empty="Nothing was spent in the last four weeks.")  # fmt: skip
+
+
+def _missed(cost: Mapping[date, int], today: date, was: date) -> tuple[date, tuple[float, float], int] | None:
+    """(the same day of last month, between what its forecast lay then, what the month came to). None: nothing was known
+    of it then. `was`: the last day of last month."""
+    then = was.replace(day=min(today.day, was.day))
+    past = {day: cost.get(day, 0) for n in range(1, LOOKS_BACK + 1) if (day := then - timedelta(days=n))}
+    if not any(past.values()):
+        return None
+    sure = sum(cost.get(was.replace(day=n), 0) for n in range(1, then.day))
+    whole = sum(n for day, n in cost.items() if (day.year, day.month) == (was.year, was.month))
+    return then, ahead(past, then, was, sure, 0)[-1], whole
+
+
+def _said_of_miss(then: date, band: tuple[float, float], whole: int) -> str:
+    low, high = band
+    middle = (low + high) / 2
+    off = percent(abs(middle - whole) / whole) if whole else formats.DASH
+    way = "too high" if middle > whole else "too low"
+    where = "within the band" if low <= whole <= high else "outside the band"
+    return f"On the same day of {then:%B} its middle was {off} {way}, and the month ended {where}."
 
 
 def _so_far(cost: dict[date, int], first: date, today: date) -> list[int]:

@@ -120,9 +120,10 @@ def at(slot: datetime, over: Range) -> str:
 def over_time(
     id: str, title: str, filters: Filters, found: Mapping[tuple[datetime, Any], Sums], by: str,
     names: dict[Any, str], page: str, measure: Measure = SPEND, note: str = "", first: Measure | None = None,
+    opens: Mapping[str, str] | None = None, empty: str = Panel.empty,
 ) -> Panel:  # fmt: skip
     """Stacked by what has most, of `first` where that is said, so that two charts of a page have the same colours; the
-    rest together. Slots where nothing ran are 0."""
+    rest together. Slots where nothing ran are 0. `opens`: what the runs of a number are narrowed to."""
     most = first or measure
     over, whole = filters.range, dict[Any, int]()
     for (_, what), sums in found.items():
@@ -140,8 +141,9 @@ def over_time(
              for n, (label, line) in enumerate(zip(labels, values, strict=True))}  # fmt: skip
 
     def number(n: int, what: Any, value: int) -> Cell:
-        opens = runs_of(filters, filters.within(n), **{FILTERS[by]: what}) if value and what is not REST else ""
-        return Cell(measure.said(value), measure.exact(value), opens)
+        said = {FILTERS[by]: what, **(opens or {})}
+        url = runs_of(filters, filters.within(n), **said) if value and what is not REST else ""
+        return Cell(measure.said(value), measure.exact(value), url)
 
     rows = [
         [slot_cell(n, filters, page), *(number(n, what, line[n]) for what, line in zip(parts, values, strict=True))]
@@ -152,7 +154,7 @@ def over_time(
     figure = figures.stacked(over, drawn, "$" if is_money else "") if values else None
     if figure:
         figures.can_be_clicked(figure, [filters.within(n) for n in range(len(over.slots))], FILTERS[by], shown)
-    return Panel(id, title, ["Time", *labels], rows, figure, note, footer=footer)
+    return Panel(id, title, ["Time", *labels], rows, figure, note, empty=empty, footer=footer)
 
 
 def by_what(

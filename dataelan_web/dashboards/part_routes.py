@@ -10,12 +10,16 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.wrappers import Response
 
 from ..web import render
-from . import controls, heat, unusual
+from . import controls, heat, unusual, waits
 from . import filters as reading
 from .filters import BadFilter, Filters
 from .routes import bp
 
-PARTS: dict[str, Callable[[Filters], dict[str, Any]]] = {"unusual": unusual.shown, "heat": heat.shown}
+PARTS: dict[str, Callable[[Filters], dict[str, Any]]] = {
+    "unusual": unusual.shown,
+    "heat": heat.shown,
+    "waits": waits.shown,
+}
 
 
 @bp.get("/dashboard/parts/<part>")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from .. import formats
-from . import figures, status, sums
+from . import fallbacks, figures, status, sums
 from .filters import PROBLEMS, Filters
 from .names import called, names_of
 from .panels import ERRORS, RUNS, SPEED, Cell, Panel, cell, over_time, page_of, runs_of, slot_cell
@@ -26,6 +26,7 @@ def page(filters: Filters) -> dict[str, Any]:
     asked, over = filters.asked, filters.range
     models = sums.groups(asked, (over.span,), "model_id")
     providers = sums.series(asked, over, "provider_id")
+    each = {what: sum((one for (_, of), one in providers.items() if of == what), Sums()) for _, what in providers}
     errors = {key: one for key, one in sums.series(asked, over, "error").items() if key[1] and one.failed}
     names = names_of([*models, *(what for _, what in providers)])
     return {
@@ -34,6 +35,10 @@ def page(filters: Filters) -> dict[str, Any]:
             *(_waited(what, filters, sums.percentiles(asked, (over.span,), what, None, over)) for what in WAITED),
             _speed(filters, providers, names),
             over_time("errors", "Errors by class", filters, errors, "error", {}, PAGE, RUNS),
+            fallbacks.over_slots(filters, providers),
+            fallbacks.hits(filters, providers, names),
+            fallbacks.by_what("went-on-providers", "Provider", filters, each, "provider_id", names),
+            fallbacks.by_what("went-on-models", "Model", filters, models, "model_id", names),
             _models(filters, models, names),
         ]
     }

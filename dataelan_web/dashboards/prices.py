@@ -57,5 +57,11 @@ def cost(of: Sums, listed: Listed) -> int:
     )
 
 
+def saved_by_cache(of: Sums, listed: Listed) -> int:
+    """What reading from a cache cost less than reading anew, less what writing into it cost more: in the same."""
+    read = of.tokens_cache_read * (listed.input - listed.cache_read)
+    return read - of.tokens_cache_write * (listed.cache_write - listed.input)
+
+
 def _or(price: int | None, plain: int) -> int:
     return plain if price is None else price

@@ -25,7 +25,20 @@ from .sorting import Order
 
 CHUNK = 1_000
 COLUMNS = (
-    *("id", "asked_at", "ended_at", *BY_ID, "payer", "type", "asked_by", "requested", "rule", "outcome", "error"),
+    *(
+        "id",
+        "asked_at",
+        "ended_at",
+        *BY_ID,
+        "payer",
+        "type",
+        "asked_by",
+        "requested",
+        "rule",
+        "tags",
+        "outcome",
+        "error",
+    ),
     *("calls", *TOKENS, "cost_usd", "price_is_unknown", "first_token_seconds", "total_seconds"),
 )
 FORMS = {"csv": "text/csv", "jsonl": "application/jsonl"}
@@ -86,6 +99,7 @@ def _record(row: Any, cost: int, names: dict[Any, str], rules: dict[Any, str], i
         "asked_by": "repair" if row.repairs_id else row.origin.value,
         "requested": row.requested,
         "rule": rules.get(row.rule_id),
+        "tags": ", ".join(row.tags),
         "outcome": row.state.value,
         "error": row.error_kind,
         "calls": row.attempts_made,

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from ..organizations.blueprint import inside_organization
 from ..web import redirect, render
-from . import controls, heat, noting, overview, performance, quotas, ranges, routing, saved, spend, view_forms
+from . import controls, heat, noting, overview, performance, quotas, ranges, routing, saved, spend, view_forms, waits
 from . import filters as reading
 from .filters import BadFilter, Filters
 
@@ -22,6 +22,8 @@ PAGES = {
     "routing": routing.page,
     "mine": spend.mine,
 }
+LATER = {"heat": heat.panel, "waits": waits.panel}
+"""Panels of the page of performance that come after it (part_routes)."""
 
 
 @bp.get("/dashboard", defaults={"page": "overview"})
@@ -50,7 +52,8 @@ def panel_csv(page: str, panel: str) -> AnyResponse:
     filters, problem, _ = _filters(page)
     if problem:
         abort(422, problem)
-    panels = [heat.panel(filters)] if (page, panel) == ("performance", "heat") else PAGES[page](filters)["panels"]
+    later = LATER.get(panel) if page == performance.PAGE else None
+    panels = [later(filters)] if later else PAGES[page](filters)["panels"]
     found = next((one for one in panels if one.id == panel), None)
     if found is None:
         abort(404)

@@ -37,24 +37,29 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from ..executions.candidates import AUTO
-from ..models import Attempt, LedgerEntry, Origin, PromptSession, State
+from ..models import Attempt, LedgerEntry, Origin, State
 from ..models.base import NIL
 from ..models.executions import OPEN
 from ..models.explored import DAY
-from ..models.rollups import TOKENS
-from ..rollups.counting import REPAIR
+from ..models.rollups import TAGS, TOKENS
+from ..rollups.counting import RATE_LIMIT, REPAIR
 from .sorting import RUNS, TIME, Order, Place
 from .sums import Asked, Value, is_one_of, rows_of
 
 UNITS = ("provider_id", "model_id", "api_key_id", "payer")
 """What a call has beside its run: money counts with the call's."""
+FALLBACK, RETRY = "fallback", "retry"
+MET = {FALLBACK: "Fell back", RETRY: "Tried again", RATE_LIMIT: "Met a rate limit"}
+"""What calls came to, and in words."""
 MOST_BRANCHES = 8
 """Projects of a guest that are read each for itself."""
+_NO_TAGS: ColumnElement[Any] = literal_column("'{}'::text[]")
 CALLS, LINES = cast(Table, Attempt.__table__), cast(Table, LedgerEntry.__table__)
+_NEXT = CALLS.alias("next_call")
 ROW = (
     "id created_at first_token_at finished_at project_id session_id user_id origin repairs_id batch_id model_type "
     "requested state error_kind rule_id provider_id model_id api_key_id payer attempts_made tokens_input "
-    "tokens_cache_read tokens_cache_write tokens_output tokens_reasoning cost deleted_at"
+    "tokens_cache_read tokens_cache_write tokens_output tokens_reasoning cost deleted_at tags"
 ).split()
 
 
@@ -63,11 +68,13 @@ class Only:
     """What runs have and sums do not."""
 
     rule: uuid.UUID | None = None
-    tag: str = ""
+    has_no_tags: bool = False
     cost: int | None = None
     """Nano-USD, at least."""
     seconds: float | None = None
     """In all, at least."""
+    met: str = ""
+    """One of MET: a call that it came to."""
 
     def __bool__(self) -> bool:
         return self != Only()
@@ -232,7 +239,8 @@ def _branches(wanted: Wanted, *, went_on: bool = True) -> list[list[Any]]:
     ]
     if wanted.as_of:
         always.append(RUNS.c.finished_at <= wanted.as_of)
-    hows = _how({name: asked.filters[name] for name in _units(asked)})
+    units = {name: asked.filters[name] for name in _units(asked)}
+    hows = [[_met(only.met, units)]] if only.met else _how(units)
     return [[*always, *whose, *how] for whose in _whose(asked) for how in (hows if went_on else hows[:1])]
 
 
@@ -248,6 +256,22 @@ def _how(units: dict[str, Value]) -> list[list[Any]]:
     call = and_(CALLS.c.execution_id == RUNS.c.id, *_calls(units))
     paid = exists().where(LINES.c.attempt_id == CALLS.c.id, call, *_lines(units)).correlate(RUNS)
     return [answered, [RUNS.c.attempts_made > 1, elsewhere, paid]]
+
+
+def _met(what: str, units: dict[str, Value]) -> ColumnElement[bool]:
+    """Is there such a call, of these units? Of runs with one call the run itself says it."""
+    call = [CALLS.c.execution_id == RUNS.c.id, *_calls(units)]
+    call += [CALLS.c.payer == value for name, value in units.items() if name == "payer"]
+    if what == RATE_LIMIT:
+        at_once = and_(
+            RUNS.c.attempts_made < 2, RUNS.c.error_kind == RATE_LIMIT, *(_is(n, v) for n, v in units.items())
+        )
+        refused = exists().where(*call, CALLS.c.error_kind == RATE_LIMIT).correlate(RUNS)
+        return or_(at_once, and_(RUNS.c.attempts_made > 1, refused))
+    follows = and_(_NEXT.c.execution_id == RUNS.c.id, _NEXT.c.number == CALLS.c.number + 1)
+    is_same = _NEXT.c.model_id.is_not_distinct_from(CALLS.c.model_id)
+    found = exists().where(*call, follows, is_same if what == RETRY else not_(is_same)).correlate(RUNS)
+    return and_(RUNS.c.attempts_made > 1, found)
 
 
 def _whose(asked: Asked) -> list[list[Any]]:
@@ -282,6 +306,8 @@ def _is(name: str, value: Value) -> ColumnElement[bool]:
         return and_(said == value, *([] if value == REPAIR else [RUNS.c.origin == value]))
     if name == "payer":
         return is_one_of(_known(name), value)
+    if name == TAGS:  # the first is what the index is of
+        return and_(RUNS.c.tags != _NO_TAGS, RUNS.c.tags.contains([value]))
     return RUNS.c[name].is_(None) if value == NIL else is_one_of(RUNS.c[name], value)
 
 
@@ -302,9 +328,8 @@ def _only(only: Only) -> list[Any]:
     found: list[Any] = []
     if only.rule:
         found.append(RUNS.c.rule_id == only.rule)
-    if only.tag:
-        session = select(PromptSession.id).where(PromptSession.id == RUNS.c.session_id)
-        found.append(session.where(PromptSession.tags.contains([only.tag])).correlate(RUNS).exists())
+    if only.has_no_tags:
+        found.append(RUNS.c.tags == _NO_TAGS)
     if only.cost is not None:
         found.append(RUNS.c.cost >= only.cost)
     if only.seconds is not None:

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from ..access import SumsSeen
 from ..extensions import db
 from ..models import ROLLUP_KEYS, ROLLUPS, now
-from ..models.rollups import COUNTERS, Grain
+from ..models.rollups import COUNTERS, TAGS, Grain
 from ..models.rollups import TOKENS as TOKEN_CLASSES
 from ..rollups import histogram
 from ..rollups.cuts import HOURS_KEPT, smallest
@@ -44,7 +44,6 @@ GIVES_UP_AFTER = "5s"
 _ALONE = "SET LOCAL max_parallel_workers_per_gather = 0"
 """To start helpers takes longer than these queries do."""
 PERCENTILES = (0.5, 0.95, 0.99)
-_COUNT = (1 << histogram.PACKED) - 1
 Value = uuid.UUID | str | tuple[str, ...]
 """What a dimension has to be; of several words one."""
 _SPAN: tuple[tuple[str, Any], ...] = (
@@ -71,6 +70,9 @@ class Sums:
     runs: int = 0
     failed: int = 0
     attempts: int = 0
+    retries: int = 0
+    fallbacks: int = 0
+    rate_limited: int = 0
     unpriced: int = 0
     tokens_input: int = 0
     tokens_cache_read: int = 0
@@ -84,9 +86,16 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in NAMES))
 
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) - getattr(other, name) for name in NAMES))
+
     @property
     def tokens(self) -> int:
         return sum(getattr(self, name) for name in TOKEN_CLASSES)
+
+    @property
+    def tokens_in(self) -> int:
+        return self.tokens_input + self.tokens_cache_read + self.tokens_cache_write
 
     @property
     def error_rate(self) -> float | None:
@@ -140,6 +149,13 @@ def groups(asked: Asked, spans: Sequence[Span], by: str) -> dict[Any, Sums]:
     return {row[0]: _read(row[1:]) for row in rows}
 
 
+def pairs(asked: Asked, spans: Sequence[Span], by: str, and_by: str) -> dict[tuple[Any, Any], Sums]:
+    """Of two dimensions that the same sums have: providers and models."""
+    both = _grouped(by), _grouped(and_by)
+    rows = rows_of(_select(asked, _coarse(spans), (by, and_by), *both, *_sums()).group_by(text("1, 2")))
+    return {(row[0], row[1]): _read(row[2:]) for row in rows}
+
+
 def compared(asked: Asked, over: Range, by: str) -> tuple[dict[Any, Sums], dict[Any, Sums]]:
     """(groups of a range, groups of the period before it), in one query."""
     is_now = literal_column("spans.starts_at", DateTime(timezone=True)) >= over.start
@@ -172,7 +188,7 @@ def percentiles_by_hour_of_week(
 
 
 def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[Any]]:
-    """All that there ever was to filter by; keys only for those who see everything."""
+    """All that there ever was to filter by, but tags; keys only for those who see everything."""
     keys = (("api_key_id",),) if seen.everyone else ()
     parts = []
     for names in (("project_id", "provider_id", "model_id", "error"), ("user_id",), *keys):
@@ -186,6 +202,26 @@ def known(organization_id: uuid.UUID, seen: SumsSeen) -> dict[str, list[Any]]:
     return {name: ids or [] for name, ids in rows_of(whole)[0]._mapping.items()}
 
 
+def known_tags(organization_id: uuid.UUID, seen: SumsSeen, most: int) -> list[str]:
+    """Those of runs, by name."""
+    cut = smallest({TAGS, *Asked(organization_id, seen).dimensions})
+    here = ROLLUP_KEYS.c.organization_id == organization_id, ROLLUP_KEYS.c.cut == cut
+    every = select(func.unnest(ROLLUP_KEYS.c[TAGS]).label("tag")).where(*here, *_scope(seen)).distinct()
+    return [row.tag for row in rows_of(every.order_by(text("1")).limit(most))]
+
+
+def tagged(asked: Asked, spans: Sequence[Span]) -> tuple[dict[str, Sums], Sums]:
+    """({tag: sums of all that has it}, sums of all that has any)"""
+    sets = _select(asked, _coarse(spans), TAGS, ROLLUP_KEYS.c[TAGS], *_sums()).group_by(text("1"))
+    each, whole = dict[str, Sums](), Sums()
+    for row in rows_of(sets):
+        of_set = _read(row[1:])
+        whole += of_set
+        for tag in row[0]:
+            each[tag] = each.get(tag, Sums()) + of_set
+    return {tag: found for tag, found in each.items() if found != Sums()}, whole
+
+
 # -- inside ----------------------------------------------------------------------------------------
 
 
@@ -197,7 +233,7 @@ def _percentiles(
         (literal(None) if slot is None else slot).label("slot"),
         _grouped(by).label("what"),
         one.op(">>")(histogram.PACKED).label("bin"),
-        func.sum(one.op("&")(_COUNT)).label("n"),
+        (func.sum(one.op("&")(histogram.COUNT)) % (histogram.COUNT + 1)).label("n"),
     )
     bins = _select(asked, spans, by, *columns).group_by(text("1, 2, 3")).subquery()
     same = (bins.c.slot, bins.c.what)
@@ -208,20 +244,23 @@ def _percentiles(
         func.sum(bins.c.n).over(partition_by=same).label("all"),
     ).subquery()
     cuts = (func.min(ranked.c.bin).filter(ranked.c.upto >= ranked.c.all * part) for part in PERCENTILES)
-    rows = rows_of(select(ranked.c.slot, ranked.c.what, *cuts).group_by(ranked.c.slot, ranked.c.what))
+    rows = rows_of(
+        select(ranked.c.slot, ranked.c.what, *cuts).where(ranked.c.all > 0).group_by(ranked.c.slot, ranked.c.what)
+    )
     return {(row[0], row[1]): tuple(map(histogram.seconds_of, row[2:])) for row in rows}
 
 
-def _select(asked: Asked, spans: Sequence[Span], by: str | None, *columns: Any) -> Select[Any]:
+def _select(asked: Asked, spans: Sequence[Span], by: str | tuple[str, ...] | None, *columns: Any) -> Select[Any]:
     is_old = any(span.grain is Grain.HOUR and now() - span.start > HOURS_KEPT for span in spans)
-    cut = smallest(asked.dimensions | ({by} if by else set()), old_hours=is_old)
+    needed = {by} if isinstance(by, str) else {*(by or ())}
+    cut = smallest(asked.dimensions | needed, old_hours=is_old)
     return (
         select(*columns)
         .select_from(ROLLUP_KEYS)
         .join(_table_of(spans), true())
         .join(_FOUND, true())
         .where(ROLLUP_KEYS.c.organization_id == asked.organization_id, ROLLUP_KEYS.c.cut == cut)
-        .where(*_scope(asked.seen), *(is_one_of(ROLLUP_KEYS.c[name], value) for name, value in asked.filters.items()))
+        .where(*_scope(asked.seen), *(_fits(name, value) for name, value in asked.filters.items()))
     )
 
 
@@ -231,6 +270,10 @@ def _table_of(spans: Sequence[Span]) -> TableValuedAlias:
     told = zip(*((span.grain, span.start, span.end) for span in spans), strict=True)
     arrays: Iterator[Any] = (literal(list(of), ARRAY(kind)) for of, (_, kind) in zip(told, _SPAN, strict=True))
     return func.unnest(*arrays).table_valued(*(column(*one) for one in _SPAN)).render_derived("spans")
+
+
+def _fits(name: str, value: Value) -> ColumnElement[bool]:
+    return ROLLUP_KEYS.c[name].contains([value]) if name == TAGS else is_one_of(ROLLUP_KEYS.c[name], value)
 
 
 def is_one_of(column: ColumnElement[Any], value: Value) -> ColumnElement[bool]:

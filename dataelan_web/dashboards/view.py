@@ -13,7 +13,7 @@ from ..models import NANO
 from . import filters as reading
 from . import sorting
 from .filters import BadFilter, Filters
-from .runs import Only, Wanted
+from .runs import MET, Only, Wanted
 from .sorting import Order, Place
 
 COLUMNS = {
@@ -27,6 +27,7 @@ COLUMNS = {
     "type": "Type",
     "origin": "Asked by",
     "rule": "Rule",
+    "tags": "Tags",
     "key": "Key",
     "payer": "Paid by",
     "attempts": "Calls",
@@ -39,8 +40,8 @@ COLUMNS = {
 NUMBERS = ("attempts", "tokens", "cost", "first", "latency", "speed")
 ALWAYS = "time"
 USUAL = ("time", "model", "member", "project", "outcome", "tokens", "cost", "first", "latency")
-MOST_USD, MOST_SECONDS, LONGEST_TAG = 1_000_000, 1_000_000, 60
-ONLY = ("rule", "tag", "cost", "seconds")
+MOST_USD, MOST_SECONDS = 1_000_000, 1_000_000
+ONLY = ("rule", "untagged", "met", "cost", "seconds")
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,14 @@ def _only(said: Mapping[str, str]) -> Only:
             rule = uuid.UUID(said["rule"])
         except ValueError:
             raise BadFilter("The rule in this address is none. Choose one of the list.") from None
-    if len(said.get("tag", "")) > LONGEST_TAG:
-        raise BadFilter(f"A tag has {LONGEST_TAG} characters at most.")
+    if said.get("untagged", "yes") != "yes":
+        raise BadFilter("Runs can be untagged=yes, or left alone.")
+    if said.get("met", "") not in ("", *MET):
+        raise BadFilter(f"Runs can have met: {', '.join(MET)}.")
     cost = _number("least cost", said.get("cost"), MOST_USD)
     seconds = _number("least time", said.get("seconds"), MOST_SECONDS)
     nano = None if cost is None else int(cost * NANO)
-    return Only(rule, said.get("tag", ""), nano, None if seconds is None else float(seconds))
+    return Only(rule, "untagged" in said, nano, None if seconds is None else float(seconds), said.get("met", ""))
 
 
 def _number(what: str, said: str | None, most: int) -> Decimal | None:

@@ -81,5 +81,4 @@ def _each(of: Sums) -> str:
 
 
 def _cached(of: Sums) -> str:
-    whole = of.tokens_input + of.tokens_cache_read + of.tokens_cache_write
-    return percent(of.tokens_cache_read / whole if whole else None)
+    return percent(of.tokens_cache_read / of.tokens_in if of.tokens_in else None)

@@ -45,7 +45,7 @@ from .opinions import Comment, Feedback
 from .people import Invitation, ServiceAccount
 from .platform import Mode, PlatformMode
 from .quotes import Quote
-from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUPS
+from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUP_RETAGS, ROLLUPS
 from .search import SearchDocument, SearchSlice
 from .second_factors import Authenticator, RecoveryCode
 from .sign_ins import AccountLink, Proof, SignIn
@@ -71,6 +71,7 @@ __all__ = [
     "ROLLUP_KEYS",
     "ROLLUP_QUEUE",
     "ROLLUP_RECOUNTS",
+    "ROLLUP_RETAGS",
     "UNDECIDED",
     "APIKey",
     "AccountLink",

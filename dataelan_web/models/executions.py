@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Table,
+    Text,
     UniqueConstraint,
     Update,
     and_,
@@ -27,7 +28,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from .base import (
@@ -169,6 +170,8 @@ class Execution(Measured, Trashable, Base):
     labels: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     """What a program said of its call: {tags: [text], session: text}; and of an answer that was given before already,
     the run that it is from: {cached_from: id}."""
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}", deferred=True)
+    """Those of its program and of its session, in order; PostgreSQL writes them, and sums go by them (rollups)."""
 
     body: Mapped[ExecutionBody] = relationship(cascade="all, delete-orphan", single_parent=True)
     attempts: Mapped[list[Attempt]] = relationship(order_by="Attempt.number", cascade="all, delete-orphan")

@@ -26,6 +26,7 @@ EXPLORED = (
     _of_ended("model_id", "organization_id", "model_id", "created_at"),
     _of_ended("fallen_back", "organization_id", "created_at", also="attempts_made > 1"),
     _of_ended("problems", "organization_id", "created_at", also="state IN ('failed', 'interrupted')"),
+    _of_ended("tagged", "organization_id", "created_at", also="tags <> '{}'"),
     _of_ended("cost", "organization_id", text(DAY), text(COST), "id"),
     _of_ended("latency", "organization_id", text(DAY), text(LATENCY), "id"),
 )

@@ -1,8 +1,8 @@
 """Sums over runs for dashboards: what was spent, used and waited for, by time and by whom. Never read for charging.
 
 `rollup_queue` is what still has to be counted: triggers write a line where a run ends or the ledger grows, in the same
-transaction. `rollup_keys` says what a sum is of, `rollups` holds the sums, `rollup_recounts` whose are to be made anew.
-See dataelan_web.rollups.
+transaction. `rollup_keys` says what a sum is of, `rollups` holds the sums, `rollup_recounts` whose are to be made anew,
+and `rollup_retags` which sessions have other tags now. See dataelan_web.rollups.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, SmallInteger, String, Table, Uuid
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Index, SmallInteger, String, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from .base import Base
@@ -29,11 +29,16 @@ class Grain(IntEnum):
 UNITS = ("provider_id", "model_id", "api_key_id")
 PEOPLE = ("project_id", "user_id")
 WORDS = ("payer", "model_type", "origin", "outcome", "error")
-DIMENSIONS = (*PEOPLE, *UNITS, *WORDS)
-"""What a sum is of. None is ever NULL: the nil id, or no word, stands for none, and for what a cut leaves out."""
+TAGS = "tags"
+"""All tags of a run, in order: of a sum with several, each of them has all of it."""
+DIMENSIONS = (*PEOPLE, *UNITS, *WORDS, TAGS)
+"""What a sum is of. None is ever NULL: the nil id, no word or no tags stand for none, and for what a cut leaves out."""
 
 TOKENS = ("tokens_input", "tokens_cache_read", "tokens_cache_write", "tokens_output", "tokens_reasoning")
-COUNTERS = ("runs", "failed", "attempts", "unpriced", *TOKENS, "cost", "streamed_tokens", "streamed_ms")
+CALLS = ("attempts", "retries", "fallbacks", "rate_limited")
+"""Of the calls of a run: how many there were, after which the same model was called again, or another one, and which
+were refused for their rate (or the run was, by a limit of ours, before there was any)."""
+COUNTERS = ("runs", "failed", *CALLS, "unpriced", *TOKENS, "cost", "streamed_tokens", "streamed_ms")
 HISTOGRAMS = ("first_token", "total")
 
 ROLLUP_QUEUE = Table(
@@ -60,6 +65,7 @@ ROLLUP_KEYS = Table(
     _no_default("cut", SmallInteger),
     *(_no_default(name, Uuid) for name in (*PEOPLE, *UNITS)),
     *(_no_default(name, String(30)) for name in WORDS),
+    _no_default(TAGS, ARRAY(Text)),
     Index("ix_rollup_keys_organization_id_cut", "organization_id", "cut"),
 )
 """What a sum is of. Its id is a digest of all that it says, so that whoever counts needs no look-up."""
@@ -74,7 +80,8 @@ ROLLUPS = Table(
     *(_no_default(name, ARRAY(BigInteger)) for name in HISTOGRAMS),
 )
 """Sums of one bucket. `cost` is the ledger's, in nano-USD; histograms hold `bin << 40 | count` (rollups.histogram),
-where a bin may stand several times. By key first: a filter finds its keys, and reads nothing else."""
+where a bin may stand several times, and a count may be one less than nothing: they are added modulo 2^40. By key first:
+a filter finds its keys, and reads nothing else."""
 
 ROLLUP_RECOUNTS = Table(
     "rollup_recounts",
@@ -84,3 +91,11 @@ ROLLUP_RECOUNTS = Table(
 )
 """Organizations whose sums are to be made anew, because their days begin at another time now. Until that is done
 nothing of theirs is counted; it waits."""
+
+ROLLUP_RETAGS = Table(
+    "rollup_retags",
+    Base.metadata,
+    Column("session_id", ForeignKey("prompt_sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("asked_at", DateTime(timezone=True), nullable=False),
+)
+"""Sessions whose tags changed: their runs get them, and are counted with them (rollups.retagging)."""

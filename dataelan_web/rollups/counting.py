@@ -3,7 +3,8 @@
 A run counts in the bucket in which it was asked, with the model that answered, or was tried last. Money counts in the
 bucket of its run too, but with the provider, model, key and payer of the call that it was paid for: where a run fell
 back to another model, what the first one cost is that one's. So sums over runs and sums over the ledger are the same
-sums, and a correction mends the day that it corrects. Only runs that ended count, and the lines of such runs.
+sums, and a correction mends the day that it corrects. Only runs that ended count, and the lines of such runs. Calls
+count where they were made, as money does.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 
 from ..models.base import NIL
 from ..models.executions import OPEN, Origin, State
-from ..models.rollups import COUNTERS, DIMENSIONS, HISTOGRAMS, TOKENS, UNITS, WORDS, Grain
-from .cuts import HOLDS, HOURS_KEPT, QUARTERS_KEPT, Cut, every
+from ..models.rollups import CALLS, COUNTERS, DIMENSIONS, HISTOGRAMS, PEOPLE, TAGS, TOKENS, UNITS, WORDS, Grain
+from .cuts import HOLDS, HOURS_KEPT, OF_TAGGED, QUARTERS_KEPT, Cut, every
 from .histogram import bin_sql
 
+RATE_LIMIT = "rate_limit"
+"""The router's word for a call that was refused for its rate."""
 REPAIR = "repair"
 """The origin of a run that only repairs the call of an action: no person or program asked for it."""
 
@@ -46,6 +49,14 @@ def each(table: str, alias: str, which: str) -> str:
     return f"LATERAL (SELECT * FROM {table} {alias} WHERE {which} OFFSET 0) AS {alias}"
 
 
+_EACH_CALL = """LATERAL (
+        SELECT a.*, lead(a.number) OVER each_call IS NULL AS is_last,
+            lead(a.model_id) OVER each_call IS NOT DISTINCT FROM a.model_id AS is_same
+        FROM attempts a WHERE a.execution_id = e.id WINDOW each_call AS (ORDER BY a.number) OFFSET 0
+    ) AS a"""
+"""Of runs with several: was it the last, and did the same model come after it?"""
+
+
 @dataclass(frozen=True)
 class Source:
     """What is counted, as the FROM of a query: executions `e` with how often each counts, `q (runs, unpriced)`; and
@@ -53,30 +64,50 @@ class Source:
 
     runs: str
     lines: str
+    tags: str = "e.tags"
+    lines_count: str = "1"
+    """How often each line counts."""
 
 
 def facts(of: Source) -> str:
     """One row a run and one a line."""
     return f"""
-    SELECT {_OF_THE_RUN},
+    SELECT {_OF_THE_RUN}, {of.tags} AS tags,
         {", ".join(f"{_none(f'e.{name}')} AS {name}" for name in UNITS)}, coalesce(e.payer, 'nobody')::text AS payer,
         q.runs::bigint AS runs, CASE WHEN e.state IN {FAILED} THEN q.runs ELSE 0 END::bigint AS failed,
-        q.runs * e.attempts_made::bigint AS attempts, q.unpriced::bigint AS unpriced,
+        CASE WHEN e.attempts_made < 2 THEN q.runs * e.attempts_made ELSE 0 END::bigint AS attempts,
+        0::bigint AS retries, 0::bigint AS fallbacks,
+        CASE WHEN e.attempts_made < 2 AND e.error_kind = '{RATE_LIMIT}' THEN q.runs ELSE 0 END::bigint AS rate_limited,
+        q.unpriced::bigint AS unpriced,
         {", ".join(f"q.runs * coalesce(e.{name}, 0)::bigint AS {name}" for name in TOKENS)},
         0::bigint AS cost,
         CASE WHEN {_STREAMED} THEN q.runs * (coalesce(e.tokens_output, 0) + coalesce(e.tokens_reasoning, 0))::bigint
             ELSE 0 END AS streamed_tokens,
         CASE WHEN {_STREAMED} THEN q.runs * round(extract(epoch FROM e.finished_at - e.first_token_at) * 1000)::bigint
             ELSE 0 END AS streamed_ms,
-        CASE WHEN q.runs > 0 AND e.state = 'completed' THEN {bin_sql("(e.first_token_at - e.created_at)")} END
-            AS first_token,
-        CASE WHEN q.runs > 0 AND e.state = 'completed' THEN {bin_sql("(e.finished_at - e.created_at)")} END AS total
+        CASE WHEN q.runs <> 0 AND e.state = 'completed'
+            THEN {bin_sql("(e.first_token_at - e.created_at)", "q.runs")} END AS first_token,
+        CASE WHEN q.runs <> 0 AND e.state = 'completed'
+            THEN {bin_sql("(e.finished_at - e.created_at)", "q.runs")} END AS total
     FROM {of.runs}, organizations o WHERE o.id = e.organization_id
     UNION ALL
-    SELECT {_OF_THE_RUN},
-        {", ".join(f"{_none(f'a.{name}')} AS {name}" for name in UNITS)}, l.payer::text AS payer,
-        0, 0, 0, 0, {", ".join("0" for _ in TOKENS)}, l.amount, 0, 0, NULL, NULL
+    SELECT {_OF_THE_RUN}, {of.tags},
+        {", ".join(_none(f"a.{name}") for name in UNITS)}, a.payer::text,
+        0, 0, q.runs, CASE WHEN a.is_same AND NOT a.is_last THEN q.runs ELSE 0 END,
+        CASE WHEN a.is_same OR a.is_last THEN 0 ELSE q.runs END,
+        CASE WHEN a.error_kind = '{RATE_LIMIT}' THEN q.runs ELSE 0 END, {_nothing_of("unpriced", *TOKENS, "cost")},
+        0, 0, NULL, NULL
+    FROM {of.runs}, organizations o, {_EACH_CALL}
+    WHERE o.id = e.organization_id AND e.attempts_made > 1 AND q.runs <> 0
+    UNION ALL
+    SELECT {_OF_THE_RUN}, {of.tags},
+        {", ".join(_none(f"a.{name}") for name in UNITS)}, l.payer::text,
+        {_nothing_of("runs", "failed", *CALLS, "unpriced", *TOKENS)}, {of.lines_count} * l.amount, 0, 0, NULL, NULL
     FROM {of.lines}, organizations o WHERE o.id = e.organization_id"""
+
+
+def _nothing_of(*counters: str) -> str:
+    return ", ".join("0" for _ in counters)
 
 
 WAITED = Source(
@@ -107,13 +138,21 @@ def _digest(cut: Cut) -> str:
 
 
 def _key_row(cut: Cut) -> str:
-    return f"SELECT {_key(cut)} AS id, organization_id, {cut.value}, {', '.join(_of(cut))} FROM kinds"
+    which = f" WHERE {_IS_TAGGED}" if cut in OF_TAGGED else ""
+    return f"SELECT {_key(cut)} AS id, organization_id, {cut.value}, {', '.join(_of(cut))} FROM kinds{which}"
+
+
+_IS_TAGGED = f"cardinality({TAGS}) > 0"
+_NONE = {
+    **dict.fromkeys((*PEOPLE, *UNITS), f"'{NIL}'::uuid"),
+    **dict.fromkeys(WORDS, "''"),
+    TAGS: "'{}'::text[]",
+}
 
 
 def _of(cut: Cut) -> list[str]:
     """All dimensions, of which a cut leaves some out."""
-    none = {name: "''" if name in WORDS else f"'{NIL}'::uuid" for name in DIMENSIONS}
-    return [name if name in HOLDS[cut] else none[name] for name in DIMENSIONS]
+    return [name if name in HOLDS[cut] else _NONE[name] for name in DIMENSIONS]
 
 
 def _which(columns: Mapping[Cut, str] | Mapping[Grain, str]) -> str:
@@ -137,25 +176,28 @@ def _bins_of_both(name: str) -> str:
 def sums(pairs: Collection[tuple[Cut, Grain]], of: Source) -> str:
     """Sums of facts, as rows of `rollups` with what they are of: each cut by each grain that is asked for, in one look
     at the facts. After `WITH `."""
-    cuts = {cut: _key(cut) for cut, _ in pairs}
-    grains = {grain: _STARTS[grain] for _, grain in pairs}
+    plain, tagged = ([pair for pair in pairs if (pair[0] in OF_TAGGED) is which] for which in (False, True))
+    every_one = [_grouped(some, where) for some, where in ((plain, "true"), (tagged, _IS_TAGGED)) if some]
     return f"""
 facts AS MATERIALIZED ({facts(of)}),
 kinds AS MATERIALIZED (  -- few, so that digests are made once a kind and not once a run
     SELECT *, {", ".join(map(_digest, Cut))}
     FROM (SELECT DISTINCT organization_id, {", ".join(DIMENSIONS)} FROM facts) AS kinds
 ),
-sums AS MATERIALIZED (
-    SELECT * FROM (
+sums AS MATERIALIZED (SELECT * FROM ({" UNION ALL ".join(every_one)}) AS grouped WHERE {KEPT})"""
+
+
+def _grouped(pairs: Collection[tuple[Cut, Grain]], where: str) -> str:
+    cuts = {cut: _key(cut) for cut, _ in pairs}
+    grains = {grain: _STARTS[grain] for _, grain in pairs}
+    return f"""
         SELECT coalesce({", ".join(cuts.values())}) AS key_id, {_which(cuts)} AS cut,
             {_which(grains)} AS grain, coalesce({", ".join(grains.values())}) AS bucket,
             {", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)},
             {", ".join(f"{_bins_of(name)} AS {name}" for name in HISTOGRAMS)}
         FROM facts JOIN kinds USING (organization_id, {", ".join(DIMENSIONS)})
-        GROUP BY GROUPING SETS ({", ".join(f"({_key(cut)}, {_STARTS[grain]})" for cut, grain in pairs)})
-    ) AS grouped
-    WHERE {KEPT}
-)"""
+        WHERE {where}
+        GROUP BY GROUPING SETS ({", ".join(f"({_key(cut)}, {_STARTS[grain]})" for cut, grain in pairs)})"""
 
 
 ALL = tuple(every())

@@ -1,5 +1,5 @@
 """What is summed by what, and for how long each length of bucket is kept. Few dimensions make few rows, so a year is
-read from a cut that has no more than is asked for; what any filter asks for is in FULL."""
+read from a cut that has no more than is asked for; what any filter asks for is in FULL, or TAGGED."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from datetime import timedelta
 from enum import IntEnum
 
-from ..models.rollups import DIMENSIONS, Grain
+from ..models.rollups import DIMENSIONS, TAGS, Grain
 
 
 class Cut(IntEnum):
@@ -16,6 +16,8 @@ class Cut(IntEnum):
     KEYS = 2
     PEOPLE = 3
     PROJECTS = 4
+    TAGS = 5
+    TAGGED = 6
 
 
 _MODELS = {"provider_id", "model_id", "payer", "model_type", "outcome", "error"}
@@ -24,9 +26,13 @@ HOLDS: dict[Cut, frozenset[str]] = {
     Cut.PEOPLE: frozenset({"project_id", "user_id"}),
     Cut.MODELS: frozenset(_MODELS),
     Cut.PROJECTS: frozenset(_MODELS | {"project_id"}),
-    Cut.FULL: frozenset(DIMENSIONS),
+    Cut.FULL: frozenset({*DIMENSIONS} - {TAGS}),
+    Cut.TAGS: frozenset(_MODELS | {TAGS}),
+    Cut.TAGGED: frozenset(DIMENSIONS),
 }
 """Cut → its dimensions; the small ones first."""
+OF_TAGGED = (Cut.TAGS, Cut.TAGGED)
+"""Of runs with tags only: who uses none has none of these, and what has none is the rest."""
 
 QUARTERS_KEPT = timedelta(days=3)
 HOURS_KEPT = timedelta(days=35)

@@ -14,12 +14,15 @@ PER_DOUBLING = 18
 GAMMA = 2 ** (1 / PER_DOUBLING)
 PACKED = 40
 """Bits of a count below its bin, in the arrays of `rollups`."""
+COUNT = (1 << PACKED) - 1
+"""All of these bits: counts are added modulo 2^40, so that one can be taken away."""
 
 
-def bin_sql(seconds: str) -> str:
-    """The packed bin of a time in seconds, with a count of one, in SQL. NULL for NULL."""
+def bin_sql(seconds: str, count: str = "1") -> str:
+    """The packed bin of a time in seconds, with a count, in SQL. NULL for NULL."""
     milliseconds = f"greatest(extract(epoch FROM {seconds})::float8 * 1000, 1)"
-    return f"(ceil({PER_DOUBLING} * ln({milliseconds}) / ln(2::float8))::bigint << {PACKED} | 1)"
+    bin = f"(ceil({PER_DOUBLING} * ln({milliseconds}) / ln(2::float8))::bigint << {PACKED})"
+    return f"({bin} | ({count}::bigint & {COUNT}))"
 
 
 def seconds_of(bin: int) -> float:

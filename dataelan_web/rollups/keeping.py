@@ -20,6 +20,7 @@ from ..extensions import db, waits
 from .counting import ALL, ENDED, OPEN_STATES, WAITED, count
 from .cuts import every, kept
 from .rebuilding import LOCK, rebuild_due
+from .retagging import retag
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -52,6 +53,7 @@ SELECT count(*), coalesce(array_agg(execution_id) FILTER (WHERE runs > 0), '{{}}
 """)
 _QUEUED = text("SELECT FROM rollup_queue LIMIT 1")
 _ASKED = text("SELECT FROM rollup_recounts LIMIT 1")
+_RETAGGED = text("SELECT FROM rollup_retags LIMIT 1")
 _PRUNE = text("""
 DELETE FROM rollups r USING rollup_keys k
 WHERE k.cut = :cut AND r.key_id = k.id AND r.grain = :grain AND r.bucket < date_trunc('hour', now() - :kept)
@@ -94,6 +96,8 @@ def keep_forever(app: Flask, stopping: threading.Event, tell: Tell | None = None
         try:
             with app.app_context():
                 while waits(_QUEUED) and fold(tell=tell) == BATCH and not stopping.is_set():
+                    pass
+                while waits(_RETAGGED) and retag() and not stopping.is_set():
                     pass
                 if time.monotonic() - pruned > PRUNED_EVERY:
                     pruned = time.monotonic()

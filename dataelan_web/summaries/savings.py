@@ -36,16 +36,12 @@ def _chosen(asked: Asked, over: Range, runs: int) -> str:
 def _cached(organization_id: uuid.UUID, models: Mapping[Any, Sums], at: datetime) -> str:
     """What reading from a cache cost less than reading anew, less what writing into it cost more, by price lists."""
     lists = prices.in_force(organization_id, [what for what, one in models.items() if one.tokens_cache_read], at)
-    saved = 0
-    for what, listed in lists.items():
-        one = models[what]
-        saved += one.tokens_cache_read * (listed.input - listed.cache_read)
-        saved -= one.tokens_cache_write * (listed.cache_write - listed.input)
+    saved = sum(prices.saved_by_cache(models[what], listed) for what, listed in lists.items())
     if saved < MILLION:
         return ""
     everything = sum(models.values(), Sums())
-    whole = everything.tokens_input + everything.tokens_cache_read + everything.tokens_cache_write
+    share = percent(everything.tokens_cache_read / everything.tokens_in)
     return (
-        f"{percent(everything.tokens_cache_read / whole)} of all input came from providers’ caches, which saved about "
-        f"{formats.money(saved // MILLION)} at the models’ list prices."
+        f"{share} of all input came from providers’ caches, which saved about {formats.money(saved // MILLION)} at the "
+        "models’ list prices."
     )
