@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 revision = "tags"
-down_revision = "admin"
+down_revision = "callers"
 branch_labels = None
 depends_on = None
 
