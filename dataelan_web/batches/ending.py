@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select, union_all
 
 from ..extensions import db
-from ..models import Batch, BatchCell, BatchState, CellState, Collaborator, Membership, ProjectRole, Role
+from ..models import Batch, BatchCell, BatchState, CellState, Collaborator, Membership, ProjectRole, Role, User
 from ..models.batches import turn
 from . import scoring
 from .settling import tell
@@ -47,4 +47,5 @@ def may_still_run(batch: Batch) -> bool:
         Collaborator.user_id == batch.started_by,
         Collaborator.role == ProjectRole.EDITOR,
     )
-    return db.session.scalar(union_all(member, guest).limit(1)) is not None
+    is_there = select(User.id).where(User.id == batch.started_by, User.deleted_at.is_(None))
+    return db.session.scalar(is_there.where(union_all(member, guest).exists())) is not None

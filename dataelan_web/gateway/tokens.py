@@ -82,6 +82,7 @@ _GUEST = and_(Collaborator.project_id == Project.id, Collaborator.user_id == Gat
 _OF_A_PERSON = and_(
     GatewayToken.service_account_id.is_(None),
     User.disabled_at.is_(None),
+    User.deleted_at.is_(None),
     or_(Membership.role != Role.VIEWER, Collaborator.role == ProjectRole.EDITOR),
 )
 _OF_A_SERVICE = and_(GatewayToken.service_account_id.is_not(None), ServiceAccount.disabled_at.is_(None))
