@@ -23,9 +23,9 @@
     return JSON.stringify({ id: found.id, rawId: text(found.rawId), type: found.type, response });
   };
 
-  const asked = async (url) => {
+  const asked = async (url, signal) => {
     const token = document.querySelector('meta[name=csrf-token]').content;
-    const answer = await fetch(url, { method: 'POST', headers: { 'X-CSRFToken': token } });
+    const answer = await fetch(url, { method: 'POST', headers: { 'X-CSRFToken': token }, signal });
     if (!answer.ok) throw new Error('Dataelan did not answer. Reload the page and try again.');
     return toUse(await answer.json());
   };
@@ -69,7 +69,8 @@
     const { signal } = waiting, again = setTimeout(() => { stopWaiting(); offer(form); }, ANEW);
     signal.addEventListener('abort', () => clearTimeout(again));
     try {
-      send(form, await navigator.credentials.get({ mediation: 'conditional', signal, publicKey: await asked(form.querySelector('[data-passkey]').dataset.passkey) }));
+      const publicKey = await asked(form.querySelector('[data-passkey]').dataset.passkey, signal);
+      send(form, await navigator.credentials.get({ mediation: 'conditional', signal, publicKey }));
     } catch (error) { if (error.name !== 'AbortError') clearTimeout(again); }
   };
   const form = document.querySelector('[data-offers-passkeys]');

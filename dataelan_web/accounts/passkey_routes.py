@@ -101,7 +101,7 @@ def add_passkey() -> Response:
         codes = passkeys.add(current_user, str(form.name.data), str(form.credential.data))
     except passkeys.Refused as problem:
         return _page(422, problem=str(problem))
-    return with_toast(_page(codes=codes), f"{form.name.data} signs you in from now on.", "good")
+    return with_toast(_page(codes=codes), f"“{form.name.data}” signs you in from now on.", "good")
 
 
 @account.post("/passkeys/<uuid:id>/name")
@@ -123,7 +123,7 @@ def remove_passkey(id: uuid.UUID) -> Response:
     if passkeys.is_only_way(row):
         return _page(422, problem=ONLY_WAY)
     passkeys.remove(row)
-    return with_toast(_page(), f"{row.name} was removed.", "good")
+    return with_toast(_page(), f"“{row.name}” was removed.", "good")
 
 
 @account.post("/passkeys/recovery-codes")
