@@ -165,7 +165,7 @@ def server(environment: dict[str, str], worker: object) -> Iterator[str]:
     port = free_port()
     kept = "--static-path-mount static --static-path-expires 31536000"  # as in production: by no Python
     command = f"-m granian --interface wsgi --port {port} --no-ws --blocking-threads 64 {kept} wsgi:app"
-    with process(command.split(), environment):
+    with process(command.split(), environment | {"PORT": str(port)}):
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(f"{url}/healthz"), TO_START)
         yield url

@@ -47,6 +47,7 @@ from dataelan_web.models import (
     Membership,
     Notice,
     Origin,
+    Passkey,
     Price,
     ProjectRole,
     Prompt,
@@ -155,6 +156,23 @@ ROUTES = (
     Route("forgotten.reset", "POST", "/reset/leads-nowhere", PUBLIC, 404),
     Route("accounts.code", "GET", "/login/code", PUBLIC, 303),  # nobody’s password was right just now
     Route("accounts.code", "POST", "/login/code", PUBLIC, 303),
+    Route("accounts.passkey_options", "POST", "/login/passkey/options", PUBLIC),
+    Route("accounts.passkey", "POST", "/login/passkey", PUBLIC, 422),
+    Route("accounts.second_passkey_options", "POST", "/login/code/passkey/options", PUBLIC, 404),
+    Route("accounts.second_passkey", "POST", "/login/code/passkey", PUBLIC, 303),
+    Route("accounts.show_way_back", "GET", "/login/deleted", PUBLIC, 303),  # nobody who deleted their account signed in
+    Route("accounts.come_back", "POST", "/login/deleted", PUBLIC, 303),
+    Route("account.proof_options", "POST", "/account/proof/options", SIGNED_IN),
+    Route("account.show_passkeys", "GET", "/account/passkeys", SIGNED_IN),
+    Route("account.prepare_passkey", "POST", "/account/passkeys/new", SIGNED_IN, 422),
+    Route("account.add_passkey", "POST", "/account/passkeys", SIGNED_IN, 422, NAMED),
+    Route("account.rename_passkey", "POST", "/account/passkeys/{passkey}/name", {"olivia"}, 200, NAMED),
+    Route("account.remove_passkey", "POST", "/account/passkeys/{passkey}/removal", {"olivia"}, 422),
+    Route("account.renew_codes_by_proof", "POST", "/account/passkeys/recovery-codes", SIGNED_IN, 422),
+    Route("account.show_needed", "GET", "/account/needed?slug={slug}", SEE | GUEST),
+    Route("account.show_data", "GET", "/account/data", SIGNED_IN),
+    Route("account.export", "POST", "/account/export", SIGNED_IN, 422),
+    Route("account.delete", "POST", "/account/deletion", SIGNED_IN, 422),
     Route("account.show_two_factor", "GET", "/account/two-factor", SIGNED_IN),
     Route("account.set_up_two_factor", "POST", "/account/two-factor", SIGNED_IN, 422),
     Route("account.confirm_two_factor", "POST", "/account/two-factor/confirmation", SIGNED_IN, 422, {"code": "000000"}),
@@ -196,6 +214,10 @@ ROUTES = (
     Route("audit_log.show", "GET", "/o/{slug}/audit", ADMINISTER),
     Route("audit_log.export_file", "POST", "/o/{slug}/audit/export", ADMINISTER, 422, {"form": "none"}),
     Route("organizations.help_roles", "GET", "/o/{slug}/help/roles", SEE | GUEST),
+    Route("organizations.show_sign_in", "GET", "/o/{slug}/settings/sign-in", ADMINISTER),
+    Route(
+        "organizations.change_sign_in", "POST", "/o/{slug}/settings/sign-in", ADMINISTER, 422, {"two_factor": "none"}
+    ),
     Route("organizations.show_kind", "GET", "/o/{slug}/settings/kind", ADMINISTER),
     Route("organizations.change_kind", "POST", "/o/{slug}/settings/kind", OWN, 422, {"kind": "none"}),
     Route("organizations.show_ownership", "GET", "/o/{slug}/settings/ownership", OWN),
@@ -696,6 +718,7 @@ class Ids:
     service: str = ""
     service_token: str = ""
     sign_in: str = ""
+    passkey: str = ""
     home: str = ""
 
     @classmethod
@@ -931,6 +954,14 @@ def signed_in_elsewhere(cast: people.Cast) -> dict[str, str]:
     return {"sign_in": str(row.id)}
 
 
+def passkey(cast: people.Cast) -> dict[str, str]:
+    """Olivia's."""
+    row = Passkey(id=new_id(), user_id=cast.olivia.id, name="A phone", credential_id=new_id().bytes, public_key=b"-")
+    db.session.add(row)
+    db.session.commit()
+    return {"passkey": str(row.id)}
+
+
 def itself(cast: people.Cast) -> dict[str, str]:
     return {"home": str(cast.organization.id)}
 
@@ -953,6 +984,7 @@ MAKERS = {
     large_export: {"export"},
     beside_the_dashboard: {"view", "note"},
     signed_in_elsewhere: {"sign_in"},
+    passkey: {"passkey"},
 }
 """What makes which ids, together."""
 
@@ -1154,7 +1186,7 @@ def assert_refused(route: Route, who: str, answer: TestResponse) -> None:
         assert answer.status_code == 404, f"{who} may not even know of {route}"
     elif route.endpoint == "notices.read":
         assert answer.status_code == 404, "another member’s notice is nobody’s"
-    elif "{export}" in route.path or "{sign_in}" in route.path:
+    elif any(name in route.path for name in ("{export}", "{sign_in}", "{passkey}")):
         assert answer.status_code == 404, "another member’s is nobody’s"
     elif who == "gina":
         assert answer.status_code in (403, 404), f"a guest must not {route}, but got {answer.status_code}"

@@ -3,7 +3,17 @@
 from flask import Flask
 
 from ..extensions import login
-from . import account_routes, acting_routes, impersonating, reset_routes, signing_in, two_factor_routes  # noqa: F401  (whose routes are theirs)
+from . import (  # noqa: F401  (whose routes are theirs)
+    account_routes,
+    acting_routes,
+    impersonating,
+    leaving_routes,
+    needed_routes,
+    passkey_routes,
+    reset_routes,
+    signing_in,
+    two_factor_routes,
+)
 from .cookies import SignedSessions
 from .routes import bp
 

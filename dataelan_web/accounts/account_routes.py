@@ -14,7 +14,7 @@ from .. import access, audit
 from ..extensions import db
 from ..models import Proof
 from ..web import redirect, render, toast
-from . import browsers, changing, signing_in, throttle, two_factor
+from . import browsers, changing, passkeys, signing_in, throttle, two_factor
 from .forms import AddressForm, NameForm, PasswordForm
 from .proving import is_proven
 from .sign_up import AddressTaken
@@ -116,7 +116,9 @@ def end_others() -> Response:
 def _come_from() -> None:
     """Beside the account the sidebar shows the organization that one came from, or the first."""
     if current_user.is_authenticated:
+        may_enter = signing_in.here().is_two_factor or audit.impersonator() is not None
         mine = [one for one in access.organizations_of(current_user) if one.deleted_at is None]
+        mine = [one for one in mine if may_enter or not one.needs_two_factor]
         from_here = [one for one in mine if one.slug == request.args.get("in")]
         for organization in (from_here or mine)[:1]:
             access.enter_organization(organization.slug)
@@ -142,6 +144,8 @@ def _page(status: int = 200, **forms: FlaskForm) -> Response:
         here=signing_in.here(),
         mails=changing.mails(),
         has_two_factor=two_factor.is_on(current_user),
+        passkeys=passkeys.of(current_user),
+        place=passkeys.place(),
         **empty | forms,
     )
 

@@ -6,7 +6,7 @@ import click
 
 from .. import audit
 from ..extensions import db
-from . import two_factor
+from . import passkeys, two_factor
 from .guessing import REFUSED, SHORTEST, is_guessable
 from .resetting import link_for
 from .sign_up import create_user, find
@@ -42,10 +42,12 @@ def reset_password(email: str) -> None:
 @click.command("turn-off-two-factor")
 @click.option("--email", required=True)
 def turn_off_two_factor(email: str) -> None:
-    """For who lost their app and their recovery codes: their password is enough again. Make sure that it is they."""
+    """For who lost app, passkeys and recovery codes: their password is enough again. Make sure that it is they."""
     user = find(email)
     if user is None:
         raise click.ClickException("There is no account with this address.")
+    for passkey in passkeys.of(user):
+        passkeys.remove(passkey)
     two_factor.remove(user)
     click.echo(f"{user.email} signs in with their password alone.")
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request
 from flask_wtf import FlaskForm
-from wtforms import EmailField, PasswordField, StringField
-from wtforms.validators import DataRequired, Email, Length
+from wtforms import EmailField, Field, Form, HiddenField, PasswordField, StringField
+from wtforms.validators import DataRequired, Email, Length, StopValidation, ValidationError
 
 from ..fields import lower, trim
 from .guessing import SHORTEST, not_guessable
@@ -19,8 +20,17 @@ NEW_PASSWORD: list[Any] = [
     Length(min=SHORTEST, max=1000, message="A password needs at least 12 characters. A few words work well."),
     not_guessable,
 ]
-CURRENT: list[Any] = [DataRequired("Enter your password: this could be somebody else at your desk."), Length(max=1000)]
+
+
+def or_a_passkey(form: Form, field: Field) -> None:
+    """A validator: of nothing in it, where a passkey's answer was sent beside it (proving.py)."""
+    if not field.data and not request.form.get("credential"):
+        raise StopValidation("Enter your password: this could be somebody else at your desk.")
+
+
+CURRENT: list[Any] = [or_a_passkey, Length(max=1000)]
 CODE: list[Any] = [DataRequired("Enter the code."), Length(max=60)]
+NAME: list[Any] = [DataRequired("Give it a name by which you know it."), Length(max=100)]
 
 
 class LoginForm(FlaskForm):
@@ -66,3 +76,27 @@ class ResetForm(FlaskForm):
 class PasswordForm(FlaskForm):
     password = PasswordField("New password", NEW_PASSWORD)
     current = PasswordField("Your password until now", CURRENT)
+
+
+class PasskeyForm(FlaskForm):
+    name = StringField("Name", NAME, filters=[trim])
+    credential = HiddenField()
+
+
+class PasskeyNameForm(FlaskForm):
+    name = StringField("Name", NAME, filters=[trim])
+
+
+class LeavingForm(FlaskForm):
+    """`address` typed again, so that nobody does it by the way."""
+
+    address = StringField("Your e-mail, to be sure", filters=[lower])
+    current = PasswordField("Your password", CURRENT, id="leaving-current")
+
+    def __init__(self, *args: object, expected: str, **options: object):
+        super().__init__(*args, **options)
+        self.expected = expected
+
+    def validate_address(self, field: StringField) -> None:
+        if field.data != self.expected:
+            raise ValidationError(f"Write “{self.expected}” as it stands here.")

@@ -73,8 +73,8 @@ def init_app(app: Flask) -> None:
 
 def begin(sign_in: SignIn, by: User, whom: User, reason: str) -> None:
     """403 for another superuser, and for who is switched off. Commits."""
-    if whom.is_superuser or whom.disabled_at or whom.id == by.id or not by.is_superuser:
-        abort(403, "Nobody acts as a superuser, as somebody who is switched off, or as themselves.")
+    if whom.is_superuser or _is_away(whom) or whom.id == by.id or not by.is_superuser:
+        abort(403, "Nobody acts as a superuser, as somebody who is switched off or has left, or as themselves.")
     sign_in.acting_as_id, sign_in.acting_until = whom.id, now() + LASTS
     _record("impersonation.begun", whom, until=f"{sign_in.acting_until:%H:%M} UTC", reason=reason)
     _announce(by, whom, reason, sign_in.acting_until)
@@ -86,7 +86,11 @@ def whom(sign_in: SignIn, by: User) -> User | None:
     if sign_in.acting_as_id is None or sign_in.acting_until is None or sign_in.acting_until <= now():
         return None
     found = db.session.get(User, sign_in.acting_as_id)
-    return found if by.is_superuser and found and not (found.is_superuser or found.disabled_at) else None
+    return found if by.is_superuser and found and not (found.is_superuser or _is_away(found)) else None
+
+
+def _is_away(user: User) -> bool:
+    return user.disabled_at is not None or user.deleted_at is not None
 
 
 def end(sign_in: SignIn) -> None:

@@ -6,11 +6,14 @@ from flask import request
 from flask_login import current_user
 from flask_wtf import FlaskForm
 
-from . import throttle
+from . import passkeys, throttle
 
 
 def is_proven(form: FlaskForm) -> bool:
-    """Did they enter their password, in the field `current`? Wrong ones are counted with those of signing in."""
+    """Did they enter their password, in the field `current`, or show a passkey? Wrong passwords are counted with those
+    of signing in."""
+    if said := request.form.get("credential"):
+        return _shows_a_passkey(form, said)
     email, address = current_user.email, request.remote_addr or ""
     if wait := throttle.blocked(email, address):
         form.current.errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
@@ -20,3 +23,12 @@ def is_proven(form: FlaskForm) -> bool:
     throttle.failed(email, address)
     form.current.errors = ["This is not your password."]
     return False
+
+
+def _shows_a_passkey(form: FlaskForm, said: str) -> bool:
+    try:
+        passkeys.used(passkeys.proof(current_user), said, current_user)
+    except passkeys.Refused as problem:
+        form.current.errors = [str(problem)]
+        return False
+    return True

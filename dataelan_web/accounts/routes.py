@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, abort, current_app, request, session, url_for
 from flask_login import current_user, login_required, logout_user
 from werkzeug.wrappers import Response
@@ -8,10 +10,12 @@ from .. import audit
 from ..extensions import db
 from ..models import PromptSession, User, waste_a_hash
 from ..web import local_path, redirect, render
-from . import landing, second_step, signing_in, two_factor
+from . import coming_back, factors, landing, passkeys, second_step, signing_in
 from .forms import LoginForm, SignUpForm
 from .sign_up import AddressTaken, Home, find, sign_up
 from .throttle import blocked, failed, succeeded
+
+SWITCHED_OFF = "This account is switched off. Ask whoever looks after Dataelan for you."
 
 bp = Blueprint("accounts", __name__)
 
@@ -39,20 +43,22 @@ def signup() -> Response:
 
 @bp.route("/login", methods=["GET", "POST"])
 def login() -> Response:
+    if request.method == "GET" and coming_back.whose()[0]:
+        return redirect(url_for("accounts.show_way_back"))
     form = LoginForm()
     if not form.validate_on_submit():
-        return _form("accounts/login.html", form)
+        return login_page(form)
     if wait := blocked(str(form.email.data), request.remote_addr or ""):
         form.form_errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
-        return _form("accounts/login.html", form, status=429)
+        return login_page(form, 429)
     user = _whose_password(form)
     if user is None:
-        return _form("accounts/login.html", form)
-    if two_factor.is_on(user):
+        return login_page(form)
+    if factors.any_of(user):
         second_step.begin(user)
         return redirect(url_for("accounts.code"))
     signing_in.begin(user)
-    return redirect(local_path(request.args.get("next", "")) or landing.of(user))
+    return redirect(next_place() or landing.of(user))
 
 
 @bp.post("/logout")
@@ -77,21 +83,25 @@ def _whose_password(form: LoginForm) -> User | None:
         return None
     succeeded(email, address)
     if user.disabled_at is not None:
-        form.form_errors = ["This account is switched off. Ask whoever looks after Dataelan for you."]
+        form.form_errors = [SWITCHED_OFF]
         return None
     return user
 
 
-def _form(template: str, form: LoginForm | SignUpForm, status: int = 422) -> Response:
+def login_page(form: LoginForm, status: int = 422) -> Response:
+    """What its passkey or password was refused for is in `form`."""
+    return _form("accounts/login.html", form, status, place=passkeys.place())
+
+
+def next_place() -> str:
+    """Where they were going when they were asked to sign in; empty: nowhere in particular."""
+    return local_path(request.args.get("next", ""))
+
+
+def _form(template: str, form: LoginForm | SignUpForm, status: int = 422, **context: Any) -> Response:
     open_sign_up = current_app.extensions["dataelan_settings"].open_sign_up
-    return render(
-        template,
-        "form",
-        status=status if form.is_submitted() else 200,
-        form=form,
-        can_sign_up=open_sign_up,
-        next_url=local_path(request.args.get("next", "")),
-    )
+    status = status if form.is_submitted() else 200
+    return render(template, "form", status, form=form, can_sign_up=open_sign_up, next_url=next_place(), **context)
 
 
 def _session_url(home: Home) -> str:

@@ -12,7 +12,7 @@ from .. import audit, modes
 from ..extensions import db
 from ..models import SignIn, User, now
 from ..models.sign_ins import IDLE, LONGEST, SEEN_EVERY, digest
-from . import impersonating
+from . import coming_back, impersonating
 
 # Asked with every request, and so made once: to make a statement takes longer than to ask it.
 _BY_SECRET = (
@@ -20,6 +20,7 @@ _BY_SECRET = (
     .join(SignIn, SignIn.user_id == User.id)
     .where(
         User.disabled_at.is_(None),
+        User.deleted_at.is_(None),
         SignIn.secret_hash == bindparam("secret_hash"),
         SignIn.session_key == User.session_key,
         SignIn.seen_at > bindparam("seen_after"),
@@ -28,12 +29,17 @@ _BY_SECRET = (
 )
 
 
-def begin(user: User) -> None:
-    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. Commits."""
+def begin(user: User, *, is_two_factor: bool = False) -> None:
+    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. Who deleted their account
+    may only take it back (coming_back.py). Commits."""
     session.clear()
+    if user.deleted_at is not None:
+        coming_back.note(user, is_two_factor)
+        return
     session.permanent = True
     login_user(user)
     g.sign_in, session["_user_id"] = SignIn.begin(user, request.remote_addr or "", str(request.user_agent))
+    g.sign_in.is_two_factor = is_two_factor
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, ~_counts(user.session_key)))
     db.session.add(g.sign_in)
     user.last_seen_at = now()

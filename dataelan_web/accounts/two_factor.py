@@ -21,7 +21,7 @@ from ..extensions import db
 from ..models import Authenticator, RecoveryCode, User, new_id, now
 from ..models.sign_ins import digest
 from ..secrets import Place, Unreadable, keyring
-from . import changing, signing_in
+from . import changing, factors
 
 STEP = 30
 """Seconds that a code is shown for."""
@@ -61,7 +61,7 @@ def confirm(user: User, code: str) -> list[str]:
         db.session.rollback()
         return []
     found.confirmed_at = now()
-    signing_in.end_others(user)
+    factors.begin(user)
     audit.record("account.two_factor_on", user)
     changing.tell(user.email, "Two-factor sign-in is on", f"A code is asked beside your password. {changing.NOT_YOU}")
     return _new_codes(user)
@@ -69,10 +69,11 @@ def confirm(user: User, code: str) -> list[str]:
 
 def remove(user: User) -> None:
     """Commits."""
-    for model in (Authenticator, RecoveryCode):
-        db.session.execute(delete(model).where(model.user_id == user.id))
+    db.session.execute(delete(Authenticator).where(Authenticator.user_id == user.id))
+    factors.removed(user)
     audit.record("account.two_factor_off", user)
-    changing.tell(user.email, "Two-factor sign-in is off", f"Your password is enough now. {changing.NOT_YOU}")
+    left = "Your passkeys are asked for now." if factors.any_of(user) else "Your password is enough now."
+    changing.tell(user.email, "Two-factor sign-in is off", f"{left} {changing.NOT_YOU}")
     db.session.commit()
 
 
@@ -85,7 +86,7 @@ def renew_codes(user: User) -> list[str]:
 def passes(user: User, code: str) -> bool:
     """Is it a code of their app, or a recovery code? It is used up then. Commits."""
     found = of(user)
-    is_good = found is not None and found.confirmed_at is not None and (_takes(found, code) or _recovers(user, code))
+    is_good = (found is not None and found.confirmed_at is not None and _takes(found, code)) or _recovers(user, code)
     db.session.commit()
     return is_good
 

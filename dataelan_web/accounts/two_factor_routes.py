@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from ..models import User
 from ..web import redirect, render, toast
-from . import landing, second_step, signing_in, throttle, two_factor
+from . import landing, passkeys, second_step, signing_in, throttle, two_factor
 from .account_routes import account
 from .forms import CodeForm, OffForm, ProofForm
 from .proving import is_proven
@@ -27,8 +27,8 @@ def code() -> Response:
         return redirect(url_for("accounts.login"))
     form = CodeForm()
     if not form.validate_on_submit() or not passes(user, form):
-        return render("accounts/code.html", "form", status=422 if form.is_submitted() else 200, form=form)
-    signing_in.begin(user)
+        return code_page(user, form, 422 if form.is_submitted() else 200)
+    signing_in.begin(user, is_two_factor=True)
     return redirect(next_url or landing.of(user))
 
 
@@ -77,6 +77,12 @@ def turn_off_two_factor() -> Response:
     return redirect(url_for("account.show"))
 
 
+def code_page(user: User, form: CodeForm, status: int) -> Response:
+    """What they have beside their password, to be shown now."""
+    has = {"has_app": two_factor.is_on(user), "has_passkeys": bool(passkeys.of(user))}
+    return render("accounts/code.html", "form", status, form=form, place=passkeys.place(), **has)
+
+
 def passes(user: User, form: CodeForm | OffForm) -> bool:
     """Codes are few: wrong ones are counted for the account, wherever they come from. Who tries has the password."""
     if wait := throttle.spend("code", str(user.id), TRIES, WINDOW):
@@ -109,5 +115,7 @@ def _page(status: int = 200, codes: list[str] | None = None, **forms: Any) -> Re
         qr_code=two_factor.qr_code(current_user, secret) if secret else "",
         codes=codes or [],
         left=two_factor.codes_left(current_user) if is_on else 0,
+        has_passkeys=bool(passkeys.of(current_user)),
+        place=passkeys.place(),
         **empty | forms,
     )

@@ -11,7 +11,7 @@ from flask import abort
 from sqlalchemy import ColumnElement, func, or_, select
 
 from .. import audit
-from ..accounts import signing_in, two_factor
+from ..accounts import factors, signing_in
 from ..extensions import db
 from ..models import Membership, Organization, Role, User, now
 
@@ -46,7 +46,7 @@ def person(id: uuid.UUID) -> User:
 def all_of(user: User) -> Person:
     query = select(Organization, Membership.role).join(Membership).where(Membership.user_id == user.id)
     homes = [(row[0], row[1]) for row in db.session.execute(query.order_by(func.lower(Organization.name)).limit(200))]
-    return Person(user, homes, signing_in.of(user), two_factor.is_on(user))
+    return Person(user, homes, signing_in.of(user), factors.any_of(user))
 
 
 def set_disabled(user: User, is_disabled: bool, by: User) -> None:
@@ -90,7 +90,7 @@ def end_sign_ins(user: User) -> None:
 
 
 def _where(q: str, only: str) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = []
+    where: list[ColumnElement[bool]] = [User.purged_at.is_(None)]
     for word in q.split()[:5]:
         where.append(or_(User.name.icontains(word, autoescape=True), User.email.icontains(word, autoescape=True)))
     if only == "superusers":

@@ -19,7 +19,7 @@ from ..models.exports import UNFINISHED
 from ..playground import sending
 from ..storage import Unavailable, storage
 from ..web import redirect, render, toast
-from . import controls, everything, exporting, records, sums
+from . import controls, exporting, records, sums
 from . import view as viewing
 from .filters import BadFilter
 from .routes import bp
@@ -65,8 +65,8 @@ def export_file(id: uuid.UUID) -> Response:
     except Unavailable as problem:
         abort(503, str(problem))
     response.headers["Content-Length"] = str(export.size)
-    if export.form == everything.FORM:
-        return _named(response, everything.FORM, everything.FORM)
+    if export.form in exporting.WHOLE:
+        return _named(response, "zip", export.form)
     if request.accept_encodings["gzip"]:
         response.headers["Content-Encoding"] = "gzip"
         return _named(response, export.form, export.form)
@@ -99,10 +99,10 @@ def _written(wanted: Wanted, form: str) -> Iterator[bytes]:
 
 def _named(response: FlaskResponse, ending: str, form: str) -> Response:
     """To be saved, never shown: names in it were written by people."""
-    is_zip = form == everything.FORM
+    is_zip = form in exporting.WHOLE
     kind = "application/zip" if is_zip else f"{records.FORMS.get(form, 'application/gzip')}; charset=utf-8"
     response.headers["Content-Type"] = kind
-    what = "everything" if is_zip else "runs"
+    what = exporting.WHOLE.get(form, "runs")
     sending.name_it(response, f"{g.organization.slug} {what} {now():%Y-%m-%d}.{ending}", "attachment")
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response

@@ -28,7 +28,7 @@ from ..models import ExportState, Leftover, Organization, RunExport, new_id, now
 from ..models.exports import KEPT, UNFINISHED
 from ..notify import tell
 from ..storage import storage
-from . import everything, records
+from . import everything, personal, records
 from .runs import Only, Wanted
 from .sums import Asked
 
@@ -48,6 +48,8 @@ MOST_TRIES = 3
 LOOKS_EVERY = 10.0
 """Seconds between two looks for exports that nobody writes, and for files whose time is over."""
 KIND = "export.ended"
+WHOLE = {everything.FORM: "everything", personal.FORM: "your data"}
+"""What is exported as a zip, and how it is called."""
 
 
 class NotOurs(Exception):
@@ -78,6 +80,8 @@ def write(id: uuid.UUID) -> None:
 def _fill(file: IO[bytes], export: RunExport, fence: int) -> None:
     if export.form == everything.FORM:
         return everything.write(file, export.organization_id, partial(_progress, export.id, fence))
+    if export.form == personal.FORM:
+        return personal.write(file, export.user_id, partial(_progress, export.id, fence))
     form, wanted = export.form, wanted_of(export.wanted)
     id, written, cost = export.id, 0, 0
     g.gives_up_after = GIVES_UP_AFTER
@@ -132,7 +136,7 @@ def _end(export: RunExport, fence: int, state: ExportState, **values: Any) -> No
     db.session.refresh(export)
     slug = db.session.get_one(Organization, export.organization_id).slug
     is_done = state is ExportState.DONE
-    of = "everything" if export.form == everything.FORM else f"{export.written:,} runs" if is_done else "runs"
+    of = WHOLE.get(export.form) or (f"{export.written:,} runs" if is_done else "runs")
     title = f"Your export of {of} is ready" if is_done else f"Your export of {of} failed"
     until = f" The file is kept until {export.expires_at:%-d %B %H:%M} UTC." if export.expires_at else ""
     path = f"/o/{slug}/dashboard/runs/exports/{export.id}"

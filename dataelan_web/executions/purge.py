@@ -44,12 +44,15 @@ from ..models import (
     PromptSession,
     RoutingRule,
     SearchDocument,
+    SpentChallenge,
     Template,
+    User,
     new_id,
     now,
 )
 from ..models.executions import OPEN
 from ..storage import Unavailable, storage
+from .departed import StillOwner, depart
 from .farewell import farewell
 
 log = logging.getLogger(__name__)
@@ -82,6 +85,7 @@ def purge() -> int:
     gone = 0
     for query, act in (
         (_over(Organization).where(Organization.purged_at.is_(None)), _organization),
+        (_over(User).where(User.purged_at.is_(None)), _person),
         (_over(Project).where(Project.purged_at.is_(None)), _project),
         (_over(PromptSession), _session),
         (_over(Template), _template),
@@ -101,7 +105,7 @@ def _over(model: Any) -> Select[Any]:
 
 
 def _one_by_one(query: Select[Any], act: Callable[[Any], None]) -> int:
-    """What is still running, or cannot be purged, is left for the next time."""
+    """What is still running or owned, or cannot be purged, is left for the next time."""
     done, left = 0, set[uuid.UUID]()
     model = query.column_descriptions[0]["entity"]
     while row := db.session.scalars(
@@ -115,7 +119,7 @@ def _one_by_one(query: Select[Any], act: Callable[[Any], None]) -> int:
             act(row)
             db.session.commit()
             done += 1
-        except StillRunning:
+        except (StillRunning, StillOwner):
             db.session.rollback()
         except Exception:  # one that cannot be purged must not keep the others
             log.exception("%s %s could not be purged", model.__name__, row.id)
@@ -130,6 +134,10 @@ class StillRunning(Exception):
 
 def _organization(organization: Organization) -> None:
     farewell(organization, _project)
+
+
+def _person(user: User) -> None:
+    depart(user)
 
 
 def _project(project: Project) -> None:
@@ -253,8 +261,10 @@ def _remove_leftovers() -> None:
 
 
 def _remove_remnants() -> None:
-    """Comments that nobody took back, and conversations of files that nobody decided to bring in."""
+    """Comments that nobody took back, conversations of files that nobody decided to bring in, and challenges that
+    passkeys answered, which are too old to be taken again."""
     db.session.execute(delete(Comment).where(Comment.deleted_at < func.now() - IN_TRASH))
     undecided = ImportedSession.content.is_not(None), ImportedSession.created_at < func.now() - UNDECIDED
     db.session.execute(delete(ImportedSession).where(*undecided))
+    db.session.execute(delete(SpentChallenge).where(SpentChallenge.created_at < func.now() - SETTLED))
     db.session.commit()

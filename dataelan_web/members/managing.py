@@ -96,7 +96,7 @@ def transfer(organization: Organization, to: Membership, by: User) -> None:
     mine, theirs = _of(organization.id, by.id), _of(organization.id, to.user_id)
     if mine is None or mine.role is not Role.OWNER:
         abort(403)
-    if theirs is None or theirs.user_id == by.id:
+    if theirs is None or theirs.user_id == by.id or theirs.user.deleted_at:
         abort(404)
     theirs.role, mine.role = Role.OWNER, Role.ADMIN
     audit.record("organization.transferred", organization, organization.id, to=theirs.user.name, by=by.name)
@@ -131,8 +131,9 @@ def _of(organization_id: uuid.UUID, user_id: uuid.UUID) -> Membership | None:
 
 
 def _need_another_owner(organization: Organization) -> None:
-    owners = Membership.organization_id == organization.id, Membership.role == Role.OWNER
-    if (db.session.scalar(select(func.count()).where(*owners)) or 0) < 2:
+    """One who deleted their account is none any more, though they may come back to it."""
+    owners = Membership.organization_id == organization.id, Membership.role == Role.OWNER, User.deleted_at.is_(None)
+    if (db.session.scalar(select(func.count(Membership.id)).join(User).where(*owners)) or 0) < 2:
         db.session.rollback()
         raise LastOwner
 

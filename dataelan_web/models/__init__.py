@@ -1,6 +1,6 @@
-"""All tables, in the order a newcomer should read them: accounts, sign_ins, second_factors, workspace, people, hub,
-executions, declared_actions, templates, batches, limits, ledger, notices, search, opinions, links, imports, quotes,
-comparisons, audit, rollups, dashboards."""
+"""All tables, in the order a newcomer should read them: accounts, sign_ins, second_factors, passkeys, workspace,
+people, hub, executions, declared_actions, templates, batches, limits, ledger, notices, search, opinions, links,
+imports, quotes, comparisons, audit, rollups, dashboards."""
 
 from .accounts import (
     KeyStrategy,
@@ -42,6 +42,7 @@ from .limits import Answer, Budget, BudgetPeriod, Increase, RateLimit, Scope, Un
 from .links import PublicLink
 from .notices import Delivery, DeliveryState, Notice, Webhook
 from .opinions import Comment, Feedback
+from .passkeys import Passkey, SpentChallenge
 from .people import Invitation, ServiceAccount
 from .platform import Mode, PlatformMode
 from .quotes import Quote
@@ -136,6 +137,7 @@ __all__ = [
     "OrganizationKind",
     "Origin",
     "Outcome",
+    "Passkey",
     "Payer",
     "PlatformMode",
     "Price",
@@ -164,6 +166,7 @@ __all__ = [
     "SearchSlice",
     "ServiceAccount",
     "SignIn",
+    "SpentChallenge",
     "Star",
     "State",
     "Strategy",

@@ -71,6 +71,7 @@ class User(UserMixin, Base):
     __table_args__ = (
         CheckConstraint("email = lower(email)", name="email_is_lower_case"),
         Index("ix_users_created_at", "created_at"),
+        in_trash("users"),
     )
 
     email: Mapped[Name] = mapped_column(unique=True)
@@ -79,6 +80,10 @@ class User(UserMixin, Base):
     is_superuser: Mapped[bool] = mapped_column(default=False)
     disabled_at: Mapped[Time | None]
     """By a superuser: nobody signs in as them, and their tokens are refused."""
+    deleted_at: Mapped[Time | None]
+    """By themselves: for 30 days they can sign in to take it back, and do nothing else (accounts/leaving.py)."""
+    purged_at: Mapped[Time | None]
+    """They are gone for ever. The row stays for what they did, under no name of theirs (executions/departed.py)."""
     session_key: Mapped[Name] = mapped_column(default=lambda: secrets.token_urlsafe(24))
     """Changes at a password change: every older sign-in (models/sign_ins.py), on every device, is dead at once."""
     last_seen_at: Mapped[Time | None]
@@ -96,6 +101,11 @@ class User(UserMixin, Base):
 
     def has_password(self, password: str) -> bool:
         return _matches(self.password_hash, password)
+
+    @property
+    def can_have_password(self) -> bool:
+        """Does any password fit? None does for who never chose one."""
+        return self.password_hash.startswith("$argon2")
 
 
 def waste_a_hash(password: str) -> bool:
@@ -131,6 +141,8 @@ class Organization(Trashable, Base):
 
     allowed_providers: Mapped[JsonList] = mapped_column(default=list)
     """Ids, as text, of the providers that its prompts may go to; empty: all."""
+    needs_two_factor: Mapped[bool] = mapped_column(default=False)
+    """Only who signed in by a passkey, or by a second factor, comes in."""
     default_rule_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("routing_rules.id", ondelete="SET NULL", use_alter=True)
     )

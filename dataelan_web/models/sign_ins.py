@@ -36,6 +36,8 @@ class SignIn(Base):
     agent: Mapped[Name] = mapped_column(default="")
     """What the browser says that it is."""
 
+    is_two_factor: Mapped[bool] = mapped_column(default=False)
+    """By a passkey, or by a second factor beside the password."""
     acting_as_id: Mapped[uuid.UUID | None] = reference("users.id")
     """Whom a superuser acts as in this browser, until `acting_until` (accounts/impersonating.py)."""
     acting_until: Mapped[Time | None]

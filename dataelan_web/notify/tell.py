@@ -114,7 +114,8 @@ def _by_mail(
     session: DbSession, organization: Organization, user_ids: list[uuid.UUID], word: Word, mailed: Mapping[str, Any]
 ) -> None:
     wishes = func.coalesce(User.mail_choices[word.kind].as_boolean(), kind_of(word.kind).is_mailed)
-    people = session.execute(select(User.email, User.name).where(User.id.in_(user_ids), wishes)).all()
+    is_there = User.deleted_at.is_(None)
+    people = session.execute(select(User.email, User.name).where(User.id.in_(user_ids), wishes, is_there)).all()
     said = {"organization_id": organization.id, "key": word.key, "event": word.kind}
     letter = {**mailed, "title": word.title, "body": word.body, "path": word.path}
     letter |= {"organization": organization.name, "slug": organization.slug}

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from . import ownership_routes  # noqa: F401  (its routes belong to the blueprint)
+from . import ownership_routes, sign_in_routes  # noqa: F401  (whose routes belong to the blueprint)
 from .blueprint import OrganizationDeleted
 from .founding import founding
 from .ownership_routes import is_deleted

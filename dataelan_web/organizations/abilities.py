@@ -82,7 +82,7 @@ ABILITIES = (
         "Settings, deleting projects, and deleting for ever",
         ADMINISTER,
         False,
-        ("organizations.change_settings", "projects.delete", "trash.erase"),
+        ("organizations.change_settings", "organizations.change_sign_in", "projects.delete", "trash.erase"),
     ),
     Ability("Read and export the audit log", ADMINISTER, False, ("audit_log.show", "audit_log.export_file")),
     Ability("Make owners, and hand over ownership", OWN, False, ("organizations.transfer",)),
@@ -116,6 +116,7 @@ MANY = "As many as you like"
 TAKES_PEOPLE = KindAbility("People", "You", MANY, MANY)
 TAKES_GUESTS = KindAbility("Guests of single projects", False, True, True)
 CHOOSES_PROVIDERS = KindAbility("Only some providers may get prompts", False, False, True)
+WANTS_TWO_FACTORS = KindAbility("Everyone has to use two-factor sign-in or a passkey", False, True, True)
 KIND_ABILITIES = (
     TAKES_PEOPLE,
     KindAbility("Roles: owner, admin, member, viewer", False, True, True),
@@ -124,5 +125,6 @@ KIND_ABILITIES = (
     KindAbility("Own keys and servers, routing rules, limits, dashboards", True, True, True),
     KindAbility("Gateway tokens and service accounts", True, True, True),
     KindAbility("How long things are kept; full export", True, True, True),
+    WANTS_TWO_FACTORS,
     CHOOSES_PROVIDERS,
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, g, request
+from flask import Blueprint, g, request, url_for
 from flask_login import current_user
 from sqlalchemy import update
 
 from .. import access, audit, errors
 from ..extensions import db, login
 from ..models import Organization, Role, User, now
+from ..web import redirect
 
 SEEN_EVERY = timedelta(minutes=5)
 SUSPENDED = "Nothing in it is lost. Ask whoever looks after Dataelan for you."
@@ -52,12 +53,19 @@ def inside_organization(name: str, import_name: str) -> Blueprint:
         organization = access.enter_organization(g.slug)
         if organization.deleted_at and not (g.role is Role.OWNER and request.endpoint in WHILE_DELETED):
             raise OrganizationDeleted(organization)
+        if organization.needs_two_factor and not _comes_by_two_factors():
+            return redirect(url_for("account.show_needed", slug=organization.slug))
         if organization.suspended_at:
             return errors.show(403, title=f"{organization.name} is suspended", text=SUSPENDED)
         _note_that_they_are_here()
         return None
 
     return bp
+
+
+def _comes_by_two_factors() -> bool:
+    """A superuser who acts as somebody is not asked for what only that person has."""
+    return g.sign_in.is_two_factor or audit.impersonator() is not None
 
 
 def _note_that_they_are_here() -> None:

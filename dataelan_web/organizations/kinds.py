@@ -9,7 +9,7 @@ from .. import audit
 from ..extensions import db
 from ..members import managing
 from ..models import Collaborator, Invitation, Membership, Organization, OrganizationKind, Project, now
-from .abilities import CHOOSES_PROVIDERS
+from .abilities import CHOOSES_PROVIDERS, WANTS_TWO_FACTORS
 
 
 class DoesNotFit(Exception):
@@ -27,6 +27,8 @@ def problems(organization: Organization, kind: OrganizationKind) -> list[str]:
         found += _of_people(organization)
     if organization.allowed_providers and not CHOOSES_PROVIDERS.of(kind):
         found.append("Prompts may go to some providers only. Allow all in the settings first.")
+    if organization.needs_two_factor and not WANTS_TWO_FACTORS.of(kind):
+        found.append("Everyone here has to sign in by two factors. Take that back under Sign-in first.")
     return found
 
 

@@ -23,7 +23,7 @@ BEGIN
     JOIN organizations o ON o.id = p.organization_id AND o.deleted_at IS NULL
     WHERE (t.token_hash = hash OR t.previous_hash = hash AND t.previous_until > now())
     AND CASE WHEN t.service_account_id IS NULL THEN
-        EXISTS (SELECT FROM users u WHERE u.id = t.created_by AND u.disabled_at IS NULL)
+        EXISTS (SELECT FROM users u WHERE u.id = t.created_by AND u.disabled_at IS NULL AND u.deleted_at IS NULL)
         AND (
             EXISTS (SELECT FROM memberships m
                     WHERE m.organization_id = o.id AND m.user_id = t.created_by AND m.role <> 'VIEWER')

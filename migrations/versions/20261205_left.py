@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "left"
-down_revision = "admin"
+down_revision = "passkeys"
 branch_labels = None
 depends_on = None
 

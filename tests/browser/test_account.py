@@ -17,10 +17,18 @@ from tests import people
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
 
 PASSWORD = "correct horse battery"
+DEVICE = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Mobile Safari/604.1"
 
 
-def test_an_account_is_looked_after(look: Callable[..., Page], acme: people.Cast) -> None:  # noqa: F811
+def test_an_account_is_looked_after(look: Callable[..., Page], acme: people.Cast, server: str) -> None:  # noqa: F811
     acme.mia.set_password(PASSWORD)
     row, _ = SignIn.begin(acme.mia, "203.0.113.7", PHONE)
     db.session.add(row)
@@ -53,14 +61,35 @@ def test_an_account_is_looked_after(look: Callable[..., Page], acme: people.Cast
     phone = look()
     phone.goto("/forgot")
     assert_fine(phone, "a forgotten password, without mail")
-    phone.goto("/login")
+    phone.goto(urlsplit(resetting.link_for(acme.mia)).path)
+    assert_fine(phone, "a new password")
+    by_name = server.replace("127.0.0.1", "localhost")  # which passkeys are made for
+    phone.watch.origin = by_name  # type: ignore[attr-defined]
+    phone.goto(f"{by_name}/login")
     phone.get_by_label("E-mail").fill(acme.mia.email)
     phone.get_by_label("Password").fill(PASSWORD)
-    phone.get_by_role("button", name="Sign in").click()
+    phone.get_by_role("button", name="Sign in", exact=True).click()
     phone.wait_for_url("**/login/code")
     assert_fine(phone, "a code")
     phone.get_by_label("Code").fill(app.at(time.time() + app.interval))
-    phone.get_by_role("button", name="Sign in").click()
+    phone.get_by_role("button", name="Sign in", exact=True).click()
     phone.wait_for_url("**/o/*/")
-    phone.goto(urlsplit(resetting.link_for(acme.mia)).path)
-    assert_fine(phone, "a new password")
+    device = phone.context.new_cdp_session(phone)
+    device.send("WebAuthn.enable")
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
+    phone.goto(f"{by_name}/account/passkeys")
+    phone.get_by_label("Your password").fill(PASSWORD)
+    phone.get_by_role("button", name="Continue").click()
+    phone.get_by_label("Name").fill("My phone")
+    phone.get_by_role("button", name="Make the passkey").click()
+    expect(phone.get_by_text("On one device only")).to_be_visible()
+    assert_fine(phone, "passkeys")
+    phone.get_by_role("button", name="Remove My phone").click()
+    assert_fine(phone, "a passkey to be removed")
+    phone.context.clear_cookies()
+    phone.route("**/login/passkey/options", lambda route: None, times=1)  # what the address’s field asks at once
+    phone.goto(f"{by_name}/login")
+    phone.get_by_role("button", name="Sign in with a passkey").click()
+    phone.wait_for_url("**/o/*/")
+    phone.goto(f"{by_name}/account/data")
+    assert_fine(phone, "one's own data")

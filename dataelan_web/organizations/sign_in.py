@@ -1,0 +1,38 @@
+"""How people have to have signed in to come into an organization. Whoever has not is led to do so, and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Select, func, select, union
+
+from .. import audit
+from ..accounts import factors
+from ..extensions import db
+from ..models import Collaborator, Membership, Organization, Project, User
+
+NAMED = 20
+"""People without a second factor who are named."""
+
+
+def require_two_factor(organization: Organization, is_required: bool) -> None:
+    """From the next request of everybody on. Commits."""
+    if organization.needs_two_factor is not is_required:
+        organization.needs_two_factor = is_required
+        before, after = ("not needed", "needed") if is_required else ("needed", "not needed")
+        audit.record("organization.two_factor_changed", organization, organization.id, before=before, after=after)
+    db.session.commit()
+
+
+def without_second_factor(organization: Organization) -> tuple[Sequence[User], int]:
+    """(the first by name, how many there are), of members and guests."""
+    query = _people(organization).where(~factors.has_any(User.id))
+    number = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    return db.session.scalars(query.order_by(func.lower(User.name), User.id).limit(NAMED)).all(), number
+
+
+def _people(organization: Organization) -> Select[User]:
+    member = select(Membership.user_id).where(Membership.organization_id == organization.id)
+    guest = select(Collaborator.user_id).join(Project, Project.id == Collaborator.project_id)
+    here = union(member, guest.where(Project.organization_id == organization.id, Project.deleted_at.is_(None)))
+    return select(User).where(User.id.in_(here), User.deleted_at.is_(None))

@@ -1,0 +1,54 @@
+"""The page of an organization's settings that says how its people have to sign in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response as FlaskResponse
+from flask import abort, g, request
+from werkzeug.wrappers import Response
+
+from .. import access
+from ..accounts.signing_in import here
+from ..web import render, with_toast
+from . import sign_in
+from .abilities import WANTS_TWO_FACTORS
+from .routes import bp
+
+YOURS_FIRST = "You are signed in by a password alone, and would be the first to be kept out."
+
+
+@bp.get("/settings/sign-in")
+def show_sign_in() -> Response:
+    access.require(access.ADMINISTER)
+    return _page()
+
+
+@bp.post("/settings/sign-in")
+def change_sign_in() -> Response:
+    """`two_factor`: needed, or not."""
+    access.require(access.ADMINISTER)
+    wanted = request.form.get("two_factor")
+    if wanted not in ("needed", "not needed"):
+        abort(422, "Say whether two factors are needed, or not.")
+    if wanted == "needed" and not WANTS_TWO_FACTORS.of(g.organization.kind):
+        abort(422, "One person alone decides that for themselves.")
+    if wanted == "needed" and not here().is_two_factor:
+        return _page(422, problem=YOURS_FIRST)
+    sign_in.require_two_factor(g.organization, wanted == "needed")
+    said = "Everyone here needs two factors from now on." if wanted == "needed" else "A password is enough again."
+    return with_toast(_page(), said, "good")
+
+
+def _page(status: int = 200, **context: Any) -> FlaskResponse:
+    without, number = sign_in.without_second_factor(g.organization)
+    return render(
+        "organizations/sign_in.html",
+        "sign_in",
+        status=status,
+        takes=WANTS_TWO_FACTORS.of(g.organization.kind),
+        without=without,
+        number=number,
+        is_ready=here().is_two_factor,
+        **context,
+    )
