@@ -51,7 +51,9 @@ def test_the_cookie_is_for_this_site_and_no_script(app: Flask, environment: dict
     assert "SameSite=Lax" in plain
     assert "Domain" not in plain
     secure = create_app(load(environment | {"DATAELAN_SECURE_COOKIES": "true"}))
-    cookie = people.browser(secure).get("/login", base_url="https://localhost").headers["Set-Cookie"]
+    answer = people.browser(secure).get("/login", base_url="https://localhost")
+    cookie = answer.headers["Set-Cookie"]
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
     assert cookie.startswith("__Host-dataelan=")
     assert "Secure" in cookie
     assert "Path=/;" in cookie + ";"
