@@ -308,6 +308,7 @@ def test_signing_out_kills_the_cookie_even_one_that_was_copied(app: Flask, conte
     assert is_in(with_cookie(app, copied))
     answer = client.post("/logout", data={"csrf_token": client.csrf()})
     assert answer.location == "/login"
+    assert answer.headers["Clear-Site-Data"] == '"cache"'
     assert not is_in(client)
     assert not is_in(with_cookie(app, copied))
 

@@ -62,7 +62,9 @@ def logout() -> Response:
     db.session.commit()
     logout_user()
     session.clear()
-    return redirect(url_for("accounts.login"))
+    answer = redirect(url_for("accounts.login"))
+    answer.headers["Clear-Site-Data"] = '"cache"'  # files of prompts, which the browser may keep while one is here
+    return answer
 
 
 def _whose_password(form: LoginForm) -> User | None:
