@@ -6,17 +6,23 @@ from flask import request
 from flask_login import current_user
 from flask_wtf import FlaskForm
 
-from . import throttle
+from .. import audit
+from ..extensions import db
+from . import signing_in, throttle
 
 
 def is_proven(form: FlaskForm) -> bool:
-    """Did they enter their password, in the field `current`? Wrong ones are counted with those of signing in."""
+    """Did they enter their password, in the field `current`? Wrong ones are counted with those of signing in, and noted.
+    Commits."""
     email, address = current_user.email, request.remote_addr or ""
     if wait := throttle.blocked(email, address):
         form.current.errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
         return False
     if current_user.has_password(str(form.current.data)):
+        signing_in.renew()
         return True
     throttle.failed(email, address)
+    audit.record("account.password_refused", current_user)
+    db.session.commit()
     form.current.errors = ["This is not your password."]
     return False
