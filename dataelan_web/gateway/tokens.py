@@ -8,7 +8,7 @@ from flask import request
 from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy.orm import contains_eager
 
-from .. import modes
+from .. import logs, modes
 from ..extensions import db
 from ..models import (
     Collaborator,
@@ -45,6 +45,7 @@ def authenticate() -> GatewayToken:
     token = _find(secrets.pop())
     if token is None or not token.is_valid(now()):
         raise Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
+    logs.note(token=token.id)
     _check_that_it_is_open(token)
     if token.last_used_at is None or (now() - token.last_used_at).total_seconds() > TOUCH_AFTER:
         token.last_used_at = now()
