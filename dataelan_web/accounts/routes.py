@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 from flask import Blueprint, abort, current_app, request, session, url_for
 from flask_login import current_user, login_required, logout_user
 from werkzeug.wrappers import Response
@@ -11,9 +13,12 @@ from ..web import local_path, redirect, render
 from . import landing, second_step, signing_in, two_factor
 from .forms import LoginForm, SignUpForm
 from .sign_up import AddressTaken, Home, find, sign_up
-from .throttle import blocked, failed, succeeded
+from .throttle import blocked, failed, spend, succeeded
 
 bp = Blueprint("accounts", __name__)
+log = logging.getLogger(__name__)
+SIGN_UPS, HOUR = 50, 3600
+"""From one address, an hour; also those of addresses that are somebody's, so that few can be asked for."""
 
 
 @bp.get("/")
@@ -28,6 +33,9 @@ def signup() -> Response:
     form = SignUpForm()
     if not form.validate_on_submit():
         return _form("accounts/signup.html", form)
+    if wait := spend("sign-up", request.remote_addr or "", SIGN_UPS, HOUR):
+        form.form_errors = [f"Many accounts were made from here. Try again in {-(-wait // 60)} minutes."]
+        return _form("accounts/signup.html", form, status=429)
     try:
         home = sign_up(str(form.email.data), str(form.password.data), str(form.name.data))
     except AddressTaken:
@@ -43,6 +51,7 @@ def login() -> Response:
     if not form.validate_on_submit():
         return _form("accounts/login.html", form)
     if wait := blocked(str(form.email.data), request.remote_addr or ""):
+        log.warning("signing in is refused for a while to %s: too many wrong passwords", request.remote_addr)
         form.form_errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
         return _form("accounts/login.html", form, status=429)
     user = _whose_password(form)
@@ -75,6 +84,7 @@ def _whose_password(form: LoginForm) -> User | None:
         if user is not None:
             audit.record("account.sign_in_refused", user)
             db.session.commit()
+        log.warning("a wrong password%s, from %s", "" if user else " of nobody", address)
         form.form_errors = ["This address and password do not match."]
         return None
     succeeded(email, address)
