@@ -92,7 +92,7 @@ class TextLine(logging.Formatter):
 
     A message is one line, whatever it quotes: nobody writes another by a line break in an address."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_msec_format = "%s,%03dZ"
 
     def __init__(self, secrets: Iterable[str]):

@@ -47,7 +47,8 @@ def _give_back(response: Response) -> Response:
 
 
 def is_refused(status: int) -> bool:
-    """Somebody may not, or proved to be nobody. A program's 429 is its limit at work, a page's 401 a sign-in that ended."""
+    """Somebody may not, or proved to be nobody. A program's 429 is its limit at work, a page's 401 a sign-in that
+    ended."""
     if request.blueprint in PROGRAMS:
         return status in (401, 403)
     return status in (403, 429)

@@ -12,8 +12,8 @@ from . import signing_in, throttle
 
 
 def is_proven(form: FlaskForm) -> bool:
-    """Did they enter their password, in the field `current`? Wrong ones are counted with those of signing in, and noted.
-    Commits."""
+    """Did they enter their password, in the field `current`? Wrong ones are noted, and counted with those of signing
+    in. Commits."""
     email, address = current_user.email, request.remote_addr or ""
     if wait := throttle.blocked(email, address):
         form.current.errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
