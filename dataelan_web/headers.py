@@ -24,11 +24,17 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
+HTTPS_ALONE = "max-age=31536000; includeSubDomains"
+"""For a year a browser that came by HTTPS comes no other way, to hosts below this one neither."""
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.after_request(_protect)
+    if settings.secure_cookies:
+        app.after_request(_bind_to_https)
 
 
 PROTECTION = {
@@ -56,4 +62,9 @@ def _protect(response: Response) -> Response:
         response.vary.update(VARIES_BY)
     else:
         headers["Vary"] = _VARIES
+    return response
+
+
+def _bind_to_https(response: Response) -> Response:
+    response.headers.setdefault("Strict-Transport-Security", HTTPS_ALONE)
     return response

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ BLOT = "•••"
 KEYLIKE = re.compile(r"\b(?:sk-|dlan_|whsec_|AIza|Bearer )[A-Za-z0-9+/=._~-]{8,}")
 PASSWORD = re.compile(r"(?<=://)([^\s:/@]{0,255}):[^\s@]{1,255}@")
 """In an address: scheme://user:password@host."""
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 _SCOPE: ContextVar[dict[str, str] | None] = ContextVar("scope", default=None)
 _structured = False
@@ -86,7 +88,12 @@ def tell(log: logging.Logger, what: str, **facts: object) -> None:
 
 
 class TextLine(logging.Formatter):
-    """2026-11-27 12:00:00,000 INFO dataelan_web.errors: words [request_id=… execution_id=…]"""
+    """2026-11-27 12:00:00,000Z INFO dataelan_web.errors: words [request_id=… execution_id=…]
+
+    A message is one line, whatever it quotes: nobody writes another by a line break in an address."""
+
+    converter = staticmethod(time.gmtime)
+    default_msec_format = "%s,%03dZ"
 
     def __init__(self, secrets: Iterable[str]):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -94,7 +101,8 @@ class TextLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         names = " ".join(f"{name}={value}" for name, value in noted().items())
-        return super().formatMessage(record) + (f" [{names}]" if names else "")
+        line = CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), super().formatMessage(record))
+        return line + (f" [{names}]" if names else "")
 
     def format(self, record: logging.LogRecord) -> str:
         return blotted(super().format(record), self.secrets)

@@ -13,6 +13,8 @@ from . import logs
 HEADER = "X-Request-ID"
 ASKED_OFTEN = {"health", "metrics"}
 """By machines: of these no line is written."""
+PROGRAMS = {"gateway", "metrics"}
+"""Who calls these says a token each time."""
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +32,27 @@ def _name() -> None:
 def _give_back(response: Response) -> Response:
     if "request_id" in g:
         response.headers[HEADER] = g.request_id
+    if is_refused(response.status_code):
+        log.warning("refused with %d: %s %s", response.status_code, request.method, _route())
     if "request_id" in g and request.blueprint not in ASKED_OFTEN:
         logs.tell(
             log,
             "request ended",  # of a stream: its answer began
             method=request.method,
-            route=request.url_rule.rule if request.url_rule else None,  # an address may hold the secret of a link
+            route=_route(),
             status=response.status_code,
             milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
         )
     return response
+
+
+def is_refused(status: int) -> bool:
+    """Somebody may not, or proved to be nobody. A program's 429 is its limit at work, a page's 401 a sign-in that
+    ended."""
+    if request.blueprint in PROGRAMS:
+        return status in (401, 403)
+    return status in (403, 429)
+
+
+def _route() -> str | None:
+    return request.url_rule.rule if request.url_rule else None  # an address may hold the secret of a link

@@ -135,10 +135,13 @@
   on('invalid', '.composer-more *', (field) => { field.form.querySelector('[data-composer-more]').checked = true; }, true);
   on('invalid', '.compare-shared *', (field) => { field.closest('details').open = true; }, true);
   on('invalid', '.column-settings *', (field) => { field.form.elements.in_step.checked = false; }, true);
-  // Drafts are one person's: the browser may be shared, and whoever signs in again finds their own.
+  // Drafts are one person's: the browser may be shared, and whoever signs in again finds their own. Who signs out leaves none.
   const draftOf = (area) => area.dataset.draft && `draft:${document.body.dataset.person ?? ''}:${area.dataset.draft}`;
   on('input', 'textarea[data-submit]', (area) => { grow(area); if (area.dataset.draft) store.set(draftOf(area), area.value); });
   on('input', '#editor [aria-invalid]', (field) => field.removeAttribute('aria-invalid'));   // the server says so again if it still is
+  on('submit', 'form[data-signs-out]', () => {
+    try { Object.keys(localStorage).filter((key) => key.startsWith('draft:')).forEach((key) => localStorage.removeItem(key)); } catch { /* closed to us */ }
+  });
   const wakeArea = (area) => {
     const draft = area.dataset.draft && store.get(draftOf(area));
     if (draft) area.value = draft;

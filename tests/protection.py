@@ -36,6 +36,8 @@ def assert_protected(answer: TestResponse) -> None:
         assert policy.items() >= POLICY.items()
         assert set(policy.values()) == {"'none'", "'self'"}, "nothing inline, no eval, no other host"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Access-Control-Allow-Origin" not in headers, "no other site reads an answer"
+    assert not answer.mimetype.startswith("text/") or "charset=utf-8" in headers["Content-Type"]
     is_public = answer.request.path.startswith("/s/")  # the address holds a secret
     assert headers["Referrer-Policy"] == ("no-referrer" if is_public else "same-origin")
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"

@@ -1404,6 +1404,11 @@ def test_a_revoked_token_is_dead_at_once_and_its_secret_is_shown_only_once(app: 
     headers = {"Authorization": f"Bearer {secret}"}
     client = people.browser(app)
     assert client.get("/v1/models", headers=headers).status_code == 200
+    hers = db.session.query(Membership).filter_by(organization_id=acme.organization.id, user_id=acme.mia.id)
+    for role, status in ((Role.VIEWER, 401), (Role.MEMBER, 200)):
+        hers.update({"role": role})
+        db.session.commit()
+        assert client.get("/v1/models", headers=headers).status_code == status, "it may what its maker may, no more"
     token = db.session.query(GatewayToken).filter_by(token_hash=GatewayToken.digest(secret)).one()
     mia.submit(f"{url}/{token.id}/revocation")
     assert client.get("/v1/models", headers=headers).status_code == 401

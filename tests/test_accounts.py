@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from dataelan_web.accounts import guessing
+from dataelan_web.accounts import guessing, routes, throttle
 from dataelan_web.extensions import db
 from dataelan_web.models import Membership, Organization, OrganizationKind, Project, PromptSession, Role, User, accounts
 
@@ -161,6 +161,27 @@ def test_the_same_sign_up_twice_at_once_is_one_account(app: Flask, context: None
     assert len(person(str(form["email"])).memberships) == 1
 
 
+def test_from_one_address_so_many_sign_up_in_an_hour(app: Flask) -> None:
+    here = address()
+    for _ in range(routes.SIGN_UPS):
+        with app.app_context():
+            throttle.spend("sign-up", here["REMOTE_ADDR"], routes.SIGN_UPS, routes.HOUR)
+    answer = people.browser(app).submit("/signup", newcomer(), environ_overrides=here)
+    assert answer.status_code == 429
+    assert "Many accounts were made from here" in answer.get_data(as_text=True)
+
+
+def test_a_hash_of_older_settings_is_made_anew_with_the_right_password() -> None:
+    older = PasswordHasher(time_cost=1, memory_cost=32, parallelism=1).hash(PASSWORD)
+    user = User(password_hash=older)
+    for said in (f"{PASSWORD} ", PASSWORD.title(), PASSWORD[:-1]):
+        assert not user.has_password(said), "a password counts exactly as it was chosen"
+    assert user.password_hash == older
+    assert user.has_password(PASSWORD)
+    assert not accounts._hasher.check_needs_rehash(user.password_hash)
+    assert user.has_password(PASSWORD)
+
+
 # -- signing in ------------------------------------------------------------------------------------
 
 
@@ -211,8 +232,6 @@ def test_guesses_spread_over_accounts_are_counted_by_address_and_never_without_a
 ) -> None:
     monkeypatch.setattr(redis.Redis, "expire", None)  # as if we died between a count and its end
     thief, here = people.browser(app), address()
-    from dataelan_web.accounts import throttle
-
     for n in range(throttle.PER_ADDRESS):
         throttle.failed(f"somebody-{n}@example.com", here["REMOTE_ADDR"])
     assert sign_in(thief, "yet-another@example.com", environ_overrides=here).status_code == 429
@@ -313,6 +332,7 @@ def test_signing_out_kills_the_cookie_even_one_that_was_copied(app: Flask, conte
     assert is_in(with_cookie(app, copied))
     answer = client.post("/logout", data={"csrf_token": client.csrf()})
     assert answer.location == "/login"
+    assert answer.headers["Clear-Site-Data"] == '"cache"'
     assert not is_in(client)
     assert not is_in(with_cookie(app, copied))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -62,6 +63,25 @@ def test_every_metric_is_documented_as_the_code_has_it() -> None:
 def test_every_subject_unit_and_window_of_limits_is_documented() -> None:
     for name in (*Scope, *Unit, *Window):
         assert f"`{name}`" in LIMITS, name
+
+
+def test_every_item_of_the_standard_has_a_test_or_a_reason_and_the_sums_are_right() -> None:
+    """OWASP ASVS 5.0.0 has 70 requirements of level 1 and 183 of level 2."""
+    said = (DOCS / "security.md").read_text()
+    rows = re.findall(r"^\| (\d+\.\d+\.\d+) \| ([12]) \| .+ \| .*\| (.+) \|$", said, re.M)
+    assert len({number for number, _, _ in rows}) == len(rows)
+    assert Counter(level for _, level, _ in rows) == {"1": 70, "2": 183}
+    kinds = Counter(why[:9] if why.startswith("*") else "a test" for _, _, why in rows)
+    counted = {
+        "met, and tested": kinds.pop("a test"),
+        "met, by construction or configuration": kinds.pop("*By const") + kinds.pop("*By confi"),
+        "does not apply": kinds.pop("*Does not"),
+        "not met": kinds.pop("*Not met*"),
+    }
+    assert not kinds, "neither a test nor a reason that is known"
+    assert all(why.startswith("*") or re.match(r"`tests/[\w/]+\.py::\w+`", why) for _, _, why in rows)
+    for what, count in counted.items():
+        assert f"| {what} | {count} |" in said, f"docs/security.md should say: {what} | {count}"
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)

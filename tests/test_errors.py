@@ -98,7 +98,9 @@ def test_a_404_is_a_page_a_fragment_or_json(app: Flask, acme: people.Cast) -> No
     }
 
 
-def test_a_403_says_who_can_help_as_page_fragment_and_json(broken: Flask, app: Flask, acme: people.Cast) -> None:
+def test_a_403_says_who_can_help_as_page_fragment_and_json_and_is_in_the_log(
+    broken: Flask, app: Flask, acme: people.Cast, caplog: pytest.LogCaptureFixture
+) -> None:
     victor = people.browser(app, acme.victor)
     form = {"csrf_token": victor.csrf(), "name": "Mine"}
     for headers in ({}, HTMX):
@@ -106,6 +108,7 @@ def test_a_403_says_who_can_help_as_page_fragment_and_json(broken: Flask, app: F
         assert answer.status_code == 403
         assert "An owner or admin of the organization can do it" in answer.get_data(as_text=True)
         assert (b"<!doctype html>" in answer.data) is not bool(headers)
+    assert "refused with 403: POST /o/<slug>/projects" in caplog.text
     answer = people.browser(broken).get("/v1/forbidden")
     assert answer.status_code == 403
     assert answer.json["error"]["type"] == "permission_error"  # type: ignore[index]
@@ -122,6 +125,7 @@ def test_an_error_inside_the_organization_keeps_its_navigation(app: Flask, acme:
 def test_a_wrong_method_and_a_body_too_large_have_words_of_their_own(app: Flask, acme: people.Cast) -> None:
     olivia = people.browser(app, acme.olivia)
     assert "That does not work here" in olivia.put("/login").get_data(as_text=True)
+    assert olivia.open("/login", method="TRACE").status_code == 405
     gateway = olivia.get("/v1/chat/completions")
     assert gateway.status_code == 405
     assert gateway.json["error"]["message"]  # type: ignore[index]

@@ -9,7 +9,8 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl
 
-from flask import Flask
+import pytest
+from flask import Flask, request
 from werkzeug.test import TestResponse
 
 from dataelan_web import create_app
@@ -45,16 +46,32 @@ def test_files_with_a_digest_are_kept_for_ever_and_others_are_not(app: Flask) ->
     assert client.get("/static/%2e%2e/wsgi.py").status_code == 404
 
 
-def test_the_cookie_is_for_this_site_and_no_script(app: Flask, environment: dict[str, str], acme: people.Cast) -> None:
+@pytest.fixture(scope="module")
+def secure(app: Flask, environment: dict[str, str]) -> Flask:
+    """Behind one proxy, by HTTPS, with an address that says from where it was asked."""
+    made = create_app(load(environment | {"DATAELAN_SECURE_COOKIES": "true", "DATAELAN_TRUSTED_PROXIES": "1"}))
+    made.add_url_rule("/whence", "whence", lambda: request.remote_addr or "")
+    return made
+
+
+def test_the_cookie_is_for_this_site_and_no_script(app: Flask, secure: Flask) -> None:
     plain = people.browser(app).get("/login").headers["Set-Cookie"]
     assert "HttpOnly" in plain
     assert "SameSite=Lax" in plain
     assert "Domain" not in plain
-    secure = create_app(load(environment | {"DATAELAN_SECURE_COOKIES": "true"}))
-    cookie = people.browser(secure).get("/login", base_url="https://localhost").headers["Set-Cookie"]
+    answer = people.browser(secure).get("/login", base_url="https://localhost")
+    cookie = answer.headers["Set-Cookie"]
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
     assert cookie.startswith("__Host-dataelan=")
     assert "Secure" in cookie
     assert "Path=/;" in cookie + ";"
+
+
+def test_the_address_of_a_caller_is_what_the_trusted_proxies_say_and_no_more(secure: Flask) -> None:
+    """Of one proxy the last address counts: it wrote that, and the caller what is before."""
+    for said, whence in (("198.51.100.7", "198.51.100.7"), ("1.1.1.1, junk,, 2001:db8::7", "2001:db8::7")):
+        assert people.browser(secure).get("/whence", headers={"X-Forwarded-For": said}).text == whence
+    assert people.browser(secure).get("/whence", headers={"X-Real-IP": "1.1.1.1"}).text == "127.0.0.1"
 
 
 def test_people_at_the_same_time_never_get_each_others_pages(app: Flask, acme: people.Cast, rival: people.Cast) -> None:

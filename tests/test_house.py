@@ -59,8 +59,8 @@ MAY_IMPORT = {
     "modes": {"extensions", "models"},
     "shell": {"access", "audit", "extensions", "models", "notify"},
     "local": {"local"},
-    **{name: FEATURES | WEB | {"acting", "executions", "notify", "quota", "rollups", "secrets", "storage", "jobs",
-                               "models", "extensions", "router"}
+    **{name: FEATURES | WEB | {"acting", "executions", "logs", "notify", "quota", "rollups", "secrets", "storage",
+                               "jobs", "models", "extensions", "router"}
        for name in FEATURES},
 }  # fmt: skip
 """Room → the rooms it may import from. What is not in here (cli, bootstrap, worker …) stands above all of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,7 @@ def test_a_request_is_named_and_the_run_that_it_asked_for_is_found_by_that_name(
     run = str(run_of(answer.text))
     asked, done, last = [one for one in lines if one["message"] in ("request ended", "run ended")]
     assert (asked["request_id"], asked["execution_id"]) == ("theirs-7", run)
+    assert asked["person"] == str(acme.mia.id)
     assert (asked["route"], asked["status"]) == ("/o/<slug>/sessions/<uuid:id>/executions", 201)
     assert (done["request_id"], done["execution_id"], done["state"]) == ("theirs-7", run, "completed")
     assert last["request_id"] == other
@@ -107,6 +109,8 @@ def test_no_line_holds_a_secret_and_each_is_one_line(monkeypatch: pytest.MonkeyP
             assert [one["request_id"] for one in lines] == ["r-1", "r-1"]
             assert "ValueError" in lines[1]["error"]
         else:
+            assert lines[0].endswith(r"\nand a second line [request_id=r-1]"), "what it quotes begins no other line"
+            assert re.match(r"\d{4}-\d\d-\d\d [\d:]{8},\d{3}Z WARNING ", lines[0])
             assert "[request_id=r-1]" in lines[-1] or any("[request_id=r-1]" in line for line in lines)
 
 

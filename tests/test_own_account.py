@@ -19,7 +19,7 @@ from dataelan_web.models.sign_ins import IDLE
 from dataelan_web.notify import letters
 
 from . import people
-from .test_accounts import PASSWORD, address, is_in, sign_in
+from .test_accounts import PASSWORD, address, cookie, is_in, sign_in, with_cookie
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 NEW = "a new and longer one"
@@ -138,15 +138,17 @@ def test_a_browser_is_named_in_words(agent: str, words: str) -> None:
 
 def test_a_new_password_wants_the_old_one_and_signs_out_everywhere_else(app: Flask, ada: User, mail: None) -> None:
     here, there = signed_in(app, ada), signed_in(app, ada)
+    copied = cookie(here)
     wrong = here.submit("/account/password", {"password": NEW, "current": "wrong"})
     assert wrong.status_code == 422
     assert "This is not your password" in wrong.get_data(as_text=True)
     assert here.submit("/account/password", {"password": NEW, "current": PASSWORD}).status_code == 204
     assert (is_in(here), is_in(there)) == (True, False)
+    assert not is_in(with_cookie(app, copied)), "who proved again who they are has another cookie since"
     assert fresh(ada).has_password(NEW)
     assert [one.payload["title"] for one in letters_to(ada.email)] == ["Your password was changed"]
     said = db.session.scalars(select(AuditEvent).where(AuditEvent.subject_id == ada.id).order_by(AuditEvent.id)).all()
-    assert [one.action for one in said][-1] == "account.password_changed"
+    assert [one.action for one in said][-2:] == ["account.password_refused", "account.password_changed"]
     assert PASSWORD not in str([vars(one) for one in said])
 
 

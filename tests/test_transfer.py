@@ -165,6 +165,8 @@ def test_a_file_can_be_sent_instead_of_its_text_and_a_bad_one_is_told_with_its_l
         (b"dataelan: 1\nrules: [{name: 7", "line"),
         (b"\xff\xfe\x00", "no text file"),
         (b"a: 1", "dataelan: 1"),
+        (b"dataelan: 1\nrules: !!python/object/apply:os.system ['true']", "in line 2"),
+        (b"dataelan: 1\na: &a [x]\nb: [" + b"*a, " * 9999 + b"]", "refers back to itself"),
     ):
         form = {"csrf_token": client.csrf(), "format": "dataelan", "file": (io.BytesIO(content), "hub.yaml")}
         answer = client.post(f"{acme.home}/hub/import", data=form, content_type="multipart/form-data")

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from dataelan_web.accounts import throttle, two_factor, two_factor_routes
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys import rotation
-from dataelan_web.models import Authenticator, RecoveryCode, User, now
+from dataelan_web.models import AuditEvent, Authenticator, RecoveryCode, User, now
 
 from . import people
 from .test_accounts import PASSWORD, address, is_in, sign_in
@@ -55,7 +55,7 @@ def app_of_ada(app: Flask, ada: User, clock: Clock) -> Shared:
     totp = pyotp.TOTP(re.search(r'id="two-factor-secret">([A-Z2-7]{32})<', page)[1])  # type: ignore[index]
     assert client.submit(f"{HERE}/confirmation", {"code": totp.at(NOW - 300)}).status_code == 422
     shown = client.submit(f"{HERE}/confirmation", {"code": totp.at(NOW)}).get_data(as_text=True)
-    codes = re.findall(r"\b[a-z2-7]{4}(?:-[a-z2-7]{4}){3}\b", shown)
+    codes = re.findall(r"\b[a-z2-7]{4}(?:-[a-z2-7]{4}){5}\b", shown)
     assert len(set(codes)) == 10
     clock.now += 60
     return totp, codes, client
@@ -77,6 +77,8 @@ def test_it_is_asked_after_the_password_and_each_code_is_taken_once(
     assert not is_in(second(app, ada, "123456"))
     assert not is_in(second(app, ada, "١٢٣٤٥٦"))
     assert not is_in(second(app, ada, totp.at(clock.now - 90)))
+    refused = select(AuditEvent).where(AuditEvent.subject_id == ada.id, AuditEvent.action == "account.code_refused")
+    assert len(db.session.scalars(refused).all()) == 3
     code = totp.at(clock.now)
     assert is_in(second(app, ada, f" {code[:3]} {code[3:]}"))
     assert not is_in(second(app, ada, code)), "replayed"

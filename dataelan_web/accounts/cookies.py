@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from flask import Flask
@@ -22,6 +23,8 @@ class _Signer(TimestampSigner):
 
 
 class SignedSessions(SecureCookieSessionInterface):
+    digest_method = staticmethod(hashlib.sha256)
+
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         serializer = super().get_signing_serializer(app)
         if serializer is not None:

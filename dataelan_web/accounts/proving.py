@@ -6,12 +6,14 @@ from flask import request
 from flask_login import current_user
 from flask_wtf import FlaskForm
 
-from . import passkeys, throttle
+from .. import audit
+from ..extensions import db
+from . import passkeys, signing_in, throttle
 
 
 def is_proven(form: FlaskForm) -> bool:
-    """Did they enter their password, in the field `current`, or show a passkey? Wrong passwords are counted with those
-    of signing in."""
+    """Did they enter their password, in the field `current`, or show a passkey? Wrong passwords are noted, and counted
+    with those of signing in. Commits."""
     if said := request.form.get("credential"):
         return _shows_a_passkey(form, said)
     email, address = current_user.email, request.remote_addr or ""
@@ -19,8 +21,11 @@ def is_proven(form: FlaskForm) -> bool:
         form.current.errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
         return False
     if current_user.has_password(str(form.current.data)):
+        signing_in.renew()
         return True
     throttle.failed(email, address)
+    audit.record("account.password_refused", current_user)
+    db.session.commit()
     form.current.errors = ["This is not your password."]
     return False
 
@@ -31,4 +36,5 @@ def _shows_a_passkey(form: FlaskForm, said: str) -> bool:
     except passkeys.Refused as problem:
         form.current.errors = [str(problem)]
         return False
+    signing_in.renew()
     return True

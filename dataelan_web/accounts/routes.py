@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from flask import Blueprint, abort, current_app, request, session, url_for
@@ -13,11 +14,14 @@ from ..web import local_path, redirect, render
 from . import coming_back, factors, landing, passkeys, second_step, signing_in
 from .forms import LoginForm, SignUpForm
 from .sign_up import AddressTaken, Home, find, sign_up
-from .throttle import blocked, failed, succeeded
+from .throttle import blocked, failed, spend, succeeded
 
 SWITCHED_OFF = "This account is switched off. Ask whoever looks after Dataelan for you."
 
 bp = Blueprint("accounts", __name__)
+log = logging.getLogger(__name__)
+SIGN_UPS, HOUR = 50, 3600
+"""From one address, an hour; also those of addresses that are somebody's, so that few can be asked for."""
 
 
 @bp.get("/")
@@ -32,6 +36,9 @@ def signup() -> Response:
     form = SignUpForm()
     if not form.validate_on_submit():
         return _form("accounts/signup.html", form)
+    if wait := spend("sign-up", request.remote_addr or "", SIGN_UPS, HOUR):
+        form.form_errors = [f"Many accounts were made from here. Try again in {-(-wait // 60)} minutes."]
+        return _form("accounts/signup.html", form, status=429)
     try:
         home = sign_up(str(form.email.data), str(form.password.data), str(form.name.data))
     except AddressTaken:
@@ -49,6 +56,7 @@ def login() -> Response:
     if not form.validate_on_submit():
         return login_page(form)
     if wait := blocked(str(form.email.data), request.remote_addr or ""):
+        log.warning("signing in is refused for a while to %s: too many wrong passwords", request.remote_addr)
         form.form_errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
         return login_page(form, 429)
     user = _whose_password(form)
@@ -68,7 +76,9 @@ def logout() -> Response:
     db.session.commit()
     logout_user()
     session.clear()
-    return redirect(url_for("accounts.login"))
+    answer = redirect(url_for("accounts.login"))
+    answer.headers["Clear-Site-Data"] = '"cache"'  # files of prompts, which the browser may keep while one is here
+    return answer
 
 
 def _whose_password(form: LoginForm) -> User | None:
@@ -79,6 +89,7 @@ def _whose_password(form: LoginForm) -> User | None:
         if user is not None:
             audit.record("account.sign_in_refused", user)
             db.session.commit()
+        log.warning("a wrong password%s, from %s", "" if user else " of nobody", address)
         form.form_errors = ["This address and password do not match."]
         return None
     succeeded(email, address)

@@ -8,7 +8,7 @@ from flask import g, request, session
 from flask_login import login_user
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
-from .. import audit, modes
+from .. import audit, logs, modes
 from ..extensions import db
 from ..models import SignIn, User, now
 from ..models.sign_ins import IDLE, LONGEST, SEEN_EVERY, digest
@@ -47,6 +47,12 @@ def begin(user: User, *, is_two_factor: bool = False) -> None:
     db.session.commit()
 
 
+def renew() -> None:
+    """A new secret for this browser, once it was proven again who sits there. Commits."""
+    session["_user_id"] = here().renew()
+    db.session.commit()
+
+
 def load(secret: str) -> User | None:
     """The person of a login cookie, unless their sign-in has ended: by themselves, by a new password or with time."""
     moment = now()
@@ -59,6 +65,7 @@ def load(secret: str) -> User | None:
     modes.remember(mode)
     if now() - g.sign_in.seen_at > SEEN_EVERY:
         _note_that_it_was_seen(g.sign_in)
+    logs.note(person=user.id)
     if whom := impersonating.whom(g.sign_in, user):
         g.impersonator = user
     return whom or user

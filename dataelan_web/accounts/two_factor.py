@@ -146,7 +146,7 @@ def _recovers(user: User, code: str) -> bool:
 
 def _new_codes(user: User) -> list[str]:
     db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
-    codes = [_grouped(base64.b32encode(secrets.token_bytes(10)).decode().lower()) for _ in range(RECOVERY_CODES)]
+    codes = [_grouped(base64.b32encode(secrets.token_bytes(15)).decode().lower()) for _ in range(RECOVERY_CODES)]
     db.session.add_all([RecoveryCode(user_id=user.id, code_hash=_hash(code)) for code in codes])
     db.session.commit()
     return codes

@@ -8,6 +8,8 @@ from flask import url_for
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
+from .. import audit
+from ..extensions import db
 from ..models import User
 from ..web import redirect, render, toast
 from . import landing, passkeys, second_step, signing_in, throttle, two_factor
@@ -91,6 +93,8 @@ def passes(user: User, form: CodeForm | OffForm) -> bool:
     if two_factor.passes(user, str(form.code.data)):
         throttle.forget("code", str(user.id))
         return True
+    audit.record("account.code_refused", user)
+    db.session.commit()
     _wrong(form)
     return False
 

@@ -41,8 +41,12 @@ def _sums(batch: Batch) -> str:
 
 
 def may_still_run(batch: Batch) -> bool:
-    """Is whoever started it still here, not switched off, and may they run prompts?"""
-    is_on = select(User.id).where(User.id == batch.started_by, User.disabled_at.is_(None)).exists()
+    """Is whoever started it still here, neither switched off nor gone, and may they run prompts?"""
+    is_on = (
+        select(User.id)
+        .where(User.id == batch.started_by, User.disabled_at.is_(None), User.deleted_at.is_(None))
+        .exists()
+    )
     member = select(Membership.id).where(
         is_on,
         Membership.organization_id == batch.project.organization_id,

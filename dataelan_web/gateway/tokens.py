@@ -9,7 +9,7 @@ from flask import current_app, g, request
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from .. import modes
+from .. import logs, modes
 from ..extensions import db
 from ..models import GatewayToken, Mode, Project, now
 from .errors import Refused
@@ -36,6 +36,7 @@ def authenticate() -> GatewayToken:
     token = _find(secrets.pop())
     if token is None or not token.is_valid(now()):
         raise Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
+    logs.note(token=token.id)
     _check_that_it_is_open(token)
     if token.last_used_at is None or (now() - token.last_used_at).total_seconds() > TOUCH_AFTER:
         db.session.execute(_USED, {"token": token.id})

@@ -100,7 +100,11 @@ class User(UserMixin, Base):
         self.session_key = secrets.token_urlsafe(24)
 
     def has_password(self, password: str) -> bool:
-        return _matches(self.password_hash, password)
+        """A hash of older settings is made anew, now that the password is there; it is kept when the caller commits."""
+        is_theirs = _matches(self.password_hash, password)
+        if is_theirs and _hasher.check_needs_rehash(self.password_hash):
+            self.password_hash = _hasher.hash(password)
+        return is_theirs
 
     @property
     def can_have_password(self) -> bool:

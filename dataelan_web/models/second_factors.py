@@ -31,7 +31,7 @@ class Authenticator(Base):
 
 
 class RecoveryCode(Base):
-    """80 random bits, of which the hash is kept."""
+    """120 random bits, of which the hash is kept: as many cannot be tried, however fast a hash is."""
 
     __tablename__ = "recovery_codes"
 

@@ -47,10 +47,14 @@ class SignIn(Base):
     @classmethod
     def begin(cls, user: User, address: str = "", agent: str = "") -> tuple[SignIn, str]:
         """(the row, the secret for the cookie)"""
-        secret = secrets.token_urlsafe(32)
         made = cls(id=new_id(), user_id=user.id, session_key=user.session_key, address=address, agent=agent[:200])
-        made.secret_hash = digest(secret)
-        return made, secret
+        return made, made.renew()
+
+    def renew(self) -> str:
+        """Another secret for its cookie: a copy of the old one is worth nothing."""
+        secret = secrets.token_urlsafe(32)
+        self.secret_hash = digest(secret)
+        return secret
 
 
 class Proof(StrEnum):

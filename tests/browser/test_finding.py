@@ -205,7 +205,7 @@ def test_the_next_prompt_waits_for_its_turn_and_can_be_taken_back(
     assert last.get_attribute("data-state") == "completed"
 
 
-def test_a_draft_survives_the_end_of_the_sign_in(open_page: Opener, acme: people.Cast) -> None:
+def test_a_draft_survives_the_end_of_the_sign_in_but_not_a_sign_out(open_page: Opener, acme: people.Cast) -> None:
     acme.mia.set_password("a few words work well")
     db.session.commit()
     page = open_page(acme.mia, strict=False)  # the browser complains of the 401
@@ -224,6 +224,10 @@ def test_a_draft_survives_the_end_of_the_sign_in(open_page: Opener, acme: people
     other = open_page(acme.adam)
     other.goto(acme.session_url)
     expect(other.locator("#text")).to_have_value("")
+    page.get_by_role("button", name="Your account").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/login")
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))") == []
 
 
 AWAY = """

@@ -55,7 +55,9 @@ def keep(execution: Execution, asked: str, token: str) -> None:
 
 
 def _sealer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(str(current_app.secret_key), salt="quote")
+    return URLSafeTimedSerializer(
+        str(current_app.secret_key), salt="quote", signer_kwargs={"digest_method": hashlib.sha256}
+    )
 
 
 def asked_in_session(session: PromptSession, user_id: uuid.UUID, form: PromptForm, files: int) -> str:
