@@ -56,9 +56,7 @@ def login() -> Response:
     if not form.validate_on_submit():
         return login_page(form)
     if wait := blocked(str(form.email.data), request.remote_addr or ""):
-        log.warning("signing in is refused for a while to %s: too many wrong passwords", request.remote_addr)
-        form.form_errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
-        return login_page(form, 429)
+        return _told_to_wait(form, wait)
     user = _whose_password(form)
     if user is None:
         return login_page(form)
@@ -79,6 +77,12 @@ def logout() -> Response:
     answer = redirect(url_for("accounts.login"))
     answer.headers["Clear-Site-Data"] = '"cache"'  # files of prompts, which the browser may keep while one is here
     return answer
+
+
+def _told_to_wait(form: LoginForm, seconds: int) -> Response:
+    log.warning("signing in is refused for a while to %s: too many wrong passwords", request.remote_addr)
+    form.form_errors = [f"Too many wrong passwords. Try again in {-(-seconds // 60)} minutes."]
+    return login_page(form, 429)
 
 
 def _whose_password(form: LoginForm) -> User | None:
