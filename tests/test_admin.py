@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from dataelan_web import modes
-from dataelan_web.accounts import impersonating
+from dataelan_web.accounts import impersonating, two_factor
 from dataelan_web.admin import people as people_of_all
 from dataelan_web.admin import work
 from dataelan_web.extensions import db
@@ -270,6 +270,8 @@ def test_their_account_secrets_and_exports_stay_closed_to_who_acts_as_them(
         answer = sue.submit(path, {"current": PASSWORD, "password": "another long password", "label": "x"})
         assert answer.status_code == 403, path
         assert "Not in somebody else" in answer.get_data(as_text=True)
+    two_factor.set_up(acme.adam)
+    assert sue.get("/account/two-factor").status_code == 403, "it shows the secret of who has not confirmed it yet"
 
 
 # -- modes -----------------------------------------------------------------------------------------

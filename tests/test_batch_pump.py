@@ -16,7 +16,7 @@ from flask import Flask, g
 from flask_login import login_user
 from sqlalchemy import func, select, update
 
-from dataelan_web.batches import controls, drafting, estimate, pump, results
+from dataelan_web.batches import controls, drafting, estimate, export, pump, results
 from dataelan_web.executions import purge
 from dataelan_web.executions.execute import execute_queued
 from dataelan_web.executions.keeper import cancel
@@ -431,6 +431,10 @@ def test_a_file_holds_no_formulas(app: Flask, acme: people.Cast) -> None:
     assert [row[:2] for row in table[1:]] == [["'=1+1", "-5"], ["'+x", "'\t=1"]]
     failed = get(app, acme, f"/batches/{batch.id}/failed-rows.csv").removeprefix("\ufeff")
     assert list(csv.reader(io.StringIO(failed))) == [["text", "note"]]
+    written = export.results(batch)
+    assert next(written)
+    assert next(written)
+    assert not db.session().in_transaction(), "whoever reads slowly holds no connection"
 
 
 def test_a_batch_in_the_trash_hides_its_runs_and_is_purged_with_what_was_said(app: Flask, acme: people.Cast) -> None:

@@ -10,7 +10,9 @@ import json
 import random
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from time import sleep
 from typing import IO
 from zoneinfo import ZoneInfo
 
@@ -46,6 +48,7 @@ from dataelan_web.models import (
     now,
 )
 from dataelan_web.models.base import NIL
+from dataelan_web.models.exports import being_written
 from dataelan_web.rollups.rebuilding import rebuild
 from dataelan_web.storage import Storage, Stored, Unavailable, storage
 
@@ -423,6 +426,14 @@ def test_an_export_can_be_stopped_and_nothing_of_it_is_kept(app: Flask, acme: pe
     client, at = people.browser(app, acme.olivia), f"{acme.home}/dashboard/runs/exports/{large.id}"
     again = client.submit(f"{acme.home}/dashboard/runs/export", {"form": "csv"})
     assert again.headers["HX-Redirect"].endswith(str(large.id)), "one at a time"
+    assert not db.session.scalars(being_written(db.session, acme.organization.id, acme.adam.id)).all()
+    adam = people.browser(app, acme.adam)
+    with ThreadPoolExecutor(1) as pool:
+        click = pool.submit(adam.submit, f"{acme.home}/dashboard/runs/export", {"form": "csv"})
+        sleep(0.2)
+        assert not click.done(), "also of two clicks at once"
+        db.session.rollback()
+        assert not click.result().headers["HX-Redirect"].endswith(str(large.id))
     fence = exporting._claim(large.id)
     assert "It was stopped" in client.submit(f"{at}/cancellation").text
     with pytest.raises(exporting.NotOurs):

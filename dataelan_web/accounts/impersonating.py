@@ -61,8 +61,8 @@ SINGLE = {
 }
 """Forms that show or change a secret or use it elsewhere, take data out, give others a way in or more rights, cannot be
 undone, or hide that somebody was there."""
-FILES = {"dashboards.export_file"}
-"""What only they may fetch."""
+THEIRS = {"account.show_two_factor", "dashboards.export_file"}
+"""What only they may look at: the secret of an app that they are setting up, and their files."""
 REFUSED = "While you act as somebody else, their account, secrets, invitations and exports are not yours to touch."
 
 
@@ -125,7 +125,7 @@ def _announce(by: User, whom: User, reason: str, ends_at: datetime) -> None:
 
 def _refuse() -> Response | None:
     endpoint = request.endpoint or ""
-    is_theirs = endpoint in FILES or (
+    is_theirs = endpoint in THEIRS or (
         request.method == "POST" and (endpoint in SINGLE or (request.blueprint or "") in WHOLE)
     )
     if not is_theirs or not current_user.is_authenticated or audit.impersonator() is None:

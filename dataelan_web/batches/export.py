@@ -25,6 +25,7 @@ def results(batch: Batch, *, only_failed: bool = False) -> Iterator[str]:
     yield BYTE_ORDER_MARK + csv_line([*batch.columns, *names])
     for rows in _chunks(batch, only_failed=only_failed):
         cells = _cells(batch, rows)
+        _let_go()
         for row in rows:
             values = list(row.values)
             for place in range(len(batch.models)):
@@ -36,6 +37,7 @@ def failed_rows(batch: Batch) -> Iterator[str]:
     """Only the sheet's own columns of the rows that lack an answer: to be mended, and run as another batch."""
     yield BYTE_ORDER_MARK + csv_line(batch.columns)
     for rows in _chunks(batch, only_failed=True):
+        _let_go()
         for row in rows:
             yield csv_line(row.values)
 
@@ -52,7 +54,12 @@ def _chunks(batch: Batch, *, only_failed: bool) -> Iterator[Sequence[BatchRow]]:
             return
         yield rows
         after = rows[-1].position
-        db.session.expunge_all()
+
+
+def _let_go() -> None:
+    """No connection is held while somebody's line is slow. What was read stays as it is."""
+    db.session.expunge_all()
+    db.session.rollback()
 
 
 def _cells(batch: Batch, rows: Sequence[BatchRow]) -> dict[tuple[object, int], list[object]]:

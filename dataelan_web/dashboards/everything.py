@@ -20,7 +20,7 @@ from .. import audit
 from ..extensions import db
 from ..jobs.queue import export_later
 from ..models import Asset, Base, Execution, Membership, Organization, RunExport, User, now
-from ..models.exports import UNFINISHED
+from ..models.exports import being_written
 from ..storage import Unavailable, storage
 
 FORM = "zip"
@@ -41,8 +41,8 @@ Progress = Callable[[int, int], None]
 
 def begin(organization: Organization, user: User) -> RunExport:
     """One at a time: while it is written, that one is shown. Commits."""
-    here = RunExport.organization_id == organization.id, RunExport.user_id == user.id, RunExport.form == FORM
-    if writing := db.session.scalars(select(RunExport).where(*here, RunExport.state.in_(UNFINISHED))).first():
+    mine = being_written(db.session, organization.id, user.id).where(RunExport.form == FORM)
+    if writing := db.session.scalars(mine).first():
         return writing
     runs = db.session.scalar(select(func.count()).where(Execution.organization_id == organization.id)) or 0
     export = RunExport(organization_id=organization.id, user_id=user.id, form=FORM, address={}, wanted={})

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from flask import Response as FlaskResponse
 from flask import abort, g, request, stream_with_context, url_for
 from flask_login import current_user
-from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from .. import access, audit
 from ..extensions import db
 from ..jobs.queue import export_later
 from ..models import RunExport, now
-from ..models.exports import UNFINISHED
+from ..models.exports import being_written
 from ..playground import sending
 from ..storage import Unavailable, storage
 from ..web import redirect, render, toast
@@ -110,12 +109,7 @@ def _named(response: FlaskResponse, ending: str, form: str) -> Response:
 
 def _begin(view: View, wanted: Wanted, form: str, count: int) -> RunExport:
     """One at a time for each person: while it is written, that one is shown."""
-    writing = select(RunExport).where(
-        RunExport.organization_id == g.organization.id,
-        RunExport.user_id == current_user.id,
-        RunExport.state.in_(UNFINISHED),
-    )
-    if running := db.session.scalars(writing).first():
+    if running := db.session.scalars(being_written(db.session, g.organization.id, current_user.id)).first():
         db.session.rollback()
         toast("An export of yours is being written. Another can begin when it is done, or stopped.", "warn")
         return running

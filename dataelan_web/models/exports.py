@@ -6,10 +6,11 @@ import uuid
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index, Select, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, Json, Long, Name, Nano, Time, parent
+from .accounts import User
+from .base import Base, DbSession, Json, Long, Name, Nano, Time, parent
 
 KEPT = timedelta(days=3)
 """How long a file can be fetched."""
@@ -66,3 +67,10 @@ class RunExport(Base):
     def part(self) -> float:
         """How far it is, from 0 to 1."""
         return min(self.written / self.expected, 1) if self.expected else 0
+
+
+def being_written(session: DbSession, organization_id: uuid.UUID, user_id: uuid.UUID) -> Select[RunExport]:
+    """What this person has asked for here and is not there yet. Who asks twice at once waits for the first."""
+    session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
+    mine = RunExport.organization_id == organization_id, RunExport.user_id == user_id
+    return select(RunExport).where(*mine, RunExport.state.in_(UNFINISHED))
