@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -140,6 +141,23 @@ def test_the_last_owner_of_what_others_are_in_is_told_what_to_do_first(app: Flas
     db.session.execute(update(User).where(User.is_superuser, User.id != superuser.id).values(is_superuser=False))
     assert leaving.is_last_superuser(superuser)
     db.session.rollback()
+
+
+def test_of_two_owners_who_go_at_once_one_stays(app: Flask, acme: people.Cast) -> None:
+    db.session.execute(update(Membership).where(Membership.user_id == acme.adam.id).values(role=Role.OWNER))
+    db.session.commit()
+    ids = [acme.olivia.id, acme.adam.id]
+
+    def go(id: Any) -> bool:
+        with app.app_context():
+            try:
+                leaving.delete(db.session.get_one(User, id))
+            except leaving.InTheWay:
+                return False
+            return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(go, ids)) == [False, True]
 
 
 def test_after_30_days_what_was_theirs_is_gone_and_what_others_read_is_somebodys_who_has_left(
