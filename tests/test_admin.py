@@ -291,6 +291,7 @@ def test_in_maintenance_everybody_but_superusers_is_told_to_come_back(
         assert answer.json["error"]["code"] == "maintenance"  # type: ignore[index]
     assert "Dataelan is being looked after." in sue.get("/admin/queue").get_data(as_text=True)
     assert people.browser(app).get("/login").status_code == 200, "superusers have to get in"
+    assert people.browser(app).submit("/login/passkey/options").status_code == 200, "by a passkey too"
     assert people.browser(app).get("/healthz").status_code == 200
     assert people.browser(app).get("/signup").status_code == 503
 

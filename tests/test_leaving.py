@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -106,8 +107,8 @@ def test_an_account_is_deleted_only_by_whoever_means_it_and_taken_back_as_it_was
     assert is_in(back)
     assert home_of(mia).deleted_at is None
     assert people.browser(app).get("/v1/models", headers=program).status_code == 200
-    said = select(AuditEvent.action).where(AuditEvent.subject_id == mia.id)
-    assert {"account.deleted", "account.taken_back"} <= set(db.session.scalars(said))
+    hers = select(AuditEvent.action).where(AuditEvent.subject_id == mia.id, AuditEvent.actor_id == mia.id)
+    assert {"account.deleted", "account.taken_back"} <= set(db.session.scalars(hers))
 
 
 def fresh_row(row: Any) -> Any:
@@ -140,6 +141,23 @@ def test_the_last_owner_of_what_others_are_in_is_told_what_to_do_first(app: Flas
     db.session.execute(update(User).where(User.is_superuser, User.id != superuser.id).values(is_superuser=False))
     assert leaving.is_last_superuser(superuser)
     db.session.rollback()
+
+
+def test_of_two_owners_who_go_at_once_one_stays(app: Flask, acme: people.Cast) -> None:
+    db.session.execute(update(Membership).where(Membership.user_id == acme.adam.id).values(role=Role.OWNER))
+    db.session.commit()
+    ids = [acme.olivia.id, acme.adam.id]
+
+    def go(id: Any) -> bool:
+        with app.app_context():
+            try:
+                leaving.delete(db.session.get_one(User, id))
+            except leaving.InTheWay:
+                return False
+            return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(go, ids)) == [False, True]
 
 
 def test_after_30_days_what_was_theirs_is_gone_and_what_others_read_is_somebodys_who_has_left(

@@ -50,6 +50,7 @@ SINGLE = {
     "notices.webhook_rotate",
     "notices.webhook_test",
     "organizations.change_kind",
+    "organizations.change_sign_in",
     "organizations.delete",
     "organizations.export",
     "organizations.restore",

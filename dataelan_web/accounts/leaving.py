@@ -55,6 +55,8 @@ def ends_at(user: User) -> datetime:
 
 def delete(user: User) -> None:
     """Raises InTheWay. Commits."""
+    if user.is_superuser:  # of two who go at once, the second finds that nobody else is left
+        db.session.execute(select(User.id).where(User.is_superuser).order_by(User.id).with_for_update()).all()
     theirs = owned(user, is_locked=True)
     if theirs.shared or is_last_superuser(user):
         db.session.rollback()
@@ -70,23 +72,27 @@ def delete(user: User) -> None:
         ending.delete(organization, user)
 
 
-def undo(user: User) -> bool:
-    """As it was, with the organizations that went with it. False: it is over, or was taken back. Commits."""
+def undo(user: User) -> Sequence[Organization] | None:
+    """They may sign in again, as whom they bring back what went along with them. None: it is over, or was taken back.
+    Commits."""
     fresh = select(User).where(User.id == user.id).with_for_update().execution_options(populate_existing=True)
     user = db.session.scalars(fresh).one()
     if user.deleted_at is None or user.purged_at is not None:
         db.session.rollback()
-        return False
-    went_along = select(Organization).where(
-        Organization.deleted_by == user.id, Organization.deleted_at >= user.deleted_at
-    )
-    organizations = db.session.scalars(went_along).all()
+        return None
+    along = Organization.deleted_by == user.id, Organization.deleted_at >= user.deleted_at
+    organizations = db.session.scalars(select(Organization).where(*along)).all()
     user.deleted_at = None
-    audit.record("account.taken_back", user)
     db.session.commit()
+    return organizations
+
+
+def bring_back(user: User, organizations: Sequence[Organization]) -> None:
+    """As they were. Commits."""
+    audit.record("account.taken_back", user)
     for organization in organizations:
         ending.restore(organization)
-    return True
+    db.session.commit()
 
 
 def _is_last_owner(user_id: uuid.UUID):  # type: ignore[no-untyped-def]

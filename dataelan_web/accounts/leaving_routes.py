@@ -71,9 +71,11 @@ def come_back() -> Response:
     """`wanted`: yes, or nothing: it stays deleted."""
     user, is_two_factor = coming_back.whose()
     coming_back.forget()
-    if user is None or request.form.get("wanted") != "yes" or not leaving.undo(user):
+    along = leaving.undo(user) if user and request.form.get("wanted") == "yes" else None
+    if user is None or along is None:
         return redirect(url_for("accounts.login"))
     signing_in.begin(user, is_two_factor=is_two_factor)
+    leaving.bring_back(user, along)
     toast(f"Welcome back, {user.name}. All is as it was; programs and batches may go on.", "good")
     return redirect(landing.of(user))
 

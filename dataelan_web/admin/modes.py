@@ -21,6 +21,10 @@ OPEN_TO_ALL = (
     "metrics.show",
     "accounts.login",
     "accounts.code",
+    "accounts.passkey",
+    "accounts.passkey_options",
+    "accounts.second_passkey",
+    "accounts.second_passkey_options",
     "accounts.logout",
 )
 """Whoever signs in may be a superuser, and who is signed in may go."""

@@ -49,7 +49,7 @@ sessions.jsonl and tokens.jsonl what it made, by name; audit_events.jsonl what i
 What you wrote in an organization's sessions is that organization's, and in its own export. Secrets are left out.
 """
 
-Rows = Callable[[Any], Select[Any]]
+Rows = Callable[[Any], Select[*tuple[Any, ...]]]
 """Given the last id that was read, or None: the rows that follow it, in the order of their ids."""
 
 
@@ -126,26 +126,26 @@ def _kinds(user_id: uuid.UUID) -> Iterator[tuple[str, Rows]]:
         yield table.name, _after(select(*columns).where(owner == user_id), table.c.id)
 
 
-def _memberships(user_id: uuid.UUID) -> Select[Any]:
+def _memberships(user_id: uuid.UUID) -> Select[*tuple[Any, ...]]:
     query = select(Membership.id, Organization.name.label("organization"), Organization.slug, Membership.role)
     return query.add_columns(Membership.created_at).join(Organization).where(Membership.user_id == user_id)
 
 
-def _sessions(user_id: uuid.UUID) -> Select[Any]:
+def _sessions(user_id: uuid.UUID) -> Select[*tuple[Any, ...]]:
     """By name, where they still belong: what others called them since is no matter of who has left."""
     query = select(PromptSession.id, PromptSession.title, Project.name.label("project"), PromptSession.created_at)
     query = query.join(Project, Project.id == PromptSession.project_id)
     return query.where(PromptSession.created_by == user_id, _belongs(Project.organization_id, user_id))
 
 
-def _tokens(user_id: uuid.UUID) -> Select[Any]:
+def _tokens(user_id: uuid.UUID) -> Select[*tuple[Any, ...]]:
     query = select(GatewayToken.id, GatewayToken.label, Project.name.label("project"), GatewayToken.created_at)
     query = query.add_columns(GatewayToken.expires_at, GatewayToken.revoked_at, GatewayToken.last_used_at)
     own = GatewayToken.created_by == user_id, GatewayToken.service_account_id.is_(None)
     return query.join(Project, Project.id == GatewayToken.project_id).where(*own)
 
 
-def _audit(user_id: uuid.UUID) -> Select[Any]:
+def _audit(user_id: uuid.UUID) -> Select[*tuple[Any, ...]]:
     """What they did, and when and from where; the values only where they still belong."""
     told = case((_belongs(AuditEvent.organization_id, user_id), AuditEvent.detail))
     columns = [column for column in AuditEvent.__table__.c if column.name != "detail"]
@@ -157,8 +157,8 @@ def _belongs(organization_id: Any, user_id: uuid.UUID) -> Any:
     return or_(organization_id.is_(None), organization_id.in_(mine))
 
 
-def _after(query: Select[Any], id: Any) -> Rows:
-    def rows(last: uuid.UUID | None) -> Select[Any]:
+def _after(query: Select[*tuple[Any, ...]], id: Any) -> Rows:
+    def rows(last: uuid.UUID | None) -> Select[*tuple[Any, ...]]:
         ordered = query.order_by(id).limit(CHUNK)
         return ordered.where(id > last) if last else ordered
 

@@ -3,6 +3,8 @@ that says nothing: runs, comments and the books of organizations speak of it."""
 
 from __future__ import annotations
 
+import uuid
+
 from sqlalchemy import delete, func, or_, select, update
 
 from .. import audit
@@ -76,7 +78,7 @@ def depart(user: User) -> None:
     audit.record("account.purged", user)
 
 
-def _leave_organizations(user: User) -> list[object]:
+def _leave_organizations(user: User) -> list[uuid.UUID]:
     """Their ids."""
     mine = select(Membership).join(Organization).where(Membership.user_id == user.id, Organization.purged_at.is_(None))
     memberships = db.session.scalars(mine.order_by(Membership.organization_id)).all()
