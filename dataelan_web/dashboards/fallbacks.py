@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..rollups.counting import RATE_LIMIT
-from . import figures
+from . import figures, sums
 from .filters import Filters
 from .names import called
 from .panels import FILTERS, RUNS, Cell, Measure, Panel, over_time, page_of, percent, runs_of, slot_cell
@@ -31,9 +31,8 @@ QUIET = "Nothing was refused for its rate in the time shown."
 
 def over_slots(filters: Filters, providers: Mapping[tuple[datetime, Any], Sums]) -> Panel:
     over = filters.range
-    found = [Sums() for _ in over.slots]
-    for n, slot in enumerate(over.slots):
-        found[n] = sum((one for (at, _), one in providers.items() if at == slot), Sums())
+    of_slots = sums.folded(providers, 0)
+    found = [of_slots.get(slot, Sums()) for slot in over.slots]
     drawn = {said: [_share(one, counter) for one in found] for said, counter in WENT_ON.values()}
     rows = [
         [slot_cell(n, filters, PAGE), *_numbers(one, filters, filters.within(n))]

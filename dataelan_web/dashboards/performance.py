@@ -26,7 +26,6 @@ def page(filters: Filters) -> dict[str, Any]:
     asked, over = filters.asked, filters.range
     models = sums.groups(asked, (over.span,), "model_id")
     providers = sums.series(asked, over, "provider_id")
-    each = {what: sum((one for (_, of), one in providers.items() if of == what), Sums()) for _, what in providers}
     errors = {key: one for key, one in sums.series(asked, over, "error").items() if key[1] and one.failed}
     names = names_of([*models, *(what for _, what in providers)])
     return {
@@ -37,7 +36,9 @@ def page(filters: Filters) -> dict[str, Any]:
             over_time("errors", "Errors by class", filters, errors, "error", {}, PAGE, RUNS),
             fallbacks.over_slots(filters, providers),
             fallbacks.hits(filters, providers, names),
-            fallbacks.by_what("went-on-providers", "Provider", filters, each, "provider_id", names),
+            fallbacks.by_what(
+                "went-on-providers", "Provider", filters, sums.folded(providers, 1), "provider_id", names
+            ),
             fallbacks.by_what("went-on-models", "Model", filters, models, "model_id", names),
             _models(filters, models, names),
         ]

@@ -201,8 +201,8 @@ def named(over: Range, slot: int) -> tuple[str, str]:
     if over.grain is not Grain.DAY:
         return begins.isoformat(), over.edges[slot + 1].astimezone(over.zone).isoformat()
     last = begins.date() + timedelta(days=6 if over.by_week else 0)
-    shown = [edge.astimezone(over.zone).date() for edge in over.edges[:-1]]
-    return max(begins.date(), shown[0]).isoformat(), min(last, shown[-1]).isoformat()
+    first_shown, last_shown = (edge.astimezone(over.zone).date() for edge in (over.edges[0], over.edges[-2]))
+    return max(begins.date(), first_shown).isoformat(), min(last, last_shown).isoformat()
 
 
 def _between(first: str, last: str, zone: ZoneInfo) -> Range:

@@ -36,7 +36,7 @@ def page(filters: Filters, page: str = "spend", but: tuple[str, ...] = ()) -> di
     asked, over = filters.asked, filters.range
     line, pairs = sums.series(asked, over, "model_id"), sums.pairs(asked, (over.span,), *PAIR)
     others = [one for one in TABLES if one not in (*PAIR, *but) and (one != "api_key_id" or asked.seen.everyone)]
-    shown = {dimension: _of(pairs, place) for place, dimension in enumerate(PAIR)}
+    shown = {dimension: sums.folded(pairs, place) for place, dimension in enumerate(PAIR)}
     shown |= {dimension: sums.groups(asked, (over.span,), dimension) for dimension in others}
     names = names_of([what for found in shown.values() for what in found] + [what for _, what in line])
     tables = [
@@ -59,13 +59,6 @@ def page(filters: Filters, page: str = "spend", but: tuple[str, ...] = ()) -> di
 
 def mine(filters: Filters) -> dict[str, Any]:
     return page(filters, "mine", but=("user_id", "api_key_id")) | {"glances": glance.mine()}
-
-
-def _of(pairs: Mapping[tuple[Any, Any], Sums], place: int) -> dict[Any, Sums]:
-    found: dict[Any, Sums] = {}
-    for pair, one in pairs.items():
-        found[pair[place]] = found.get(pair[place], Sums()) + one
-    return found
 
 
 def _cached(filters: Filters, models: Mapping[Any, Sums], names: dict[Any, str], page: str) -> Panel:

@@ -156,6 +156,14 @@ def pairs(asked: Asked, spans: Sequence[Span], by: str, and_by: str) -> dict[tup
     return {(row[0], row[1]): _read(row[2:]) for row in rows}
 
 
+def folded(found: Mapping[tuple[Any, Any], Sums], place: int) -> dict[Any, Sums]:
+    """By one of the two that each is of."""
+    by: dict[Any, Sums] = {}
+    for pair, one in found.items():
+        by[pair[place]] = by[pair[place]] + one if pair[place] in by else one
+    return by
+
+
 def compared(asked: Asked, over: Range, by: str) -> tuple[dict[Any, Sums], dict[Any, Sums]]:
     """(groups of a range, groups of the period before it), in one query."""
     is_now = literal_column("spans.starts_at", DateTime(timezone=True)) >= over.start
