@@ -92,11 +92,13 @@ class HubView:
     def __init__(self, session: DbSession, project: Project, version: int | None = None):
         """`version`: the count, where it was just asked for, by who changes nothing of the hub."""
         self._session, self._project = session, project
-        self._version, self._is_being_changed = (
-            session.connection().execute(_VERSION, {"here": project.organization_id}).one()
-            if version is None
-            else (version, False)
-        )
+        self._version: int
+        self._is_being_changed: bool
+        if version is None:
+            here = {"here": project.organization_id}
+            self._version, self._is_being_changed = session.connection().execute(_VERSION, here).one()
+        else:
+            self._version, self._is_being_changed = version, False
 
     def rules_for(self, requested: str, model_type: ModelType) -> list[Rule]:
         def read() -> list[Rule]:

@@ -11,7 +11,21 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, delete, exists, func, literal_column, null, or_, select, true, update
+from sqlalchemy import (
+    ColumnClause,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    false,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from .actions import Action
@@ -65,7 +79,9 @@ def _ours(id: object, fence: int) -> dict[str, Any]:
 
 # -- a run -----------------------------------------------------------------------------------------
 
-_TEXT, _LIST, _MAP = map(literal_column, ("''", "'[]'::jsonb", "'{}'::jsonb"))
+_TEXT: ColumnClause[Any] = literal_column("''")
+_LIST: ColumnClause[Any] = literal_column("'[]'::jsonb")
+_MAP: ColumnClause[Any] = literal_column("'{}'::jsonb")
 _NOTHING = dict.fromkeys(SAID, _TEXT) | {"tool_calls": _LIST, "segments": _LIST, "receipt": _MAP}
 _announced = (
     insert(_RUN)
@@ -117,7 +133,7 @@ _ended = (
     .cte("ended")
 )
 _IS_CLOSED, _IS_ENDED = exists(select(_closed.c.id)), exists(select(_ended.c.id))
-_FINISH = select(_IS_CLOSED, literal_column("false"), ALIVE).add_cte(_said)
+_FINISH = select(_IS_CLOSED, false(), ALIVE).add_cte(_said)
 _FINISH_BOTH = select(_IS_CLOSED, _IS_ENDED, ALIVE).add_cte(_said)
 
 
