@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from .. import audit, modes
 from ..extensions import db
-from ..models import SignIn, User, now
-from ..models.sign_ins import IDLE, LONGEST, SEEN_EVERY, digest
+from ..models import Organization, SignIn, User, now
+from ..models.sign_ins import IDLE, LONGEST, LONGEST_THROUGH, SEEN_EVERY, digest
 from . import impersonating
 
 # Asked with every request, and so made once: to make a statement takes longer than to ask it.
@@ -24,20 +24,23 @@ _BY_SECRET = (
         SignIn.session_key == User.session_key,
         SignIn.seen_at > bindparam("seen_after"),
         SignIn.created_at > bindparam("made_after"),
+        SignIn.through_id.is_(None) | (SignIn.created_at > bindparam("came_through_after")),
     )
 )
 
 
-def begin(user: User) -> None:
-    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. Commits."""
+def begin(user: User, through: Organization | None = None) -> None:
+    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. `through`: whose single
+    sign-on said who they are. Commits."""
     session.clear()
     session.permanent = True
     login_user(user)
     g.sign_in, session["_user_id"] = SignIn.begin(user, request.remote_addr or "", str(request.user_agent))
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, ~_counts(user.session_key)))
+    g.sign_in.through_id = through.id if through else None
     db.session.add(g.sign_in)
     user.last_seen_at = now()
-    audit.record("account.signed_in", user)
+    audit.record("account.signed_in", user, **({"through": through.name} if through else {}))
     db.session.commit()
 
 
@@ -45,6 +48,7 @@ def load(secret: str) -> User | None:
     """The person of a login cookie, unless their sign-in has ended: by themselves, by a new password or with time."""
     moment = now()
     times = {"seen_after": moment - IDLE - SEEN_EVERY, "made_after": moment - LONGEST}
+    times["came_through_after"] = moment - LONGEST_THROUGH
     found = db.session.execute(_BY_SECRET, {"secret_hash": digest(secret), **times}).first()
     if found is None:
         return None

@@ -55,8 +55,11 @@ class SignIn(Base):
         """Does who signed in so come in there, if they belong there?"""
         if self.through_id is not None:
             return self.through_id == organization.id
-        is_beside = self.beside_id == organization.id and self.beside_until is not None and self.beside_until > now()
-        return not organization.enforces_sso or is_beside
+        return not organization.enforces_sso or (self.is_beside and self.beside_id == organization.id)
+
+    @property
+    def is_beside(self) -> bool:
+        return self.beside_until is not None and self.beside_until > now()
 
     @classmethod
     def begin(cls, user: User, address: str = "", agent: str = "") -> tuple[SignIn, str]:

@@ -8,8 +8,17 @@ from sqlalchemy import func, select
 from .. import audit
 from ..extensions import db
 from ..members import managing
-from ..models import Collaborator, Invitation, Membership, Organization, OrganizationKind, Project, now
-from .abilities import CHOOSES_PROVIDERS
+from ..models import (
+    Collaborator,
+    IdentityProvider,
+    Invitation,
+    Membership,
+    Organization,
+    OrganizationKind,
+    Project,
+    now,
+)
+from .abilities import CHOOSES_PROVIDERS, HAS_SSO
 
 
 class DoesNotFit(Exception):
@@ -27,6 +36,10 @@ def problems(organization: Organization, kind: OrganizationKind) -> list[str]:
         found += _of_people(organization)
     if organization.allowed_providers and not CHOOSES_PROVIDERS.of(kind):
         found.append("Prompts may go to some providers only. Allow all in the settings first.")
+    if not HAS_SSO.of(kind) and db.session.scalar(
+        select(IdentityProvider.id).where(IdentityProvider.organization_id == organization.id)
+    ):
+        found.append("Its people come by single sign-on. Remove that in the settings first.")
     return found
 
 
