@@ -34,7 +34,6 @@ from dataelan_web.models import (
 )
 from dataelan_web.models.sign_ins import LONGEST_THROUGH
 from dataelan_web.notify import tell
-from dataelan_web.secrets import keyring
 from dataelan_web.sso import domains, settings
 
 from . import people
@@ -337,7 +336,7 @@ def test_it_leads_into_its_organization_and_nowhere_else(acmes: Home, rival: peo
     ada, subject = acmes.has_account("ada", Role.MEMBER)
     ada.is_superuser = True
     db.session.add(people.Membership(organization=rival.organization, user=ada, role=Role.OWNER))
-    tell(db.session, rival.organization.id, [ada.id], f"{uuid.uuid4()}", "limit.reached", "A rival's limit")
+    tell(db.session, rival.organization.id, [ada.id], f"{uuid.uuid4()}", "limit.reached", "A rival limit")
     db.session.commit()
     assert b"Rival" in people.browser(acmes.app, ada).get(f"{acmes.cast.home}/").data
     acmes.comes(subject)
@@ -349,7 +348,7 @@ def test_it_leads_into_its_organization_and_nowhere_else(acmes: Home, rival: peo
     refused = browser.get(f"{rival.home}/")
     assert refused.status_code == 403
     assert "Sign in with your password" in refused.get_data(as_text=True)
-    assert "limit" not in browser.get(f"{acmes.cast.home}/notices").get_data(as_text=True).split("<main")[1].lower()
+    assert "A rival" not in browser.get(f"{acmes.cast.home}/notices").get_data(as_text=True)
     assert browser.get("/admin/people").status_code == 403
     assert browser.get("/organizations/new").status_code == 403
     assert browser.submit("/account/password", {"password": "another long one", "current": PASSWORD}).status_code == 403
@@ -439,9 +438,7 @@ def test_it_is_set_up_by_owners_and_admins_and_its_secret_is_never_shown(acmes: 
     assert SECRET not in page + str(acmes.log("sso.changed")) + str(acmes.log("sso.set_up"))
     for client in (adam, people.browser(acmes.app, acmes.cast.olivia)):
         assert "Remove that in the settings" in client.get(f"{acmes.cast.home}/settings/kind").get_data(as_text=True)
-    assert ("identity_providers", "sealed") not in {(one.model.__tablename__, one.column) for one in rotation.SEALED}
-    assert keyring().decrypt(stored.ciphertext, settings.place_of(stored)) == SECRET
-    acmes.says("eve", groups=["root"])
+    assert IdentityProvider in {sealed.model for sealed in rotation.SEALED}
     ada = acmes.knows("ada", groups=["root"])
     acmes.comes(ada)
     inside = acmes.last
@@ -465,7 +462,7 @@ def test_the_connection_is_tested_and_says_what_to_do(acmes: Home) -> None:
     assert "The provider answers" in tested()
     assert "The client secret is refused" in tested(secret="wrong")
     assert "cannot be reached" in tested(issuer="http://127.0.0.1:9")
-    assert "calls itself" in tested(issuer=acmes.issuer.replace("127.0.0.1", "localhost")) or True
+    assert "calls itself" in tested(issuer=f"{acmes.issuer}/.well-known/..")
     assert "answered 404" in tested(issuer=f"{acmes.issuer}/realms/none")
     assert len(acmes.log("sso.tested")) == 5
     before = acmes.app.extensions["dataelan_settings"]

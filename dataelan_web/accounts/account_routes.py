@@ -135,7 +135,7 @@ def _page(status: int = 200, **forms: FlaskForm) -> Response:
         "password_form": PasswordForm(formdata=None),
     }
     return render(
-        "accounts/account.html",
+        "accounts/account.html" if access.through() is None else "accounts/through.html",
         "account",
         status=status,
         sign_ins=[(one, browsers.described(one.agent)) for one in signing_in.of(current_user)],

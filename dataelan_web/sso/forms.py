@@ -4,6 +4,7 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from ..accounts.forms import CODE, CURRENT
@@ -14,7 +15,6 @@ from . import domains
 from .settings import Wanted
 
 MOST_GROUPS = 100
-NOBODY = "Nobody else comes in"
 GROUPS = {"admins": Role.ADMIN, "members": Role.MEMBER, "viewers": Role.VIEWER}
 """Fields of groups, and what they make of who is in one."""
 
@@ -31,7 +31,11 @@ class SettingsForm(FlaskForm):
     viewers = TextAreaField("Groups of viewers", [Length(max=8000)])
     default_role = SelectField(
         "Who is in none of these",
-        choices=[("MEMBER", "Comes in as a member"), ("VIEWER", "Comes in as a viewer"), ("", NOBODY)],
+        choices=[
+            SelectChoice("MEMBER", "Comes in as a member"),
+            SelectChoice("VIEWER", "Comes in as a viewer"),
+            SelectChoice("", "Does not come in"),
+        ],
     )
 
     def __init__(self, *args: Any, found: IdentityProvider | None, is_enforced: bool, **options: Any):
