@@ -36,6 +36,12 @@ def are_of(organization_id: uuid.UUID, domain: str) -> bool:
     return db.session.scalar(select(ClaimedDomain.id).where(*here, ClaimedDomain.proven_at.is_not(None))) is not None
 
 
+def is_last(domain: ClaimedDomain) -> bool:
+    """Would no proven one be left without it?"""
+    proven = [one.id for one in listed(domain.organization_id) if one.proven_at is not None]
+    return proven == [domain.id]
+
+
 def home_of(email: str) -> str:
     """The slug of the organization at whose provider somebody with this address signs in; empty: none."""
     domain = written(email.rpartition("@")[2])

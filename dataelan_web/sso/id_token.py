@@ -9,6 +9,7 @@ from typing import Any
 SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA")
 """By a key pair. Never `none`, nor HMAC, which whoever knows a public key could make."""
 PAIRS = ("RSA", "EC", "OKP")
+LONGEST_SUBJECT = 255
 AHEAD = 120
 """Seconds that the provider's clock may differ from ours."""
 
@@ -40,6 +41,8 @@ def verified(
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise Untrusted(_why(error)) from error
     _check_who_it_is_for(claims, client_id)
+    if not (claims["sub"].isascii() and claims["sub"].isprintable() and len(claims["sub"]) <= LONGEST_SUBJECT):
+        raise Untrusted("Its sub is missing or wrong.")
     said = claims.get("nonce")
     if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):
         raise Untrusted("It was made for another sign-in than the one begun in this browser.")

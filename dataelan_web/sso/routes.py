@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, abort, g, request, url_for
 from flask import redirect as plain_redirect
 from flask_login import login_required
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import contains_eager
 from werkzeug.wrappers import Response
 
@@ -17,7 +17,7 @@ from .. import access, audit
 from ..accounts import signing_in, throttle
 from ..accounts.proving import is_proven
 from ..extensions import db
-from ..models import IdentityProvider, Organization, OrganizationKind
+from ..models import ClaimedDomain, IdentityProvider, Organization, OrganizationKind
 from ..web import local_path, redirect, render
 from . import domains, gate, letting_in, linking, pending, provider, returning, settings
 from .forms import BesideForm, LinkForm, WhoForm
@@ -128,10 +128,12 @@ def go_beside(slug: str) -> Response:
 
 
 def _provider(slug: str) -> IdentityProvider | None:
-    """That of an organization which people can enter."""
+    """That of an organization which people can enter, and whose domain is proven: so that no address of ours leads to
+    whatever site anybody wants it to."""
     is_open = Organization.deleted_at.is_(None), Organization.suspended_at.is_(None)
+    is_proven = exists().where(ClaimedDomain.organization_id == Organization.id, ClaimedDomain.proven_at.is_not(None))
     query = select(IdentityProvider).join(IdentityProvider.organization)
-    here = query.where(Organization.slug == slug, Organization.kind == OrganizationKind.ENTERPRISE, *is_open)
+    here = query.where(Organization.slug == slug, Organization.kind == OrganizationKind.ENTERPRISE, *is_open, is_proven)
     return db.session.scalars(here.options(contains_eager(IdentityProvider.organization))).first()
 
 

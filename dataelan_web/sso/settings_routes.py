@@ -57,10 +57,8 @@ def test() -> Response:
 @settings_bp.post("/settings/single-sign-on/removal")
 def remove() -> Response:
     access.require(access.ADMINISTER)
-    found = settings.of(g.organization)
-    if found is None:
-        return _page(422)
-    settings.remove(found)
+    if found := settings.of(g.organization):
+        settings.remove(found)
     toast("Single sign-on is removed. People sign in with their own passwords.", "good")
     return redirect(url_for("sso_settings.show" if access.through() is None else "accounts.login"))
 
@@ -108,6 +106,8 @@ def check_domain(id: uuid.UUID) -> Response:
 @settings_bp.post("/settings/single-sign-on/domains/<uuid:id>/removal")
 def release_domain(id: uuid.UUID) -> Response:
     domain = access.administered(ClaimedDomain, id)
+    if g.organization.enforces_sso and domains.is_last(domain):
+        return _page(422, unproven={id: "Single sign-on is the only way in, and leads nowhere without a domain."})
     domains.release(domain)
     return with_toast(_page(), f"People of {domain.domain} come in no more for the first time.", "good")
 
