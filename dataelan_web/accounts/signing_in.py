@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from flask import g, request, session
 from flask_login import login_user
@@ -40,7 +41,8 @@ def begin(user: User, through: Organization | None = None) -> None:
     g.sign_in.through_id = through.id if through else None
     db.session.add(g.sign_in)
     user.last_seen_at = now()
-    audit.record("account.signed_in", user, **({"through": through.name} if through else {}))
+    detail: dict[str, Any] = {"through": through.name} if through else {}
+    audit.record("account.signed_in", user, **detail)
     db.session.commit()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -12,6 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from .. import audit
 from ..extensions import db
 from ..models import ClaimedDomain, IdentityProvider, Organization, ProvenBy, new_id, now
+
+if TYPE_CHECKING:
+    from dns.resolver import Resolver
 
 PREFIX = "dataelan-domain="
 LABEL = "_dataelan"
@@ -132,7 +136,7 @@ def _texts(name: str) -> list[str]:
     return [b"".join(record.strings).decode(errors="replace") for record in found]
 
 
-def _resolver():  # type: ignore[no-untyped-def]
+def _resolver() -> Resolver:
     from dns.resolver import Resolver
 
     return Resolver()

@@ -32,9 +32,9 @@ class NotLetIn(Exception):
 class NeedsProof(Exception):
     """There is an account with their address, and nobody has shown yet that it is theirs."""
 
-    def __init__(self, user: User):
+    def __init__(self, person: Person):
         super().__init__()
-        self.user = user
+        self.person = person
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _by_address(provider: IdentityProvider, organization: Organization, person: 
             "Settings → Single sign-on."
         )
     if not is_ours or managing.role_of(organization.id, user.id) is Role.OWNER:
-        raise NeedsProof(user)
+        raise NeedsProof(person)
     _keep(provider, person, user)
     return user
 

@@ -81,9 +81,9 @@ def callback(slug: str) -> Response:
     try:
         who = returning.who(found, begun, request.args)
         return _inside(letting_in.let_in(found, who), begun.next_url)
-    except NeedsProof:
+    except NeedsProof as proof:
         db.session.commit()
-        pending.ask_for_proof(found, who, begun.next_url)
+        pending.ask_for_proof(found, proof.person, begun.next_url)
         return redirect(url_for("sso.show_link"))
     except (Unusable, Untrusted, NotLetIn) as problem:
         return _refused(found, str(problem), who)
@@ -140,8 +140,9 @@ def _provider(slug: str) -> IdentityProvider | None:
 def _inside(entry: Entry, next_url: str) -> Response:
     """Signed in, which commits what let them in."""
     home = url_for("organizations.home", slug=entry.organization.slug)
-    audit.record("sso.signed_in", entry.user, entry.organization.id, issuer=entry.provider.issuer)
     signing_in.begin(entry.user, entry.organization)
+    audit.record("sso.signed_in", entry.user, entry.organization.id, issuer=entry.provider.issuer)
+    db.session.commit()
     return redirect(local_path(next_url) or home)
 
 

@@ -67,7 +67,7 @@ def change(organization: Organization, by: User, wanted: Wanted) -> None:
     after = {name: _said(getattr(made, name)) for name in FIELDS}
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     if changed or wanted.secret:
-        told = {"client_secret": "replaced"} if found and wanted.secret else {}
+        told: dict[str, Any] = {"client_secret": "replaced"} if found and wanted.secret else {}
         was = {name: before[name] for name in changed if name in before}
         audit.record("sso.changed" if found else "sso.set_up", made, before=was, **changed, **told)
     db.session.commit()
