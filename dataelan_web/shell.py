@@ -60,7 +60,9 @@ def shell() -> dict[str, Any]:
     """The context of templates/shell.html; nothing for a visitor, and little for who belongs nowhere."""
     if not current_user.is_authenticated:
         return {}
-    anywhere: dict[str, Any] = {"new_organization_url": url_for("founding.new"), "account_url": url_for("account.show")}
+    anywhere: dict[str, Any] = {"account_url": url_for("account.show")}
+    if access.through() is None:
+        anywhere["new_organization_url"] = url_for("founding.new")
     if behind := audit.impersonator():
         anywhere["acting"] = {"by": behind.name, "until": g.sign_in.acting_until, "end_url": url_for("acting.end")}
     if access.is_superuser(current_user):

@@ -98,7 +98,8 @@ def keep_this(user: User) -> None:
 
 def _counts(session_key: object) -> ColumnElement[bool]:
     is_fresh = (SignIn.seen_at > now() - IDLE - SEEN_EVERY) & (SignIn.created_at > now() - LONGEST)
-    return (SignIn.session_key == session_key) & is_fresh
+    came_through = SignIn.through_id.is_(None) | (SignIn.created_at > now() - LONGEST_THROUGH)
+    return (SignIn.session_key == session_key) & is_fresh & came_through
 
 
 def _note_that_it_was_seen(row: SignIn) -> None:

@@ -22,8 +22,11 @@ from .person import Person
 BEGUN, PROVING = "sso", "sso_proving"
 LASTS = 10 * 60
 """Seconds to sign in at the provider, or to enter one's password after."""
-AT_ONCE = 5
+AT_ONCE = 3
 """Tabs in which one may sign in at the same time."""
+
+LONGEST_NEXT = 500
+"""Characters. A browser keeps no cookie of more than 4,096 bytes."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def begin(provider: IdentityProvider, next_url: str) -> Begun:
         provider_id=str(provider.id),
         nonce=secrets.token_urlsafe(32),
         verifier=secrets.token_urlsafe(48),
-        next_url=local_path(next_url),
+        next_url=local_path(next_url) if len(next_url) <= LONGEST_NEXT else "",
         at=int(time.time()),
     )
     others = [one for one in session.get(BEGUN, []) if _is_fresh(one["at"])]
@@ -89,7 +92,10 @@ class Proving:
 
 
 def ask_for_proof(provider: IdentityProvider, person: Person, next_url: str) -> None:
-    said = {**asdict(person), "groups": [one for one in person.groups if one in provider.roles]}
+    """Of their groups only one that gives their role is kept: there is not much room in a cookie."""
+    role = person.role(provider.roles, None)
+    decisive = [group for group in person.groups if role and provider.roles.get(group) == role.value]
+    said = {**asdict(person), "groups": decisive[:1]}
     session[PROVING] = {
         "provider": str(provider.id),
         "issuer": provider.issuer,

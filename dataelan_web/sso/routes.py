@@ -35,9 +35,11 @@ MANY, WINDOW = 600, 15 * 60
 
 @bp.get("")
 def ask() -> Response:
-    """Whose provider? Known already where one was going into an organization."""
-    found = re.match(r"/o/([\w-]+)", _next())
-    return _asked(WhoForm(formdata=None, who=found[1] if found else ""))
+    """Whose provider? Known already where one was going into an organization that has one."""
+    going = re.match(r"/o/([\w-]+)", _next())
+    if going and _provider(going[1]):
+        return redirect(url_for("sso.start", slug=going[1], next=_next()))
+    return _asked(WhoForm(formdata=None))
 
 
 @bp.post("")
