@@ -398,6 +398,9 @@ def test_where_it_is_enforced_there_is_no_other_way_in(acmes: Home) -> None:
     assert people.browser(acmes.app, cast.olivia).get(f"{cast.home}/").status_code == 200, "the same sign-in"
     assert len(acmes.log("sso.bypassed")) == 1
     assert "Enforced" in olivia.get(acmes.page).get_data(as_text=True)
+    domain = domains.listed(cast.organization.id)[0]
+    kept = olivia.submit(f"{acmes.page}/domains/{domain.id}/removal")
+    assert "leads nowhere without a domain" in kept.get_data(as_text=True)
     moved = olivia.submit(acmes.page, form(acmes, issuer="http://127.0.0.1:9", secret=SECRET))
     assert "Stop enforcing" in moved.get_data(as_text=True)
     db.session.execute(update(SignIn).where(SignIn.beside_id == cast.organization.id).values(beside_until=now()))
@@ -509,6 +512,9 @@ def test_a_domain_is_proven_by_its_zone_or_by_the_operator(
         records["_dataelan.xn--bcher-kva.example."] = [f"{domains.PREFIX}{claimed.challenge}"]
         assert "Proven" in adam.submit(f"{here}/{claimed.id}/check").get_data(as_text=True)
     assert adam.submit(f"{here}/{claimed.id}/removal").status_code == 200
+    domains.release(domains.listed(acmes.cast.organization.id)[0])
+    nowhere = people.browser(acmes.app).get(f"/sso/{acmes.slug}")
+    assert nowhere.status_code == 404, "who has proven nothing leads nobody from here to wherever they like"
     operator = acmes.app.test_cli_runner()
     free = f"f{uuid.uuid4().hex[:8]}.example"
     said = operator.invoke(args=["prove-domain", "--organization", rival.organization.slug, "--domain", free])
