@@ -47,6 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         search,
         sharing,
         shell,
+        sso,
         summaries,
         trash,
         web,
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     accounts.init_app(app)
     organizations.init_app(app)
     members.init_app(app)
+    sso.init_app(app)
     projects.init_app(app)
     programs.init_app(app)
     audit_log.init_app(app)

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 from flask import abort, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Uuid, and_, bindparam, false, or_, select, union
-from werkzeug.exceptions import Gone
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Uuid, and_, bindparam, case, false, or_, select, union
+from werkzeug.exceptions import Forbidden, Gone
 
 from .extensions import db
 from .models import (
@@ -30,11 +30,14 @@ from .models import (
     APIKey,
     Base,
     Budget,
+    ClaimedDomain,
     Collaborator,
     DeclaredAction,
     Delivery,
     Execution,
     GatewayToken,
+    Identity,
+    IdentityProvider,
     Increase,
     Invitation,
     Membership,
@@ -67,6 +70,8 @@ SEE, EDIT, ADMINISTER, OWN = 1, 2, 3, 4
 
 ASKER: Any = bindparam("asker", type_=Uuid(), callable_=lambda: current_user.id)
 HERE: Any = bindparam("asked_here", type_=Uuid(), callable_=lambda: g.organization.id)
+THROUGH: Any = bindparam("asked_through", type_=Uuid(), callable_=lambda: through())
+BESIDE: Any = bindparam("asked_beside", type_=Uuid(), callable_=lambda: _beside())
 
 
 class InTrash(Gone):
@@ -77,20 +82,50 @@ class InTrash(Gone):
         super().__init__()
 
 
+class AnotherWay(Forbidden):
+    """403: whoever asks belongs there, but the way by which they signed in does not lead there (sso/gate.py says which
+    does)."""
+
+
 def enter_organization(slug: str) -> Organization:
-    """The organization of this URL, remembered for the request; 404 for outsiders."""
+    """The organization of this URL, remembered for the request; 404 for outsiders. Raises AnotherWay."""
     row = db.session.execute(_ENTERED, {"slug": slug}).first()
     if row is None:
         abort(404)
     g.organization, g.role = row
     if g.organization.purged_at:
         abort(404)
+    if not leads_to(g.organization):
+        raise AnotherWay
     return g.organization  # type: ignore[no-any-return]
+
+
+def leads_to(organization: Organization) -> bool:
+    """Does the sign-in of this request lead there (models/sign_ins.py)? Its person may belong there or not."""
+    sign_in = g.get("sign_in")
+    return bool(sign_in.leads_to(organization)) if sign_in is not None else not organization.enforces_sso
+
+
+def through() -> uuid.UUID | None:
+    """The organization through whose single sign-on this request’s person came, to which alone it leads."""
+    sign_in = g.get("sign_in")
+    return sign_in.through_id if sign_in is not None else None
+
+
+def _beside() -> uuid.UUID | None:
+    sign_in = g.get("sign_in")
+    return sign_in.beside_id if sign_in is not None and sign_in.is_beside else None
+
+
+def is_led_to() -> ColumnElement[bool]:
+    """Organizations of which this holds (leads_to), for a statement."""
+    is_open = ~Organization.enforces_sso | (Organization.id == BESIDE)
+    return case((THROUGH.is_(None), is_open), else_=Organization.id == THROUGH)
 
 
 def organizations_of(user: User) -> list[Organization]:
     """Every organization a person belongs to, or is a guest of, by name; of those that were deleted, the ones that they
-    may take back."""
+    may take back. Of who came through one’s single sign-on, that one."""
     return list(db.session.scalars(_MINE_BY_NAME, {"asker": user.id}))
 
 
@@ -170,8 +205,13 @@ def administered(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
 
 def require_superuser() -> None:
     """404 unless a superuser is signed in, in their own name: of what is for them, nobody else knows."""
-    if not current_user.is_superuser or g.get("impersonator") is not None:
+    if not is_superuser(current_user) or g.get("impersonator") is not None:
         abort(404)
+
+
+def is_superuser(user: User) -> bool:
+    """Are they, if they signed in by a secret of their own? No organization’s provider makes superusers."""
+    return bool(user.is_superuser) and through() is None
 
 
 def may(right: int, row: Base | None = None) -> bool:
@@ -226,9 +266,12 @@ def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
         return [_limits_here(model, role)]
     if model is Increase:
         return [_limits_here(Budget, role)]
-    if model in (RoutingRule, Webhook, Delivery, Membership, Invitation, ServiceAccount, Annotation):
+    if model in (RoutingRule, Webhook, Delivery, Membership, Invitation, ServiceAccount, Annotation, ClaimedDomain):
         owner = getattr(model, "organization_id")  # noqa: B009
         return [owner == HERE if role is not None else false()]
+    if model is Identity:
+        ours = IdentityProvider.organization_id == HERE
+        return [Identity.provider_id.in_(select(IdentityProvider.id).where(ours)) if role is not None else false()]
     if model is RunExport:  # one's own
         return [RunExport.organization_id == HERE, RunExport.user_id == ASKER]
     if model is SavedView:  # one's own; for members also those that are everyone's
@@ -238,7 +281,8 @@ def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
             my_own if role is None else my_own | SavedView.is_shared,
         ]
     if model is Notice:  # one's own, of every organization one still belongs to
-        return [Notice.user_id == ASKER, Notice.organization_id.in_(_ids_of_organizations(ASKER))]
+        led_to = select(Organization.id).where(Organization.id.in_(_ids_of_organizations(ASKER)), is_led_to())
+        return [Notice.user_id == ASKER, Notice.organization_id.in_(led_to)]
     if model in HOLDERS:
         here: ColumnElement[bool] = Project.organization_id == HERE
         return [here] if role is not None else [here, Project.id.in_(_guest_projects(ASKER, Project.id))]
@@ -299,7 +343,7 @@ def _mine() -> Select[Organization]:
     owned = select(Membership.organization_id).where(Membership.user_id == ASKER, Membership.role == Role.OWNER)
     is_there = or_(Organization.deleted_at.is_(None), Organization.id.in_(owned) & Organization.purged_at.is_(None))
     mine = Organization.id.in_(_ids_of_organizations(ASKER))
-    return select(Organization).where(mine, is_there)
+    return select(Organization).where(mine, is_there, or_(THROUGH.is_(None), Organization.id == THROUGH))
 
 
 _ENTERED, MINE = _entered(), _mine()

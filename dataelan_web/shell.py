@@ -26,6 +26,7 @@ SETTINGS = (
     "organizations.transfer",
     "programs.",
     "audit_log.",
+    "sso_settings.",
 )
 """Of the settings, in the same way."""
 KEYS = {"organizations.home": "h", "dashboards.show": "d", "search.search": "s", "trash.trash_page": "t"}
@@ -59,10 +60,12 @@ def shell() -> dict[str, Any]:
     """The context of templates/shell.html; nothing for a visitor, and little for who belongs nowhere."""
     if not current_user.is_authenticated:
         return {}
-    anywhere: dict[str, Any] = {"new_organization_url": url_for("founding.new"), "account_url": url_for("account.show")}
+    anywhere: dict[str, Any] = {"account_url": url_for("account.show")}
+    if access.through() is None:
+        anywhere["new_organization_url"] = url_for("founding.new")
     if behind := audit.impersonator():
         anywhere["acting"] = {"by": behind.name, "until": g.sign_in.acting_until, "end_url": url_for("acting.end")}
-    if current_user.is_superuser:
+    if access.is_superuser(current_user):
         anywhere["admin_url"] = url_for("admin.start")
     if request.blueprint == "admin":
         mine = Later(lambda: access.organizations_of(current_user))
@@ -157,7 +160,8 @@ def _listed() -> Row[Any]:
 @cache
 def _asked(role: Role | None) -> Select[*tuple[Any, ...]]:
     """For who has this role here, in one question, since every page asks it. What is archived is in no list."""
-    mine = access.MINE.with_only_columns(Organization.id, Organization.name, Organization.slug).cte("mine")
+    named = Organization.id, Organization.name, Organization.slug, access.is_led_to().label("is_led_to")
+    mine = access.MINE.with_only_columns(*named).cte("mine")
     projects = access.seen_by(role, Project).order_by(Project.created_at).limit(IN_SIDEBAR)
     sessions = access.seen_by(role, PromptSession).where(PromptSession.archived_at.is_(None))
     titles = sessions.with_only_columns(PromptSession.id, PromptSession.title)
@@ -165,7 +169,7 @@ def _asked(role: Role | None) -> Select[*tuple[Any, ...]]:
     has_star = PromptSession.id.in_(select(Star.session_id).where(Star.user_id == access.ASKER))
     return select(
         _array(select(mine.c.name, mine.c.slug).order_by(mine.c.name)).label("organizations"),
-        inbox.counted(access.ASKER, select(mine.c.id)).label("unread"),
+        inbox.counted(access.ASKER, select(mine.c.id).where(mine.c.is_led_to)).label("unread"),
         _array(projects.with_only_columns(Project.id, Project.name)).label("projects"),
         _array(latest.where(has_star)).label("starred"),
         _array(latest.where(~has_star)).label("sessions"),

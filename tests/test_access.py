@@ -17,7 +17,7 @@ from itertools import cycle
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from werkzeug.test import TestResponse
 
 from dataelan_web import quota
@@ -31,6 +31,7 @@ from dataelan_web.models import (
     Annotation,
     Base,
     CallState,
+    ClaimedDomain,
     Collaborator,
     Comment,
     Comparison,
@@ -41,6 +42,8 @@ from dataelan_web.models import (
     ExportState,
     GatewayToken,
     Happening,
+    Identity,
+    IdentityProvider,
     Import,
     Invitation,
     LabelMove,
@@ -131,6 +134,7 @@ LIMIT = {"scope": "model", "subject": "model:{other_model}"}
 NAMED = {"name": "Another"}
 TEMPLATE = "/o/{slug}/prompts/{template}"
 SERVICE = "/o/{slug}/service-accounts/{service}"
+SSO = "/o/{slug}/settings/single-sign-on"
 EXPORT = "/o/{slug}/dashboard/runs/exports/{export}"
 VIEW = "/o/{slug}/dashboard/views/{view}"
 BATCH = "/o/{slug}/batches/{batch}"
@@ -211,6 +215,22 @@ ROUTES = (
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
     Route("organizations.show_settings", "GET", "/o/{slug}/settings", ADMINISTER),
     Route("organizations.change_settings", "POST", "/o/{slug}/settings", ADMINISTER, 422, {"time_zone": "none"}),
+    Route("sso.ask", "GET", "/sso", PUBLIC),
+    Route("sso.find", "POST", "/sso", PUBLIC, 422, {"who": "nobody"}),
+    Route("sso.start", "GET", "/sso/no-such-place", PUBLIC, 404),
+    Route("sso.callback", "GET", "/sso/no-such-place/callback", PUBLIC, 400),  # begun in no browser
+    Route("sso.show_link", "GET", "/sso/link", PUBLIC, 400),  # nobody came back from anywhere
+    Route("sso.link", "POST", "/sso/link", PUBLIC, 400),
+    Route("sso.go_beside", "POST", "/sso/no-such-place/beside", SIGNED_IN, 404),
+    Route("sso_settings.show", "GET", SSO, ADMINISTER),
+    Route("sso_settings.change", "POST", SSO, ADMINISTER, 422),  # a team has none
+    Route("sso_settings.test", "POST", f"{SSO}/test", ADMINISTER, 422),
+    Route("sso_settings.remove", "POST", f"{SSO}/removal", ADMINISTER, 303),
+    Route("sso_settings.enforce", "POST", f"{SSO}/enforcement", ADMINISTER, 422, {"is_enforced": "yes"}),
+    Route("sso_settings.claim", "POST", f"{SSO}/domains", ADMINISTER, 422, {"domain": "none"}),
+    Route("sso_settings.check_domain", "POST", f"{SSO}/domains/{{domain}}/check", ADMINISTER, 422),
+    Route("sso_settings.release_domain", "POST", f"{SSO}/domains/{{domain}}/removal", ADMINISTER),
+    Route("sso_settings.forget", "POST", f"{SSO}/people/{{identity}}/removal", ADMINISTER),
     Route("audit_log.show", "GET", "/o/{slug}/audit", ADMINISTER),
     Route("audit_log.export_file", "POST", "/o/{slug}/audit/export", ADMINISTER, 422, {"form": "none"}),
     Route("organizations.help_roles", "GET", "/o/{slug}/help/roles", SEE | GUEST),
@@ -720,6 +740,8 @@ class Ids:
     sign_in: str = ""
     passkey: str = ""
     home: str = ""
+    domain: str = ""
+    identity: str = ""
 
     @classmethod
     def of(cls, cast: people.Cast, routes: Iterable[Route]) -> Ids:
@@ -962,6 +984,23 @@ def passkey(cast: people.Cast) -> dict[str, str]:
     return {"passkey": str(row.id)}
 
 
+def known_at_its_provider(cast: people.Cast) -> dict[str, str]:
+    """A domain that nobody proved yet, and who Mia is at a provider that nobody asks. Commits."""
+    domain = ClaimedDomain(id=new_id(), organization_id=cast.organization.id, domain=f"{new_id()}.example")
+    here = select(IdentityProvider).where(IdentityProvider.organization_id == cast.organization.id)
+    provider = db.session.scalars(here).first()
+    if provider is None:
+        values = {"issuer": "http://127.0.0.1:9", "client_id": "dataelan", "ciphertext": "-"}
+        provider = IdentityProvider(id=new_id(), organization_id=cast.organization.id, **values)
+    db.session.add_all([domain, provider])
+    db.session.flush()
+    db.session.execute(delete(Identity).where(Identity.provider_id == provider.id))
+    identity = Identity(id=new_id(), provider_id=provider.id, user_id=cast.mia.id, subject=str(new_id()))
+    db.session.add(identity)
+    db.session.commit()
+    return {"domain": str(domain.id), "identity": str(identity.id)}
+
+
 def itself(cast: people.Cast) -> dict[str, str]:
     return {"home": str(cast.organization.id)}
 
@@ -985,6 +1024,7 @@ MAKERS = {
     beside_the_dashboard: {"view", "note"},
     signed_in_elsewhere: {"sign_in"},
     passkey: {"passkey"},
+    known_at_its_provider: {"domain", "identity"},
 }
 """What makes which ids, together."""
 

@@ -16,7 +16,7 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 FEATURES = set(
     "accounts organizations members projects programs actions playground prompts batches search sharing".split()
-    + "imports trash hub limits notices dashboards gateway admin audit_log health metrics summaries".split()
+    + "imports trash hub limits notices dashboards gateway admin audit_log health metrics summaries sso".split()
 )
 WEB = {
     "access",

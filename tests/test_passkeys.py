@@ -44,7 +44,7 @@ def answered(client: people.Browser, device: Device, url: str = "/login/passkey"
 
 
 def codes_in(answer: Any) -> list[str]:
-    return re.findall(r"\b[a-z2-7]{4}(?:-[a-z2-7]{4}){3}\b", answer.get_data(as_text=True))
+    return re.findall(r"\b[a-z2-7]{4}(?:-[a-z2-7]{4}){5}\b", answer.get_data(as_text=True))
 
 
 @pytest.fixture

@@ -116,8 +116,8 @@ def end_others() -> Response:
 def _come_from() -> None:
     """Beside the account the sidebar shows the organization that one came from, or the first."""
     if current_user.is_authenticated:
-        may_enter = signing_in.here().is_two_factor or audit.impersonator() is not None
-        mine = [one for one in access.organizations_of(current_user) if one.deleted_at is None]
+        may_enter = signing_in.here().is_by_two or audit.impersonator() is not None
+        mine = [one for one in access.organizations_of(current_user) if not one.deleted_at and access.leads_to(one)]
         mine = [one for one in mine if may_enter or not one.needs_two_factor]
         from_here = [one for one in mine if one.slug == request.args.get("in")]
         for organization in (from_here or mine)[:1]:
@@ -137,7 +137,7 @@ def _page(status: int = 200, **forms: FlaskForm) -> Response:
         "password_form": PasswordForm(formdata=None),
     }
     return render(
-        "accounts/account.html",
+        "accounts/account.html" if access.through() is None else "accounts/through.html",
         "account",
         status=status,
         sign_ins=[(one, browsers.described(one.agent)) for one in signing_in.of(current_user)],

@@ -12,5 +12,5 @@ def of(user: User) -> str:
     organizations = access.organizations_of(user)
     if not organizations:
         return url_for("founding.new")
-    first = min(organizations, key=lambda one: one.deleted_at is not None)
+    first = min(organizations, key=lambda one: (one.deleted_at is not None, not access.leads_to(one)))
     return url_for("organizations.home", slug=first.slug)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from flask import g, request, session
 from flask_login import login_user
@@ -10,8 +11,8 @@ from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from .. import audit, logs, modes
 from ..extensions import db
-from ..models import SignIn, User, now
-from ..models.sign_ins import IDLE, LONGEST, SEEN_EVERY, digest
+from ..models import Organization, SignIn, User, now
+from ..models.sign_ins import IDLE, LONGEST, LONGEST_THROUGH, SEEN_EVERY, digest
 from . import coming_back, impersonating
 
 # Asked with every request, and so made once: to make a statement takes longer than to ask it.
@@ -25,13 +26,14 @@ _BY_SECRET = (
         SignIn.session_key == User.session_key,
         SignIn.seen_at > bindparam("seen_after"),
         SignIn.created_at > bindparam("made_after"),
+        SignIn.through_id.is_(None) | (SignIn.created_at > bindparam("came_through_after")),
     )
 )
 
 
-def begin(user: User, *, is_two_factor: bool = False) -> None:
-    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. Who deleted their account
-    may only take it back (coming_back.py). Commits."""
+def begin(user: User, through: Organization | None = None, *, is_two_factor: bool = False) -> None:
+    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. `through`: whose single
+    sign-on said who they are. Who deleted their account may only take it back (coming_back.py). Commits."""
     session.clear()
     if user.deleted_at is not None:
         coming_back.note(user, is_two_factor)
@@ -41,9 +43,11 @@ def begin(user: User, *, is_two_factor: bool = False) -> None:
     g.sign_in, session["_user_id"] = SignIn.begin(user, request.remote_addr or "", str(request.user_agent))
     g.sign_in.is_two_factor = is_two_factor
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, ~_counts(user.session_key)))
+    g.sign_in.through_id = through.id if through else None
     db.session.add(g.sign_in)
     user.last_seen_at = now()
-    audit.record("account.signed_in", user)
+    detail: dict[str, Any] = {"through": through.name} if through else {}
+    audit.record("account.signed_in", user, **detail)
     db.session.commit()
 
 
@@ -57,6 +61,7 @@ def load(secret: str) -> User | None:
     """The person of a login cookie, unless their sign-in has ended: by themselves, by a new password or with time."""
     moment = now()
     times = {"seen_after": moment - IDLE - SEEN_EVERY, "made_after": moment - LONGEST}
+    times["came_through_after"] = moment - LONGEST_THROUGH
     found = db.session.execute(_BY_SECRET, {"secret_hash": digest(secret), **times}).first()
     if found is None:
         return None
@@ -105,7 +110,8 @@ def keep_this(user: User) -> None:
 
 def _counts(session_key: object) -> ColumnElement[bool]:
     is_fresh = (SignIn.seen_at > now() - IDLE - SEEN_EVERY) & (SignIn.created_at > now() - LONGEST)
-    return (SignIn.session_key == session_key) & is_fresh
+    came_through = SignIn.through_id.is_(None) | (SignIn.created_at > now() - LONGEST_THROUGH)
+    return (SignIn.session_key == session_key) & is_fresh & came_through
 
 
 def _note_that_it_was_seen(row: SignIn) -> None:

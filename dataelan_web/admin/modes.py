@@ -10,7 +10,7 @@ from flask import Flask, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from .. import api_errors, audit, errors, modes
+from .. import access, api_errors, audit, errors, modes
 from ..extensions import db
 from ..models import Mode, User, now
 
@@ -20,6 +20,8 @@ OPEN_TO_ALL = (
     "health.ready",
     "metrics.show",
     "accounts.login",
+    "sso.find",
+    "sso.link",
     "accounts.code",
     "accounts.passkey",
     "accounts.passkey_options",
@@ -59,7 +61,7 @@ def said(mode: Mode) -> str:
 def _turn_away() -> Response | None:
     if request.endpoint in OPEN_TO_ALL or request.path.startswith(api_errors.PATHS):
         return None
-    is_super = current_user.is_authenticated and (current_user.is_superuser or audit.impersonator() is not None)
+    is_super = current_user.is_authenticated and (access.is_superuser(current_user) or audit.impersonator() is not None)
     mode = modes.current()
     if mode is Mode.OPEN or is_super or (mode is Mode.READ_ONLY and request.method in READING):
         return None

@@ -11,8 +11,10 @@ from ..extensions import db
 from ..models import (
     APIKey,
     Budget,
+    ClaimedDomain,
     Delivery,
     GatewayToken,
+    IdentityProvider,
     Invitation,
     Leftover,
     Membership,
@@ -47,7 +49,8 @@ def farewell(organization: Organization, forget_project: Callable[[Project], Non
         db.session.add(Leftover(id=new_id(), storage_key=key))
     projects = select(Project.id).where(here)
     db.session.execute(delete(GatewayToken).where(GatewayToken.project_id.in_(projects)))
-    for table in (RoutingRule, Invitation, ServiceAccount, Webhook, Delivery, Notice, RunExport, RateLimit, Budget):
+    settings = (RoutingRule, Invitation, ServiceAccount, Webhook, RateLimit, Budget, IdentityProvider, ClaimedDomain)
+    for table in (*settings, Delivery, Notice, RunExport):
         owner = table.organization_id
         db.session.execute(delete(table).where(owner == organization.id).execution_options(synchronize_session=False))
     db.session.execute(delete(Membership).where(Membership.organization_id == organization.id))

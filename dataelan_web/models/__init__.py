@@ -1,6 +1,6 @@
-"""All tables, in the order a newcomer should read them: accounts, sign_ins, second_factors, passkeys, workspace,
-people, hub, executions, declared_actions, templates, batches, limits, ledger, notices, search, opinions, links,
-imports, quotes, comparisons, audit, rollups, dashboards."""
+"""All tables, in the order a newcomer should read them: accounts, sign_ins, second_factors, passkeys, single_sign_on,
+workspace, people, hub, executions, declared_actions, templates, batches, limits, ledger, notices, search, opinions,
+links, imports, quotes, comparisons, audit, rollups, dashboards."""
 
 from .accounts import (
     KeyStrategy,
@@ -50,6 +50,7 @@ from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUP_RETAGS, 
 from .search import SearchDocument, SearchSlice
 from .second_factors import Authenticator, RecoveryCode
 from .sign_ins import AccountLink, Proof, SignIn
+from .single_sign_on import ClaimedDomain, Identity, IdentityProvider, ProvenBy
 from .templates import (
     LabelMove,
     LabelProtection,
@@ -101,6 +102,7 @@ __all__ = [
     "CallState",
     "CellState",
     "CheckKind",
+    "ClaimedDomain",
     "Collaborator",
     "Comment",
     "Comparison",
@@ -118,6 +120,8 @@ __all__ = [
     "Happening",
     "Hold",
     "How",
+    "Identity",
+    "IdentityProvider",
     "Import",
     "ImportedSession",
     "Increase",
@@ -149,6 +153,7 @@ __all__ = [
     "Proposal",
     "ProposalComment",
     "ProposalState",
+    "ProvenBy",
     "Provider",
     "PublicLink",
     "Quote",

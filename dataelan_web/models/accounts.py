@@ -77,6 +77,7 @@ class User(UserMixin, Base):
     email: Mapped[Name] = mapped_column(unique=True)
     name: Mapped[Name]
     password_hash: Mapped[Name]
+    """Empty: there is none, and none is right."""
     is_superuser: Mapped[bool] = mapped_column(default=False)
     disabled_at: Mapped[Time | None]
     """By a superuser: nobody signs in as them, and their tokens are refused."""
@@ -84,6 +85,10 @@ class User(UserMixin, Base):
     """By themselves: for 30 days they can sign in to take it back, and do nothing else (accounts/leaving.py)."""
     purged_at: Mapped[Time | None]
     """They are gone for ever. The row stays for what they did, under no name of theirs (executions/departed.py)."""
+    made_through_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("organizations.id", ondelete="SET NULL", use_alter=True)
+    )
+    """The organization at whose single sign-on the account began: without a password, until they set one."""
     session_key: Mapped[Name] = mapped_column(default=lambda: secrets.token_urlsafe(24))
     """Changes at a password change: every older sign-in (models/sign_ins.py), on every device, is dead at once."""
     last_seen_at: Mapped[Time | None]
@@ -100,8 +105,9 @@ class User(UserMixin, Base):
         self.session_key = secrets.token_urlsafe(24)
 
     def has_password(self, password: str) -> bool:
-        """A hash of older settings is made anew, now that the password is there; it is kept when the caller commits."""
-        is_theirs = _matches(self.password_hash, password)
+        """As slow where there is none. A hash of older settings is made anew, now that the password is there; it is
+        kept when the caller commits."""
+        is_theirs = _matches(self.password_hash or _DECOY, password) and bool(self.password_hash)
         if is_theirs and _hasher.check_needs_rehash(self.password_hash):
             self.password_hash = _hasher.hash(password)
         return is_theirs
@@ -155,6 +161,8 @@ class Organization(Trashable, Base):
     """By a superuser: its people come no further than to a page that says so, and its tokens are refused."""
     purged_at: Mapped[Time | None]
     """Its content is gone for ever. The row stays, for the money that was spent in it."""
+    enforces_sso: Mapped[bool] = mapped_column(default=False)
+    """True: nobody comes in who did not sign in at its provider (models/single_sign_on.py), whatever else they know."""
 
     words_kept_days: Mapped[int | None]
     """How long what was said is kept, and beside it whole runs; None: for ever (executions.retention)."""

@@ -10,11 +10,13 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .accounts import User
+from .accounts import Organization, User
 from .base import Base, Name, Time, new_id, now, parent, reference
 
 IDLE, LONGEST = timedelta(days=14), timedelta(days=90)
 """A sign-in ends when it was not used for so long, and however much it is used after the other."""
+LONGEST_THROUGH = timedelta(hours=24)
+"""One through an organization's provider, which is then asked again whether they still belong there."""
 SEEN_EVERY = timedelta(hours=1)
 """How exactly it is known when one was last used: to look at a page writes nothing but that, and not each time."""
 
@@ -42,7 +44,29 @@ class SignIn(Base):
     """Whom a superuser acts as in this browser, until `acting_until` (accounts/impersonating.py)."""
     acting_until: Mapped[Time | None]
 
+    through_id: Mapped[uuid.UUID | None] = parent("organizations.id")
+    """The organization through whose single sign-on it came: it leads there and nowhere else. None: with a secret of
+    the person's own."""
+    beside_id: Mapped[uuid.UUID | None] = parent("organizations.id", index=False)
+    """The enforced single sign-on that an owner went past, until `beside_until` (sso/beside.py)."""
+    beside_until: Mapped[Time | None]
+
     user: Mapped[User] = relationship(foreign_keys=[user_id])
+
+    def leads_to(self, organization: Organization) -> bool:
+        """Does who signed in so come in there, if they belong there?"""
+        if self.through_id is not None:
+            return self.through_id == organization.id
+        return not organization.enforces_sso or (self.is_beside and self.beside_id == organization.id)
+
+    @property
+    def is_by_two(self) -> bool:
+        """By two factors, or through an organization's single sign-on, which asks for what that organization wants."""
+        return self.is_two_factor or self.through_id is not None
+
+    @property
+    def is_beside(self) -> bool:
+        return self.beside_until is not None and self.beside_until > now()
 
     @classmethod
     def begin(cls, user: User, address: str = "", agent: str = "") -> tuple[SignIn, str]:

@@ -84,6 +84,7 @@ ABILITIES = (
         False,
         ("organizations.change_settings", "organizations.change_sign_in", "projects.delete", "trash.erase"),
     ),
+    Ability("Single sign-on, and whose domains it is for", ADMINISTER, False, ("sso_settings.change",)),
     Ability("Read and export the audit log", ADMINISTER, False, ("audit_log.show", "audit_log.export_file")),
     Ability("Make owners, and hand over ownership", OWN, False, ("organizations.transfer",)),
     Ability(
@@ -115,6 +116,7 @@ class KindAbility:
 MANY = "As many as you like"
 TAKES_PEOPLE = KindAbility("People", "You", MANY, MANY)
 TAKES_GUESTS = KindAbility("Guests of single projects", False, True, True)
+HAS_SSO = KindAbility("Single sign-on by OpenID Connect", False, False, True)
 CHOOSES_PROVIDERS = KindAbility("Only some providers may get prompts", False, False, True)
 WANTS_TWO_FACTORS = KindAbility("Everyone has to use two-factor sign-in or a passkey", False, True, True)
 KIND_ABILITIES = (
@@ -127,4 +129,5 @@ KIND_ABILITIES = (
     KindAbility("How long things are kept; full export", True, True, True),
     WANTS_TWO_FACTORS,
     CHOOSES_PROVIDERS,
+    HAS_SSO,
 )

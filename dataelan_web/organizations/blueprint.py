@@ -65,7 +65,7 @@ def inside_organization(name: str, import_name: str) -> Blueprint:
 
 def _comes_by_two_factors() -> bool:
     """A superuser who acts as somebody is not asked for what only that person has."""
-    return g.sign_in.is_two_factor or audit.impersonator() is not None
+    return g.sign_in.is_by_two or audit.impersonator() is not None
 
 
 def _note_that_they_are_here() -> None:

@@ -8,8 +8,17 @@ from sqlalchemy import func, select
 from .. import audit
 from ..extensions import db
 from ..members import managing
-from ..models import Collaborator, Invitation, Membership, Organization, OrganizationKind, Project, now
-from .abilities import CHOOSES_PROVIDERS, WANTS_TWO_FACTORS
+from ..models import (
+    Collaborator,
+    IdentityProvider,
+    Invitation,
+    Membership,
+    Organization,
+    OrganizationKind,
+    Project,
+    now,
+)
+from .abilities import CHOOSES_PROVIDERS, HAS_SSO, WANTS_TWO_FACTORS
 
 
 class DoesNotFit(Exception):
@@ -29,6 +38,10 @@ def problems(organization: Organization, kind: OrganizationKind) -> list[str]:
         found.append("Prompts may go to some providers only. Allow all in the settings first.")
     if organization.needs_two_factor and not WANTS_TWO_FACTORS.of(kind):
         found.append("Everyone here has to sign in by two factors. Take that back under Sign-in first.")
+    if not HAS_SSO.of(kind) and db.session.scalar(
+        select(IdentityProvider.id).where(IdentityProvider.organization_id == organization.id)
+    ):
+        found.append("Its people come by single sign-on. Remove that in the settings first.")
     return found
 
 

@@ -11,13 +11,14 @@ from sqlalchemy import select
 from ...accounts import two_factor
 from ...acting import declaring
 from ...extensions import db
-from ...models import ActionReceiver, APIKey, Authenticator, Webhook
+from ...models import ActionReceiver, APIKey, Authenticator, IdentityProvider, Webhook
 from ...models.base import NIL
 from ...notify import webhooks
 from ...secrets import VERSION, Place, Unreadable, keyring
+from ...sso import settings as sso
 
 BATCH = 500
-Secretive = APIKey | Authenticator | Webhook | ActionReceiver
+Secretive = APIKey | Authenticator | Webhook | ActionReceiver | IdentityProvider
 
 
 class Sealed(NamedTuple):
@@ -38,6 +39,7 @@ SEALED = (
     Sealed(Webhook, "ciphertext", webhooks.place_of),
     Sealed(Webhook, "previous_ciphertext", webhooks.previous_place_of),
     Sealed(Authenticator, "ciphertext", two_factor.place_of),
+    Sealed(IdentityProvider, "ciphertext", sso.place_of),
     Sealed(ActionReceiver, "ciphertext", declaring.place_of),
     Sealed(ActionReceiver, "previous_ciphertext", declaring.previous_place_of),
 )
@@ -64,7 +66,7 @@ def unreadable() -> list[tuple[Secretive, str]]:
 
 
 def name_of(row: Secretive) -> str:
-    if isinstance(row, Authenticator):
+    if isinstance(row, Authenticator | IdentityProvider):
         return row.name
     return row.origin if isinstance(row, ActionReceiver) else row.label
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
-from ... import audit
+from ... import access, audit
 from ...extensions import db
 from ...models import APIKey, Model, Organization, Provider, User, new_id
 from ...router.types import Failure, Kind
@@ -42,7 +42,7 @@ class Wanted:
 def connect(organization: Organization, user: User, wanted: Wanted) -> tuple[Provider, Checked]:
     """Make a provider of the organization's own, once it answers. Raises AddressRefused or router Failure. Commits."""
     base_url = wanted.base_url.rstrip("/")
-    is_inside = check_address(base_url, may_be_private=user.is_superuser)
+    is_inside = check_address(base_url, may_be_private=access.is_superuser(user))
     check_path = wanted.pattern.check_path if wanted.pattern else ""
     checked = check(_imagined(wanted.kind, base_url, is_inside, check_path), wanted.secret)
     if checked.listed is None and not wanted.has_no_list and has_list(wanted.kind, base_url, wanted.secret):
@@ -54,7 +54,7 @@ def connect(organization: Organization, user: User, wanted: Wanted) -> tuple[Pro
         base_url,
         needs_key=bool(wanted.secret),
         catalogue=wanted.catalogue,
-        is_trusted=is_inside and user.is_superuser,  # else the setting is asked again at every call
+        is_trusted=is_inside and access.is_superuser(user),  # else the setting is asked again at every call
     )
     if wanted.pattern:
         provider.key_hint, provider.check_path = wanted.pattern.key_hint, check_path
@@ -101,10 +101,10 @@ def change(provider: Provider, user: User, name: str, base_url: str, is_enabled:
     base_url, before = base_url.rstrip("/"), _told(provider)
     sealed = 0
     if base_url != provider.base_url:
-        is_inside = check_address(base_url, may_be_private=user.is_superuser)
+        is_inside = check_address(base_url, may_be_private=access.is_superuser(user))
         _check_answers(provider, base_url, is_inside)
         sealed = move(provider, base_url)
-        provider.is_trusted = is_inside and user.is_superuser
+        provider.is_trusted = is_inside and access.is_superuser(user)
         if not is_inside:
             assumed.end(provider)
     provider.name, provider.is_enabled = name, is_enabled

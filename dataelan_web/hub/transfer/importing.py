@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from ... import audit
+from ... import access, audit
 from ...extensions import db
 from ...models import NANO, Organization, Provider, UnknownPrice, User, new_id
 from ...router.providers import KINDS
@@ -71,9 +71,9 @@ class _Visit:
         own = select(Provider).where(Provider.organization_id == self.organization.id, Provider.slug == entry.slug)
         row = db.session.scalars(own).first()
         if row is None:
-            is_inside = check_address(address, may_be_private=self.user.is_superuser)
+            is_inside = check_address(address, may_be_private=access.is_superuser(self.user))
             row = Provider(id=new_id(), organization_id=self.organization.id, slug=entry.slug, base_url=address)
-            row.is_trusted = is_inside and self.user.is_superuser
+            row.is_trusted = is_inside and access.is_superuser(self.user)
             what: What = "made"
             db.session.add(row)
         elif (row.base_url, row.kind) != (address, entry.kind):
