@@ -55,7 +55,8 @@ def forget(what: str, who: str) -> None:
 def _count(key: str, seconds: int) -> int:
     """One more, of those of so many seconds. In one step: a count without an end would block for ever."""
     with store().pipeline() as step:
-        step.set(key, 0, ex=seconds, nx=True).incr(key)
+        step.set(key, 0, ex=seconds, nx=True)
+        step.incr(key)
         return int(step.execute()[1])
 
 

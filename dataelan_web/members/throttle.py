@@ -26,7 +26,9 @@ def blocked(what: str, who: str, most: int) -> int:
 def count(what: str, who: str, by: int = 1) -> None:
     with contextlib.suppress(redis.RedisError):
         with store().pipeline() as step:  # in one: a count without an end would block for ever
-            step.set(_key(what, who), 0, ex=HOUR, nx=True).incrby(_key(what, who), by).execute()
+            step.set(_key(what, who), 0, ex=HOUR, nx=True)
+            step.incrby(_key(what, who), by)
+            step.execute()
 
 
 def _key(what: str, who: str) -> str:
