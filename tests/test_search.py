@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -293,8 +294,14 @@ def test_a_walk_that_takes_too_long_says_how_far_it_came(
     people.ended(acme, "An echidna", created_at=now() - timedelta(days=9))
     people.ended(acme, "A gull")
     monkeypatch.setattr(walk, "SECONDS", 0.0)
+    acme.organization.time_zone = "Asia/Kolkata"
+    db.session.commit()
     shown = page(app, acme, "echidna")
-    assert "Nothing was found" not in shown.split("results")[1] or "Search on" in shown
+    assert "Nothing was found" not in shown, "also if it came nowhere"
+    assert f"everything since {now().astimezone(ZoneInfo('Asia/Kolkata')):%-d %B %Y, %H:}" in shown
+    monkeypatch.undo()
+    further = re.search(r'href="([^"]+)" rel="next">Search on', shown)[1].replace("&amp;", "&")  # type: ignore[index]
+    assert "<mark>echidna</mark>" in people.browser(app, acme.mia).get(further).get_data(as_text=True)
 
 
 def test_an_answer_that_cannot_be_indexed_is_recorded_all_the_same(app: Flask, acme: people.Cast) -> None:

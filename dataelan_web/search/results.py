@@ -66,7 +66,8 @@ def find(filters: Filters) -> Found:
         if searched_to
         else ""
     )
-    return Found(asked, _hits(page, asked), further, searched_to[0] if searched_to and len(seen) <= PAGE else None)
+    said = searched_to[0].astimezone(ZoneInfo(g.organization.time_zone)) if searched_to else None
+    return Found(asked, _hits(page, asked), further, said)
 
 
 def _query(filters: Filters, asked: Wanted) -> Query:

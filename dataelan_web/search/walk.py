@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
 from ..extensions import db
+from ..models import now
 from ..models.search import facet
 from .words import Wanted
 
@@ -49,10 +50,10 @@ class Query:
 
 
 class OutOfTime(Exception):
-    """`place`: everything newer was looked at."""
+    """`place`: everything newer was looked at. Of a walk that came nowhere, it is this moment."""
 
     def __init__(self, place: Place | None):
-        self.place = place
+        self.place = place or (now(), LAST)
         super().__init__()
 
 
