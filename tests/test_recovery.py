@@ -67,6 +67,19 @@ def test_an_answer_is_told_from_the_start_when_valkey_has_forgotten_it(context: 
     )
 
 
+def test_an_answer_is_told_from_the_start_when_valkey_came_back_empty_unseen(context: None) -> None:
+    pen = live.Writer(queue.store(), uuid.uuid4())
+    write(pen, "One, ")
+    write(pen, "two, ")
+    queue.store().delete(pen.key)
+    write(pen, "three")
+    wait_until(lambda: live.written(queue.store(), _id(pen)).text == "One, two, three")
+    queue.store().delete(pen.key)
+    pen.end()
+    wait_until(lambda: live.written(queue.store(), _id(pen)).ended)
+    assert queue.store().ttl(pen.key) > 0
+
+
 def test_what_was_heard_before_an_answer_began_anew_does_not_count_twice(context: None) -> None:
     pen = live.Writer(queue.store(), uuid.uuid4())
     write(pen, "One, ")

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import redis
@@ -93,12 +94,16 @@ class Writer:
             _post.take(self, is_urgent)
 
     def write(self, pipeline: Any) -> None:
-        """Put what is pending into a pipeline. Only the post office calls this, so pieces keep their order."""
+        """Put what is pending into a pipeline. Only the post office calls this, so pieces keep their order.
+
+        What goes on where something was told is answered by None if that is gone: Valkey was away and came back empty,
+        and the connection was made anew without a word."""
         with self._lock:
             pieces, self._pending, self._is_posted = self._pending, [], False
+            goes_on = bool(self._told)
             self._told += pieces
         for field, value in pieces:
-            pipeline.xadd(self.key, {field: value}, maxlen=LONGEST, approximate=True)
+            pipeline.xadd(self.key, {field: value}, maxlen=LONGEST, approximate=True, nomkstream=goes_on)
             if field == "e":
                 pipeline.expire(self.key, KEPT)
 
@@ -156,18 +161,26 @@ class _PostOffice:
         for store in {id(writer.store): writer.store for writer in writers}.values():
             mine = [writer for writer in writers if writer.store is store]
             try:
-                with store.pipeline(transaction=False) as pipeline:
-                    for writer in mine:
-                        writer.write(pipeline)
-                    pipeline.execute()
+                unheard = self._written(store, mine)
                 self._is_away = False
             except redis.RedisError as error:
                 if not self._is_away:
                     log.warning("answers go on unseen: Valkey is away (%s)", error)
-                self._is_away = True
-                for writer in mine:
-                    writer.tell_anew()
-                    self.take(writer, False)
+                self._is_away, unheard = True, mine
+            for writer in unheard:
+                writer.tell_anew()
+                self.take(writer, False)
+
+    def _written(self, store: redis.Redis, writers: list[Writer]) -> list[Writer]:
+        """Those of which Valkey has forgotten the beginning. Raises RedisError."""
+        ends = []
+        with store.pipeline(transaction=False) as pipeline:
+            for writer in writers:
+                writer.write(pipeline)
+                ends.append(len(pipeline))
+            answers = pipeline.execute()
+        parts = [answers[start:end] for start, end in pairwise([0, *ends])]
+        return [writer for writer, part in zip(writers, parts, strict=True) if None in part]
 
 
 _post = _PostOffice()
