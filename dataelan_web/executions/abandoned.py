@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from .. import quota
 from ..extensions import db
 from ..models import Attempt, Execution, Outcome
+from ..models.journal import COUNTERS
 from ..router import pricing
 from ..router.types import Prompt, Task, Usage
 from ..storage import Unavailable
@@ -18,7 +19,6 @@ from .bill import charge
 from .candidates import rates_of
 from .measures import counted_tokens, estimated, measured, to_json
 from .prompts import from_json, with_files
-from .record import COUNTERS
 
 
 def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:

@@ -92,11 +92,10 @@ class HubView:
     def __init__(self, session: DbSession, project: Project, version: int | None = None):
         """`version`: the count, where it was just asked for, by who changes nothing of the hub."""
         self._session, self._project = session, project
-        self._version, self._is_being_changed = (
-            session.connection().execute(_VERSION, {"here": project.organization_id}).one()
-            if version is None
-            else (version, False)
-        )
+        counted: Any = (version, False)
+        if version is None:
+            counted = session.connection().execute(_VERSION, {"here": project.organization_id}).one()
+        self._version, self._is_being_changed = counted
 
     def rules_for(self, requested: str, model_type: ModelType) -> list[Rule]:
         def read() -> list[Rule]:

@@ -14,9 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .. import quota
 from ..executions import cache, measures
-from ..executions.record import COUNTERS
 from ..extensions import db
 from ..models import NANO, Attempt, Execution, Unit, now
+from ..models.journal import COUNTERS
 from ..router.types import Usage
 
 FACTS = ("execution_id", "model", "provider", "cost_usd", "limit_left_usd", "overhead_ms")

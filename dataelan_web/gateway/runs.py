@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from ..executions import cache
-from ..executions.record import COUNTERS
 from ..extensions import db
 from ..models import Attempt, Execution, Origin, Project
+from ..models.journal import COUNTERS
 from .account import usd
 from .errors import Refused
 

@@ -65,7 +65,9 @@ def _ours(id: object, fence: int) -> dict[str, Any]:
 
 # -- a run -----------------------------------------------------------------------------------------
 
-_TEXT, _LIST, _MAP = map(literal_column, ("''", "'[]'::jsonb", "'{}'::jsonb"))
+_TEXT: Any = literal_column("''")
+_LIST: Any = literal_column("'[]'::jsonb")
+_MAP: Any = literal_column("'{}'::jsonb")
 _NOTHING = dict.fromkeys(SAID, _TEXT) | {"tool_calls": _LIST, "segments": _LIST, "receipt": _MAP}
 _announced = (
     insert(_RUN)
@@ -117,7 +119,7 @@ _ended = (
     .cte("ended")
 )
 _IS_CLOSED, _IS_ENDED = exists(select(_closed.c.id)), exists(select(_ended.c.id))
-_FINISH = select(_IS_CLOSED, literal_column("false"), ALIVE).add_cte(_said)
+_FINISH: Any = select(_IS_CLOSED, literal_column("false"), ALIVE).add_cte(_said)
 _FINISH_BOTH = select(_IS_CLOSED, _IS_ENDED, ALIVE).add_cte(_said)
 
 
