@@ -2,8 +2,8 @@
 
 The work is done in three functions of the database (migrations 0003 and swiftlimits), each in one round trip: a
 reservation is held against every limit or none, and ends once. They lock what they change until the transaction ends,
-so they are called last in it, and the commit goes in the same message (`is_last`): the row of a limit that everyone
-shares is locked for a moment, and never while a disk writes, or while a thread of ours waits for its turn.
+so they are called last in it, and the commit goes in the same message (`is_last`, `settle_at_last`): the row of a limit
+that everyone shares is locked for a moment, and never while a disk writes, or a thread of ours waits for its turn.
 """
 
 from __future__ import annotations
