@@ -45,9 +45,8 @@ class Device:
         self.count += self.counts
         client, data = self._client("webauthn.get", options), self._data()
         signature = self.key.sign(data + hashlib.sha256(client).digest(), ec.ECDSA(hashes.SHA256()))
-        return self._answer(
-            {"clientDataJSON": client, "authenticatorData": data, "signature": signature}, userHandle=self.handle
-        )
+        parts = {"clientDataJSON": client, "authenticatorData": data, "signature": signature}
+        return self._answer(parts, userHandle=self.handle or None)
 
     def _data(self, flags: int = 0) -> bytes:
         return (

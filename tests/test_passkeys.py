@@ -147,10 +147,11 @@ def test_beside_an_app_either_will_do_and_one_goes_without_the_other(
         (lambda device: setattr(device, "key", Device().key), passkeys.REFUSED),
         (lambda device: setattr(device, "id", Device().id), passkeys.UNKNOWN),
         (lambda device: setattr(device, "handle", "AAAA"), passkeys.UNKNOWN),
+        (lambda device: setattr(device, "handle", ""), passkeys.UNKNOWN),
         (lambda device: setattr(device, "count", -1), passkeys.COPIED),
         (lambda device: setattr(device, "counts", False), passkeys.COPIED),
     ],
-    ids="origin port name unverified absent key id person back same".split(),
+    ids="origin port name unverified absent key id person nobody back same".split(),
 )
 def test_what_is_only_like_it_lets_nobody_in(
     app: Flask, ada: User, phone: Device, lie: Callable[[Device], None], words: str

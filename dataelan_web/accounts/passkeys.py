@@ -250,8 +250,8 @@ def _named(credential_id: bytes, handle: bytes | None, user: User | None) -> Pas
     """Locked: of two answers at once the second sees the count of the first. Raises Refused."""
     query = select(Passkey).where(Passkey.credential_id == credential_id).with_for_update()
     row = db.session.scalars(query.execution_options(populate_existing=True)).first()
-    is_theirs = row is not None and (user is None or row.user_id == user.id)
-    if row is None or not is_theirs or (handle is not None and handle != row.user_id.bytes):
+    whose = user.id.bytes if user and handle is None else handle  # which it may leave out where it was named
+    if row is None or row.user_id.bytes != whose or (user and user.id != row.user_id):
         raise Refused(UNKNOWN)
     return row
 
