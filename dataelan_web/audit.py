@@ -22,7 +22,7 @@ def record(action: str, subject: Base, organization_id: uuid.UUID | None = None,
         AuditEvent(
             organization_id=organization_id or getattr(subject, "organization_id", None),
             action=action,
-            subject_type=type(subject).__name__,
+            subject_type=subject.__class__.__name__,  # of whom `current_user` stands for
             subject_id=subject.id,
             subject_name=str(getattr(subject, "name", None) or getattr(subject, "label", ""))[:200],
             detail=detail,

@@ -222,7 +222,7 @@ def test_it_ends_by_itself_and_with_the_right_to_it(app: Flask, acme: people.Cas
     assert sue.get(acme.session_url).status_code == 404, "whoever is no superuser any more is nobody here"
     db.session.execute(update(User).where(User.id == me.id).values(is_superuser=True))
     db.session.commit()
-    sue.submit("/logout")
+    assert sue.submit("/logout").status_code == 204
     assert sue.get("/admin/queue").status_code == 303, "to sign out is to sign out, whoever one acts as"
 
 

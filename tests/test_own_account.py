@@ -149,6 +149,7 @@ def test_a_new_password_wants_the_old_one_and_signs_out_everywhere_else(app: Fla
     assert [one.payload["title"] for one in letters_to(ada.email)] == ["Your password was changed"]
     said = db.session.scalars(select(AuditEvent).where(AuditEvent.subject_id == ada.id).order_by(AuditEvent.id)).all()
     assert [one.action for one in said][-2:] == ["account.password_refused", "account.password_changed"]
+    assert {one.subject_type for one in said} == {"User"}
     assert PASSWORD not in str([vars(one) for one in said])
 
 

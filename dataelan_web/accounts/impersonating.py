@@ -137,7 +137,8 @@ def _refuse() -> Response | None:
 def _note(response: Response) -> Response:
     """Of what was sent, whatever it did: a run costs money, and is no line of the log by itself."""
     is_sent = request.method == "POST" and request.endpoint != "acting.end"
-    if is_sent and response.status_code < 400 and audit.impersonator() is not None:
+    is_there = audit.impersonator() is not None and current_user.is_authenticated  # or they have signed out just now
+    if is_sent and response.status_code < 400 and is_there:
         home: Any = g.get("organization")
         audit.record("impersonation.acted", current_user, home.id if home else None, form=request.endpoint or "")
         db.session.commit()
