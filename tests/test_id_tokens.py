@@ -68,6 +68,9 @@ def test_a_signature_is_of_a_published_key_and_proves_something() -> None:
     forged = {
         "by another key": signed(OTHER),
         "by a key that is named so": signed(OTHER, kid="other"),
+        "by a key that it brings along": jwt.encode(
+            {"alg": "ES256", "kid": "one", "jwk": OTHER.as_dict(private=False)}, GOOD, OTHER, algorithms=["ES256"]
+        ),
         "by nobody": f"{none}.{claims}.",
         "of other claims": f"{head}.{more}.{signature}",
         "by what everybody knows": signed(public, "HS256"),
@@ -78,7 +81,9 @@ def test_a_signature_is_of_a_published_key_and_proves_something() -> None:
         with pytest.raises(id_token.Untrusted):
             check(token)
     shared = {"keys": [{**public.as_dict(), "kid": "one"}]}
-    for keys in (shared, {"keys": []}, {"keys": None}, {}, {"keys": [{**KEY.as_dict(private=False), "use": "enc"}]}):
+    short = {"keys": [{"kty": "RSA", "e": "AQAB", "n": "w" * 171, "kid": "one"}]}
+    sealing = {"keys": [{**KEY.as_dict(private=False), "use": "enc"}]}
+    for keys in (shared, short, sealing, {"keys": []}, {"keys": None}, {}):
         with pytest.raises(id_token.Untrusted):
             check(signed(public, "HS256") if keys is shared else signed(), keys)
 

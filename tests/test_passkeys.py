@@ -154,7 +154,12 @@ def test_beside_an_app_either_will_do_and_one_goes_without_the_other(
     ids="origin port name unverified absent key id person nobody back same".split(),
 )
 def test_what_is_only_like_it_lets_nobody_in(
-    app: Flask, ada: User, phone: Device, lie: Callable[[Device], None], words: str
+    app: Flask,
+    ada: User,
+    phone: Device,
+    lie: Callable[[Device], None],
+    words: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert is_in_with(app, ada, phone), "counted once"
     lie(phone)
@@ -162,6 +167,7 @@ def test_what_is_only_like_it_lets_nobody_in(
     answer = answered(client, phone)
     assert answer.status_code == 422
     assert words in answer.get_data(as_text=True)
+    assert "a passkey is refused" in caplog.text
     assert not is_in(client)
     refused = db.session.scalars(select(AuditEvent).where(AuditEvent.action == "account.passkey_refused")).all()
     assert (words == passkeys.COPIED) == any(one.subject_id == ada.id for one in refused)

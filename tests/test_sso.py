@@ -267,12 +267,15 @@ def test_an_address_counts_if_it_is_verified_and_of_a_domain_that_is_proven(acme
         assert acmes.comes(subject).status_code == 403, name
         assert acmes.user(subject) is None
     ada = acmes.knows("ada")
+    meant_for_acme = acmes.answer(ada, mixed := people.browser(acmes.app)).replace(acmes.slug, their.slug)
+    assert mixed.get(meant_for_acme).status_code == 400, "begun at another provider"
     assert their.comes(ada).status_code == 403, "another organization's provider says that she is one of theirs"
     with pytest.raises(domains.NotProven):
         domains.prove(claimed, ProvenBy.OPERATOR)
     assert acmes.user(ada) is None
     entra = acmes.knows("eve", email_verified=None, xms_edov="1")
     assert acmes.comes(entra).status_code == 303
+    assert their.comes(entra).status_code == 403, "her subject is known at one provider, and says nothing at another"
 
 
 # -- accounts of before ----------------------------------------------------------------------------
@@ -292,6 +295,8 @@ def test_an_account_of_before_is_opened_to_nobody_who_does_not_know_its_password
     assert browser.submit("/sso/link", {"current": PASSWORD, "code": "000000"}).status_code == 422
     assert people.browser(acmes.app).submit("/sso/link", {"current": PASSWORD, "code": code}).status_code == 400
     assert db.session.scalar(select(Identity.id).where(Identity.user_id == ada.id)) is None
+    noted = set(db.session.scalars(select(AuditEvent.action).where(AuditEvent.subject_id == ada.id)))
+    assert {"account.sign_in_refused", "account.code_refused"} <= noted
     linked = browser.submit("/sso/link", {"current": PASSWORD, "code": code})
     assert linked.headers["HX-Redirect"] == acmes.cast.session_url
     assert len(acmes.log("sso.linked")) == 1
@@ -468,8 +473,9 @@ def test_the_connection_is_tested_and_says_what_to_do(acmes: Home) -> None:
     assert "The client secret is refused" in tested(secret="wrong")
     assert "cannot be reached" in tested(issuer="http://127.0.0.1:9")
     assert "calls itself" in tested(issuer=f"{acmes.issuer}/.well-known/..")
+    assert "calls itself" in tested(issuer=f"{acmes.issuer}/")
     assert "answered 404" in tested(issuer=f"{acmes.issuer}/realms/none")
-    assert len(acmes.log("sso.tested")) == 5
+    assert len(acmes.log("sso.tested")) == 6
     before = acmes.app.extensions["dataelan_settings"]
     acmes.app.extensions["dataelan_settings"] = replace(before, private_addresses=False)
     try:
@@ -482,6 +488,16 @@ def test_the_connection_is_tested_and_says_what_to_do(acmes: Home) -> None:
     with acmes.changed(issuer="http://127.0.0.1:9"):
         down = people.browser(acmes.app).get(f"/sso/{acmes.slug}")
         assert "cannot be reached" in down.get_data(as_text=True)
+
+
+def test_another_site_signs_nobody_in_without_a_click(acmes: Home) -> None:
+    visitor, led = people.browser(acmes.app), {"Sec-Fetch-Site": "cross-site"}
+    asked = visitor.get(f"/sso/{acmes.slug}?next={acmes.cast.session_url}", headers=led)
+    assert asked.status_code == 200
+    assert f"Sign in to {acmes.cast.organization.name}?" in asked.get_data(as_text=True)
+    assert f"/sso/{acmes.slug}?next=" in asked.get_data(as_text=True)
+    for own in ({**led, "Sec-Fetch-User": "?1"}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}):
+        assert visitor.get(f"/sso/{acmes.slug}", headers=own).status_code == 303
 
 
 def test_ones_provider_is_found_by_address_and_by_the_organizations(acmes: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Any
 
@@ -19,6 +20,7 @@ from .proving import is_proven
 from .routes import SWITCHED_OFF, bp, login_page, next_place
 from .two_factor_routes import code_page
 
+log = logging.getLogger(__name__)
 MOST, WINDOW = 300, 15 * 60
 """Answers from one address: an office's worth. None can be guessed, but each is work."""
 UNNAMED = "Give it a name by which you know it, of at most 100 characters."
@@ -140,7 +142,11 @@ def _used(purpose: str, user: User | None = None) -> Passkey:
     """Raises passkeys.Refused."""
     if wait := throttle.spend("passkey", request.remote_addr or "", MOST, WINDOW):
         raise passkeys.Refused(NOT_NOW.format(-(-wait // 60)))
-    return passkeys.used(purpose, request.form.get("credential", ""), user)
+    try:
+        return passkeys.used(purpose, request.form.get("credential", ""), user)
+    except passkeys.Refused as problem:
+        log.warning("a passkey is refused, from %s: %s", request.remote_addr, problem)
+        raise
 
 
 def _mine(id: uuid.UUID) -> Passkey:

@@ -48,7 +48,7 @@ class SignIn(Base):
     """The organization through whose single sign-on it came: it leads there and nowhere else. None: with a secret of
     the person's own."""
     beside_id: Mapped[uuid.UUID | None] = parent("organizations.id", index=False)
-    """The enforced single sign-on that an owner went past, until `beside_until` (sso/beside.py)."""
+    """The enforced single sign-on that an owner went past, until `beside_until` (sso/gate.py)."""
     beside_until: Mapped[Time | None]
 
     user: Mapped[User] = relationship(foreign_keys=[user_id])

@@ -9,6 +9,8 @@ from typing import Any
 SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA")
 """By a key pair. Never `none`, nor HMAC, which whoever knows a public key could make."""
 PAIRS = ("RSA", "EC", "OKP")
+SHORTEST_RSA = 342
+"""Signs of base64 for a modulus of 2,048 bits."""
 LONGEST_SUBJECT = 255
 AHEAD = 120
 """Seconds that the provider's clock may differ from ours."""
@@ -63,7 +65,7 @@ def _key_set(keys: Mapping[str, Any]) -> Any:
 
     usable, listed = [], keys.get("keys")
     for one in listed if isinstance(listed, list) else ():
-        if isinstance(one, dict) and one.get("kty") in PAIRS and one.get("use", "sig") == "sig":
+        if isinstance(one, dict) and _signs(one):
             try:
                 usable.append(JWKRegistry.import_key(one))
             except (JoseError, ValueError, TypeError, KeyError):
@@ -71,6 +73,11 @@ def _key_set(keys: Mapping[str, Any]) -> Any:
     if not usable:
         raise Untrusted("Its provider publishes no key to check it with.")
     return KeySet(usable)
+
+
+def _signs(key: Mapping[str, Any]) -> bool:
+    is_long = key.get("kty") != "RSA" or len(str(key.get("n", ""))) >= SHORTEST_RSA
+    return key.get("kty") in PAIRS and key.get("use", "sig") == "sig" and is_long
 
 
 def _registry() -> Any:

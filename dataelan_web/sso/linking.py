@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import request
 
-from ..accounts import factors, throttle, two_factor
+from .. import audit
+from ..accounts import throttle, two_factor
 from ..accounts.sign_up import find
 from ..extensions import db
 from ..models import IdentityProvider, User
@@ -25,7 +26,7 @@ def waiting() -> tuple[pending.Proving, IdentityProvider, User] | None:
 
 
 def form_for(user: User, **options: object) -> LinkForm:
-    return (LinkWithCodeForm if factors.any_of(user) else LinkForm)(**options)
+    return (LinkWithCodeForm if two_factor.is_on(user) else LinkForm)(**options)
 
 
 def is_theirs(user: User, form: LinkForm) -> bool:
@@ -36,6 +37,7 @@ def is_theirs(user: User, form: LinkForm) -> bool:
         return False
     if not user.has_password(str(form.current.data)):
         throttle.failed(user.email, address)
+        _note("account.sign_in_refused", user)
         form.current.errors = ["This is not the password of this account."]
         return False
     if not isinstance(form, LinkWithCodeForm):
@@ -46,5 +48,12 @@ def is_theirs(user: User, form: LinkForm) -> bool:
     if two_factor.passes(user, str(form.code.data)):
         throttle.forget("code", str(user.id))
         return True
+    _note("account.code_refused", user)
     form.code.errors = ["This is not a code that counts now. Each counts once; wait for the next one."]
     return False
+
+
+def _note(action: str, user: User) -> None:
+    """As where they sign in by themselves. Commits."""
+    audit.record(action, user)
+    db.session.commit()

@@ -62,7 +62,7 @@ def discover(issuer: str) -> Found:
     """Raises Unusable."""
     said = _json(_ask(Call(issuer.rstrip("/") + WELL_KNOWN, method="GET")), f"{issuer}{WELL_KNOWN}")
     named = said.get("issuer")
-    if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
+    if not isinstance(named, str) or named != issuer:  # to the sign: a slash more may be somebody else
         shown = visible(str(named))[:200]
         raise Unusable(f"It calls itself {shown}. Enter that as the issuer, if it is the one you mean.")
     endpoints = {

@@ -61,6 +61,8 @@ def start(slug: str) -> Response:
     found = _provider(slug)
     if found is None:
         return _nowhere("", UNKNOWN, 404)
+    if _is_led_here_unasked():
+        return render("sso/go_on.html", found=found, next_url=_next())
     if wait := throttle.spend("sso", request.remote_addr or "", MANY, WINDOW):
         return _nowhere(slug, f"Many sign-ins were begun from here. Go on in {-(-wait // 60)} minutes.", 429)
     db.session.commit()  # no connection is held while we ask
@@ -127,6 +129,12 @@ def go_beside(slug: str) -> Response:
         return gate.show(form, 422, _next())
     gate.go_beside(signing_in.here(), g.organization)
     return redirect(_next() or url_for("organizations.home", slug=slug))
+
+
+def _is_led_here_unasked() -> bool:
+    """By another site, without a click, as browsers say: whom the provider knows would be in before they know it."""
+    is_others = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
+    return is_others and request.headers.get("Sec-Fetch-User") != "?1"
 
 
 def _provider(slug: str) -> IdentityProvider | None:
