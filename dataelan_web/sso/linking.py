@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request
 
 from .. import audit
-from ..accounts import throttle, two_factor
+from ..accounts import factors, throttle, two_factor
 from ..accounts.sign_up import find
 from ..extensions import db
 from ..models import IdentityProvider, User
@@ -26,7 +26,7 @@ def waiting() -> tuple[pending.Proving, IdentityProvider, User] | None:
 
 
 def form_for(user: User, **options: object) -> LinkForm:
-    return (LinkWithCodeForm if two_factor.is_on(user) else LinkForm)(**options)
+    return (LinkWithCodeForm if factors.any_of(user) else LinkForm)(**options)
 
 
 def is_theirs(user: User, form: LinkForm) -> bool:
