@@ -434,6 +434,9 @@ def test_an_export_can_be_stopped_and_nothing_of_it_is_kept(app: Flask, acme: pe
         assert not click.done(), "also of two clicks at once"
         db.session.rollback()
         assert not click.result().headers["HX-Redirect"].endswith(str(large.id))
+    (adams,) = db.session.scalars(being_written(db.session, acme.organization.id, acme.adam.id)).all()
+    assert exporting.cancel(adams), "and nothing of it is left to a worker of another test"
+    db.session.commit()
     fence = exporting._claim(large.id)
     assert "It was stopped" in client.submit(f"{at}/cancellation").text
     with pytest.raises(exporting.NotOurs):
