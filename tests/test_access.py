@@ -78,6 +78,8 @@ from dataelan_web.organizations import abilities
 from dataelan_web.prompts.content import Content, Turn
 from dataelan_web.router.types import Prompt as RouterPrompt
 from dataelan_web.router.types import user as said
+from dataelan_web.secrets import keyring
+from dataelan_web.sso import settings as sso_settings
 from dataelan_web.storage import storage
 
 from . import acting, people, used
@@ -990,8 +992,9 @@ def known_at_its_provider(cast: people.Cast) -> dict[str, str]:
     here = select(IdentityProvider).where(IdentityProvider.organization_id == cast.organization.id)
     provider = db.session.scalars(here).first()
     if provider is None:
-        values = {"issuer": "http://127.0.0.1:9", "client_id": "dataelan", "ciphertext": "-"}
+        values = {"issuer": "http://127.0.0.1:9", "client_id": "dataelan"}
         provider = IdentityProvider(id=new_id(), organization_id=cast.organization.id, **values)
+        provider.ciphertext = keyring().encrypt("secret", sso_settings.place_of(provider))
     db.session.add_all([domain, provider])
     db.session.flush()
     db.session.execute(delete(Identity).where(Identity.provider_id == provider.id))

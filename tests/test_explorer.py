@@ -461,7 +461,7 @@ def test_what_died_with_its_worker_is_begun_anew_and_given_up_in_the_end(
         db.session.commit()
         exporting.look_after(later)
     db.session.refresh(large)
-    assert woken == [large.id] * (exporting.MOST_TRIES - 1)
+    assert woken.count(large.id) == exporting.MOST_TRIES - 1
     assert large.state is ExportState.FAILED
     work.retry_export(large.id)
     exporting.write(large.id)

@@ -128,6 +128,7 @@ def test_the_overview_lists_them_and_each_opens_its_runs(app: Flask, acme: peopl
         "cut": Cut.MODELS,
         "project_id": NIL,
         "user_id": NIL,
+        "tags": [],
     }
     db.session.execute(insert(ROLLUP_KEYS).values({**key, **dict.fromkeys(UNITS, NIL), **dict.fromkeys(WORDS, "")}))
     rows = [

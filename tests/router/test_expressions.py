@@ -183,12 +183,18 @@ LONG = context(EXAMPLES | {"prompt": EXAMPLES["prompt"] | {"text": "a" * 10_000}
 
 
 def _tries(source: str) -> None:
-    """It is a yes or a no, or refused, in 50 ms of CPU time and 10 MB of memory."""
-    before, started = _memory(), time.thread_time()
+    """It is a yes or a no, or refused, in 50 ms of CPU time and 10 MB of memory. What took longer is tried once more:
+    Python may have looked for garbage, or the processor for something else."""
+    before = _memory()
+    assert _seconds(source) < MOST_SECONDS or _seconds(source) < MOST_SECONDS
+    assert _memory(peak=True) - before < MOST_MEMORY
+
+
+def _seconds(source: str) -> float:
+    started = time.thread_time()
     with contextlib.suppress(ExpressionError):
         assert expression(source).holds(LONG) in (True, False)
-    assert time.thread_time() - started < MOST_SECONDS
-    assert _memory(peak=True) - before < MOST_MEMORY
+    return time.thread_time() - started
 
 
 def _memory(*, peak: bool = False) -> int:
