@@ -43,7 +43,7 @@ TO_START = 120
 """Seconds a program may take: several start at once where several processes run the tests."""
 
 # On a developer's machine Hypothesis looks for new examples; where a change has to land it tries the same ones.
-settings.register_profile("ci", derandomize=True)
+settings.register_profile("ci", derandomize=True, max_examples=60)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
@@ -52,35 +52,6 @@ def pytest_collection() -> Generator[None, object, object]:
     """Nobody looks for garbage among what is imported and collected, neither meanwhile nor afterwards."""
     with starting():
         return (yield)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that start a whole Dataelan run last: a broken unit shows itself sooner elsewhere.
-
-    Where several processes share the work, `--dist worksteal` deals it out in even parts, and who is done takes from
-    the end of another's. So all parts but the last begin with what needs a browser, since each browser costs seconds to
-    start and to warm up, with its server; and the last with what takes longest, for nobody to wait for it at the end.
-    """
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    seen = [item for item in items if item.get_closest_marker("browser") and item not in slow]
-    apart = {*slow, *seen}
-    rest = [item for item in items if item not in apart]
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if processes == 1:
-        items[:] = [*rest, *seen, *slow]
-        return
-    heads: list[list[pytest.Item]] = [[] for _ in range(processes)]
-    files = list(dict.fromkeys(item.path for item in seen))
-    for item in seen:
-        heads[files.index(item.path) % (processes - 1)].append(item)
-    heads[-1] += slow
-    dealt: list[pytest.Item] = []
-    for place, head in enumerate(heads):
-        size = max((len(items) - len(dealt)) // (processes - place) - len(head), 0)
-        dealt += [*head, *rest[:size]]
-        rest = rest[size:]
-    items[:] = [*dealt, *rest]
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(("chatgpt", "claude", "librechat", "open_webui")), st.data())
 def test_a_file_with_anything_anywhere_is_read_or_refused(name: str, data: st.DataObject) -> None:
     document = json.loads(export(name))

@@ -162,7 +162,7 @@ values = st.recursive(
 names = st.sampled_from(["model", "api_base", "weight", "order", "tags", "api_key", "custom_llm_provider", "rpm"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

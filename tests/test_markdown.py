@@ -207,7 +207,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.one_of(st.lists(PIECES, max_size=30).map("".join), st.text()))
 def test_nothing_but_the_allowed_comes_out(text):
     inert(text)

@@ -129,7 +129,7 @@ def test_no_file_is_read_for_ever() -> None:
     assert seconds_of(FilePart("audio/mpeg", b64encode(endless + b"\0" * 300).decode())) == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(MARKS))
 def test_no_file_breaks_the_reading_of_its_length(content: bytes, mark: bytes) -> None:
     file = FilePart("audio/mpeg", b64encode(mark + content).decode())

@@ -190,6 +190,7 @@ def test_a_prompt_from_its_first_word_to_a_program_that_asks_for_it(
     expect(adam.locator(".label-rows")).to_contain_text("version 3")
     adam.get_by_role("link", name="Edit", exact=True).click()
     adam.get_by_label("More", exact=True).click()
+    adam.wait_for_load_state("networkidle")  # what it asks for by itself is no complaint then
     adam.get_by_role("button", name="Delete", exact=True).click()
     adam.get_by_role("button", name="Delete prompt").click()
     adam.get_by_role("button", name="Undo").click()

@@ -1,5 +1,6 @@
 """Real servers and their data directories, and the tests that start a whole Dataelan in their place."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -47,3 +48,11 @@ def data() -> Iterator[Path]:
     """Not pytest's tmp_path: for root, the servers' own account must pass through the directories above."""
     with tempfile.TemporaryDirectory(prefix="dataelan-") as path:
         yield Path(path)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that start a whole Dataelan run last: a broken unit shows itself sooner elsewhere. Where several processes
+    share the work they run first, for nobody to wait for the longest at the end."""
+    is_shared = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None) != is_shared)

@@ -164,7 +164,7 @@ def checked(found):
     return found
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.one_of(st.text(), st.lists(FRAGMENTS, max_size=60).map("".join)), st.text(max_size=5))
 def test_no_text_is_too_much(text, arguments):
     checked(actions(text, [ToolCall(0, arguments=arguments)], language_hint="x"))

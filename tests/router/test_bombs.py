@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 MEGABYTE = 1024 * 1024
 MOST_MEMORY = 200 * MEGABYTE
 SECONDS = 3.0
-SOON = 0.4
+SOON = 0.25
 """For answers that would go on for ever: whatever the deadline is, until then they cost all the time there is."""
 SLACK = 3.0
 """What one last piece may take after the deadline; this machine may be busy."""

@@ -26,7 +26,7 @@ def is_an_end(event: Event) -> bool:
     return isinstance(event, Done | Again)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.sampled_from(EVERY),
     st.one_of(
@@ -43,7 +43,7 @@ def test_random_bytes_are_a_failure_or_events(form: tuple[str, Task], body: byte
     assert failure is not None or is_an_end(events[-1])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(EVERY), st.integers(100, 599), st.binary(max_size=300))
 def test_a_random_error_body_is_a_failure_with_words(form: tuple[str, Task], status: int, body: bytes) -> None:
     failure = adapter_of(form).failure(status, body)
@@ -85,7 +85,7 @@ def damaged(body: bytes, chance: Any) -> bytes:
 
 
 @needs_recordings
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(ANSWERS or ["none"]), st.randoms(use_true_random=False), st.sampled_from([1, 7, 1000]))
 def test_a_damaged_answer_is_events_or_a_failure_and_never_another_exception(id: str, chance: Any, size: int) -> None:
     body = answer(id)[1][:20_000]

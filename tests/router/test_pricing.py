@@ -81,7 +81,7 @@ any_rates: Any = st.builds(
 tokens = st.integers(0, 10**6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(any_rates, tokens, tokens, tokens, tokens, tokens, tokens, tokens)
 def test_no_bill_exceeds_the_upper_bound(
     rates: Rates, fresh: int, read: int, written: int, out: int, thought: int, more_in: int, more_out: int
@@ -92,7 +92,7 @@ def test_no_bill_exceeds_the_upper_bound(
     assert bill <= upper_bound(usage.input_total + more_in, usage.output_total + more_out, rates)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(flat, tokens, tokens, tokens, tokens, tokens)
 def test_a_cost_is_the_exact_sum_rounded_up(
     rates: Rates, fresh: int, read: int, written: int, out: int, thought: int
@@ -105,7 +105,7 @@ def test_a_cost_is_the_exact_sum_rounded_up(
     assert cost(Usage(fresh, read, written, out, thought), rates) == ceil(exact) + rates.per_request
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(any_rates, tokens, st.integers(0, 10**13))
 def test_what_can_be_afforded_fits_what_there_is(rates: Rates, size: int, available: int) -> None:
     output = affordable_output(size, available, rates)
