@@ -67,6 +67,12 @@
     search.removeAttribute('autofocus');
   });
 
+  // What was asked of the form as it was before says nothing of it now.
+  document.addEventListener('htmx:before:swap', ({ detail }) => {
+    const swapped = detail?.ctx?.target;
+    if (swapped?.id === 'rule') document.getElementById('watch')?.dispatchEvent(new CustomEvent('htmx:abort'));
+  });
+
   document.addEventListener('click', (event) => {
     const button = event.target.closest('[data-example]');
     const field = button && document.getElementById(button.dataset.into);
