@@ -106,6 +106,12 @@ def leads_to(organization: Organization) -> bool:
     return bool(sign_in.leads_to(organization)) if sign_in is not None else not organization.enforces_sso
 
 
+def is_enough_for(organization: Organization) -> bool:
+    """Was this sign-in by two factors, where they are wanted? Of who acts as somebody, what only that person has is not
+    asked."""
+    return not organization.needs_two_factor or g.sign_in.is_by_two or g.get("impersonator") is not None
+
+
 def through() -> uuid.UUID | None:
     """The organization through whose single sign-on this request’s person came, to which alone it leads."""
     sign_in = g.get("sign_in")

@@ -21,7 +21,7 @@ def show_needed() -> Response:
     return render(
         "accounts/needed.html",
         wanted=wanted,
-        others=[one for one in mine if one is not wanted and not one.needs_two_factor],
+        others=[one for one in mine if one is not wanted and access.is_enough_for(one)],
         has_any=factors.any_of(current_user),
         is_two_factor=signing_in.here().is_two_factor,
         place=passkeys.place(),

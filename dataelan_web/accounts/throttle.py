@@ -30,7 +30,7 @@ def blocked(email: str, address: str) -> int:
 def failed(email: str, address: str) -> None:
     with contextlib.suppress(redis.RedisError):
         for key, _ in _keys(email, address):
-            _count(key, WINDOW)
+            counted(key, WINDOW)
 
 
 def succeeded(email: str, address: str) -> None:
@@ -42,7 +42,7 @@ def spend(what: str, who: str, most: int, seconds: int) -> int:
     """Count one act of many. Seconds until it is allowed; 0: now."""
     with contextlib.suppress(redis.RedisError):
         key = f"{what}:{_digest(who)}"
-        if _count(key, seconds) > most:
+        if counted(key, seconds) > most:
             return max(int(store().ttl(key)), 1)
     return 0
 
@@ -52,11 +52,12 @@ def forget(what: str, who: str) -> None:
         store().delete(f"{what}:{_digest(who)}")
 
 
-def _count(key: str, seconds: int) -> int:
-    """One more, of those of so many seconds. In one step: a count without an end would block for ever."""
+def counted(key: str, seconds: int, by: int = 1) -> int:
+    """How many there are with these, in so many seconds from the first on. In one step: a count without an end would
+    block for ever. Raises RedisError."""
     with store().pipeline() as step:
         step.set(key, 0, ex=seconds, nx=True)
-        step.incr(key)
+        step.incrby(key, by)
         return int(step.execute()[1])
 
 

@@ -49,9 +49,7 @@ def hits(filters: Filters, providers: Mapping[tuple[datetime, Any], Sums], names
                      first=RUNS, opens={"met": RATE_LIMIT}, empty=QUIET)  # fmt: skip
 
 
-def by_what(
-    id: str, title: str, filters: Filters, found: Mapping[Any, Sums], by: str, names: dict[Any, str]
-) -> Panel:  # fmt: skip
+def by_what(id: str, title: str, filters: Filters, found: Mapping[Any, Sums], by: str, names: dict[Any, str]) -> Panel:
     """Where runs went on most often, first."""
     called_ones = [what for what, one in found.items() if one.attempts or one.rate_limited]
     order = sorted(called_ones, key=lambda what: (-found[what].fallbacks - found[what].retries, str(what)))

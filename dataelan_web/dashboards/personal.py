@@ -32,7 +32,7 @@ from ..models import (
     User,
     now,
 )
-from ..models.exports import UNFINISHED
+from ..models.exports import being_written
 from .everything import SECRET
 
 FORM = "account"
@@ -78,10 +78,8 @@ def written_at_once(user: User) -> IO[bytes]:
 
 def begin(organization: Organization, user: User, rows: int) -> RunExport:
     """By a worker; one at a time: while it is written, that one is shown. Commits."""
-    mine = RunExport.user_id == user.id, RunExport.form == FORM, RunExport.state.in_(UNFINISHED)
-    if writing := db.session.scalars(
-        select(RunExport).where(*mine, RunExport.organization_id == organization.id)
-    ).first():
+    mine = being_written(db.session, organization.id, user.id).where(RunExport.form == FORM)
+    if writing := db.session.scalars(mine).first():
         return writing
     export = RunExport(organization_id=organization.id, user_id=user.id, form=FORM, address={}, wanted={})
     export.expected, export.about = rows, "All that Dataelan keeps about you."

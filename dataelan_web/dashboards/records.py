@@ -25,20 +25,8 @@ from .sorting import Order
 
 CHUNK = 1_000
 COLUMNS = (
-    *(
-        "id",
-        "asked_at",
-        "ended_at",
-        *BY_ID,
-        "payer",
-        "type",
-        "asked_by",
-        "requested",
-        "rule",
-        "tags",
-        "outcome",
-        "error",
-    ),
+    *("id", "asked_at", "ended_at", *BY_ID, "payer", "type", "asked_by"),
+    *("requested", "rule", "tags", "outcome", "error"),
     *("calls", *TOKENS, "cost_usd", "price_is_unknown", "first_token_seconds", "total_seconds"),
 )
 FORMS = {"csv": "text/csv", "jsonl": "application/jsonl"}

@@ -6,6 +6,7 @@ import contextlib
 
 import redis
 
+from ..accounts.throttle import counted
 from ..jobs.queue import store
 
 HOUR = 3600
@@ -25,10 +26,7 @@ def blocked(what: str, who: str, most: int) -> int:
 
 def count(what: str, who: str, by: int = 1) -> None:
     with contextlib.suppress(redis.RedisError):
-        with store().pipeline() as step:  # in one: a count without an end would block for ever
-            step.set(_key(what, who), 0, ex=HOUR, nx=True)
-            step.incrby(_key(what, who), by)
-            step.execute()
+        counted(_key(what, who), HOUR, by)
 
 
 def _key(what: str, who: str) -> str:

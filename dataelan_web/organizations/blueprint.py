@@ -53,7 +53,7 @@ def inside_organization(name: str, import_name: str) -> Blueprint:
         organization = access.enter_organization(g.slug)
         if organization.deleted_at and not (g.role is Role.OWNER and request.endpoint in WHILE_DELETED):
             raise OrganizationDeleted(organization)
-        if organization.needs_two_factor and not _comes_by_two_factors():
+        if not access.is_enough_for(organization):
             return redirect(url_for("account.show_needed", slug=organization.slug))
         if organization.suspended_at:
             return errors.show(403, title=f"{organization.name} is suspended", text=SUSPENDED)
@@ -61,11 +61,6 @@ def inside_organization(name: str, import_name: str) -> Blueprint:
         return None
 
     return bp
-
-
-def _comes_by_two_factors() -> bool:
-    """A superuser who acts as somebody is not asked for what only that person has."""
-    return g.sign_in.is_by_two or audit.impersonator() is not None
 
 
 def _note_that_they_are_here() -> None:

@@ -147,9 +147,8 @@ class _Pools(httpx2.BaseTransport):
     def _made(self) -> httpx2.HTTPTransport:
         limits = httpx2.Limits(max_connections=self._size, max_keepalive_connections=self._size)
         transport = httpx2.HTTPTransport(verify=self.context, trust_env=False, limits=limits)
-        transport._pool._network_backend = _Backend(
-            self._is_public
-        )  # httpx has no public way to hand its pool a backend
+        # httpx has no public way to hand its pool a backend.
+        transport._pool._network_backend = _Backend(self._is_public)
         return transport
 
 

@@ -138,8 +138,10 @@ def _keep(provider: IdentityProvider, person: Person, user: User) -> None:
 def _enter(provider: IdentityProvider, organization: Organization, user: User, role: Role) -> Entry:
     """Their role is what their groups say, at each sign-in. Of owners nobody says but owners, and so the last one stays
     one."""
-    if user.disabled_at is not None or user.deleted_at is not None:
+    if user.disabled_at is not None:
         raise NotLetIn("This account is switched off. Ask whoever looks after Dataelan for you.")
+    if user.deleted_at is not None:
+        raise NotLetIn("This account was deleted. Whose it is can take it back, by signing in with their own password.")
     here = Membership.organization_id == organization.id, Membership.user_id == user.id
     membership = db.session.scalars(select(Membership).where(*here).execution_options(populate_existing=True)).first()
     if membership is None:
