@@ -73,6 +73,7 @@ def test_a_batch_from_pasted_rows_to_scores_by_keyboard(
     # One answer after the other, by keyboard.
     page.get_by_role("link", name="Score one by one").click()
     expect(page.get_by_role("heading", name="Row 1")).to_be_visible()
+    page.wait_for_load_state()
     page.keyboard.press("5")
     expect(page).to_have_url(re.compile(r"/answers/1/1$"))
     page.keyboard.press("j")
