@@ -223,7 +223,6 @@ def nasty(used: Used) -> Iterator[Nasty]:
     own = own_pieces(used.pattern, used.flags)
     pumped = [*PIECES, *own, *(first + second for first, second in permutations(own[:4], 2))]
     for piece in dict.fromkeys(pumped):
-        yield Nasty(piece)
         for start in dict.fromkeys(("", *own[:1])):
             yield Nasty(piece, start, "\0")
 
