@@ -63,7 +63,7 @@ class Watch:
     def heard(self, message: Any, page: Page) -> None:
         is_the_page_itself = message.location.get("url", "") == page.url  # an error page is a failed resource too
         is_a_refused_form = "status of 422" in message.text
-        # A page that is left says so of what it had asked for. Where a server cannot be reached, the browser says it too.
+        # A page that is left says so of what it asked for. Where no server is reached, the browser says it too.
         is_left = "htmx:error: Failed to fetch" in message.text
         if message.type in ("error", "warning") and not (is_the_page_itself or is_a_refused_form or is_left):
             self.complaints.append(message.text)
