@@ -1,4 +1,5 @@
-"""Who may do what: every route × every person, and every id of another organization on every route that takes one.
+"""Who may do what: every route × whoever is at the edge of those who may, and every id of another organization on every
+route that takes one.
 
 ROUTES is the table. A route that is not in it fails the build: whoever adds a page says here who may use it.
 """
