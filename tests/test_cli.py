@@ -35,6 +35,7 @@ from dataelan_web.models import (
     RoutingRule,
     User,
     Webhook,
+    now,
 )
 from dataelan_web.notify import webhooks
 from dataelan_web.secrets import keyring
@@ -206,10 +207,15 @@ def test_create_superuser_makes_one_or_raises_one(operator: Flask) -> None:
     args = ("create-superuser", "--email", "Root@Example.com", "--password", "a long password")
     for _ in range(2):
         assert run(operator, *args).output == "root@example.com is a superuser.\n"
+    assert "keep the password they have" in run(operator, *args[:-1], "another long password").output
     root = db.session.scalars(select(User).where(User.email == "root@example.com")).one()
     assert root.is_superuser
     assert root.has_password("a long password")
     assert run(operator, *args[:-1], "short").exit_code == 1
+    root.is_superuser, root.disabled_at = False, now()
+    db.session.commit()
+    assert "is switched off; take another address" in run(operator, *args).output
+    assert not db.session.get_one(User, root.id, populate_existing=True).is_superuser
 
 
 def test_loading_providers_twice_changes_nothing(operator: Flask) -> None:

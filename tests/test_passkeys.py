@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 
 from dataelan_web.accounts import challenges, passkeys
 from dataelan_web.extensions import db
-from dataelan_web.models import AuditEvent, Passkey, RecoveryCode, SignIn, User, now
+from dataelan_web.models import AuditEvent, Notice, Passkey, RecoveryCode, SignIn, User, now
 from dataelan_web.organizations import kinds
 from dataelan_web.organizations import sign_in as setting
 
@@ -293,6 +293,10 @@ def test_an_organization_that_wants_two_factors_leads_whoever_has_none_to_one(ap
     assert "/account/needed" in led.location
     page = mia.get(led.location).get_data(as_text=True)
     assert f"One more step for {acme.organization.name}" in page
+    told = select(Notice).where(Notice.organization_id == acme.organization.id)
+    notices = {notice.user_id: notice for notice in db.session.scalars(told)}
+    assert {acme.mia.id, acme.gina.id} <= notices.keys(), "before they are stopped at the door"
+    assert mia.get(notices[acme.mia.id].path).get_data(as_text=True).count(acme.organization.name) > 0
     assert mia.get("/account").status_code == 200
     sneaked = mia.submit(f"{acme.home}/projects", {"name": "Sneaked"})
     assert sneaked.headers["HX-Redirect"] == led.location

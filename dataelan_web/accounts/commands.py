@@ -21,12 +21,20 @@ def create_superuser(email: str, password: str) -> None:
         raise click.ClickException("The password needs at least 12 characters.")
     if is_guessable(password, email):
         raise click.ClickException(REFUSED)
-    user = find(email) or create_user(email, password, email.partition("@")[0])
+    found = find(email)
+    if found is not None and (found.disabled_at or found.deleted_at):
+        state = "was deleted" if found.deleted_at else "is switched off"
+        raise click.ClickException(f"The account {found.email} {state}; take another address.")
+    user = found or create_user(email, password, email.partition("@")[0])
+    kept = "" if user.has_password(password) else " They had an account, and keep the password they have."
     if not user.is_superuser:
         user.is_superuser = True
         audit.record("account.made_superuser", user)
     db.session.commit()
-    click.echo(f"{user.email} is a superuser.")
+    kept = (
+        " They had an account, and keep the password they have." if found and not found.has_password(password) else ""
+    )
+    click.echo(f"{user.email} is a superuser.{kept}")
 
 
 @click.command("reset-password")

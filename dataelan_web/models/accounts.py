@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask_login import UserMixin
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import Base, Json, JsonList, Name, Nano, Time, Trashable, in_trash, now, parent
@@ -112,7 +113,7 @@ class User(UserMixin, Base):
             self.password_hash = _hasher.hash(password)
         return is_theirs
 
-    @property
+    @hybrid_property
     def can_have_password(self) -> bool:
         """Does any password fit? None does for who never chose one."""
         return self.password_hash.startswith("$argon2")

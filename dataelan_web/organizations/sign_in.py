@@ -9,8 +9,10 @@ from sqlalchemy import Select, func, select, union
 from .. import audit
 from ..accounts import factors
 from ..extensions import db
-from ..models import Collaborator, Membership, Organization, Project, User
+from ..models import Collaborator, Membership, Organization, Project, User, new_id
+from ..notify import tell
 
+KIND = "organization.two_factor"
 NAMED = 20
 """People without a second factor who are named."""
 
@@ -21,14 +23,29 @@ def require_two_factor(organization: Organization, is_required: bool) -> None:
         organization.needs_two_factor = is_required
         before, after = ("not needed", "needed") if is_required else ("needed", "not needed")
         audit.record("organization.two_factor_changed", organization, organization.id, before=before, after=after)
+        if is_required:
+            _tell(organization)
     db.session.commit()
+
+
+def _tell(organization: Organization) -> None:
+    """Those who have none, before they are stopped at the door."""
+    without = db.session.scalars(_without(organization)).all()
+    title, path = f"{organization.name} wants a second factor", f"/account/needed?slug={organization.slug}"
+    said = "Add a passkey, or an authenticator app: without one you no longer come in."
+    key = f"{KIND}:{new_id()}"
+    tell(db.session, organization.id, [user.id for user in without], key, KIND, title, said, path, to_programs=False)
 
 
 def without_second_factor(organization: Organization) -> tuple[Sequence[User], int]:
     """(the first by name, how many there are), of members and guests."""
-    query = _people(organization).where(~factors.has_any(User.id))
+    query = _without(organization)
     number = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     return db.session.scalars(query.order_by(func.lower(User.name), User.id).limit(NAMED)).all(), number
+
+
+def _without(organization: Organization) -> Select[User]:
+    return _people(organization).where(~factors.has_any(User.id))
 
 
 def _people(organization: Organization) -> Select[User]:

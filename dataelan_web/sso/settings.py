@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import contains_eager
 
 from .. import audit
 from ..extensions import db
 from ..members import managing
-from ..models import Identity, IdentityProvider, Membership, Organization, Role, User, new_id
+from ..models import Identity, IdentityProvider, Membership, Organization, Passkey, Role, User, new_id
 from ..secrets import Place, Unreadable, keyring
 from . import domains, provider
 from .letting_in import forget_sign_ins
@@ -128,11 +128,12 @@ def locked_out(organization: Organization, found: IdentityProvider | None) -> in
     return db.session.scalar(select(func.count()).where(*others)) or 0
 
 
-def owners_with_password(organization: Organization) -> int:
-    """Who could come in if the provider were gone."""
+def owners_on_their_own(organization: Organization) -> int:
+    """Who could come in if the provider were gone: by a password, or a passkey."""
     owners = Membership.organization_id == organization.id, Membership.role == Role.OWNER
     query = select(func.count()).select_from(Membership).join(User, User.id == Membership.user_id)
-    return db.session.scalar(query.where(*owners, User.password_hash != "")) or 0
+    passkey = exists().where(Passkey.user_id == User.id)
+    return db.session.scalar(query.where(*owners, User.can_have_password | passkey)) or 0
 
 
 @dataclass(frozen=True)

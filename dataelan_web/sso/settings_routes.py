@@ -157,7 +157,7 @@ def _page(
         problem=problem,
         missing=settings.missing_to_enforce(found) if found else "",
         others=settings.locked_out(here, found),
-        owners=settings.owners_with_password(here),
+        owners=settings.owners_on_their_own(here),
         is_through=access.through() == here.id,
         callback=settings.redirect_uri(here),
         start=f"{public_url}{url_for('sso.start', slug=here.slug)}",
