@@ -1,17 +1,21 @@
-"""Connections that the database cuts in the middle of a request: whoever asked gets an answer with words, always."""
+"""A database that cuts connections in the middle of a request, or is full: whoever asked gets an answer with words."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from flask import Flask, Response, abort, request
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from dataelan_web import create_app
 from dataelan_web.config import load
+from dataelan_web.executions import execute
 from dataelan_web.extensions import db
+from dataelan_web.models import Execution
 
 from . import people
 
@@ -99,3 +103,56 @@ def error_id(answer: Response) -> str:
     found = re.search(r'id="error-id">(\w{12})<', answer.get_data(as_text=True))
     assert found, answer.get_data(as_text=True)
     return found[1]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_a_full_disk_leaves_no_trace_of_is_not_told_as_its_providers_failure(
+    app: Flask, acme: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """Whoever asks again under the same key, as they are told, has one run in the end."""
+    monkeypatch.setattr(execute, "PAUSES", (0.01,))
+    headers = {"Authorization": f"Bearer {acme.token()}", "Idempotency-Key": uuid.uuid4().hex}
+    body = {"model": "simulated/simulated-instant", "messages": [{"role": "user", "content": "Hi"}], "stream": stream}
+    client = people.browser(app)
+    with full_disk(acme):
+        answer = client.post("/v1/chat/completions", json=body, headers=headers)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert "provider_" not in answer.get_data(as_text=True)
+        assert runs_of(acme) == 0
+    assert client.post("/v1/chat/completions", json=body, headers=headers).status_code == 200
+    assert runs_of(acme) == 1
+
+
+def runs_of(acme: people.Cast) -> int:
+    db.session.rollback()
+    runs = select(func.count()).where(Execution.organization_id == acme.organization.id)
+    return db.session.scalar(runs) or 0
+
+
+@contextmanager
+def full_disk(acme: people.Cast) -> Iterator[None]:
+    """As PostgreSQL says it: from the first call of this organization on, which finds no room beside its run's row."""
+    name, mine = f"full_{acme.organization.id.hex}", f"organization_id = '{acme.organization.id}'"
+    full = "RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'"
+    made = f"""
+        CREATE SEQUENCE {name}_is;
+        CREATE FUNCTION {name}_calls() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF EXISTS (SELECT FROM executions WHERE id = NEW.execution_id AND {mine}) THEN
+                PERFORM nextval('{name}_is');
+                {full};
+            END IF;
+            RETURN NEW; END $$;
+        CREATE FUNCTION {name}_runs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF (SELECT is_called FROM {name}_is) THEN {full}; END IF;
+            RETURN NEW; END $$;
+        CREATE TRIGGER {name} BEFORE INSERT ON attempts FOR EACH ROW EXECUTE FUNCTION {name}_calls();
+        CREATE TRIGGER {name} BEFORE INSERT ON executions FOR EACH ROW
+            WHEN (NEW.{mine}) EXECUTE FUNCTION {name}_runs()"""
+    db.session.execute(text(made))
+    db.session.commit()
+    try:
+        yield
+    finally:
+        db.session.rollback()
+        db.session.execute(text(f"DROP FUNCTION {name}_calls, {name}_runs CASCADE; DROP SEQUENCE {name}_is"))
+        db.session.commit()

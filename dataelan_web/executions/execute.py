@@ -120,7 +120,8 @@ def load(execution_id: uuid.UUID) -> Execution:
 def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
     """Run a claimed execution to its end, yielding what comes. Whatever happens, its final state is recorded.
 
-    Raises Failure after recording it. When the reader goes away the call is stopped and recorded as cancelled.
+    Raises Failure after recording it. When the reader goes away the call is stopped and recorded as cancelled. Raises
+    SQLAlchemyError where not even the execution's own row could be written: then there is none, and no call was made.
     """
     answer = Answer()
     record = Record(execution, fence, answer)
@@ -157,8 +158,10 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
         failure = Failure(Kind.TRANSIENT, "Dataelan itself failed while running this. The operator's log has details.")
         raise failure from None
     finally:
-        _finish(execution, fence, chosen, record, answer, failure)
-        record.trace.end(execution, failure)
+        try:
+            _finish(execution, fence, chosen, record, answer, failure)
+        finally:
+            record.trace.end(execution, failure)
         logs.tell(log, "run ended", state=execution.state.value, calls=len(record.attempts), nano_usd=execution.cost)
 
 
@@ -222,6 +225,8 @@ def _finish(
             record.roll_back()
             if pause is not None:
                 time.sleep(pause)
+            elif not record.is_there:
+                raise
 
 
 def _write_end(

@@ -71,7 +71,7 @@ class Record:
         self._unpriced = Unpriced.of(execution.project.organization)
         # A program gets what its provider says to what it sent: nothing in an answer could tell it of less.
         self.leaves_out = execution.origin is not Origin.GATEWAY
-        self._is_there = not object_state(execution).transient
+        self.is_there = not object_state(execution).transient
         self._made: list[Attempt] = []
         self._ended: _Ended | None = None
         self._is_written = self._is_settled = True
@@ -96,7 +96,7 @@ class Record:
             allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
             if not allowance.is_held:  # else that is committed with what is held
                 db.session.commit()
-            self._is_there = True
+            self.is_there = True
         except (Failure, *REFUSALS) as refusal:
             self._forget(attempt)
             self._refuse(step, number, refusal)
@@ -211,12 +211,12 @@ class Record:
         with contextlib.suppress(SQLAlchemyError):
             db.session.rollback()
         self._is_written = self._is_settled = self._ended is None
-        self._is_lost = not self._is_there
+        self._is_lost = not self.is_there
 
     def plan_is_made(self) -> None:
         """Commits, with the row of a run that its caller runs itself; no connection is held while it waits."""
         db.session.commit()
-        self._is_there = True
+        self.is_there = True
 
     def announce(self) -> None:
         """Write the run's own row anew, if a rollback took it: then it was never committed."""
@@ -257,12 +257,12 @@ class Record:
     def _forget(self, attempt: Attempt) -> None:
         """A call that was refused was none, but the run whose row came with it is there, and its key is taken."""
         try:
-            if self._is_there:
+            if self.is_there:
                 self.roll_back()
                 return
             journal.take_back(db.session, attempt)
             db.session.commit()
-            self._is_there = True
+            self.is_there = True
         except SQLAlchemyError:
             log.exception("execution %s could not be recorded yet", self.execution.id)
             self.roll_back()
