@@ -1,9 +1,10 @@
-"""What the forms of all features share: how a field's text is cleaned before it is checked."""
+"""What the forms of all features share: how a field’s text is cleaned before it is checked, and what an address is."""
 
 from __future__ import annotations
 
 import uuid
 
+from email_validator import EmailNotValidError, validate_email
 from flask import abort
 
 
@@ -23,3 +24,12 @@ def id_in(text: str | None) -> uuid.UUID:
         return uuid.UUID(text or "")
     except ValueError:
         abort(404)
+
+
+def is_address(text: str) -> bool:
+    """Of a mailbox, as every form takes it: nobody could sign in with another."""
+    try:
+        validate_email(text, check_deliverability=False)
+    except EmailNotValidError:
+        return False
+    return len(text) <= 200

@@ -109,7 +109,11 @@
   };
   on('click', '[data-dismiss]', (button) => button.closest('[data-toast]').remove());
 
+  let isLeft = false;   // what a page had asked for comes to nothing when it is left: no trouble, though the browser calls it so
+  window.addEventListener('pagehide', () => { isLeft = true; });
+  window.addEventListener('pageshow', () => { isLeft = false; });
   const sayUnreachable = () => {
+    if (isLeft) return;
     const place = document.getElementById('toasts');
     if (!place.querySelector('[data-unreachable]')) {
       const toast = document.getElementById('unreachable').content.firstElementChild.cloneNode(true);

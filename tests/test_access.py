@@ -1186,8 +1186,8 @@ def test_each_person_may_do_what_the_table_says_and_no_more(
 
 
 def is_told_by_others(route: Route, who: str) -> bool:
-    """Of roles that may, the two at the ends tell for those between; of those that may not, who comes closest. Guests
-    tell for themselves."""
+    """Where who is more may do no less: of roles that may, the two at the ends tell for those between; of those that
+    may not, who comes closest. Guests tell for themselves."""
     if who == "ned" and route.is_inside:
         return True  # no more of a member than rita, who has an organization to come from
     if who == "sue":
@@ -1196,7 +1196,7 @@ def is_told_by_others(route: Route, who: str) -> bool:
         return "rita" in route.allowed  # nobody’s guest there
     may = [role for role in people.ROLES if role in route.allowed]
     may_not = [role for role in people.ROLES if role not in route.allowed]
-    return who in (*may[1:-1], *may_not[1:])
+    return [*may, *may_not] == list(people.ROLES) and who in (*may[1:-1], *may_not[1:])
 
 
 def is_asked_by_htmx(route: Route, who: str) -> bool:

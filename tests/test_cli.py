@@ -212,6 +212,8 @@ def test_create_superuser_makes_one_or_raises_one(operator: Flask) -> None:
     assert root.is_superuser
     assert root.has_password("a long password")
     assert run(operator, *args[:-1], "short").exit_code == 1
+    for nothing in ("", "root", "root@", f"{'r' * 250}@example.com"):
+        assert "not an e-mail address" in run(operator, *args[:2], nothing, *args[3:]).output
     root.is_superuser, root.disabled_at = False, now()
     db.session.commit()
     assert "is switched off; take another address" in run(operator, *args).output

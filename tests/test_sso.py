@@ -26,10 +26,12 @@ from dataelan_web.models import (
     Identity,
     IdentityProvider,
     OrganizationKind,
+    Passkey,
     ProvenBy,
     Role,
     SignIn,
     User,
+    new_id,
     now,
 )
 from dataelan_web.models.sign_ins import LONGEST_THROUGH
@@ -412,7 +414,9 @@ def test_where_it_is_enforced_there_is_no_other_way_in(acmes: Home) -> None:
     assert "Stop enforcing" in moved.get_data(as_text=True)
     db.session.execute(update(SignIn).where(SignIn.beside_id == cast.organization.id).values(beside_until=now()))
     db.session.commit()
-    assert olivia.get(f"{cast.home}/").status_code == 403, "for an hour"
+    over = olivia.get(f"{cast.home}/")
+    assert over.status_code == 403, "for an hour"
+    assert "with your password. It is written" in over.get_data(as_text=True), "no word of passkeys to who has none"
     olivia.submit(way, {"current": PASSWORD})
     assert olivia.submit(f"{acmes.page}/enforcement", off).status_code == 204
     assert people.browser(acmes.app, cast.mia).get(cast.session_url).status_code == 200
@@ -461,6 +465,21 @@ def test_it_is_set_up_by_owners_and_admins_and_its_secret_is_never_shown(acmes: 
     assert settings.known(acmes.provider()) == []
     assert adam.submit(f"{acmes.page}/removal").status_code == 204
     assert people.browser(acmes.app).get(f"/sso/{acmes.slug}").status_code == 404
+
+
+def test_owners_who_come_in_without_the_provider_are_counted(acme: people.Cast) -> None:
+    """By a password that fits, or a passkey."""
+    olivia = acme.olivia
+    for nothing in ("", "-"):
+        olivia.password_hash = nothing
+        assert settings.owners_on_their_own(acme.organization) == 0
+    passkey = Passkey(id=new_id(), user_id=olivia.id, name="A phone", credential_id=new_id().bytes, public_key=b"-")
+    db.session.add(passkey)
+    assert settings.owners_on_their_own(acme.organization) == 1
+    olivia.set_password("correct horse battery staple")
+    assert settings.owners_on_their_own(acme.organization) == 1
+    db.session.delete(passkey)
+    assert settings.owners_on_their_own(acme.organization) == 1
 
 
 def test_the_connection_is_tested_and_says_what_to_do(acmes: Home) -> None:

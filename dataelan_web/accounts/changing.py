@@ -92,10 +92,10 @@ def confirm_address(secret: str) -> User | None:
     return link.user
 
 
-def tell(address: str, title: str, body: str) -> None:
+def tell(address: str, title: str, body: str, path: str = "/account") -> None:
     """By mail, where there is any. The caller commits."""
     if mails():
-        letters.about_account(address, title, body, "/account")
+        letters.about_account(address, title, body, path)
 
 
 def forget_links(user: User) -> None:

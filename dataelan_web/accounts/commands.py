@@ -6,6 +6,7 @@ import click
 
 from .. import audit
 from ..extensions import db
+from ..fields import is_address
 from . import passkeys, two_factor
 from .guessing import REFUSED, SHORTEST, is_guessable
 from .resetting import link_for
@@ -17,6 +18,8 @@ from .sign_up import create_user, find
 @click.option("--password", required=True)
 def create_superuser(email: str, password: str) -> None:
     """Make a superuser, or make an existing person one."""
+    if not is_address(email.strip()):
+        raise click.ClickException("This is not an e-mail address.")
     if len(password) < SHORTEST:
         raise click.ClickException("The password needs at least 12 characters.")
     if is_guessable(password, email):
@@ -31,9 +34,6 @@ def create_superuser(email: str, password: str) -> None:
         user.is_superuser = True
         audit.record("account.made_superuser", user)
     db.session.commit()
-    kept = (
-        " They had an account, and keep the password they have." if found and not found.has_password(password) else ""
-    )
     click.echo(f"{user.email} is a superuser.{kept}")
 
 

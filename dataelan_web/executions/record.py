@@ -72,6 +72,7 @@ class Record:
         # A program gets what its provider says to what it sent: nothing in an answer could tell it of less.
         self.leaves_out = execution.origin is not Origin.GATEWAY
         self.is_there = not object_state(execution).transient
+        """Is the execution's own row committed? That of a run that its caller runs itself comes with its first call."""
         self._made: list[Attempt] = []
         self._ended: _Ended | None = None
         self._is_written = self._is_settled = True

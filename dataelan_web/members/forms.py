@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from ..accounts.forms import NEW_PASSWORD
-from ..fields import trim
+from ..fields import is_address, trim
 from ..models import ProjectRole, Role
 
 MOST = 50
@@ -48,7 +47,7 @@ class InviteForm(FlaskForm):
             raise ValidationError("There is no e-mail address in this.")
         if len(self.addresses) > MOST:
             raise ValidationError(f"Invite {MOST} people at a time at most.")
-        wrong = [address for address in self.addresses if not _is_address(address)]
+        wrong = [address for address in self.addresses if not is_address(address)]
         if wrong:
             raise ValidationError(f"{', '.join(wrong[:3])}: not an e-mail address.")
 
@@ -56,11 +55,3 @@ class InviteForm(FlaskForm):
 class JoinForm(FlaskForm):
     name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=100)], filters=[trim])
     password = PasswordField("Password", NEW_PASSWORD)
-
-
-def _is_address(address: str) -> bool:
-    try:
-        validate_email(address, check_deliverability=False)
-    except EmailNotValidError:
-        return False
-    return len(address) <= 200

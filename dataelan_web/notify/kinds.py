@@ -49,9 +49,6 @@ KINDS = {
     "organization.deleted": Kind(
         "Deleted organizations", "An organization that you belong to was deleted.", "trash", is_for_programs=False
     ),
-    "organization.two_factor": Kind(
-        "Second factors", "An organization that you are in wants one of you.", "shield-check", is_for_programs=False
-    ),
     "account.impersonated": Kind(
         "Administrators in your name", "An administrator looks at Dataelan as you see it.", "eye", is_for_programs=False
     ),

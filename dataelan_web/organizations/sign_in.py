@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy import Select, func, select, union
 
 from .. import audit
-from ..accounts import factors
+from ..accounts import changing, factors
 from ..extensions import db
-from ..models import Collaborator, Membership, Organization, Project, User, new_id
-from ..notify import tell
+from ..models import Collaborator, Membership, Organization, Project, User
 
-KIND = "organization.two_factor"
 NAMED = 20
 """People without a second factor who are named."""
 
@@ -29,12 +27,11 @@ def require_two_factor(organization: Organization, is_required: bool) -> None:
 
 
 def _tell(organization: Organization) -> None:
-    """Those who have none, before they are stopped at the door."""
-    without = db.session.scalars(_without(organization)).all()
-    title, path = f"{organization.name} wants a second factor", f"/account/needed?slug={organization.slug}"
-    said = "Add a passkey, or an authenticator app: without one you no longer come in."
-    key = f"{KIND}:{new_id()}"
-    tell(db.session, organization.id, [user.id for user in without], key, KIND, title, said, path, to_programs=False)
+    """Those who have none, by mail, before they are stopped at the door: behind it they would read no notice."""
+    title = f"{organization.name} wants a second factor of you"
+    body = "Add a passkey, or an authenticator app: without one you no longer come in."
+    for person in db.session.scalars(_without(organization)):
+        changing.tell(person.email, title, body, f"/account/needed?slug={organization.slug}")
 
 
 def without_second_factor(organization: Organization) -> tuple[Sequence[User], int]:

@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from flask_login import current_user
 
 from .. import access, audit, errors
+from ..accounts import passkeys
 from ..extensions import db
 from ..models import Organization, Role, SignIn, now
 from ..web import asked_from, render
@@ -32,8 +33,8 @@ def init_app(app: Flask) -> None:
 
 
 def go_beside(sign_in: SignIn, organization: Organization) -> None:
-    """An owner comes in without the provider, for an hour: as when it is down. The caller has asked for their password.
-    Commits."""
+    """An owner comes in without the provider, for an hour: as when it is down. The caller has asked for their password
+    or a passkey. Commits."""
     sign_in.beside_id, sign_in.beside_until = organization.id, now() + LASTS
     until = f"{sign_in.beside_until:%H:%M} UTC"
     audit.record("sso.bypassed", organization, organization.id, until=until)
@@ -58,6 +59,8 @@ def show(form: BesideForm | None = None, status: int = 403, next_url: str = "") 
         through=here,
         has_sso=settings.of(organization) is not None,
         may_go_beside=may_go_beside(),
+        has_passkeys=bool(passkeys.of(current_user)),
+        place=passkeys.place(),
         form=form or BesideForm(formdata=None),
         next_url=next_url,
     )

@@ -59,14 +59,21 @@ class Watch:
     complaints: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
+    given_up: int = 0
+    """Requests that nobody waits for any more, and no complaint was heard of."""
+
+    def gave_up(self, request: Any) -> None:
+        self.given_up += request.failure == "net::ERR_ABORTED"
 
     def heard(self, message: Any, page: Page) -> None:
         is_the_page_itself = message.location.get("url", "") == page.url  # an error page is a failed resource too
         is_a_refused_form = "status of 422" in message.text
-        # A page that is left says so of what it asked for. Where no server is reached, the browser says it too.
-        is_left = "htmx:error: Failed to fetch" in message.text
-        if message.type in ("error", "warning") and not (is_the_page_itself or is_a_refused_form or is_left):
-            self.complaints.append(message.text)
+        if message.type not in ("error", "warning") or is_the_page_itself or is_a_refused_form:
+            return
+        if "htmx:error: Failed to fetch" in message.text and self.given_up:
+            self.given_up -= 1  # a page that is left complains of what it had asked for
+            return
+        self.complaints.append(message.text)
 
     def asked(self, url: str) -> None:
         if not url.startswith((f"{self.origin}/", "data:image/svg+xml")):
@@ -81,6 +88,7 @@ def watch(page: Page) -> None:
     """Whoever watches it at the time."""
     page.on("pageerror", lambda error: page.watch.complaints.append(str(error)))  # type: ignore[attr-defined]
     page.on("console", lambda message: page.watch.heard(message, page))  # type: ignore[attr-defined]
+    page.on("requestfailed", lambda request: page.watch.gave_up(request))  # type: ignore[attr-defined]
     page.on("request", lambda request: page.watch.asked(request.url))  # type: ignore[attr-defined]
     page.on("dialog", lambda dialog: page.watch.dialog(dialog))  # type: ignore[attr-defined]
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from dataelan_web.accounts import resetting
 from dataelan_web.extensions import db
-from dataelan_web.models import SignIn
+from dataelan_web.models import Membership, OrganizationKind, Role, SignIn
 from tests import people
 
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
@@ -93,3 +93,15 @@ def test_an_account_is_looked_after(look: Callable[..., Page], acme: people.Cast
     phone.wait_for_url("**/o/*/")
     phone.goto(f"{by_name}/account/data")
     assert_fine(phone, "one's own data")
+
+    # An organization that enforces its single sign-on, to its owner, when the provider is down.
+    membership = {"organization_id": acme.organization.id, "user_id": acme.mia.id}
+    db.session.query(Membership).filter_by(**membership).update({"role": Role.OWNER})
+    acme.organization.kind, acme.organization.enforces_sso = OrganizationKind.ENTERPRISE, True
+    db.session.commit()
+    phone.goto(f"{by_name}{acme.home}/")
+    phone.get_by_text("The provider is down?").click()
+    expect(phone.get_by_text("with your password or a passkey")).to_be_visible()
+    assert_fine(phone, "a way past single sign-on")
+    phone.get_by_role("button", name="Use a passkey instead").click()
+    expect(phone.get_by_role("link", name=acme.project.name).first).to_be_visible()

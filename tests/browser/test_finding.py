@@ -267,6 +267,18 @@ def test_the_end_of_a_long_run_is_told_to_who_looks_elsewhere(
     assert len(page.evaluate("notes")) == 1, "who looks needs none"
 
 
+def test_a_page_that_is_left_does_not_call_dataelan_away(open_page: Opener, acme: people.Cast) -> None:
+    """What it had asked for comes to nothing, as a browser may tell it while it goes; who comes back would see it."""
+    told = "() => sessionStorage.setItem('told', document.querySelectorAll('[data-unreachable]').length)"
+    page = open_page(acme.mia, script=f"document.addEventListener('htmx:error', () => queueMicrotask({told}))")
+    page.route("**/waits", lambda route: None)
+    page.goto(f"{acme.home}/")
+    with page.expect_request("**/waits"):
+        page.evaluate("() => { htmx.ajax('GET', '/waits', { target: '#toasts' }) }")
+    page.goto(acme.session_url)
+    assert page.evaluate("() => sessionStorage.getItem('told')") in (None, "0")
+
+
 def test_pages_of_finding_have_no_fault(look: Callable[..., Page], acme: people.Cast) -> None:
     run = people.ended(acme, "A question about <herons> " + "and more " * 40, "They stand still. " * 30)
     people.ended(acme, "A heron failed", "", state=State.FAILED, error_kind="transient")
