@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import io
+import os
 import re
 import tarfile
 import uuid
@@ -49,7 +51,13 @@ def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_b
     assert "no backup of Dataelan" in flask(app, "restore", tmp_path / "text.tar").output
     with tarfile.open(path) as packed, (tmp_path / "half.tar").open("wb") as half:
         half.write(path.read_bytes()[: packed.getmembers()[-1].offset])
-    assert "not whole" in flask(app, "restore", tmp_path / "half.tar").output
+    with tarfile.open(tmp_path / "zeros.tar", "w") as packed:
+        nothing = tarfile.TarInfo("database.dump")
+        nothing.size = 4096
+        packed.addfile(nothing, io.BytesIO(bytes(nothing.size)))
+    os.truncate(tmp_path / "zeros.tar", tarfile.BLOCKSIZE + nothing.size)  # ends as a whole one does
+    for cut in ("half.tar", "zeros.tar"):
+        assert "not whole" in flask(app, "restore", tmp_path / cut).output
     people_before = db.session.scalar(select(func.count()).select_from(User))
     db.session.rollback()
 

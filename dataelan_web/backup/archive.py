@@ -17,6 +17,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -36,6 +37,7 @@ from ..storage import Unavailable, storage
 FORMAT, VERSION = "dataelan-backup", 1
 MANIFEST, DUMP, FILES = "manifest.json", "database.dump", "files/"
 KEY = re.compile(r"[0-9a-f-]{36}/[0-9a-f]{2}/[0-9a-f]{64}-[0-9a-f]{16}")
+END = 2 * tarfile.BLOCKSIZE
 IN_MEMORY = 4 * 1024 * 1024
 EMPTY = "SET lock_timeout = '15s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
 """All goes, and what was in the backup comes, in one transaction: either is there, never a half."""
@@ -73,9 +75,10 @@ def read(path: Path, *, overwrite: bool = False) -> int:
     _look_at(path)
     with tarfile.open(path) as packed:
         _check(_manifest_of(packed), overwrite)
-        with tempfile.TemporaryDirectory() as folder:
-            packed.extract(DUMP, folder, filter="data")
-            _restore(Path(folder, DUMP))
+        with tempfile.NamedTemporaryFile() as dump:
+            shutil.copyfileobj(_member(packed, DUMP), dump)
+            dump.flush()
+            _restore(Path(dump.name))
         upgrade(directory=str(ROOT / "migrations"))
         written = sum(_put_back(packed, member) for member in packed)
     audit.record("platform.restored", modes.row(), files=written)
@@ -92,19 +95,39 @@ def _manifest() -> dict[str, Any]:
 
 
 def _look_at(path: Path) -> None:
-    """Two empty blocks are the end of an archive. Without them it could lack files, and nobody would know."""
+    """Two empty blocks after the last member are the end of an archive: without them it could lack files, and nobody
+    would know. (A file of zeros that it was cut in, or after, ends alike; so it is walked to its end.)"""
     if not tarfile.is_tarfile(path):
         raise Refused("This is no backup of Dataelan.")
     with path.open("rb") as file:
-        file.seek(-2 * tarfile.BLOCKSIZE, io.SEEK_END)
-        if any(file.read()):
+        file.seek(_end(path))
+        if file.read(END) != bytes(END):
             raise Refused("This backup is not whole: its end is missing. Copy it anew.")
+
+
+def _end(path: Path) -> int:
+    """Where the member after the last whole one would begin."""
+    with tarfile.open(path) as packed:
+        try:
+            last = packed.getmembers()[-1:]
+        except tarfile.TarError as error:
+            raise Refused("This backup is not whole: it cannot be read to its end. Copy it anew.") from error
+    size = last[0].size if last else 0
+    return last[0].offset_data + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE if last else 0
+
+
+def _member(packed: tarfile.TarFile, name: str) -> IO[bytes]:
+    """Raises Refused where there is none."""
+    with suppress(KeyError):
+        if member := packed.extractfile(name):
+            return member
+    raise Refused("This is no backup of Dataelan.")
 
 
 def _manifest_of(packed: tarfile.TarFile) -> dict[str, Any]:
     try:
-        manifest = json.load(packed.extractfile(MANIFEST) or io.BytesIO())
-    except (KeyError, ValueError) as error:
+        manifest = json.load(_member(packed, MANIFEST))
+    except ValueError as error:
         raise Refused("This is no backup of Dataelan.") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
         raise Refused("This is no backup that this Dataelan can read.")
