@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run flask test test-faults lint bench vendor lock clean
 
-# The tests wait as much as they work: four processes for two cores, each with servers of its own.
-PYTEST_ARGS ?= -n 4 --dist worksteal
+# The tests wait as well as work: three processes for two cores, each with servers of its own.
+PYTEST_ARGS ?= -n 3 --dist worksteal
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALL := $(PYTHON) -m pip install -qq --disable-pip-version-check --no-input --require-hashes

@@ -56,8 +56,8 @@ MAKERS = {
     "/v1/audio/speech": {"simulated-voice": Script(first_token_ms=300)},
     "/v1/audio/transcriptions": {"simulated-ear": Script(first_token_ms=300)},
     "/v1/embeddings": {"simulated-vectors": Script()},
-    "/v1/images/generations": {"simulated-image": Script(total_ms=1500)},
-    "/v1/images/edits": {"simulated-image": Script(total_ms=1500)},
+    "/v1/images/generations": {"simulated-image": Script(total_ms=500)},
+    "/v1/images/edits": {"simulated-image": Script(total_ms=500)},
 }
 
 # What a directive may say: how to read it, and the largest value that is taken.
