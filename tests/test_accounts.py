@@ -14,7 +14,7 @@ import redis
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from dataelan_web.accounts import guessing, routes, throttle
@@ -24,6 +24,8 @@ from dataelan_web.models import Membership, Organization, OrganizationKind, Proj
 from . import people
 
 PASSWORD = "correct horse battery"
+OLDER = PasswordHasher(time_cost=1, memory_cost=32, parallelism=1)
+"""As of a release before, with settings that are no longer enough."""
 _hosts = itertools.count(random.randrange(1, 2**23))
 
 
@@ -171,15 +173,32 @@ def test_from_one_address_so_many_sign_up_in_an_hour(app: Flask) -> None:
     assert "Many accounts were made from here" in answer.get_data(as_text=True)
 
 
-def test_a_hash_of_older_settings_is_made_anew_with_the_right_password() -> None:
-    older = PasswordHasher(time_cost=1, memory_cost=32, parallelism=1).hash(PASSWORD)
-    user = User(password_hash=older)
+def test_a_hash_of_older_settings_is_made_anew_with_the_right_password(context: None) -> None:
+    user, older = people.user("ada"), OLDER.hash(PASSWORD)
+    user.password_hash = older
+    db.session.commit()
     for said in (f"{PASSWORD} ", PASSWORD.title(), PASSWORD[:-1]):
         assert not user.has_password(said), "a password counts exactly as it was chosen"
     assert user.password_hash == older
     assert user.has_password(PASSWORD)
+    db.session.commit()
+    assert user.password_hash != older
     assert not accounts._hasher.check_needs_rehash(user.password_hash)
     assert user.has_password(PASSWORD)
+
+
+def test_a_hash_that_is_made_anew_does_not_bring_an_old_password_back(context: None) -> None:
+    user = people.user("ada")
+    user.password_hash = OLDER.hash(PASSWORD)
+    db.session.commit()
+    assert user.password_hash, "read before the new password is set"
+    with db.engine.begin() as elsewhere:
+        elsewhere.execute(update(User).where(User.id == user.id).values(password_hash=OLDER.hash(f"{PASSWORD} anew")))
+    assert user.has_password(PASSWORD), "as it was when it was read"
+    db.session.commit()
+    db.session.refresh(user)
+    assert user.has_password(f"{PASSWORD} anew")
+    assert not user.has_password(PASSWORD)
 
 
 # -- signing in ------------------------------------------------------------------------------------

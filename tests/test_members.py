@@ -297,38 +297,6 @@ def test_what_is_no_secret_opens_nothing(app: Flask, acme: people.Cast) -> None:
     assert role(acme, acme.ned) is None
 
 
-def test_fifty_who_accept_one_invitation_at_once_make_one_member(app: Flask, acme: people.Cast) -> None:
-    sam = stranger()
-    secret, id = link(acme, sam.email), sam.id
-    ended = at_once(app, [lambda: inviting.accept(inviting.held(secret), db.session.get_one(User, id))] * 50)
-    assert ended == {"done": 1, "NotAccepted": 49}
-    assert role(acme, sam) is Role.MEMBER
-
-
-def test_who_accepts_as_new_twice_at_once_gets_one_account(app: Flask, acme: people.Cast) -> None:
-    email = f"twin-{uuid.uuid4().hex[:8]}@example.com"
-    secret = link(acme, email)
-    ended = at_once(app, [lambda: inviting.accept_as_new(inviting.held(secret), "Twin", PASSWORD)] * 2)
-    assert ended == {"done": 1, "NotAccepted": 1}
-    assert db.session.scalar(select(func.count()).where(User.email == email)) == 1
-
-
-def test_who_is_invited_and_taken_back_at_once_is_in_or_out_and_never_both(app: Flask, acme: people.Cast) -> None:
-    sam = stranger()
-    made = inviting.invite(acme.organization, acme.olivia, sam.email, Role.MEMBER)
-    secret, id, invitation = made.link.rpartition("/")[2], sam.id, made.invitation.id
-    at_once(
-        app,
-        [
-            lambda: inviting.accept(inviting.held(secret), db.session.get_one(User, id)),
-            lambda: inviting.revoke(db.session.get_one(Invitation, invitation)),
-        ],
-    )
-    db.session.rollback()
-    row = db.session.get_one(Invitation, invitation, populate_existing=True)
-    assert (row.accepted_at is None) == (role(acme, sam) is None) == (row.revoked_at is not None)
-
-
 def test_a_letter_holds_its_link_sealed_until_it_is_sent(app: Flask, acme: people.Cast, postman: Postman) -> None:  # noqa: F811
     page = people.browser(app, acme.adam).submit(
         f"{acme.home}/invitations", {"emails": acme.ned.email, "role": "MEMBER"}

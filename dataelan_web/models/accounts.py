@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask_login import UserMixin
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, update
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, object_session, relationship
 
 from .base import Base, Json, JsonList, Name, Nano, Time, Trashable, in_trash, now, parent
 
@@ -110,8 +110,16 @@ class User(UserMixin, Base):
         kept when the caller commits."""
         is_theirs = _matches(self.password_hash or _DECOY, password) and bool(self.password_hash)
         if is_theirs and _hasher.check_needs_rehash(self.password_hash):
-            self.password_hash = _hasher.hash(password)
+            self._hash_anew(password)
         return is_theirs
+
+    def _hash_anew(self, password: str) -> None:
+        """Over the hash that was checked, and no other: a new password may have been set since it was read."""
+        anew, session = _hasher.hash(password), object_session(self)
+        if session is not None:
+            as_checked = (User.id == self.id) & (User.password_hash == self.password_hash)
+            change = update(User).where(as_checked).values(password_hash=anew)
+            session.execute(change, execution_options={"synchronize_session": "fetch"})
 
     @hybrid_property
     def can_have_password(self) -> bool:

@@ -1,0 +1,151 @@
+"""Fifty at the same moment, each in a thread with a connection of its own: one of them wins, and the rest stays right.
+
+DATAELAN_RACES says how many rounds of each: by itself one; the bar is a thousand (docs/security.md).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyotp
+import pytest
+from flask import Flask, g
+from sqlalchemy import func, select
+
+from dataelan_web.accounts import resetting, signing_in, two_factor
+from dataelan_web.accounts.sign_up import find, sign_up
+from dataelan_web.extensions import db
+from dataelan_web.members import inviting
+from dataelan_web.models import Authenticator, Invitation, Membership, Role, SignIn, User
+
+from . import people
+from .test_accounts import OLDER, PASSWORD
+from .test_members import at_once, link, role, stranger
+
+ROUNDS = int(os.environ.get("DATAELAN_RACES") or 1)
+FIFTY = 50
+
+pytestmark = pytest.mark.parametrize("round", range(ROUNDS))
+
+
+def each(act: Callable[[int], object]) -> list[Callable[[], object]]:
+    return [lambda place=place: act(place) for place in range(FIFTY)]  # type: ignore[misc]
+
+
+def only_one(ended: Counter[str], loses: str) -> None:
+    assert ended == {"done": 1, loses: FIFTY - 1}
+
+
+def test_one_invitation_accepted_by_fifty_makes_one_member(app: Flask, acme: people.Cast, round: int) -> None:
+    sam = stranger()
+    secret, id = link(acme, sam.email), sam.id
+    only_one(
+        at_once(app, each(lambda _: inviting.accept(inviting.held(secret), db.session.get_one(User, id)))),
+        loses="NotAccepted",
+    )
+    assert role(acme, sam) is Role.MEMBER
+    assert _count(Membership, user_id=id, organization_id=acme.organization.id) == 1
+
+
+def test_one_invitation_accepted_as_new_by_fifty_makes_one_account(app: Flask, acme: people.Cast, round: int) -> None:
+    email = f"twin-{uuid.uuid4().hex[:8]}@example.com"
+    secret = link(acme, email)
+    only_one(
+        at_once(app, each(lambda place: inviting.accept_as_new(inviting.held(secret), f"Twin {place}", PASSWORD))),
+        loses="NotAccepted",
+    )
+    twin = db.session.scalars(select(User).where(User.email == email)).one()
+    assert role(acme, twin) is Role.MEMBER
+
+
+def test_who_is_invited_and_taken_back_is_in_or_out_and_never_both(app: Flask, acme: people.Cast, round: int) -> None:
+    sam = stranger()
+    made = inviting.invite(acme.organization, acme.olivia, sam.email, Role.MEMBER)
+    secret, id, invitation = made.link.rpartition("/")[2], sam.id, made.invitation.id
+
+    def act(place: int) -> None:
+        if place % 2:
+            inviting.accept(inviting.held(secret), db.session.get_one(User, id))
+        elif not inviting.revoke(db.session.get_one(Invitation, invitation)):
+            raise LookupError
+
+    ended = at_once(app, each(act))
+    assert ended["done"] == 1, ended
+    row = db.session.get_one(Invitation, invitation, populate_existing=True)
+    assert (row.accepted_at is None) == (role(acme, sam) is None) == (row.revoked_at is not None)
+
+
+def test_fifty_who_sign_up_with_one_address_make_one_account(app: Flask, context: None, round: int) -> None:
+    email = f"nora-{uuid.uuid4().hex[:8]}@example.com"
+    only_one(at_once(app, each(lambda place: sign_up(email, f"{PASSWORD} {place}", "Nora"))), loses="AddressTaken")
+    nora = db.session.scalars(select(User).where(User.email == email)).one()
+    assert [one.role for one in nora.memberships] == [Role.OWNER]
+
+
+def test_a_link_used_by_fifty_sets_one_password(app: Flask, context: None, round: int) -> None:
+    ada = stranger()
+    secret = resetting.link_for(ada).rpartition("/")[2]
+    set_by = _winners(app, lambda place: resetting.reset(secret, f"{PASSWORD} {place}") is not None)
+    assert len(set_by) == 1
+    db.session.expire_all()
+    assert db.session.get_one(User, ada.id).has_password(f"{PASSWORD} {set_by[0]}")
+
+
+def test_who_signs_in_by_the_old_password_while_a_new_one_is_set_is_out(app: Flask, context: None, round: int) -> None:
+    """Though its hash is made anew at that moment."""
+    ada = stranger()
+    ada.password_hash, email = OLDER.hash(PASSWORD), ada.email
+    db.session.commit()
+    secret = resetting.link_for(ada).rpartition("/")[2]
+
+    def act(place: int) -> bool:
+        if place == FIFTY // 2:
+            return resetting.reset(secret, f"{PASSWORD} anew") is not None
+        user = find(email)
+        assert user
+        if came_in := user.has_password(PASSWORD):
+            signing_in.begin(user)
+        return came_in
+
+    assert FIFTY // 2 in _winners(app, act)
+    db.session.expire_all()
+    assert (ada.has_password(f"{PASSWORD} anew"), ada.has_password(PASSWORD)) == (True, False)
+    assert signing_in.of(ada) == []
+
+
+def test_a_code_used_by_fifty_lets_one_in(app: Flask, context: None, round: int) -> None:
+    """Of an app, and of those to recover by."""
+    ada = stranger()
+    id = ada.id
+    two_factor.set_up(ada)
+    found = db.session.scalars(select(Authenticator).where(Authenticator.user_id == id)).one()
+    totp, then = pyotp.TOTP(two_factor.secret_of(found)), time.time()
+    with app.test_request_context():
+        g.sign_in, _ = SignIn.begin(ada)
+        recovery = two_factor.confirm(ada, totp.at(then - 30))
+    for code in (totp.at(then), recovery[0]):
+        assert len(_winners(app, lambda _, code=code: two_factor.passes(db.session.get_one(User, id), code))) == 1  # type: ignore[misc]
+    assert two_factor.codes_left(ada) == len(recovery) - 1
+
+
+def _winners(app: Flask, act: Callable[[int], bool]) -> Sequence[int]:
+    """The places of those whose act was done."""
+    gate = threading.Barrier(FIFTY)
+
+    def run(place: int) -> bool:
+        with app.test_request_context():
+            gate.wait()
+            return act(place)
+
+    with ThreadPoolExecutor(FIFTY) as pool:
+        return [place for place, won in enumerate(pool.map(run, range(FIFTY))) if won]
+
+
+def _count(what: type, **where: object) -> int:
+    return db.session.scalar(select(func.count()).select_from(what).filter_by(**where)) or 0
