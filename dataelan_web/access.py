@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from flask import abort, g
+from flask import abort, current_app, g
 from flask_login import current_user
 from sqlalchemy import ColumnElement, CompoundSelect, Select, Uuid, and_, bindparam, case, false, or_, select, union
 from werkzeug.exceptions import Forbidden, Gone
@@ -216,8 +216,17 @@ def require_superuser() -> None:
 
 
 def is_superuser(user: User) -> bool:
-    """Are they, if they signed in by a secret of their own? No organization’s provider makes superusers."""
-    return bool(user.is_superuser) and through() is None
+    """Are they, if they signed in by a secret of their own? No organization’s provider makes superusers. Where the
+    operator wants two factors, they are by these alone."""
+    return bool(user.is_superuser) and through() is None and not lacks_a_factor()
+
+
+def lacks_a_factor() -> bool:
+    """Is it for want of a second one that whoever signed in here is no superuser?"""
+    if not current_app.extensions["dataelan_settings"].superusers_need_two_factors or g.get("impersonator") is not None:
+        return False
+    sign_in = g.get("sign_in")
+    return sign_in is not None and current_user.is_superuser and through() is None and not sign_in.is_by_two
 
 
 def may(right: int, row: Base | None = None) -> bool:

@@ -54,6 +54,8 @@ class Settings:
     """OpenAI-compatible servers on this machine to offer when they answer."""
     secure_cookies: bool
     open_sign_up: bool
+    superusers_need_two_factors: bool
+    """Are they superusers only where they signed in by two?"""
     private_addresses: bool
     """May organizations point a provider at loopback and private addresses?"""
     trusted_proxies: int
@@ -106,6 +108,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         local_servers=tuple((read("DATAELAN_LOCAL_SERVERS") or " ".join(LOCAL_SERVERS)).split()),
         secure_cookies=read.flag("DATAELAN_SECURE_COOKIES", False),
         open_sign_up=read.flag("DATAELAN_OPEN_SIGN_UP", True),
+        superusers_need_two_factors=read.flag("DATAELAN_SUPERUSERS_NEED_TWO_FACTORS", False),
         private_addresses=read.flag("DATAELAN_PRIVATE_ADDRESSES", False),
         trusted_proxies=read.number("DATAELAN_TRUSTED_PROXIES", 0, low=0, high=10),
         worker_concurrency=read.number("DATAELAN_WORKER_CONCURRENCY", 200, low=1, high=2000),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -66,6 +67,35 @@ def begin(sue: people.Browser, whom: User, **form: str) -> int:
 
 def log_of(user: User) -> list[AuditEvent]:
     return list(db.session.scalars(select(AuditEvent).where(AuditEvent.actor_id == user.id).order_by(AuditEvent.id)))
+
+
+def test_where_the_operator_says_so_superusers_are_such_by_two_factors_alone(
+    app: Flask, acme: people.Cast, sue: people.Browser, reopened: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = app.extensions["dataelan_settings"]
+    assert sue.get("/account/needed").status_code == 200, "who asks is told what it would be"
+    monkeypatch.setitem(app.extensions, "dataelan_settings", replace(settings, superusers_need_two_factors=True))
+    for path in ("/admin/", "/admin/people", f"/admin/people/{acme.mia.id}"):
+        led = sue.get(path)
+        assert (led.status_code, led.location) == (303, "/account/needed"), path
+    said = sue.get("/account/needed").get_data(as_text=True)
+    assert "One more step for the administration" in said
+    assert "Everyone there signs in by a passkey, or by a code" in said
+    assert 'href="/admin/"' in sue.get("/account").get_data(as_text=True), "the way there says what is missing"
+    assert begin(sue, acme.mia) == 204
+    assert sue.get(f"{acme.home}/").status_code == 404, "nobody’s form was taken"
+    modes.row().mode = Mode.MAINTENANCE
+    db.session.commit()
+    assert sue.get("/account").status_code == 503, "as everybody else"
+    modes.row().mode = Mode.OPEN
+    db.session.execute(update(SignIn).where(SignIn.user_id == sue.person.id).values(is_two_factor=True))  # type: ignore[attr-defined]
+    db.session.commit()
+    assert sue.get("/admin/queue").status_code == 200
+    assert "You are ready for the administration" in sue.get("/account/needed").get_data(as_text=True)
+    for nobody in (acme.olivia, None):
+        client = people.browser(app, nobody)
+        assert client.get("/account/needed").status_code == (404 if nobody else 303)
+        assert client.get("/admin/").status_code == (404 if nobody else 303)
 
 
 # -- queue and workers -----------------------------------------------------------------------------

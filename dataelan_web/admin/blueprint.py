@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, url_for
 from flask_login import current_user
 
 from .. import access
 from ..extensions import login
+from ..web import redirect
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -17,5 +18,7 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 def enter() -> Any:
     if not current_user.is_authenticated:
         return login.unauthorized()
+    if access.lacks_a_factor():
+        return redirect(url_for("account.show_needed"))
     access.require_superuser()
     return None
