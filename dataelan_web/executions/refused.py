@@ -29,7 +29,8 @@ def failure_of(refusal: Failure | Refusal) -> Failure:
 
 
 def facts_of(refusal: Failure | Refusal) -> dict[str, Any]:
-    """For the receipt: which limit, and how it stands. Amounts in its unit; `resets_at` in ISO 8601, None: never."""
+    """For the receipt: which limit, and how it stands. Amounts in its unit; `resets_at` in ISO 8601, None: never. Where
+    nothing could be asked, no rate is named."""
     if isinstance(refusal, quota.OverLimit):
         budget = refusal.budget
         return {
@@ -49,6 +50,8 @@ def facts_of(refusal: Failure | Refusal) -> dict[str, Any]:
             "limit": refusal.limit,
             "retry_after": refusal.retry_after,
         }
+    if isinstance(refusal, quota.RatesUnknown):
+        return {"rate": None, "retry_after": refusal.retry_after}
     return {}
 
 

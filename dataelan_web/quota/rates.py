@@ -124,10 +124,10 @@ for limit = 1, #KEYS / 2 do
   redis.call('ZREM', KEYS[2 * limit], ARGV[1])
 end
 """
-# ARGV: call, lease, and XX for one that must be there still.
+# ARGV: call, lease.
 RENEW = f"""{_CLOCK}
 for limit = 1, #KEYS / 2 do
-  redis.call('ZADD', KEYS[2 * limit], ARGV[3], now + ARGV[2], ARGV[1])
+  redis.call('ZADD', KEYS[2 * limit], now + ARGV[2], ARGV[1])
   redis.call('PEXPIRE', KEYS[2 * limit], ARGV[2])
 end
 """
@@ -151,6 +151,8 @@ class Rates:
         self._take, self._give_back, self._renew = map(valkey.register_script, (TAKE, GIVE_BACK, RENEW))
         self._look = valkey.register_script(LOOK)
         self._running = dict[str, Lease]()
+        self._in_doubt = dict[Lease, float]()
+        """Of calls that Valkey gave no answer about, and may count when it wakes; until when."""
         self._lock = threading.Lock()
         self._is_renewing = self._is_away = False
         self._asked_again_at = 0.0
@@ -161,7 +163,13 @@ class Rates:
         Raises RateExceeded, having counted nothing, or RatesUnknown."""
         if not rates:
             return None
-        lease = Lease(call_id.hex, _keys(rates), self._counted(self._take, rates, call_id.hex, tokens), tokens)
+        call, keys = call_id.hex, _keys(rates)
+        try:
+            lease = Lease(call, keys, self._counted(self._take, rates, call, tokens), tokens)
+        except RatesUnknown as unknown:
+            if unknown.__cause__ is not None:  # it was asked
+                self._doubt(Lease(call, keys, 0, 0))
+            raise
         self._keep(lease)
         return lease
 
@@ -175,7 +183,7 @@ class Rates:
         if not rates:
             return None
         lease = Lease(call_id.hex, _keys([rate for rate in rates if rate.parallel]), 0, 0)
-        self._try(lambda: self._renew(lease.keys, [lease.call, self._lease, "CH"]))
+        self._try(lambda: self._renew(lease.keys, [lease.call, self._lease]))
         self._keep(lease)
         return lease
 
@@ -189,14 +197,20 @@ class Rates:
         self._try(lambda: self._give_back(lease.keys, [lease.call, lease.bucket, *more]))
 
     def renew(self) -> None:
-        """The calls of this process still run."""
+        """The calls of this process still run: also where Valkey was emptied, and has forgotten them."""
         with self._lock:
             running = [lease for lease in self._running.values() if lease.keys]
         if running:
             with self._valkey.pipeline(transaction=False) as pipeline:
                 for lease in running:
-                    self._renew(lease.keys, [lease.call, self._lease, "XX"], pipeline)
+                    self._renew(lease.keys, [lease.call, self._lease], pipeline)
                 self._try(pipeline.execute)
+        self._free([lease for lease in running if lease.call not in self._running])  # ended while it was renewed
+        with self._lock:
+            moment = time.monotonic()
+            self._in_doubt = {lease: until for lease, until in self._in_doubt.items() if until > moment}
+            doubted = list(self._in_doubt)
+        self._free(doubted)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -225,6 +239,11 @@ class Rates:
         self._is_away = False
         return answer
 
+    def _free(self, leases: Sequence[Lease]) -> None:
+        """Their places, and nothing of what was counted in minutes."""
+        for lease in leases:
+            self._try(lambda lease=lease: self._give_back(lease.keys, [lease.call, lease.bucket, 0, 0]))
+
     def _try(self, ask: Any) -> None:
         """What is not written frees itself: leases run out, and minutes pass."""
         with contextlib.suppress(RatesUnknown):
@@ -233,9 +252,17 @@ class Rates:
     def _keep(self, lease: Lease) -> None:
         with self._lock:
             self._running[lease.call] = lease
-            if not self._is_renewing:
-                self._is_renewing = True
-                threading.Thread(target=self._renew_forever, name="rates", daemon=True).start()
+            self._go_on_renewing()
+
+    def _doubt(self, lease: Lease) -> None:
+        with self._lock:
+            self._in_doubt[lease] = time.monotonic() + self._lease / 1000
+            self._go_on_renewing()
+
+    def _go_on_renewing(self) -> None:
+        if not self._is_renewing:
+            self._is_renewing = True
+            threading.Thread(target=self._renew_forever, name="rates", daemon=True).start()
 
     def _renew_forever(self) -> None:
         while True:

@@ -518,10 +518,14 @@ def test_where_rates_cannot_be_counted_only_what_they_apply_to_is_refused(
     assert run(acme, "!simulate tokens=2\nHi", priced).state is State.COMPLETED
     spent = state_of(budget)
     rate(acme, parallel=5)
-    refused = run(acme, "Hi", priced)
+    refused = run(acme, "Hi", priced, idempotency_key="k")
     assert (refused.state, refused.error_kind, refused.attempts) == (State.FAILED, "transient", [])
     assert "Valkey does not answer" in refused.body.error
     assert state_of(budget) == spent
+    db.session.query(RateLimit).filter_by(organization_id=acme.organization.id).delete()
+    db.session.commit()
+    again = run(acme, "Hi", priced, idempotency_key="k")
+    assert (again.state, again.id == refused.id) == (State.COMPLETED, False), "it was not sent, so its key is free"
 
 
 def test_without_a_rate_nothing_is_asked_of_valkey(app: Flask, acme: people.Cast, free: str) -> None:

@@ -273,6 +273,52 @@ def test_an_empty_valkey_begins_anew_and_an_end_of_before_takes_nothing_off(
     assert counted(valkey, limit) == {"r": 0, "t": 0, "running": 0}
 
 
+def test_what_runs_keeps_its_place_when_valkey_was_emptied(patient: Rates, valkey: redis.Redis) -> None:
+    limit = rate(parallel=1)
+    running = patient.take([limit], uuid.uuid4(), 0)
+    valkey.delete(f"{PREFIX}{limit.id.hex}:leases")
+    patient.renew()
+    refusal(patient, [limit])
+    patient.end(running, 0)
+    patient.renew()
+    assert counted(valkey, limit)["running"] == 0
+
+
+def test_one_that_ends_while_it_is_renewed_leaves_no_place_taken(
+    patient: Rates, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = rate(parallel=1)
+    running = patient.take([limit], uuid.uuid4(), 0)
+    renew = patient._renew
+
+    def late(*arguments: object) -> None:
+        patient.end(running, 0)
+        renew(*arguments)
+
+    monkeypatch.setattr(patient, "_renew", late)
+    patient.renew()
+    assert counted(valkey, limit)["running"] == 0
+
+
+def test_a_call_that_was_counted_without_an_answer_frees_its_place(
+    patient: Rates, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when Valkey hangs, and does what it was asked once it wakes."""
+    limit, take = rate(requests=5, parallel=1), patient._take
+
+    def unheard(*arguments: object) -> None:
+        take(*arguments)
+        raise redis.TimeoutError
+
+    monkeypatch.setattr(patient, "_take", unheard)
+    with pytest.raises(RatesUnknown):
+        patient.take([limit], uuid.uuid4(), 0)
+    assert counted(valkey, limit) == {"r": 1, "t": 0, "running": 1}
+    patient._asked_again_at = 0
+    patient.renew()
+    assert counted(valkey, limit) == {"r": 1, "t": 0, "running": 0}, "of the minute nobody knows whether it was counted"
+
+
 def test_what_is_kept_goes_by_itself(rates: Rates, valkey: redis.Redis) -> None:
     limit = rate(requests=5, tokens=5, parallel=5)
     rates.end(rates.take([limit], uuid.uuid4(), 1), 1)
