@@ -28,6 +28,7 @@ test-faults: $(VENV)/dev ## break a Dataelan of its own 1,000 times: DATAELAN_FA
 	DATAELAN_ROUNDS=$${DATAELAN_ROUNDS:-100} DATAELAN_SEQUENCES=$${DATAELAN_SEQUENCES:-10000} \
 		$(PYTHON) -m pytest -q $(wildcard tests/test_quota*.py tests/quota) || failed=1; \
 	$(PYTHON) -m pytest -q -m kills tests || failed=1; \
+	DATAELAN_RACES=$${DATAELAN_RACES:-1000} $(PYTHON) -m pytest -q tests/test_races.py || failed=1; \
 	DATAELAN_EXPRESSIONS=$${DATAELAN_EXPRESSIONS:-10000} $(PYTHON) -m pytest -q tests/router/test_expressions.py || failed=1; \
 	exit $$failed
 

@@ -216,17 +216,14 @@ def require_superuser() -> None:
 
 
 def is_superuser(user: User) -> bool:
-    """Are they, if they signed in by a secret of their own? No organization’s provider makes superusers. Where the
-    operator wants two factors, they are by these alone."""
+    """Are they, if they signed in by enough of their own? No organization’s provider makes superusers."""
     return bool(user.is_superuser) and through() is None and not lacks_a_factor()
 
 
 def lacks_a_factor() -> bool:
-    """Is it for want of a second one that whoever signed in here is no superuser?"""
-    if not current_app.extensions["dataelan_settings"].superusers_need_two_factors or g.get("impersonator") is not None:
-        return False
-    sign_in = g.get("sign_in")
-    return sign_in is not None and current_user.is_superuser and through() is None and not sign_in.is_by_two
+    """Is a superuser none here, because the operator wants two factors of them, and this sign-in was by one?"""
+    wants, sign_in = current_app.extensions["dataelan_settings"].superusers_need_two_factors, g.get("sign_in")
+    return wants and sign_in is not None and current_user.is_superuser and not sign_in.is_by_two
 
 
 def may(right: int, row: Base | None = None) -> bool:
@@ -338,9 +335,8 @@ def _tell_if_in_trash(model: type[Base], id: uuid.UUID) -> None:
 
 
 def _guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:
-    return (
-        select(column).join(Collaborator, Collaborator.project_id == Project.id).where(Collaborator.user_id == user_id)
-    )
+    here = (Collaborator.project_id == Project.id) & (Collaborator.user_id == user_id)
+    return select(column).join(Collaborator, here)
 
 
 def _entered() -> Select[Organization, Role | None]:
@@ -363,9 +359,7 @@ def _mine() -> Select[Organization]:
 
 _ENTERED, MINE = _entered(), _mine()
 _MINE_BY_NAME = MINE.order_by(Organization.name)
-_ROLE_IN = select(Collaborator.role).where(
-    Collaborator.project_id == bindparam("project"), Collaborator.user_id == ASKER
-)
+_ROLE_IN = select(Collaborator.role).filter_by(project_id=bindparam("project"), user_id=ASKER)
 
 
 @dataclass(frozen=True)
@@ -384,8 +378,7 @@ def sums_seen() -> SumsSeen:
 
 def sums_seen_by(organization_id: uuid.UUID, user_id: uuid.UUID) -> SumsSeen | None:
     """The same for somebody who is not signed in, as they are told by mail. None: they do not belong to it any more."""
-    mine = Membership.organization_id == organization_id, Membership.user_id == user_id
-    role = db.session.scalar(select(Membership.role).where(*mine))
+    role = db.session.scalar(select(Membership.role).filter_by(organization_id=organization_id, user_id=user_id))
     seen = _sums_seen(organization_id, user_id, role)
     return seen if role or seen.projects else None
 

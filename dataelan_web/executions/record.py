@@ -27,7 +27,7 @@ from ..extensions import db
 from ..models import Attempt, Execution, Model, Origin, Outcome, Payer, journal, new_id, now
 from ..models.journal import COUNTERS
 from ..router.candidates import Candidate
-from ..router.health import Observation, work_of
+from ..router.health import Observation, kind_for_health, work_of
 from ..router.parameters import fitted
 from ..router.plan import Step
 from ..router.run import Result
@@ -330,7 +330,7 @@ class Record:
         """What this call tells of the model's and the key's health."""
         failure = result.failure
         is_counted = self._allowance.prompt.task is Task.CHAT and usage is not None
-        kind = failure.kind if failure else None
+        kind = kind_for_health(failure) if failure else None
         if failure and (failure.code == OUR_OWN or step.candidate.is_simulated):  # the latter fails as a prompt says
             kind = Kind.ABORTED
         observation = Observation(

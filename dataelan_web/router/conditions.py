@@ -123,7 +123,7 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class MaxLatency:
-    """Milliseconds to the first token, as lately measured. What was never measured passes, or it never would be."""
+    """Milliseconds to the first token, as lately measured. What was not, passes, or it never would be again."""
 
     name: ClassVar[str] = "max_latency_ms"
     limit: int
@@ -133,7 +133,8 @@ class MaxLatency:
         return cls(_whole(cls.name, value, "milliseconds"))
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
-        measured = [vital.first_token_ms for vital in question.vitals_of(choice.candidate) if vital.first_token_ms]
+        vitals = question.vitals_of(choice.candidate)
+        measured = [lately for vital in vitals if (lately := vital.first_token_lately(question.now))]
         if not measured or min(measured) <= self.limit:
             return None
         return f"its first token lately took {min(measured):,.0f} ms, over the rule's {self.limit:,}"

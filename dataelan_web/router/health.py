@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Protocol
 from uuid import UUID
 
-from .types import Kind
+from .types import Failure, Kind
 
 ALPHA = 0.2
 """Weight of the newest call in the moving averages."""
@@ -65,6 +67,20 @@ WORDS = {
     Kind.BILLING: "no credit left",
     Kind.TRANSIENT: "failing calls",
 }
+
+# OpenAI’s “Project … does not have access to model …”, Amazon’s “You don’t have access to the model with …”
+_NOT_GIVEN = re.compile(r"\baccess to (?:the )?model\b", re.IGNORECASE)
+
+
+def kind_for_health(failure: Failure) -> Kind:
+    """What a refusal tells of a model and its key. A model that its provider does not have, or not for this key, is
+    a trouble of both together: neither of the prompt, nor of the key with its other models."""
+    is_without = failure.status == HTTPStatus.NOT_FOUND
+    is_kept_from_it = failure.status == HTTPStatus.FORBIDDEN and (
+        failure.code == "model_not_found" or _NOT_GIVEN.search(failure.message[:5000]) is not None
+    )
+    return Kind.TRANSIENT if is_without or is_kept_from_it else failure.kind
+
 
 Pair = tuple[UUID, UUID | None]
 """(model, key); None where the provider asks for no key."""
@@ -135,6 +151,10 @@ class Vital:
     rest: Rest = RESTED
     key_rest: Rest = RESTED
     in_flight: int = 0
+
+    def first_token_lately(self, now: float) -> float | None:
+        """In ms. None: not measured, or so long ago that it tells nothing of now."""
+        return self.first_token_ms if now - self.seen_at < TALLY else None
 
     @property
     def resting_until(self) -> float:

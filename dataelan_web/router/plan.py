@@ -342,12 +342,15 @@ def _steps(
 
 
 def _spread(candidate: Candidate, question: Question, draw: random.Random) -> Iterator[Key]:
-    """Payers in the order given (own before platform); within one payer a weighted draw. Who rests is left out."""
+    """Payers in the order given (own before platform); within one payer a weighted draw. Who rests is left out; where
+    all do, the one that wakes first is waited for."""
     if len(candidate.keys) == 1:
         yield candidate.keys[0]
         return
-    resting = [key for key in candidate.keys if question.vital(candidate, key).resting_until > question.now]
-    awake = [key for key in candidate.keys if key not in resting] or resting
+    wakes = {key: question.vital(candidate, key).resting_until for key in candidate.keys}
+    awake = [key for key in candidate.keys if wakes[key] <= question.now]
+    if not awake:
+        yield from sorted(candidate.keys, key=wakes.__getitem__)
     for payer in dict.fromkeys(key.payer for key in awake):
         group = [key for key in awake if key.payer == payer]
         while group:

@@ -9,7 +9,7 @@ import pytest
 
 from dataelan_web.router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice, Question
 from dataelan_web.router.conditions import ConditionError
-from dataelan_web.router.health import Rest, Vital
+from dataelan_web.router.health import TALLY, Rest, Vital
 from dataelan_web.router.plan import ENOUGH_OTHERS, LONGEST_REST, MOST_MODELS, Plan
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.types import Kind, Task
@@ -118,6 +118,17 @@ def test_latency_and_success_conditions_hold_back_what_was_measured_badly_and_le
     assert "75%" in reasons(made)["flaky"]
 
 
+def test_a_slow_first_token_shuts_a_model_out_only_while_it_tells_of_now() -> None:
+    slow, other = model("slow"), model("other")
+    shared = rule(Choice(slow), Choice(other), strategy="ordered", conditions={"max_latency_ms": 500})
+
+    def first(age: float) -> str:
+        vital = Vital(latency=1, first_token_ms=900, seen_at=NOW - age, calls=1)
+        return names(planned(shared, question=asked({slow: vital})))[0]
+
+    assert (first(0), first(TALLY - 1), first(TALLY)) == ("other", "other", "slow")
+
+
 # -- rest --------------------------------------------------------------------------------------------
 
 
@@ -147,6 +158,17 @@ def test_a_key_that_rests_leaves_the_model_to_the_other_key() -> None:
     vitals = {(shared.model_id, weak.id): Vital(key_rest=Rest(NOW, NOW + 60, Kind.CREDENTIAL))}
     made = planned(rule(Choice(shared)), question=Question(vitals=vitals, now=NOW))
     assert [step.key.label for step in made.steps] == ["strong"]
+
+
+def test_where_all_keys_rest_the_one_that_wakes_first_is_waited_for_and_asked() -> None:
+    dead, soon = key("dead", weight=5), key("soon")
+    shared = model("m", keys=(dead, soon))
+    vitals = {
+        (shared.model_id, dead.id): Vital(key_rest=Rest(NOW, NOW + 3600, Kind.CREDENTIAL)),
+        (shared.model_id, soon.id): Vital(rest=Rest(NOW, NOW + 3, Kind.RATE_LIMIT)),
+    }
+    made = planned(rule(Choice(shared)), question=Question(vitals=vitals, now=NOW))
+    assert [(step.key.label, step.wait) for step in made.steps][:1] == [("soon", 3.0)]
 
 
 def test_one_that_returns_from_a_rest_gets_its_weight_back_little_by_little() -> None:

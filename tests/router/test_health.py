@@ -22,11 +22,12 @@ from dataelan_web.router.health import (
     Observation,
     Vital,
     best_latency,
+    kind_for_health,
     observed,
     ranked,
     work_of,
 )
-from dataelan_web.router.types import Kind
+from dataelan_web.router.types import Failure, Kind
 
 NOON = 1_750_000_000.0
 """15:06 UTC, in truth."""
@@ -92,6 +93,25 @@ def test_a_prompts_own_faults_say_nothing_about_health(kind: Kind) -> None:
 
 
 # -- when it rests ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "kind"),
+    [
+        (403, "model_not_found", "Project `proj_x` does not have access to model `gpt-5`", Kind.TRANSIENT),
+        (403, "", "You don't have access to the model with the specified model ID.", Kind.TRANSIENT),
+        (403, "", "Forbidden", Kind.CREDENTIAL),
+        (401, "invalid_api_key", "Incorrect API key provided", Kind.CREDENTIAL),
+        (404, "model_not_found", "The model `old` does not exist", Kind.TRANSIENT),
+        (400, "", "A tool without a name", Kind.BAD_REQUEST),
+    ],
+)
+def test_a_model_that_a_key_is_not_given_is_a_trouble_of_both_together(
+    status: int, code: str, message: str, kind: Kind
+) -> None:
+    """Of neither the prompt, nor of the key with its other models."""
+    usual = Kind.BAD_REQUEST if status in (400, 404) else Kind.CREDENTIAL
+    assert kind_for_health(Failure(usual, message, status=status, code=code)) is kind
 
 
 def test_a_rate_limit_rests_at_once_and_each_time_twice_as_long_up_to_five_minutes() -> None:
