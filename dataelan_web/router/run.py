@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from .exchange import Line, ask, chunks, fetch, stopped, unsendable, with_key
+from .health import KEYS_OWN, kind_for_health
 from .parameters import has
 from .plan import Plan, Step
 from .providers import UnknownFormat, adapter
@@ -311,6 +312,8 @@ def _after(steps: deque[Step], failure: Failure) -> deque[Step]:
     kept = [replace(step, only_after=None) for step in rest if step.only_after is failure.kind]
     if failure.advice is Advice.STOP:
         return deque(kept)
+    if failure.sent and kind_for_health(failure) in KEYS_OWN:  # refused, it is so for every model
+        rest = [step for step in rest if step.key.id is None or step.key.id != tried.key.id]
     if failure.advice is not Advice.NEXT_KEY:
         rest = [step for step in rest if step.candidate.model_id != tried.candidate.model_id]
     ready = [step for step in rest if step.only_after is None]

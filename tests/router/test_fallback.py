@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from dataelan_web.router.types import Kind
 
 from .aws_messages import event as aws_event
 from .aws_messages import exception
-from .test_run import Book, Provider, ask, impatient, refuses, response, says, step, text, whole  # noqa: F401
+from .test_run import Book, Provider, Reply, ask, impatient, refuses, response, says, step, text, whole  # noqa: F401
 
 
 def sent(*documents: dict[str, Any]) -> bytes:
@@ -100,3 +101,27 @@ def test_every_refusal_that_another_model_might_not_make_leads_to_it(status: int
     first.close()
     assert ("k2" in book.begun) is (status in (401, 402, 403, 429))
     assert book.begun[-1] == "k3"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "asked_again"),
+    [
+        (refuses("401 Unauthorized"), False),
+        (refuses("402 Payment Required"), False),
+        (refuses("403 Forbidden"), False),
+        (refuses("403 Forbidden", "model_not_found"), True),
+        (refuses("429 Too Many Requests"), True),
+    ],
+)
+def test_a_key_that_was_refused_is_not_asked_for_another_model(
+    refusal: Reply, asked_again: bool, provider: Provider
+) -> None:
+    """In the same request; that a model is not for this key says nothing of its others."""
+    first, book = Provider(), Book()
+    first.answers(refusal)
+    provider.answers(whole)
+    dear, own = step(first, "a", "k1"), step(first, "b", "k1")
+    steps = dear, replace(own, key=dear.key), step(provider, "c", "k2")
+    assert text(ask(book, *steps)) == "Hello you"
+    first.close()
+    assert book.begun == (["k1", "k1", "k2"] if asked_again else ["k1", "k2"])
