@@ -138,6 +138,8 @@ def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> by
             response = http.send(request, stream=True)
         try:
             body = _read_all(response, ends_at)
+            if time.monotonic() > ends_at:  # a piece that came at the last moment is not the whole
+                raise httpx2.ReadTimeout("The answer took too long.", request=request)
         finally:
             response.close()
     except (httpx2.HTTPError, Forbidden) as error:

@@ -330,12 +330,17 @@ def test_a_request_that_is_taken_too_slowly_does_not_outlast_the_end(provider: P
     listener.close()
 
 
-def test_a_short_question_ends_in_its_time_however_slowly_it_is_answered(http: Clients, provider: Provider) -> None:
+@pytest.mark.parametrize("pause", [0.1, 0.001])
+def test_a_short_question_ends_in_its_time_however_slowly_it_is_answered(
+    http: Clients, provider: Provider, pause: float
+) -> None:
+    """What has come by then, to the last moment too, is not taken for the whole."""
+
     def drips(connection: socket.socket) -> None:
         connection.sendall(OPENING)
-        for _ in range(100):
+        for _ in range(round(10 / pause)):
             connection.sendall(b"x")
-            time.sleep(0.1)
+            time.sleep(pause)
 
     provider.answers(drips)
     started = time.monotonic()
