@@ -209,7 +209,7 @@ class Rates:
         with self._lock:
             moment = time.monotonic()
             self._in_doubt = {lease: until for lease, until in self._in_doubt.items() if until > moment}
-            doubted = list(self._in_doubt)
+            doubted = [lease for lease in self._in_doubt if lease.call not in self._running]
         self._free(doubted)
 
     # -- inside ----------------------------------------------------------------------------------
