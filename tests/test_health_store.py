@@ -305,9 +305,10 @@ def test_a_valkey_that_does_not_answer_delays_a_prompt_by_a_moment() -> None:
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen()
-        kept = ValkeyHealth(connect(f"redis://127.0.0.1:{hole.getsockname()[1]}/0"))
-        assert 0.04 < took(kept, pair()) < 2, "far from the seconds that others wait, on a busy machine too"
-        assert min(took(kept, pair()) for _ in range(5)) < 0.01, "it is not asked again at once"
+        url = f"redis://127.0.0.1:{hole.getsockname()[1]}/0"
+        at_first = min(took(kept := ValkeyHealth(connect(url)), pair()) for _ in range(3))  # the machine may be busy
+        assert 0.04 < at_first < 0.3
+        assert min(took(kept, pair()) for _ in range(3)) < 0.01
 
 
 def test_a_rest_is_not_lost_while_valkey_hangs_for_a_moment(valkey: redis.Redis) -> None:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyotp
 import pytest
 from flask import Flask, g
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from dataelan_web.accounts import resetting, signing_in, two_factor
 from dataelan_web.accounts.sign_up import find, sign_up
@@ -27,6 +27,7 @@ from dataelan_web.models import Authenticator, Invitation, Membership, Role, Sig
 from . import people
 from .test_accounts import OLDER, PASSWORD
 from .test_members import at_once, link, role, stranger
+from .test_once import count
 
 ROUNDS = int(os.environ.get("DATAELAN_RACES") or 1)
 FIFTY = 50
@@ -50,7 +51,7 @@ def test_one_invitation_accepted_by_fifty_makes_one_member(app: Flask, acme: peo
         loses="NotAccepted",
     )
     assert role(acme, sam) is Role.MEMBER
-    assert _count(Membership, user_id=id, organization_id=acme.organization.id) == 1
+    assert count(Membership, user_id=id, organization_id=acme.organization.id) == 1
 
 
 def test_one_invitation_accepted_as_new_by_fifty_makes_one_account(app: Flask, acme: people.Cast, round: int) -> None:
@@ -145,7 +146,3 @@ def _winners(app: Flask, act: Callable[[int], bool]) -> Sequence[int]:
 
     with ThreadPoolExecutor(FIFTY) as pool:
         return [place for place, won in enumerate(pool.map(run, range(FIFTY))) if won]
-
-
-def _count(what: type, **where: object) -> int:
-    return db.session.scalar(select(func.count()).select_from(what).filter_by(**where)) or 0

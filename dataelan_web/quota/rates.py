@@ -141,6 +141,8 @@ class Lease:
     keys: tuple[str, ...]
     bucket: int
     tokens: int
+    places: tuple[str, ...]
+    """Of `keys`, those of limits on how many run at once: where it is to be found as long as it runs."""
 
 
 class Rates:
@@ -163,12 +165,12 @@ class Rates:
         Raises RateExceeded, having counted nothing, or RatesUnknown."""
         if not rates:
             return None
-        call, keys = call_id.hex, _keys(rates)
+        call, keys, places = call_id.hex, _keys(rates), _places(rates)
         try:
-            lease = Lease(call, keys, self._counted(self._take, rates, call, tokens), tokens)
+            lease = Lease(call, keys, self._counted(self._take, rates, call, tokens), tokens, places)
         except RatesUnknown as unknown:
-            if unknown.__cause__ is not None:  # it was asked
-                self._doubt(Lease(call, keys, 0, 0))
+            if places and unknown.__cause__ is not None:  # it was asked
+                self._doubt(Lease(call, keys, 0, 0, places))
             raise
         self._keep(lease)
         return lease
@@ -182,8 +184,9 @@ class Rates:
         """The lease of a call that another process began: it runs, whatever the limits say. Nothing is counted anew."""
         if not rates:
             return None
-        lease = Lease(call_id.hex, _keys([rate for rate in rates if rate.parallel]), 0, 0)
-        self._try(lambda: self._renew(lease.keys, [lease.call, self._lease]))
+        places = _places(rates)
+        lease = Lease(call_id.hex, places, 0, 0, places)
+        self._try(lambda: self._renew(lease.places, [lease.call, self._lease]))
         self._keep(lease)
         return lease
 
@@ -199,11 +202,11 @@ class Rates:
     def renew(self) -> None:
         """The calls of this process still run: also where Valkey was emptied, and has forgotten them."""
         with self._lock:
-            running = [lease for lease in self._running.values() if lease.keys]
+            running = [lease for lease in self._running.values() if lease.places]
         if running:
             with self._valkey.pipeline(transaction=False) as pipeline:
                 for lease in running:
-                    self._renew(lease.keys, [lease.call, self._lease], pipeline)
+                    self._renew(lease.places, [lease.call, self._lease], pipeline)
                 self._try(pipeline.execute)
         self._free([lease for lease in running if lease.call not in self._running])  # ended while it was renewed
         with self._lock:
@@ -242,7 +245,7 @@ class Rates:
     def _free(self, leases: Sequence[Lease]) -> None:
         """Their places, and nothing of what was counted in minutes."""
         for lease in leases:
-            self._try(lambda lease=lease: self._give_back(lease.keys, [lease.call, lease.bucket, 0, 0]))
+            self._try(lambda lease=lease: self._give_back(lease.places, [lease.call, lease.bucket, 0, 0]))
 
     def _try(self, ask: Any) -> None:
         """What is not written frees itself: leases run out, and minutes pass."""
@@ -271,6 +274,10 @@ class Rates:
                 self.renew()
             except Exception:  # this thread must not end: prompts that run long would no longer count
                 log.exception("leases of rate limits could not be renewed")
+
+
+def _places(rates: Sequence[Rate]) -> tuple[str, ...]:
+    return _keys([rate for rate in rates if rate.parallel])
 
 
 def _keys(rates: Sequence[Rate]) -> tuple[str, ...]:

@@ -70,16 +70,18 @@ WORDS = {
 
 # OpenAI’s “Project … does not have access to model …”, Amazon’s “You don’t have access to the model with …”
 _NOT_GIVEN = re.compile(r"\baccess to (?:the )?model\b", re.IGNORECASE)
+_NOT_THERE = re.compile(r"\bmodels?\b", re.IGNORECASE)
+"""Of 404: a voice or a file that is not there is the prompt’s own trouble."""
+_ABOUT_THE_MODEL = {HTTPStatus.FORBIDDEN: _NOT_GIVEN, HTTPStatus.NOT_FOUND: _NOT_THERE}
 
 
 def kind_for_health(failure: Failure) -> Kind:
     """What a refusal tells of a model and its key. A model that its provider does not have, or not for this key, is
     a trouble of both together: neither of the prompt, nor of the key with its other models."""
-    is_without = failure.status == HTTPStatus.NOT_FOUND
-    is_kept_from_it = failure.status == HTTPStatus.FORBIDDEN and (
-        failure.code == "model_not_found" or _NOT_GIVEN.search(failure.message[:5000]) is not None
-    )
-    return Kind.TRANSIENT if is_without or is_kept_from_it else failure.kind
+    said = _ABOUT_THE_MODEL.get(failure.status or 0)  # type: ignore[call-overload]
+    if said and (failure.code == "model_not_found" or said.search(failure.message[:5000])):
+        return Kind.TRANSIENT
+    return failure.kind
 
 
 Pair = tuple[UUID, UUID | None]

@@ -274,11 +274,12 @@ def test_an_empty_valkey_begins_anew_and_an_end_of_before_takes_nothing_off(
 
 
 def test_what_runs_keeps_its_place_when_valkey_was_emptied(patient: Rates, valkey: redis.Redis) -> None:
-    limit = rate(parallel=1)
-    running = patient.take([limit], uuid.uuid4(), 0)
+    limit, other = rate(parallel=1), rate(requests=5)
+    running = patient.take([limit, other], uuid.uuid4(), 0)
     valkey.delete(f"{PREFIX}{limit.id.hex}:leases")
     patient.renew()
     refusal(patient, [limit])
+    assert counted(valkey, other)["running"] == 0, "it says nothing of how many run at once"
     patient.end(running, 0)
     patient.renew()
     assert counted(valkey, limit)["running"] == 0

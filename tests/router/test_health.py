@@ -103,6 +103,8 @@ def test_a_prompts_own_faults_say_nothing_about_health(kind: Kind) -> None:
         (403, "", "Forbidden", Kind.CREDENTIAL),
         (401, "invalid_api_key", "Incorrect API key provided", Kind.CREDENTIAL),
         (404, "model_not_found", "The model `old` does not exist", Kind.TRANSIENT),
+        (404, "", "models/old is not found for API version v1beta", Kind.TRANSIENT),
+        (404, "voice_not_found", "A voice with this voice_id was not found.", Kind.BAD_REQUEST),
         (400, "", "A tool without a name", Kind.BAD_REQUEST),
     ],
 )
