@@ -29,6 +29,8 @@ class Problem:
     kind: str = ""
     code: str = ""
     param: str | None = None
+    is_final: bool = False
+    """Clients should not send it again by themselves."""
 
 
 KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 409: "conflict_error",

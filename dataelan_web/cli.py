@@ -274,6 +274,7 @@ def rules_list(as_yaml: bool) -> None:
 @click.option("--type", "model_type", default="TEXT", show_default=True, help="TEXT, CODE, IMAGE, VOICE or VIDEO.")
 @click.option("--strategy", default="weighted", show_default=True)
 @click.option("--priority", type=int, default=100, show_default=True, help="The lowest number is tried first.")
+@click.option("--goes-on-unheard", is_flag=True, help="Ask the next model when one falls silent: both may charge.")
 def rules_add(
     name: str,
     models: tuple[str, ...],
@@ -282,6 +283,7 @@ def rules_add(
     model_type: str,
     strategy: str,
     priority: int,
+    goes_on_unheard: bool,
 ) -> None:
     """Add a rule for everyone. What more a rule can say is said in a file: see `flask rules import`."""
     from .hub.rules import platform
@@ -291,7 +293,8 @@ def rules_add(
 
     try:
         values = platform.values_of(models, fallbacks, conditions)
-        row = platform.add({"name": name, "type": model_type, "strategy": strategy, "priority": priority, **values})
+        said = {"type": model_type, "strategy": strategy, "priority": priority, "goes_on_unheard": goes_on_unheard}
+        row = platform.add({"name": name, **said, **values})
     except (BadDocument, NotTaken, Refused) as refused:
         raise click.ClickException(str(refused)) from refused
     click.echo(f"“{row.name}” is a rule of the platform now.")

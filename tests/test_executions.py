@@ -355,7 +355,7 @@ def test_an_answer_survives_a_connection_that_breaks_while_its_end_is_written(
 
 def test_the_end_of_a_call_is_not_forgotten_when_the_next_one_is_refused(acme: people.Cast, simulated: str) -> None:
     quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL, USD)
-    execution = claimed(acme, "!simulate fail=server_error\nHi", requested=priced(acme, simulated))
+    execution = claimed(acme, "!simulate fail=unavailable\nHi", requested=priced(acme, simulated))
     broken = list[int]()
 
     def breaks(connection: Any, cursor: Any, statement: str, *rest: object) -> None:
@@ -547,7 +547,7 @@ def test_failures_that_one_organization_asks_the_simulated_provider_for_rest_it_
         "Hi",
         "!simulate fail=no_usage\nHi",
         "!simulate fail=cut after=5\nHi",
-        "!simulate fail=server_error fail_times=1 key={key}\nHi",
+        "!simulate fail=unavailable fail_times=1 key={key}\nHi",
         "!simulate fail=500\nHi",
         "!simulate fail=silent total_ms=10\nHi",
     ],

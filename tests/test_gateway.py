@@ -40,7 +40,7 @@ from dataelan_web.router.types import Kind
 
 from . import people
 from .conftest import wait_until
-from .upstream import RECORDINGS, Upstream, recorded, upstream
+from .upstream import RECORDINGS, Reply, Upstream, recorded, upstream
 
 ASK = [{"role": "user", "content": "What is a token?"}]
 WEATHER = {
@@ -542,6 +542,33 @@ def test_a_failure_after_the_first_token_is_an_error_in_the_stream(client: OpenA
     broken = execution(raw.headers["x-dataelan-execution-id"])
     assert broken.state is State.INTERRUPTED
     assert broken.body.text == text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_may_have_been_paid_is_asked_of_no_other_model_and_not_sent_anew_by_a_client(
+    client: OpenAI, raw: httpx2.Client, acme: people.Cast, provider: Upstream, stream: bool
+) -> None:
+    """OpenAI's own client, which else sends a 5xx twice more."""
+    provider.reply = Reply(b"<html>Bad gateway</html>", 502, "text/html")
+    lost = people.own_model(acme, people.own_provider(acme, provider.url), "lost")
+    made = rule(acme, "lost, else another", lost, people.simulated_model())
+    with pytest.raises(openai.APIStatusError) as error:
+        ask(client.with_options(max_retries=2), made.name, stream=stream)
+    assert (error.value.status_code, error.value.code) == (504, "interrupted")
+    assert "may have been charged" in error.value.message
+    run = execution(error.value.response.headers["x-dataelan-execution-id"])
+    assert (run.state, len(run.attempts), executions(acme)) == (State.INTERRUPTED, 1, 1)
+    assert (run.attempts[0].outcome, run.attempts[0].usage_is_estimated) == (Outcome.INTERRUPTED, True)
+    body = {"model": made.name, "messages": ASK, "stream": stream}
+    keyed = {"Idempotency-Key": uuid.uuid4().hex}
+    again = [raw.post("/chat/completions", json=body, headers=keyed) for _ in range(2)]
+    assert [(one.status_code, one.headers.get("x-should-retry")) for one in again] == [(504, "false")] * 2
+    assert len(provider.requests) == 2  # under one key, one more
+    made.goes_on_unheard = True
+    db.session.commit()
+    both = client.chat.completions.with_raw_response.create(model=made.name, messages=ASK, stream=stream)
+    assert both.headers["x-dataelan-model"] == "simulated-instant"
+    assert len(provider.requests) == 3
 
 
 def test_what_a_program_sends_its_model_is_not_fitted_to_it(

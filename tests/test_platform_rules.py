@@ -107,8 +107,9 @@ def test_only_what_is_everyones_can_be_named_and_a_name_only_once(
 
 
 def test_rules_are_listed_exported_changed_and_brought_in_again(app: Flask, model: Model, name: str) -> None:
-    run(app, "add", name, "--model", "simulated/simulated-instant", "--strategy", "ordered")
-    assert f"100  {name}: TEXT prompts go to simulated-instant." in run(app, "list").output
+    run(app, "add", name, "--model", "simulated/simulated-instant", "--strategy", "ordered", "--goes-on-unheard")
+    said = "TEXT prompts go to simulated-instant. If one falls silent, the next is asked: both may charge."
+    assert f"100  {name}: {said}" in run(app, "list").output
     text = run(app, "list", "--yaml").output
     assert f"kept: Rule “{name}”" in run(app, "import", "-", input=text).output
     models = [{"model": "simulated/simulated-instant", "tags": ["eu"]}, {"model": "simulated/gone"}]

@@ -101,6 +101,7 @@ def test_a_rule_is_saved_as_it_was_written(app: Flask, acme: people.Cast, cheap:
         dear,
         name="Cheap first",
         priority="30",
+        goes_on_unheard="yes",
         condition=["max_cost", "min_context_window", "min_success_rate", "capabilities", "tags", "expression"],
         condition__max_cost="$0.1",
         condition__min_context_window="16,000",
@@ -114,7 +115,7 @@ def test_a_rule_is_saved_as_it_was_written(app: Flask, acme: people.Cast, cheap:
     answer = post(app, acme, "", form)
     assert answer.status_code == 204, text_of(answer)
     (rule,) = rules_of(acme)
-    assert (rule.name, rule.priority, rule.is_enabled) == ("Cheap first", 30, True)
+    assert (rule.name, rule.priority, rule.is_enabled, rule.goes_on_unheard) == ("Cheap first", 30, True, True)
     assert rule.conditions == {
         "max_cost": 0.1,
         "min_context_window": 16_000,
@@ -144,7 +145,9 @@ def test_a_saved_rule_comes_back_into_the_form_and_out_of_it_unchanged(
         "expression": 'prompt.text.contains("5")',
     }
     entries = (Entry(dear.id, 0, ("fallback", "x")), Entry(cheap.id, 12, ()))
-    draft = Draft("All", entries, conditions, ModelType.CODE, Strategy.ORDERED, 70, acme.project.id, is_enabled=False)
+    draft = Draft(
+        "All", entries, conditions, ModelType.CODE, Strategy.ORDERED, 70, acme.project.id, False, goes_on_unheard=True
+    )
     again, problems = RuleForm.read(MultiDict(list(RuleForm.of(draft).fields))).draft()
     assert problems == {}
     assert again == draft

@@ -12,7 +12,7 @@ from ..models import Attempt, EntryKind, LedgerEntry
 from ..router import pricing
 from ..router.pricing import Rates
 from ..router.run import Result
-from ..router.types import JOB_FAILED, Task, Usage
+from ..router.types import Fate, Task, Usage
 from .allowance import Allowance
 from .answer import Answer
 from .measures import counted_tokens, estimated, measured
@@ -87,6 +87,5 @@ def _usage(result: Result, allowance: Allowance, answer: Answer) -> tuple[Usage 
 
 def _is_owed(result: Result) -> bool:
     """Nothing is, where the provider refused, never saw the request, or says that its job came to nothing."""
-    failure = result.failure
-    refused = failure is not None and (not failure.sent or failure.status is not None or failure.code == JOB_FAILED)
+    refused = result.failure is not None and result.failure.fate is not Fate.UNKNOWN
     return not refused or result.visible or result.usage.known

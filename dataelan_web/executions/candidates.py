@@ -214,6 +214,7 @@ def rule_of(row: RoutingRule, candidates: Mapping[uuid.UUID, Candidate]) -> Rule
         priority=row.priority,
         strategy=row.strategy.value,
         conditions=row.conditions,
+        goes_on_unheard=row.goes_on_unheard,
     )
 
 

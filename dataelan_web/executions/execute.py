@@ -28,7 +28,7 @@ from ..router.candidates import Question
 from ..router.plan import Plan, plan
 from ..router.rules import Rule
 from ..router.run import Job, run
-from ..router.types import Asset, Event, Failure, Kind, Progress, Prompt, Reasoning, Task, Text, ToolCall
+from ..router.types import OUR_OWN, Asset, Event, Failure, Fate, Kind, Progress, Prompt, Reasoning, Task, Text, ToolCall
 from ..router.wire import Clients, Deadlines
 from ..storage import Unavailable
 from . import assets, jobs, live
@@ -50,6 +50,8 @@ log = logging.getLogger(__name__)
 
 PAUSES = (0.1, 1.0, 3.0, 5.0, 5.0, 5.0, 5.0, 5.0)
 """Seconds between tries to write an end while the database is away, as long as a lease; then the sweeper does it."""
+
+BROKE = "Dataelan itself failed while running this. The operator's log has details."
 
 LONGEST_JOB = 3600.0
 """Seconds that a provider may work on one job, such as a film."""
@@ -150,12 +152,12 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
         failure = problem
         raise
     except Unavailable as problem:
-        failure = Failure(Kind.TRANSIENT, str(problem))
+        failure = Failure(Kind.TRANSIENT, str(problem), sent=record.last is not None)
         raise failure from None
     except Exception:
         log.exception("execution %s broke", execution.id)
         record.roll_back()
-        failure = Failure(Kind.TRANSIENT, "Dataelan itself failed while running this. The operator's log has details.")
+        failure = Failure(Kind.TRANSIENT, BROKE, code=OUR_OWN, sent=record.last is not None)
         raise failure from None
     finally:
         try:
@@ -277,7 +279,7 @@ def _state(failure: Failure | None, *, has_content: bool) -> State:
         return State.COMPLETED
     if failure.kind is Kind.ABORTED:
         return State.CANCELLED
-    return State.INTERRUPTED if has_content else State.FAILED
+    return State.INTERRUPTED if has_content or failure.fate is Fate.UNKNOWN else State.FAILED
 
 
 def _columns(execution: Execution, chosen: Plan, record: Record, failure: Failure | None) -> dict[str, Any]:

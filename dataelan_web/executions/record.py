@@ -31,7 +31,7 @@ from ..router.health import Observation, kind_for_health, work_of
 from ..router.parameters import fitted
 from ..router.plan import Step
 from ..router.run import Result
-from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
+from ..router.types import OUR_OWN, Again, Failure, Fate, Kind, Prompt, Task, Usage
 from . import jobs
 from .allowance import Allowance, Unpriced, reserve, take_over
 from .answer import Answer
@@ -368,7 +368,7 @@ def _outcome(result: Result) -> Outcome:
         return Outcome.COMPLETED
     if result.failure.kind is Kind.ABORTED:
         return Outcome.CANCELLED
-    return Outcome.INTERRUPTED if result.visible else Outcome.FAILED
+    return Outcome.INTERRUPTED if result.visible or result.failure.fate is Fate.UNKNOWN else Outcome.FAILED
 
 
 def _told(attempt: Attempt, key: str = "") -> dict[str, Any]:

@@ -176,4 +176,6 @@ def _failed(execution: Execution, failure: Failure, arrived: float) -> Response:
     response = make_response(jsonify(errors.told(problem)), problem.status)
     if failure.after is not None:
         response.headers["Retry-After"] = str(max(1, round(failure.after)))
+    if problem.is_final:
+        response.headers["X-Should-Retry"] = "false"  # OpenAI's and Anthropic's clients heed it
     return Account.of(execution, arrived).as_headers(response)

@@ -112,4 +112,5 @@ LEARN = (
     ("x-dataelan-limit-left-usd", "What is left of the tightest limit that counts it."),
     ("x-dataelan-overhead-ms", "Our own time, without the provider’s."),
     ("x-dataelan-cache, x-dataelan-replayed", "hit, miss; true where an earlier call’s answer is told again."),
+    ("x-should-retry", "false beside 504 and the code interrupted: the provider may have been paid. Clients heed it."),
 )

@@ -9,7 +9,7 @@ from flask import request
 from .. import api_errors
 from ..api_errors import Api, Problem
 from ..router.plan import NO_SUCH_MODEL
-from ..router.types import Failure, Kind
+from ..router.types import Failure, Fate, Kind
 
 STATUS = {
     Kind.BAD_REQUEST: (400, "invalid_request_error"),
@@ -22,6 +22,7 @@ STATUS = {
     Kind.ABORTED: (499, "cancelled"),
 }
 """Our own credential trouble is a bad gateway, not the caller's 401: the caller's token is fine."""
+UNHEARD = "It may have been charged all the same, so nothing was asked again by itself."
 
 
 class Refused(Exception):
@@ -41,7 +42,10 @@ class Refused(Exception):
 
 
 def of(failure: Failure) -> Problem:
-    """A failed execution."""
+    """A failed execution. Of one whose fate is unknown the program decides, as a person would: `is_final` tells its
+    client, which would else send it anew."""
+    if failure.kind is Kind.TRANSIENT and failure.fate is Fate.UNKNOWN:
+        return Problem(504, f"{failure.message} {UNHEARD}", "provider_error", "interrupted", is_final=True)
     status, kind = (404, "not_found_error") if failure.code == NO_SUCH_MODEL else STATUS[failure.kind]
     code = "context_length_exceeded" if failure.kind is Kind.CONTEXT_TOO_LONG else failure.code or failure.kind.value
     return Problem(status, failure.message, kind, code)

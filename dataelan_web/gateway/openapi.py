@@ -24,6 +24,7 @@ REFUSED = {
     "500": "Dataelan itself failed; the number is in its log.",
     "502": "A provider did not take our key.",
     "503": "No provider answered properly.",
+    "504": "A provider took the call and was not heard of again. It may have charged for it.",
 }
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},

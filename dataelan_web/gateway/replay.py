@@ -36,7 +36,7 @@ def events(execution: Execution, wanted: Request) -> Iterator[Event]:
     if execution.is_open:
         raise Refused(409, "The first request under this idempotency key is still running.", "idempotency_conflict")
     if execution.state is not State.COMPLETED:
-        raise Failure(_kind(execution.error_kind), body.error)
+        raise Failure(_kind(execution.error_kind), body.error, sent=execution.state is State.INTERRUPTED)
     last = db.session.query(Attempt).filter_by(execution_id=execution.id).order_by(Attempt.number.desc()).first()
     yield from said(execution, last.response_model if last else "")
 

@@ -9,7 +9,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, SmallInteger, Table, UniqueConstraint, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    SmallInteger,
+    Table,
+    UniqueConstraint,
+    Uuid,
+    false,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -225,6 +236,8 @@ class RoutingRule(Base):
     conditions: Mapped[Json] = mapped_column(default=dict)
     strategy: Mapped[Strategy] = mapped_column(default=Strategy.WEIGHTED)
     is_enabled: Mapped[bool] = mapped_column(default=True)
+    goes_on_unheard: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Another model is asked when one took the prompt and fell silent, though both may be paid."""
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
     updated_at: Mapped[Time | None]
 

@@ -65,6 +65,11 @@ class Plan:
         return bool(self.steps and self.steps[0].wait)
 
     @property
+    def goes_on_unheard(self) -> bool:
+        """Is another model asked when one took the prompt and fell silent, though both may be paid?"""
+        return self.rule is not None and self.rule.goes_on_unheard
+
+    @property
     def problem_kind(self) -> Kind:
         return Kind.CONTEXT_TOO_LONG if self.receipt.get("too_long") else Kind.BAD_REQUEST
 

@@ -29,6 +29,8 @@ class Rule:
     priority: int = 100
     strategy: str = "weighted"
     conditions: Mapping[str, Any] = field(default_factory=dict)
+    goes_on_unheard: bool = False
+    """After a model that took a prompt and fell silent, the next is asked, though both may be paid (run.py)."""
 
     @cached_property
     def tests(self) -> Conditions:
@@ -55,7 +57,8 @@ class Rule:
         when = "".join(f" {test.words}" for test in conditions.of_prompt)
         which = _and([test.words for test in conditions.of_model])
         models = f", of models {which}" if which else ""
-        return f"{self.model_type} prompts{when} go {self._destination()}{models}."
+        unheard = " If one falls silent, the next is asked: both may charge." if self.goes_on_unheard else ""
+        return f"{self.model_type} prompts{when} go {self._destination()}{models}.{unheard}"
 
     def _destination(self) -> str:
         reserved = {FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK}

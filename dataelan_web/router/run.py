@@ -3,9 +3,10 @@
 Three rules hold:
 
 * After the first visible event there is no retry and no fallback.
-* The same candidate is asked again only when it surely did not take the request: it was never sent, or it was
-  answered with an error. Silence or a broken line may hide a paid answer, so that goes on to the next model. One
-  that names a parameter which the model does not take is asked at once without it.
+* The same candidate is asked again only when it surely did not take the request: it was never sent, or turned away for
+  want of room. One that names a parameter which the model does not take is asked at once without it. Another model is
+  asked also when the provider says that it failed. Silence or a broken line may hide a paid answer: that is the end,
+  unless the rule says that another is to be asked all the same (Fate).
 * Every call is announced to the journal before it is made and closed after, whatever happens.
 """
 
@@ -39,6 +40,7 @@ from .types import (
     Embedding,
     Event,
     Failure,
+    Fate,
     Kind,
     Progress,
     Prompt,
@@ -107,7 +109,7 @@ def run(
     job: Job | None = None,
 ) -> Generator[Event, None, None]:
     """Try each step in turn, beginning with the `job` left by another worker. Raises the first Failure when all
-    failed, the last when something was visible."""
+    failed; before it one whose fate is unknown; the last when something was visible."""
     deadlines = deadlines or Deadlines()
     ends_at = time.monotonic() + deadlines.total
     steps, first, number, tries = deque(plan.steps), None, 0, 0
@@ -150,7 +152,10 @@ def run(
         if journal.leaves_out and (told := _told(steps, result.failure, allowed)):
             steps = told
             continue
-        first, tries = first or result.failure, tries + 1
+        is_unknown = result.failure.fate is Fate.UNKNOWN
+        if is_unknown and not plan.goes_on_unheard:
+            raise result.failure
+        first, tries = result.failure if is_unknown else first or result.failure, tries + 1
         left = _after(steps, result.failure)
         if (pause := _pause(result.failure, tries, others=bool(left))) is not None:
             if stop.wait(pause):
@@ -296,9 +301,8 @@ def _told(steps: deque[Step], failure: Failure, sent: Prompt) -> deque[Step] | N
 
 def _pause(failure: Failure, tries: int, *, others: bool) -> float | None:
     """Seconds to wait before asking the same candidate again, or None: do not."""
-    surely_refused = failure.status is not None or not failure.sent
     retryable = failure.kind is Kind.TRANSIENT or (failure.kind is Kind.RATE_LIMIT and not others)
-    if not (surely_refused and retryable) or tries > RETRIES:
+    if failure.fate is not Fate.NOT_TAKEN or not retryable or tries > RETRIES:
         return None
     backoff = random.uniform(0.5, 1.0) * 0.5 * 2 ** (tries - 1)
     pause = max(failure.after or 0.0, backoff)

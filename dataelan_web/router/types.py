@@ -1,4 +1,5 @@
-"""The router's vocabulary: what goes in (a Prompt: prompt.py), what comes out (Events), what can go wrong (Failure).
+"""The router's vocabulary: what goes in (a Prompt: prompt.py), what comes out (Events), what can go
+wrong (a Failure: failure.py).
 
 Everything here is a frozen value. Adapters turn a Prompt into a Call and bytes into Events; the runner
 owns the wire, the clock and the retries. Nothing in this file does I/O.
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from .failure import ADVICE, JOB_FAILED, OUR_OWN, Advice, Failure, Fate, Kind
 from .prompt import (
     FilePart,
     ImagePart,
@@ -46,6 +48,7 @@ __all__ = [
     "Embedding",
     "Event",
     "Failure",
+    "Fate",
     "FilePart",
     "Finish",
     "ImagePart",
@@ -245,72 +248,7 @@ Event = (
 )  # fmt: skip
 
 
-# -- what can go wrong -------------------------------------------------------------------------
-
-
-class Kind(StrEnum):
-    """Classes of failure; each has one policy (see ADVICE)."""
-
-    BAD_REQUEST = "bad_request"
-    CREDENTIAL = "credential"
-    RATE_LIMIT = "rate_limit"
-    BILLING = "billing"
-    TRANSIENT = "transient"
-    CONTENT_POLICY = "content_policy"
-    CONTEXT_TOO_LONG = "context_too_long"
-    ABORTED = "aborted"
-
-
-class Advice(StrEnum):
-    RETRY = "retry the same candidate"
-    NEXT_KEY = "try another key"
-    NEXT_MODEL = "try the next model"
-    STOP = "stop"
-
-
-ADVICE: Mapping[Kind, Advice] = {
-    Kind.BAD_REQUEST: Advice.NEXT_MODEL,
-    Kind.CREDENTIAL: Advice.NEXT_KEY,
-    Kind.RATE_LIMIT: Advice.NEXT_KEY,
-    Kind.BILLING: Advice.NEXT_KEY,
-    Kind.TRANSIENT: Advice.RETRY,
-    Kind.CONTENT_POLICY: Advice.STOP,
-    Kind.CONTEXT_TOO_LONG: Advice.NEXT_MODEL,
-    Kind.ABORTED: Advice.STOP,
-}
-
-
-OUR_OWN, JOB_FAILED = "dataelan_failed", "job_failed"
-"""Codes of a Failure: one that says nothing about the provider, and a job that the provider says came to nothing."""
-
-
-class Failure(Exception):
-    """Why an attempt failed, in our words.
-
-    `message` is fit to show to a person and never holds a key. `after` is the provider's own wish in
-    seconds (Retry-After). `sent` is False only when the request surely never reached the provider. `refused` names
-    the parameter that this model does not take, where that is why (parameters.REFUSABLE).
-    """
-
-    def __init__(
-        self,
-        kind: Kind,
-        message: str,
-        *,
-        status: int | None = None,
-        code: str = "",
-        after: float | None = None,
-        sent: bool = True,
-        refused: str = "",
-    ):
-        super().__init__(message)
-        self.kind, self.message, self.status, self.code, self.after, self.sent, self.refused = (
-            kind, message, status, code, after, sent, refused,
-        )  # fmt: skip
-
-    @property
-    def advice(self) -> Advice:
-        return ADVICE[self.kind]
+# -- what can go wrong: a Failure (failure.py) --------------------------------------------------
 
 
 class Unsupported(ValueError):

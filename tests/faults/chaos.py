@@ -77,7 +77,11 @@ class Chaos:
         prepare(stack)
         homes, manners = settle_in(stack, self.app), Manners()
         clients = [Client(stack, home, manners, self.stopping) for home in homes]
-        self.client, self.load, self.verdict = clients[0], Load(clients, plan.seed), Verdict()
+        self.client, self.load, self.verdict = (
+            clients[0],
+            Load(clients, plan.seed, is_in_a_hurry=plan.is_in_a_hurry),
+            Verdict(),
+        )
         self.broken = Broken(stack, self.app, homes, manners, self.stopping)
         self.busy, self.is_over = threading.Event(), threading.Event()
 

@@ -13,7 +13,7 @@ import httpx2
 
 from .client import Answered, Client
 from .load import RUN, Load, Same, body, complete, form, key, session_in, start
-from .people import BREAKS, KEYS_OWN, KINDS, REFUSALS, SPOILS, UNREACHABLE
+from .people import BREAKS, ELSE, KEYS_OWN, KINDS, REFUSALS, SPOILS, UNREACHABLE
 
 Drill = Callable[[Load, Client, Random], None]
 AT_ONCE = (2, 3, 5, 20)
@@ -30,7 +30,7 @@ def refused(load: Load, client: Client, draw: Random) -> None:
 
 def refused_once(load: Load, client: Client, draw: Random) -> None:
     """F7. The second call is answered: surely the first was not taken."""
-    directive = f"fail=server_error fail_times=1 key={uuid.uuid4().hex} tokens=20 rate=40"
+    directive = f"fail=unavailable fail_times=1 key={uuid.uuid4().hex} tokens=20 rate=40"
     _fails(load, client, draw, "simulated-instant", directive)
 
 
@@ -41,7 +41,8 @@ def broken_off(load: Load, client: Client, draw: Random) -> None:
     if kind not in ("stall", "silent"):
         return _fails(load, client, draw, f"simulated-fail-{kind}", directive)
     mark = load.mark()
-    id = start(load, client, draw, kind, mark, client.home.model(f"simulated-fail-{kind}"), directive)
+    model = client.home.model(f"simulated-fail-{kind}{ELSE if draw.random() < 0.5 else ''}")
+    id = start(load, client, draw, kind, mark, model, directive)
     client.stopping.wait(draw.uniform(1, 4))
     if id:
         client.submit(f"{client.home.url}/executions/{id}/cancellation", {})
@@ -49,9 +50,8 @@ def broken_off(load: Load, client: Client, draw: Random) -> None:
 
 def stalls(load: Load, client: Client, draw: Random) -> None:
     """F8. Left alone: the idle deadline ends it after a minute."""
-    start(
-        load, client, draw, "stall", load.mark(), client.home.model("simulated-fail-stall"), "tokens=9 rate=20 after=4"
-    )
+    directive = f"tokens=9 rate=20 after={draw.choice((0, 4))}"
+    start(load, client, draw, "stall", load.mark(), client.home.model(f"simulated-fail-stall{ELSE}"), directive)
 
 
 def spoilt(load: Load, client: Client, draw: Random) -> None:
@@ -61,7 +61,8 @@ def spoilt(load: Load, client: Client, draw: Random) -> None:
 
 
 def _fails(load: Load, client: Client, draw: Random, model: str, directive: str) -> None:
-    mark = load.mark()
+    """By itself, or with another model to go on with: which answers only where the first surely came to nothing."""
+    mark, model = load.mark(), f"{model}{ELSE}" if draw.random() < 0.5 else model
     if draw.random() < 0.5:
         start(load, client, draw, model, mark, client.home.model(model), directive)
     else:

@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 
 from .client import Answered, Client
+from .people import ELSE
 
 RUN = re.compile(r'id="run-([0-9a-f-]{36})"')
 SESSION = re.compile(r"/sessions/([0-9a-f-]{36})")
@@ -72,8 +73,8 @@ class Sessions:
 class Load:
     """Acts, drawn from a seed and done by a pool of threads."""
 
-    def __init__(self, clients: Sequence[Client], seed: int, threads: int = 40):
-        self.clients, self.draw = clients, Random(seed)
+    def __init__(self, clients: Sequence[Client], seed: int, threads: int = 40, *, is_in_a_hurry: bool = False):
+        self.clients, self.draw, self.is_in_a_hurry = clients, Random(seed), is_in_a_hurry
         self.prefix = f"{seed}-{uuid.uuid4().hex[:6]}"
         self.sessions = {client: Sessions() for client in clients}
         self.asked: list[Asked] = []
@@ -101,7 +102,8 @@ class Load:
 
     def ordinary(self) -> None:
         """One act of an ordinary day."""
-        self.do(self.draw.choices((run, first_prompt, whole, streamed, watched), (5, 1, 2, 2, 1))[0])
+        acts = (run, first_prompt, whole, streamed, watched, long_answer)
+        self.do(self.draw.choices(acts, (5, 1, 2, 2, 1, 0 if self.is_in_a_hurry else 0.2))[0])
 
     def settle(self, seconds: float) -> bool:
         """Wait for the acts that are being done. False: some are still."""
@@ -221,6 +223,11 @@ def watched(load: Load, client: Client, draw: Random) -> None:
         if client.stopping.wait(1.0):
             return
     load.problems.append(f"the page of {id} never came to its end")
+
+
+def long_answer(load: Load, client: Client, draw: Random) -> None:
+    """One that takes 45 seconds, longer than most faults."""
+    start(load, client, draw, "long", load.mark(), client.home.model(f"simulated-fast{ELSE}"), "tokens=180 rate=4")
 
 
 def whole(load: Load, client: Client, draw: Random) -> None:

@@ -24,11 +24,15 @@ from dataelan_web.models import (
     Price,
     Provider,
     RateLimit,
+    RoutingRule,
+    RoutingRuleModel,
     Scope,
+    Strategy,
     Unit,
     Window,
     new_id,
 )
+from dataelan_web.router.candidates import FALLBACK
 
 from .stack import Stack
 
@@ -43,6 +47,8 @@ SPOILS = ("garbage", "invalid_utf8", "huge_line", "html", "empty_body", "empty",
           "negative_usage", "text_usage", "content_filter")  # fmt: skip
 KINDS = (*REFUSALS, *KEYS_OWN, *BREAKS, *SPOILS)
 """How the provider fails. Each is a model of its own, so that what it teaches about its health stays with it."""
+ELSE = ", else another"
+"""Ends the name of a rule: that model, with another as its fallback."""
 MUCH = {
     (Scope.ORGANIZATION, Unit.USD): 9_000,
     (Scope.PROJECT, Unit.USD): 9_000,
@@ -123,6 +129,7 @@ def _home(stack: Stack, name: str, limits: dict[tuple[Scope, Unit], int]) -> Hom
         url = UNREACHABLE.get(label, stack.provider_url).format(port=stack.runners["provider"].port)
         other, _ = _provider(stack, organization, owner.id, label, url)
         models |= {name: _model(other, organization.id, name) for name in names}
+    with_others = {f"{name}{ELSE}": _rule(model, models["simulated-instant"]) for name, model in models.items()}
     token, secret = GatewayToken.issue(project, owner.id, "faults")
     db.session.add(token)
     db.session.flush()
@@ -141,6 +148,7 @@ def _home(stack: Stack, name: str, limits: dict[tuple[Scope, Unit], int]) -> Hom
         db.session.add(Budget(id=new_id(), organization_id=organization.id, unit=unit, limit=limit, **values))
     db.session.commit()
     called = {name: f"{model.provider.slug}/{name}" for name, model in models.items()}
+    called |= {name: rule.name for name, rule in with_others.items()}
     return Home(name, organization.slug, organization.id, project.id, called, secret)
 
 
@@ -174,6 +182,17 @@ def _model(provider: Provider, organization_id: uuid.UUID, name: str) -> Model:
     db.session.add(model)
     db.session.flush()
     return model
+
+
+def _rule(model: Model, other: Model) -> RoutingRule:
+    """Ask for the model, and for another where it fails."""
+    rule = RoutingRule(id=new_id(), organization_id=model.organization_id, name=f"{model.name}{ELSE}", priority=1000)
+    rule.strategy, rule.models = Strategy.ORDERED, [RoutingRuleModel(model=model, position=0)]
+    if other is not model:
+        rule.models.append(RoutingRuleModel(model=other, position=1, tags=[FALLBACK]))
+    db.session.add(rule)
+    db.session.flush()
+    return rule
 
 
 def sign_in(home: Home, port: int) -> None:

@@ -26,6 +26,7 @@ from dataelan_web.router import wire
 from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.providers import replicate
+from dataelan_web.router.rules import Rule
 from dataelan_web.router.run import Job, Result, run
 from dataelan_web.router.types import (
     Again,
@@ -34,6 +35,7 @@ from dataelan_web.router.types import (
     Done,
     Event,
     Failure,
+    Fate,
     Kind,
     Progress,
     Prompt,
@@ -155,10 +157,12 @@ def step(provider: Server, kind: str = "replicate", model: str = "ada/paint") ->
     return Step(candidate, Key(uuid4(), "k1", "organization"))
 
 
-def ask(book: Book, *steps: Step, http: Clients | None = None, **options: Any) -> list[Event]:
+def ask(
+    book: Book, *steps: Step, http: Clients | None = None, rule: Rule | None = None, **options: Any
+) -> list[Event]:  # fmt: skip
     options = {"prompt": drawing(), "stop": Stop(), "deadlines": Deadlines(1, 2, 2, 20)} | options
     with http or wire.clients() as clients:
-        return list(run(Plan(steps), http=clients, journal=book, secret=lambda step: "r8_secret", **options))
+        return list(run(Plan(steps, rule=rule), http=clients, journal=book, secret=lambda step: "r8_secret", **options))
 
 
 def succeeded(*files: str) -> dict[str, Any]:
@@ -266,15 +270,19 @@ def test_a_question_that_fails_is_asked_again_and_the_job_is_not_begun_anew(prov
     assert provider.asked("POST", "/v1/models/ada/paint/predictions") == 1
 
 
-def test_a_job_that_cannot_be_asked_after_leads_to_the_next_model(
+def test_a_job_that_cannot_be_asked_after_is_made_nowhere_else_unless_a_rule_says_so(
     provider: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "POLL_RETRIES", 1)
     provider.answers["/v1/predictions/j1"] = [503]
     provider.answers["/v1/images/generations"] = [{"data": [{"url": f"{provider.url}/files/out.png"}]}]
+    steps = step(provider), step(provider, "openai", "other")
+    with pytest.raises(Failure) as caught:
+        ask(Book(), *steps)
+    assert (caught.value.fate, provider.asked("POST", "/v1/images/generations")) == (Fate.UNKNOWN, 0)
     book = Book()
-    assert Asset("image/png", PNG) in ask(book, step(provider), step(provider, "openai", "other"))
-    assert provider.asked("POST", "/v1/models/ada/paint/predictions") == 1
+    assert Asset("image/png", PNG) in ask(book, *steps, rule=Rule("quick", (), goes_on_unheard=True))
+    assert provider.asked("POST", "/v1/models/ada/paint/predictions") == 2
     assert (book.begun, len(book.ended)) == (2, 2)
 
 

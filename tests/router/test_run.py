@@ -20,6 +20,7 @@ from dataelan_web.router import run as running
 from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.parameters import fitted
 from dataelan_web.router.plan import Plan, Step
+from dataelan_web.router.rules import Rule
 from dataelan_web.router.run import Result, run
 from dataelan_web.router.types import (
     Again,
@@ -27,6 +28,7 @@ from dataelan_web.router.types import (
     Done,
     Event,
     Failure,
+    Fate,
     Kind,
     Progress,
     Prompt,
@@ -199,11 +201,13 @@ def step(provider: Provider | str, model: str = "m", label: str = "k1", kind: st
 NAMED: dict[str, Any] = {}
 
 
-def ask(book: Book, *steps: Step, prompt: Prompt = PROMPT, **options: Any) -> list[Event]:
+def ask(
+    book: Book, *steps: Step, prompt: Prompt = PROMPT, rule: Rule | None = None, **options: Any
+) -> list[Event]:  # fmt: skip
     """All events. The key's label is its secret."""
     options = {"deadlines": QUICK, "stop": Stop(), "secret": lambda step: step.key.label} | options
     with wire.clients() as http:
-        return list(run(Plan(steps), prompt, http, book, **options))
+        return list(run(Plan(steps, rule=rule), prompt, http, book, **options))
 
 
 def failing(book: Book, *steps: Step, **options: Any) -> Failure:
@@ -258,14 +262,61 @@ def test_a_rate_limit_of_an_hour_is_not_waited_for(provider: Provider, book: Boo
     assert (failure.kind, failure.after, len(provider.requests)) == (Kind.RATE_LIMIT, 3600, 1)
 
 
-def test_an_error_of_the_server_is_tried_three_times_and_then_the_next_model(provider: Provider, book: Book) -> None:
-    down = refuses("500 Internal Server Error")
+def test_a_model_without_room_is_tried_three_times_and_then_the_next(provider: Provider, book: Book) -> None:
+    down = refuses("503 Service Unavailable")
     provider.answers(down, down, down, whole)
     ask(book, step(provider, "a"), step(provider, "a", "k2"), step(provider, "b", "k3"))
     assert provider.keys == ["k1", "k1", "k1", "k3"]
 
 
-@pytest.mark.parametrize("status", ["500 Internal Server Error", "503 Service Unavailable", "529 Overloaded"])
+def page(status: str, body: bytes = b"<html><h1>Bad gateway</h1></html>") -> Reply:
+    """What a proxy says, and not the provider behind it."""
+    return says(response(body, status, "text/html"))
+
+
+FAILED = ["500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout", "424 Failed Dependency"]
+
+
+@pytest.mark.parametrize("reply", [*map(refuses, FAILED), page("500 Oh"), page("521 Down")])
+def test_what_the_provider_says_has_failed_goes_to_the_next_model_at_once(
+    reply: Reply, provider: Provider, book: Book
+) -> None:
+    provider.answers(reply, whole)
+    assert text(ask(book, step(provider, "a"), step(provider, "a", "k2"), step(provider, "b", "k3"))) == "Hello you"
+    assert provider.keys == ["k1", "k3"]
+
+
+UNHEARD: list[Reply] = [
+    silence,
+    hangs_up,
+    says(b"HTTP/1.1 200 OK\r\ncontent-le"),
+    streams(b'data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n'),
+    says(response(b'{"choices": oops')),
+    *(page(status) for status in ("408 Timeout", "502 Bad Gateway", "504 Gateway Timeout", "524 A Timeout Occurred")),
+    page("502 Bad Gateway", b""),
+    page("503 No", b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"),
+]
+
+
+@pytest.mark.parametrize("reply", UNHEARD)
+def test_what_may_have_been_taken_is_asked_of_nobody_else(reply: Reply, provider: Provider, book: Book) -> None:
+    provider.answers(reply, whole)
+    failure = failing(book, step(provider, "a"), step(provider, "a", "k2"), step(provider, "b"))
+    assert (failure.kind, failure.fate, len(provider.requests)) == (Kind.TRANSIENT, Fate.UNKNOWN, 1)
+
+
+@pytest.mark.parametrize("reply", UNHEARD)
+def test_a_rule_may_say_that_the_next_model_is_asked_all_the_same(reply: Reply, provider: Provider, book: Book) -> None:
+    rule = Rule("quick", (), goes_on_unheard=True)
+    provider.answers(reply, whole)
+    steps = step(provider, "a"), step(provider, "a", "k2"), step(provider, "b", "k3")
+    assert text(ask(book, *steps, rule=rule)) == "Hello you"
+    assert provider.keys == ["k1", "k3"]
+    provider.answers(reply, refuses("401 Unauthorized"))
+    assert failing(Book(), *steps, rule=rule).fate is Fate.UNKNOWN  # not the last, which nobody pays
+
+
+@pytest.mark.parametrize("status", ["409 Conflict", "503 Service Unavailable", "529 Overloaded"])
 def test_pauses_between_tries_grow_whatever_the_server_failed_with(
     status: str, provider: Provider, book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -441,7 +492,8 @@ def test_each_deadline_ends_a_wait(reply: Reply, deadlines: Deadlines, provider:
 def test_the_total_deadline_holds_over_all_attempts(provider: Provider, book: Book) -> None:
     provider.answers(silence)
     started = time.monotonic()
-    failing(book, *(step(provider, f"m{place}") for place in range(9)), deadlines=Deadlines(1, 0.4, 1, total=0.6))
+    steps, going_on = (step(provider, f"m{place}") for place in range(9)), Rule("quick", (), goes_on_unheard=True)
+    failing(book, *steps, deadlines=Deadlines(1, 0.4, 1, total=0.6), rule=going_on)
     assert time.monotonic() - started < 1.5
     assert len(provider.requests) == 2
 
@@ -603,7 +655,7 @@ def test_a_model_kept_for_refused_prompts_is_asked_with_each_of_its_keys(provide
 def test_the_second_model_kept_for_refused_prompts_is_asked_when_the_first_is_down(
     provider: Provider, book: Book
 ) -> None:
-    down = refuses("500 Internal Server Error")
+    down = refuses("503 Service Unavailable")
     provider.answers(refuses("400 Bad Request", "content_policy_violation"), down, down, down, whole)
     kept = [replace(step(provider, name, name), only_after=Kind.CONTENT_POLICY) for name in ("frank", "blunt")]
     assert text(ask(book, step(provider), *kept)) == "Hello you"
@@ -620,7 +672,7 @@ def test_a_model_kept_for_another_kind_of_failure_is_no_reason_not_to_wait_for_a
 
 
 def test_a_rest_is_waited_for_once_and_told(provider: Provider, book: Book) -> None:
-    provider.answers(refuses("500 Internal Server Error"), refuses("401 Unauthorized"), whole)
+    provider.answers(refuses("503 Service Unavailable"), refuses("401 Unauthorized"), whole)
     tired = [replace(step(provider, label=label), wait=0.4) for label in ("k1", "k2")]
     started = time.monotonic()
     events = ask(book, *tired)

@@ -75,6 +75,7 @@ class Draft:
     """None: after all others of its scope."""
     project_id: uuid.UUID | None = None
     is_enabled: bool = True
+    goes_on_unheard: bool = False
 
     @classmethod
     def of(cls, row: RoutingRule) -> Draft:
@@ -87,6 +88,7 @@ class Draft:
             row.priority,
             row.project_id,
             row.is_enabled,
+            row.goes_on_unheard,
         )
 
 
@@ -156,7 +158,8 @@ def put(
     saved = row or RoutingRule(id=new_id(), organization_id=_id(organization), created_by=user_id)
     saved.name, saved.project_id, saved.priority = draft.name.strip(), draft.project_id, priority
     saved.model_type, saved.strategy, saved.is_enabled = draft.model_type, draft.strategy, draft.is_enabled
-    saved.conditions, saved.updated_at = dict(draft.conditions), now()
+    saved.conditions, saved.goes_on_unheard = dict(draft.conditions), draft.goes_on_unheard
+    saved.updated_at = now()
     _keep_models(saved, draft.models)
     db.session.add(saved)
     db.session.flush()
@@ -218,6 +221,7 @@ def router_rule(draft: Draft, candidates: Mapping[uuid.UUID, Candidate], id: uui
         priority=MOST_PRIORITY if draft.priority is None else draft.priority,
         strategy=draft.strategy.value,
         conditions=draft.conditions,
+        goes_on_unheard=draft.goes_on_unheard,
     )
 
 

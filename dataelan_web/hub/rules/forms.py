@@ -1,7 +1,7 @@
 """The form of a rule: what was typed, as it was typed, so that it comes back whole; and the draft it makes.
 
-Fields: name, project_id, model_type, strategy, priority, is_enabled; `model` once for each model, in order, with
-weight-<id>, when-<id> (reserved tags) and tags-<id>; `condition` once for each, with condition-<name>.
+Fields: name, project_id, model_type, strategy, priority, is_enabled, goes_on_unheard; `model` once for each model, in
+order, with weight-<id>, when-<id> (reserved tags) and tags-<id>; `condition` once for each, with condition-<name>.
 `change` names what a button does to the form: add-condition, remove-condition:<name>, add-model:<id>,
 remove-model:<id>, up:<id>, down:<id>.
 """
@@ -56,6 +56,7 @@ class RuleForm:
     strategy: str = Strategy.WEIGHTED.value
     priority: str = ""
     is_enabled: bool = True
+    goes_on_unheard: bool = False
     models: list[ModelRow] = field(default_factory=list)
     conditions: list[ConditionRow] = field(default_factory=list)
     focus: str = ""
@@ -73,6 +74,7 @@ class RuleForm:
             posted.get("strategy", ""),
             posted.get("priority", "").strip(),
             posted.get("is_enabled") == "yes",
+            posted.get("goes_on_unheard") == "yes",
             [
                 ModelRow(
                     id,
@@ -94,6 +96,7 @@ class RuleForm:
             draft.strategy.value,
             "" if draft.priority is None else str(draft.priority),
             draft.is_enabled,
+            draft.goes_on_unheard,
             [_model_row(entry) for entry in draft.models],
             [ConditionRow(name, _as_typed(name, value)) for name, value in draft.conditions.items()],
         )
@@ -103,8 +106,8 @@ class RuleForm:
         """(name, value) of every field, for sending the form again as it is."""
         plain = ("name", "project_id", "model_type", "strategy", "priority")
         yield from ((name, getattr(self, name)) for name in plain)
-        if self.is_enabled:
-            yield "is_enabled", "yes"
+        ticked = ("is_enabled", "goes_on_unheard")
+        yield from ((name, "yes") for name in ticked if getattr(self, name))
         for model in self.models:
             yield from (
                 ("model", str(model.id)),
@@ -159,6 +162,7 @@ class RuleForm:
                 _read_as(_priority, self.priority, "priority", problems) if self.priority else None,
                 id_in(self.project_id) if self.project_id else None,
                 self.is_enabled,
+                self.goes_on_unheard,
             ),
             problems,
         )

@@ -5,7 +5,8 @@ settings:  {key_strategy, unknown_price, unknown_price_ceiling_usd?}
 providers: [{slug, name, kind, address, needs_key, catalogue}]        only the organization's own
 models:    [{provider, name, type, task, capabilities, context_window, …}]     only the organization's own
 prices:    [{model: provider/name, input: "2.50", …}]                 only overrides; USD, by price class
-rules:     [{name, project?, type, priority, strategy, enabled, conditions, models: [{model, weight, tags}]}]
+rules:     [{name, project?, type, priority, strategy, enabled, goes_on_unheard, conditions,
+            models: [{model, weight, tags}]}]
 keys:      [{provider, label, weight, daily_quota_usd?, allowed_models, expires_on?}]   told, never imported
 """
 
@@ -111,6 +112,7 @@ class RuleEntry(_Part):
     priority: int = Field(default=100, ge=0, le=1_000_000)
     strategy: Strategy = Strategy.WEIGHTED
     enabled: bool = True
+    goes_on_unheard: bool = False
     conditions: dict[str, Any] = {}
     models: list[RuleModel] = []
 

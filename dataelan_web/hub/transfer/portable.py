@@ -106,6 +106,7 @@ def rule_entry(row: RoutingRule, project: str | None = None) -> RuleEntry:
         priority=row.priority,
         strategy=row.strategy,
         enabled=row.is_enabled,
+        goes_on_unheard=row.goes_on_unheard,
         conditions=row.conditions,
         models=[RuleModel(model=_ref(one.model), weight=one.weight, tags=one.tags) for one in row.models],
     )

@@ -79,6 +79,7 @@ class RuleEntries:
             priority=entry.priority,
             project_id=project.id if project else None,
             is_enabled=entry.enabled,
+            goes_on_unheard=entry.goes_on_unheard,
         )
 
     def _sorted(self, entry: RuleEntry) -> tuple[list[drafts.Entry], list[tuple[str, str]]]:

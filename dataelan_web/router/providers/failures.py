@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from dataelan_web.router.providers.json_values import WEB_PAGE, mapping, mappings, parse_or_none, string
-from dataelan_web.router.types import Failure, Kind
+from dataelan_web.router.types import Failure, Fate, Kind
 
 LONGEST_MESSAGE = 600
 
@@ -36,10 +36,13 @@ class Reported:
 def failure(status: int, body: bytes) -> Failure:
     """The Failure for an answer with an error status."""
     text = body[:1_000_000].decode("utf-8", "replace").strip().removeprefix("\ufeff")
-    if text.startswith("<"):
-        return _failure(status, Reported(_web_page(status)))
-    document = parse_or_none(_first_data(text))
-    return _failure(status, reported(document) if document is not None else Reported(text))
+    document = None if text.startswith("<") else parse_or_none(_first_data(text))
+    if document is not None:
+        return _failure(status, reported(document))
+    said = _failure(status, Reported(_web_page(status) if text.startswith("<") else text))
+    if status in _LOST_BETWEEN or _LOST.search(text):
+        said.told = Fate.UNKNOWN
+    return said
 
 
 def failure_in_answer(document: Mapping[str, Any]) -> Failure:
@@ -267,6 +270,26 @@ def kind_of(status: int, codes: tuple[str, ...], message: str) -> Kind:
     return Kind.BAD_REQUEST if status >= 300 else Kind.TRANSIENT
 
 
+# -- what became of the request ---------------------------------------------------------------------
+
+# Whoever says so turned the request away: too early, too many, or no room. 409: a lock, or a model still loading.
+_TURNED_AWAY = frozenset({409, 425, 503, 529})
+_BUSY = frozenset(
+    "overloaded_error overloaded engine_overloaded unavailable service_unavailable serviceunavailableexception "
+    "modelnotreadyexception system_busy".split()
+)
+
+# Said by a proxy (there is no error document of the provider's): it gave up waiting, or lost the line, after the
+# request may have gone on. 520 and 524 are Cloudflare's. Envoy says it with 503 and in prose.
+_LOST_BETWEEN = frozenset({408, 502, 504, 520, 524})
+_LOST = re.compile(r"disconnect/reset before headers|upstream request timeout", re.I)
+
+
+def _told(kind: Kind, status: int, codes: tuple[str, ...]) -> Fate:
+    is_turned_away = kind is Kind.RATE_LIMIT or status in _TURNED_AWAY or _BUSY.intersection(codes)
+    return Fate.NOT_TAKEN if is_turned_away else Fate.FAILED
+
+
 # -- which parameter a model does not take ----------------------------------------------------------
 
 # Our word for a parameter (router/parameters.py) <- what refusals call it.
@@ -339,6 +362,7 @@ def _failure(status: int, said: Reported) -> Failure:
         code=masked(next(iter(said.codes), ""))[:100],
         after=said.after,
         refused=refused_parameter(said.message) if kind is Kind.BAD_REQUEST else "",
+        told=_told(kind, status, said.codes),
     )
 
 
