@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         members,
         metrics,
         notices,
+        once,
         organizations,
         playground,
         programs,
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.init_app(app)
     formats.init_app(app)
     web.init_app(app)
+    once.init_app(app)
     shell.init_app(app)
     health.init_app(app)
     metrics.init_app(app)

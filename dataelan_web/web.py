@@ -20,6 +20,10 @@ from jinja2.bccache import Bucket, FileSystemBytecodeCache
 from jinja2_fragments.flask import render_block
 from werkzeug.wrappers import Response as AnyResponse
 
+MARK = "once"
+"""The field of a form that says which one it is, however often it is sent (once.py)."""
+SPENT = "Dataelan-Spent"
+"""The header that tells the page of a mark that did its work (static/app.js)."""
 VARIES_BY = ("Cookie", "HX-Request")
 """What the same address may answer differently to."""
 
@@ -30,6 +34,7 @@ def init_app(app: Flask) -> None:
         {
             "csrf_token": app.jinja_env.globals["csrf_token"],
             "new_submission": new_submission,
+            "new_mark": new_mark,
             "icons_url": icons_url,
         }
     )
@@ -66,6 +71,37 @@ def icons_url() -> str:
 def new_submission() -> str:
     """Made with each form that runs something: however often that is sent, it is done once."""
     return uuid.uuid4().hex
+
+
+def new_mark() -> str:
+    """One for all forms of what is rendered now: where each is sent to, and what it says, tells them apart."""
+    if "mark" not in g:
+        g.mark = uuid.uuid4().hex
+    return g.mark  # type: ignore[no-any-return]
+
+
+def spent(response: AnyResponse) -> AnyResponse:
+    """The mark of this request's form has done its work: what is sent from that page next is another act."""
+    response.headers[SPENT] = request.form[MARK]
+    return response
+
+
+def said(text: str, tone: str) -> AnyResponse:
+    """A toast alone: what the page shows stays, since it may be what the same form was answered a moment ago. Without
+    htmx, on the page that the form was sent from."""
+    if not wants_fragment():
+        toast(text, tone)
+        return plain_redirect(asked_from() or "/", code=303)
+    ui = current_app.jinja_env.globals["ui"]
+    response = make_response(partial("#toasts", ui.toast(text, tone, link=asked_from())))  # type: ignore[attr-defined]
+    response.headers["HX-Reswap"] = "none"
+    return response
+
+
+def kept_headers(response: Response) -> list[tuple[str, str]]:
+    """Those by which it is given once more; no cookie."""
+    wanted = "hx-", "location", "content-type"
+    return [(name, words) for name, words in response.headers if name.lower().startswith(wanted)]
 
 
 def wants_fragment() -> bool:

@@ -92,6 +92,35 @@
     }, { once: true });
   }, true);
 
+  // A form is sent once at a time: while it is on its way, sending it again is nothing. Its button is not disabled for that,
+  // which would take the keyboard's place away, and the button's own value out of the form.
+  const onItsWay = new WeakSet();
+  document.addEventListener('submit', (event) => {
+    if (!onItsWay.has(event.target)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, true);
+  const goes = (form, is) => {
+    onItsWay[is ? 'add' : 'delete'](form);
+    form.toggleAttribute('data-sending', is);
+  };
+  const posted = ({ sourceElement: form, request }) => request?.method === 'POST' && form?.matches?.('form') && form;
+  document.addEventListener('htmx:before:request', ({ detail }) => { const form = posted(detail.ctx); if (form) goes(form, true); });
+  document.addEventListener('htmx:finally:request', ({ detail }) => { const form = posted(detail.ctx); if (form) goes(form, false); });
+  addEventListener('submit', ({ target: form, defaultPrevented, submitter }) => {
+    if (defaultPrevented || (submitter?.formMethod || form.method) !== 'post') return;
+    goes(form, true);
+    setTimeout(() => goes(form, false), 5000);                             // what is answered by a file leaves the page where it is
+  });
+  addEventListener('pageshow', ({ persisted }) => { if (persisted) document.querySelectorAll('[data-sending]').forEach((form) => goes(form, false)); });
+  // The server tells which mark has done its work: what is sent from here next is another act, though it says the same.
+  document.addEventListener('htmx:after:request', ({ detail }) => {
+    const spent = detail.ctx?.response?.headers.get('Dataelan-Spent');
+    if (!spent) return;
+    const fresh = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    document.querySelectorAll(`input[name=once][value="${CSS.escape(spent)}"]`).forEach((mark) => { mark.value = fresh; });
+  });
+
   // Menus close on Escape and on a click elsewhere.
   const closeMenus = (except) => document.querySelectorAll('details:is(.menu, .offer)[open]').forEach((menu) => { if (menu !== except) menu.open = false; });
   document.addEventListener('click', (event) => closeMenus(event.target.closest('details:is(.menu, .offer)')));

@@ -1320,14 +1320,15 @@ def test_an_id_of_another_organization_is_answered_like_one_that_does_not_exist(
     assert (rows_of(acme), rows_of(rival)) == before
 
 
-CSRF_TOKEN = re.compile(r"[\w-]{40,}\.[\w-]{6}\.[\w-]{27}")
+OF_EACH_PAGE = re.compile(r"[\w-]{40,}\.[\w-]{6}\.[\w-]{27}|(?<=name=.once. value=.)[0-9a-f]{32}")
+"""The token of its forms, and their mark."""
 
 
 def seen(answer: TestResponse) -> tuple[int, dict[str, str], str]:
-    """What a client can tell from an answer: all but the form's token, the cookie that carries it, and the request's
-    name."""
+    """What a client can tell from an answer: all but the forms' token and mark, the cookie that carries the token, and
+    the request's name."""
     headers = {name: value for name, value in answer.headers if name not in ("Set-Cookie", "Date", "X-Request-ID")}
-    return answer.status_code, headers, CSRF_TOKEN.sub("…", answer.get_data().decode(errors="replace"))
+    return answer.status_code, headers, OF_EACH_PAGE.sub("…", answer.get_data().decode(errors="replace"))
 
 
 def test_a_token_of_another_project_of_the_same_organization_is_not_found_under_this_one(

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from .. import access, audit
 from ..extensions import db
 from ..models import Proof
+from ..once import done_once
 from ..web import redirect, render, toast
 from . import browsers, changing, passkeys, signing_in, throttle, two_factor
 from .forms import AddressForm, NameForm, PasswordForm
@@ -43,6 +44,7 @@ def rename() -> Response:
 
 @account.post("/address")
 @login_required
+@done_once()
 def change_address() -> Response:
     form = AddressForm()
     if not form.validate_on_submit() or not is_proven(form):

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from ..dashboards import personal
 from ..models import now
+from ..once import done_once
 from ..playground import sending
 from ..web import redirect, render, toast
 from . import coming_back, landing, leaving, passkeys, signing_in
@@ -28,6 +29,7 @@ def show_data() -> Response:
 
 @account.post("/export")
 @login_required
+@done_once()
 def export() -> Response:
     """A zip: at once, or by a worker where it is large, in the organization that one came from."""
     form = ProofForm()

@@ -12,6 +12,7 @@ from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
 from ..models import Passkey, User
+from ..once import done_once
 from ..web import redirect, render, with_toast
 from . import browsers, factors, landing, passkeys, second_step, signing_in, throttle, two_factor
 from .account_routes import account
@@ -130,6 +131,7 @@ def remove_passkey(id: uuid.UUID) -> Response:
 
 @account.post("/passkeys/recovery-codes")
 @login_required
+@done_once(tells_secret=True)
 def renew_codes_by_proof() -> Response:
     """For who has no app whose code would do."""
     form = ProofForm()

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from .. import audit
 from ..extensions import db
 from ..models import User
+from ..once import done_once
 from ..web import redirect, render, toast
 from . import landing, passkeys, second_step, signing_in, throttle, two_factor
 from .account_routes import account
@@ -53,6 +54,7 @@ def set_up_two_factor() -> Response:
 
 @account.post("/two-factor/confirmation")
 @login_required
+@done_once(tells_secret=True)
 def confirm_two_factor() -> Response:
     form = CodeForm()
     codes = two_factor.confirm(current_user, str(form.code.data)) if form.validate_on_submit() else []
@@ -61,6 +63,7 @@ def confirm_two_factor() -> Response:
 
 @account.post("/two-factor/recovery-codes")
 @login_required
+@done_once(tells_secret=True)
 def renew_recovery_codes() -> Response:
     form = CodeForm()
     if not form.validate_on_submit() or not passes(current_user, form):

@@ -15,6 +15,7 @@ from .. import access
 from ..acting import declaring, delivering
 from ..models import DeclaredAction, Project
 from ..notify.posting import AddressRefused
+from ..once import done_once
 from ..trash.discarding import discard
 from ..trash.kinds import undo_url
 from ..web import redirect, render, toast, with_toast
@@ -35,6 +36,7 @@ def new(project_id: uuid.UUID) -> Response:
 
 
 @bp.post("/projects/<uuid:project_id>/actions")
+@done_once(tells_secret=True)
 def create(project_id: uuid.UUID) -> Response:
     project, form = access.administered(Project, project_id), ActionForm()
     if not form.validate_on_submit():
@@ -67,6 +69,7 @@ def edit(id: uuid.UUID) -> Response:
 
 
 @bp.post("/actions/<uuid:id>")
+@done_once(tells_secret=True)
 def change(id: uuid.UUID) -> Response:
     action, form = access.administered(DeclaredAction, id, *_WHOLE), ActionForm()
     if not form.validate_on_submit():
@@ -91,12 +94,14 @@ def state(id: uuid.UUID) -> Response:
 
 
 @bp.post("/actions/<uuid:id>/secret")
+@done_once(tells_secret=True)
 def rotate(id: uuid.UUID) -> Response:
     action = access.administered(DeclaredAction, id, *_WHOLE)
     return _page(action, secret=declaring.rotate(action))
 
 
 @bp.post("/actions/<uuid:id>/test")
+@done_once()
 def test(id: uuid.UUID) -> Response:
     action = access.administered(DeclaredAction, id, *_WHOLE)
     sent = delivering.send_test(action, current_user.id)

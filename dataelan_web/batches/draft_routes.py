@@ -14,6 +14,7 @@ from .. import access
 from ..extensions import db
 from ..fields import id_in
 from ..models import Batch, BatchRow, Project, Template, TemplateVersion
+from ..once import done_once
 from ..playground.sending import clean_name
 from ..prompts.content import Content
 from ..prompts.editor_form import SETTINGS
@@ -46,6 +47,7 @@ def new(project_id: uuid.UUID) -> Response:
 
 
 @bp.post("/projects/<uuid:project_id>/batches")
+@done_once()
 def create(project_id: uuid.UUID) -> Response:
     project, form = access.editable(Project, project_id), NewForm()
     if not form.validate():
@@ -81,6 +83,7 @@ def setup(id: uuid.UUID) -> Response:
 
 
 @bp.post("/batches/<uuid:id>/copies")
+@done_once()
 def copy(id: uuid.UUID) -> Response:
     made = drafting.copy(page.editable(id))
     toast("The same rows again, with the newest version of the prompt.")

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from ..extensions import db
 from ..models import Batch, BatchCheck, BatchState, CheckKind
+from ..once import done_once
 from ..prompts.refusals import Refused
 from ..web import redirect, toast
 from . import page, results, scores
@@ -19,6 +20,7 @@ from .result_routes import show_answer, show_results
 
 
 @bp.post("/batches/<uuid:id>/checks")
+@done_once()
 def add_check(id: uuid.UUID) -> Response:
     batch, form = page.editable(id), CheckForm()
     if not form.validate():

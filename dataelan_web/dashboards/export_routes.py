@@ -15,6 +15,7 @@ from ..extensions import db
 from ..jobs.queue import export_later
 from ..models import RunExport, now
 from ..models.exports import being_written
+from ..once import done_once
 from ..playground import sending
 from ..storage import Unavailable, storage
 from ..web import redirect, render, toast
@@ -29,6 +30,7 @@ AT_ONCE = exporting.AT_ONCE
 
 
 @bp.post("/dashboard/runs/export")
+@done_once()
 def export_runs() -> Response:
     """The form holds an address of the explorer, and `form`: csv or jsonl."""
     form = request.form.get("form", "")

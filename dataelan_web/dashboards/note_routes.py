@@ -15,6 +15,7 @@ from wtforms.validators import DataRequired, Length, ValidationError
 from .. import access
 from ..fields import trim
 from ..models import Annotation, Happening, now
+from ..once import done_once
 from ..web import asked_from, redirect, render, toast
 from . import noting
 from .routes import bp
@@ -52,6 +53,7 @@ def new_note() -> Response:
 
 
 @bp.post("/dashboard/notes")
+@done_once()
 def write_note() -> AnyResponse:
     access.require(access.EDIT)
     form = NoteForm()

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from .. import access
 from ..models import SavedView
+from ..once import done_once
 from ..web import redirect, render, toast, wants_fragment, with_toast
 from . import controls, saved
 from .routes import bp
@@ -21,6 +22,7 @@ def views() -> Response:
 
 
 @bp.post("/dashboard/views")
+@done_once()
 def save_view() -> AnyResponse:
     form = SaveForm()
     if not form.validate_on_submit():

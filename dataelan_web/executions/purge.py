@@ -49,6 +49,7 @@ from ..models import (
     User,
     new_id,
     now,
+    sent_forms,
 )
 from ..models.executions import OPEN
 from ..storage import Unavailable, storage
@@ -261,10 +262,11 @@ def _remove_leftovers() -> None:
 
 
 def _remove_remnants() -> None:
-    """Comments that nobody took back, conversations of files that nobody decided to bring in, and challenges that
-    passkeys answered, which are too old to be taken again."""
+    """Comments that nobody took back, conversations of files that nobody decided to bring in, challenges that passkeys
+    answered, which are too old to be taken again, and notes of forms that nobody sends a second time any more."""
     db.session.execute(delete(Comment).where(Comment.deleted_at < func.now() - IN_TRASH))
     undecided = ImportedSession.content.is_not(None), ImportedSession.created_at < func.now() - UNDECIDED
     db.session.execute(delete(ImportedSession).where(*undecided))
     db.session.execute(delete(SpentChallenge).where(SpentChallenge.created_at < func.now() - SETTLED))
+    db.session.execute(sent_forms.forget())
     db.session.commit()

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..models import Import, Project
+from ..once import done_once
 from ..organizations.blueprint import inside_organization
 from ..playground.sending import clean_name
 from ..web import redirect, render
@@ -25,6 +26,7 @@ def new_import(id: uuid.UUID) -> Response:
 
 
 @bp.post("/projects/<uuid:id>/imports")
+@done_once()
 def create_import(id: uuid.UUID) -> Response:
     """Reads the file and shows what is in it; no session is made yet."""
     project, file = access.editable(Project, id), request.files.get("file")

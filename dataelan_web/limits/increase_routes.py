@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..models import Budget, Execution, Increase
+from ..once import done_once
 from ..web import redirect, render, toast, with_toast
 from . import amounts, asked, balance, increases, words
 from .blueprint import bp
@@ -30,6 +31,7 @@ def ask_form(id: uuid.UUID) -> Response:
 
 
 @bp.post("/limits/<uuid:id>/increases")
+@done_once()
 def ask(id: uuid.UUID) -> Response:
     budget = _askable(id)
     form = AskForm(budget.unit)

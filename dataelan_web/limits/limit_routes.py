@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..models import Budget
+from ..once import done_once
 from ..web import redirect, render, toast
 from . import asked, balance, changes, draft, increases, page, words
 from .blueprint import bp
@@ -56,6 +57,7 @@ def preview() -> Response:
 
 
 @bp.post("/limits")
+@done_once()
 def create() -> Response:
     access.require(access.ADMINISTER)
     form = LimitForm()

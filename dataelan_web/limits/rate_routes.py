@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..models import RateLimit
+from ..once import done_once
 from ..web import redirect, render, toast
 from . import changes, draft
 from .blueprint import bp
@@ -42,6 +43,7 @@ def preview_rate() -> Response:
 
 
 @bp.post("/limits/rates")
+@done_once()
 def create_rate() -> Response:
     access.require(access.ADMINISTER)
     form = RateForm()

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..models import Invitation, Project, Role
+from ..once import done_once
 from ..web import with_toast
 from . import inviting, throttle
 from .blueprint import bp
@@ -22,6 +23,7 @@ TOO_MANY = "That were many invitations for one hour. Go on in {} minutes."
 
 
 @bp.post("/invitations")
+@done_once(tells_secret=True)
 def invite() -> Response:
     access.require(access.ADMINISTER)
     form = invite_form()
@@ -37,6 +39,7 @@ def invite() -> Response:
 
 
 @bp.post("/invitations/<uuid:id>/renewal")
+@done_once(tells_secret=True)
 def renew(id: uuid.UUID) -> Response:
     invitation = access.administered(Invitation, id)
     if wait := throttle.blocked("invites", str(current_user.id), throttle.INVITATIONS):

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from .. import access
 from ..fields import id_in
 from ..models import Collaborator, Project, ProjectRole
+from ..once import done_once
 from ..web import with_toast
 from . import collaborating, inviting, throttle
 from .blueprint import bp
@@ -48,6 +49,7 @@ def let_out(id: uuid.UUID, collaborator_id: uuid.UUID) -> Response:
 
 
 @bp.post("/projects/<uuid:id>/invitations")
+@done_once(tells_secret=True)
 def invite_guest(id: uuid.UUID) -> Response:
     project = access.administered(Project, id)
     form = guest_form()

@@ -49,6 +49,7 @@ from .quotes import Quote
 from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUP_RETAGS, ROLLUPS
 from .search import SearchDocument, SearchSlice
 from .second_factors import Authenticator, RecoveryCode
+from .sent_forms import SentForm
 from .sign_ins import AccountLink, Proof, SignIn
 from .single_sign_on import ClaimedDomain, Identity, IdentityProvider, ProvenBy
 from .templates import (
@@ -169,6 +170,7 @@ __all__ = [
     "Scope",
     "SearchDocument",
     "SearchSlice",
+    "SentForm",
     "ServiceAccount",
     "SignIn",
     "SpentChallenge",

@@ -18,6 +18,7 @@ from ..notify import deliver, posting, webhooks
 from ..notify.kinds import FOR_PROGRAMS, kind_of
 from ..notify.result import Result
 from ..notify.tell import in_order
+from ..once import done_once
 from ..web import redirect, render, toast, with_toast
 from . import lists
 from .blueprint import bp
@@ -31,6 +32,7 @@ def webhooks_page() -> Response:
 
 
 @bp.post("/webhooks")
+@done_once(tells_secret=True)
 def webhook_create() -> Response:
     access.require(access.ADMINISTER)
     form = WebhookForm()
@@ -53,6 +55,7 @@ def webhook(id: uuid.UUID) -> Response:
 
 
 @bp.post("/webhooks/<uuid:id>/settings")
+@done_once(tells_secret=True)
 def webhook_change(id: uuid.UUID) -> Response:
     webhook, form = access.administered(Webhook, id), WebhookForm()
     if not form.validate_on_submit():
@@ -66,6 +69,7 @@ def webhook_change(id: uuid.UUID) -> Response:
 
 
 @bp.post("/webhooks/<uuid:id>/secret")
+@done_once(tells_secret=True)
 def webhook_rotate(id: uuid.UUID) -> Response:
     webhook = access.administered(Webhook, id)
     return _page(webhook, secret=webhooks.rotate(webhook))
@@ -89,12 +93,14 @@ def webhook_deletion(id: uuid.UUID) -> Response:
 
 
 @bp.post("/webhooks/<uuid:id>/test")
+@done_once()
 def webhook_test(id: uuid.UUID) -> Response:
     webhook = access.administered(Webhook, id)
     return _page(webhook, result=deliver.send_test(webhook))
 
 
 @bp.post("/webhooks/<uuid:id>/deliveries/<uuid:delivery_id>/retry")
+@done_once()
 def webhook_retry(id: uuid.UUID, delivery_id: uuid.UUID) -> Response:
     webhook = access.administered(Webhook, id)
     delivery = access.administered(Delivery, delivery_id)

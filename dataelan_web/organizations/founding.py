@@ -11,6 +11,7 @@ from ..accounts.sign_up import create_organization, create_project
 from ..extensions import db
 from ..members import throttle
 from ..models import OrganizationKind
+from ..once import done_once
 from ..web import redirect, render, toast
 from .forms import FoundingForm
 
@@ -28,6 +29,7 @@ def new() -> Response:
 
 @founding.post("/new")
 @login_required
+@done_once()
 def create() -> Response:
     form = FoundingForm()
     if not form.validate_on_submit():

@@ -16,6 +16,7 @@ from ..extensions import db
 from ..fields import id_in
 from ..members import managing
 from ..models import IN_TRASH, Membership, OrganizationKind, Role, User, now
+from ..once import done_once
 from ..web import redirect, render, toast, with_toast
 from . import abilities, ending, kinds
 from .blueprint import OrganizationDeleted
@@ -58,6 +59,7 @@ def transfer() -> Response:
 
 
 @bp.post("/export")
+@done_once()
 def export() -> Response:
     """Everything, as a zip that a worker writes: its page tells how far it is."""
     access.require(access.OWN)

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from .. import access
 from ..fields import id_in
 from ..models import Project, PromptSession
+from ..once import done_once
 from ..projects import session_list, totals
 from ..web import redirect, render, toast, wants_fragment
 from . import conversation, forking, organizing
@@ -62,6 +63,7 @@ def tags(id: uuid.UUID) -> Response:
 
 
 @bp.post("/sessions/<uuid:id>/forks")
+@done_once()
 def fork(id: uuid.UUID) -> Response:
     """`until`: the last card that goes along; without it, all."""
     session = access.editable(PromptSession, id)

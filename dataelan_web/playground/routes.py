@@ -11,6 +11,7 @@ from .. import access
 from ..executions import waiting
 from ..extensions import db
 from ..models import Project, PromptSession
+from ..once import done_once
 from ..storage import Unavailable
 from ..web import redirect, toast, wants_fragment, with_toast
 from . import asking, composer, conversation, page, starts
@@ -20,6 +21,7 @@ from .quotes import kept
 
 
 @bp.post("/projects/<uuid:project_id>/sessions")
+@done_once()
 def create(project_id: uuid.UUID) -> Response:
     """A new session; with `text`, its first prompt is asked at once."""
     project = access.editable(Project, project_id)

@@ -11,6 +11,7 @@ from .. import access
 from ..extensions import db
 from ..fields import id_in
 from ..models import GatewayToken, Project, ServiceAccount
+from ..once import done_once
 from ..organizations.blueprint import inside_organization
 from ..projects import tokens
 from ..web import redirect, render, toast, with_toast
@@ -27,6 +28,7 @@ def index() -> Response:
 
 
 @bp.post("/service-accounts")
+@done_once()
 def create() -> Response:
     access.require(access.ADMINISTER)
     form = AccountForm()
@@ -75,6 +77,7 @@ def delete(id: uuid.UUID) -> Response:
 
 
 @bp.post("/service-accounts/<uuid:id>/tokens")
+@done_once(tells_secret=True)
 def issue(id: uuid.UUID) -> Response:
     account, form = access.administered(ServiceAccount, id), _token_form()
     project = access.administered(Project, id_in(request.form.get("project")))
@@ -87,6 +90,7 @@ def issue(id: uuid.UUID) -> Response:
 
 
 @bp.post("/service-accounts/<uuid:id>/tokens/<uuid:token_id>/rotation")
+@done_once(tells_secret=True)
 def rotate(id: uuid.UUID, token_id: uuid.UUID) -> Response:
     account, token = _both(id, token_id)
     secret = tokens.rotate(token, request.form.get("grace", "24"))

@@ -11,6 +11,7 @@ from ..accounts.sign_up import create_project
 from ..extensions import db
 from ..limits import glance
 from ..models import Project
+from ..once import done_once
 from ..trash.discarding import discard
 from ..trash.kinds import undo_url
 from ..web import redirect, render, toast, wants_fragment
@@ -20,6 +21,7 @@ from .forms import ChangeForm, ProjectForm
 
 
 @bp.post("/projects")
+@done_once()
 def create() -> Response:
     access.require(access.EDIT)
     form = ProjectForm()

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from .. import access, audit
 from ..extensions import db
 from ..models import GatewayToken, Project
+from ..once import done_once
 from ..web import render, with_toast
 from . import tokens as verbs
 from .blueprint import bp
@@ -25,6 +26,7 @@ def tokens(id: uuid.UUID) -> Response:
 
 
 @bp.post("/projects/<uuid:id>/tokens")
+@done_once(tells_secret=True)
 def create_token(id: uuid.UUID) -> Response:
     project = access.editable(Project, id)
     form = TokenForm()
@@ -36,6 +38,7 @@ def create_token(id: uuid.UUID) -> Response:
 
 
 @bp.post("/projects/<uuid:id>/tokens/<uuid:token_id>/rotation")
+@done_once(tells_secret=True)
 def rotate_token(id: uuid.UUID, token_id: uuid.UUID) -> Response:
     project, token = _both(id, token_id)
     if token.created_by != current_user.id and not access.may(access.ADMINISTER):

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from .. import access
 from ..extensions import db
 from ..models import Execution, Template, TemplateCase, TemplateRun
+from ..once import done_once
 from ..web import redirect, toast
 from . import answers, cases, drafts, editor_form, page, running, sources
 from .answers import Table
@@ -58,6 +59,7 @@ def new_case(id: uuid.UUID) -> Response:
 
 
 @bp.post("/prompts/<uuid:id>/cases")
+@done_once()
 def add_case(id: uuid.UUID) -> Response:
     return _save(page.editable(id), None)
 

@@ -10,6 +10,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from ..extensions import db
+from ..once import done_once
 from ..web import redirect, toast
 from . import drafts, editor_form, editor_page, opening, page, quoting, running, sources, versions
 from .blueprint import bp
@@ -69,6 +70,7 @@ def run(id: uuid.UUID) -> Response:
 
 
 @bp.post("/prompts/<uuid:id>/sessions")
+@done_once()
 def open_session(id: uuid.UUID) -> Response:
     """A session that goes on from the draft, with its values."""
     template, written = page.editable(id), editor_form.read(request.form)

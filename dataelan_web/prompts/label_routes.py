@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from .. import access
 from ..extensions import db
 from ..models import Template
+from ..once import done_once
 from ..web import redirect, toast
 from . import differences, labels, page, sources, versions
 from .blueprint import bp
@@ -27,6 +28,7 @@ def point(id: uuid.UUID) -> Response:
 
 
 @bp.post("/prompts/<uuid:id>/labels")
+@done_once()
 def move_label(id: uuid.UUID) -> Response:
     """`seen`: what it stood for on the page; empty: it was not there."""
     template, name = page.editable(id), request.form.get("name", "")

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from ..extensions import db
 from ..models import Proposal, Template
+from ..once import done_once
 from ..web import redirect, toast
 from . import case_routes, differences, labels, page, proposals, running, sources, versions
 from .blueprint import bp
@@ -30,6 +31,7 @@ def proposal(id: uuid.UUID, number: int) -> Response:
 
 
 @bp.post("/prompts/<uuid:id>/proposals/<int(max=999999999):number>/comments")
+@done_once()
 def comment(id: uuid.UUID, number: int) -> Response:
     template = page.editable(id)
     found = proposals.numbered(template, number)

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from .. import access
 from ..extensions import db
 from ..models import Project, Template
+from ..once import done_once
 from ..web import page_number, redirect, render, toast
 from . import editor_page, from_run, lists, page, pasting, templates
 from .blueprint import bp
@@ -28,6 +29,7 @@ def index(project_id: uuid.UUID) -> Response:
 
 
 @bp.post("/projects/<uuid:project_id>/prompts")
+@done_once()
 def create(project_id: uuid.UUID) -> Response:
     """`example`: one to begin with; `execution`: a run of a session that it is made of."""
     project, form = access.editable(Project, project_id), NewForm()

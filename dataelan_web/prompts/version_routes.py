@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from .. import access
 from ..extensions import db
 from ..models import Template
+from ..once import done_once
 from ..web import page_number, redirect, toast
 from . import differences, drafts, labels, lists, page, proposals, sources, usage, versions
 from .blueprint import bp
@@ -71,6 +72,7 @@ def publication(id: uuid.UUID) -> Response:
 
 
 @bp.post("/prompts/<uuid:id>/versions")
+@done_once()
 def publish(id: uuid.UUID) -> Response:
     """And let `label` stand for it, where one is named."""
     template, form = page.editable(id), ChangeForm()
@@ -89,6 +91,7 @@ def publish(id: uuid.UUID) -> Response:
 
 
 @bp.post("/prompts/<uuid:id>/proposals")
+@done_once()
 def propose(id: uuid.UUID) -> Response:
     """A draft or an old version, to be published; with `moves`, a version, to let the label stand for it."""
     template, form = page.editable(id), ChangeForm()

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..models import Execution
+from ..once import done_once
 from ..playground import conversation
 from ..web import redirect, render, toast, wants_fragment, with_toast
 from . import comments
@@ -28,6 +29,7 @@ def show_comments(id: uuid.UUID) -> Response:
 
 
 @bp.post("/executions/<uuid:id>/comments")
+@done_once()
 def comment(id: uuid.UUID) -> Response:
     run = access.editable(Execution, id, *conversation.CARD)
     text = request.form.get("text", "")

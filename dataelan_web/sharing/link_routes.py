@@ -13,6 +13,7 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from .. import access
 from ..fields import id_in
 from ..models import Execution, PromptSession
+from ..once import done_once
 from ..web import redirect, render, toast, wants_fragment, with_toast
 from . import links
 from .blueprint import bp
@@ -34,6 +35,7 @@ def session_links(id: uuid.UUID) -> Response:
 
 
 @bp.post("/sessions/<uuid:id>/links")
+@done_once(tells_secret=True)
 def create_link(id: uuid.UUID) -> Response:
     """`run`: the one that it shows; without, all of the session."""
     session = access.editable(PromptSession, id)

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..models import ClaimedDomain, Identity, IdentityProvider
+from ..once import done_once
 from ..organizations.abilities import HAS_SSO
 from ..organizations.blueprint import inside_organization
 from ..web import redirect, render, toast, with_toast
@@ -79,6 +80,7 @@ def enforce() -> Response:
 
 
 @settings_bp.post("/settings/single-sign-on/domains")
+@done_once()
 def claim() -> Response:
     access.require(access.ADMINISTER)
     form = DomainForm()

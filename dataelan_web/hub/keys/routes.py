@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from ... import access
 from ...extensions import db
 from ...models import APIKey, PromptSession, Provider, User
+from ...once import done_once
 from ...playground import connect as first_use
 from ...router.types import Failure
 from ...web import redirect, render, toast, wants_fragment, with_toast
@@ -26,6 +27,7 @@ from .forms import KeyForm, KeySettingsForm, SecretForm
 
 
 @bp.post("/hub/keys")
+@done_once()
 def create_key() -> Response:
     """From a provider's page, or from the card in a newcomer's session (which then goes on with the key's models)."""
     access.require(access.ADMINISTER)

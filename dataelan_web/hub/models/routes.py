@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from ... import access
 from ...extensions import db
 from ...models import Model, ModelType, Price, Project, Provider
+from ...once import done_once
 from ...router.parameters import OF_TASK
 from ...router.types import Task
 from ...web import page_number, redirect, render, toast, with_toast
@@ -58,6 +59,7 @@ def model_form() -> Response:
 
 
 @bp.post("/hub/models")
+@done_once()
 def model_add() -> Response:
     access.require(access.ADMINISTER)
     form = ModelForm()
@@ -75,6 +77,7 @@ def model_add() -> Response:
 
 
 @bp.post("/hub/models/catalogue")
+@done_once()
 def models_from_catalogue() -> Response:
     """Those that were ticked in the price catalogue's list of a provider that lists none itself."""
     access.require(access.ADMINISTER)
@@ -122,6 +125,7 @@ def model_deletion(id: uuid.UUID) -> Response:
 
 
 @bp.post("/hub/models/<uuid:id>/sessions")
+@done_once()
 def model_session(id: uuid.UUID) -> Response:
     """“Try it”: a new session that asks this model."""
     access.require(access.EDIT)
@@ -132,6 +136,7 @@ def model_session(id: uuid.UUID) -> Response:
 
 
 @bp.post("/hub/models/<uuid:id>/prices")
+@done_once()
 def model_price(id: uuid.UUID) -> Response:
     model, form = access.administered(Model, id), OverrideForm()
     values = form.values

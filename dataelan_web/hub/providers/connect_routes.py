@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from ... import access
 from ...extensions import db
 from ...models import Model, PromptSession, Provider
+from ...once import done_once
 from ...playground import connect as first_use
 from ...router.types import Failure
 from ...web import redirect, render, toast
@@ -44,6 +45,7 @@ def new_provider() -> Response:
 
 
 @bp.post("/hub/servers")
+@done_once()
 def connect_server() -> Response:
     """From the form, from a server that was found, or from a newcomer's session (which goes on with its models)."""
     access.require(access.ADMINISTER)

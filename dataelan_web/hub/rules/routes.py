@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from ... import access
 from ...extensions import db
 from ...models import ModelType, Project, RoutingRule
+from ...once import done_once
 from ...web import redirect, render, toast, with_toast
 from ..blueprint import bp, id_in
 from . import beside, drafts, overview
@@ -40,6 +41,7 @@ def rule_new() -> Response:
 
 
 @bp.post("/hub/rules")
+@done_once()
 def rule_create() -> Response:
     access.require(access.ADMINISTER)
     return _save(RuleForm.read(request.form), None)

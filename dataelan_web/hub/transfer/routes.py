@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from wtforms import FileField, RadioField, TextAreaField
 
 from ... import access
+from ...once import done_once
 from ...web import render, toast
 from ..blueprint import bp
 from . import document, importing, litellm, portable
@@ -65,6 +66,7 @@ def preview_import() -> Response:
 
 
 @bp.post("/hub/import")
+@done_once()
 def import_hub() -> Response:
     return _import(only_try=False)
 

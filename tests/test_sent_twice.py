@@ -1,0 +1,249 @@
+"""Every form that makes something, sent twice under one mark: the second changes nothing, and is answered as the first.
+
+MAKES is the table. A route that is posted to and is in none of the lists here fails the build: whoever adds one says
+what comes of it when it is sent twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from werkzeug.test import TestResponse
+
+from dataelan_web.extensions import db
+from dataelan_web.jobs.queue import store
+from dataelan_web.models import OrganizationKind
+
+from . import acting, people
+from .test_access import HTMX, ROUTES, Ids, known_at_its_provider, rows_of
+from .upstream import Upstream, upstream
+
+ROUTE = {route.endpoint: route for route in ROUTES if route.method == "POST"}
+RULE = {"name": "Twice", "model_type": "TEXT", "strategy": "weighted", "is_enabled": "yes"}
+RULE |= {"model": "{model}", "weight-{model}": "1"}
+ACTION = {"name": "create_ticket", "description": "Opens one.", "schema": json.dumps(acting.SCHEMA)}
+ACTION |= {"sample": json.dumps(acting.SAMPLE), "approval": "editors", "repairs": "1"}
+HOOKED = {"delivery": "webhook", "url": "http://127.0.0.1:9/"}
+MODEL = {"purpose": "IMAGE/image", "name": "drawing", "state": "priced", "price_per_image": "0.04"}
+WEBHOOK = {"label": "Ops", "url": "http://127.0.0.1:9/other", "events": "limit.reached"}
+HUB = {"format": "dataelan", "text": "dataelan: 1\nsettings: {key_strategy: BYOK}"}
+
+MAKES: dict[str, dict[str, Any]] = {
+    "actions.change": {**ACTION, **HOOKED, "description": "In other words."},
+    "actions.create": {**ACTION, **HOOKED},
+    "actions.rotate": {},
+    "actions.test": {},
+    "batches.add_check": {"kind": "contains", "text": "simulated", "loosely": "y"},
+    "batches.copy": {},
+    "batches.create": {},
+    "dashboards.save_view": {"page": "spend", "range": "30d", "name": "Month"},
+    "dashboards.write_note": {"at": "2026-05-01T10:00", "kind": "other", "text": "Noted"},
+    "founding.create": {"name": "Initech", "kind": "TEAM"},
+    "hub.connect_server": {"name": "Ours", "base_url": "{upstream}"},
+    "hub.create_key": {"provider_id": "{open_provider}", "key": "sk-twice-12345678"},
+    "hub.import_hub": HUB,
+    "hub.model_add": {**MODEL, "provider_id": "{provider}"},
+    "hub.model_price": {"state": "free"},
+    "hub.model_session": {},
+    "hub.rule_create": RULE,
+    "limits.ask": {},
+    "limits.create": {},
+    "limits.create_rate": {},
+    "members.invite": {"emails": "ada-{unique}@example.com"},
+    "members.invite_guest": {"emails": "ada-{unique}@example.com"},
+    "members.renew": {},
+    "notices.webhook_change": WEBHOOK,
+    "notices.webhook_create": WEBHOOK,
+    "notices.webhook_retry": {},
+    "notices.webhook_rotate": {},
+    "notices.webhook_test": {},
+    "organizations.export": {},
+    "playground.create": {},
+    "playground.fork": {},
+    "programs.create": {"name": "Nightly"},
+    "programs.issue": {"label": "Its token", "expires_in": "", "project": "{project}"},
+    "programs.rotate": {},
+    "projects.create": {},
+    "projects.create_token": {},
+    "projects.rotate_token": {},
+    "prompts.add_case": {},
+    "prompts.comment": {},
+    "prompts.create": {"name": "Another"},
+    "prompts.move_label": {},
+    "prompts.open_session": {},
+    "prompts.propose": {},
+    "prompts.publish": {},
+    "sharing.comment": {},
+    "sharing.create_link": {"lasts": "30"},
+    "sso_settings.claim": {"domain": "twice-{unique}.example"},
+}
+"""endpoint → what its form says, beside what test_access.py sends there."""
+
+WITH_FILES = ("hub.models_from_catalogue", "imports.create_import", "playground.answer_tools", "dashboards.export_runs")
+"""Those that want more than a form; they have tests of their own below."""
+
+BY_PROOF = "account.change_address account.confirm_two_factor account.export".split()
+BY_PROOF += ["account.renew_codes_by_proof", "account.renew_recovery_codes"]
+"""They ask for a password, a passkey or a code; one has a test below."""
+
+BY_SUBMISSION = (
+    "playground.create_comparison playground.create_execution playground.retry playground.retry_comparison "
+    "playground.reword playground.vary prompts.run prompts.run_cases"
+).split()
+"""They run prompts, once for each `submission` (tests/test_once.py and those of their pages)."""
+
+WHY_NOT: dict[str, str] = {
+    "What is said last holds, and it is the same": """
+        account.rename account.rename_passkey account.set_up_two_factor actions.state
+        admin.set_mode admin.switch_home admin.switch_person batches.score batches.setup
+        dashboards.change_note dashboards.open_view_first dashboards.rename_view dashboards.share_view
+        hub.change_key hub.change_project_keys hub.change_provider hub.change_settings hub.make_default
+        hub.model_enablement hub.model_facts hub.replace_secret hub.rule_change hub.rule_enablement hub.rule_place
+        hub.set_key_state limits.change limits.change_rate members.change_collaborator members.change_role
+        notices.choose_mail notices.read notices.read_all notices.webhook_state
+        organizations.change_kind organizations.change_settings organizations.change_sign_in
+        playground.archive playground.rename playground.star playground.tag playground.tick playground.untag
+        programs.change programs.state projects.change_gateway projects.rename
+        prompts.change prompts.change_case prompts.keep_draft prompts.protect_label
+        sharing.allow_links sharing.change_comment sharing.rate
+        sso_settings.change sso_settings.check_domain sso_settings.enforce""",
+    "What it ends, deletes, revokes or brings back is then as it shall be": """
+        account.delete account.end_others account.end_sign_in account.remove_passkey account.turn_off_two_factor
+        accounts.come_back accounts.logout acting.end actions.delete admin.end_sign_ins batches.delete
+        batches.remove_check dashboards.delete_note dashboards.delete_view hub.delete_key hub.delete_provider
+        hub.model_deletion hub.model_price_ending hub.restore_model hub.restore_provider hub.rule_deletion
+        limits.delete limits.delete_rate members.leave members.let_out members.remove members.revoke
+        notices.webhook_deletion organizations.delete organizations.restore playground.delete_asset
+        playground.delete_comparison playground.delete_run playground.delete_session programs.delete programs.revoke
+        projects.delete projects.revoke_token prompts.delete prompts.delete_case prompts.drop_draft
+        prompts.remove_label prompts.restore sharing.delete_comment sharing.restore_comment sharing.revoke_link
+        sso_settings.forget sso_settings.release_domain sso_settings.remove trash.erase trash.restore""",
+    "It leads from one state to another, and finds the second there": """
+        actions.approve actions.decline actions.retry admin.cancel_export admin.cancel_run admin.make_superuser
+        admin.retry_delivery admin.retry_export admin.wake_run batches.ask_judges_again batches.cancel batches.pause
+        batches.resume batches.retry batches.start dashboards.cancel_export hub.model_replacement hub.state_free
+        imports.bring_in limits.approve limits.decline limits.withdraw organizations.transfer playground.cancel
+        playground.cancel_comparison playground.choose_answer playground.continue_from playground.move
+        prompts.decide""",
+    "There can be one only: the database says so": """
+        accounts.signup joining.accept members.let_in playground.keep_asset sso.link""",
+    "A secret, code or challenge counts once": """
+        account.add_passkey account.change_password account.confirm_address accounts.code accounts.passkey
+        accounts.second_passkey forgotten.reset""",
+    "It signs in, which is a new sign-in each time": "accounts.login admin.act_as sso.go_beside",
+    "It answers with a file, a look or a question, and makes nothing": """
+        account.prepare_passkey account.proof_options accounts.passkey_options accounts.second_passkey_options
+        actions.check admin.export_audit audit_log.export_file hub.preview_import hub.refresh_models
+        hub.rule_draft hub.rule_dry_run hub.rule_preview hub.rule_rehearsal hub.test_key limits.draft_anew
+        limits.draft_rate limits.preview limits.preview_rate playground.draft_comparison playground.quote
+        playground.quote_comparison prompts.quote sso.find sso_settings.test""",
+    "The letter that it sends has the same address, and few are sent an hour": "forgotten.ask",
+}
+
+
+def every_post(app: Flask) -> set[str]:
+    """The endpoints that browsers post to. Programs have their Idempotency-Key (tests/test_gateway.py)."""
+    there = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    return {endpoint for endpoint in there if not endpoint.startswith("gateway.")}
+
+
+def test_every_form_is_done_once_or_says_why_it_need_not(app: Flask) -> None:
+    reasoned = " ".join(WHY_NOT.values()).split()
+    listed = [*MAKES, *WITH_FILES, *BY_PROOF, *BY_SUBMISSION, *reasoned]
+    assert len(listed) == len(set(listed)), sorted(name for name in listed if listed.count(name) > 1)
+    there = every_post(app)
+    missing = sorted(there - set(listed))
+    assert not missing, f"Say in tests/test_sent_twice.py what comes of {missing} when it is sent twice"
+    assert not set(listed) - there, f"gone: {sorted(set(listed) - there)}"
+    guarded = {endpoint for endpoint in there if getattr(app.view_functions[endpoint], "is_done_once", False)}
+    assert guarded == {*MAKES, *WITH_FILES, *BY_PROOF}
+
+
+@pytest.fixture
+def vendor() -> Iterator[Upstream]:
+    with upstream() as vendor:
+        vendor.answers({"object": "list", "data": [{"id": "one"}]})
+        yield vendor
+
+
+COUNTED_MEANWHILE = ("rollup", "sent_forms", "sign_ins", "search", "hub_versions")
+"""Tables whose rows others may make."""
+
+
+def everything(cast: people.Cast) -> tuple[list[str], dict[str, int]]:
+    """All that the organization has, as text, and how many rows each table has."""
+    tables = [name for name in db.metadata.tables if not name.startswith(COUNTED_MEANWHILE)]
+    rows = rows_of(cast)
+    counts = db.session.execute(text("SELECT " + ", ".join(f"(SELECT count(*) FROM {name})" for name in tables))).one()
+    return rows, dict(zip(tables, counts, strict=True))
+
+
+def filled(words: str, values: dict[str, str]) -> str:
+    return re.sub(r"{(\w+)}", lambda found: values.get(found[1], found[0]), words)
+
+
+def told(answer: TestResponse) -> bool:
+    return "done once" in answer.get_data(as_text=True)
+
+
+def same(one: TestResponse, two: TestResponse) -> bool:
+    def seen(answer: TestResponse) -> tuple[object, ...]:
+        return answer.status_code, answer.data, answer.headers.get("Location"), answer.headers.get("HX-Redirect")
+
+    return seen(one) == seen(two)
+
+
+@pytest.mark.parametrize("endpoint", MAKES)
+def test_what_is_sent_twice_is_made_once(app: Flask, acme: people.Cast, vendor: Upstream, endpoint: str) -> None:
+    said, values = made_for(endpoint, acme, vendor)
+    url = ROUTE[endpoint].path.format(**values)
+    form = {filled(name, values): filled(said, values) for name, said in said.items()}
+    olivia, before = people.browser(app, acme.olivia), everything(acme)
+    form |= {"once": uuid.uuid4().hex, "csrf_token": olivia.csrf()}
+    first = olivia.post(url, data=form, headers=HTMX)
+    assert first.status_code < 400, first.get_data(as_text=True)
+    after = everything(acme)
+    assert after != before, "it makes nothing here"
+    second = olivia.post(url, data=form, headers=HTMX)
+    assert everything(acme) == after, "the second made something"
+    if app.view_functions[endpoint].tells_secret:  # type: ignore[attr-defined]
+        assert told(second)
+        assert second.headers["HX-Reswap"] == "none", "what the first showed stays where it is"
+        assert not secrets_kept()
+    else:
+        assert same(first, second)
+    assert second.headers["Dataelan-Spent"] == form["once"]
+
+
+def made_for(endpoint: str, cast: people.Cast, vendor: Upstream) -> tuple[dict[str, str], dict[str, str]]:
+    """What the form says, with braces, and what these stand for."""
+    route = ROUTE[endpoint]
+    said = {**route.form, **MAKES[endpoint]}
+    names = [
+        field.name for field in fields(Ids) if "{" + field.name + "}" in " ".join((route.path, *said, *said.values()))
+    ]
+    values = vars(Ids(cast.organization.slug, str(cast.project.id), str(cast.session.id)).with_new(cast, names))
+    values |= {"unique": uuid.uuid4().hex, "upstream": vendor.url}
+    if endpoint == "hub.create_key":
+        values["open_provider"] = str(people.own_provider(cast, vendor.url).provider_id)
+    if endpoint == "sso_settings.claim":
+        cast.organization.kind = OrganizationKind.ENTERPRISE
+        known_at_its_provider(cast)
+    db.session.commit()
+    return said, values
+
+
+SECRETS = re.compile(rb"whsec_|dlan_[\w-]{20}|/(join|s)/[\w-]{20}")
+
+
+def secrets_kept() -> list[bytes]:
+    kept = [store().get(key) or b"" for key in store().scan_iter("dataelan:sent:*")]
+    return [answer for answer in kept if SECRETS.search(answer)]
