@@ -13,6 +13,7 @@ import functools
 import hashlib
 import json
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ Asked = ParamSpec("Asked")
 View = Callable[Asked, AnyResponse]
 
 MARK = web.MARK
+A_MARK = re.compile(r"[\w-]{8,100}", re.ASCII)
 NOT_SAID = ("csrf_token", MARK)
 """Fields that say nothing of what is asked."""
 LONGEST_ANSWER = 256 * 1024
@@ -103,7 +105,7 @@ def done_once(*, tells_secret: bool = False) -> Callable[[View[Asked]], View[Ask
         @functools.wraps(view)
         def guarded(*args: Asked.args, **given: Asked.kwargs) -> AnyResponse:
             mark = request.form.get(MARK, "") if request.method == "POST" else ""
-            if not mark:
+            if not A_MARK.fullmatch(mark):
                 return view(*args, **given)
             return _once(Claim(_id(mark)), lambda: view(*args, **given), tells_secret)
 

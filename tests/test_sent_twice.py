@@ -87,18 +87,19 @@ MAKES: dict[str, dict[str, Any]] = {
 }
 """endpoint → what its form says, beside what test_access.py sends there."""
 
-WITH_FILES = ("hub.models_from_catalogue", "imports.create_import", "playground.answer_tools", "dashboards.export_runs")
-"""Those that want more than a form; they have tests of their own below."""
+WITH_MORE = ("hub.models_from_catalogue", "imports.create_import", "dashboards.export_runs")
+"""They want a file, a provider of everyone's or many runs (tests/test_done_once.py)."""
 
 BY_PROOF = "account.change_address account.confirm_two_factor account.export".split()
 BY_PROOF += ["account.renew_codes_by_proof", "account.renew_recovery_codes"]
-"""They ask for a password, a passkey or a code; one has a test below."""
+"""They ask for a password, a passkey or a code (tests/test_done_once.py)."""
 
 BY_SUBMISSION = (
-    "playground.create_comparison playground.create_execution playground.retry playground.retry_comparison "
-    "playground.reword playground.vary prompts.run prompts.run_cases"
+    "playground.answer_tools playground.create_comparison playground.create_execution playground.retry "
+    "playground.retry_comparison playground.reword playground.vary prompts.run prompts.run_cases"
 ).split()
-"""They run prompts, once for each `submission` (tests/test_once.py and those of their pages)."""
+"""They run prompts, each once by a key of the run's own: of a `submission` mostly (tests/test_once.py, and those of
+their pages)."""
 
 WHY_NOT: dict[str, str] = {
     "What is said last holds, and it is the same": """
@@ -157,14 +158,14 @@ def every_post(app: Flask) -> set[str]:
 
 def test_every_form_is_done_once_or_says_why_it_need_not(app: Flask) -> None:
     reasoned = " ".join(WHY_NOT.values()).split()
-    listed = [*MAKES, *WITH_FILES, *BY_PROOF, *BY_SUBMISSION, *reasoned]
+    listed = [*MAKES, *WITH_MORE, *BY_PROOF, *BY_SUBMISSION, *reasoned]
     assert len(listed) == len(set(listed)), sorted(name for name in listed if listed.count(name) > 1)
     there = every_post(app)
     missing = sorted(there - set(listed))
     assert not missing, f"Say in tests/test_sent_twice.py what comes of {missing} when it is sent twice"
     assert not set(listed) - there, f"gone: {sorted(set(listed) - there)}"
     guarded = {endpoint for endpoint in there if getattr(app.view_functions[endpoint], "is_done_once", False)}
-    assert guarded == {*MAKES, *WITH_FILES, *BY_PROOF}
+    assert guarded == {*MAKES, *WITH_MORE, *BY_PROOF}
 
 
 @pytest.fixture

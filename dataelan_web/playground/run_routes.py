@@ -19,7 +19,6 @@ from ..limits import refusals
 from ..limits.trail import trail
 from ..models import Execution, Project, PromptSession, State
 from ..models.actions import tick as tick_item
-from ..once import done_once
 from ..sharing import comments
 from ..storage import Unavailable
 from ..web import partial, redirect, render, wants_fragment, with_toast
@@ -180,7 +179,6 @@ def _place_of(execution: Execution) -> str:
 
 
 @bp.post("/executions/<uuid:id>/tool-results")
-@done_once()
 def answer_tools(id: uuid.UUID) -> Response:
     """What the tools that an answer called have to say: one `result` a call."""
     earlier = access.editable(Execution, id, *conversation.CARD)
