@@ -1,6 +1,6 @@
 """All tables, in the order a newcomer should read them: accounts, sign_ins, second_factors, passkeys, single_sign_on,
-workspace, people, hub, executions, declared_actions, templates, batches, limits, ledger, notices, search, opinions,
-links, imports, quotes, comparisons, audit, rollups, dashboards."""
+sent_forms, workspace, people, hub, executions, declared_actions, templates, batches, limits, ledger, notices, search,
+opinions, links, imports, quotes, comparisons, audit, rollups, dashboards."""
 
 from .accounts import (
     KeyStrategy,
