@@ -59,7 +59,7 @@ def test_a_note_that_goes_with_its_thumb_can_be_brought_back(app: Flask, acme: p
     mia.submit(url(acme, run, "/feedback"), {"vote": "down", "note": "No sources & no dates"})
     gone = mia.submit(url(acme, run, "/feedback"), {"vote": "none"}).get_data(as_text=True)
     assert ratings(run) == []
-    undo = re.search(r'action="([^"]+)"><input[^>]+><button[^>]+data-undo', gone)[1].replace("&amp;", "&")  # type: ignore[index]
+    undo = re.search(r'action="([^"]+)">(?:<input[^>]+>)+<button[^>]+data-undo', gone)[1].replace("&amp;", "&")  # type: ignore[index]
     assert mia.post(undo, data={"csrf_token": mia.csrf()}).status_code == 303
     assert ratings(run) == [(False, "No sources & no dates")]
 
