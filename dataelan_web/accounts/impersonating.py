@@ -64,7 +64,9 @@ SINGLE = {
 undone, or hide that somebody was there."""
 THEIRS = {"account.show_two_factor"}
 """What only they may look at: the secret of an app that they are setting up."""
-REFUSED = "While you act as somebody else, their account, secrets, invitations, exports and files are not yours to touch."
+REFUSED = (
+    "While you act as somebody else, their account, secrets, invitations, exports and files are not yours to touch."
+)
 
 
 def init_app(app: Flask) -> None:
