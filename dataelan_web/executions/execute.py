@@ -132,6 +132,7 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
     try:
         prompt = with_files(from_json(execution.body.request), assets.read)
         chosen, job = choose(execution, prompt), _job(execution, record, prompt)
+        record.trace.decided(chosen)
         if execution in db.session:
             # From here on plain values: a rollback would empty them, and a reader may leave in another session.
             db.session.expunge(execution)
