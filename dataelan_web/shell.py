@@ -67,7 +67,7 @@ def shell() -> dict[str, Any]:
         anywhere["acting"] = {"by": behind.name, "until": g.sign_in.acting_until, "end_url": url_for("acting.end")}
     if access.is_superuser(current_user) or access.lacks_a_factor():  # the way there says what is missing
         anywhere["admin_url"] = url_for("admin.start")
-    if request.blueprint == "admin":
+    if request.blueprint in ("admin", "admin_limits"):
         mine = Later(lambda: access.organizations_of(current_user))
         return {**anywhere, "organizations": mine, "nav": platform(), "place": "Administration"}
     if "organization" not in g:
@@ -123,7 +123,8 @@ def platform() -> list[dict[str, Any]]:
         ("Queue and workers", "activity", "admin.show_queue"),
         ("People", "users", "admin.show_people"),
         ("Organizations", "building-2", "admin.show_homes"),
-        ("Providers and limits", "plug", "admin.show_platform"),
+        ("Providers and rules", "plug", "admin.show_platform"),
+        ("Limits", "gauge", "admin_limits.overview"),
         ("Audit log", "scroll-text", "admin.show_audit"),
         ("Modes and settings", "settings", "admin.show_settings"),
     ]

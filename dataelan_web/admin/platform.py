@@ -1,4 +1,4 @@
-"""What the operator gave to everybody (providers, keys, rules, limits) and how it does; and the settings."""
+"""What the operator gave to everybody (providers, keys, rules) and how it does; and the settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ..extensions import db
 from ..hub.keys.platform import all_keys
 from ..hub.providers.overview import Health, health_of
 from ..hub.rules.platform import listed
-from ..limits.platform import all_limits
 from ..models import ROLLUP_KEYS, ROLLUPS, APIKey, Model, Provider, now
 from ..models.rollups import Grain
 from ..rollups.cuts import Cut
@@ -60,10 +59,6 @@ def providers() -> list[Line]:
 def rules() -> list[tuple[str, str, bool]]:
     """[(name, what it says, is it on)], in the order in which they are tried."""
     return [(one.row.name, one.said, one.row.is_enabled) for one in listed()]
-
-
-def limits() -> list[str]:
-    return list(all_limits())
 
 
 def settings() -> list[tuple[str, list[tuple[str, str]]]]:
