@@ -19,6 +19,7 @@ from ..models import Execution, GatewayToken, Origin, new_id
 from ..router.types import Asset, Done, Embedding, Event, Failure, Progress, Reasoning, Usage
 from . import errors, replay, stored_prompts
 from .account import Account
+from .asking_for_more import with_the_way
 from .inbound import Inbound, Pieces, Whole
 from .json_body import body_of
 from .leaving import on_leaving
@@ -172,7 +173,7 @@ def _pieces(execution: Execution, pieces: Pieces, events: Iterator[Event], arriv
 
 
 def _failed(execution: Execution, failure: Failure, arrived: float) -> Response:
-    problem = errors.of(failure)
+    problem = with_the_way(errors.of(failure), failure, execution)
     response = make_response(jsonify(errors.told(problem)), problem.status)
     if failure.after is not None:
         response.headers["Retry-After"] = str(max(1, round(failure.after)))
