@@ -12,7 +12,7 @@ from sqlalchemy import JSON, Row, ScalarSelect, Select, func, select
 
 from . import access, audit
 from .extensions import db
-from .models import Organization, Project, PromptSession, Role, Star
+from .models import Answer, Budget, Increase, Organization, Project, PromptSession, Role, Star
 from .notify import inbox
 
 IN_SIDEBAR = 8
@@ -69,7 +69,7 @@ def shell() -> dict[str, Any]:
         anywhere["admin_url"] = url_for("admin.start")
     if request.blueprint in ("admin", "admin_limits"):
         mine = Later(lambda: access.organizations_of(current_user))
-        return {**anywhere, "organizations": mine, "nav": platform(), "place": "Administration"}
+        return {**anywhere, "organizations": mine, "nav": Later(platform), "place": "Administration"}
     if "organization" not in g:
         return anywhere
     organization = g.organization
@@ -128,10 +128,24 @@ def platform() -> list[dict[str, Any]]:
         ("Audit log", "scroll-text", "admin.show_audit"),
         ("Modes and settings", "settings", "admin.show_settings"),
     ]
+    counts = {"admin_limits.overview": _asked_of_operator()}
     return [
-        {"label": label, "icon": icon, "url": url_for(to), "active": request.path.startswith(url_for(to))}
+        {
+            "label": label,
+            "icon": icon,
+            "url": url_for(to),
+            "active": request.path.startswith(url_for(to)),
+            "count": counts.get(to, 0),
+        }
         for label, icon, to in places
     ]
+
+
+def _asked_of_operator() -> int:
+    """Requests for more of the operator's limits that wait for an answer: a superuser who belongs to no organization is
+    told by nothing else."""
+    open_ones = select(func.count(Increase.id)).join(Increase.budget).where(Increase.answer == Answer.ASKED)
+    return db.session.scalar(open_ones.where(Budget.organization_id.is_(None))) or 0
 
 
 def _projects() -> list[dict[str, Any]]:

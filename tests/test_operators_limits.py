@@ -132,6 +132,7 @@ def test_a_member_asks_the_operator_who_grants_more_that_ends_with_the_window(
     assert [told(one) for one in (acme.olivia, acme.adam, acme.mia, ops.adam)] == [[]] * 4, "theirs to answer it is not"
     assert db.session.scalars(select(Delivery).where(Delivery.organization_id == ops.organization.id)).all() == []
 
+    assert "Limits 1 Audit log" in shown(sue, "/admin/people"), "what waits for an answer is counted in the menu"
     assert "Mia of Acme asked for $12.50 more on Acme , $50.00 a month" in shown(sue, "/admin/limits")
     assert "Three hundred contracts." in shown(sue, f"/admin/limits/{budget.id}")
     answer = sue.submit(f"/admin/increases/{increase.id}/approval", {"amount": "10", "note": "Go easy.", "until": ""})
@@ -140,6 +141,7 @@ def test_a_member_asks_the_operator_who_grants_more_that_ends_with_the_window(
     increase = fresh(increase)
     assert (increase.answer, increase.granted, increase.answered_by) == (Answer.APPROVED, 10 * NANO, ops.olivia.id)
     assert increase.expires_at == quota.window_of(Window.MONTH, now(), ZoneInfo("Pacific/Auckland"))[1]
+    assert "Limits Audit log" in shown(sue, "/admin/people")
     assert limit_now(budget) == 60 * NANO
     assert told(acme.mia) == [("increase.answered", "$10.00 more for Acme", "Go easy.")]
     assert re.search(r"Granted \$10\.00 until .* by Sue", text_of(page(app, acme.victor, url)))
