@@ -43,6 +43,11 @@ class Rule:
         return frozenset(tag for choice in self.choices for tag in choice.tags)
 
     @cached_property
+    def has_gone(self) -> bool:
+        """Does it name a model that its provider no longer lists?"""
+        return any(choice.candidate.is_gone for choice in self.choices)
+
+    @cached_property
     def sieves(self) -> dict[Any, Any]:
         """Kind of prompt → what is decided of its choices for all of that kind (plan.Sieve)."""
         return {}

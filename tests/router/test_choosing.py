@@ -10,7 +10,8 @@ import pytest
 from dataelan_web.router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice, Question
 from dataelan_web.router.conditions import ConditionError
 from dataelan_web.router.health import TALLY, Rest, Vital
-from dataelan_web.router.plan import ENOUGH_OTHERS, LONGEST_REST, MOST_MODELS, Plan
+from dataelan_web.router.plan import LONGEST_REST, MOST_MODELS, Plan
+from dataelan_web.router.receipt import ENOUGH_OTHERS
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.types import Kind, Task
 
