@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from flask import Flask
 
+from dataelan_web import quota
 from dataelan_web.executions import usable_keys
 from dataelan_web.executions.execute import choose
 from dataelan_web.executions.key_use import KeyUse
@@ -33,7 +34,9 @@ from dataelan_web.models import (
     Provider,
     RoutingRule,
     RoutingRuleModel,
+    Scope,
     Strategy,
+    Window,
     new_id,
     now,
 )
@@ -294,6 +297,17 @@ def test_a_key_whose_provider_moved_there_and_back_works_again_once_it_is_tested
         assert elsewhere.requests == []
 
 
+def test_the_rules_page_says_so_of_a_model_whose_key_must_be_entered_again(
+    app: Flask, acme: people.Cast, key: APIKey
+) -> None:
+    key.provider.needs_key = True
+    rule = a_rule(acme, people.own_model(acme, key, "m"))
+    assert "There is no usable key for Own." not in page(app, acme, "olivia", f"/hub/rules/{rule.id}")
+    move(key.provider, "http://127.0.0.1:9/moved")
+    db.session.commit()
+    assert "There is no usable key for Own." in page(app, acme, "olivia", f"/hub/rules/{rule.id}")
+
+
 # -- who reads it --------------------------------------------------------------------------------
 
 
@@ -341,3 +355,21 @@ def test_a_key_that_cannot_be_read_is_named_to_its_own_people_only(acme: people.
     with pytest.raises(Failure) as failed:
         KeyUse.of(new_id(), row)
     assert ("Named key" in failed.value.message) is is_ours
+
+
+def test_a_run_shows_the_calls_that_a_limit_refused_and_how_many_more_models_there_were(
+    app: Flask, acme: people.Cast, simulated: str
+) -> None:
+    key = people.own_provider(acme, simulated)
+    refused, used, *others = (
+        people.own_model(acme, key, name, input=10**9, output=10**9)
+        for name in ("simulated-fast", "simulated-instant", *(f"spare-{number}" for number in range(12)))
+    )
+    quota.set_limit(db.session, acme.organization.id, Scope.MODEL, refused.id, Window.TOTAL, 1)
+    a_rule(acme, refused, used, *others)
+    signed = {"Authorization": f"Bearer {acme.token()}"}
+    asked = {"model": RULE, "messages": [{"role": "user", "content": "Hi"}]}
+    answer = app.test_client().post("/v1/chat/completions", json=asked, headers=signed)
+    words = page(app, acme, "mia", f"/executions/{answer.headers['x-dataelan-execution-id']}")
+    assert "And 2 more models: enough others come before it." in words
+    assert "Calls not made Own / simulated-fast The model's limit of $0.000000001" in words

@@ -15,7 +15,7 @@ from ..models.journal import COUNTERS
 from .account import usd
 from .errors import Refused
 
-KEYS = ("keys", "more_keys")
+KEYS = ("keys", "more_keys", "unused_as_of")
 PREFIXES = ("chatcmpl-", "resp_", "msg_")
 """The id of an answer names its run too."""
 

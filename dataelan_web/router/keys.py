@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from .candidates import Candidate, Key, Question
+from .candidates import Candidate, Key, Question, UnusedKey
 
 MOST_TOLD = 8
 """Keys of one model; of those beyond, only how many."""
@@ -16,6 +16,10 @@ DAY = 86400.0
 
 Orders = Mapping[UUID, Sequence[Key]]
 """Model → its keys as they are tried."""
+
+
+Known = dict[tuple[UUID, tuple[UnusedKey, ...]], Candidate]
+"""Provider and keys of it that were left out → the model of whose row they are told."""
 
 
 class _Step(Protocol):
@@ -46,7 +50,8 @@ def spread(candidate: Candidate, question: Question, draw: random.Random) -> Ite
 
 def _weight(candidate: Candidate, key: Key, question: Question) -> float:
     """In the draw: a key that returns from a rest has a part of its own."""
-    return max(key.weight, 0) * question.vital(candidate, key).share(question.now)
+    weight = max(key.weight, 0)
+    return weight * question.vital(candidate, key).share(question.now) if question.has_rested else weight
 
 
 def orders(steps: Iterable[_Step]) -> Orders:
@@ -58,31 +63,41 @@ def orders(steps: Iterable[_Step]) -> Orders:
     return found
 
 
-def told(candidate: Candidate, question: Question, order: Sequence[Key] = ()) -> dict[str, Any]:
-    """For its row of a receipt: {keys: [{key, weight?, why?}], more_keys?}, or nothing where one key is all there is.
+def told(candidate: Candidate, question: Question, known: Known, order: Sequence[Key] = ()) -> dict[str, Any]:
+    """For its row of a receipt: {keys: [{key, weight?, why?}], more_keys?, unused_as_of?}, or nothing where one key is
+    all there is.
 
-    First those in the `order` drawn, each with its weight in the draw; then those that were left out, and why. Keys
-    that are called the same, as the platform's are, are told once."""
+    First those in the `order` drawn, each with its weight in the draw; then those that were left out, and why, unless
+    that was told of another model already (`known`, which this adds to). Keys that are called the same, as the
+    platform's are, are told once."""
     if len(candidate.keys) < 2 and not candidate.unused_keys:
         return {}
+    said, found = dict[str, Any](), _in_order(candidate, question, order)
+    if candidate.unused_keys:
+        told_of = known.setdefault((candidate.provider_id, candidate.unused_keys), candidate)
+        if told_of is candidate:
+            found.update({(key.label, key.why): {"key": key.label, "why": key.why} for key in candidate.unused_keys})
+        else:
+            said["unused_as_of"] = told_of.model
+            found = found if len(candidate.keys) > 1 else {}
+    if rows := list(found.values()):
+        said["keys"] = rows[:MOST_TOLD]
+    return said | ({"more_keys": len(rows) - MOST_TOLD} if len(rows) > MOST_TOLD else {})
+
+
+def _in_order(candidate: Candidate, question: Question, order: Sequence[Key]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Those that may be used, by label and why they were not for this prompt; a weight where others had a chance."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     drawn_from: dict[str, set[str]] = {}
     for key in order:
         drawn_from.setdefault(key.payer, set()).add(key.label)
-    for key in order or candidate.keys:
+    resting = [key for key in candidate.keys if key not in order] if question.has_rested or not order else ()
+    for key in (*order, *resting):
         why = _rest(candidate, key, question)
         row = found.setdefault((key.label, why), {"key": key.label} | ({"why": why} if why else {}))
         if not why and len(drawn_from.get(key.payer, ())) > 1:
             row["weight"] = round(_weight(candidate, key, question), 4)
-    if order:
-        for key in candidate.keys:
-            if key not in order and (why := _rest(candidate, key, question)):
-                found.setdefault((key.label, why), {"key": key.label, "why": why})
-    for label, why in candidate.unused_keys:
-        found.setdefault((label, why), {"key": label, "why": why})
-    rows = list(found.values())
-    left_out = len(rows) - MOST_TOLD
-    return {"keys": rows[:MOST_TOLD]} | ({"more_keys": left_out} if left_out > 0 else {})
+    return found
 
 
 def _rest(candidate: Candidate, key: Key, question: Question) -> str:

@@ -2,12 +2,13 @@
 
 {requested, prompt: {type, task, input_tokens_estimated, max_tokens, needs}, summary, rule, strategy,
  rules: [{name, id, priority, matched, reason}],
- candidates: [{model, provider, rule, chosen, kept, reason, share, keys?, more_keys?, wait?, chance?}],
+ candidates: [{model, provider, rule, chosen, kept, reason, share, keys?, more_keys?, unused_as_of?, wait?, chance?}],
  omitted: {reason: number of further candidates}, draw: {weights, number}, too_long, problem?, attempts: […]}
 
-`keys` (keys.told): in the order drawn, then those left out and why. `wait`: seconds, by which a rule for speed ordered.
-`chance`: {share, came} of one that returns from a rest. Of each rule that was considered, each model is a candidate or
-counted in `omitted`, but for a rule that is not for this prompt: its own `reason` is that of all its models.
+`keys` (keys.told): in the order drawn, then those left out and why, unless the row of `unused_as_of` tells them.
+`wait`: seconds, by which a rule for speed ordered. `chance`: {share, came} of one that returns from a rest. Of each
+rule that was considered, each model is a candidate or counted in `omitted`, but for a rule that is not for this prompt:
+its own `reason` is that of all its models.
 """
 
 from __future__ import annotations
@@ -120,8 +121,9 @@ def considered(rule: Rule, passed: Sequence[Choice], rejected: Sequence[Rejected
 
 def decide(receipt: Receipt, decided: Decided, rejected: Sequence[Rejected], question: Question) -> None:
     rule, drawn = decided.rule, decided.drawn
-    receipt["candidates"] = _chosen(decided, question)
-    _add_rejected(receipt, rejected, question)
+    known: keys.Known = {}
+    receipt["candidates"] = _chosen(decided, question, known)
+    _add_rejected(receipt, rejected, question, known)
     if decided.spare > 0:
         receipt["omitted"] = {ENOUGH_OTHERS: decided.spare} | receipt.get("omitted", {})
     draw = _draw(drawn, decided.ordered) if drawn else None
@@ -130,25 +132,25 @@ def decide(receipt: Receipt, decided: Decided, rejected: Sequence[Rejected], que
 
 
 def give_up(receipt: Receipt, requested: str, rejected: Sequence[Rejected], question: Question) -> None:
-    _add_rejected(receipt, rejected, question)
+    _add_rejected(receipt, rejected, question, {})
     receipt["problem"] = receipt["summary"] = _problem(requested, rejected)
 
 
-def _add_rejected(receipt: Receipt, rejected: Sequence[Rejected], question: Question) -> None:
+def _add_rejected(receipt: Receipt, rejected: Sequence[Rejected], question: Question, known: keys.Known) -> None:
     receipt["too_long"] = any(dropped.too_long for dropped in rejected)
     room = max(MOST_ROWS - len(receipt["candidates"]), 10)
-    receipt["candidates"] += [_dropped(one, question) for one in rejected[:room]]
+    receipt["candidates"] += [_dropped(one, question, known) for one in rejected[:room]]
     if others := Counter(dropped.reason for dropped in rejected[room:]):
         most = dict(others.most_common(MOST_REASONS))
         left = others.total() - sum(most.values())
         receipt["omitted"] = most | ({OTHER_REASONS: left} if left else {})
 
 
-def _dropped(one: Rejected, question: Question) -> Receipt:
+def _dropped(one: Rejected, question: Question, known: keys.Known) -> Receipt:
     """With its keys, where they are why."""
     candidate = one.choice.candidate
     is_for_keys = one.rests or not candidate.keys
-    return _row(one.choice, one.rule, one.reason) | (keys.told(candidate, question) if is_for_keys else {})
+    return _row(one.choice, one.rule, one.reason) | (keys.told(candidate, question, known) if is_for_keys else {})
 
 
 def _draw(drawn: Drawn, ordered: Sequence[Choice]) -> Receipt:
@@ -166,13 +168,13 @@ def _draw(drawn: Drawn, ordered: Sequence[Choice]) -> Receipt:
     return said | ({} if is_all else {"others": round(drawn.total - sum(weights.values()), 4)})
 
 
-def _chosen(decided: Decided, question: Question) -> list[Receipt]:
+def _chosen(decided: Decided, question: Question, known: keys.Known) -> list[Receipt]:
     rows, drawn = [], decided.drawn
     for place, choice in enumerate(decided.ordered):
         weight = drawn.shares.get(id(choice), 0.0) if drawn else 0.0
         share = f"{100 * weight / drawn.total:.0f} %" if drawn and weight else ""
         row = _row(choice, decided.rule, _place(choice, place), chosen=place == 0, kept=True, share=share)
-        row |= keys.told(choice.candidate, question, decided.keys.get(choice.candidate.model_id, ()))
+        row |= keys.told(choice.candidate, question, known, decided.keys.get(choice.candidate.model_id, ()))
         if isinstance(decided.how, Timed):
             row |= _measured(decided.how, id(choice))
         rows.append(row)

@@ -67,7 +67,8 @@ class Rule:
 
     def _destination(self) -> str:
         reserved = {FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK}
-        primaries = [choice for choice in self.choices if not choice.tags & reserved]
+        listed = [choice for choice in self.choices if not choice.candidate.is_gone] or list(self.choices)
+        primaries = [choice for choice in listed if not choice.tags & reserved]
         names = [choice.candidate.model for choice in primaries]
         if not names:
             return "nowhere yet"
@@ -80,8 +81,10 @@ class Rule:
             words = f"to {_and(names, 'or')}: {STRATEGIES.get(self.strategy, self.strategy)}"
         for tag, when in ((FALLBACK, "when they fail"), (CONTEXT_FALLBACK, "when the prompt is too long for them"),
                           (POLICY_FALLBACK, "when they refuse its content")):  # fmt: skip
-            if kept := [choice.candidate.model for choice in self.choices if tag in choice.tags]:
+            if kept := [choice.candidate.model for choice in listed if tag in choice.tags]:
                 words += f", then {_and(kept, 'or')} {when}"
+        if gone := [choice.candidate.model for choice in self.choices if choice not in listed]:
+            words += f", last {_and(gone, 'or')}, no longer listed"
         return words
 
     def contradiction(self) -> str | None:

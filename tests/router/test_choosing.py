@@ -224,6 +224,11 @@ def test_a_rule_says_itself_in_plain_words() -> None:
         "TEXT prompts go to a or b: the one that lately answered soonest."
     )
     assert "cannot be used" in rule(Choice(model("a")), conditions={"nonsense": 1}).words
+    gone = Choice(model("gone", is_gone=True), 7)
+    assert rule(Choice(model("a"), 3), Choice(model("b"), 1), gone).words == (
+        "TEXT prompts go 75 % to a and 25 % to b, last gone, no longer listed."
+    )
+    assert rule(gone).words == "TEXT prompts go to gone."
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
@@ -149,6 +150,21 @@ def test_keys_that_may_not_be_used_are_told_of_what_is_chosen_and_of_what_lacks_
     assert told["lacking"]["reason"] == "there is no usable key for Acme AI"
     assert told["unlisted"]["reason"] == "Acme AI does not list it"
     assert "keys" not in told["small"], "its keys are not why"
+
+
+def test_keys_that_are_left_out_of_many_models_for_the_same_reasons_are_told_once() -> None:
+    unused, provider = (UnusedKey("Old", "it expired"), UnusedKey("Narrow", "it is not for this model")), uuid4()
+    one, other, plain = (
+        replace(model(name, keys=keys, unused_keys=unused), provider_id=provider)
+        for name, keys in {"one": (key("k1"), key("k2")), "other": (key("k1"), key("k2")), "plain": (key("k"),)}.items()
+    )
+    stranger, lacking = model("stranger", unused_keys=unused), replace(one, model="lacking", model_id=uuid4(), keys=())
+    told = rows(planned(rule(*map(Choice, (one, other, plain, stranger, lacking)), strategy="ordered")))
+    assert {row["key"]: row.get("why") for row in told["one"]["keys"]} == {"k1": None, "k2": None, **dict(unused)}
+    assert {row["key"] for row in told["other"]["keys"]} == {"k1", "k2"}
+    assert [told[name].get("unused_as_of") for name in ("one", "other", "plain", "lacking")] == [None, *["one"] * 3]
+    assert "keys" not in told["plain"]
+    assert len(told["stranger"]["keys"]) == 3, "another provider's are others"
 
 
 def test_of_very_many_keys_only_so_many_are_told_and_how_many_more() -> None:

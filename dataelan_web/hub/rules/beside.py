@@ -236,7 +236,8 @@ def choices() -> dict[str, Any]:
 
 def shares(rule: Rule) -> dict[UUID, float]:
     """Model → percent of the draws, for those that can be drawn at all."""
-    primaries = [choice for choice in rule.choices if not choice.tags & set(RESERVED)]
+    listed = [choice for choice in rule.choices if not choice.candidate.is_gone] or rule.choices
+    primaries = [choice for choice in listed if not choice.tags & set(RESERVED)]
     total = sum(choice.weight for choice in primaries)
     if rule.strategy != Strategy.WEIGHTED or not total:
         return {}
