@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from . import domains
 from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
-from .conditions import ConditionError, Conditions, read
+from .comparisons import Domain
+from .conditions import ConditionError, Conditions, first_reason, read
 
 STRATEGIES: Mapping[str, str] = {
     "weighted": "a weighted draw",
@@ -88,15 +90,34 @@ class Rule:
         return words
 
     def contradiction(self) -> str | None:
-        """Why no model of this rule could ever pass its conditions, or None. Raises ConditionError."""
+        """Why this rule could never decide: no model of it passes its conditions, or its expression is true of no
+        prompt that one of those that do could answer. None: it may. Raises ConditionError."""
         question = Question(self.model_type)
         reasons = [self.tests.reason_against(choice, question) for choice in self.choices]
         if not reasons or not all(reasons):
-            return None
+            return next((why for test in self.tests.of_prompt if (why := test.contradiction(self._domains))), None)
         first = self.choices[0].candidate.model
         more = len(reasons) - 1
         others = f", and the {f'{more} others are' if more > 1 else 'other is'} out too" if more else ""
         return f"These conditions shut out every model of the rule: {first} is out because {reasons[0]}{others}."
+
+    def warnings(self) -> list[str]:
+        """Of its expression: what is always true, and parts that change nothing. Raises ConditionError."""
+        return [words for test in self.tests.of_prompt for words in test.warnings(domains.DOMAINS)]
+
+    @property
+    def _domains(self) -> Mapping[str, Domain]:
+        """What prompts can be that some model of the rule could answer."""
+        from .plan import compatible  # which reads rules
+
+        question = Question(self.model_type)
+        settled = [[test for test in self.tests.of_model if test.is_settled(choice)] for choice in self.choices]
+        passed = [
+            choice
+            for choice, tests in zip(self.choices, settled, strict=True)
+            if not first_reason(tests, choice, question)
+        ]
+        return domains.of_rule(compatible(self.model_type), self.model_type, passed)
 
 
 def _and(words: list[str], last: str = "and") -> str:

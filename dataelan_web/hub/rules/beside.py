@@ -173,9 +173,18 @@ class RuleView:
         return {"name": "Name", "project": "Prompts of", "priority": "Priority"} | conditions | models
 
     @property
+    def said_twice(self) -> list[str]:
+        """Parts of its expression that change nothing."""
+        try:
+            return self.checked.rule.warnings()
+        except ConditionError:
+            return []  # said beside the condition itself
+
+    @property
     def warnings(self) -> list[tuple[str, str]]:
         """(model or field, what to look at before saving)"""
         told = [("Name", SHADOWS)] if self.shadows_model else []
+        told += [(INPUTS["expression"].label, words) for words in self.said_twice]
         for shown in self.models:
             told += [(shown.line.display_name, note.text) for note in shown.notes if shown.line and note.tone == "warn"]
         return told
