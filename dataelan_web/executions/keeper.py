@@ -22,7 +22,7 @@ from ..extensions import db
 from ..jobs.queue import store
 from ..models import State
 from ..models.executions import renew, request_cancel
-from ..router.wire import Stop
+from ..router.stop import Stop
 from . import live, waiting
 
 log = logging.getLogger(__name__)

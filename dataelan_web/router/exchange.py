@@ -18,12 +18,16 @@ from urllib.parse import urljoin
 
 import httpx2
 
+from .lookup import Crowded, Late
+from .stop import Stop
 from .types import OUR_OWN, Asset, AssetAt, Call, Failure, Kind
-from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, Stop, sending
+from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, sending
 
 ToFailure = Callable[[int, bytes], Failure]
 MOST_REDIRECTS = 3
 PORTS = {"http": 80, "https": 443}
+UNREACHED = (httpx2.HTTPError, Forbidden, Late)
+"""What comes of a call that was not answered."""
 NO_WAY = "The provider made the file, but its address could not be followed."
 
 
@@ -142,7 +146,7 @@ def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> by
                 raise httpx2.ReadTimeout("The answer took too long.", request=request)
         finally:
             response.close()
-    except (httpx2.HTTPError, Forbidden) as error:
+    except UNREACHED as error:
         raise _unreachable(error) from error
     if response.status_code >= 300:
         raise _answered(response, body, failure)
@@ -174,7 +178,7 @@ def post(http: Client, call: Call, who: str, seconds: float, most_bytes: int) ->
             body = b"" if _compression(response) else _read_all(response, ends_at, most_bytes)
         finally:
             response.close()
-    except (httpx2.HTTPError, Forbidden) as error:
+    except UNREACHED as error:
         raise _unreachable(error, who) from error
     return Answered(response.status_code, body, retry_after(response.headers.get("retry-after", "")))
 
@@ -188,7 +192,7 @@ def _sent(line: Line, http: Client, call: Call, limit: int) -> Iterator[tuple[ht
     try:
         with sending(line.ends_at, line.stop):
             response = http.send(request, stream=True)
-    except (httpx2.HTTPError, Forbidden) as error:
+    except UNREACHED as error:
         line.stop.unwatch()
         unreachable = _unreachable(error)
         raise stopped(sent=unreachable.sent) if line.stop.requested else unreachable from error
@@ -275,6 +279,11 @@ def _answered(response: httpx2.Response, body: bytes, failure: ToFailure) -> Fai
 def _unreachable(error: Exception, who: str = "The provider") -> Failure:
     if isinstance(error, Forbidden):
         return Failure(Kind.BAD_REQUEST, str(error), code="address_refused", sent=False)
+    if isinstance(error, Crowded):
+        return Failure(Kind.TRANSIENT, "Too many names are being looked up.", code=OUR_OWN, sent=False)
+    if isinstance(error, Late):
+        words = f"{who} cannot be reached: its name could not be looked up in time."
+        return Failure(Kind.TRANSIENT, words, sent=False)
     if isinstance(error, httpx2.ConnectTimeout):
         return Failure(Kind.TRANSIENT, f"{who} did not accept a connection in time.", sent=False)
     if isinstance(error, httpx2.ConnectError):

@@ -26,6 +26,7 @@ from .health import KEYS_OWN, kind_for_health
 from .parameters import has
 from .plan import Plan, Step
 from .providers import UnknownFormat, adapter
+from .stop import Stop
 from .types import (
     JOB_FAILED,
     OUR_OWN,
@@ -53,7 +54,7 @@ from .types import (
     Usage,
     Verdict,
 )
-from .wire import Clients, Deadlines, Stop
+from .wire import Clients, Deadlines
 
 VISIBLE = (Text, Reasoning, ToolCall, Asset, AssetAt, Segment, Embedding, Ranked, Verdict)
 RETRIES = 2

@@ -20,8 +20,9 @@ from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.providers import adapter, lister
 from dataelan_web.router.providers.failures import failure as failure_of
 from dataelan_web.router.run import run
+from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import AssetAt, Failure, Prompt, Task, Usage, user
-from dataelan_web.router.wire import Clients, Deadlines, Stop
+from dataelan_web.router.wire import Clients, Deadlines
 
 from .test_run import Book
 
