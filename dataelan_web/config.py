@@ -60,6 +60,8 @@ class Settings:
     """May organizations point a provider at loopback and private addresses?"""
     trusted_proxies: int
     worker_concurrency: int
+    memory_for_answers: int
+    """Bytes that the answers of all calls of one process may take at once."""
     log_level: str
     log_form: str
     """text, or json: an object a line."""
@@ -112,6 +114,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         private_addresses=read.flag("DATAELAN_PRIVATE_ADDRESSES", False),
         trusted_proxies=read.number("DATAELAN_TRUSTED_PROXIES", 0, low=0, high=10),
         worker_concurrency=read.number("DATAELAN_WORKER_CONCURRENCY", 200, low=1, high=2000),
+        memory_for_answers=read.number("DATAELAN_MEMORY_FOR_ANSWERS", 512, low=64, high=65_536) * 1024 * 1024,
         log_level=read.log_level(),
         log_form=read.one_of("DATAELAN_LOG_FORMAT", "text", "json"),
         metrics_token=read.metrics_token(),

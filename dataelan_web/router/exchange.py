@@ -10,7 +10,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -19,6 +19,7 @@ from urllib.parse import urljoin
 import httpx2
 
 from .lookup import Crowded, Late
+from .room import Room, Share, too_large
 from .stop import Stop
 from .types import OUR_OWN, Asset, AssetAt, Call, Failure, Kind
 from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, sending
@@ -43,6 +44,8 @@ class Line:
     deadlines: Deadlines
     ends_at: float
     """On time.monotonic()'s clock."""
+    share: Share = field(default_factory=lambda: Room().share())
+    """Of this process's memory."""
 
     def is_home(self, url: str) -> bool:
         """Is it at the provider's own origin, where its key may go?"""
@@ -74,10 +77,11 @@ def chunks(
     line: Line, call: Call, failure: ToFailure, heads: list[Mapping[str, str]] | None = None
 ) -> Iterator[tuple[bytes, bool]]:
     """The answer's bytes as they come, closed by (b"", True); its headers go to `heads` before them. Raises Failure."""
-    with _sent(line, line.client_for(call.url), call, MAX_ANSWER_BYTES) as (response, pieces):
+    with _sent(line, line.client_for(call.url), call) as (response, pieces):
         if response.status_code >= 300:
             raise _answered(response, _read_all(response, line.ends_at), failure)
         _refuse_compressed(response)
+        line.share.expect(_announced(response))
         if heads is not None:
             heads.append(response.headers)
         for piece in pieces:
@@ -105,15 +109,18 @@ def _fetched(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFai
             break
         client = line.client_for(url) if is_home else line.http.public
         call = Call(url, headers=headers if is_home else {}, method="GET")
-        with _sent(line, client, call, MAX_ASSET_BYTES) as (response, pieces):
+        with _sent(line, client, call, is_file=True) as (response, pieces):
             if response.is_redirect:
                 url = _redirected(url, response)
                 continue
             if response.status_code >= 300:
                 raise _answered(response, _read_all(response, line.ends_at), failure)
             _refuse_compressed(response)
+            line.share.expect(_announced(response), is_file=True)
             said = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            return Asset(at.media_type or said or "application/octet-stream", _joined(pieces), at.note)
+            made = Asset(at.media_type or said or "application/octet-stream", _joined(pieces), at.note)
+            line.share.became(made)
+            return made
     raise Failure(Kind.TRANSIENT, NO_WAY)
 
 
@@ -122,6 +129,12 @@ def _redirected(url: str, response: httpx2.Response) -> str:
         return urljoin(url, response.headers.get("location", ""))
     except ValueError:
         return ""
+
+
+def _announced(response: httpx2.Response) -> int:
+    """Bytes of the answer; 0 where nobody says, or it is no number that could be meant."""
+    said = response.headers.get("content-length", "")
+    return int(said) if said.isdecimal() and len(said) < 16 else 0
 
 
 def _joined(pieces: Iterator[bytes]) -> bytes:
@@ -184,7 +197,9 @@ def post(http: Client, call: Call, who: str, seconds: float, most_bytes: int) ->
 
 
 @contextlib.contextmanager
-def _sent(line: Line, http: Client, call: Call, limit: int) -> Iterator[tuple[httpx2.Response, Iterator[bytes]]]:
+def _sent(
+    line: Line, http: Client, call: Call, *, is_file: bool = False
+) -> Iterator[tuple[httpx2.Response, Iterator[bytes]]]:
     """Send it: the answer's head, and its bytes as they come."""
     if line.stop.requested:
         raise stopped(sent=False)
@@ -198,7 +213,7 @@ def _sent(line: Line, http: Client, call: Call, limit: int) -> Iterator[tuple[ht
         raise stopped(sent=unreachable.sent) if line.stop.requested else unreachable from error
     try:
         request.extensions["timeout"]["read"] = line.deadlines.idle  # until here, the first byte's
-        yield response, _pieces(line, response, limit)
+        yield response, _pieces(line, response, is_file)
     except (httpx2.HTTPError, OSError) as error:
         raise stopped() if line.stop.requested else _broken(line, error) from error
     finally:
@@ -206,8 +221,8 @@ def _sent(line: Line, http: Client, call: Call, limit: int) -> Iterator[tuple[ht
         response.close()
 
 
-def _pieces(line: Line, response: httpx2.Response, limit: int) -> Iterator[bytes]:
-    size = 0
+def _pieces(line: Line, response: httpx2.Response, is_file: bool) -> Iterator[bytes]:
+    size, limit = 0, MAX_ASSET_BYTES if is_file else MAX_ANSWER_BYTES
     for chunk in response.iter_raw():
         size += len(chunk)
         if line.stop.requested:
@@ -215,7 +230,8 @@ def _pieces(line: Line, response: httpx2.Response, limit: int) -> Iterator[bytes
         if time.monotonic() > line.ends_at:
             raise _too_long(line)
         if size > limit:
-            raise Failure(Kind.TRANSIENT, f"The answer is larger than Dataelan accepts ({limit // 1024**2} MB).")
+            raise too_large(limit)
+        line.share.came(len(chunk), line.ends_at, line.stop, is_file=is_file)
         yield chunk
     if line.stop.requested:
         raise stopped()

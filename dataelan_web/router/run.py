@@ -26,6 +26,7 @@ from .health import KEYS_OWN, kind_for_health
 from .parameters import has
 from .plan import Plan, Step
 from .providers import UnknownFormat, adapter
+from .room import Share
 from .stop import Stop
 from .types import (
     JOB_FAILED,
@@ -108,10 +109,12 @@ def run(
     stop: Stop,
     deadlines: Deadlines | None = None,
     job: Job | None = None,
+    share: Share | None = None,
 ) -> Generator[Event, None, None]:
-    """Try each step in turn, beginning with the `job` left by another worker. Raises the first Failure when all
-    failed; before it one whose fate is unknown; the last when something was visible."""
-    deadlines = deadlines or Deadlines()
+    """Try each step in turn, beginning with the `job` left by another worker. What comes takes its `share` of memory,
+    which the caller gives back. Raises the first Failure when all failed; before it one whose fate is unknown; the last
+    when something was visible."""
+    deadlines, share = deadlines or Deadlines(), share or http.room.share()
     ends_at = time.monotonic() + deadlines.total
     steps, first, number, tries = deque(plan.steps), None, 0, 0
     if job:
@@ -132,7 +135,7 @@ def run(
                 raise
             first, steps, tries = first or refusal, _after(steps, refusal), 0
             continue
-        line = Line(http, step.candidate.is_trusted, step.candidate.base_url, stop, deadlines, ends_at)
+        line = Line(http, step.candidate.is_trusted, step.candidate.base_url, stop, deadlines, ends_at, share)
         try:
             yield from _Attempt(line, step, number, journal, result).events(allowed, secret(step), taken_over)
             return
@@ -181,6 +184,7 @@ class _Attempt:
 
     def events(self, prompt: Prompt, key: str, again: Again | None) -> Iterator[Event]:
         candidate = self.step.candidate
+        self.line.share.begin(prompt.task)
         try:
             format = adapter(candidate.kind, candidate.base_url, prompt.task)
             prompt = prompt.as_sent_to(candidate.kind)
@@ -228,6 +232,7 @@ class _Attempt:
                         yield used
                     for event in self.decode(chunk, is_last):
                         seen = True
+                        self.line.share.became(event)
                         yield event
                 return
             except Failure as failure:

@@ -23,7 +23,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -34,6 +34,7 @@ from httpcore2._backends.sync import SyncStream
 
 from .addresses import refusal
 from .lookup import lookups
+from .room import DEFAULT, Room
 from .stop import Stop
 
 Client = httpx2.Client
@@ -50,6 +51,7 @@ class Deadlines:
 
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of a stream, most of which is not kept; for what is, room.ANSWERS."""
 MAX_ASSET_BYTES = 128 * 1024 * 1024
 """Of one file that a provider made and keeps for us, such as a film. It is in memory as a whole for a moment."""
 
@@ -73,6 +75,8 @@ class Clients:
     public: Client
     """Connects to public addresses only, whatever a name resolves to at that moment. A name that leads to a private
     address as well is refused outright: no honest one does."""
+    room: Room = field(default_factory=Room)
+    """The memory that their answers may take."""
 
     def reaching(self, is_trusted: bool) -> Client:
         return self.anywhere if is_trusted else self.public
@@ -94,8 +98,9 @@ def _trusted() -> ssl.SSLContext:
     return httpx2.create_ssl_context(trust_env=False)
 
 
-def clients(connections: int = 1000) -> Clients:
-    return Clients(_client(connections, is_public=False), _client(connections, is_public=True))
+def clients(connections: int = 1000, memory: int = DEFAULT) -> Clients:
+    """`memory`: bytes that all their answers may take together."""
+    return Clients(_client(connections, is_public=False), _client(connections, is_public=True), Room(memory))
 
 
 def _client(connections: int, *, is_public: bool) -> Client:

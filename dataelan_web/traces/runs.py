@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -22,7 +23,8 @@ MOST_REJECTED = 20
 
 
 class Answered(Protocol):
-    text: list[str]
+    @property
+    def text(self) -> Sequence[str]: ...
 
 
 class RunTrace:
