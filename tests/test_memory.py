@@ -72,7 +72,7 @@ def test_an_answer_without_room_is_told_and_blames_nobody(
     try:
         for _ in range(6):  # as many as would rest a model that failed so
             answer = app.test_client().post("/v1/chat/completions", json=ASK, headers=mine)
-            assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "dataelan_failed")
+            assert (answer.status_code, answer.get_json()["error"]["code"]) == (504, "interrupted")
             assert "too little memory" in answer.get_json()["error"]["message"]
     finally:
         room(app).give_back(taken)

@@ -87,6 +87,7 @@ def settings() -> list[tuple[str, list[tuple[str, str]]]]:
             "Work",
             [
                 ("Prompts a worker runs at once", str(found.worker_concurrency)),
+                ("Memory for answers, of each process", f"{found.memory_for_answers // 2**20} MB"),
                 ("Encryption keys, the first seals", ", ".join(name for name, _ in found.keys)),
             ],
         ),
