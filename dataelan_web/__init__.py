@@ -104,7 +104,7 @@ def create_core(settings: Settings | None = None) -> Flask:
     from flask import Flask
 
     from . import config, logs, pool, traces
-    from .executions import keeper
+    from .executions import draining, keeper
     from .extensions import db
     from .jobs import queue
     from .router import room, wire
@@ -122,6 +122,7 @@ def create_core(settings: Settings | None = None) -> Flask:
     app.extensions["dataelan_http"] = wire.clients(memory=settings.memory_for_answers)
     app.extensions["dataelan_storage"] = Storage(settings.storage_url)
     app.extensions["dataelan_keeper"] = keeper.Keeper(app)
+    app.extensions["dataelan_draining"] = draining.Draining(app)
     db.init_app(app)
     pool.init_app(app)
     queue.init_app(app, settings.redis_url)

@@ -29,6 +29,8 @@ MOST_REDIRECTS = 3
 PORTS = {"http": 80, "https": 443}
 UNREACHED = (httpx2.HTTPError, Forbidden, Late)
 """What comes of a call that was not answered."""
+CUT = "Dataelan was stopped before the answer was whole. What had arrived is kept."
+NOT_BEGUN = "Dataelan is being stopped, and did not send this. Try again."
 NO_WAY = "The provider made the file, but its address could not be followed."
 
 
@@ -202,7 +204,7 @@ def _sent(
 ) -> Iterator[tuple[httpx2.Response, Iterator[bytes]]]:
     """Send it: the answer's head, and its bytes as they come."""
     if line.stop.requested:
-        raise stopped(sent=False)
+        raise stopped(line.stop, sent=False)
     request = _request(http, call, line.deadlines, line.ends_at)
     try:
         with sending(line.ends_at, line.stop):
@@ -210,12 +212,12 @@ def _sent(
     except UNREACHED as error:
         line.stop.unwatch()
         unreachable = _unreachable(error)
-        raise stopped(sent=unreachable.sent) if line.stop.requested else unreachable from error
+        raise stopped(line.stop, sent=unreachable.sent) if line.stop.requested else unreachable from error
     try:
         request.extensions["timeout"]["read"] = line.deadlines.idle  # until here, the first byte's
         yield response, _pieces(line, response, is_file)
     except (httpx2.HTTPError, OSError) as error:
-        raise stopped() if line.stop.requested else _broken(line, error) from error
+        raise stopped(line.stop) if line.stop.requested else _broken(line, error) from error
     finally:
         line.stop.unwatch()
         response.close()
@@ -226,7 +228,7 @@ def _pieces(line: Line, response: httpx2.Response, is_file: bool) -> Iterator[by
     for chunk in response.iter_raw():
         size += len(chunk)
         if line.stop.requested:
-            raise stopped()
+            raise stopped(line.stop)
         if time.monotonic() > line.ends_at:
             raise _too_long(line)
         if size > limit:
@@ -234,7 +236,7 @@ def _pieces(line: Line, response: httpx2.Response, is_file: bool) -> Iterator[by
         line.share.came(len(chunk), line.ends_at, line.stop, is_file=is_file)
         yield chunk
     if line.stop.requested:
-        raise stopped()
+        raise stopped(line.stop)
 
 
 def _request(http: Client, call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request:
@@ -337,7 +339,10 @@ def unsendable() -> Failure:
     return Failure(Kind.BAD_REQUEST, message, sent=False)
 
 
-def stopped(*, sent: bool = True) -> Failure:
+def stopped(stop: Stop, *, sent: bool = True) -> Failure:
+    if stop.is_cut:
+        after = None if sent else 1.0  # then another process answers
+        return Failure(Kind.TRANSIENT, CUT if sent else NOT_BEGUN, code=OUR_OWN, sent=sent, after=after)
     return Failure(Kind.ABORTED, "Stopped.", sent=sent)
 
 

@@ -123,7 +123,7 @@ def run(
     elif plan.waits:
         yield Progress(note=f"waiting until {steps[0].candidate.label} has rested")
         if stop.wait(steps[0].wait):
-            raise stopped(sent=False)
+            raise stopped(stop, sent=False)
     while steps and (first is None or time.monotonic() < ends_at):
         step, number = steps[0], number + 1
         result = Result()
@@ -151,7 +151,7 @@ def run(
             raise
         finally:
             journal.end(step, number, result)
-        if result.visible:
+        if result.visible or stop.is_cut:
             raise result.failure
         if journal.leaves_out and (told := _told(steps, result.failure, allowed)):
             steps = told
@@ -163,7 +163,7 @@ def run(
         left = _after(steps, result.failure)
         if (pause := _pause(result.failure, tries, others=bool(left))) is not None:
             if stop.wait(pause):
-                raise stopped()
+                raise stopped(stop, sent=False)
             continue
         if result.failure.advice is Advice.STOP and not left:
             raise result.failure
@@ -258,7 +258,7 @@ class _Attempt:
         if not passing or time.monotonic() > self.line.ends_at:
             return False
         if self.line.stop.wait(min(failure.after or 1.0, LONGEST_PAUSE)):
-            raise stopped() from failure
+            raise stopped(self.line.stop) from failure
         return True
 
     def _wait(self, again: Again) -> None:
@@ -267,7 +267,7 @@ class _Attempt:
         if time.monotonic() > self.line.ends_at:
             raise Failure(Kind.TRANSIENT, f"The job took longer than {self.line.deadlines.total:.0f} seconds.")
         if self.line.stop.wait(max(again.delay, SHORTEST_POLL)):
-            raise stopped()
+            raise stopped(self.line.stop)
 
     def _cancel(self, cancel: Call, first: Call, format: Adapter) -> None:
         """A job that is given up, for whatever reason, is ended at the provider too: nobody will fetch its work."""

@@ -11,6 +11,8 @@ class Stop:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self.is_cut = False
+        """Nobody wishes it: this process is to end, and waits no longer."""
         self.is_lost = False
         """Nobody wishes it: the run is another worker's now, and its job must go on."""
         self._lock = threading.Lock()
@@ -19,6 +21,12 @@ class Stop:
     @property
     def requested(self) -> bool:
         return self._asked.is_set()
+
+    def cut(self) -> None:
+        """Not where a person, or another worker, was first."""
+        if not self.requested:
+            self.is_cut = True
+            self.request()
 
     def lose(self) -> None:
         self.is_lost = True
