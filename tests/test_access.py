@@ -201,6 +201,8 @@ ROUTES = (
     Route("acting.end", "POST", "/acting/end", SIGNED_IN, 404),  # nobody acts as anybody
     Route("admin.start", "GET", "/admin/", SUPER, 303),
     Route("admin.show_queue", "GET", "/admin/queue", SUPER),
+    Route("admin.show_books", "GET", "/admin/books", SUPER),
+    Route("admin.mend_all", "POST", "/admin/books/mending", SUPER, 303),
     Route("admin.cancel_run", "POST", "/admin/queue/runs/{execution}/cancellation", SUPER, 303),
     Route("admin.wake_run", "POST", "/admin/queue/runs/{execution}/waking", SUPER, 303),
     Route("admin.cancel_export", "POST", "/admin/queue/exports/{export}/cancellation", SUPER, 303),

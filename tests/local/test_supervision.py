@@ -179,7 +179,11 @@ def test_the_first_ctrl_c_waits_for_answers_and_says_so_and_the_second_ends_them
     assert "Ending them now" in dataelan.log.read_text()
     wait_for(dataelan.nothing_left, 10)
     command = (*COMMAND, "flask", "shell")
-    asked = "from dataelan_web.models import Execution as E; e = E.query.one(); print(e.state, len(e.body.text) > 9)"
+    asked = """
+from dataelan_web.models import Execution
+run = app.extensions["sqlalchemy"].session.query(Execution).one()
+print(run.state, len(run.body.text) > 9)
+"""
     done = subprocess.run(
         command, cwd=ROOT, env=dataelan.environ, input=asked, capture_output=True, text=True, timeout=60
     )
