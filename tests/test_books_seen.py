@@ -121,7 +121,7 @@ def test_a_page_says_what_drifted_by_how_much_and_a_button_mends_it_with_a_line_
     look_again()
     assert "1 window of a limit does not agree with the ledger" in sue.get("/admin/queue").text
     page = sue.get("/admin/books").text
-    for words in (acme.organization.name, "Organization, month, in usd", "too much", "Spent", "Held"):
+    for words in (acme.organization.name, "Organization, a month", "too much", "Spent", "Held"):
         assert words in page, words
     assert "Spent before the limit was made" not in page, "that agrees"
     assert sue.submit("/admin/books/mending").status_code == 204

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from ..executions import bookkeeping
 from ..extensions import db
-from ..limits.words import amount
+from ..limits.words import A, amount
 from ..models import LedgerDrift, Organization
 
 
@@ -50,7 +50,7 @@ def _line(row: LedgerDrift, home: str) -> Line:
         for what, says, is_ in pairs
         if says != is_
     ]
-    limit = f"{budget.scope.value.capitalize()}, {budget.window.value}, in {budget.unit.value}"
+    limit = f"{budget.scope.value.capitalize()}, {A[budget.window]}"
     return Line(home, limit, row.period.starts_at, row.created_at, amounts)
 
 
