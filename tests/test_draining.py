@@ -156,7 +156,7 @@ def test_a_worker_that_leaves_ends_its_long_answers_while_the_next_takes_what_is
     other, apart = elsewhere
     with ExitStack() as stack, other.app_context():
         leaving = start_worker(stack, apart)
-        long, unwanted = (submit(request(acme, STORY.format(90))) for _ in range(2))
+        long, unwanted = (submit(request(acme, STORY.format(250))) for _ in range(2))
         wait_until(lambda: has_words(long) and has_words(unwanted))
         successor = start_worker(stack, apart)
         leaving.send_signal(signal.SIGTERM)
@@ -170,7 +170,7 @@ def test_a_worker_that_leaves_ends_its_long_answers_while_the_next_takes_what_is
         mia = people.browser(app, acme.mia)
         mia.submit(f"{acme.home}/executions/{unwanted.id}/cancellation")
         wait_until(lambda: fresh(unwanted.id).state is State.CANCELLED, 12)
-        assert leaving.wait(20) == 0
+        assert leaving.wait(40) == 0
         assert fresh(long.id).state is State.COMPLETED
         assert successor.poll() is None
 
