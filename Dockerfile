@@ -8,7 +8,7 @@ COPY requirements.txt requirements-traces.txt ./
 RUN pip install --quiet --require-hashes -r requirements.txt -r requirements-traces.txt
 
 COPY . .
-RUN python -m compileall -q dataelan_web wsgi.py \
+RUN python -m compileall -q dataelan_web serve.py wsgi.py \
  && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin app \
  && mkdir /data && chown app:app /data
 
@@ -18,4 +18,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 
-CMD ["sh", "-c", "exec granian --interface wsgi --host 0.0.0.0 --port 8000 --workers ${DATAELAN_WEB_WORKERS:-1} --blocking-threads ${DATAELAN_WEB_THREADS:-256} --backlog 2048 --backpressure 2048 --no-ws --respawn-failed-workers --workers-kill-timeout 30 --static-path-mount static --static-path-expires 31536000 wsgi:app"]
+CMD ["python", "serve.py", "--host", "0.0.0.0", "--port", "8000"]

@@ -29,7 +29,8 @@ test-faults: $(VENV)/dev ## break a Dataelan of its own 1,000 times: DATAELAN_FA
 		$(PYTHON) -m pytest -q $(wildcard tests/test_quota*.py tests/quota) || failed=1; \
 	$(PYTHON) -m pytest -q -m kills tests || failed=1; \
 	DATAELAN_RACES=$${DATAELAN_RACES:-1000} $(PYTHON) -m pytest -q tests/test_races.py || failed=1; \
-	DATAELAN_EXPRESSIONS=$${DATAELAN_EXPRESSIONS:-10000} $(PYTHON) -m pytest -q tests/router/test_expressions.py || failed=1; \
+	DATAELAN_EXPRESSIONS=$${DATAELAN_EXPRESSIONS:-50000} $(PYTHON) -m pytest -q \
+		tests/router/test_expressions.py tests/router/test_contradictions.py || failed=1; \
 	exit $$failed
 
 lint: $(VENV)/dev ## check style and types

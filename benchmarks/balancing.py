@@ -148,4 +148,4 @@ class _ByHealth:
             if self.vitals[place].in_flight != count:
                 self.vitals[place] = replace(self.vitals[place], in_flight=count)
         places = [place for place in range(len(self.vitals)) if place != exclude]
-        return places[ranked([self.vitals[place] for place in places], now, self.draw)[0]]
+        return places[ranked([self.vitals[place] for place in places], now, self.draw).places[0]]

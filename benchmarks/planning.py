@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from uuid import uuid4
 
-from dataelan_web.router.candidates import Candidate, Choice, Key, Question
+from dataelan_web.router.candidates import Candidate, Choice, Key, Question, UnusedKey
 from dataelan_web.router.health import Vital
 from dataelan_web.router.plan import plan
 from dataelan_web.router.pricing import Rates
@@ -26,6 +27,8 @@ def measure() -> None:
     vitals = {(model.model_id, key.id): vital() for model in models for key in model.keys}
     for name, made in (("the first rule", early), ("a rule in the middle", late), ("the last rule", last)):
         spread(f"plan, {name} decides", timed(question, made, {}), "bar: 1 ms at the median")
+        receipt = plan(question, made, random.Random(1)).receipt
+        print(f"  its receipt: {len(json.dumps(receipt, ensure_ascii=False).encode()) / 1000:.1f} KB")
     spread("plan, the last rule decides, all models measured", timed(question, last, vitals), "bar: 1 ms at the median")
 
 
@@ -48,13 +51,17 @@ def timed(question: Question, made: list[Rule], vitals: dict) -> list[float]:  #
 
 
 def model(number: int) -> Candidate:
+    """Every second has two keys, and some that are not used; every eleventh is switched off."""
     rates = None if number % 17 == 0 else Rates(1_000_000 * (number + 1), 4_000_000 * (number + 1))
-    keys = tuple(Key(uuid4(), f"key {place}", "organization") for place in range(1 + number % 2))
+    is_off = number % 11 == 10
+    keys = tuple(Key(uuid4(), f"key {place}", "organization") for place in range(0 if is_off else 1 + number % 2))
+    unused = tuple(UnusedKey(f"old {place}", "it expired on 1 May 2026 at 12:00 UTC") for place in range(number % 3))
     window = 8_000 * (1 + number % 25)
     able = frozenset({"tools", "vision"} if number % 3 else {"tools"})
     return Candidate(
         uuid4(), f"model-{number}", uuid4(), f"provider {number % 20}", "openai", "https://x/v1", keys, rates,
-        capabilities=able, context_window=window,
+        capabilities=able, context_window=window, unused_keys=() if is_off else unused,
+        why_not="it is switched off in the Model Hub" if is_off else "",
     )  # fmt: skip
 
 

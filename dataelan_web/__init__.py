@@ -106,23 +106,25 @@ def create_core(settings: Settings | None = None) -> Flask:
     from flask import Flask
 
     from . import config, logs, pool, traces
-    from .executions import keeper
+    from .executions import draining, keeper
     from .extensions import db
     from .jobs import queue
-    from .router import wire
+    from .router import room, wire
     from .secrets import Keyring
     from .storage import Storage
 
     settings = settings or config.load()
     logs.init(settings.log_level, settings.log_form, settings.secrets)
     traces.init(settings)
+    room.free_large_blocks_at_once()
     app = Flask(__name__, root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(_flask_settings(settings))
     app.extensions["dataelan_settings"] = settings
     app.extensions["dataelan_keyring"] = Keyring(settings.keys)
-    app.extensions["dataelan_http"] = wire.clients()
+    app.extensions["dataelan_http"] = wire.clients(memory=settings.memory_for_answers)
     app.extensions["dataelan_storage"] = Storage(settings.storage_url)
     app.extensions["dataelan_keeper"] = keeper.Keeper(app)
+    app.extensions["dataelan_draining"] = draining.Draining(app)
     db.init_app(app)
     pool.init_app(app)
     queue.init_app(app, settings.redis_url)

@@ -276,8 +276,10 @@ def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
         return [mine if role is not None else false()]
     if model in (Budget, RateLimit):
         return [_limits_here(model, role)]
-    if model is Increase:
-        return [_limits_here(Budget, role)]
+    if model is Increase:  # beside those of limits one sees, one's own of all the operator's; for who runs it, ours
+        of_all = Budget.organization_id.is_(None)
+        mine = of_all if role and RANK[role] >= ADMINISTER else of_all & (Increase.asked_by == ASKER)
+        return [Increase.organization_id == HERE, _limits_here(Budget, role) | mine]
     if model in (RoutingRule, Webhook, Delivery, Membership, Invitation, ServiceAccount, Annotation, ClaimedDomain):
         owner = getattr(model, "organization_id")  # noqa: B009
         return [owner == HERE if role is not None else false()]
@@ -288,10 +290,7 @@ def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
         return [RunExport.organization_id == HERE, RunExport.user_id == ASKER]
     if model is SavedView:  # one's own; for members also those that are everyone's
         my_own = ~SavedView.is_shared & (SavedView.user_id == ASKER)
-        return [
-            SavedView.organization_id == HERE,
-            my_own if role is None else my_own | SavedView.is_shared,
-        ]
+        return [SavedView.organization_id == HERE, my_own if role is None else my_own | SavedView.is_shared]
     if model is Notice:  # one's own, of every organization one still belongs to
         led_to = select(Organization.id).where(Organization.id.in_(_ids_of_organizations(ASKER)), is_led_to())
         return [Notice.user_id == ASKER, Notice.organization_id.in_(led_to)]

@@ -22,13 +22,15 @@ class Api(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a call is not answered. `kind` is OpenAI's word for it (`type`), `param` the field that is at fault."""
+    """Why a call is not answered. `kind` is OpenAI's word for it (`type`), `param` the field that is at fault, `url` a
+    page where a person can do something about it."""
 
     status: int
     message: str
     kind: str = ""
     code: str = ""
     param: str | None = None
+    url: str = ""
     is_final: bool = False
     """Clients should not send it again by themselves."""
 
@@ -62,15 +64,14 @@ def body_of(problem: Problem, api: Api) -> dict[str, Any]:
 def _openai(problem: Problem) -> dict[str, Any]:
     server = "server_error" if problem.status >= 500 else "invalid_request_error"
     kind = problem.kind or KINDS.get(problem.status, server)
-    return {
-        "error": {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code or None},
-    }
+    error = {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code or None}
+    return {"error": error | ({"url": problem.url} if problem.url else {})}
 
 
 def _anthropic(problem: Problem) -> dict[str, Any]:
     """Its errors have no code and no field; ours stand beside, where clients that do not know them pass over them."""
     kind = ANTHROPICS.get(problem.status, "api_error" if problem.status >= 500 else "invalid_request_error")
-    more = {"code": problem.code, "param": problem.param}
+    more = {"code": problem.code, "param": problem.param, "url": problem.url}
     error = {"type": kind, "message": problem.message} | {name: value for name, value in more.items() if value}
     return {"type": "error", "error": error}
 
@@ -85,6 +86,9 @@ def _gemini(problem: Problem) -> dict[str, Any]:
     if problem.param:
         violation = {"field": problem.param, "description": problem.message}
         details.append({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]})
+    if problem.url:
+        links = [{"description": "What can be done about it", "url": problem.url}]
+        details.append({"@type": "type.googleapis.com/google.rpc.Help", "links": links})
     return {"error": error | ({"details": details} if details else {})}
 
 

@@ -60,6 +60,10 @@ class Settings:
     """May organizations point a provider at loopback and private addresses?"""
     trusted_proxies: int
     worker_concurrency: int
+    memory_for_answers: int
+    """Bytes that the answers of all calls of one process may take at once."""
+    grace: int
+    """Seconds that a process which is asked to leave goes on with what it has begun."""
     log_level: str
     log_form: str
     """text, or json: an object a line."""
@@ -82,6 +86,9 @@ class Settings:
         keys = [base64.b64encode(key).decode() for _, key in self.keys]
         return [self.secret_key, self.metrics_token, mail, *passwords, *keys]
 
+
+GRACE = 930
+"""Longer than any call may take (router.wire.Deadlines.total): then nothing is cut short."""
 
 _ADDRESS = r"[^\s<>@\"]+@[A-Za-z0-9.-]+"
 SENDER = re.compile(rf'"?(?P<name>[^<>"]*)(?:"\s*)?<(?P<named>{_ADDRESS})>|(?P<bare>{_ADDRESS})', re.ASCII)
@@ -112,6 +119,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         private_addresses=read.flag("DATAELAN_PRIVATE_ADDRESSES", False),
         trusted_proxies=read.number("DATAELAN_TRUSTED_PROXIES", 0, low=0, high=10),
         worker_concurrency=read.number("DATAELAN_WORKER_CONCURRENCY", 200, low=1, high=2000),
+        memory_for_answers=read.number("DATAELAN_MEMORY_FOR_ANSWERS", 512, low=64, high=65_536) * 1024 * 1024,
+        grace=read.number("DATAELAN_GRACE", GRACE, low=0, high=3600),
         log_level=read.log_level(),
         log_form=read.one_of("DATAELAN_LOG_FORMAT", "text", "json"),
         metrics_token=read.metrics_token(),

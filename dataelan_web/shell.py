@@ -12,7 +12,7 @@ from sqlalchemy import JSON, Row, ScalarSelect, Select, func, select
 
 from . import access, audit
 from .extensions import db
-from .models import Organization, Project, PromptSession, Role, Star
+from .models import Answer, Budget, Increase, Organization, Project, PromptSession, Role, Star
 from .notify import inbox
 
 IN_SIDEBAR = 8
@@ -67,9 +67,9 @@ def shell() -> dict[str, Any]:
         anywhere["acting"] = {"by": behind.name, "until": g.sign_in.acting_until, "end_url": url_for("acting.end")}
     if access.is_superuser(current_user) or access.lacks_a_factor():  # the way there says what is missing
         anywhere["admin_url"] = url_for("admin.start")
-    if request.blueprint == "admin":
+    if request.blueprint in ("admin", "admin_limits"):
         mine = Later(lambda: access.organizations_of(current_user))
-        return {**anywhere, "organizations": mine, "nav": platform(), "place": "Administration"}
+        return {**anywhere, "organizations": mine, "nav": Later(platform), "place": "Administration"}
     if "organization" not in g:
         return anywhere
     organization = g.organization
@@ -123,14 +123,29 @@ def platform() -> list[dict[str, Any]]:
         ("Queue and workers", "activity", "admin.show_queue"),
         ("People", "users", "admin.show_people"),
         ("Organizations", "building-2", "admin.show_homes"),
-        ("Providers and limits", "plug", "admin.show_platform"),
+        ("Providers and rules", "plug", "admin.show_platform"),
+        ("Limits", "gauge", "admin_limits.overview"),
         ("Audit log", "scroll-text", "admin.show_audit"),
         ("Modes and settings", "settings", "admin.show_settings"),
     ]
+    counts = {"admin_limits.overview": _asked_of_operator()}
     return [
-        {"label": label, "icon": icon, "url": url_for(to), "active": request.path.startswith(url_for(to))}
+        {
+            "label": label,
+            "icon": icon,
+            "url": url_for(to),
+            "active": request.path.startswith(url_for(to)),
+            "count": counts.get(to, 0),
+        }
         for label, icon, to in places
     ]
+
+
+def _asked_of_operator() -> int:
+    """Requests for more of the operator's limits that wait for an answer: a superuser who belongs to no organization is
+    told by nothing else."""
+    open_ones = select(func.count(Increase.id)).join(Increase.budget).where(Increase.answer == Answer.ASKED)
+    return db.session.scalar(open_ones.where(Budget.organization_id.is_(None))) or 0
 
 
 def _projects() -> list[dict[str, Any]]:

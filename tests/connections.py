@@ -1,11 +1,13 @@
-"""Who this process tries to connect to, seen at the system call: nothing of ours or of a library can go around it."""
+"""Who this process tries to connect to, seen at the system call: nothing of ours or of a library can go around it. And
+a port that connections come to nothing at."""
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,3 +46,21 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_hook)
+
+
+@contextmanager
+def swallowing() -> Iterator[int]:
+    """A port that takes no connection and refuses none, as behind a firewall: its queue is full, and nobody accepts."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(8)]
+        try:
+            for one in waiting:
+                one.settimeout(0.1)
+                with suppress(TimeoutError):
+                    one.connect(listener.getsockname())
+            yield listener.getsockname()[1]
+        finally:
+            for one in waiting:
+                one.close()

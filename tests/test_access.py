@@ -28,9 +28,11 @@ from dataelan_web.executions.prompts import to_json
 from dataelan_web.extensions import db
 from dataelan_web.jobs.queue import store
 from dataelan_web.models import (
+    NANO,
     Action,
     Annotation,
     Base,
+    Budget,
     CallState,
     ClaimedDomain,
     Collaborator,
@@ -71,6 +73,7 @@ from dataelan_web.models import (
     TemplateLabel,
     TemplateRun,
     User,
+    Window,
     new_id,
     now,
 )
@@ -133,6 +136,8 @@ class Route:
 
 PROMPT = {"text": "Hello", "model": "no-such-model"}
 FIRST = {"place": "0", "turn": "0"}
+MORE = {"amount": "5"}
+ON_ONE = {"scope": "organization", "subject": "organization:{home}"}
 LIMIT = {"scope": "model", "subject": "model:{other_model}"}
 NAMED = {"name": "Another"}
 TEMPLATE = "/o/{slug}/prompts/{template}"
@@ -196,6 +201,8 @@ ROUTES = (
     Route("acting.end", "POST", "/acting/end", SIGNED_IN, 404),  # nobody acts as anybody
     Route("admin.start", "GET", "/admin/", SUPER, 303),
     Route("admin.show_queue", "GET", "/admin/queue", SUPER),
+    Route("admin.show_books", "GET", "/admin/books", SUPER),
+    Route("admin.mend_all", "POST", "/admin/books/mending", SUPER, 303),
     Route("admin.cancel_run", "POST", "/admin/queue/runs/{execution}/cancellation", SUPER, 303),
     Route("admin.wake_run", "POST", "/admin/queue/runs/{execution}/waking", SUPER, 303),
     Route("admin.cancel_export", "POST", "/admin/queue/exports/{export}/cancellation", SUPER, 303),
@@ -213,6 +220,24 @@ ROUTES = (
     Route("admin.show_platform", "GET", "/admin/platform", SUPER),
     Route("admin.show_settings", "GET", "/admin/settings", SUPER),
     Route("admin.set_mode", "POST", "/admin/settings/mode", SUPER, 422, {"mode": "none"}),
+    Route("admin_limits.overview", "GET", "/admin/limits", SUPER),
+    Route("admin_limits.new", "GET", "/admin/limits/new", SUPER),
+    Route("admin_limits.create", "POST", "/admin/limits", SUPER, 303, {**ON_ONE, "amount": "5"}),
+    Route("admin_limits.draft_anew", "POST", "/admin/limits/draft", SUPER, 200, ON_ONE),
+    Route("admin_limits.preview", "POST", "/admin/limits/preview", SUPER, 200, {**ON_ONE, "amount": "5"}),
+    Route("admin_limits.limit", "GET", "/admin/limits/{operators_limit}", SUPER),
+    Route("admin_limits.edit", "GET", "/admin/limits/{operators_limit}/edit", SUPER),
+    Route("admin_limits.change", "POST", "/admin/limits/{operators_limit}", SUPER, 303, {"amount": "5"}),
+    Route("admin_limits.delete", "POST", "/admin/limits/{operators_limit}/deletion", SUPER, 303),
+    Route("admin_limits.approve", "POST", "/admin/increases/{operators_increase}/approval", SUPER, 303, MORE),
+    Route("admin_limits.decline", "POST", "/admin/increases/{operators_increase}/refusal", SUPER, 303),
+    Route("admin_limits.new_rate", "GET", "/admin/limits/rates/new", SUPER),
+    Route("admin_limits.create_rate", "POST", "/admin/limits/rates", SUPER, 303, {**ON_ONE, "parallel": "5"}),
+    Route("admin_limits.draft_rate", "POST", "/admin/limits/rates/draft", SUPER, 200, ON_ONE),
+    Route("admin_limits.preview_rate", "POST", "/admin/limits/rates/preview", SUPER, 200, ON_ONE),
+    Route("admin_limits.rate", "GET", "/admin/limits/rates/{operators_rate}", SUPER),
+    Route("admin_limits.change_rate", "POST", "/admin/limits/rates/{operators_rate}", SUPER, 303, {"parallel": "5"}),
+    Route("admin_limits.delete_rate", "POST", "/admin/limits/rates/{operators_rate}/deletion", SUPER, 303),
     Route("admin.show_audit", "GET", "/admin/audit", SUPER),
     Route("admin.export_audit", "POST", "/admin/audit/export", SUPER, 422, {"form": "none"}),
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
@@ -711,6 +736,9 @@ class Ids:
     limit: str = ""
     increase: str = ""
     rate: str = ""
+    operators_limit: str = ""
+    operators_increase: str = ""
+    operators_rate: str = ""
     archived_provider: str = ""
     archived_model: str = ""
     webhook: str = ""
@@ -836,6 +864,20 @@ def limits(cast: people.Cast) -> dict[str, str]:
     rate = quota.set_rate(db.session, cast.organization.id, Scope.PROJECT, cast.project.id, **values)
     db.session.commit()
     return {"limit": str(budget.id), "increase": str(more.id), "rate": str(rate.id)}
+
+
+def operators_limits(cast: people.Cast) -> dict[str, str]:
+    """A limit and a rate of the operator's on the organization, and one on a key that Mia asked more of."""
+    home = cast.organization.id
+    db.session.execute(delete(Budget).where(Budget.organization_id.is_(None), Budget.subject_id == home))
+    budget = quota.set_limit(db.session, None, Scope.ORGANIZATION, home, Window.WEEK, NANO)
+    of_all = quota.set_limit(db.session, None, Scope.KEY, new_id(), Window.MONTH, NANO)
+    rate = quota.set_rate(
+        db.session, None, Scope.KEY, new_id(), requests_per_minute=9, tokens_per_minute=None, parallel=None
+    )
+    db.session.commit()
+    more = used.asked(cast, of_all, cast.mia)
+    return {"operators_limit": str(budget.id), "operators_increase": str(more.id), "operators_rate": str(rate.id)}
 
 
 def archived(cast: people.Cast) -> dict[str, str]:
@@ -1016,6 +1058,7 @@ MAKERS = {
     run_and_what_was_said: {"execution", "asset", "comment", "link", "brought"},
     models: {"provider", "key", "model", "other_model", "price", "rule"},
     limits: {"limit", "increase", "rate"},
+    operators_limits: {"operators_limit", "operators_increase", "operators_rate"},
     archived: {"archived_model", "archived_provider"},
     told: {"webhook", "delivery", "notice"},
     templates: {"template", "trashed_template", "case", "together"},

@@ -304,6 +304,21 @@ def test_their_account_secrets_and_exports_stay_closed_to_who_acts_as_them(
     assert sue.get("/account/two-factor").status_code == 403, "it shows the secret of who has not confirmed it yet"
 
 
+def test_no_page_hands_out_a_file_in_somebody_elses_name(app: Flask, acme: people.Cast, sue: people.Browser) -> None:
+    adam = people.browser(app, acme.adam)
+    paths = [f"{acme.session_url}/export/{form}" for form in ("md", "json")]
+    paths += [f"{acme.home}/hub/export.yaml", f"{acme.home}/dashboard/spend/models.csv"]
+    for path in paths:
+        assert adam.get(path).headers["Content-Disposition"].startswith("attachment"), path
+    begin(sue, acme.adam)
+    for path in paths:
+        answer = sue.get(path)
+        assert (answer.status_code, "Content-Disposition" in answer.headers) == (403, False), path
+        assert "Not in somebody else" in answer.get_data(as_text=True)
+        assert "default-src" in answer.headers["Content-Security-Policy"]
+    assert sue.get(acme.session_url).status_code == 200
+
+
 # -- modes -----------------------------------------------------------------------------------------
 
 

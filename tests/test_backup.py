@@ -20,7 +20,7 @@ from dataelan_web import create_app
 from dataelan_web.config import load
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import secret_of
-from dataelan_web.models import APIKey, Asset, AuditEvent, User, now
+from dataelan_web.models import APIKey, Asset, AuditEvent, SignIn, User, now
 from dataelan_web.storage import Kept, Storage, storage
 
 from . import people
@@ -31,7 +31,7 @@ def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_b
 ) -> None:
     key = people.own_provider(acme, "http://127.0.0.1:9/v1", secret="sk-of-the-backup")
     kept = people.asset(acme, b"a picture")
-    db.session.add(kept)
+    db.session.add_all([kept, SignIn.begin(acme.mia)[0]])
     db.session.commit()
     ids, path = (key.id, kept.id, acme.mia.id), tmp_path / "all.tar"
     gone = Kept(f"{uuid.uuid4()}/00/{'0' * 64}-{'0' * 16}", now(), 5)
@@ -83,6 +83,7 @@ def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_b
         assert storage().get(db.session.get_one(Asset, ids[1]).storage_key) == b"a picture"
         assert db.session.get_one(User, ids[2]).name == "Mia"
         assert db.session.scalar(select(func.count()).select_from(User)) == people_before
+        assert db.session.scalar(select(func.count()).select_from(SignIn)) == 0, "they may have been revoked since"
         latest = select(AuditEvent.action, AuditEvent.source_name).order_by(AuditEvent.created_at.desc()).limit(2)
         said = db.session.execute(latest).all()
         assert [row.action for row in said] == ["platform.restored", "platform.backed_up"]

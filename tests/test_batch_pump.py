@@ -16,6 +16,7 @@ from flask import Flask, g
 from flask_login import login_user
 from sqlalchemy import func, select, update
 
+from dataelan_web import modes
 from dataelan_web.batches import controls, drafting, estimate, export, pump, results
 from dataelan_web.executions import purge
 from dataelan_web.executions.execute import execute_queued
@@ -36,6 +37,7 @@ from dataelan_web.models import (
     Execution,
     ExecutionBody,
     Membership,
+    Mode,
     Notice,
     Origin,
     Scope,
@@ -135,6 +137,20 @@ def test_nothing_is_added_while_a_prompt_of_a_person_waits(app: Flask, acme: peo
     pump._move(batch.id, 1)
     assert runs_of(batch) == 1, "no more than the places that batches have"
     move(batch, 3)
+
+
+@pytest.mark.parametrize("closed", [Mode.READ_ONLY, Mode.MAINTENANCE])
+def test_nothing_is_added_while_dataelan_is_closed_and_what_runs_goes_on(
+    app: Flask, acme: people.Cast, closed: Mode
+) -> None:
+    batch = begun(app, acme, at_once="1")
+    pump._move(batch.id, 50)
+    modes.remember(closed)
+    move(batch, 2)
+    assert (states(batch), runs_of(batch)) == (["done", "waiting", "waiting"], 1)
+    modes.remember(Mode.OPEN)
+    move(batch, 2)
+    assert states(batch) == ["done"] * 3
 
 
 def test_a_batch_is_one_workers_at_a_time_and_another_follows_one_that_died(app: Flask, acme: people.Cast) -> None:

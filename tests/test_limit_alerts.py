@@ -259,8 +259,8 @@ def test_the_operators_limits_are_told_to_superusers_and_to_who_runs_the_organiz
     try:
         assert told(rival) == []
         assert {(n.user_id, n.path, n.title.partition(" has ")[0]) for n in told(home)} == {
-            (operator.id, "", "The platform"),
-            (operator.id, "", "Acme"),
+            (operator.id, f"/admin/limits/{platform.budget_id}", "The platform"),
+            (operator.id, f"/admin/limits/{one.budget_id}", "Acme"),
         }
         assert {(n.user_id, n.path) for n in told(acme)} == {
             (person.id, f"{acme.home}/limits/{one.budget_id}") for person in (acme.olivia, acme.adam)

@@ -28,7 +28,7 @@ def standing(limit: int = 50 * NANO, spent: int = 0, held: int = 0, **more: Any)
         alerts=[50, 80, 100],
     )  # fmt: skip
     left, percent = max(0, limit - spent - held), 100 * (spent + held) // limit if limit else 100
-    return Standing(budget, START, values["ends_at"], limit, 0, spent, held, left, percent, values["forecast"])
+    return Standing(budget, BERLIN, START, values["ends_at"], limit, 0, spent, held, left, percent, values["forecast"])
 
 
 # -- amounts ---------------------------------------------------------------------------------------

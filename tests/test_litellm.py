@@ -134,6 +134,15 @@ def test_a_missing_weight_is_one_also_beside_given_ones() -> None:
         )
     )
     assert [entry.weight for entry in made.document.rules[0].models] == [1, 9]
+    assert not [line for line in made.left if "weight" in line]
+
+
+@pytest.mark.parametrize(("weight", "taken"), [(-3, 1), (0.4, 0), ("many", 1), (float("nan"), 1), (10**12, 1)])
+def test_a_weight_that_cannot_be_one_is_told(weight: Any, taken: int) -> None:
+    params = {"model": "openai/a", "weight": weight}
+    made = translate(yaml.safe_dump({"model_list": [{"model_name": "m", "litellm_params": params}]}))
+    assert made.document.rules[0].models[0].weight == taken
+    assert f"m (openai/a): weight: it is no whole number from 0; {taken} is taken" in made.left
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ SIZE = 100_000
 LONGEST = 0.1
 """Seconds."""
 
-CUT = {"router/expressions.py:_STRINGS": 500}
+CUT = {f"router/expression_tree.py:{name}": 500 for name in ("_SPACE", "_TEXT", "_NUMBER", "_NAME", "_SIGN", "_ESCAPE")}
 """Patterns whose text is cut or refused before, and at what length."""
 
 MADE = {

@@ -77,6 +77,10 @@ def test_the_operator_adds_a_rule_that_everyone_tries_after_their_own(
         (("--model", "simulated/no-such"), "there is no model “no-such” of simulated"),
         (("--model", "nobody/x"), "there is no provider “nobody”"),
         (("--model", "simulated/simulated-instant", "--condition", "expression=prompt.tokens >"), "expression"),
+        (
+            ("--model", "simulated/simulated-instant", "--condition", "expression=prompt.streams && !prompt.streams"),
+            "Its expression: “prompt.streams” and “!prompt.streams” contradict each other.",
+        ),
         (("--model", "simulated/simulated-instant", "--condition", "max_cost=-1"), "max_cost"),
         (("--model", "simulated/simulated-instant", "--condition", "colour=red"), "is not a condition"),
         (("--model", "simulated/simulated-instant", "--condition", "nonsense"), "write name=value"),

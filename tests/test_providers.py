@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from dataelan_web import create_app, quota, secrets
 from dataelan_web.executions.candidates import usable_models
 from dataelan_web.extensions import db
-from dataelan_web.hub.keys.keeping import ENTER_AGAIN, seal
+from dataelan_web.hub.keys.keeping import seal
 from dataelan_web.hub.keys.rotation import place_of, rotate
 from dataelan_web.hub.providers import connections, fixture
 from dataelan_web.hub.providers.connections import move
@@ -38,6 +38,7 @@ from dataelan_web.models import (
     Window,
     new_id,
 )
+from dataelan_web.models.hub import ENTER_AGAIN
 from dataelan_web.router.providers import KINDS, adapter, lister
 from dataelan_web.router.types import FilePart, Message, Prompt, Task, TextPart
 from dataelan_web.secrets import Unreadable, keyring

@@ -18,6 +18,7 @@ from dataelan_web.executions.prompts import from_json, to_json
 from dataelan_web.extensions import db
 from dataelan_web.hub.rules import drafts
 from dataelan_web.hub.rules.drafts import Draft, Entry
+from dataelan_web.hub.rules.reach import Filter
 from dataelan_web.hub.rules.rehearsal import Rehearsal, rehearse
 from dataelan_web.models import (
     APIKey,
@@ -149,6 +150,109 @@ def test_a_rule_asked_for_by_its_name_is_tried_alone(acme: people.Cast, cheap: M
     said = tried(acme, renamed, row)
     assert (said.looked_at, said.lost) == (2, 2), "programs that ask for the old name would be refused"
     assert "No model or rule named “Mine”" in said.switches[0].problem
+
+
+def test_a_new_rule_takes_the_runs_that_asked_for_a_model_of_its_name_and_tells_of_the_others(
+    acme: people.Cast, cheap: Model, dear: Model
+) -> None:
+    made(acme, 4, requested="dear")
+    made(acme, 3, requested="own/dear")
+    made(acme, 5, requested="another rule")
+    made(acme, 2)
+    draft = Draft("dear", (Entry(cheap.id),))
+    said = tried(acme, draft)
+    assert pairs(said) == [("dear", "cheap", 4)], "auto has taken the cheapest before"
+    reach = said.reach
+    assert (reach.auto, reach.named, reach.other_names, reach.scanned, said.looked_at) == (2, 4, 8, 14, 6)
+    assert said.decided == 6
+
+
+def test_who_asks_for_the_old_name_gets_the_model_that_has_it_too(acme: people.Cast, cheap: Model, dear: Model) -> None:
+    row = drafts.save(Draft("cheap", (Entry(dear.id),)), acme.organization, None)
+    made(acme, 2, requested="cheap")
+    assert pairs(tried(acme, Draft("Renamed", (Entry(dear.id),)), row)) == [("dear", "cheap", 2)]
+
+
+@pytest.mark.parametrize("requested", ["auto", "cheap", "own/cheap", "twin", "Mine", "nobody's"])
+def test_each_name_leads_where_an_execution_would_go(
+    acme: people.Cast, key: APIKey, cheap: Model, dear: Model, requested: str
+) -> None:
+    people.own_model(acme, key, "twin", input=CHEAP, output=CHEAP)
+    simulated = people.simulated_model()
+    people.own_model(acme, key, simulated.name, input=CHEAP, output=CHEAP)
+    drafts.save(Draft("Mine", (Entry(dear.id),)), acme.organization, None)
+    for name in (requested, simulated.name):
+        (id,) = made(acme, 1, requested=name)
+        run = db.session.get_one(Execution, id)
+        real = choose(run, from_json(run.body.request), random.Random(id.int))
+        said = tried(acme, Draft(name if name != "auto" else "New", (Entry(dear.id),), priority=0), wanted=1)
+        assert said.looked_at == 1
+        before = next((switch.before for switch in said.switches), None)
+        unchanged = "dear" if said.decided and not said.switches else None
+        expected = real.steps[0].candidate.model if real.steps else None
+        assert (before.model if before else unchanged) == expected
+
+
+def test_a_name_is_asked_for_from_sessions_of_every_type(acme: people.Cast, cheap: Model, dear: Model) -> None:
+    row = drafts.save(Draft("Mine", (Entry(cheap.id),)), acme.organization, None)
+    made(acme, 2, requested="Mine", model_type=ModelType.CODE)
+    made(acme, 1, requested="Mine", model_type=ModelType.IMAGE)
+    made(acme, 4, model_type=ModelType.IMAGE)
+    said = tried(acme, Draft("Mine", (Entry(dear.id),)), row)
+    assert (said.looked_at, said.reach.named, said.reach.other_types) == (3, 3, 4)
+    assert pairs(said) == [("cheap", "dear", 2)]
+    assert said.without == 1, "it can draw nothing"
+
+
+def test_what_a_rule_would_leave_is_touched_as_well(acme: people.Cast, cheap: Model, dear: Model) -> None:
+    """Its scope is made smaller, or its type another: what it decides now is decided by others then."""
+    other = create_project(acme.organization, acme.olivia, "Other")
+    db.session.add(other)
+    db.session.commit()
+    row = drafts.save(Draft("Mine", (Entry(dear.id),)), acme.organization, None)
+    made(acme, 2)
+    made(acme, 3, project_id=other.id)
+    said = tried(acme, draft_of(dear, project_id=other.id), row)
+    assert (said.looked_at, said.reach.other_projects) == (5, 0)
+    assert pairs(said) == [("dear", "cheap", 2)], "the other project's go on as they are"
+    only = tried(acme, draft_of(dear, project_id=other.id))
+    assert (only.looked_at, only.reach.other_projects) == (3, 2)
+    assert pairs(tried(acme, draft_of(dear, model_type=ModelType.IMAGE), row)) == [("dear", "cheap", 5)]
+
+
+def test_only_some_of_the_runs_can_be_looked_at_and_all_are_counted(
+    acme: people.Cast, cheap: Model, dear: Model
+) -> None:
+    made(acme, 2, requested="Tried", origin=Origin.GATEWAY)
+    made(acme, 3, origin=Origin.GATEWAY)
+    made(acme, 4)
+    for which, found in (
+        (Filter(), 9),
+        (Filter(asked="auto"), 7),
+        (Filter(asked="name"), 2),
+        (Filter(origin="gateway"), 5),
+        (Filter("auto", "gateway"), 3),
+        (Filter("name", "playground"), 0),
+        (Filter(origin="batch"), 0),
+    ):
+        said = rehearse(draft_of(dear), None, acme.organization, 200, which)
+        assert (said.looked_at, said.reach.fitting) == (found, found)
+        assert (said.reach.auto, said.reach.named, said.reach.scanned) == (7, 2, 9)
+
+
+def test_what_was_imported_was_never_routed_here(acme: people.Cast, cheap: Model, dear: Model) -> None:
+    made(acme, 3, origin=Origin.IMPORT)
+    said = tried(acme, draft_of(dear))
+    assert (said.looked_at, said.reach.scanned) == (0, 0)
+
+
+def test_an_expression_sees_the_tags_and_the_session_that_a_program_sent(
+    acme: people.Cast, cheap: Model, dear: Model
+) -> None:
+    made(acme, 2, origin=Origin.GATEWAY, labels={"tags": ["eu", "ci"], "session": "s-1"})
+    made(acme, 3, origin=Origin.GATEWAY)
+    for asked in ('request.tags.contains(",eu,")', 'request.session == "s-1"'):
+        assert tried(acme, draft_of(dear, conditions={"expression": asked})).changed == 2
 
 
 def test_runs_that_would_have_no_model_are_counted_with_the_reason(
@@ -284,6 +388,30 @@ def test_500_runs_take_less_than_two_seconds_and_the_hub_is_read_once(
     assert len(statements) < 40
 
 
+def test_thousands_of_runs_are_tried_in_seconds_and_no_other_is_read(
+    acme: people.Cast, cheap: Model, dear: Model
+) -> None:
+    text = "A prompt of ordinary length. " * 40
+    made(acme, 5_000, text=text)
+    made(acme, 3_000, text=text, requested="own/dear")
+    bodies = 0
+
+    def count(*said: Any) -> None:
+        nonlocal bodies
+        if "FROM execution_bodies" in said[2]:
+            bodies += said[1].rowcount
+
+    event.listen(db.engine, "after_cursor_execute", count)
+    began, cpu = time.monotonic(), time.thread_time()
+    said = tried(acme, Draft("Half", (Entry(cheap.id), Entry(dear.id))), wanted=5_000)
+    took, cpu = time.monotonic() - began, time.thread_time() - cpu
+    event.remove(db.engine, "after_cursor_execute", count)
+    print(f"\n{said.looked_at} of 8,000 runs: {took:.2f} s, of which {cpu:.2f} s our own; {bodies} prompts read")
+    assert (said.reach.scanned, said.reach.auto, said.reach.other_names) == (8_000, 5_000, 3_000)
+    assert bodies == said.looked_at or said.is_cut_short
+    assert cpu < 6
+
+
 def test_a_prompt_that_is_too_large_to_read_is_left_out_and_told(acme: people.Cast, cheap: Model, dear: Model) -> None:
     noise = "".join(map(chr, random.Random(1).choices(range(0x4E00, 0x9FFF), k=200_000)))
     made(acme, 1, text=noise)
@@ -308,6 +436,26 @@ def test_a_draft_is_rehearsed_from_its_form_and_nothing_is_saved(
     assert db.session.scalar(select(func.count()).select_from(RoutingRule).where(mine)) == 0
     runs = Execution.organization_id == acme.organization.id
     assert db.session.scalar(select(func.count()).select_from(Execution).where(runs)) == 12
+
+
+def test_a_rehearsal_says_which_runs_were_tried_and_why_the_others_were_not(
+    app: Flask, acme: people.Cast, cheap: Model, dear: Model
+) -> None:
+    made(acme, 60)
+    made(acme, 2, requested="My rule", origin=Origin.GATEWAY)
+    made(acme, 3, requested="own/dear")
+    made(acme, 1, model_type=ModelType.IMAGE)
+    said = text_of(post(app, acme, "/rehearsal", fields(dear, runs="50")))
+    assert "66 finished runs all there are, since" in said
+    assert "62 that it could touch 60 asked for auto , 2 for the rule by its name; the newest 50 were tried" in said
+    assert "4 not touched 3 asked for a model or another rule by name, 1 asked for auto and are of another type" in said
+    said = text_of(post(app, acme, "/rehearsal", fields(dear, runs="50", asked="name", origin="gateway")))
+    assert "Would change model 2 of 2 runs" in said
+    assert "2 of them fit the filter" in said
+    said = text_of(post(app, acme, "/rehearsal", fields(dear, runs="50", origin="batch")))
+    assert "The filter leaves none of them." in said
+    said = text_of(post(app, acme, "/rehearsal", fields(dear, runs="50", origin="' OR 1=1", asked="x")))
+    assert "of 50 runs" in said
 
 
 def test_a_rehearsal_of_a_draft_that_is_not_ready_says_what_is_missing(

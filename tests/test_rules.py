@@ -199,9 +199,31 @@ def test_changing_a_rule_keeps_its_models_rows_and_is_noted(
             {"condition": "phase_of_moon", "condition__phase_of_moon": "full"},
             "is not a condition this version can test",
         ),
-        ({"condition": "expression", "condition__expression": "prompt.tokens >"}, "This is not a CEL expression"),
+        (
+            {"condition": "expression", "condition__expression": "prompt.tokens >"},
+            "after “prompt.tokens >” a value is missing",
+        ),
         ({"condition": "expression", "condition__expression": "prompt.smell > 1"}, "There is no “prompt.smell”"),
         ({"condition": "expression", "condition__expression": "prompt.tokens"}, "It must be true or false"),
+        ({"condition": "expression", "condition__expression": "prompt.token > 5"}, "Did you mean “prompt.tokens”?"),
+        ({"condition": "expression", "condition__expression": "prompt.tokens > 9 and true"}, "Did you mean “&&”?"),
+        (
+            {"condition": "expression", "condition__expression": "prompt.tokens > 10 && prompt.tokens < 5"},
+            "“prompt.tokens > 10” and “prompt.tokens < 5” contradict each other.",
+        ),
+        (
+            {"condition": "expression", "condition__expression": "prompt.streams || prompt.tokens"},
+            "“||” joins yes or no, and “prompt.tokens” is a number.",
+        ),
+        (
+            {"condition": "expression", "condition__expression": 'session.type == "IMAGE"'},
+            "is never true: this rule is for TEXT prompts",
+        ),
+        (
+            {"condition": "expression", "condition__expression": "prompt.tokens > 40000"},
+            "no model that passes the rule's other conditions has room for more than 32,000 tokens",
+        ),
+        ({"condition": "min_success_rate", "condition__min_success_rate": "101"}, "from 0 to 100"),
     ],
     ids=str,
 )
@@ -546,6 +568,31 @@ def test_a_preview_says_the_rule_in_words_and_saves_nothing(
     assert "TEXT prompts go 75 % to cheap and 25 % to dear." in said
     assert "Nothing stands against it." in said
     assert rules_of(acme) == []
+
+
+def test_a_preview_tells_of_an_expression_what_is_wrong_while_it_is_typed_and_what_says_nothing(
+    app: Flask, acme: people.Cast, cheap: Model
+) -> None:
+    for typed, words in (
+        ("prompt.token > 5", "There is no “prompt.token”. Did you mean “prompt.tokens”? (column 1)"),
+        ("time.hour >= 9 && time.hour < 9", "“time.hour >= 9” and “time.hour < 9” contradict each other."),
+    ):
+        said = text_of(post(app, acme, "/preview", fields(cheap, condition="expression", condition__expression=typed)))
+        assert "It cannot be saved like this" in said
+        assert said.count(words) >= 2, "in the list, and beside the field"
+    always = fields(cheap, condition="expression", condition__expression="prompt.tokens >= 0")
+    said = text_of(post(app, acme, "/preview", always))
+    assert "It can be saved, but look at Only when: It is always true, and shuts out no prompt." in said
+
+
+def test_a_rule_that_was_saved_before_contradictions_were_found_says_so_in_the_list(
+    app: Flask, acme: people.Cast, cheap: Model
+) -> None:
+    row = saved(acme, cheap)
+    row.conditions = {"expression": "time.hour > 9 && time.hour < 5"}
+    db.session.commit()
+    page = people.browser(app, acme.mia).get(f"{acme.home}/hub/rules")
+    assert "“time.hour > 9” and “time.hour < 5” contradict each other." in text_of(page)
 
 
 def test_a_preview_tells_what_is_still_to_do_apart_from_what_is_wrong(app: Flask, acme: people.Cast) -> None:

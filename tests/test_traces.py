@@ -15,6 +15,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from dataelan_web import traces
+from dataelan_web.extensions import db
+from dataelan_web.models import RoutingRule, RoutingRuleModel, Strategy, new_id
 from dataelan_web.traces import names, tracer
 
 from . import people
@@ -88,6 +90,26 @@ def test_a_trace_goes_from_the_browser_through_the_queue_to_the_call_of_the_mode
     assert call.about["gen_ai.usage.output_tokens"] > 0
     assert call.about["dataelan.attempt.outcome"] == "completed"
     assert not any("CANARY" in one.raw or "sings" in one.raw for one in (request, run, call))
+
+
+def test_a_trace_says_why_that_model_answered(
+    app: Flask, acme: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = people.own_model(acme, people.own_provider(acme, "http://127.0.0.1:9/v1"), "small", context_window=2)
+    rule = RoutingRule(id=new_id(), organization_id=acme.organization.id, name="thrifty", strategy=Strategy.ORDERED)
+    rule.models = [RoutingRuleModel(model=one, position=n) for n, one in enumerate((small, people.simulated_model()))]
+    db.session.add(rule)
+    db.session.commit()
+    asked = {"model": "thrifty", "messages": [{"role": "user", "content": "A CANARY sings"}]}
+    with collector(monkeypatch) as there:
+        headers = {"Authorization": f"Bearer {acme.token()}"}
+        answer = app.test_client().post("/v1/chat/completions", json=asked, headers=headers, buffered=True)
+        assert answer.status_code == 200
+        wait_until(lambda: len(spans(there)) == 3)
+        run = spans(there)["dataelan"]
+    for words in ("dataelan.decided", "thrifty", "small: ", "simulated-instant"):
+        assert words in run.raw
+    assert "CANARY" not in run.raw
 
 
 def test_the_gateway_goes_on_with_a_programs_trace_and_words_are_told_only_where_the_operator_says_so(

@@ -120,6 +120,8 @@ rules:
 - {{name: stranger, models: [{{model: nowhere/real}}]}}
 - {{name: contradicts, conditions: {{providers: [Nobody]}}, models: [{{model: {slug}/real}}]}}
 - {{name: nonsense, conditions: {{expression: "1 +"}}, models: [{{model: {slug}/real}}]}}
+- {{name: impossible, conditions: {{expression: "time.hour > 9 && time.hour < 5"}}, models: [{{model: {slug}/real}}]}}
+- {{name: endless, conditions: {{max_cost: "1e999999999"}}, models: [{{model: {slug}/real}}]}}
 - {{name: elsewhere, project: Nope, models: [{{model: {slug}/real}}]}}
 """
     report = brought_in(document.read(text), acme)
@@ -131,7 +133,9 @@ rules:
     assert "no model “unreal”" in why["Rule “nobody”"]
     assert "no provider “nowhere”" in why["Rule “stranger”"]
     assert "shut out every model" in why["Rule “contradicts”"]
-    assert "CEL" in why["Rule “nonsense”"]
+    assert "Its expression: The expression ends too soon: after “1 +”" in why["Rule “nonsense”"]
+    assert "“time.hour > 9” and “time.hour < 5” contradict each other." in why["Rule “impossible”"]
+    assert "max_cost must be" in why["Rule “endless”"]
     assert "no project “Nope”" in why["Rule “elsewhere”"]
     assert db.session.get_one(Organization, acme.organization.id).key_strategy is KeyStrategy.BYOK
 

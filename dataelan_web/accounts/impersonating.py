@@ -22,7 +22,7 @@ from ..notify.letters import about_account
 
 LASTS = timedelta(hours=1)
 KIND = "account.impersonated"
-WHOLE = ("account", "admin", "founding", "joining", "programs", "sso", "sso_settings")
+WHOLE = ("account", "admin", "admin_limits", "founding", "joining", "programs", "sso", "sso_settings")
 """Blueprints whose forms are a matter of the person alone, or of service accounts and their secrets."""
 SINGLE = {
     "actions.change",
@@ -62,9 +62,11 @@ SINGLE = {
 }
 """Forms that show or change a secret or use it elsewhere, take data out, give others a way in or more rights, cannot be
 undone, or hide that somebody was there."""
-THEIRS = {"account.show_two_factor", "dashboards.export_file"}
-"""What only they may look at: the secret of an app that they are setting up, and their files."""
-REFUSED = "While you act as somebody else, their account, secrets, invitations and exports are not yours to touch."
+THEIRS = {"account.show_two_factor"}
+"""What only they may look at: the secret of an app that they are setting up."""
+REFUSED = (
+    "While you act as somebody else, their account, secrets, invitations, exports and files are not yours to touch."
+)
 
 
 def init_app(app: Flask) -> None:
@@ -131,14 +133,23 @@ def _refuse() -> Response | None:
     )
     if not is_theirs or not current_user.is_authenticated or audit.impersonator() is None:
         return None
+    return _refused()
+
+
+def _refused() -> Response:
     return errors.show(403, title="Not in somebody else’s name", text=REFUSED)
 
 
 def _note(response: Response) -> Response:
-    """Of what was sent, whatever it did: a run costs money, and is no line of the log by itself."""
+    """Of what was sent, whatever it did: a run costs money, and is no line of the log by itself. Whatever would be kept
+    as a file is not handed out, whichever page offers it."""
+    if audit.impersonator() is None or not current_user.is_authenticated:  # or they have signed out just now
+        return response
+    if response.headers.get("Content-Disposition", "").startswith("attachment"):
+        response.close()
+        return _refused()
     is_sent = request.method == "POST" and request.endpoint != "acting.end"
-    is_there = audit.impersonator() is not None and current_user.is_authenticated  # or they have signed out just now
-    if is_sent and response.status_code < 400 and is_there:
+    if is_sent and response.status_code < 400:
         home: Any = g.get("organization")
         audit.record("impersonation.acted", current_user, home.id if home else None, form=request.endpoint or "")
         db.session.commit()

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from . import home_routes, modes, people_routes, platform_routes, queue_routes  # noqa: F401  (whose routes are the blueprint's)
+from . import books_routes, home_routes, modes, people_routes, platform_routes, queue_routes  # noqa: F401  (whose routes are the blueprint's)
 from .blueprint import bp
 
 

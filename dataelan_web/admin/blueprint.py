@@ -1,24 +1,7 @@
-"""A blueprint for superusers. To everybody else there is nothing at its addresses."""
+"""The address space of what superusers look after: `/admin/…`. Each kind of page registers itself here."""
 
 from __future__ import annotations
 
-from typing import Any
+from ..accounts.superusers import for_superusers
 
-from flask import Blueprint, url_for
-from flask_login import current_user
-
-from .. import access
-from ..extensions import login
-from ..web import redirect
-
-bp = Blueprint("admin", __name__, url_prefix="/admin")
-
-
-@bp.before_request
-def enter() -> Any:
-    if not current_user.is_authenticated:
-        return login.unauthorized()
-    if access.lacks_a_factor():
-        return redirect(url_for("account.show_needed"))
-    access.require_superuser()
-    return None
+bp = for_superusers("admin", __name__)

@@ -1,4 +1,4 @@
-"""What the operator gave to everybody (providers, keys, rules, limits) and how it does; and the settings."""
+"""What the operator gave to everybody (providers, keys, rules) and how it does; and the settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ..extensions import db
 from ..hub.keys.platform import all_keys
 from ..hub.providers.overview import Health, health_of
 from ..hub.rules.platform import listed
-from ..limits.platform import all_limits
 from ..models import ROLLUP_KEYS, ROLLUPS, APIKey, Model, Provider, now
 from ..models.rollups import Grain
 from ..rollups.cuts import Cut
@@ -62,10 +61,6 @@ def rules() -> list[tuple[str, str, bool]]:
     return [(one.row.name, one.said, one.row.is_enabled) for one in listed()]
 
 
-def limits() -> list[str]:
-    return list(all_limits())
-
-
 def settings() -> list[tuple[str, list[tuple[str, str]]]]:
     """[(group, [(what, value)])]. Of what is secret, only whether it is there."""
     found: Settings = current_app.extensions["dataelan_settings"]
@@ -92,6 +87,7 @@ def settings() -> list[tuple[str, list[tuple[str, str]]]]:
             "Work",
             [
                 ("Prompts a worker runs at once", str(found.worker_concurrency)),
+                ("Memory for answers, of each process", f"{found.memory_for_answers // 2**20} MB"),
                 ("Encryption keys, the first seals", ", ".join(name for name, _ in found.keys)),
             ],
         ),

@@ -26,14 +26,13 @@ UTC = ZoneInfo("UTC")
 
 @bp.get("/platform")
 def show_platform() -> Response:
-    """Providers, keys, rules and limits of everybody."""
+    """Providers, keys and rules of everybody."""
     lines = platform.providers()
     return render(
         "admin/platform.html",
         lines=[line for line in lines if line.is_used],
         others=[line for line in lines if not line.is_used],
         rules=platform.rules(),
-        limits=platform.limits(),
     )
 
 

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from ..notify.kinds import kind_of
 from ..web import redirect, render, toast
-from . import work
+from . import books, work
 from .blueprint import bp
 
 
@@ -22,6 +22,7 @@ def show_queue() -> Response:
         "admin/queue.html",
         "queue",
         standing=work.standing(),
+        drifted=books.count(),
         running=work.running(),
         waiting=work.waiting(),
         failed=work.failed(),

@@ -25,12 +25,12 @@ from typing import IO, Any
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask_migrate import upgrade
-from sqlalchemy import func, inspect, select, text
+from sqlalchemy import delete, func, inspect, select, text
 
 from .. import ROOT, audit, modes
 from ..extensions import db
 from ..hub.keys.rotation import counts
-from ..models import User, now
+from ..models import SignIn, User, now
 from ..secrets import keyring
 from ..storage import Unavailable, storage
 
@@ -81,6 +81,7 @@ def read(path: Path, *, overwrite: bool = False) -> int:
             _restore(Path(dump.name))
         upgrade(directory=str(ROOT / "migrations"))
         written = sum(_put_back(packed, member) for member in packed)
+    db.session.execute(delete(SignIn))  # else a browser that was signed out since would be let in again
     audit.record("platform.restored", modes.row(), files=written)
     db.session.commit()
     return written

@@ -36,7 +36,8 @@ def restore(path: Path, overwrite: bool) -> None:
         written = read(path, overwrite=overwrite)
     except (Refused, Unavailable, OSError) as problem:
         raise click.ClickException(str(problem)) from problem
-    click.echo(f"The database and {written:,} files are back. Start Dataelan now.")
+    click.echo(f"The database and {written:,} files are back, and everybody signs in anew. Start Dataelan now.")
+    click.echo("What was revoked after the backup holds again: look through gateway tokens, invitations, public links.")
 
 
 COMMANDS = (backup, restore)

@@ -18,6 +18,7 @@ from sqlalchemy import and_, exists, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 
+from .. import modes
 from ..executions.keeper import cancel
 from ..executions.submit import Request, record, wake
 from ..extensions import db
@@ -29,6 +30,7 @@ from ..models import (
     BatchState,
     CellState,
     Execution,
+    Mode,
     ModelType,
     Organization,
     Origin,
@@ -135,8 +137,8 @@ def in_flight(batch: Batch) -> int:
 
 
 def _fill(batch: Batch, room: int) -> None:
-    """Ask for the next cells, as long as no prompt of a person waits. Commits."""
-    if room <= 0 or queue.waiting():
+    """Ask for the next cells, as long as no prompt of a person waits, and nothing is closed. Commits."""
+    if room <= 0 or modes.current() is not Mode.OPEN or queue.waiting():
         return
     if batch.started_by is None or not ending.may_still_run(batch):
         turn(db.session, batch.id, (BatchState.RUNNING,), BatchState.PAUSED, why=ending.NOBODY)

@@ -14,7 +14,7 @@ from flask import g, url_for
 
 from .. import access
 from ..extensions import db
-from ..limits import balance, increases, words
+from ..limits import balance, increases, place, words
 from ..limits.balance import Line
 from ..limits.subjects import names_of
 from ..models import Budget, Scope, Unit
@@ -103,24 +103,31 @@ def limit_url(id: uuid.UUID, increase: uuid.UUID | None = None) -> str:
     return url_for("limits.limit", id=id, _anchor=f"increase-{increase}" if increase else None)
 
 
+def _size(budget: Budget) -> str:
+    return "" if place.is_hidden(budget) else words.size(budget.limit, budget.unit, budget.window)
+
+
 def waiting() -> Panel:
-    """Requests for more that nobody has answered: for owners and admins all of them, for others their own."""
+    """Requests for more that nobody has answered: for owners and admins all of them, for others their own. Of a limit
+    that counts other organizations too, neither what it is on nor how much it is."""
     found = increases.to_answer()
     names = names_of((one.budget.scope, one.budget.subject_id) for one in found)
     can_answer = access.may(access.ADMINISTER)
     zone = ZoneInfo(g.organization.time_zone)
     rows = [
         [
-            Cell(names[one.budget.scope, one.budget.subject_id].title, url=limit_url(one.budget_id, one.id),
-                 hint="Answer it" if can_answer else "How it stands"),
+            Cell("The operator’s") if place.is_hidden(one.budget)
+            else Cell(names[one.budget.scope, one.budget.subject_id].title, url=limit_url(one.budget_id, one.id),
+                      hint="Answer it" if access.may(access.ADMINISTER, one.budget) else "How it stands"),
             Cell(one.asker.name if one.asker else "Somebody who has left"),
             amount(one.asked, one.budget.unit),
-            Cell(words.size(one.budget.limit, one.budget.unit, one.budget.window)),
+            Cell(_size(one.budget)),
             Cell(f"{one.created_at.astimezone(zone):%-d %b %H:%M}", one.created_at.isoformat()),
         ]
         for one in found
     ]  # fmt: skip
     title = "They ask for more" if can_answer else "You asked for more"
-    note = "Each leads to where it is answered." if can_answer else "The owners and admins are told."
+    note = "Each leads to where it is answered; the operator’s limits are the operator’s to answer."
+    note = note if can_answer else "Whoever can answer it is told."
     columns = ["Limit", "Asked by", "More", "Now", "When"]
     return Panel("waiting", title, columns, rows, None, note if rows else "", True, empty="No request waits.")

@@ -17,12 +17,29 @@ class Kept:
     note: str = ""
 
 
+LOOSE = 128
+
+
+class Words(list[str]):
+    """A text as it comes. Its pieces are joined by the hundred: a word as a string of its own takes ten times what it
+    says."""
+
+    _loose = 0
+
+    def add(self, piece: str) -> None:
+        self.append(piece)
+        self._loose += 1
+        if self._loose == LOOSE:
+            self[-LOOSE:] = ["".join(self[-LOOSE:])]
+            self._loose = 0
+
+
 @dataclass
 class Answer:
     """What came back so far."""
 
-    text: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
+    text: Words = field(default_factory=Words)
+    reasoning: Words = field(default_factory=Words)
     tool_calls: dict[int, dict[str, str]] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     assets: list[Kept] = field(default_factory=list)
@@ -30,10 +47,10 @@ class Answer:
 
     def add(self, event: Event) -> None:
         if isinstance(event, Text):
-            self.text.append(event.delta)
+            self.text.add(event.delta)
             self.is_refusal = self.is_refusal or isinstance(event, Refusal)
         elif isinstance(event, Reasoning):
-            self.reasoning.append(event.delta)
+            self.reasoning.add(event.delta)
         elif isinstance(event, Segment):
             self.segments.append(event)
         elif isinstance(event, ToolCall):

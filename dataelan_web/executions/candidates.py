@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, 
 from sqlalchemy.orm import selectinload
 
 from ..models import (
-    APIKey,
     Attempt,
     KeyStrategy,
     Model,
@@ -25,7 +24,6 @@ from ..models import (
     RoutingRuleModel,
 )
 from ..models.base import NIL, DbSession
-from ..models.executions import Payer
 from ..router import names
 from ..router.candidates import Candidate, Choice, Key
 from ..router.conditions import MinWinRate
@@ -35,6 +33,7 @@ from ..router.prompt import Task
 from ..router.rules import Rule
 from ..router.types import Failure, Kind
 from . import votes
+from .usable_keys import NO_KEYS, Keyring, Policy, keyrings
 
 AUTO = "auto"
 MODEL = (
@@ -46,6 +45,10 @@ MODEL = (
     Model.refuses,
     Model.context_window,
     Model.max_output_tokens,
+    Model.organization_id.label("owner"),
+    Model.is_enabled,
+    Model.archived_at.is_not(None).label("is_archived"),
+    Model.listed_at,
 )
 PROVIDER = (
     Provider.id.label("provider_id"),
@@ -56,6 +59,10 @@ PROVIDER = (
     Provider.needs_key,
     Provider.is_simulated,
     Provider.is_trusted,
+    Provider.is_enabled.label("provider_is_enabled"),
+    Provider.archived_at.is_not(None).label("provider_is_archived"),
+    Provider.needs_address,
+    Provider.models_listed_at,
 )
 FINER = (
     "cache_write_1h",
@@ -78,16 +85,6 @@ PRICE = (
     Price.variants,
     *(getattr(Price, name) for name in FINER),
 )
-KEY = (
-    APIKey.id,
-    APIKey.provider_id,
-    APIKey.organization_id,
-    APIKey.label,
-    APIKey.last_four,
-    APIKey.weight,
-    APIKey.listed_models,
-    APIKey.allowed_models,
-)
 BUILT_IN = "built-in: the cheapest you can use"
 
 
@@ -106,33 +103,16 @@ _NEWEST = (
     .correlate(Model)
     .scalar_subquery()
 )
-# Both built once, and of columns rather than objects: every prompt comes through here.
+# Built once, and of columns rather than objects: every prompt comes through here.
 _MODELS = (
     select(*MODEL, *PROVIDER, *PRICE)
     .join(Model.provider)
     .outerjoin(Price, Price.id == _NEWEST)
-    .where(
-        _ours(Provider.organization_id),
-        _ours(Model.organization_id),
-        Model.is_enabled,
-        Provider.is_enabled,
-        Model.archived_at.is_(None),
-        Provider.archived_at.is_(None),
-        ~Provider.needs_address,
-    )
+    .where(_ours(Provider.organization_id), _ours(Model.organization_id))
     .order_by(Provider.name, Model.name)
 )
-_KEYS = (
-    select(*KEY)
-    .where(
-        _ours(APIKey.organization_id),
-        or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now()),
-        APIKey.is_enabled,
-        APIKey.archived_at.is_(None),
-        APIKey.provider_id.in_(bindparam("providers", expanding=True)),
-    )
-    .order_by(APIKey.is_default.desc(), APIKey.id)
-)
+_IS_THERE = and_(Model.archived_at.is_(None), Provider.archived_at.is_(None))
+_IN_USE = and_(_IS_THERE, Model.is_enabled, Provider.is_enabled, ~Provider.needs_address)
 
 
 _SCOPE = case((RoutingRule.project_id.is_not(None), 0), (RoutingRule.organization_id.is_not(None), 1), else_=2)
@@ -182,7 +162,9 @@ def usable_models(session: DbSession, project: Project) -> list[Candidate]:
 def models_named(session: DbSession, project: Project, requested: str) -> list[Candidate]:
     """The models that a name stands for here; none where it is a rule's, or `auto`."""
     hub = _Hub(session, project.organization, project)
-    return [] if requested == AUTO or hub.rules(_RULES_CALLED, called=requested) else hub.named(requested)
+    if requested == AUTO or hub.rules(_RULES_CALLED, called=requested):
+        return []
+    return [candidate for candidate in hub.named(requested) if not candidate.why_not]
 
 
 def candidates_of(
@@ -200,7 +182,8 @@ def candidates_of(
 
 
 def rule_of(row: RoutingRule, candidates: Mapping[uuid.UUID, Candidate]) -> Rule:
-    """A rule as the router sees it, of those of its models that are among the candidates."""
+    """A rule as the router sees it, of those of its models that are among the candidates (which, when a prompt is
+    planned, what is switched off is too)."""
     choices: Iterable[RoutingRuleModel] = row.models
     return Rule(
         row.name,
@@ -219,34 +202,14 @@ def rule_of(row: RoutingRule, candidates: Mapping[uuid.UUID, Candidate]) -> Rule
 
 
 def built_in(candidates: Iterable[Candidate], model_type: ModelType, task: Task) -> Rule:
-    """When no rule applies: own keys and servers by price; the simulated provider only where nothing else is."""
+    """When no rule applies: own keys and servers by price; the simulated provider only where nothing else is, and what
+    its provider no longer lists only where that lists nothing else: nobody named it."""
     types = compatible(model_type.value)
     usable = [c for c in candidates if c.keys and c.model_type in types and c.task is task]
+    usable = [candidate for candidate in usable if not candidate.is_gone] or usable
     real = [candidate for candidate in usable if not candidate.is_simulated]
     chosen = real or [candidate for candidate in usable if candidate.is_simulated][:1]
     return Rule(BUILT_IN, tuple(Choice(c) for c in chosen), model_type=model_type.value, strategy="cheapest")
-
-
-def keys_for(
-    strategy: KeyStrategy,
-    needs_key: bool,
-    own: Sequence[Key],
-    platform: Sequence[Key],
-    *,
-    allows_platform_keys: bool = True,
-) -> tuple[Key, ...]:
-    """Whose keys may be used, in order: the one place where that is decided, by the organization's key strategy and
-    the project's own wish."""
-    if not allows_platform_keys:
-        platform = ()
-    allowed = {
-        KeyStrategy.BYOK: tuple(own),
-        KeyStrategy.DATAELAN: tuple(platform),
-        KeyStrategy.HYBRID: (*own, *platform),
-    }[strategy]
-    if not allowed and not needs_key:
-        return (Key(None, "no key needed", Payer.NOBODY),)
-    return allowed
 
 
 def step_of(session: DbSession, project: Project, attempt: Attempt) -> Step:
@@ -265,18 +228,20 @@ class _Hub:
     def __init__(self, session: DbSession, organization: Organization | None, project: Project | None = None):
         self.session = session
         self.here = organization.id if organization else NIL
-        self.key_strategy = organization.key_strategy if organization else KeyStrategy.DATAELAN
+        strategy = KeyStrategy(organization.key_strategy) if organization else KeyStrategy.DATAELAN
         self.allowed = [uuid.UUID(id) for id in organization.allowed_providers] if organization else []
         self.project_id = project.id if project else None
-        self.allows_platform_keys = project is None or project.allows_platform_keys
+        self.policy = Policy(strategy, project is None or project.allows_platform_keys)
 
     def named(self, requested: str) -> list[Candidate]:
         """`model`, at every provider that offers it, or `provider/model`. A name may hold slashes, as a reseller's does
-        that calls another's model `provider/model`: whoever named the provider gets it there, if it can be used."""
+        that calls another's model `provider/model`: whoever named the provider gets it there, if it can be used. What
+        is switched off comes last, with the reason."""
         provider, _, name = requested.partition("/")
-        exact = self.which(or_(Model.name == requested, and_(Provider.slug == provider, Model.name == name)))
+        called = or_(Model.name == requested, and_(Provider.slug == provider, Model.name == name))
+        exact = self._read(and_(_IS_THERE, called))
         there = [candidate for candidate in exact if candidate.model == name and candidate.keys]
-        return there or sorted(exact, key=lambda candidate: (not candidate.keys, candidate.is_simulated))
+        return there or sorted(exact, key=lambda c: (bool(c.why_not), not c.keys, c.is_gone, c.is_simulated))
 
     def of_id(self, id: uuid.UUID) -> Candidate | None:
         return next(iter(self.which(Model.id == id)), None)
@@ -289,27 +254,30 @@ class _Hub:
         here = {"here": self.here, "project": self.project_id}
         rows = self.session.scalars(query, here | which).all()
         named = {entry.model_id for row in rows for entry in row.models}
-        found = self.which(Model.id.in_(named)) if named else []
+        found = self._read(Model.id.in_(named)) if named else []
         if any(MinWinRate.name in row.conditions for row in rows):
             found = self.with_votes(found)
         candidates = {candidate.model_id: candidate for candidate in found}
         return [rule_of(row, candidates) for row in rows]
 
     def which(self, which: ColumnElement[bool]) -> list[Candidate]:
+        """Of what is in use, and this organization allows."""
         if self.allowed:  # else all providers are
             which = and_(which, Provider.id.in_(self.allowed))
+        return self._read(and_(_IN_USE, which))
+
+    def _read(self, which: ColumnElement[bool]) -> list[Candidate]:
         rows = self.session.execute(_MODELS.where(which), {"here": self.here}).all()
-        keys = self._keys_of({row.provider_id for row in rows})
-        return [self._candidate(row, keys.get(row.provider_id, [])) for row in rows]
+        found = keyrings(self.session, self.here, {row.provider_id for row in rows}, self.policy)
+        return [self._candidate(row, found.get(row.provider_id, NO_KEYS)) for row in rows]
 
     def with_votes(self, found: list[Candidate]) -> list[Candidate]:
         counted = votes.of_models(self.session, self.here, {candidate.model_id for candidate in found})
         return [replace(one, votes=counted[one.model_id]) if one.model_id in counted else one for one in found]
 
-    def _candidate(self, row: Any, keys: Sequence[Any]) -> Candidate:
-        able = [key for key in keys if _may_use(key, row.model)]
-        own = [_key(key, Payer.ORGANIZATION) for key in able if key.organization_id]
-        platform = [_key(key, Payer.PLATFORM) for key in able if not key.organization_id]
+    def _candidate(self, row: Any, keyring: Keyring) -> Candidate:
+        why_not = self._why_not(row)
+        keys, unused = ((), ()) if why_not else keyring.of_model(row.model, needs_key=row.needs_key)
         return Candidate(
             model_id=row.model_id,
             model=row.model,
@@ -317,13 +285,7 @@ class _Hub:
             provider=row.provider,
             kind=row.kind,
             base_url=row.base_url,
-            keys=keys_for(
-                self.key_strategy,
-                row.needs_key,
-                own,
-                platform,
-                allows_platform_keys=self.allows_platform_keys,
-            ),
+            keys=keys,
             rates=rates_of(row) if row.price_id else None,
             price_id=row.price_id,
             model_type=row.model_type.value,
@@ -335,16 +297,37 @@ class _Hub:
             is_simulated=row.is_simulated,
             is_own=row.provider_owner is not None,
             is_trusted=row.is_trusted or current_app.extensions["dataelan_settings"].private_addresses,
+            why_not=why_not,
+            unused_keys=unused,
+            is_gone=_is_gone(row, keyring),
         )
 
-    def _keys_of(self, providers: set[uuid.UUID]) -> dict[uuid.UUID, list[Any]]:
-        """The keys this organization may use at these providers, by provider; the default first."""
-        found: dict[uuid.UUID, list[Any]] = {}
-        if providers:
-            asked = {"here": self.here, "providers": list(providers)}
-            for row in self.session.execute(_KEYS, asked):
-                found.setdefault(row.provider_id, []).append(row)
-        return found
+    def _why_not(self, row: Any) -> str:
+        """Why nobody here may call it, whatever the keys; empty: they may."""
+        if row.is_archived or row.provider_is_archived:
+            return "it was deleted" if row.is_archived else f"its provider {row.provider} was deleted"
+        if not row.is_enabled:
+            return f"it is switched off {_by(row.owner)}"
+        if not row.provider_is_enabled:
+            return f"its provider {row.provider} is switched off {_by(row.provider_owner)}"
+        if row.needs_address:
+            return f"{row.provider} has no address here: connect it first"
+        if self.allowed and row.provider_id not in self.allowed:
+            return f"the organization does not allow {row.provider}"
+        return ""
+
+
+def _by(owner: uuid.UUID | None) -> str:
+    return "in the Model Hub" if owner else "by whoever runs Dataelan"
+
+
+def _is_gone(row: Any, keyring: Keyring) -> bool:
+    """Did its provider leave it out when it was last asked for its models? Of what everyone has, that says little:
+    others may have asked with a key that sees less. There the list of each key decides (usable_keys.Held)."""
+    if row.listed_at is None or row.models_listed_at is None or row.listed_at >= row.models_listed_at:
+        return False
+    is_one_list = row.provider_owner is not None or not row.needs_key
+    return is_one_list and not keyring.is_listed(row.model)
 
 
 def rates_of(price: Any) -> Rates:
@@ -374,13 +357,3 @@ def _tier(tier: dict[str, int | None], price: Any) -> Rates:
         price.per_request,
         **{name: getattr(price, name) for name in FINER} | {"cache_write_1h": tier.get("cache_write_1h")},
     )
-
-
-def _may_use(key: Any, model: str) -> bool:
-    """What the provider listed to this key, and what its owner allows it."""
-    is_listed = not key.listed_models or model in key.listed_models
-    return is_listed and (not key.allowed_models or model in key.allowed_models)
-
-
-def _key(row: Any, payer: Payer) -> Key:
-    return Key(row.id, f"{row.label} (••••{row.last_four})", payer, row.weight)

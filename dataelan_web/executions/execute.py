@@ -26,6 +26,7 @@ from ..models.executions import claim
 from ..router.actions import actions
 from ..router.candidates import Question
 from ..router.plan import Plan, plan
+from ..router.room import Room, Share
 from ..router.rules import Rule
 from ..router.run import Job, run
 from ..router.types import OUR_OWN, Asset, Event, Failure, Fate, Kind, Progress, Prompt, Reasoning, Task, Text, ToolCall
@@ -53,6 +54,9 @@ PAUSES = (0.1, 1.0, 3.0, 5.0, 5.0, 5.0, 5.0, 5.0)
 
 BROKE = "Dataelan itself failed while running this. The operator's log has details."
 
+LARGE = 1024 * 1024
+"""Characters of an answer for which the database gets a connection of its own, that nobody uses after."""
+
 LONGEST_JOB = 3600.0
 """Seconds that a provider may work on one job, such as a film."""
 
@@ -75,10 +79,14 @@ def execute_queued(execution_id: uuid.UUID) -> None:
         pass  # recorded with the execution; the page shows it from there
 
 
-def told(execution: Execution, fence: int, writer: live.Writer) -> Generator[Event, None, None]:
-    """Run it, and write down what comes for whoever watches, and for the sweeper should this process die."""
+def told(
+    execution: Execution, fence: int, writer: live.Writer, share: Share | None = None
+) -> Generator[Event, None, None]:
+    """Run it, and write down what comes for whoever watches, and for the sweeper should this process die. The memory
+    that it takes is given back at its end, unless the `share` is of a caller who holds the whole answer."""
+    mine = share or memory().share()
     try:
-        with closing(execute(execution, fence)) as events:
+        with closing(execute(execution, fence, mine)) as events:
             for event in events:
                 if isinstance(event, Text):
                     writer.text(event.delta)
@@ -88,6 +96,8 @@ def told(execution: Execution, fence: int, writer: live.Writer) -> Generator[Eve
                     writer.progress(event.share, event.note)
                 yield event
     finally:
+        if share is None:
+            mine.give_back()
         if not execution.is_open:  # else another worker goes on with it, or the sweeper will
             writer.end()
             if execution.session_id:  # only the next of a conversation waits
@@ -119,7 +129,7 @@ def load(execution_id: uuid.UUID) -> Execution:
     return db.session.get_one(Execution, execution_id, options=[joinedload(Execution.body), project])
 
 
-def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
+def execute(execution: Execution, fence: int, share: Share | None = None) -> Generator[Event, None, None]:
     """Run a claimed execution to its end, yielding what comes. Whatever happens, its final state is recorded.
 
     Raises Failure after recording it. When the reader goes away the call is stopped and recorded as cancelled. Raises
@@ -132,6 +142,7 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
     try:
         prompt = with_files(from_json(execution.body.request), assets.read)
         chosen, job = choose(execution, prompt), _job(execution, record, prompt)
+        record.trace.decided(chosen)
         if execution in db.session:
             # From here on plain values: a rollback would empty them, and a reader may leave in another session.
             db.session.expunge(execution)
@@ -141,7 +152,7 @@ def execute(execution: Execution, fence: int) -> Generator[Event, None, None]:
             if execution.cancel_requested_at:  # while no worker had the job that is to be ended
                 stop.request()
             deadlines = _deadlines(prompt, record)
-            with closing(run(chosen, prompt, _http(), record, record.secret, stop, deadlines, job)) as events:
+            with closing(run(chosen, prompt, _http(), record, record.secret, stop, deadlines, job, share)) as events:
                 for event in events:
                     answer.add(event)
                     if isinstance(event, Asset):
@@ -207,6 +218,11 @@ def _deadlines(prompt: Prompt, record: Record) -> Deadlines:
     return Deadlines(total=max(30.0, LONGEST_JOB - record.seconds))
 
 
+def memory() -> Room:
+    """What the answers of this process may take."""
+    return _http().room
+
+
 def _http() -> Clients:
     clients: Clients = current_app.extensions["dataelan_http"]
     return clients
@@ -251,6 +267,8 @@ def _write_end(
         "error": failure.message if failure else "",
         "notice": record.notice,
     }
+    if len(text) > LARGE:
+        db.session.connection().detach()  # libpq keeps room for the largest statement as long as the connection lives
     is_closed, is_call_ours = journal.finish(
         db.session, execution, fence, {"state": state, **columns, **said}, record.unwritten
     )

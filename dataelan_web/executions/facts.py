@@ -53,11 +53,16 @@ def _member(session: DbSession, execution: Execution) -> dict[str, Any]:
 
 def _request(session: DbSession, execution: Execution) -> dict[str, Any]:
     token = session.get(GatewayToken, execution.token_id) if execution.token_id else None
+    return request_of(execution, token.label if token else "")
+
+
+def request_of(execution: Execution, token: str) -> dict[str, Any]:
+    """`token`: the label of the one it came with."""
     labels = execution.labels or {}
     tags = labels.get("tags", [])
     return {
         "origin": execution.origin.value,
-        "token": token.label if token else "",
+        "token": token,
         "tags": f",{','.join(tags)}," if tags else "",
         "session": labels.get("session", ""),
     }

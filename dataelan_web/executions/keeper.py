@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import redis
@@ -22,7 +22,7 @@ from ..extensions import db
 from ..jobs.queue import store
 from ..models import State
 from ..models.executions import renew, request_cancel
-from ..router.wire import Stop
+from ..router.stop import Stop
 from . import live, waiting
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,24 @@ class Keeper:
     def running(self) -> int:
         """How many runs this process runs now."""
         return len(self._held)
+
+    def held(self) -> dict[uuid.UUID, int]:
+        """What this process runs now: {id: fence}."""
+        with self._lock:
+            return {id: entry.fence for id, entry in self._held.items()}
+
+    def lose(self, ids: Iterable[uuid.UUID]) -> None:
+        """They are another's to run."""
+        with self._lock:
+            for id in ids:
+                if held := self._held.get(id):
+                    held.stop.lose()
+
+    def cut(self) -> None:
+        """End what runs now, as a process does that waits no longer."""
+        with self._lock:
+            for held in self._held.values():
+                held.stop.cut()
 
     def _start(self) -> None:
         if not self._started:

@@ -34,7 +34,8 @@ class KeyUse:
         try:
             return cls(id, keyring().decrypt(row.ciphertext, place), row.is_stale)
         except Unreadable as error:
-            message = f"The key “{row.label}” cannot be read ({error}). Enter it again in the Model Hub."
+            called = f"The key “{row.label}”" if row.organization_id else "The platform’s key"
+            message = f"{called} cannot be read ({error}). Enter it again in the Model Hub."
             raise Failure(Kind.CREDENTIAL, message, sent=False) from error
 
     def note(self, failure: Failure | None) -> None:

@@ -28,6 +28,8 @@ KEPT = 300
 """Seconds that it stays after its end, for a reader that is about to come back. PostgreSQL has it all by then."""
 LONGEST = 32_000
 """Entries kept of one stream: as many as the longest call can fill."""
+LARGEST = 4 * 1024 * 1024
+"""Characters that are told of one answer. More nobody reads while it is written; the end brings it all."""
 WAIT_MS = 3000
 """How long one read waits for more: less than queue.ANSWERS_WITHIN."""
 
@@ -61,6 +63,7 @@ class Writer:
         self._told: list[tuple[str, str]] = []
         self._lock = threading.Lock()
         self._started = self._is_posted = False
+        self._size = 0
 
     def text(self, delta: str) -> None:
         self._add("t", delta)
@@ -80,6 +83,9 @@ class Writer:
         return time.monotonic() < self._speaks_at
 
     def _add(self, field: str, value: str) -> None:
+        self._size += len(value)
+        if self._size > LARGEST and field != "e":
+            return
         with self._lock:
             last = self._pending[-1] if self._pending else None
             if last and last[0] == field and field != "p":

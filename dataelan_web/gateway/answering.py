@@ -12,16 +12,17 @@ from flask import Response, current_app, jsonify, make_response, stream_with_con
 from flask import request as http
 
 from ..executions import cache, live
-from ..executions.execute import OWNER, told
+from ..executions.execute import OWNER, memory, told
 from ..executions.submit import Request, announce
 from ..jobs.queue import store
 from ..models import Execution, GatewayToken, Origin, new_id
 from ..router.types import Asset, Done, Embedding, Event, Failure, Progress, Reasoning, Usage
 from . import errors, replay, stored_prompts
 from .account import Account
+from .asking_for_more import with_the_way
 from .inbound import Inbound, Pieces, Whole
 from .json_body import body_of
-from .leaving import on_leaving
+from .leaving import holding, on_leaving
 from .steering import Cache, Steering, steering
 from .tokens import authenticate, check_scope, hub_version
 
@@ -47,10 +48,13 @@ def _run(request: Request, asked: Inbound, steered: Steering, arrived: float) ->
         response = _told(execution, asked, replay.events(execution, request), arrived)
         response.headers["x-dataelan-replayed"] = "true"
         return response
-    events = told(execution, execution.fence, live.Writer(store(), execution.id, silent_for=SHORT))
+    share = None if asked.streams else memory().share()
+    events = told(execution, execution.fence, live.Writer(store(), execution.id, silent_for=SHORT), share)
     if stores:
         events = cache.keep(request, execution, events)
     response = _told(execution, asked, events, arrived, reads_on=reads_on)
+    if share:
+        holding(response, share)
     if stores:
         response.headers["x-dataelan-cache"] = "miss"
     return response
@@ -172,7 +176,7 @@ def _pieces(execution: Execution, pieces: Pieces, events: Iterator[Event], arriv
 
 
 def _failed(execution: Execution, failure: Failure, arrived: float) -> Response:
-    problem = errors.of(failure)
+    problem = with_the_way(errors.of(failure), failure, execution)
     response = make_response(jsonify(errors.told(problem)), problem.status)
     if failure.after is not None:
         response.headers["Retry-After"] = str(max(1, round(failure.after)))

@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..extensions import db
 from ..models import Execution, journal
+from ..router.room import Share
 from ..router.types import Event, Failure
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ LONGEST = 120.0
 MOST = 64
 """Answers that a process reads on at once."""
 NOTICE = "The program went away before its answer was whole. It was read to its end, as this project wishes."
+
+PIECE = 256 * 1024
 
 _places = threading.BoundedSemaphore(MOST)
 
@@ -63,3 +66,15 @@ def _read_on(app: Flask, execution: Execution, events: Iterator[Event]) -> None:
                 events.close()  # type: ignore[attr-defined]
     finally:
         _places.release()
+
+
+def holding(response: Response, share: Share) -> None:
+    """What a whole answer takes of this process's memory is given back when it has gone on its way. A large one is
+    handed over in pieces, for that to be known: at once, it would lie with the server for as long as its reader
+    likes."""
+    body = response.get_data()
+    share.shrink(len(body) if len(body) > PIECE else 0)
+    if len(body) > PIECE:
+        response.content_length = len(body)
+        response.response = (body[start : start + PIECE] for start in range(0, len(body), PIECE))
+    response.call_on_close(share.give_back)

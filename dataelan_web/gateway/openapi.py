@@ -14,12 +14,12 @@ ABOUT = "The APIs of OpenAI, Anthropic and Gemini, each of which reaches any mod
 REFUSED = {
     "400": "The request cannot be carried out; the field is named.",
     "401": "No valid token.",
-    "402": "A limit of money is reached, or the provider is not paid.",
+    "402": "A limit is reached, and `url` leads to where more can be asked for; or the provider is not paid.",
     "404": "There is no such model, rule, prompt or run.",
     "409": "The first call under this idempotency key is still running.",
     "413": "The body is too large.",
     "422": "This idempotency key was used for another request.",
-    "429": "Too many calls at once.",
+    "429": "Too many calls at once; where a limit of Dataelan’s says so, `url` leads to it.",
     "499": "It was stopped.",
     "500": "Dataelan itself failed; the number is in its log.",
     "502": "A provider did not take our key.",
@@ -31,10 +31,19 @@ SCHEMES = {
     "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     "x-goog-api-key": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
 }
+URL = {"type": "string", "format": "uri", "description": "A page where a person can do something about it."}
+HELP = {"type": "array", "description": "One of them may be a google.rpc.Help, with a page for a person."}
 ERRORS: dict[Api, dict[str, Any]] = {
-    Api.OPENAI: {"error": {"type": "object", "required": ["message", "type", "param", "code"]}},
-    Api.ANTHROPIC: {"type": {"const": "error"}, "error": {"type": "object", "required": ["type", "message"]}},
-    Api.GEMINI: {"error": {"type": "object", "required": ["code", "message", "status"]}},
+    Api.OPENAI: {
+        "error": {"type": "object", "required": ["message", "type", "param", "code"], "properties": {"url": URL}}
+    },
+    Api.ANTHROPIC: {
+        "type": {"const": "error"},
+        "error": {"type": "object", "required": ["type", "message"], "properties": {"url": URL}},
+    },
+    Api.GEMINI: {
+        "error": {"type": "object", "required": ["code", "message", "status"], "properties": {"details": HELP}}
+    },
 }
 
 

@@ -15,6 +15,7 @@ from ..models.journal import COUNTERS
 from .account import usd
 from .errors import Refused
 
+KEYS = ("keys", "more_keys", "unused_as_of")
 PREFIXES = ("chatcmpl-", "resp_", "msg_")
 """The id of an answer names its run too."""
 
@@ -69,8 +70,17 @@ def told(run: Execution) -> dict[str, Any]:
         "finish": run.finish,
         "error": {"kind": run.error_kind, "message": run.body.error} if run.error_kind else None,
         "attempts": [_attempt(attempt) for attempt in run.attempts],
-        "receipt": {name: value for name, value in run.body.receipt.items() if name != "attempts"},
+        "receipt": _receipt(run.body.receipt),
     }
+
+
+def _receipt(kept: dict[str, Any]) -> dict[str, Any]:
+    """Without the calls, which are told beside it, and without the names of the organization's keys: a guest of the
+    project may have made the token."""
+    said = {name: value for name, value in kept.items() if name != "attempts"}
+    rows = said.get("candidates", ())
+    candidates = [{name: value for name, value in row.items() if name not in KEYS} for row in rows]
+    return said | ({"candidates": candidates} if candidates else {})
 
 
 def _usage(row: Execution | Attempt) -> dict[str, Any]:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import FrameType
 from typing import Any
 
 import redis
 import rq
 import sqlalchemy.exc
 from flask import Flask
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import NoSuchJobError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
@@ -31,6 +33,7 @@ from ..acting.path import act_forever
 from ..batches.pump import pump_forever
 from ..dashboards.exporting import look_after_forever
 from ..executions import unused_files
+from ..executions.draining import draining
 from ..executions.retention import forget_audit, keep_to_retention
 from ..executions.sweep import EVERY, JUST_SENT, NOBODY_BEFORE, UNHEARD, sweep
 from ..extensions import db
@@ -51,6 +54,8 @@ behind every prompt's thread, at each of its round trips to Valkey."""
 TIDY_EVERY = 3600.0
 ASK_AGAIN = 1.0
 """Seconds after which Valkey is asked again when it was away."""
+ONE_WISH = 1.0
+"""Seconds in which several signals are one."""
 LISTENS = 60
 """Seconds; RQ then waits for a message somewhat less, and on a silent connection not much longer."""
 
@@ -101,15 +106,33 @@ class PooledWorker(SimpleWorker):
         self.app = app
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="prompt")
         self._free = threading.Semaphore(concurrency)
-        self._beat_at = self._asked_at = 0.0
-        self.is_leaving = threading.Event()
+        self._begun: set[Future[None]] = set()
+        self._beat_at = self._asked_at = self._stopped_at = 0.0
+        with app.app_context():
+            self._draining = draining()
+        self.is_leaving = self._draining.is_leaving
         """It takes no more messages, and finishes what it has begun."""
+        self.is_whole = True
+        """Did all that it had begun come to its end?"""
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Take the message off the queue's books, and the work to a thread. From here on PostgreSQL keeps track:
         a message that dies with us is made anew by a sweeper."""
-        self._free.acquire()
-        self._pool.submit(self._perform, job, queue)
+        try:
+            self._free.acquire()
+        except StopRequested:
+            self._give_back(job, queue)
+            raise
+        begun = self._pool.submit(self._perform, job, queue)
+        self._begun.add(begun)
+        begun.add_done_callback(self._begun.discard)
+
+    def _give_back(self, job: Job, to: rq.Queue) -> None:
+        """A message that was taken while there was no room for it: another worker takes it at once."""
+        with contextlib.suppress(redis.RedisError), to.connection.pipeline() as pipeline:  # else a sweeper finds it
+            pipeline.lrem(to.intermediate_queue_key, 1, job.id)
+            pipeline.lpush(to.key, job.id)
+            pipeline.execute()
 
     def _perform(self, job: Job, queue: rq.Queue) -> None:
         try:
@@ -169,14 +192,33 @@ class PooledWorker(SimpleWorker):
             with contextlib.suppress(redis.RedisError):
                 super().set_state(state, pipeline)
 
+    # -- asked to leave ----------------------------------------------------------------------------
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """By the first signal."""
+        self._stopped_at = time.monotonic()
+        self.is_leaving.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """By a second. One that comes at once is the same wish: a terminal's Ctrl-C is told to all of its programs, and
+        again by whoever started them."""
+        if time.monotonic() - self._stopped_at >= ONE_WISH:
+            self._draining.hurry()
+
     def teardown(self) -> None:
-        """A warm shutdown: what is in flight is finished before the worker leaves."""
+        """What is in flight is finished before the worker leaves (executions/draining)."""
         self.is_leaving.set()
         with contextlib.suppress(redis.RedisError), self.app.app_context():
             queue.leave(self.name)
-        self._pool.shutdown(wait=True)
+        grace = self.app.extensions["dataelan_settings"].grace
+        self.is_whole = self._draining.drain(self._has_ended, grace)
+        self._pool.shutdown(wait=self.is_whole)
         with contextlib.suppress(redis.RedisError):
             super().teardown()  # type: ignore[no-untyped-call]
+
+    def _has_ended(self, seconds: float) -> bool:
+        return not wait(set(self._begun), seconds).not_done
 
 
 def sweep_forever(app: Flask, worker: PooledWorker) -> None:
@@ -266,6 +308,10 @@ def main() -> int:
             about = (app, "worker", worker.is_leaving)
             threading.Thread(target=process.publish_forever, args=about, name="publisher", daemon=True).start()
         worker.work(logging_level="WARNING")
+    if not worker.is_whole:  # threads that still run would be waited for
+        log.warning("some of what was begun could not be ended in time; its leases run out, and a sweeper ends it")
+        logging.shutdown()
+        os._exit(1)
     return 0
 
 

@@ -2,13 +2,15 @@
 
 from flask import Flask
 
-from . import increase_routes, limit_routes, rate_routes  # noqa: F401  (they add themselves to the blueprint)
-from .blueprint import bp
+from . import increase_routes, limit_routes, place, rate_routes  # noqa: F401  (they add themselves to the blueprint)
+from .blueprint import bp, operators_bp
 from .commands import limits
 from .words import FILTERS
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
+    app.register_blueprint(operators_bp)
+    app.jinja_env.globals["limits_url"] = place.url
     app.jinja_env.filters.update(FILTERS)
     app.cli.add_command(limits)

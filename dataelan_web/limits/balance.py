@@ -6,9 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
-from flask import g
 from sqlalchemy.orm import contains_eager
 
 from .. import access, quota
@@ -25,9 +23,9 @@ from ..models import (
     now,
 )
 from ..quota import Standing
-from . import words
+from . import place, words
 from .bar import Bar, bar_of
-from .subjects import CHOSEN, KINDS, Subject, names_of
+from .subjects import KINDS, Subject, chosen_from, kind_here, names_of
 from .words import Forecast
 
 MOST = 500
@@ -83,15 +81,17 @@ class Group:
 
 def groups() -> tuple[list[Group], bool]:
     """(what the signed-in person may see, the tightest of each group first, without empty groups; is there more?)"""
-    budgets = db.session.scalars(access.scoped(Budget).order_by(Budget.id).limit(MOST)).all()
-    rates = db.session.scalars(access.scoped(RateLimit).order_by(RateLimit.id).limit(MOST)).all()
+    budgets = db.session.scalars(place.seen(Budget).order_by(Budget.id).limit(MOST)).all()
+    rates = db.session.scalars(place.seen(RateLimit).order_by(RateLimit.id).limit(MOST)).all()
     rows: list[Budget | RateLimit] = [*budgets, *rates]
     names = names_of((row.scope, row.subject_id) for row in rows)
-    made: dict[Scope, Group] = {scope: Group(KINDS[scope].many, KINDS[scope].why) for scope in CHOSEN}
+    kinds = {scope: kind_here(scope) for scope in (*chosen_from(), *KINDS)}
+    made = {scope: Group(kind.many, kind.why) for scope, kind in kinds.items()}
     operators = Group("The operator’s", "set on this organization by whoever runs this Dataelan")
 
     def group_of(row: Budget | RateLimit) -> Group:
-        return operators if row.organization_id is None else made[row.scope]
+        is_from_above = row.organization_id is None and not place.is_operators()
+        return operators if is_from_above else made[row.scope]
 
     for line in with_holders(lines(budgets, names)):
         group_of(line.budget).lines.append(line)
@@ -106,9 +106,9 @@ def groups() -> tuple[list[Group], bool]:
 
 def lines(budgets: Sequence[Budget], names: dict[tuple[Scope, uuid.UUID], Subject] | None = None) -> list[Line]:
     names = names if names is not None else names_of((budget.scope, budget.subject_id) for budget in budgets)
-    zone, at = ZoneInfo(g.organization.time_zone), now()
+    at = now()
     return [
-        _line(standing, names[standing.budget.scope, standing.budget.subject_id], zone, at)
+        _line(standing, names[standing.budget.scope, standing.budget.subject_id], at)
         for standing in quota.standing(db.session, budgets)
     ]
 
@@ -119,9 +119,10 @@ def tightest(lines: Iterable[Line]) -> Line | None:
 
 
 def with_holders(lines: list[Line]) -> list[Line]:
-    """… and what runs at the moment, where something is held: one query for all, with the session that access joins."""
+    """… and what runs at the moment, where something is held: one query for all, with the session that access joins.
+    What organizations run is not for the operator to look into."""
     held = {line.budget.id: line for line in lines if line.standing.reserved}
-    if not held:
+    if not held or place.is_operators():
         return lines
     rows = db.session.execute(
         access.scoped(Execution)
@@ -141,8 +142,8 @@ def with_holders(lines: list[Line]) -> list[Line]:
     return lines
 
 
-def _line(standing: Standing, subject: Subject, zone: ZoneInfo, at: datetime) -> Line:
-    ends = standing.ends_at
+def _line(standing: Standing, subject: Subject, at: datetime) -> Line:
+    ends, zone = standing.ends_at, standing.zone
     return Line(
         standing,
         subject,

@@ -6,14 +6,17 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from flask import g
 from flask_login import current_user
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from .. import audit, quota
 from ..extensions import db
 from ..models import APIKey, Budget, Organization, RateLimit, Scope, Unit, Window
+from . import place
 from .subjects import Pair, Subject
+
+THE_OPERATORS = 0x4C49_4D49
+"""The advisory lock on the operator's limits, which belong to no row."""
 
 
 class Exists(Exception):
@@ -63,13 +66,13 @@ def change(budget: Budget, terms: Terms) -> None:
 def delete(budget: Budget) -> None:
     """What it counted goes with it; the ledger stays."""
     audit.record("limit.deleted", budget, **_told(budget))
-    _show_on_key(budget, None)
+    show_on_key(budget, None)
     quota.delete_limit(db.session, budget)
     db.session.commit()
 
 
 def existing(pair: Pair, unit: Unit, window: Window) -> Budget | None:
-    mine = (Budget.organization_id == g.organization.id, Budget.scope == pair[0], Budget.subject_id == pair[1])
+    mine = (Budget.scope == pair[0], Budget.subject_id == pair[1], Budget.organization_id == place.owner_id())
     return db.session.scalars(select(Budget).where(*mine, Budget.unit == unit, Budget.window == window)).first()
 
 
@@ -99,14 +102,15 @@ def delete_rate(rate: RateLimit) -> None:
 
 
 def existing_rate(pair: Pair) -> RateLimit | None:
-    mine = (RateLimit.organization_id == g.organization.id, RateLimit.scope == pair[0], RateLimit.subject_id == pair[1])
-    return db.session.scalars(select(RateLimit).where(*mine)).first()
+    mine = (RateLimit.scope == pair[0], RateLimit.subject_id == pair[1])
+    of_here = RateLimit.organization_id == place.owner_id()
+    return db.session.scalars(select(RateLimit).where(*mine, of_here)).first()
 
 
 def _set(scope: Scope, subject_id: uuid.UUID, unit: Unit, window: Window, terms: Terms) -> Budget:
     budget = quota.set_limit(
         db.session,
-        g.organization.id,
+        place.owner_id(),
         scope,
         subject_id,
         window,
@@ -116,19 +120,19 @@ def _set(scope: Scope, subject_id: uuid.UUID, unit: Unit, window: Window, terms:
         list(terms.alerts),
         current_user.id,
     )
-    _show_on_key(budget, terms.limit)
+    show_on_key(budget, terms.limit)
     return budget
 
 
 def _set_rate(scope: Scope, subject_id: uuid.UUID, speeds: Speeds) -> RateLimit:
     by = current_user.id
-    rate = quota.set_rate(db.session, g.organization.id, scope, subject_id, **vars(speeds), created_by=by)
+    rate = quota.set_rate(db.session, place.owner_id(), scope, subject_id, **vars(speeds), created_by=by)
     if rate is None:
         raise LookupError("a limit of nothing is none: the form asks for a number")
     return rate
 
 
-def _show_on_key(budget: Budget, limit: int | None) -> None:
+def show_on_key(budget: Budget, limit: int | None) -> None:
     """A key's page shows its daily limit from the key's own row (hub/keys.py)."""
     is_daily = budget.window is Window.DAY and budget.unit is Unit.USD
     key = db.session.get(APIKey, budget.subject_id) if budget.scope is Scope.KEY and is_daily else None
@@ -138,7 +142,11 @@ def _show_on_key(budget: Budget, limit: int | None) -> None:
 
 def _one_at_a_time() -> None:
     """From here to the commit: two that make the same limit at once would each think it is new."""
-    mine = select(Organization.id).where(Organization.id == g.organization.id)
+    owner = place.owner_id()
+    if owner is None:
+        db.session.execute(select(func.pg_advisory_xact_lock(THE_OPERATORS)))
+        return
+    mine = select(Organization.id).where(Organization.id == owner)
     db.session.execute(mine.with_for_update(key_share=True))
 
 

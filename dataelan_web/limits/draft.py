@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from flask import g
 from flask_wtf import FlaskForm
 
 from .. import quota
 from ..extensions import db
 from ..models import Budget, RateLimit, Scope, Unit, Window, now
-from . import words
+from . import place, words
 from .changes import existing, existing_rate
 from .forms import ChangeForm, LimitForm, RateChangeForm, RateForm
 from .spending import already
@@ -49,7 +48,7 @@ def of_new(form: LimitForm, *, is_final: bool = False) -> Draft:
     window = form.chosen_window
     if draft.subject is not None:
         draft.there = existing((draft.subject.scope, draft.subject.id), draft.unit, window)
-        start, _ = quota.window_of(window, now(), _zone())
+        start, _ = quota.window_of(window, now(), _zone_of(draft.subject))
         draft.used = already(draft.subject.scope, draft.subject.id, draft.unit, start)
         draft.window_said = words.THIS[window]
     _say(draft, form, window, is_final)
@@ -86,7 +85,7 @@ def of_rate_change(form: RateChangeForm, rate: RateLimit, *, is_final: bool = Fa
 def _choosing(form: LimitForm | RateForm, unit: Unit) -> Draft:
     """With what there is to choose from, what was chosen among it."""
     scope, chosen = form.chosen_scope, form.chosen()
-    if scope is Scope.ORGANIZATION:
+    if not form.is_of_many:
         return Draft(chosen, unit)
     found = offered(scope, (form.q.data or "")[:100], OFFERED + 1)
     shown = found[:OFFERED]
@@ -104,7 +103,15 @@ def _say(draft: Draft, form: LimitForm | ChangeForm, window: Window, is_final: b
         return
     terms, subject = form.terms, draft.subject
     draft.said = words.sentence(
-        subject.prompts, subject.scope, draft.unit, window, terms.limit, terms.is_hard, terms.alerts, _zone().key
+        subject.prompts,
+        subject.scope,
+        draft.unit,
+        window,
+        terms.limit,
+        terms.is_hard,
+        terms.alerts,
+        _zone_of(subject).key,
+        is_operators=place.is_operators(),
     )
     draft.warnings += _warnings(draft, terms.limit, terms.is_hard, window)
 
@@ -120,7 +127,8 @@ def _say_rate(draft: Draft, form: RateForm | RateChangeForm, is_final: bool) -> 
         else:
             draft.to_do.append(missing)
     if draft.subject is not None and not draft.problems:
-        draft.said = words.rate_sentence(draft.subject.prompts, **vars(form.speeds))
+        asked = "prompts of everybody" if draft.subject.scope is Scope.PLATFORM else draft.subject.prompts
+        draft.said = words.rate_sentence(asked, **vars(form.speeds))
 
 
 def _look(draft: Draft, form: FlaskForm, fields: Sequence[str], is_final: bool) -> None:
@@ -143,10 +151,11 @@ def _warnings(draft: Draft, limit: int, is_hard: bool, window: Window) -> list[s
     over = f"{words.amount(used, draft.unit)} is used already {draft.window_said}"
     if not is_hard:
         return [f"{over}: it is passed from the start."]
-    _, ends = quota.window_of(window, now(), _zone())
-    until = f"until {words.exact_time(ends, _zone())}" if ends else "until it is raised"
+    zone = _zone_of(draft.subject)
+    _, ends = quota.window_of(window, now(), zone)
+    until = f"until {words.exact_time(ends, zone)}" if ends else "until it is raised"
     return [f"{over}: prompts are refused from the moment it is saved {until}."]
 
 
-def _zone() -> ZoneInfo:
-    return ZoneInfo(g.organization.time_zone)
+def _zone_of(subject: Subject | None) -> ZoneInfo:
+    return place.zone_of(subject.scope, subject.id) if subject else place.UTC

@@ -21,7 +21,7 @@ from ..fields import trim
 from ..models import Budget, RateLimit, Scope, Unit, Window
 from . import amounts
 from .changes import Speeds, Terms
-from .subjects import CHOSEN, KINDS, Subject, parse
+from .subjects import Subject, chosen_from, kind_here, parse, whole
 
 UNITS = {Unit.USD: "Money", Unit.TOKENS: "Tokens", Unit.REQUESTS: "Requests"}
 WINDOWS = {
@@ -38,13 +38,18 @@ LAST_YEAR = 2999
 class SubjectForm(FlaskForm):
     """`scope`: what kind of thing is counted; `subject`: which one (see Subject.key); `q` narrows what is offered."""
 
-    scope = SelectField("A limit on", choices=[(scope.value, KINDS[scope].one) for scope in CHOSEN])
+    scope = SelectField("A limit on", choices=lambda: [(scope.value, kind_here(scope).one) for scope in chosen_from()])
     subject = StringField("Which one")
     q = StringField("Search", filters=[trim])
 
     @property
     def chosen_scope(self) -> Scope:
-        return next((scope for scope in CHOSEN if scope == self.scope.data), Scope.ORGANIZATION)
+        return next((scope for scope in chosen_from() if scope == self.scope.data), whole())
+
+    @property
+    def is_of_many(self) -> bool:
+        """Is there one to be chosen, of this kind?"""
+        return self.chosen_scope is not whole()
 
     def chosen(self) -> Subject | None:
         """None: not chosen yet. 404 for what is not there."""
@@ -73,7 +78,7 @@ class TermsForm(FlaskForm):
         self.limit = _read(lambda: amounts.read(str(field.data), self.counted_in))
 
     def validate_alerts(self, field: StringField) -> None:
-        self.percents = _percents(field.data or "", 100 if self.is_hard.data == "yes" else MOST_PERCENT)
+        self.percents = percents(field.data or "", 100 if self.is_hard.data == "yes" else MOST_PERCENT)
 
     @property
     def terms(self) -> Terms:
@@ -175,13 +180,13 @@ class AskForm(MoreForm):
 
 
 class GrantForm(MoreForm):
-    """`until` is the last day on which it counts, in the organization's time zone."""
+    """`until` is the last day on which it counts, by the calendar of the limit."""
 
     until = DateField("Until the end of", [Optional()])
     note = StringField("A word to them", [Length(max=2000)], filters=[trim])
 
-    def __init__(self, unit: Unit, zone: str, *args: Any, **options: Any):
-        self.zone = ZoneInfo(zone)
+    def __init__(self, unit: Unit, zone: ZoneInfo, *args: Any, **options: Any):
+        self.zone = zone
         super().__init__(unit, *args, **options)
 
     def validate_until(self, field: DateField) -> None:
@@ -203,7 +208,8 @@ def _read(read: Callable[[], int]) -> int:
         raise ValidationError(str(problem)) from problem
 
 
-def _percents(text: str, most: int) -> tuple[int, ...]:
+def percents(text: str, most: int) -> tuple[int, ...]:
+    """Such as “50, 80 %”, in rising order. ValueError has words for the person who typed it."""
     words = [word.removesuffix("%") for word in re.split(r"[,;\s]+", text.replace(" %", "%")) if word != "%"]
     words = [word for word in words if word]
     numbers = {int(word) for word in words if word.isascii() and word.isdecimal() and len(word) < 6}

@@ -1,4 +1,7 @@
-"""More of a limit for a while: asked for, granted or declined, withdrawn. Every verb commits and is in the audit."""
+"""More of a limit for a while: asked for, granted or declined, withdrawn. Every verb commits and is in the audit.
+
+What is asked of an organization's own limits, its owners and admins answer; of the operator's, superusers do.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,21 @@ from sqlalchemy.orm import contains_eager, joinedload
 
 from .. import access, audit, quota
 from ..extensions import db
-from ..models import Answer, Budget, Collaborator, GatewayToken, Increase, Project, ProjectRole, Scope, now
+from ..models import (
+    Answer,
+    Budget,
+    Collaborator,
+    Execution,
+    GatewayToken,
+    Increase,
+    Project,
+    ProjectRole,
+    Scope,
+    now,
+)
 from ..models import limits as verbs
 from ..quota import Standing
-from . import telling
+from . import place, telling
 from .subjects import Subject, names_of
 
 LISTED = 50
@@ -40,10 +54,8 @@ class Grant:
 
 
 def may_ask(budget: Budget) -> bool:
-    """Who may run prompts that it counts; the operator's is not asked for here."""
-    if budget.organization_id is None:
-        return False
-    if g.role is not None:
+    """Who may run prompts that it counts; of the operator's limits members alone, for guests do not see them."""
+    if g.role is not None or budget.organization_id is None:
         return access.may(access.EDIT)
     mine = select(Collaborator.id).join(Project, Project.id == Collaborator.project_id)
     mine = mine.where(
@@ -57,6 +69,13 @@ def may_ask(budget: Budget) -> bool:
         of_token = select(GatewayToken.project_id).where(GatewayToken.id == budget.subject_id)
         mine = mine.where(Project.id == of_token.scalar_subquery())
     return db.session.scalar(mine.limit(1)) is not None
+
+
+def hidden_behind(run: Execution) -> Budget | None:
+    """The limit of the operator's that stopped this run, where it counts other organizations too, and so has no page in
+    this one."""
+    budget = db.session.get(Budget, run.refused_by) if run.refused_by else None
+    return budget if budget is not None and place.is_hidden(budget) else None
 
 
 def ask(budget: Budget, amount: int, reason: str) -> Increase:
@@ -103,25 +122,32 @@ def my_open(budget_id: uuid.UUID) -> Increase | None:
 
 
 def to_answer() -> list[Increase]:
-    """Open requests: for owners and admins all of them, for others their own. Oldest first."""
-    query = access.scoped(Increase).where(Increase.answer == Answer.ASKED)
-    if not access.may(access.ADMINISTER):
+    """Open requests: for owners and admins all of them, for others their own; for superusers those of the operator's
+    limits. Oldest first."""
+    query = place.seen(Increase).where(Increase.answer == Answer.ASKED)
+    if not place.may_administer():
         query = query.where(Increase.asked_by == current_user.id)
     query = query.options(contains_eager(Increase.budget), joinedload(Increase.asker))
     return list(db.session.scalars(query.order_by(Increase.id).limit(LISTED)))
 
 
 def story_of(budget: Budget) -> list[Increase]:
-    """Newest first."""
-    query = select(Increase).where(Increase.budget_id == budget.id)
-    query = query.options(joinedload(Increase.asker), joinedload(Increase.answerer), joinedload(Increase.budget))
+    """Newest first; of a limit of the operator's that counts several organizations, for superusers alone."""
+    query = place.seen(Increase).where(Increase.budget_id == budget.id)
+    query = query.options(joinedload(Increase.asker), joinedload(Increase.answerer), contains_eager(Increase.budget))
     return list(db.session.scalars(query.order_by(Increase.id.desc()).limit(LISTED)))
 
 
 def usual_last_day(standing: Standing) -> date:
     """The last day that is offered for a grant: the window's, where it has an end."""
     ends_at = standing.ends_at or now() + TOTAL_ENDS_IN
-    return (ends_at - timedelta(microseconds=1)).astimezone(_zone()).date()
+    return (ends_at - timedelta(microseconds=1)).astimezone(standing.zone).date()
+
+
+def zone_of(budget: Budget) -> ZoneInfo:
+    """By whose calendar it goes."""
+    (standing,) = quota.standing(db.session, [budget])
+    return standing.zone
 
 
 def ends(budget: Budget, last_day: date | None) -> datetime | None:
@@ -129,7 +155,7 @@ def ends(budget: Budget, last_day: date | None) -> datetime | None:
     (standing,) = quota.standing(db.session, [budget])
     if last_day is None or (standing.ends_at and last_day == usual_last_day(standing)):
         return standing.ends_at  # which is not midnight where the organization has moved to another time zone
-    return datetime.combine(last_day + timedelta(days=1), time(), _zone()).astimezone(UTC)
+    return datetime.combine(last_day + timedelta(days=1), time(), standing.zone).astimezone(UTC)
 
 
 def _close(increase: Increase, done: bool, **detail: Any) -> None:
@@ -150,7 +176,3 @@ def _by(increase: Increase) -> str:
 
 def _subject(budget: Budget) -> Subject:
     return names_of([(budget.scope, budget.subject_id)])[budget.scope, budget.subject_id]
-
-
-def _zone() -> ZoneInfo:
-    return ZoneInfo(g.organization.time_zone)

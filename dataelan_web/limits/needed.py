@@ -23,9 +23,12 @@ LEAST = {Unit.USD: 1_000_000_000, Unit.TOKENS: 10_000, Unit.REQUESTS: 10}
 """What is offered at least, where a quarter of the limit is nothing."""
 
 
-def more_for(line: Line, run: Execution | None) -> tuple[int, int | None]:
-    """(what to offer when somebody asks for more, what the refused prompt may use; None: not known)."""
+def more_for(line: Line, run: Execution | None, *, is_hidden: bool = False) -> tuple[int, int | None]:
+    """(what to offer when somebody asks for more, what the refused prompt may use; None: not known). Of a limit that is
+    hidden the offer tells nothing: it is what the prompt needs, or 0."""
     need = _needed(run, line) if run else None
+    if is_hidden:
+        return amounts.rounded_up(need or 0), need
     lacking = need - line.standing.left if need else 0
     quarter = line.standing.limit // QUARTER or LEAST[line.budget.unit]
     return amounts.rounded_up(max(lacking, quarter)), need

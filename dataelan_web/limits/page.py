@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from flask import g
 from sqlalchemy import select
 
-from .. import access
 from ..extensions import db
 from ..models import Answer, Budget, BudgetPeriod, Increase, Scope, User, Window
-from . import words
+from . import place, words
 from .balance import Line, lines, with_holders
 from .bar import Bar, plain
 from .increases import story_of
@@ -47,8 +45,9 @@ class View:
 def view_of(budget: Budget) -> View:
     (line,) = with_holders(lines([budget]))
     standing, subject, story = line.standing, line.subject, story_of(budget)
-    zone = ZoneInfo(g.organization.time_zone)
-    people = access.may(access.ADMINISTER) and budget.scope is not Scope.MEMBER
+    zone = standing.zone
+    of_one = Scope.ORGANIZATION if place.is_operators() else Scope.MEMBER
+    people = place.may_administer() and budget.scope is not of_one
     return View(
         line,
         words.sentence(
@@ -60,6 +59,7 @@ def view_of(budget: Budget) -> View:
             budget.is_hard,
             budget.alerts,
             zone.key,
+            is_operators=budget.organization_id is None,
         ),
         _past(budget, standing.starts_at, story, zone),
         spenders(standing, people=people),

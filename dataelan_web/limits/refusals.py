@@ -6,12 +6,14 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from flask import g
 from flask_login import current_user
 from sqlalchemy import select
 
 from .. import access
 from ..extensions import db
 from ..models import Answer, Budget, Execution, Increase, Scope, State
+from . import place
 from .balance import Line, lines
 from .increases import may_ask
 from .subjects import names_of
@@ -23,6 +25,7 @@ class Refusal:
 
     title: str
     line: Line | None
+    budget: Budget
     may_raise: bool = False
     may_ask: bool = False
     asked: Increase | None = None
@@ -41,27 +44,44 @@ def tell(executions: Iterable[Execution]) -> None:
     shown = {line.budget.id: line for line in lines(seen)}
     hidden = db.session.scalars(select(Budget).where(Budget.id.in_(ids - shown.keys()))).all()
     titles = {budget.id: _only_whose(budget) for budget in hidden}
-    rights = {id: (access.may(access.ADMINISTER, line.budget), may_ask(line.budget)) for id, line in shown.items()}
-    story = _story(shown)
+    asked = [budget for budget in hidden if place.is_hidden(budget)]
+    budgets = {line.budget.id: line.budget for line in shown.values()} | {budget.id: budget for budget in asked}
+    rights = {id: (access.may(access.ADMINISTER, budget), may_ask(budget)) for id, budget in budgets.items()}
+    story = _story(budgets)
+    titles |= {id: _whose(line) for id, line in shown.items()}
     for one in stopped:
-        if (id := one.refused_by) in shown:
-            one.refusal = _refusal(one, shown[id], *rights[id], story[id])  # type: ignore[attr-defined]
+        if (id := one.refused_by) in budgets:
+            told = _refusal(one, titles[id], shown.get(id), budgets[id], *rights[id], story[id])
+            one.refusal = told  # type: ignore[attr-defined]
         elif id in titles:
-            one.refusal = Refusal(titles[id], None)  # type: ignore[attr-defined]
+            one.refusal = Refusal(titles[id], None, next(one for one in hidden if one.id == id))  # type: ignore[attr-defined]
 
 
-def _refusal(run: Execution, line: Line, may_raise: bool, asks: bool, story: Sequence[Increase]) -> Refusal:
-    whose = "The operator’s limit on this organization" if line.is_operators else f"The limit on {line.subject.title}"
+def _refusal(
+    run: Execution,
+    title: str,
+    line: Line | None,
+    budget: Budget,
+    may_raise: bool,
+    asks: bool,
+    story: Sequence[Increase],
+) -> Refusal:
     mine = (one for one in story if one.answer is Answer.ASKED and one.asked_by == current_user.id)
     granted = (one for one in story if one.answered_at and one.answered_at > run.created_at and one.granted)
-    return Refusal(f"{whose} stopped this", line, may_raise, asks, next(mine, None), next(granted, None))
+    return Refusal(title, line, budget, may_raise, asks, next(mine, None), next(granted, None))
+
+
+def _whose(line: Line) -> str:
+    whose = "The operator’s limit on this organization" if line.is_operators else f"The limit on {line.subject.title}"
+    return f"{whose} stopped this"
 
 
 def _story(budget_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Increase]]:
-    """What of each is open or was granted, the newest first."""
+    """What of each is open or was granted, the newest first, as far as it was asked from here."""
     told: dict[uuid.UUID, list[Increase]] = {id: [] for id in budget_ids}
     counting = Increase.answer.in_((Answer.ASKED, Answer.APPROVED))
-    query = select(Increase).where(Increase.budget_id.in_(told), counting).order_by(Increase.id.desc())
+    mine = Increase.organization_id == g.organization.id
+    query = select(Increase).where(Increase.budget_id.in_(told), mine, counting).order_by(Increase.id.desc())
     for increase in db.session.scalars(query):
         told[increase.budget_id].append(increase)
     return told

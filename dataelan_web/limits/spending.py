@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import g
 from sqlalchemy import ColumnElement, Select, func, select
 
 from ..extensions import db
-from ..models import Attempt, EntryKind, Execution, LedgerEntry, Payer, Scope, Unit, User
+from ..models import Attempt, EntryKind, Execution, LedgerEntry, Organization, Payer, Scope, Unit, User
 from ..quota import Standing
+from . import place
 
 BIGGEST = 5
 COLUMNS: dict[Scope, Any] = {
@@ -29,6 +29,8 @@ USED: dict[Unit, ColumnElement[int]] = {
     Unit.TOKENS: func.coalesce(func.sum(LedgerEntry.tokens), 0),
     Unit.REQUESTS: func.count().filter(LedgerEntry.kind == EntryKind.CHARGE),
 }
+COUNTS = LedgerEntry.payer != Payer.ORGANIZATION
+"""What the operator's limits count."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ class Share:
 class Spenders:
     models: Sequence[Share]
     people: Sequence[Share]
+    """Or organizations, under a limit that counts several."""
 
 
 def already(scope: Scope, subject_id: uuid.UUID, unit: Unit, starts_at: datetime) -> int:
-    """Used since then, by this organization."""
-    query = (
-        _charges(scope, subject_id).where(*_since(starts_at)).with_only_columns(USED[unit], maintain_column_froms=True)
-    )
-    return int(db.session.scalar(query) or 0)
+    """Used since then, by this organization; for a limit of the operator's by all, as far as it counts them."""
+    query = _charges(scope, subject_id).where(*_since(starts_at))
+    query = query.where(COUNTS) if place.is_operators() else query
+    return int(db.session.scalar(query.with_only_columns(USED[unit], maintain_column_froms=True)) or 0)
 
 
 def spenders(standing: Standing, *, people: bool) -> Spenders:
@@ -61,15 +63,18 @@ def spenders(standing: Standing, *, people: bool) -> Spenders:
     if ends_at is not None:
         charges = charges.where(LedgerEntry.created_at < ends_at)
     if budget.organization_id is None:
-        charges = charges.where(LedgerEntry.payer != Payer.ORGANIZATION)  # the operator's count nothing else
+        charges = charges.where(COUNTS)
     models = _biggest(charges, budget.unit, Attempt.provider_name + " / " + Attempt.model_name)
     if not people:
         return Spenders(models, ())
+    if place.is_operators():
+        homes = charges.join(Organization, Organization.id == LedgerEntry.organization_id)
+        return Spenders(models, _biggest(homes.group_by(Organization.id), budget.unit, Organization.name))
     who = func.coalesce(User.name, "Programs, through the gateway")
     return Spenders(models, _biggest(charges.outerjoin(User, User.id == Execution.user_id), budget.unit, who))
 
 
-def _biggest(charges: Select[Any], unit: Unit, name: ColumnElement[str]) -> list[Share]:
+def _biggest(charges: Select[Any], unit: Unit, name: Any) -> list[Share]:
     used = USED[unit]
     total = func.sum(used).over()
     query = charges.with_only_columns(name, used, total, maintain_column_froms=True).group_by(name)
@@ -87,6 +92,9 @@ def _charges(scope: Scope, subject_id: uuid.UUID) -> Select[Any]:
         select(LedgerEntry.id)
         .join(Attempt, Attempt.id == LedgerEntry.attempt_id)
         .join(Execution, Execution.id == Attempt.execution_id)
-        .where(LedgerEntry.organization_id == g.organization.id)
     )
+    if (owner := place.owner_id()) is not None:
+        query = query.where(LedgerEntry.organization_id == owner)
+    elif scope is Scope.ORGANIZATION:
+        query = query.where(LedgerEntry.organization_id == subject_id)
     return query.where(COLUMNS[scope] == subject_id) if scope in COLUMNS else query

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import abort, g, url_for
-from sqlalchemy import Select, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 
 from .. import access
 from ..extensions import db
@@ -24,6 +24,8 @@ from ..models import (
     Scope,
     User,
 )
+from ..models.base import NIL
+from . import place
 
 OFFERED = 50
 Pair = tuple[Scope, uuid.UUID]
@@ -54,10 +56,20 @@ KINDS: Mapping[Scope, Kind] = {
     Scope.KEY: Kind("API keys", "An API key", "prompts sent with API key {}", "API key {}", "what one key pays for"),
     Scope.PROVIDER: Kind("Providers", "A provider", "prompts to {}", "Provider {}", "what one provider answers"),
     Scope.MODEL: Kind("Models", "A model", "prompts to {}", "Model {}", "what one model answers"),
-    Scope.PLATFORM: Kind("Platform", "The platform", "prompts paid with the platform’s keys", "The whole platform"),
+    Scope.PLATFORM: Kind(
+        "Platform",
+        "The whole platform",
+        "prompts paid with the platform’s keys",
+        "The whole platform",
+        "all organizations together",
+    ),
 }
+AMONG_ALL = Kind("Organizations", "An organization", "prompts of {}", "{}", "what one has Dataelan’s keys pay")
+"""How an organization reads where there are several."""
 CHOSEN = tuple(scope for scope in KINDS if scope is not Scope.PLATFORM)
 """What an organization's own limits can be on."""
+OPERATORS = (Scope.PLATFORM, Scope.ORGANIZATION, Scope.PROVIDER, Scope.MODEL, Scope.KEY)
+"""What the operator's can be on."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,8 @@ class Subject:
     @property
     def url(self) -> str | None:
         """Its own page, where the signed-in person may open one."""
+        if place.is_operators():
+            return url_for("admin.show_home", id=self.id) if self.scope is Scope.ORGANIZATION else None
         if self.scope is Scope.PROJECT:
             return url_for("projects.show", id=self.id)
         if self.scope is Scope.MODEL:
@@ -125,6 +139,25 @@ SOURCES: Mapping[Scope, Source] = {
 }
 
 
+def chosen_from() -> tuple[Scope, ...]:
+    """What a limit that is set here can be on."""
+    return OPERATORS if place.is_operators() else CHOSEN
+
+
+def kind_here(scope: Scope) -> Kind:
+    return AMONG_ALL if scope is Scope.ORGANIZATION and place.is_operators() else KINDS[scope]
+
+
+def whole() -> Scope:
+    """Of these, that of which there is but one."""
+    return Scope.PLATFORM if place.is_operators() else Scope.ORGANIZATION
+
+
+def usual() -> Scope:
+    """What a new one is offered to be on."""
+    return Scope.PLATFORM if place.is_operators() else Scope.PROJECT
+
+
 def names_of(pairs: Iterable[Pair]) -> dict[Pair, Subject]:
     """One query a scope. What is gone has a name that says so."""
     wanted: dict[Scope, set[uuid.UUID]] = {}
@@ -159,8 +192,8 @@ def find(scope: Scope, id: uuid.UUID) -> Subject:
 
 def parse(key: str, scope: Scope) -> Subject | None:
     """What a form names, as Subject.key has it. None: nothing, or of another scope. 404: what is not there."""
-    if scope is Scope.ORGANIZATION:
-        return find(scope, g.organization.id)
+    if scope is whole():
+        return _nameless(scope, NIL) if scope is Scope.PLATFORM else find(scope, g.organization.id)
     named, _, id = key.partition(":")
     if named != scope.value:
         return None
@@ -171,9 +204,11 @@ def parse(key: str, scope: Scope) -> Subject | None:
 
 
 def _here(scope: Scope) -> Select[Any]:
-    """(id, name, detail) of all that this organization can limit."""
+    """(id, name, detail) of all that this organization can limit, or the operator."""
     source = SOURCES[scope]
     columns = (source.table.id, source.name, source.detail)
+    if place.owner_id() is None:
+        return select(*columns).where(*_everybodys(scope))
     match scope:
         case Scope.ORGANIZATION:
             return select(*columns).where(Organization.id == g.organization.id)
@@ -189,6 +224,21 @@ def _here(scope: Scope) -> Select[Any]:
         case Scope.PROVIDER:
             return query.where(~Provider.needs_address)
     return query
+
+
+def _everybodys(scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    """What the operator can limit: organizations, and what is everybody's."""
+    match scope:
+        case Scope.ORGANIZATION:
+            return (Organization.purged_at.is_(None),)
+        case Scope.KEY:
+            return APIKey.organization_id.is_(None), APIKey.archived_at.is_(None)
+        case Scope.PROVIDER:
+            return Provider.organization_id.is_(None), Provider.archived_at.is_(None), ~Provider.needs_address
+        case Scope.MODEL:
+            shared = select(Provider.id).where(Provider.organization_id.is_(None), Provider.archived_at.is_(None))
+            return Model.organization_id.is_(None), Model.archived_at.is_(None), Model.provider_id.in_(shared)
+    abort(404)
 
 
 def _nameless(scope: Scope, id: uuid.UUID) -> Subject:

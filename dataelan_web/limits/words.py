@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from flask import g
-
 from .. import quota
 from ..formats import count, money
 from ..models import RateLimit, Scope, Unit, Window
@@ -28,6 +26,8 @@ TOLD = {
     Scope.TOKEN: "who made it and the owners and admins",
 }
 """Who is told when an alert is reached; the owners and admins alone, where it says nothing."""
+TOLD_OF_OPERATORS = {Scope.ORGANIZATION: "the superusers and its owners and admins"}
+"""The same of the operator's limits; the superusers alone, where it says nothing."""
 
 
 def amount(number: int | None, unit: Unit) -> str:
@@ -43,11 +43,21 @@ def size(number: int, unit: Unit, window: Window) -> str:
 
 
 def sentence(
-    prompts: str, scope: Scope, unit: Unit, window: Window, limit: int, is_hard: bool, alerts: Sequence[int], zone: str
+    prompts: str,
+    scope: Scope,
+    unit: Unit,
+    window: Window,
+    limit: int,
+    is_hard: bool,
+    alerts: Sequence[int],
+    zone: str,
+    *,
+    is_operators: bool = False,
 ) -> str:
     """`prompts`: which ones, such as “prompts of project Alpha”."""
-    reached, span = quota.said(unit, limit), IN_A[window].format(zone=zone)
-    told, at = TOLD.get(scope, "the owners and admins"), percents(alerts)
+    reached, span, at = quota.said(unit, limit), IN_A[window].format(zone=zone), percents(alerts)
+    told = TOLD.get(scope, "the owners and admins")
+    told = TOLD_OF_OPERATORS.get(scope, "the superusers") if is_operators else told
     tells = f"; tell {told} at {at}." if alerts else ", and tell nobody before."
     if not is_hard:
         tells = f", and tell {told} at {at} of it." if alerts else "."
@@ -152,9 +162,9 @@ def _up(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def last_day_here(at: datetime) -> str:
-    """The last day before then, in the organization's time zone, with its year: 30 November 2026."""
-    return f"{(at - timedelta(microseconds=1)).astimezone(ZoneInfo(g.organization.time_zone)):%-d %B %Y}"
+def last_whole_day(at: datetime, zone: ZoneInfo) -> str:
+    """The last day before then, with its year: 30 November 2026."""
+    return f"{(at - timedelta(microseconds=1)).astimezone(zone):%-d %B %Y}"
 
 
 FILTERS = {
@@ -162,5 +172,5 @@ FILTERS = {
     "limit_size": size,
     "rate_said": rate_of,
     "percents": percents,
-    "last_day_here": last_day_here,
+    "last_whole_day": last_whole_day,
 }

@@ -14,6 +14,7 @@ class Program:
     user: str = "-"  # the account it runs as; "-" is ours
     stop_signal: str = "SIGTERM"
     grace: int = 10  # seconds to end by itself once asked to
+    alone: int = 0  # seconds until it is asked once more, where nobody is left for whom it runs; 0: it is not
     settled: int = 1  # seconds it must live to count as started; a faster death slows the next try
     copies: int = 1
 
@@ -24,4 +25,5 @@ class Program:
     @property
     def tethered(self) -> tuple[str, ...]:
         """The command that starts it so that it ends with whoever started it."""
-        return (sys.executable, "-I", "-S", str(TETHER), self.user, self.stop_signal, str(self.grace), *self.command)
+        how = (self.user, self.stop_signal, str(self.grace), str(self.alone))
+        return (sys.executable, "-I", "-S", str(TETHER), *how, *self.command)

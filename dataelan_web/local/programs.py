@@ -8,7 +8,12 @@ from .directory import Refused
 from .program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
-YEAR = 365 * 24 * 3600  # static files carry their version in the address
+GRACE = 930
+"""As in dataelan_web.config."""
+KILLED_AFTER = 25
+"""Seconds from the end of its grace until a program is killed. By then it has ended what it runs."""
+ALONE = 10
+"""Seconds that answers have to end where `make run` was killed."""
 
 
 def product(environ: Mapping[str, str], port: int, simulated_port: int) -> list[Program]:
@@ -16,26 +21,22 @@ def product(environ: Mapping[str, str], port: int, simulated_port: int) -> list[
 
 
 def web(environ: Mapping[str, str], port: int) -> Program:
-    """One thread per request in flight; an open stream is one. A connection that only waits holds no thread,
-    but it does count against granian's backpressure, which is why that is far above the threads."""
-    options: dict[str, object] = {
-        "--port": port,
-        "--workers": number(environ, "DATAELAN_WEB_WORKERS", 1),
-        "--blocking-threads": number(environ, "DATAELAN_WEB_THREADS", 256),
-        "--backlog": 2048,
-        "--backpressure": 2048,
-        "--workers-kill-timeout": 30,
-    }
-    if (ROOT / "static").is_dir():
-        options |= {"--static-path-mount": ROOT / "static", "--static-path-expires": YEAR}
-    command = granian("wsgi", "wsgi:app", *(str(part) for pair in options.items() for part in pair))
-    return Program("web", (*command, "--respawn-failed-workers"), grace=35, settled=3)
+    """It reads the same settings; a wrong one is told of here, before anything starts."""
+    for name in ("DATAELAN_WEB_WORKERS", "DATAELAN_WEB_THREADS"):
+        number(environ, name, 1)
+    command = (sys.executable, str(ROOT / "serve.py"), "--port", str(port))
+    return Program("web", command, grace=grace(environ), alone=ALONE, settled=3)
 
 
 def worker(environ: Mapping[str, str]) -> Program:
-    """Asked to stop, it finishes its jobs; those it cannot finish in time are found and retried by the sweeper."""
     command = (sys.executable, "-m", "dataelan_web.jobs.worker")
-    return Program("worker", command, grace=30, settled=3, copies=number(environ, "DATAELAN_WORKERS", 1))
+    copies = number(environ, "DATAELAN_WORKERS", 1)
+    return Program("worker", command, grace=grace(environ), alone=ALONE, settled=3, copies=copies)
+
+
+def grace(environ: Mapping[str, str]) -> int:
+    """Seconds until it is killed, longer than it takes to leave in good order."""
+    return number(environ, "DATAELAN_GRACE", GRACE, least=0) + KILLED_AFTER
 
 
 def simulated(port: int) -> Program:
@@ -47,8 +48,8 @@ def granian(interface: str, application: str, *options: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "granian", "--interface", interface, *fixed, *options, application)
 
 
-def number(environ: Mapping[str, str], name: str, default: int) -> int:
+def number(environ: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
     text = environ.get(name, "").strip() or str(default)
-    if not text.isdecimal() or int(text) < 1:
-        raise Refused(f"{name} must be a whole number of at least 1, not {text!r}.")
+    if not text.isdecimal() or int(text) < least:
+        raise Refused(f"{name} must be a whole number of at least {least}, not {text!r}.")
     return int(text)

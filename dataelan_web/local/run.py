@@ -10,6 +10,7 @@ from types import FrameType
 
 from . import databases, environment
 from .directory import Directory, Refused, is_free
+from .leaving import Wishes, leave
 from .migrate import migrate
 from .programs import ROOT, number, product
 from .ready import still_missing
@@ -28,14 +29,19 @@ def run() -> None:
     directory = environment.data_directory(environ, ROOT)
     if os.environ.get("MAKELEVEL"):  # started by make: not left behind when make is killed
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    with stoppable() as supervisors, directory.held("running", f"http://127.0.0.1:{port}") as lock:
+    with stoppable() as (supervisors, wishes), directory.held("running", f"http://127.0.0.1:{port}") as lock:
         if not is_free(port):
             raise Refused(f"Port {port} is taken by another program; choose another one: PORT=8001 make run")
-        serve(directory, environ, port, lock, supervisors)
+        serve(directory, environ, port, lock, supervisors, wishes)
 
 
 def serve(
-    directory: Directory, environ: Mapping[str, str], port: int, lock: int, supervisors: list[Supervisor]
+    directory: Directory,
+    environ: Mapping[str, str],
+    port: int,
+    lock: int,
+    supervisors: list[Supervisor],
+    wishes: Wishes,
 ) -> None:
     wanted = environment.embedded(environ)
     say("Starting Dataelan …" if (directory.path / "secret-key").exists() else "Starting Dataelan for the first time …")
@@ -45,14 +51,18 @@ def serve(
     ours = product(environ, port, directory.port("simulated"))
     terminal = Terminal(directory.log, ours)
     with Supervisor(directory, [*servers, *ours], complete, lock, ROOT) as supervisor:
-        supervisors.append(supervisor)
-        supervisor.start(*(server.name for server in servers), "simulated")
-        await_databases(directory, wanted, supervisor, terminal)
-        migrate(complete, directory.log)
-        directory.announce(doing="running", url=f"http://127.0.0.1:{port}", environment=added)
-        supervisor.start("worker", "web")
-        await_ready(supervisor, terminal, port)
-        watch(supervisor, terminal)
+        try:
+            supervisor.start(*(server.name for server in servers), "simulated")
+            await_databases(directory, wanted, supervisor, terminal)
+            migrate(complete, directory.log)
+            directory.announce(doing="running", url=f"http://127.0.0.1:{port}", environment=added)
+            supervisor.start("worker", "web")
+            await_ready(supervisor, terminal, port)
+            watch(supervisor, terminal)
+        except Stopped:
+            leave(supervisor, complete, terminal, wishes)
+            supervisors.append(supervisor)  # from now on, who asks again has no answers to lose
+            raise
 
 
 def await_databases(directory: Directory, wanted: set[str], supervisor: Supervisor, terminal: Terminal) -> None:
@@ -87,25 +97,23 @@ def insist(supervisor: Supervisor, terminal: Terminal) -> None:
 
 
 @contextmanager
-def stoppable() -> Iterator[list[Supervisor]]:
-    """SIGINT, SIGTERM and SIGHUP stop in order; a second one stops at once."""
+def stoppable() -> Iterator[tuple[list[Supervisor], Wishes]]:
+    """SIGINT, SIGTERM and SIGHUP stop in order: what is being answered may end. A second one ends it (leaving.py)."""
     supervisors: list[Supervisor] = []
-    asked = False
+    wishes = Wishes()
 
     def stop(request: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            for supervisor in supervisors:
-                supervisor.hurry()
-            return
-        asked = True
-        say("\nStopping; jobs in flight may finish. Again to stop at once.")
-        raise Stopped
+        wish = wishes.add()
+        if wish == 1:
+            say("\nStopping …")
+            raise Stopped
+        for supervisor in supervisors if wish else ():
+            supervisor.hurry()
 
     for request in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if request != signal.SIGHUP or signal.getsignal(request) != signal.SIG_IGN:  # nohup make run
             signal.signal(request, stop)
     try:
-        yield supervisors
+        yield supervisors, wishes
     except Stopped:
         say("Stopped.")

@@ -32,6 +32,7 @@ class Supervisor:
         self.directory, self.programs, self.environ, self.lock, self.cwd = directory, programs, environ, lock, cwd
         self._socket = directory.sockets / "supervisor.sock"
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked: set[str] = set()
 
     def __enter__(self) -> Self:
         path = self.directory.path / "supervisord.conf"
@@ -43,7 +44,7 @@ class Supervisor:
         self._process = subprocess.Popen(
             Program("supervisor", supervisord, grace=grace).tethered,
             cwd=self.cwd,
-            env=dict(self.environ),
+            env={**self.environ, "DATAELAN_RUN_BY": str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us; they are told in order
@@ -51,6 +52,31 @@ class Supervisor:
         )
         self._await_answer()
         return self
+
+    # -- stopping: first those that may have answers to finish ------------------------------------
+
+    def ask(self, *names: str) -> None:
+        """These to stop, all at once. Asked again, they end what they have begun."""
+        for name in names:
+            with suppress(*UNANSWERED):
+                if self._asked & {name}:
+                    self._call().signalProcessGroup(name, "TERM")
+                else:
+                    self._call().stopProcessGroup(name, False)
+            self._asked.add(name)
+
+    def stopping(self, *names: str) -> bool:
+        """Is any of these still there?"""
+        try:
+            states = self._call().getAllProcessInfo()
+        except UNANSWERED:
+            return self.alive()
+        return any(info["group"] in names and info["pid"] for info in states)
+
+    def hurry(self) -> None:
+        """No more waiting for anybody."""
+        if self._process:
+            self._process.terminate()
 
     def __exit__(self, *failure: object) -> None:
         """Asks supervisord to stop, which stops the last started first and waits for each."""
@@ -60,11 +86,6 @@ class Supervisor:
             with suppress(*UNANSWERED):
                 self._call().getState()
             time.sleep(0.05)
-
-    def hurry(self) -> None:
-        """The second request to stop: no more waiting for anybody."""
-        if self._process:
-            self._process.terminate()
 
     def start(self, *names: str) -> None:
         for name in names:

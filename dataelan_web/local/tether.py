@@ -1,12 +1,14 @@
 """Runs one program so that it cannot outlive whoever started it.
 
-    python -I -S tether.py USER SIGNAL GRACE COMMAND…
+    python -I -S tether.py USER SIGNAL GRACE ALONE COMMAND…
 
 USER is the account the program runs as (`-`: ours), SIGNAL what asks it to stop, GRACE how many seconds
 it then has. The tether stops the program when it is told to, and when its own parent dies, however
 that dies: on Linux the kernel tells it (PR_SET_PDEATHSIG), elsewhere it looks once a second. It
 then waits until nothing of the program is left, so that a restart never meets its own leftovers.
-A second request to stop kills at once.
+A second request is passed on as well: a program with work at hand then ends that, for which it has a few
+seconds. A third kills at once. Where nobody is left for whom it runs, the second comes by itself after ALONE
+seconds (0: never): neither its parent, nor who started all of this, whose process DATAELAN_RUN_BY names.
 
 It runs as a script of its own and imports the standard library only: six of them must start quickly.
 """
@@ -20,10 +22,12 @@ from contextlib import suppress
 
 LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+HURRIED = 20
+"""Seconds that a program has once it was asked twice."""
 WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM}
 
 
-def run(user: str, stop_signal: signal.Signals, grace: float, command: list[str]) -> int:
+def run(user: str, stop_signal: signal.Signals, grace: float, alone: float, command: list[str]) -> int:
     parent = os.getppid()
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -33,7 +37,7 @@ def run(user: str, stop_signal: signal.Signals, grace: float, command: list[str]
         become(user, stop_signal, command)
     if os.getppid() != parent:  # it died before the kernel knew whom to tell
         os.kill(os.getpid(), signal.SIGTERM)
-    status = wait(child, stop_signal, grace, parent)
+    status = wait(child, stop_signal, grace, alone, parent)
     sweep(child, grace)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
@@ -69,9 +73,9 @@ def become(user: str, stop_signal: signal.Signals, command: list[str]) -> None:
         os._exit(127)
 
 
-def wait(child: int, stop_signal: signal.Signals, grace: float, parent: int) -> int:
+def wait(child: int, stop_signal: signal.Signals, grace: float, alone: float, parent: int) -> int:
     """Until the program has ended, by itself or because it was asked to."""
-    asked = False
+    asked, is_alone = 0, False
     if not LINUX:
         signal.setitimer(signal.ITIMER_REAL, 1, 1)
     while True:
@@ -80,14 +84,30 @@ def wait(child: int, stop_signal: signal.Signals, grace: float, parent: int) -> 
             status = reap(child)
             if status is not None:
                 return status
-        elif received == signal.SIGALRM and not asked and os.getppid() == parent:
             continue
-        elif asked:
+        if received == signal.SIGALRM and not asked and os.getppid() == parent:
+            continue
+        is_over = received == signal.SIGALRM and not is_alone
+        asked += 1
+        if asked > 2 or (asked > 1 and is_over):
             kill_group(child)
-        else:
-            asked = True
+            continue
+        is_alone = asked == 1 and alone > 0 and is_left_alone(parent)
+        with suppress(ProcessLookupError):
             os.kill(child, stop_signal)
-            signal.setitimer(signal.ITIMER_REAL, grace)
+        signal.setitimer(signal.ITIMER_REAL, alone if is_alone else HURRIED if asked > 1 else grace)
+
+
+def is_left_alone(parent: int) -> bool:
+    if os.getppid() != parent:
+        return True
+    try:
+        os.kill(int(os.environ.get("DATAELAN_RUN_BY") or parent), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, PermissionError):
+        pass
+    return False
 
 
 def reap(child: int) -> int | None:
@@ -124,4 +144,4 @@ def sweep(group: int, grace: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1], signal.Signals[sys.argv[2]], float(sys.argv[3]), sys.argv[4:]))
+    sys.exit(run(sys.argv[1], signal.Signals[sys.argv[2]], float(sys.argv[3]), float(sys.argv[4]), sys.argv[5:]))

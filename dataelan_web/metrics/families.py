@@ -49,6 +49,7 @@ OPEN = Family("dataelan_runs_open", "gauge", "Runs that wait, or are being run."
 OLDEST = Family("dataelan_run_oldest_waiting_seconds", "gauge", "How long the first of those that wait has waited.")
 ROLLUP_WAITING = Family("dataelan_rollup_waiting", "gauge", "Lines that the sums of dashboards do not hold yet.")
 ROLLUP_LAG = Family("dataelan_rollup_lag_seconds", "gauge", "How far the sums of dashboards are behind.")
+DRIFT = Family("dataelan_ledger_drift_windows", "gauge", "Windows of limits that do not agree with the ledger.")
 OUTBOX = Family("dataelan_outbox_waiting", "gauge", "Mail and webhooks that are due.")
 CPU = Family("dataelan_process_cpu_seconds_total", "counter", "Processor time used.", ("process",))
 MEMORY = Family("dataelan_process_resident_memory_bytes", "gauge", "Memory in use.", ("process",))
@@ -59,4 +60,4 @@ CONNECTIONS = Family("dataelan_process_database_connections", "gauge", "Connecti
 RUNNING = Family("dataelan_process_runs", "gauge", "Runs that it runs at this moment.", ("process",))
 
 OF_PROCESSES = (CPU, MEMORY, THREADS, FILES, STARTED, CONNECTIONS, RUNNING)
-ALL = (*KEPT, UP, MESSAGES, WORKERS, OPEN, OLDEST, ROLLUP_WAITING, ROLLUP_LAG, OUTBOX, *OF_PROCESSES)
+ALL = (*KEPT, UP, MESSAGES, WORKERS, OPEN, OLDEST, ROLLUP_WAITING, ROLLUP_LAG, OUTBOX, DRIFT, *OF_PROCESSES)

@@ -14,6 +14,7 @@ from ..extensions import db
 from ..jobs import queue
 from . import process, store
 from .families import (
+    DRIFT,
     KEPT,
     MESSAGES,
     OF_PROCESSES,
@@ -43,6 +44,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM rollup_queue LIMIT :most) AS lines),
     WHERE e.finished_at IS NOT NULL ORDER BY q.id LIMIT 1)
 """)
 _OUTBOX = text("SELECT count(*) FROM deliveries WHERE state = 'waiting' AND next_at <= now()")
+_DRIFT = text("SELECT count(*) FROM ledger_drifts")
 
 
 def everything() -> list[tuple[Family, list[Sample]]]:
@@ -58,7 +60,7 @@ def _database() -> Iterator[tuple[Family, Sample]]:
         db.session.execute(PATIENCE)
         waiting = {row[0]: row for row in db.session.execute(_OPEN)}
         behind, lag = db.session.execute(_ROLLUP, {"most": MOST_COUNTED}).one()
-        due = db.session.scalar(_OUTBOX)
+        due, drifted = db.session.scalar(_OUTBOX), db.session.scalar(_DRIFT)
         db.session.rollback()
     except SQLAlchemyError as error:
         log.warning("metrics of the database are left out: %s", error)
@@ -73,6 +75,7 @@ def _database() -> Iterator[tuple[Family, Sample]]:
     yield ROLLUP_WAITING, Sample((), behind)
     yield ROLLUP_LAG, Sample((), max(float(lag or 0), 0))
     yield OUTBOX, Sample((), due or 0)
+    yield DRIFT, Sample((), drifted or 0)
 
 
 def _valkey() -> Iterator[tuple[Family, Sample]]:
@@ -94,4 +97,4 @@ def _valkey() -> Iterator[tuple[Family, Sample]]:
             yield family, sample
 
 
-_ORDER = (UP, MESSAGES, WORKERS, OPEN, OLDEST, *KEPT, ROLLUP_WAITING, ROLLUP_LAG, OUTBOX, *OF_PROCESSES)
+_ORDER = (UP, MESSAGES, WORKERS, OPEN, OLDEST, *KEPT, ROLLUP_WAITING, ROLLUP_LAG, OUTBOX, DRIFT, *OF_PROCESSES)

@@ -38,7 +38,7 @@ from .exports import ExportState, RunExport
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
 from .imports import UNDECIDED, Import, ImportedSession
 from .ledger import EntryKind, Hold, LedgerEntry, Reservation, ReservationState
-from .limits import Answer, Budget, BudgetPeriod, Increase, RateLimit, Scope, Unit, Window
+from .limits import Answer, Budget, BudgetPeriod, Increase, LedgerDrift, RateLimit, Scope, Unit, Window
 from .links import PublicLink
 from .notices import Delivery, DeliveryState, Notice, Webhook
 from .opinions import Comment, Feedback
@@ -130,6 +130,7 @@ __all__ = [
     "KeyStrategy",
     "LabelMove",
     "LabelProtection",
+    "LedgerDrift",
     "LedgerEntry",
     "Leftover",
     "Membership",

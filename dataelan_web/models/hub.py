@@ -162,6 +162,10 @@ class Price(Base):
     variants: Mapped[JsonList] = mapped_column(default=list)
 
 
+ENTER_AGAIN = "The provider’s address changed, and the key was sealed for the old one. Enter it again."
+"""What is noted of a key as its last error then; such a key is used no more."""
+
+
 class APIKey(Base):
     """A provider's key. Without an organization it is the platform's.
 

@@ -221,7 +221,7 @@ _AMEND = (
     .where(
         _ATTEMPT.c.id == bindparam("its_id"),
         _ATTEMPT.c.outcome == Outcome.SENT,
-        exists(select(literal_column("1")).select_from(_RUN).where(_THIS, _OURS)),
+        exists(select(literal_column("1")).select_from(_RUN).where(_THIS, _OURS, _RUN.c.state == State.RUNNING)),
     )
     .returning(_ATTEMPT.c.id, ALIVE)
 )
@@ -247,6 +247,7 @@ def take_back(session: DbSession, attempt: Attempt) -> None:
 
 
 def amend(session: DbSession, attempt: Attempt, fence: int, values: Mapping[str, Any]) -> bool:
-    """Change an attempt that is open. False: it is closed, or not this fence's to write."""
+    """Change an attempt that is open. False: it is closed, or not this fence's to write, as where its run was put back
+    into the queue: what it left at a provider is the next one's."""
     ours = {"its_id": attempt.id, **_ours(attempt.execution_id, fence)}
     return session.connection().scalar(_AMEND, {**values, **ours}) is not None

@@ -102,6 +102,24 @@ class BudgetPeriod(Base):
     budget: Mapped[Budget] = relationship()
 
 
+class LedgerDrift(Base):
+    """A window that does not agree with the ledger (quota.Drift), from when that was found until it agrees again.
+    Amounts in its budget's unit."""
+
+    __tablename__ = "ledger_drifts"
+    __table_args__ = (UniqueConstraint("period_id"),)
+
+    period_id: Mapped[uuid.UUID] = parent("budget_periods.id", index=False)
+    spent: Mapped[Nano]
+    spent_by_the_ledger: Mapped[Nano]
+    reserved: Mapped[Nano]
+    held: Mapped[Nano]
+    opening: Mapped[Nano]
+    opening_by_the_ledger: Mapped[Nano]
+
+    period: Mapped[BudgetPeriod] = relationship()
+
+
 class Answer(StrEnum):
     """What became of a request for more."""
 

@@ -29,8 +29,8 @@ class Audience:
 
     organization: Organization
     user_ids: set[uuid.UUID] = field(default_factory=set)
-    sees_limit: bool = True
-    """Has the limit a page in this organization? The operator's have where they limit the organization itself."""
+    are_superusers: bool = False
+    """Then the page of the operator's limit is theirs, under /admin, and not one in this organization."""
 
 
 def administrators(session: DbSession, organization_id: uuid.UUID) -> set[uuid.UUID]:
@@ -50,7 +50,7 @@ def of_limit(session: DbSession, budget: Budget) -> list[Audience]:
         return [Audience(organization, people)]
     limited = session.get(Organization, budget.subject_id) if budget.scope is Scope.ORGANIZATION else None
     theirs = [Audience(limited, administrators(session, limited.id))] if limited else []
-    return theirs + _superusers(session)
+    return theirs + superusers(session)
 
 
 def _owners(session: DbSession, budget: Budget) -> set[uuid.UUID]:
@@ -86,18 +86,19 @@ def _present(session: DbSession, organization_id: uuid.UUID, people: Iterable[uu
     return set(session.scalars(union(members, guests)))
 
 
-def _superusers(session: DbSession) -> list[Audience]:
+def superusers(session: DbSession) -> list[Audience]:
+    """Each in the organization that they joined first; who belongs to none can be told nothing."""
     rows = session.execute(
         select(User.id, Organization)
         .join(Membership, Membership.user_id == User.id)
         .join(Organization, Organization.id == Membership.organization_id)
-        .where(User.is_superuser)
+        .where(User.is_superuser, User.disabled_at.is_(None), User.deleted_at.is_(None))
         .order_by(User.id, Membership.id)
     ).all()
     told: dict[uuid.UUID, Audience] = {}
     met: set[uuid.UUID] = set()
     for user_id, organization in rows:
         if user_id not in met:
-            told.setdefault(organization.id, Audience(organization, sees_limit=False)).user_ids.add(user_id)
+            told.setdefault(organization.id, Audience(organization, are_superusers=True)).user_ids.add(user_id)
         met.add(user_id)
     return list(told.values())

@@ -55,6 +55,12 @@ KINDS = {
     "webhook.failed": Kind(
         "Failing webhooks", "A webhook does not take what it is told.", "webhook", is_for_programs=False
     ),
+    "ledger.drift": Kind(
+        "Limits and the ledger",
+        "A limit does not agree with the ledger (for superusers).",
+        "circle-alert",
+        is_for_programs=False,
+    ),
     "mail.failed": Kind(
         "Failing mail", "Mail to somebody is not delivered.", "mail", is_mailed=False, is_for_programs=False
     ),

@@ -163,7 +163,7 @@ def _tell(session: DbSession, crossing: Crossing, audience: Audience, whose: str
         KIND,
         words.title(whose, budget, crossing.limit, crossing.percent, words.window(budget, period, zone)),
         words.body(budget, crossing.limit, period.spent, period.ends_at, zone),
-        f"/o/{organization.slug}/limits/{budget.id}" if audience.sees_limit else "",
+        f"/admin/limits/{budget.id}" if audience.are_superusers else f"/o/{organization.slug}/limits/{budget.id}",
         data=_data(crossing, whose),
     )
 

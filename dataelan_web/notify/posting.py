@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from flask import current_app
 from ..models import now
 from ..router.addresses import is_public, refusal
 from ..router.exchange import Answered, origin, post
+from ..router.lookup import Late, lookups
 from ..router.types import Call, Failure
 from ..router.wire import Client, Clients
 from ..text import visible
@@ -91,10 +91,9 @@ def _problem(answered: Answered) -> str:
 
 def _resolved(host: str, port: int) -> set[str]:
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        return set(lookups.addresses(host.strip("[]"), port))
+    except (OSError, ValueError, Late) as error:
         raise AddressRefused(f"No machine is known by the name {host}.") from error
-    return {str(entry[4][0]) for entry in found}
 
 
 def _client() -> Client:

@@ -19,6 +19,7 @@ from markupsafe import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..executions import live
+from ..executions.draining import draining
 from ..extensions import db
 from ..jobs.queue import store
 from ..limits import refusals
@@ -55,12 +56,16 @@ def _packed(pieces: Iterator[str]) -> Iterator[bytes]:
 
 
 def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
-    """Hold no database connection while waiting: an open tab costs one idle Valkey connection."""
+    """Hold no database connection while waiting: an open tab costs one idle Valkey connection. Where this process is to
+    leave, it ends without a word, and the browser comes back to another."""
     yield KEEP_ALIVE
+    leaving = draining().is_leaving
     seen, is_named, is_over = _last_seen(), False, _is_over(execution_id)
     while True:
         try:
             for entry in live.follow(store(), execution_id, seen, wait=not is_over):
+                if leaving.is_set():
+                    return
                 if entry is None:
                     yield KEEP_ALIVE
                     if _is_over(execution_id):  # the stream may be gone; PostgreSQL knows
@@ -79,6 +84,8 @@ def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
         except redis.RedisError:  # away: it goes on where it stopped, or from the start, once Valkey is back
             if is_over := _is_over(execution_id):
                 break
+            if leaving.is_set():
+                return
             yield KEEP_ALIVE
             time.sleep(AGAIN)
     yield message(finished(execution_id, can_edit))

@@ -8,6 +8,7 @@ from .amounts import Use, said, usd
 from .books import Drift, correct, drift, mend
 from .holds import GRACE, Settled, commit, held, hold, prolong, reserve, settle, settle_at_last, void
 from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
+from .openings import WrongOpening, first_windows, wrong_openings
 from .rates import Lease, Rates
 from .refusals import OverLimit, Pace, RateExceeded, RatesUnknown, tightest, whose_limit
 from .setting import delete_limit, forget, set_limit, set_rate
@@ -32,11 +33,13 @@ __all__ = [
     "Standing",
     "Subjects",
     "Use",
+    "WrongOpening",
     "applicable",
     "commit",
     "correct",
     "delete_limit",
     "drift",
+    "first_windows",
     "forget",
     "held",
     "hold",
@@ -57,4 +60,5 @@ __all__ = [
     "void",
     "whose_limit",
     "window_of",
+    "wrong_openings",
 ]

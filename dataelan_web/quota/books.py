@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..models import (
     new_id,
 )
 from ..models.base import DbSession
+from .openings import WrongOpening, first_windows, wrong_openings
 from .setting import USED
 
 log = logging.getLogger(__name__)
@@ -47,22 +48,35 @@ class Drift:
     spent_by_the_ledger: int
     held: int
     """The sum of what is held."""
+    opening: int
+    opening_by_the_ledger: int
+    """The same, where nobody looked (openings)."""
 
     def __str__(self) -> str:
         return (
             f"{self.scope} {self.window} of {self.starts_at:%Y-%m-%d %H:%M} UTC in {self.unit} (budget"
             f" {self.budget_id}): spent {self.spent}, by the ledger {self.spent_by_the_ledger};"
             f" reserved {self.reserved}, held {self.held}"
+            + (
+                f"; at its beginning {self.opening}, by the ledger {self.opening_by_the_ledger}"
+                if self.opening != self.opening_by_the_ledger
+                else ""
+            )
         )
 
 
 def drift(
-    session: DbSession, *, ended_after: timedelta | None = None, of: Collection[uuid.UUID] | None = None
+    session: DbSession,
+    *,
+    ended_after: timedelta | None = None,
+    of: Collection[uuid.UUID] | None = None,
+    openings: Collection[WrongOpening] = (),
 ) -> list[Drift]:
     """Every window that does not agree with the ledger: spent = opening + the lines of the calls that were held
     against it, reserved = what is held. In one statement, so of one moment.
 
     `ended_after`: not those that ended longer ago, which nothing charges any more. `of`: of these budgets only.
+    `openings` that were found wrong: these windows drifted as well, and were spent by as much less, or more.
     """
     looked_at = select(BudgetPeriod.id)
     if ended_after is not None:
@@ -72,6 +86,7 @@ def drift(
         looked_at = looked_at.where(BudgetPeriod.budget_id.in_(of))
     line = _CHARGED.where(Hold.period_id.in_(looked_at)).subquery()
     held = _HELD.where(Hold.period_id.in_(looked_at)).subquery()
+    wrong = {one.period_id: one for one in openings}
     spent_by_the_ledger = BudgetPeriod.opening + _whole(line.c.sum)
     query = (
         select(
@@ -85,16 +100,31 @@ def drift(
             BudgetPeriod.reserved,
             spent_by_the_ledger,
             _whole(held.c.sum),
+            BudgetPeriod.opening,
+            BudgetPeriod.opening.label("opening_by_the_ledger"),
         )
         .join(Budget, Budget.id == BudgetPeriod.budget_id)
         .outerjoin(line, line.c.period_id == BudgetPeriod.id)
         .outerjoin(held, held.c.period_id == BudgetPeriod.id)
         .where(BudgetPeriod.id.in_(looked_at))
-        .where(or_(BudgetPeriod.spent != spent_by_the_ledger, BudgetPeriod.reserved != _whole(held.c.sum)))
+        .where(
+            or_(
+                BudgetPeriod.spent != spent_by_the_ledger,
+                BudgetPeriod.reserved != _whole(held.c.sum),
+                BudgetPeriod.id.in_(wrong),
+            )
+        )
         .order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at)
     )
     rows: Sequence[Any] = session.execute(query).all()
-    return [Drift(*row) for row in rows]
+    return [_with_opening(Drift(*row), wrong.get(row.id)) for row in rows]
+
+
+def _with_opening(found: Drift, wrong: WrongOpening | None) -> Drift:
+    if wrong is None:
+        return found
+    spent = found.spent_by_the_ledger - found.opening + wrong.by_the_ledger
+    return replace(found, spent_by_the_ledger=spent, opening_by_the_ledger=wrong.by_the_ledger)
 
 
 _COUNTED = case(
@@ -123,16 +153,18 @@ def _whole(sum_: Any) -> ColumnElement[int]:
 
 
 def mend(session: DbSession) -> list[Drift]:
-    """Set what drifted to what the ledger and the holds say, and log each. Returns what it was. The caller commits."""
-    suspected = {one.budget_id for one in drift(session)}
+    """Set what drifted to what the ledger and the holds say, openings as well, and log each. Returns what it was. The
+    caller commits."""
+    openings = wrong_openings(session, first_windows(session))
+    suspected = {one.budget_id for one in drift(session, openings=openings)}
     rows = select(BudgetPeriod.id).where(BudgetPeriod.budget_id.in_(suspected))
     session.execute(rows.order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at).with_for_update())
-    found = drift(session, of=suspected)  # with nobody else charging them any more
+    found = drift(session, of=suspected, openings=openings)  # with nobody else charging them any more
     for one in found:
         session.execute(
             update(BudgetPeriod)
             .where(BudgetPeriod.id == one.period_id)
-            .values(spent=one.spent_by_the_ledger, reserved=one.held)
+            .values(spent=one.spent_by_the_ledger, reserved=one.held, opening=one.opening_by_the_ledger)
         )
         log.warning("ledger.mended %s", one)
     return found

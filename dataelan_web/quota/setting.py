@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, case, delete, func, select, true
+from sqlalchemy import ColumnElement, and_, case, delete, func, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from ..models import (
@@ -147,25 +147,35 @@ def _open(session: DbSession, budget: Budget) -> None:
     used = int(session.scalar(_used_since(limit)) or 0)
     session.add(
         BudgetPeriod(
-            budget_id=budget.id, starts_at=limit.starts_at, ends_at=limit.ends_at, opening=used, spent=used, reserved=0
+            created_at=func.clock_timestamp(),  # by the clock that lines of the ledger go by (openings)
+            budget_id=budget.id,
+            starts_at=limit.starts_at,
+            ends_at=limit.ends_at,
+            opening=used,
+            spent=used,
+            reserved=0,
         )
     )
 
 
-def _used_since(limit: Limit) -> Any:
-    """What the ledger says of calls that began in this window, by the rules that the limit counts by."""
+def counts_for(limit: Limit) -> ColumnElement[bool]:
+    """Is this line of the ledger, with its attempt and execution, of a call that the limit counts?"""
     if limit.organization_id:
         counted: ColumnElement[bool] = LedgerEntry.organization_id == limit.organization_id
     else:
         counted = LedgerEntry.payer.in_([payer for payer in Payer if limit.unit in OPERATORS[payer]])
     subject = SPENT_BY.get(limit.scope)
+    return and_(counted, subject == limit.subject_id if subject is not None else true())
+
+
+def _used_since(limit: Limit) -> Any:
+    """What the ledger says of calls that began in this window, by the rules that the limit counts by."""
     return (
         select(func.sum(USED[limit.unit]))
         .join(Attempt, Attempt.id == LedgerEntry.attempt_id)
         .join(Execution, Execution.id == Attempt.execution_id)
         .where(
-            counted,
-            subject == limit.subject_id if subject is not None else true(),
+            counts_for(limit),
             LedgerEntry.created_at >= limit.starts_at,
             Attempt.started_at >= limit.starts_at,
         )

@@ -26,6 +26,8 @@ class Standing:
     """A budget in its window of now. Amounts are in its unit."""
 
     budget: Budget
+    zone: ZoneInfo
+    """By whose calendar its windows go."""
     starts_at: datetime
     ends_at: datetime | None
     limit: int
@@ -68,9 +70,11 @@ def standing(session: DbSession, budgets: Sequence[Budget]) -> list[Standing]:
 
 
 def _standing(budget: Budget, row: Any) -> Standing:
-    limit = limit_of(row, row.now, ZoneInfo(row.time_zone or "UTC"))
+    zone = ZoneInfo(row.time_zone or "UTC")
+    limit = limit_of(row, row.now, zone)
     return Standing(
         budget,
+        zone,
         limit.starts_at,
         limit.ends_at,
         limit.limit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from .expressions import context
@@ -22,6 +22,16 @@ class Key:
     label: str
     payer: str
     weight: int = 1
+
+
+class UnusedKey(NamedTuple):
+    """A key that there is, and that may not be used for this model now: what people call it, and why not."""
+
+    label: str
+    why: str
+
+
+NOT_LISTED = "its provider does not list this model to it"
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,11 @@ class Candidate:
     """The operator named its address, so that may be a private one."""
     votes: Mapping[str, Votes] = field(default_factory=dict, compare=False)
     """By type of prompt."""
+    why_not: str = ""
+    """Why nothing may call it, whatever the prompt: it is switched off, say. It has no keys then."""
+    unused_keys: tuple[UnusedKey, ...] = ()
+    is_gone: bool = False
+    """Its provider no longer lists it. It may still work, so it comes after the others of its rule."""
 
     @property
     def label(self) -> str:

@@ -11,12 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from itertools import islice
 from typing import Any, ClassVar, Protocol
 
+from . import contradictions
 from .candidates import Choice, Question
+from .comparisons import Domain
 from .expressions import Expression, ExpressionError, expression
 
 NANO = 1_000_000_000
+MOST_USD = 1_000_000
+MOST_WARNINGS = 3
 
 
 class ConditionError(ValueError):
@@ -55,6 +60,8 @@ class MaxCost:
             raise ConditionError(f"max_cost must be a number of USD per 1K tokens, not {value!r}") from error
         if isinstance(value, bool) or not usd.is_finite() or usd < 0:
             raise ConditionError("max_cost must not be negative")
+        if usd > MOST_USD:  # an exponent of nine digits would be a number of as many
+            raise ConditionError(f"max_cost must be ${MOST_USD:,} at most")
         return cls(int(usd * NANO))
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
@@ -269,6 +276,18 @@ class Custom:
         except ExpressionError as error:
             return str(error)
         return None if met else f"{self.expression.source} is not true of this prompt"
+
+    def contradiction(self, domains: Mapping[str, Domain]) -> str | None:
+        """Why it is true of no prompt, or of none that comes to all of its parts; or None."""
+        if self.expression.mistake:
+            return str(self.expression.mistake)
+        return contradictions.contradiction(self.expression.tree, self.expression.source, domains)
+
+    def warnings(self, domains: Mapping[str, Domain]) -> list[str]:
+        """What of it says nothing."""
+        return list(
+            islice(contradictions.warnings(self.expression.tree, self.expression.source, domains), MOST_WARNINGS)
+        )
 
     def is_settled(self, choice: Choice) -> bool:
         return False

@@ -10,7 +10,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -18,12 +18,19 @@ from urllib.parse import urljoin
 
 import httpx2
 
+from .lookup import Crowded, Late
+from .room import Room, Share, too_large
+from .stop import Stop
 from .types import OUR_OWN, Asset, AssetAt, Call, Failure, Kind
-from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, Stop, sending
+from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, sending
 
 ToFailure = Callable[[int, bytes], Failure]
 MOST_REDIRECTS = 3
 PORTS = {"http": 80, "https": 443}
+UNREACHED = (httpx2.HTTPError, Forbidden, Late)
+"""What comes of a call that was not answered."""
+CUT = "Dataelan was stopped before the answer was whole. What had arrived is kept."
+NOT_BEGUN = "Dataelan is being stopped, and did not send this. Try again."
 NO_WAY = "The provider made the file, but its address could not be followed."
 
 
@@ -39,6 +46,8 @@ class Line:
     deadlines: Deadlines
     ends_at: float
     """On time.monotonic()'s clock."""
+    share: Share = field(default_factory=lambda: Room().share())
+    """Of this process's memory."""
 
     def is_home(self, url: str) -> bool:
         """Is it at the provider's own origin, where its key may go?"""
@@ -70,10 +79,11 @@ def chunks(
     line: Line, call: Call, failure: ToFailure, heads: list[Mapping[str, str]] | None = None
 ) -> Iterator[tuple[bytes, bool]]:
     """The answer's bytes as they come, closed by (b"", True); its headers go to `heads` before them. Raises Failure."""
-    with _sent(line, line.client_for(call.url), call, MAX_ANSWER_BYTES) as (response, pieces):
+    with _sent(line, line.client_for(call.url), call) as (response, pieces):
         if response.status_code >= 300:
             raise _answered(response, _read_all(response, line.ends_at), failure)
         _refuse_compressed(response)
+        line.share.expect(_announced(response))
         if heads is not None:
             heads.append(response.headers)
         for piece in pieces:
@@ -101,15 +111,18 @@ def _fetched(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFai
             break
         client = line.client_for(url) if is_home else line.http.public
         call = Call(url, headers=headers if is_home else {}, method="GET")
-        with _sent(line, client, call, MAX_ASSET_BYTES) as (response, pieces):
+        with _sent(line, client, call, is_file=True) as (response, pieces):
             if response.is_redirect:
                 url = _redirected(url, response)
                 continue
             if response.status_code >= 300:
                 raise _answered(response, _read_all(response, line.ends_at), failure)
             _refuse_compressed(response)
+            line.share.expect(_announced(response), is_file=True)
             said = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            return Asset(at.media_type or said or "application/octet-stream", _joined(pieces), at.note)
+            made = Asset(at.media_type or said or "application/octet-stream", _joined(pieces), at.note)
+            line.share.became(made)
+            return made
     raise Failure(Kind.TRANSIENT, NO_WAY)
 
 
@@ -118,6 +131,12 @@ def _redirected(url: str, response: httpx2.Response) -> str:
         return urljoin(url, response.headers.get("location", ""))
     except ValueError:
         return ""
+
+
+def _announced(response: httpx2.Response) -> int:
+    """Bytes of the answer; 0 where nobody says, or it is no number that could be meant."""
+    said = response.headers.get("content-length", "")
+    return int(said) if said.isdecimal() and len(said) < 16 else 0
 
 
 def _joined(pieces: Iterator[bytes]) -> bytes:
@@ -142,7 +161,7 @@ def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> by
                 raise httpx2.ReadTimeout("The answer took too long.", request=request)
         finally:
             response.close()
-    except (httpx2.HTTPError, Forbidden) as error:
+    except UNREACHED as error:
         raise _unreachable(error) from error
     if response.status_code >= 300:
         raise _answered(response, body, failure)
@@ -174,47 +193,50 @@ def post(http: Client, call: Call, who: str, seconds: float, most_bytes: int) ->
             body = b"" if _compression(response) else _read_all(response, ends_at, most_bytes)
         finally:
             response.close()
-    except (httpx2.HTTPError, Forbidden) as error:
+    except UNREACHED as error:
         raise _unreachable(error, who) from error
     return Answered(response.status_code, body, retry_after(response.headers.get("retry-after", "")))
 
 
 @contextlib.contextmanager
-def _sent(line: Line, http: Client, call: Call, limit: int) -> Iterator[tuple[httpx2.Response, Iterator[bytes]]]:
+def _sent(
+    line: Line, http: Client, call: Call, *, is_file: bool = False
+) -> Iterator[tuple[httpx2.Response, Iterator[bytes]]]:
     """Send it: the answer's head, and its bytes as they come."""
     if line.stop.requested:
-        raise stopped(sent=False)
+        raise stopped(line.stop, sent=False)
     request = _request(http, call, line.deadlines, line.ends_at)
     try:
         with sending(line.ends_at, line.stop):
             response = http.send(request, stream=True)
-    except (httpx2.HTTPError, Forbidden) as error:
+    except UNREACHED as error:
         line.stop.unwatch()
         unreachable = _unreachable(error)
-        raise stopped(sent=unreachable.sent) if line.stop.requested else unreachable from error
+        raise stopped(line.stop, sent=unreachable.sent) if line.stop.requested else unreachable from error
     try:
         request.extensions["timeout"]["read"] = line.deadlines.idle  # until here, the first byte's
-        yield response, _pieces(line, response, limit)
+        yield response, _pieces(line, response, is_file)
     except (httpx2.HTTPError, OSError) as error:
-        raise stopped() if line.stop.requested else _broken(line, error) from error
+        raise stopped(line.stop) if line.stop.requested else _broken(line, error) from error
     finally:
         line.stop.unwatch()
         response.close()
 
 
-def _pieces(line: Line, response: httpx2.Response, limit: int) -> Iterator[bytes]:
-    size = 0
+def _pieces(line: Line, response: httpx2.Response, is_file: bool) -> Iterator[bytes]:
+    size, limit = 0, MAX_ASSET_BYTES if is_file else MAX_ANSWER_BYTES
     for chunk in response.iter_raw():
         size += len(chunk)
         if line.stop.requested:
-            raise stopped()
+            raise stopped(line.stop)
         if time.monotonic() > line.ends_at:
             raise _too_long(line)
         if size > limit:
-            raise Failure(Kind.TRANSIENT, f"The answer is larger than Dataelan accepts ({limit // 1024**2} MB).")
+            raise too_large(limit)
+        line.share.came(len(chunk), line.ends_at, line.stop, is_file=is_file)
         yield chunk
     if line.stop.requested:
-        raise stopped()
+        raise stopped(line.stop)
 
 
 def _request(http: Client, call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request:
@@ -275,6 +297,11 @@ def _answered(response: httpx2.Response, body: bytes, failure: ToFailure) -> Fai
 def _unreachable(error: Exception, who: str = "The provider") -> Failure:
     if isinstance(error, Forbidden):
         return Failure(Kind.BAD_REQUEST, str(error), code="address_refused", sent=False)
+    if isinstance(error, Crowded):
+        return Failure(Kind.TRANSIENT, "Too many names are being looked up.", code=OUR_OWN, sent=False)
+    if isinstance(error, Late):
+        words = f"{who} cannot be reached: its name could not be looked up in time."
+        return Failure(Kind.TRANSIENT, words, sent=False)
     if isinstance(error, httpx2.ConnectTimeout):
         return Failure(Kind.TRANSIENT, f"{who} did not accept a connection in time.", sent=False)
     if isinstance(error, httpx2.ConnectError):
@@ -312,7 +339,10 @@ def unsendable() -> Failure:
     return Failure(Kind.BAD_REQUEST, message, sent=False)
 
 
-def stopped(*, sent: bool = True) -> Failure:
+def stopped(stop: Stop, *, sent: bool = True) -> Failure:
+    if stop.is_cut:
+        after = None if sent else 1.0  # then another process answers
+        return Failure(Kind.TRANSIENT, CUT if sent else NOT_BEGUN, code=OUR_OWN, sent=sent, after=after)
     return Failure(Kind.ABORTED, "Stopped.", sent=sent)
 
 

@@ -1,20 +1,23 @@
-"""Custom conditions: CEL (cel.dev) over documented facts of one prompt. Parsed and bounded when a rule is saved;
-no access beyond VARIABLES, no loops, no functions but FUNCTIONS; regular expressions run in linear time.
+"""Custom conditions: CEL (cel.dev) over documented facts of one prompt. Parsed (expression_tree.py) and bounded
+(expression_checks.py) when a rule is saved: no access beyond VARIABLES, no loops, no functions but FUNCTIONS.
 
 The library is imported when it is first needed: it brings a command line, and that a terminal's toolkit.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from .expression_checks import FUNCTIONS, NO_ANSWER, check, mistake
+from .expression_tree import LONGEST, ExpressionError, Node, parse
+from .expression_tree import error as wrong
+
 if TYPE_CHECKING:
     import cel
 
-LONGEST = 500
+__all__ = ["EXAMPLES", "FUNCTIONS", "LONGEST", "VARIABLES", "Expression", "ExpressionError", "context", "expression"]
 
 # variable -> field -> (an example, what it says). The example's type is the field's type.
 VARIABLES: Mapping[str, Mapping[str, tuple[Any, str]]] = {
@@ -32,7 +35,7 @@ VARIABLES: Mapping[str, Mapping[str, tuple[Any, str]]] = {
     },
     "session": {
         "type": ("TEXT", "TEXT, CODE, IMAGE, VOICE or VIDEO"),
-        "task": ("chat", "chat, image, speech, transcription, video or embedding"),
+        "task": ("chat", "chat, image, speech, transcription, video, embedding, rerank or moderation"),
     },
     "project": {"name": ("Website", "the project's name"), "id": ("0192…", "its id")},
     "member": {
@@ -58,17 +61,9 @@ VARIABLES: Mapping[str, Mapping[str, tuple[Any, str]]] = {
 EXAMPLES = {name: {field: example for field, (example, _) in fields.items()} for name, fields in VARIABLES.items()}
 EMPTY = {name: {field: type(example)() for field, example in fields.items()} for name, fields in EXAMPLES.items()}
 
-FUNCTIONS = ("size", "contains", "startsWith", "endsWith", "matches")
 _OPERATORS = frozenset(
     "_&&_ _||_ !_ _==_ _!=_ _<_ _<=_ _>_ _>=_ _+_ _-_ _*_ _/_ _%_ -_ _?_:_ @in @not_strictly_false".split()
 )
-_STRINGS = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'")
-_MACRO = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*\(")
-_FIELD = re.compile(rf"(?<![.\w])({'|'.join(VARIABLES)})\b\s*(?:\.\s*(\w+)|(\[))?")
-
-
-class ExpressionError(ValueError):
-    """The expression cannot be used; the message says why and what could be written instead."""
 
 
 class Expression:
@@ -76,7 +71,9 @@ class Expression:
 
     def __init__(self, source: str):
         self.source = source
-        self._program = _checked(source)
+        self.tree = parse(source)
+        self._program, self.mistake = _checked(source, self.tree)
+        """And what is wrong with a part of it that some prompts never come to; None: nothing."""
         self.variables = frozenset(self._program.variables())
 
     def holds(self, facts: cel.Context) -> bool:
@@ -100,37 +97,41 @@ def context(facts: Mapping[str, Mapping[str, Any]]) -> cel.Context:
     return cel.Context({name: {**empty, **facts.get(name, {})} for name, empty in EMPTY.items()})
 
 
-def _checked(source: str) -> cel.Program:
+def _checked(source: str, tree: Node) -> tuple[cel.Program, ExpressionError | None]:
+    """What our own reading allows, compiled; what the library sees otherwise than we do is refused as well."""
     import cel
 
-    if len(source) > LONGEST:
-        raise ExpressionError(f"An expression has at most {LONGEST} characters.")
-    bare = _STRINGS.sub('""', source)
-    if macro := _MACRO.search(bare):
-        raise ExpressionError(f"“{macro[1]}” is a loop, and loops cannot be used here.")
+    check(tree, source, VARIABLES)
     try:
         program = cel.compile(source)
     except Exception as error:
-        raise ExpressionError(f"This is not a CEL expression: {_first_line(error)}") from error
-    _check_names(program, bare)
-    _check_type(program)
-    return program
+        raise ExpressionError("This is not a CEL expression that can be used here.") from error
+    if set(program.variables()) - set(VARIABLES) or set(program.functions()) - _OPERATORS - set(FUNCTIONS):
+        raise ExpressionError("It names what cannot be used here.")
+    for node in tree.walk():
+        if node.kind == "call" and node.said == "matches":
+            _check_pattern(node.parts[1], source)
+    wrong_type = mistake(tree, source, VARIABLES)
+    try:
+        _try_once(program)
+    except ExpressionError as error:
+        raise wrong_type or error from error
+    return program, wrong_type
 
 
-def _check_names(program: cel.Program, bare: str) -> None:
-    for name in sorted(set(program.variables()) - set(VARIABLES)):
-        raise ExpressionError(f"There is no “{name}”. Known: {', '.join(VARIABLES)}.")
-    for name in sorted(set(program.functions()) - _OPERATORS - set(FUNCTIONS)):
-        raise ExpressionError(f"“{name}” cannot be used here. Functions: {', '.join(FUNCTIONS)}.")
-    for variable, field, bracket in _FIELD.findall(bare):
-        if bracket or field not in VARIABLES[variable]:
-            known = ", ".join(f"{variable}.{name}" for name in VARIABLES[variable])
-            said = f"{variable}.{field}" if field else variable
-            raise ExpressionError(f"There is no “{said}”. Known: {known}.")
+def _check_pattern(pattern: Node, source: str) -> None:
+    import cel
+
+    written = source[pattern.start : pattern.end]
+    try:
+        cel.compile(f'"".matches({written})').execute(cel.Context({}))
+    except Exception as error:
+        why = str(error).rpartition("error: ")[2].partition(". Check")[0].strip().rstrip(".")
+        raise wrong(source, pattern.start, f"{written[:60]} is no regular expression: {why[:100]}.") from error
 
 
-def _check_type(program: cel.Program) -> None:
-    """Computed once on the examples: a wrong type shows itself, and so does an answer that is not yes or no."""
+def _try_once(program: cel.Program) -> None:
+    """Computed once on the examples, so that what can only fail shows itself."""
     import cel
 
     try:
@@ -140,9 +141,8 @@ def _check_type(program: cel.Program) -> None:
     except Exception as error:
         raise ExpressionError(f"It cannot be computed: {_first_line(error)}") from error
     if not isinstance(answer, bool):
-        raise ExpressionError("It must be true or false, such as: prompt.tokens > 1000")
+        raise ExpressionError(NO_ANSWER)
 
 
 def _first_line(error: Exception) -> str:
-    words = str(error).partition("\n")[0].partition("<input>:")[2] or str(error).partition("\n")[0]
-    return words[:200]
+    return str(error).partition("\n")[0][:200]

@@ -17,11 +17,11 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from .types import Failure, Kind
@@ -234,8 +234,17 @@ def best_latency(vitals: Iterable[Vital]) -> float:
     return min((vital.latency for vital in vitals if vital.latency is not None), default=0.0)
 
 
-def ranked(vitals: Sequence[Vital], now: float, draw: random.Random) -> list[int]:
-    """Their places in `vitals`, best first.
+class Ranking(NamedTuple):
+    places: list[int]
+    """In what was ranked, best first."""
+    held_back: Collection[int]
+    """Places of those that return from a rest and whose chance did not come."""
+    best: float
+    """See `best_latency`."""
+
+
+def ranked(vitals: Sequence[Vital], now: float, draw: random.Random) -> Ranking:
+    """Who comes first.
 
     One that returns from a rest takes part with the chance of its share; else it comes after all that are well.
     Those that rest come last, the one that returns soonest before the others. Equals are shuffled."""
@@ -248,7 +257,8 @@ def ranked(vitals: Sequence[Vital], now: float, draw: random.Random) -> list[int
             well[place] = vital.score(now, best) + draw.random() * TOO_LITTLE_TO_TELL
         else:
             held_back[place] = vital.score(now, best) + draw.random() * TOO_LITTLE_TO_TELL
-    return [place for found in (well, held_back, resting) for place in sorted(found, key=found.__getitem__)]
+    places = [place for found in (well, held_back, resting) for place in sorted(found, key=found.__getitem__)]
+    return Ranking(places, held_back.keys(), best)
 
 
 # -- what a call's end changes -------------------------------------------------------------------

@@ -10,17 +10,26 @@ from itertools import accumulate
 from math import inf
 from typing import Any
 
-from . import conditions, receipt
-from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, UNMEASURED, Candidate, Choice, Key, Question
+from . import conditions, keys, receipt
+from .candidates import (
+    CONTEXT_FALLBACK,
+    FALLBACK,
+    NOT_LISTED,
+    POLICY_FALLBACK,
+    UNMEASURED,
+    Candidate,
+    Choice,
+    Key,
+    Question,
+)
 from .health import Pair, Vital, best_latency, ranked
-from .receipt import Drawn, Rejected
+from .receipt import Drawn, Rejected, Timed
 from .rules import Rule
 from .types import Kind
 
 NO_SUCH_MODEL = "model_not_found"
 MOST_MODELS = 12
 """Models in one plan: nobody waits for a thirteenth."""
-ENOUGH_OTHERS = f"{MOST_MODELS} others come before it"
 LONGEST_REST = 20.0
 """Seconds that a plan waits for a resting model, where all rest. Beyond that it is tried at once."""
 
@@ -75,7 +84,9 @@ class Plan:
 
     @property
     def problem_code(self) -> str:
-        return "" if self.rejected or self.receipt.get("requested") == "auto" else NO_SUCH_MODEL
+        """What is switched off is as good as not there to whoever asks for it by its name."""
+        is_there = any(not dropped.choice.candidate.why_not for dropped in self.rejected)
+        return "" if is_there or self.receipt.get("requested") == "auto" else NO_SUCH_MODEL
 
 
 def plan(question: Question, rules: Iterable[Rule], draw: random.Random, requested: str = "auto") -> Plan:
@@ -83,17 +94,19 @@ def plan(question: Question, rules: Iterable[Rule], draw: random.Random, request
     said, dropped = receipt.opened(requested, question), list[Rejected]()
     for rule in rules:
         passed, rejected, unmet = _sift(rule, question)
-        dropped += rejected
+        if not passed:
+            dropped += rejected
         said["rules"].append(receipt.considered(rule, passed, rejected, unmet))
         if passed:
-            steps, ordered, drawn = _arrange(rule, passed, question, draw)
-            resting = _resting(passed, question, rule)
+            steps, ordered, how = _arrange(rule, passed, question, draw)
             planned = set(map(id, ordered))
-            dropped = [*(rest for rest in resting if id(rest.choice) not in planned), *dropped]
+            resting = [rest for rest in _resting(passed, question, rule) if id(rest.choice) not in planned]
+            dropped = [*resting, *rejected, *dropped]  # those of the rule that decides before those of others
             spare = len(passed) - len(ordered) - len(resting)
-            receipt.decide(said, rule, ordered, dropped, drawn, {ENOUGH_OTHERS: spare} if spare > 0 else {})
+            decided = receipt.Decided(rule, ordered, keys.orders(steps), how, spare)
+            receipt.decide(said, decided, dropped, question)
             return Plan(tuple(steps), said, rule, tuple(dropped))
-    receipt.give_up(said, requested, dropped)
+    receipt.give_up(said, requested, dropped, question)
     return Plan((), said, None, tuple(dropped))
 
 
@@ -165,13 +178,18 @@ def _sieve(rule: Rule, question: Question) -> Sieve:
 
 
 def _unfit(candidate: Candidate, question: Question, types: Sequence[str]) -> str | None:
-    """What no rule can overlook: task, type, key, capabilities the prompt itself needs."""
+    """What no rule can overlook: whether it is in use, task, type, key, capabilities the prompt itself needs."""
+    if candidate.why_not:
+        return candidate.why_not
     if candidate.task is not question.task:
         return f"it does {candidate.task.value}, and the prompt asks for {question.task.value}"
     if candidate.model_type not in types:
         return f"it is a {candidate.model_type} model, and the prompt is {question.model_type}"
     if not candidate.keys:
-        return f"there is no usable key for {candidate.provider}"
+        unlisted = candidate.unused_keys and all(key.why == NOT_LISTED for key in candidate.unused_keys)
+        return (
+            f"{candidate.provider} does not list it" if unlisted else f"there is no usable key for {candidate.provider}"
+        )
     if question.needs and candidate.capabilities is not None and (missing := question.needs - candidate.capabilities):
         return f"the prompt needs {', '.join(sorted(missing))}"
     return None
@@ -187,8 +205,8 @@ def compatible(model_type: str) -> tuple[str, ...]:
 
 def _arrange(
     rule: Rule, passed: Sequence[Choice], question: Question, draw: random.Random
-) -> tuple[list[Step], list[Choice], Drawn | None]:
-    """The steps, the models they stand for in order, and the draw that was made."""
+) -> tuple[list[Step], list[Choice], Drawn | Timed | None]:
+    """The steps, the models they stand for in order, and the draw that was made or what was measured."""
     kept = {tag: found for tag in RESERVED if tag in rule.tags and (found := [c for c in passed if tag in c.tags])}
     ready = [choice for choice in passed if not choice.tags & RESERVED.keys()] if kept else passed
     if not ready:  # such as a prompt that only the models for long ones can take
@@ -196,7 +214,7 @@ def _arrange(
     awake = ready
     if question.has_rested:
         awake = [choice for choice in ready if not _rest(choice.candidate, question)]
-    ordered, drawn = _order(rule, awake, question, draw)
+    ordered, how = _order(rule, awake, question, draw)
     wait = 0.0
     if not ordered:
         ordered = sorted(ready, key=lambda choice: _rest(choice.candidate, question))
@@ -208,38 +226,60 @@ def _arrange(
         steps += _steps(choices[:MOST_MODELS], question, draw, only_after=RESERVED[tag])
         planned = set(map(id, ordered))
         ordered = [*ordered, *(choice for choice in choices if id(choice) not in planned)]
-    return steps, ordered, drawn
+    return steps, ordered, how
 
 
 def _order(
     rule: Rule, ready: Sequence[Choice], question: Question, draw: random.Random
-) -> tuple[list[Choice], Drawn | None]:
-    """Primaries by the rule's strategy, then what is tagged `fallback`, in the rule's own order."""
+) -> tuple[list[Choice], Drawn | Timed | None]:
+    """Primaries by the rule's strategy, then what is tagged `fallback`, then what its provider no longer lists, each in
+    the rule's own order. It may still work: where nothing else is left, the strategy holds among those."""
+    gone = [choice for choice in ready if choice.candidate.is_gone] if rule.has_gone else []
+    if gone and len(gone) < len(ready):
+        listed = [choice for choice in ready if not choice.candidate.is_gone]
+        ordered, how = _by_strategy(rule, listed, question, draw)
+        return [*ordered, *gone], how
+    return _by_strategy(rule, ready, question, draw)
+
+
+def _by_strategy(
+    rule: Rule, ready: Sequence[Choice], question: Question, draw: random.Random
+) -> tuple[list[Choice], Drawn | Timed | None]:
     fallbacks = [choice for choice in ready if FALLBACK in choice.tags] if FALLBACK in rule.tags else []
     primaries = [choice for choice in ready if FALLBACK not in choice.tags] if fallbacks else ready
     if not primaries:
         primaries, fallbacks = fallbacks, []
-    drawn = None
+    how: Drawn | Timed | None = None
     match rule.strategy:
         case "weighted":
-            primaries, drawn = _draw(primaries, question, draw)
+            primaries, how = _draw(primaries, question, draw)
         case "cheapest":
             primaries = sorted(primaries, key=lambda choice: choice.candidate.price)
         case "fastest":
-            primaries = _soonest(primaries, question, draw)
+            primaries, how = _soonest(primaries, question, draw)
         case "balanced":
-            primaries = _balanced(primaries, question)
-    return [*primaries, *fallbacks], drawn
+            primaries, how = _balanced(primaries, question)
+    return [*primaries, *fallbacks], how
 
 
-def _soonest(choices: Sequence[Choice], question: Question, draw: random.Random) -> list[Choice]:
+def _soonest(choices: Sequence[Choice], question: Question, draw: random.Random) -> tuple[list[Choice], Timed]:
     """A model comes where the best of its keys does."""
-    pairs = _measured(choices, question)
-    places = ranked([vital for _, vital in pairs], question.now, draw)
-    return list({id(pairs[place][0]): pairs[place][0] for place in places}.values())
+    pairs, now = _measured(choices, question), question.now
+    ranking = ranked([vital for _, vital in pairs], now, draw)
+    waits, chances = dict[int, float](), dict[int, tuple[float, bool]]()
+    for place in ranking.places:
+        choice, vital = pairs[place]
+        if id(choice) not in waits:
+            if len(waits) == MOST_MODELS:
+                break
+            waits[id(choice)] = vital.score(now, ranking.best)
+            if not vital.never_rested and (share := vital.share(now)) < 1:
+                chances[id(choice)] = share, place not in ranking.held_back
+    ordered = list({id(pairs[place][0]): pairs[place][0] for place in ranking.places}.values())
+    return ordered, Timed(waits, chances)
 
 
-def _balanced(choices: Sequence[Choice], question: Question) -> list[Choice]:
+def _balanced(choices: Sequence[Choice], question: Question) -> tuple[list[Choice], Timed]:
     """By wait × price, each as a multiple of the best: half the price makes up for twice the wait. An unknown price
     counts as the dearest; what was never measured as the fastest, so that it is tried. Of several keys the best that is
     awake counts."""
@@ -258,7 +298,7 @@ def _balanced(choices: Sequence[Choice], question: Question) -> list[Choice]:
         is_unknown, price = prices[id(choice)]
         return max(waits.get(id(choice), inf), best) * max(dearest if is_unknown else price, cheapest)
 
-    return sorted(choices, key=product)
+    return sorted(choices, key=product), Timed(waits, {})
 
 
 def _measured(choices: Sequence[Choice], question: Question) -> list[tuple[Choice, Vital]]:
@@ -321,7 +361,11 @@ def _resting(passed: Sequence[Choice], question: Question, rule: Rule) -> list[R
     if not question.has_rested:
         return []
     waits = [(choice, _rest(choice.candidate, question)) for choice in passed]
-    return [Rejected(choice, rule, _why_it_rests(choice.candidate, question, wait)) for choice, wait in waits if wait]
+    return [
+        Rejected(choice, rule, _why_it_rests(choice.candidate, question, wait), rests=True)
+        for choice, wait in waits
+        if wait
+    ]
 
 
 def _why_it_rests(candidate: Candidate, question: Question, seconds: float) -> str:
@@ -342,24 +386,5 @@ def _steps(
 ) -> Iterator[Step]:
     """All keys of a model before the next model."""
     for place, choice in enumerate(ordered):
-        for key in _spread(choice.candidate, question, draw):
+        for key in keys.spread(choice.candidate, question, draw):
             yield Step(choice.candidate, key, only_after, wait if place == 0 else 0.0)
-
-
-def _spread(candidate: Candidate, question: Question, draw: random.Random) -> Iterator[Key]:
-    """Payers in the order given (own before platform); within one payer a weighted draw. Who rests is left out; where
-    all do, the one that wakes first is waited for."""
-    if len(candidate.keys) == 1:
-        yield candidate.keys[0]
-        return
-    wakes = {key: question.vital(candidate, key).resting_until for key in candidate.keys}
-    awake = [key for key in candidate.keys if wakes[key] <= question.now]
-    if not awake:
-        yield from sorted(candidate.keys, key=wakes.__getitem__)
-    for payer in dict.fromkeys(key.payer for key in awake):
-        group = [key for key in awake if key.payer == payer]
-        while group:
-            weights = [max(key.weight, 0) * question.vital(candidate, key).share(question.now) for key in group]
-            key = draw.choices(group, weights)[0] if sum(weights) else group[0]
-            group.remove(key)
-            yield key

@@ -1,8 +1,14 @@
 """The answer to “why this model?”: plain JSON, kept with the execution, read by a person.
 
 {requested, prompt: {type, task, input_tokens_estimated, max_tokens, needs}, summary, rule, strategy,
- rules: [{name, id, priority, matched, reason}], candidates: [{model, provider, rule, chosen, kept, reason, share}],
+ rules: [{name, id, priority, matched, reason}],
+ candidates: [{model, provider, rule, chosen, kept, reason, share, keys?, more_keys?, unused_as_of?, wait?, chance?}],
  omitted: {reason: number of further candidates}, draw: {weights, number}, too_long, problem?, attempts: […]}
+
+`keys` (keys.told): in the order drawn, then those left out and why, unless the row of `unused_as_of` tells them.
+`wait`: seconds, by which a rule for speed ordered. `chance`: {share, came} of one that returns from a rest. Of each
+rule that was considered, each model is a candidate or counted in `omitted`, but for a rule that is not for this prompt:
+its own `reason` is that of all its models.
 """
 
 from __future__ import annotations
@@ -12,11 +18,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from . import keys
 from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
+from .health import BUSY_UNTRIED
 from .rules import Rule
 
 MOST_ROWS = 60
 """Candidates told one by one; of those beyond, only how many fell for which reason."""
+MOST_REASONS = 20
+"""Of those beyond: the most frequent, and how many fell for others."""
+ENOUGH_OTHERS = "enough others come before it"
+OTHER_REASONS = "other reasons"
+LAST_LISTED = "its provider no longer lists it"
 
 Receipt = dict[str, Any]
 
@@ -26,6 +39,7 @@ class Rejected(NamedTuple):
     rule: Rule
     reason: str
     too_long: bool = False
+    rests: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,33 @@ class Drawn:
     """How many could be drawn: those whose weight is more than 0."""
     shares: Mapping[int, float]
     """The weights of those in the plan, by the id of their Choice."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What was measured of those that a rule for speed put in order, by the id of their Choice."""
+
+    waits: Mapping[int, float]
+    """Seconds that an ordinary answer is expected to take (Vital.score)."""
+    chances: Mapping[int, tuple[float, bool]]
+    """Of those that return from a rest: the share they had, and whether their chance came."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the first rule that applied came to."""
+
+    rule: Rule
+    ordered: Sequence[Choice]
+    """Those in the plan."""
+    keys: keys.Orders
+    how: Drawn | Timed | None
+    spare: int = 0
+    """How many more could have answered, and are not in the plan."""
+
+    @property
+    def drawn(self) -> Drawn | None:
+        return self.how if isinstance(self.how, Drawn) else None
 
 
 def opened(requested: str, question: Question) -> Receipt:
@@ -78,34 +119,38 @@ def considered(rule: Rule, passed: Sequence[Choice], rejected: Sequence[Rejected
     }
 
 
-def decide(
-    receipt: Receipt,
-    rule: Rule,
-    ordered: Sequence[Choice],
-    rejected: Sequence[Rejected],
-    drawn: Drawn | None,
-    spare: dict[str, int],
-) -> None:
-    """`spare`: how many more could have answered, by why they are not in the plan."""
-    receipt["candidates"] = _chosen(rule, ordered, drawn)
-    _add_rejected(receipt, rejected)
-    if spare:
-        receipt["omitted"] = receipt.get("omitted", {}) | spare
-    receipt |= {"rule": rule.name, "strategy": rule.strategy, "draw": _draw(drawn, ordered) if drawn else None}
-    receipt["summary"] = _summary(rule, ordered, drawn)
+def decide(receipt: Receipt, decided: Decided, rejected: Sequence[Rejected], question: Question) -> None:
+    rule, drawn = decided.rule, decided.drawn
+    known: keys.Known = {}
+    receipt["candidates"] = _chosen(decided, question, known)
+    _add_rejected(receipt, rejected, question, known)
+    if decided.spare > 0:
+        receipt["omitted"] = {ENOUGH_OTHERS: decided.spare} | receipt.get("omitted", {})
+    draw = _draw(drawn, decided.ordered) if drawn else None
+    receipt |= {"rule": rule.name, "strategy": rule.strategy, "draw": draw}
+    receipt["summary"] = _summary(rule, decided.ordered, drawn)
 
 
-def give_up(receipt: Receipt, requested: str, rejected: Sequence[Rejected]) -> None:
-    _add_rejected(receipt, rejected)
+def give_up(receipt: Receipt, requested: str, rejected: Sequence[Rejected], question: Question) -> None:
+    _add_rejected(receipt, rejected, question, {})
     receipt["problem"] = receipt["summary"] = _problem(requested, rejected)
 
 
-def _add_rejected(receipt: Receipt, rejected: Sequence[Rejected]) -> None:
+def _add_rejected(receipt: Receipt, rejected: Sequence[Rejected], question: Question, known: keys.Known) -> None:
     receipt["too_long"] = any(dropped.too_long for dropped in rejected)
     room = max(MOST_ROWS - len(receipt["candidates"]), 10)
-    receipt["candidates"] += [_row(dropped.choice, dropped.rule, dropped.reason) for dropped in rejected[:room]]
+    receipt["candidates"] += [_dropped(one, question, known) for one in rejected[:room]]
     if others := Counter(dropped.reason for dropped in rejected[room:]):
-        receipt["omitted"] = dict(others)
+        most = dict(others.most_common(MOST_REASONS))
+        left = others.total() - sum(most.values())
+        receipt["omitted"] = most | ({OTHER_REASONS: left} if left else {})
+
+
+def _dropped(one: Rejected, question: Question, known: keys.Known) -> Receipt:
+    """With its keys, where they are why."""
+    candidate = one.choice.candidate
+    is_for_keys = one.rests or not candidate.keys
+    return _row(one.choice, one.rule, one.reason) | (keys.told(candidate, question, known) if is_for_keys else {})
 
 
 def _draw(drawn: Drawn, ordered: Sequence[Choice]) -> Receipt:
@@ -123,16 +168,33 @@ def _draw(drawn: Drawn, ordered: Sequence[Choice]) -> Receipt:
     return said | ({} if is_all else {"others": round(drawn.total - sum(weights.values()), 4)})
 
 
-def _chosen(rule: Rule, ordered: Sequence[Choice], drawn: Drawn | None) -> list[Receipt]:
-    rows = []
-    for place, choice in enumerate(ordered):
+def _chosen(decided: Decided, question: Question, known: keys.Known) -> list[Receipt]:
+    rows, drawn = [], decided.drawn
+    for place, choice in enumerate(decided.ordered):
         weight = drawn.shares.get(id(choice), 0.0) if drawn else 0.0
         share = f"{100 * weight / drawn.total:.0f} %" if drawn and weight else ""
-        rows.append(_row(choice, rule, _place(choice, place), chosen=place == 0, kept=True, share=share))
+        row = _row(choice, decided.rule, _place(choice, place), chosen=place == 0, kept=True, share=share)
+        row |= keys.told(choice.candidate, question, known, decided.keys.get(choice.candidate.model_id, ()))
+        if isinstance(decided.how, Timed):
+            row |= _measured(decided.how, id(choice))
+        rows.append(row)
     return rows
 
 
+def _measured(timed: Timed, choice_id: int) -> Receipt:
+    """What was never tried has nothing to tell."""
+    wait, said = timed.waits.get(choice_id, 0.0), Receipt()
+    if 0 < wait < BUSY_UNTRIED:
+        said["wait"] = round(wait, 3)
+    if choice_id in timed.chances:
+        share, came = timed.chances[choice_id]
+        said["chance"] = {"share": round(share, 4), "came": came}
+    return said
+
+
 def _place(choice: Choice, place: int) -> str:
+    if choice.candidate.is_gone:
+        return f"first choice, though {LAST_LISTED}" if place == 0 else f"last, for {LAST_LISTED}"
     if place == 0:
         return "first choice"
     if CONTEXT_FALLBACK in choice.tags:

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from . import domains
 from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
-from .conditions import ConditionError, Conditions, read
+from .comparisons import Domain
+from .conditions import ConditionError, Conditions, first_reason, read
 
 STRATEGIES: Mapping[str, str] = {
     "weighted": "a weighted draw",
@@ -43,6 +45,11 @@ class Rule:
         return frozenset(tag for choice in self.choices for tag in choice.tags)
 
     @cached_property
+    def has_gone(self) -> bool:
+        """Does it name a model that its provider no longer lists?"""
+        return any(choice.candidate.is_gone for choice in self.choices)
+
+    @cached_property
     def sieves(self) -> dict[Any, Any]:
         """Kind of prompt → what is decided of its choices for all of that kind (plan.Sieve)."""
         return {}
@@ -62,7 +69,8 @@ class Rule:
 
     def _destination(self) -> str:
         reserved = {FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK}
-        primaries = [choice for choice in self.choices if not choice.tags & reserved]
+        listed = [choice for choice in self.choices if not choice.candidate.is_gone] or list(self.choices)
+        primaries = [choice for choice in listed if not choice.tags & reserved]
         names = [choice.candidate.model for choice in primaries]
         if not names:
             return "nowhere yet"
@@ -75,20 +83,41 @@ class Rule:
             words = f"to {_and(names, 'or')}: {STRATEGIES.get(self.strategy, self.strategy)}"
         for tag, when in ((FALLBACK, "when they fail"), (CONTEXT_FALLBACK, "when the prompt is too long for them"),
                           (POLICY_FALLBACK, "when they refuse its content")):  # fmt: skip
-            if kept := [choice.candidate.model for choice in self.choices if tag in choice.tags]:
+            if kept := [choice.candidate.model for choice in listed if tag in choice.tags]:
                 words += f", then {_and(kept, 'or')} {when}"
+        if gone := [choice.candidate.model for choice in self.choices if choice not in listed]:
+            words += f", last {_and(gone, 'or')}, no longer listed"
         return words
 
     def contradiction(self) -> str | None:
-        """Why no model of this rule could ever pass its conditions, or None. Raises ConditionError."""
+        """Why this rule could never decide: no model of it passes its conditions, or its expression is true of no
+        prompt that one of those that do could answer. None: it may. Raises ConditionError."""
         question = Question(self.model_type)
         reasons = [self.tests.reason_against(choice, question) for choice in self.choices]
         if not reasons or not all(reasons):
-            return None
+            return next((why for test in self.tests.of_prompt if (why := test.contradiction(self._domains))), None)
         first = self.choices[0].candidate.model
         more = len(reasons) - 1
         others = f", and the {f'{more} others are' if more > 1 else 'other is'} out too" if more else ""
         return f"These conditions shut out every model of the rule: {first} is out because {reasons[0]}{others}."
+
+    def warnings(self) -> list[str]:
+        """Of its expression: what is always true, and parts that change nothing. Raises ConditionError."""
+        return [words for test in self.tests.of_prompt for words in test.warnings(domains.DOMAINS)]
+
+    @property
+    def _domains(self) -> Mapping[str, Domain]:
+        """What prompts can be that some model of the rule could answer."""
+        from .plan import compatible  # which reads rules
+
+        question = Question(self.model_type)
+        settled = [[test for test in self.tests.of_model if test.is_settled(choice)] for choice in self.choices]
+        passed = [
+            choice
+            for choice, tests in zip(self.choices, settled, strict=True)
+            if not first_reason(tests, choice, question)
+        ]
+        return domains.of_rule(compatible(self.model_type), self.model_type, passed)
 
 
 def _and(words: list[str], last: str = "and") -> str:

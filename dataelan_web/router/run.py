@@ -26,6 +26,8 @@ from .health import KEYS_OWN, kind_for_health
 from .parameters import has
 from .plan import Plan, Step
 from .providers import UnknownFormat, adapter
+from .room import Share
+from .stop import Stop
 from .types import (
     JOB_FAILED,
     OUR_OWN,
@@ -53,7 +55,7 @@ from .types import (
     Usage,
     Verdict,
 )
-from .wire import Clients, Deadlines, Stop
+from .wire import Clients, Deadlines
 
 VISIBLE = (Text, Reasoning, ToolCall, Asset, AssetAt, Segment, Embedding, Ranked, Verdict)
 RETRIES = 2
@@ -107,10 +109,12 @@ def run(
     stop: Stop,
     deadlines: Deadlines | None = None,
     job: Job | None = None,
+    share: Share | None = None,
 ) -> Generator[Event, None, None]:
-    """Try each step in turn, beginning with the `job` left by another worker. Raises the first Failure when all
-    failed; before it one whose fate is unknown; the last when something was visible."""
-    deadlines = deadlines or Deadlines()
+    """Try each step in turn, beginning with the `job` left by another worker. What comes takes its `share` of memory,
+    which the caller gives back. Raises the first Failure when all failed; before it one whose fate is unknown; the last
+    when something was visible."""
+    deadlines, share = deadlines or Deadlines(), share or http.room.share()
     ends_at = time.monotonic() + deadlines.total
     steps, first, number, tries = deque(plan.steps), None, 0, 0
     if job:
@@ -119,7 +123,7 @@ def run(
     elif plan.waits:
         yield Progress(note=f"waiting until {steps[0].candidate.label} has rested")
         if stop.wait(steps[0].wait):
-            raise stopped(sent=False)
+            raise stopped(stop, sent=False)
     while steps and (first is None or time.monotonic() < ends_at):
         step, number = steps[0], number + 1
         result = Result()
@@ -131,7 +135,7 @@ def run(
                 raise
             first, steps, tries = first or refusal, _after(steps, refusal), 0
             continue
-        line = Line(http, step.candidate.is_trusted, step.candidate.base_url, stop, deadlines, ends_at)
+        line = Line(http, step.candidate.is_trusted, step.candidate.base_url, stop, deadlines, ends_at, share)
         try:
             yield from _Attempt(line, step, number, journal, result).events(allowed, secret(step), taken_over)
             return
@@ -147,7 +151,7 @@ def run(
             raise
         finally:
             journal.end(step, number, result)
-        if result.visible:
+        if result.visible or stop.is_cut:
             raise result.failure
         if journal.leaves_out and (told := _told(steps, result.failure, allowed)):
             steps = told
@@ -159,7 +163,7 @@ def run(
         left = _after(steps, result.failure)
         if (pause := _pause(result.failure, tries, others=bool(left))) is not None:
             if stop.wait(pause):
-                raise stopped()
+                raise stopped(stop, sent=False)
             continue
         if result.failure.advice is Advice.STOP and not left:
             raise result.failure
@@ -180,6 +184,7 @@ class _Attempt:
 
     def events(self, prompt: Prompt, key: str, again: Again | None) -> Iterator[Event]:
         candidate = self.step.candidate
+        self.line.share.begin(prompt.task)
         try:
             format = adapter(candidate.kind, candidate.base_url, prompt.task)
             prompt = prompt.as_sent_to(candidate.kind)
@@ -227,6 +232,7 @@ class _Attempt:
                         yield used
                     for event in self.decode(chunk, is_last):
                         seen = True
+                        self.line.share.became(event)
                         yield event
                 return
             except Failure as failure:
@@ -252,7 +258,7 @@ class _Attempt:
         if not passing or time.monotonic() > self.line.ends_at:
             return False
         if self.line.stop.wait(min(failure.after or 1.0, LONGEST_PAUSE)):
-            raise stopped() from failure
+            raise stopped(self.line.stop) from failure
         return True
 
     def _wait(self, again: Again) -> None:
@@ -261,7 +267,7 @@ class _Attempt:
         if time.monotonic() > self.line.ends_at:
             raise Failure(Kind.TRANSIENT, f"The job took longer than {self.line.deadlines.total:.0f} seconds.")
         if self.line.stop.wait(max(again.delay, SHORTEST_POLL)):
-            raise stopped()
+            raise stopped(self.line.stop)
 
     def _cancel(self, cancel: Call, first: Call, format: Adapter) -> None:
         """A job that is given up, for whatever reason, is ended at the provider too: nobody will fetch its work."""

@@ -1,31 +1,41 @@
-"""The HTTP client, and how a call in flight is stopped. Everything about httpx is in this file and exchange.py.
+"""The HTTP client. Everything about httpx is in this file and exchange.py.
 
 No ambient proxy or credentials (`trust_env`), no redirects, no cookies: a key goes to the address it was entered for
 or nowhere, and what one tenant's provider says is not carried into another's call. Answers are asked for uncompressed,
 so that a small reply cannot unpack into a large one.
 
-A name is resolved here, once for each new connection, and that connection goes to an address that was resolved: between
-the check of an address and its use nobody is asked again. A reused connection leads where it was checked to lead.
+A name is looked up once for each new connection, and that connection goes to an address that was found: between the
+check of an address and its use nobody is asked again. A reused connection leads where it was checked to lead.
+
+Whatever a call waits for (a place in a pool, a name, a connection, TLS, the answer) ends with its time, and when it is
+stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
+import os
+import select
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpcore2
 import httpx2
+from httpcore2._backends.sync import SyncStream
 
 from .addresses import refusal
+from .lookup import lookups
+from .room import DEFAULT, Room
+from .stop import Stop
 
 Client = httpx2.Client
 
@@ -41,6 +51,7 @@ class Deadlines:
 
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of a stream, most of which is not kept; for what is, room.ANSWERS."""
 MAX_ASSET_BYTES = 128 * 1024 * 1024
 """Of one file that a provider made and keeps for us, such as a film. It is in memory as a whole for a moment."""
 
@@ -48,6 +59,8 @@ MAX_ASSET_BYTES = 128 * 1024 * 1024
 PIECE = 64 * 1024
 POOL = 16
 """Connections in one pool."""
+TICK = 0.2
+"""Seconds after which a wait that nobody can end looks whether it was stopped."""
 
 
 class Forbidden(Exception):
@@ -62,6 +75,8 @@ class Clients:
     public: Client
     """Connects to public addresses only, whatever a name resolves to at that moment. A name that leads to a private
     address as well is refused outright: no honest one does."""
+    room: Room = field(default_factory=Room)
+    """The memory that their answers may take."""
 
     def reaching(self, is_trusted: bool) -> Client:
         return self.anywhere if is_trusted else self.public
@@ -83,8 +98,9 @@ def _trusted() -> ssl.SSLContext:
     return httpx2.create_ssl_context(trust_env=False)
 
 
-def clients(connections: int = 1000) -> Clients:
-    return Clients(_client(connections, is_public=False), _client(connections, is_public=True))
+def clients(connections: int = 1000, memory: int = DEFAULT) -> Clients:
+    """`memory`: bytes that all their answers may take together."""
+    return Clients(_client(connections, is_public=False), _client(connections, is_public=True), Room(memory))
 
 
 def _client(connections: int, *, is_public: bool) -> Client:
@@ -111,10 +127,10 @@ class _Pools(httpx2.BaseTransport):
         self._most = -(-connections // self._size)
         self._pools: list[httpx2.HTTPTransport] = []
         self._in_flight: list[int] = []
-        self._lock = threading.Lock()
+        self._freed = threading.Condition()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        place = self._taken()
+        place = self._taken(request)
         try:
             response = self._pools[place].handle_request(request)
         except BaseException:
@@ -128,21 +144,34 @@ class _Pools(httpx2.BaseTransport):
         for pool in self._pools:
             pool.close()
 
-    def _taken(self) -> int:
-        """The first pool with room; where all are full and no more may be made, the emptiest, to wait there."""
-        with self._lock:
-            place = next((n for n, count in enumerate(self._in_flight) if count < self._size), len(self._pools))
-            if place == self._most:
-                place = self._in_flight.index(min(self._in_flight))
-            elif place == len(self._pools):
-                self._pools.append(self._made())
-                self._in_flight.append(0)
+    def _taken(self, request: httpx2.Request) -> int:
+        """A pool with room. Raises PoolTimeout where none was in time, or it was stopped."""
+        seconds = request.extensions.get("timeout", {}).get("pool")
+        until = time.monotonic() + (math.inf if seconds is None else seconds)
+        _, stop = _call()
+        with self._freed:
+            while (place := self._free()) is None:
+                left = until - time.monotonic()
+                if left <= 0 or (stop and stop.requested):
+                    raise httpx2.PoolTimeout("every connection is in use", request=request)
+                self._freed.wait(min(left, TICK))
             self._in_flight[place] += 1
             return place
 
+    def _free(self) -> int | None:
+        """The first pool with room, if need be a new one."""
+        place = next((n for n, count in enumerate(self._in_flight) if count < self._size), len(self._pools))
+        if place == self._most:
+            return None
+        if place == len(self._pools):
+            self._pools.append(self._made())
+            self._in_flight.append(0)
+        return place
+
     def _give_back(self, place: int) -> None:
-        with self._lock:
+        with self._freed:
             self._in_flight[place] -= 1
+            self._freed.notify()
 
     def _made(self) -> httpx2.HTTPTransport:
         limits = httpx2.Limits(max_connections=self._size, max_keepalive_connections=self._size)
@@ -171,47 +200,6 @@ class _Held(httpx2.SyncByteStream):
                 self._give_back()
 
 
-class Stop:
-    """A person's wish that a call ends now. Another thread may ask; a read that waits is woken."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-        self.is_lost = False
-        """Nobody wishes it: the run is another worker's now, and its job must go on."""
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-
-    @property
-    def requested(self) -> bool:
-        return self._asked.is_set()
-
-    def lose(self) -> None:
-        self.is_lost = True
-        self.request()
-
-    def request(self) -> None:
-        self._asked.set()
-        with self._lock:
-            if self._socket is not None:
-                # Closing would race with the reader; shutting down makes its recv() return.
-                with contextlib.suppress(OSError):
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep unless or until asked to stop. True: asked."""
-        return self._asked.wait(seconds)
-
-    def watch(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._socket = connection
-        if self.requested:
-            self.request()
-
-    def unwatch(self) -> None:
-        with self._lock:
-            self._socket = None
-
-
 _sending = threading.local()
 
 
@@ -224,6 +212,11 @@ def sending(ends_at: float, stop: Stop | None = None) -> Iterator[None]:
         yield
     finally:
         _sending.call = None
+
+
+def _call() -> tuple[float, Stop | None]:
+    """(when the call of this thread ends, who may stop it)"""
+    return getattr(_sending, "call", None) or (math.inf, None)
 
 
 class _Backend(httpcore2.SyncBackend):
@@ -240,28 +233,63 @@ class _Backend(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        addresses = _resolved(host, port)
+        """`timeout` is for all that comes after the name, TLS too. Raises Forbidden and lookup.Late besides."""
+        ends_at, stop = _call()
+        try:
+            addresses = lookups.addresses(host, port, ends_at, stop)
+        except (OSError, ValueError, OverflowError) as error:  # unknown; no name at all; a port above 65535
+            raise httpcore2.ConnectError(str(error)) from error
         if self._is_public:
             _check(host, port, addresses)
-        ends_at = time.monotonic() + (math.inf if timeout is None else timeout)
+        ends_at = min(ends_at, time.monotonic() + (math.inf if timeout is None else timeout))
         for left in range(len(addresses), 0, -1):
-            address, share = addresses[-left], (ends_at - time.monotonic()) / left
+            share = max((ends_at - time.monotonic()) / left, 0.001)
             try:
-                seconds = None if timeout is None else max(share, 0.001)
-                return _Line(super().connect_tcp(address, port, seconds, local_address, socket_options))
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                line = _connected(addresses[-left], port, time.monotonic() + share, stop)
+                for option in (*(socket_options or ()), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)):
+                    line.setsockopt(*option)
+                return _Line(SyncStream(line), ends_at)
+            except TimeoutError as error:
                 if left == 1:
-                    raise
+                    raise httpcore2.ConnectTimeout(str(error)) from error
+            except OSError as error:
+                if left == 1 or (stop and stop.requested):
+                    raise httpcore2.ConnectError(str(error)) from error
         raise httpcore2.ConnectError(f"no address is known for {host}")
 
 
-def _resolved(host: str, port: int) -> Sequence[str]:
-    """Every address the name leads to, in the resolver's order."""
+def connecting(address: str, port: int) -> socket.socket:
+    """A connection that is on its way there, and does not block. Raises OSError."""
+    line = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, OverflowError) as error:  # unknown; no name at all; a port above 65535
-        raise httpcore2.ConnectError(str(error)) from error
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        line.setblocking(False)
+        if (problem := line.connect_ex((address, port))) not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+            raise OSError(problem, os.strerror(problem))
+    except BaseException as error:
+        line.close()
+        if isinstance(error, OverflowError):  # a port above 65535
+            raise OSError(str(error)) from error
+        raise
+    return line
+
+
+def _connected(address: str, port: int, until: float, stop: Stop | None) -> socket.socket:
+    """Raises OSError: TimeoutError where nobody took it by then, and whichever where it was stopped."""
+    line = connecting(address, port)
+    try:
+        waiting = select.poll()
+        waiting.register(line, select.POLLOUT)
+        while not waiting.poll(1000 * max(0.0, min(TICK, until - time.monotonic()))):
+            if stop and stop.requested:
+                raise ConnectionAbortedError("stopped")
+            if time.monotonic() >= until:
+                raise TimeoutError("nobody answered")
+        if problem := line.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(problem, os.strerror(problem))
+    except BaseException:
+        line.close()
+        raise
+    return line
 
 
 def _check(host: str, port: int, addresses: Sequence[str]) -> None:
@@ -272,8 +300,8 @@ def _check(host: str, port: int, addresses: Sequence[str]) -> None:
 
 
 class _Line(httpcore2.NetworkStream):
-    def __init__(self, stream: httpcore2.NetworkStream):
-        self._stream = stream
+    def __init__(self, stream: httpcore2.NetworkStream, made_by: float):
+        self._stream, self._made_by = stream, made_by
         self._ends_at = math.inf
         self.close, self.get_extra_info = stream.close, stream.get_extra_info  # type: ignore[method-assign]
 
@@ -281,9 +309,9 @@ class _Line(httpcore2.NetworkStream):
         return self._stream.read(max_bytes, self._within(timeout, httpcore2.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._ends_at, stop = getattr(_sending, "call", None) or (math.inf, None)
+        self._ends_at, stop = _call()
         if stop:
-            stop.watch(self.get_extra_info("socket"))
+            stop.watch(partial(_cut, self.get_extra_info("socket")))
         # In pieces: the stream below begins its timeout anew with whatever little the other side takes.
         for start in range(0, len(buffer), PIECE):
             piece = buffer[start : start + PIECE]
@@ -292,7 +320,25 @@ class _Line(httpcore2.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        return _Line(self._stream.start_tls(ssl_context, server_hostname, timeout))
+        """In what is left of the time for this connection. The hello is a step of its own, for it to be ended."""
+        line, (_, stop) = self.get_extra_info("socket"), _call()
+        left = min(self._made_by - time.monotonic(), math.inf if timeout is None else timeout)
+        try:
+            line.settimeout(None if left == math.inf else max(left, 0.001))
+            line = ssl_context.wrap_socket(line, server_hostname=server_hostname, do_handshake_on_connect=False)
+            if stop:
+                stop.watch(partial(_cut, line))
+            line.do_handshake()
+        except BaseException as error:
+            if stop:
+                stop.unwatch()
+            line.close()
+            if isinstance(error, TimeoutError):
+                raise httpcore2.ConnectTimeout(str(error)) from error
+            if isinstance(error, OSError):
+                raise httpcore2.ConnectError(str(error)) from error
+            raise
+        return _Line(SyncStream(line), self._made_by)
 
     def _within(self, timeout: float | None, late: type[httpcore2.TimeoutException]) -> float | None:
         """A timeout holds for one read or write; together they must not outlast the call."""
@@ -302,3 +348,9 @@ class _Line(httpcore2.NetworkStream):
         if left <= 0:
             raise late("the call's time is over")
         return left if timeout is None else min(timeout, left)
+
+
+def _cut(line: socket.socket) -> None:
+    """Closing would race with the reader; shutting down makes its recv() return, and a hello that waits."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(line, socket.SHUT_RDWR)

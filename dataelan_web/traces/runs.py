@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from ..models import NANO, Attempt, Execution, Origin
-from ..router.plan import Step
+from ..router.plan import Plan, Step
 from ..router.run import Result
 from ..router.types import Failure, Prompt
 from . import names, words
@@ -17,12 +18,20 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 
+MOST_REJECTED = 20
+"""Models that a span tells of; the receipt has all of them."""
+
+
 class Answered(Protocol):
-    text: list[str]
+    @property
+    def text(self) -> Sequence[str]: ...
 
 
 class RunTrace:
     """Nothing is traced."""
+
+    def decided(self, chosen: Plan) -> None:
+        """What may answer, and why."""
 
     def begin(self, step: Step, attempt: Attempt, prompt: Prompt, *, taken_over: bool = False) -> None:
         """A call of a model is about to be made, or gone on with."""
@@ -61,6 +70,15 @@ class _Traced(RunTrace):
         self._run = found.start_span(names.RUN, kind=kind, attributes=about)
         self._inside = set_span_in_context(self._run)
         self._call: Span | None = None
+
+    def decided(self, chosen: Plan) -> None:
+        rejected = [f"{one.choice.candidate.label}: {one.reason}" for one in chosen.rejected[:MOST_REJECTED]]
+        about = {
+            names.RULE: chosen.rule.name if chosen.rule else None,
+            names.WHY: chosen.receipt.get("summary") or None,
+            names.REJECTED: rejected or None,
+        }
+        self._run.add_event(names.DECIDED, _known(about))
 
     def begin(self, step: Step, attempt: Attempt, prompt: Prompt, *, taken_over: bool = False) -> None:
         from opentelemetry.trace import SpanKind

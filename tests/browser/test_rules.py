@@ -114,6 +114,16 @@ def test_a_rule_is_written_while_its_sentence_tells_what_it_says(
     add_condition(page, "Only when")
     page.locator("#condition-expression").fill("prompt.smell > 3")
     expect(page.locator("#said-condition-expression")).to_contain_text("There is no “prompt.smell”")
+    page.locator("#condition-expression").fill("prompt.token > 3 and true")
+    expect(page.locator("#said-condition-expression")).to_contain_text("Did you mean “&&”? (column 18)")
+    page.locator("#condition-expression").fill("prompt.tokens > 10 && prompt.tokens < 5")
+    expect(page.locator("#said-condition-expression")).to_contain_text(
+        "“prompt.tokens > 10” and “prompt.tokens < 5” contradict each other."
+    )
+    expect(page.locator("#said")).to_contain_text("It cannot be saved like this")
+    assert_fine(page, "a rule with an expression that contradicts itself")
+    page.locator("#condition-expression").fill("prompt.tokens >= 0")
+    expect(page.locator("#said")).to_contain_text("It is always true, and shuts out no prompt.")
     page.get_by_role("button", name="Long prompts").click()
     expect(words(page)).to_contain_text("TEXT prompts when prompt.tokens > 20000 go")
     page.get_by_text("What an expression can ask").click()
@@ -216,6 +226,7 @@ def test_a_rehearsal_and_a_dry_run_tell_what_would_happen(
     models: dict[str, Model],
 ) -> None:
     made(acme, 30)
+    made(acme, 4, requested="own/beta")
     rule = saved(acme, "Everyday", models["alpha"])
     page = look(acme.olivia)
     page.goto(f"{acme.home}/hub/rules/{rule.id}")
@@ -226,7 +237,14 @@ def test_a_rehearsal_and_a_dry_run_tell_what_would_happen(
     row = page.locator(".rehearsal tbody tr")
     expect(row).to_have_count(1)
     expect(row).to_contain_text("gamma")
+    expect(page.locator(".reach")).to_contain_text("4 asked for a model or another rule by name")
     assert_fine(page, "a rehearsal")
+    page.get_by_label("How they asked").select_option(label="That asked for its name")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator(".rehearsal")).to_contain_text("The filter leaves none of them.")
+    page.get_by_label("How they asked").select_option(label="However asked")
+    page.get_by_role("button", name="Try it").click()
+    expect(row).to_have_count(1)
     page.set_viewport_size({"width": 1440, "height": 900})
     with page.context.expect_page() as opened:
         row.get_by_role("link").first.click()

@@ -37,7 +37,7 @@ def refused_once(load: Load, client: Client, draw: Random) -> None:
 def broken_off(load: Load, client: Client, draw: Random) -> None:
     """F8. In the middle of an answer, or an end that never comes; what would take minutes is stopped."""
     kind = draw.choice(BREAKS)
-    directive = f"tokens=30 rate={400 if kind == 'slow_loris' else 20} after={draw.randrange(0, 12)}"
+    directive = f"tokens=30 rate={400 if kind == 'slow_loris' else 20} after={_after(draw)}"
     if kind not in ("stall", "silent"):
         return _fails(load, client, draw, f"simulated-fail-{kind}", directive)
     mark = load.mark()
@@ -56,8 +56,13 @@ def stalls(load: Load, client: Client, draw: Random) -> None:
 
 def spoilt(load: Load, client: Client, draw: Random) -> None:
     """F9. An answer that is not what it should be."""
-    directive = f"tokens=20 rate=40 after={draw.randrange(0, 10)}"
+    directive = f"tokens=20 rate=40 after={_after(draw)}"
     _fails(load, client, draw, f"simulated-fail-{draw.choice(SPOILS)}", directive)
+
+
+def _after(draw: Random) -> int:
+    """Pieces of the answer that come before: in half of the cases none, where another model could still be asked."""
+    return draw.choice((0, draw.randrange(1, 12)))
 
 
 def _fails(load: Load, client: Client, draw: Random, model: str, directive: str) -> None:

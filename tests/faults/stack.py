@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +98,8 @@ class Stack:
     disk: Path | None = None
     """What the database's disk is mounted at, where that is one which can be filled."""
     runners: dict[str, Runner] = field(default_factory=dict)
+    leaving: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """Tethers of programs that have a successor already."""
 
     @property
     def webs(self) -> list[Runner]:
@@ -160,6 +162,15 @@ class Stack:
     def let_up(self, runner: Runner) -> None:
         runner.is_wanted, runner.starts_at = True, 0.0
 
+    def succeed(self, runner: Runner) -> subprocess.Popen[bytes]:
+        """Start another in its place, at the same port, and leave the present one to the caller: its tether."""
+        old, starts = runner.tether, runner.starts
+        assert old is not None
+        self.leaving.append(old)
+        runner.starts_at, runner.tether = 0.0, None
+        until(lambda: runner.starts > starts and runner.is_running, 30, f"the successor of {runner.name}")
+        return old
+
     def await_down(self, runner: Runner, seconds: float = 60) -> None:
         until(lambda: runner.tether is None or runner.tether.poll() is not None, seconds, f"{runner.name} to end")
 
@@ -179,6 +190,8 @@ class Stack:
                     runner.tether, runner.starts_at = None, time.monotonic() + RESTARTED_AFTER
                 if runner.tether is None and runner.is_wanted and time.monotonic() >= runner.starts_at:
                     self._start(runner)
+        for tether in self.leaving:
+            tether.kill()
         order = ("web", "worker", "provider", "valkey", "postgres")
         for kind in order:
             mine = [runner for name, runner in self.runners.items() if name.startswith(kind)]
@@ -209,7 +222,9 @@ class Stack:
 
 
 @contextmanager
-def running(webs: int = 2, workers: int = 2, disk: str = "") -> Iterator[Stack]:
+def running(
+    webs: int = 2, workers: int = 2, disk: str = "", settings: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
     """The last web and the last worker have a clock of their own, where that can be made. With `disk`, such as 300m,
     the database has a disk of this size. Raises NoDisk where none can be made."""
     path = Path(tempfile.mkdtemp(prefix="dataelan-faults-"))
@@ -228,6 +243,7 @@ def running(webs: int = 2, workers: int = 2, disk: str = "") -> Iterator[Stack]:
         "DATAELAN_LOG_LEVEL": "WARNING",
         "DATAELAN_WEB_THREADS": "64",
         "DATAELAN_WORKER_CONCURRENCY": "60",
+        **(settings or {}),
     }
     stack = Stack(path, environ, small)
     for name, program in servers.items():

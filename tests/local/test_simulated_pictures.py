@@ -19,6 +19,7 @@ from dataelan_web.router import wire
 from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.run import Result, run
+from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import (
     Again,
     Asset,
@@ -34,7 +35,6 @@ from dataelan_web.router.types import (
     TextPart,
     Usage,
 )
-from dataelan_web.router.wire import Stop
 
 QUICK = "\n!simulate seconds=0"
 

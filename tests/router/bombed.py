@@ -1,8 +1,8 @@
 """A worker in miniature: does what it is told with a provider, and tells how that ended and what it took.
 
-Reads `chat|job|list|asset URL SECONDS` a line, and answers each by a line of JSON: {failure, sent, seconds, grown
-(bytes), least}. `grown` is the peak of its memory above what it had at its start; `least` the smallest counter that
-it was told of. Linux only: elsewhere nobody can forget a peak.
+Reads `chat|many|job|list|asset URL SECONDS` a line (`many`: 12 chats at once), and answers each by a line of JSON:
+{failure, sent, seconds, grown (bytes), least}. `grown` is the peak of its memory above what it had at its start;
+`least` the smallest counter that it was told of. Linux only: elsewhere nobody can forget a peak.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,9 +20,11 @@ from dataelan_web.router.exchange import Line, ask, fetch
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.providers import adapter, lister
 from dataelan_web.router.providers.failures import failure as failure_of
+from dataelan_web.router.room import free_large_blocks_at_once
 from dataelan_web.router.run import run
+from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import AssetAt, Failure, Prompt, Task, Usage, user
-from dataelan_web.router.wire import Clients, Deadlines, Stop
+from dataelan_web.router.wire import Clients, Deadlines
 
 from .test_run import Book
 
@@ -48,6 +51,10 @@ def do(what: str, http: Clients, url: str, seconds: float) -> int | None:
     if what == "asset":
         fetch(Line(http, True, url, Stop(), deadlines, time.monotonic() + seconds), AssetAt(url), {}, failure_of)
         return None
+    if what == "many":
+        with ThreadPoolExecutor(12) as pool:
+            list(pool.map(lambda _: do("chat", http, url, seconds), range(12)))
+        return None
     kind, task = FORMATS[what]
     candidate = Candidate(uuid4(), "owner/model", uuid4(), "P", kind, url, (), task=task)
     plan = Plan((Step(candidate, Key(uuid4(), "k", "organization")),))
@@ -62,7 +69,7 @@ def do(what: str, http: Clients, url: str, seconds: float) -> int | None:
 def tell(what: str, url: str, seconds: float, before: int) -> dict[str, object]:
     failure, sent, least = "", None, None
     forget()
-    with wire.clients() as http:
+    with wire.clients(memory=256 * 1024 * 1024) as http:
         started = time.monotonic()
         try:
             least = do(what, http, url, seconds)
@@ -73,6 +80,7 @@ def tell(what: str, url: str, seconds: float, before: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    free_large_blocks_at_once()
     for kind, task in FORMATS.values():
         adapter(kind, "http://127.0.0.1", task)  # what is imported late must not count as an answer's
     at_first = memory("VmRSS")

@@ -18,10 +18,11 @@ from dataelan_web.router.exchange import Line, ask, fetch, origin
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.providers.failures import failure as failure_of
 from dataelan_web.router.run import run
+from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import AssetAt, Call, Failure, Kind
-from dataelan_web.router.wire import Clients, Deadlines, Stop
+from dataelan_web.router.wire import Clients, Deadlines
 
-from ..connections import connections
+from ..connections import connections, swallowing
 from ..hostile_addresses import HOSTS, OTHER_PORTS, PUBLIC, targets
 from .test_run import PROMPT, Book, Provider, refuses, response, says, step, whole
 
@@ -270,17 +271,14 @@ def test_the_next_address_is_tried_when_one_does_not_answer(http: Clients, monke
 
 def test_many_addresses_share_the_time_for_one_connection(http: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
     resolves(monkeypatch, [f"93.184.216.{last}" for last in range(1, 101)])
-
-    def hangs(address: Any, timeout: float, **options: Any) -> socket.socket:
-        time.sleep(timeout)
-        raise TimeoutError
-
-    monkeypatch.setattr(socket, "create_connection", hangs)
-    started = time.monotonic()
-    with pytest.raises(Failure, match="did not accept a connection in time"):
-        list(run(Plan((untrusted("https://models.example.com/v1"),)), PROMPT, http, Book(), lambda step: "k", Stop(),
-                 replace(QUICK, total=0.7)))  # fmt: skip
-    assert time.monotonic() - started < 2
+    plan = Plan((untrusted("https://models.example.com/v1"),))
+    with swallowing() as port:
+        wanted = leads_to(monkeypatch, port)
+        started = time.monotonic()
+        with pytest.raises(Failure, match="did not accept a connection in time"):
+            list(run(plan, PROMPT, http, Book(), lambda step: "k", Stop(), replace(QUICK, total=0.7)))
+        assert time.monotonic() - started < 2
+    assert len({address for address, _ in wanted}) == 100
 
 
 def test_a_connection_that_is_kept_is_not_resolved_again(
@@ -301,13 +299,13 @@ def test_a_connection_that_is_kept_is_not_resolved_again(
 
 def leads_to(monkeypatch: pytest.MonkeyPatch, port: int) -> list[tuple[str, int]]:
     """Whoever connects to anywhere arrives at this port here. Returns where they wanted to go."""
-    real, wanted = socket.create_connection, []
+    real, wanted = wire.connecting, []
 
-    def create_connection(address: tuple[str, int], *arguments: Any, **options: Any) -> socket.socket:
+    def connecting(*address: Any) -> socket.socket:
         wanted.append(address)
-        return real(("127.0.0.1", port), *arguments, **options)
+        return real("127.0.0.1", port)
 
-    monkeypatch.setattr(socket, "create_connection", create_connection)
+    monkeypatch.setattr(wire, "connecting", connecting)
     return wanted
 
 

@@ -16,8 +16,9 @@ from dataelan_web.router.exchange import Line, chunks
 from dataelan_web.router.providers import adapter, lister
 from dataelan_web.router.providers.aws_signature import AccessKey, region_of, signed
 from dataelan_web.router.providers.failures import failure
+from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import Call, ListedModel, Prompt, Task, Unsupported, user
-from dataelan_web.router.wire import Deadlines, Stop, clients
+from dataelan_web.router.wire import Deadlines, clients
 
 from ..upstream import upstream
 

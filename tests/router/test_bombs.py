@@ -104,19 +104,19 @@ def bombed(victim: subprocess.Popen[str]) -> Bombed:
         (pours(OPENING, b'data: {"choices":[],"x":"', much(b"x", 1024 * MEGABYTE)), "single event larger"),
         (pours(OPENING, endless(b"data:ab\n")), "single event larger"),
         (pours(OPENING, endless(b"data:\n")), "single event larger"),
-        (pours(JSON, b'{"a":"', much(b"x", 1024 * MEGABYTE)), "larger than"),
-        (pours(JSON, b'{"a":"', much(b"x", 60 * MEGABYTE), b'"}'), "not a chat completion"),
-        (pours(JSON, '{"a":"🦫'.encode(), much(b"x", 60 * MEGABYTE), b'"}'), "not plain ASCII"),
-        (pours(JSON, b'{"a":"\\ud83e\\uddab', much(b"x", 60 * MEGABYTE), b'"}'), "not plain ASCII"),
+        (pours(JSON, b'{"a":"', much(b"x", 1024 * MEGABYTE)), "larger than Dataelan accepts (24 MB)"),
+        (pours(JSON, b'{"a":"', much(b"x", 20 * MEGABYTE), b'"}'), "not a chat completion"),
+        (pours(JSON, '{"a":"🦫'.encode(), much(b"x", 20 * MEGABYTE), b'"}'), "not plain ASCII"),
+        (pours(JSON, b'{"a":"\\ud83e\\uddab', much(b"x", 20 * MEGABYTE), b'"}'), "not plain ASCII"),
         (pours(JSON, '{"a":"🦫'.encode(), much(b"x", 15 * MEGABYTE), b'"}'), "not a chat completion"),
-        (pours(JSON, b"[", much(b"[],", 60 * MEGABYTE), b"0]"), "more values than"),
-        (pours(JSON, b"[", much(b'{"a":{}},', 60 * MEGABYTE), b"0]"), "more values than"),
-        (pours(JSON, b'{"a":[', much(b'"ab",', 60 * MEGABYTE), b"0]}"), "more values than"),
-        (pours(JSON, b'{"a":[', much(b"1.5,", 60 * MEGABYTE), b"0]}"), "more values than"),
+        (pours(JSON, b"[", much(b"[],", 20 * MEGABYTE), b"0]"), "more values than"),
+        (pours(JSON, b"[", much(b'{"a":{}},', 20 * MEGABYTE), b"0]"), "more values than"),
+        (pours(JSON, b'{"a":[', much(b'"ab",', 20 * MEGABYTE), b"0]}"), "more values than"),
+        (pours(JSON, b'{"a":[', much(b"1.5,", 20 * MEGABYTE), b"0]}"), "more values than"),
         (pours(OPENING, b"data: [", much(b"[],", 7 * MEGABYTE), b"0]\n\n"), "more values than"),
-        (pours(JSON, b'{"a":', much(b"1", 60 * MEGABYTE), b"}"), "not valid JSON"),
-        (pours(JSON, b'{"a":0.', much(b"1", 60 * MEGABYTE), b"}"), "not a chat completion"),
-        (pours(JSON, b'{"a":1e', much(b"9", 60 * MEGABYTE), b"}"), "not a chat completion"),
+        (pours(JSON, b'{"a":', much(b"1", 20 * MEGABYTE), b"}"), "not valid JSON"),
+        (pours(JSON, b'{"a":0.', much(b"1", 20 * MEGABYTE), b"}"), "not a chat completion"),
+        (pours(JSON, b'{"a":1e', much(b"9", 20 * MEGABYTE), b"}"), "not a chat completion"),
         (pours(b"HTTP/1.1 200 OK\r\n", endless(b"x: y\r\n")), "broke before"),
         (pours(b"HTTP/1.1 200 OK\r\nx: ", endless(b"x")), "broke before"),
         (pours(CHUNKED, b"5;", endless(b"x")), "cut the connection"),
@@ -214,6 +214,13 @@ def test_a_file_without_an_end_is_given_up(bombed: Bombed) -> None:
     assert "larger than Dataelan accepts (128 MB)" in told["failure"]
     assert told["sent"]
     assert bombed("asset", pours(FILE, much(b"\0", 120 * MEGABYTE)))["failure"] == ""
+
+
+def test_many_large_answers_at_once_share_what_there_is(bombed: Bombed) -> None:
+    """12 answers of 20 MB, each of which takes three times that until it is understood: few find room at once."""
+    content = b"".join(much(b"x", 20 * MEGABYTE))
+    large = pours(JSON, b'{"choices":[{"message":{"content":"', content, b'"},"finish_reason":"stop"}]}')
+    assert bombed("many", large, seconds=60)["failure"] == ""
 
 
 # -- compression -------------------------------------------------------------------------------------

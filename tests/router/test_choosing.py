@@ -10,7 +10,8 @@ import pytest
 from dataelan_web.router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice, Question
 from dataelan_web.router.conditions import ConditionError
 from dataelan_web.router.health import TALLY, Rest, Vital
-from dataelan_web.router.plan import ENOUGH_OTHERS, LONGEST_REST, MOST_MODELS, Plan
+from dataelan_web.router.plan import LONGEST_REST, MOST_MODELS, Plan
+from dataelan_web.router.receipt import ENOUGH_OTHERS
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.types import Kind, Task
 
@@ -223,6 +224,11 @@ def test_a_rule_says_itself_in_plain_words() -> None:
         "TEXT prompts go to a or b: the one that lately answered soonest."
     )
     assert "cannot be used" in rule(Choice(model("a")), conditions={"nonsense": 1}).words
+    gone = Choice(model("gone", is_gone=True), 7)
+    assert rule(Choice(model("a"), 3), Choice(model("b"), 1), gone).words == (
+        "TEXT prompts go 75 % to a and 25 % to b, last gone, no longer listed."
+    )
+    assert rule(gone).words == "TEXT prompts go to gone."
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_all_tags_are_needed() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("max_cost", value) for value in ("cheap", -1, "NaN", "Infinity", None, [], {}, True)),
+        *(("max_cost", value) for value in ("cheap", -1, "NaN", "Infinity", None, [], {}, True, "1e999999999")),
         *(("min_context_window", value) for value in ("8k", -1, 1.5, True, None)),
         *((name, value) for name in ("capabilities", "providers", "tags") for value in ("tools", [1], None, {})),
         ("moon_phase", "full"),

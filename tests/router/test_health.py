@@ -273,7 +273,7 @@ def test_an_hour_without_calls_does_not_look_like_a_backlog() -> None:
 
 def test_those_that_rest_come_last_and_the_first_to_return_before_the_others() -> None:
     vitals = [after(replace(LIMITED, retry_after=60.0)), after(GOOD), after(replace(LIMITED, retry_after=9.0)), Vital()]
-    assert ranked(vitals, NOON + 1, random.Random(1)) == [3, 1, 2, 0]
+    assert ranked(vitals, NOON + 1, random.Random(1)).places == [3, 1, 2, 0]
 
 
 def test_one_that_returns_is_first_as_often_as_its_share() -> None:
@@ -281,13 +281,13 @@ def test_one_that_returns_is_first_as_often_as_its_share() -> None:
     now = fast.resting_until + 25
     draw = random.Random(1)
     vitals = [fast, after(GOOD, at=now)]
-    first = [ranked(vitals, now, draw)[0] for _ in range(2000)].count(0) / 2000
+    first = [ranked(vitals, now, draw).places[0] for _ in range(2000)].count(0) / 2000
     assert first == pytest.approx(fast.share(now), abs=0.03)
 
 
 def test_equals_take_turns() -> None:
     draw = random.Random(1)
-    assert {ranked([after(GOOD)] * 4, NOON, draw)[0] for _ in range(100)} == {0, 1, 2, 3}
+    assert {ranked([after(GOOD)] * 4, NOON, draw).places[0] for _ in range(100)} == {0, 1, 2, 3}
 
 
 def test_the_best_of_none_that_was_measured_is_zero() -> None:

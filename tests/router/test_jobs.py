@@ -28,6 +28,7 @@ from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.providers import replicate
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.run import Job, Result, run
+from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import (
     Again,
     Asset,
@@ -42,7 +43,7 @@ from dataelan_web.router.types import (
     Task,
     Usage,
 )
-from dataelan_web.router.wire import Clients, Deadlines, Stop
+from dataelan_web.router.wire import Clients, Deadlines
 
 from .drawing import PICTURE, PNG, drawing
 

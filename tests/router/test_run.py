@@ -22,6 +22,7 @@ from dataelan_web.router.parameters import fitted
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.run import Result, run
+from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import (
     Again,
     Call,
@@ -37,7 +38,7 @@ from dataelan_web.router.types import (
     Usage,
     user,
 )
-from dataelan_web.router.wire import Deadlines, Stop
+from dataelan_web.router.wire import Deadlines
 
 Reply = Callable[[socket.socket], None]
 QUICK = Deadlines(connect=1, first_byte=0.3, idle=0.3, total=5)

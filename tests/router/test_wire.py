@@ -21,8 +21,9 @@ from dataelan_web.router.exchange import ask, fetch
 from dataelan_web.router.plan import Plan
 from dataelan_web.router.providers.failures import failure as failure_of
 from dataelan_web.router.run import run
+from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import AssetAt, Call, Failure, Kind, Message, Prompt, TextPart
-from dataelan_web.router.wire import Clients, Deadlines, Stop
+from dataelan_web.router.wire import Clients, Deadlines
 
 from .test_addresses import KEY, leads_to, line, port_of, resolves
 from .test_run import OPENING, PROMPT, Book, Provider, chunk, refuses, response, says, step, streams, whole

@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
+from sqlalchemy.orm.attributes import flag_modified
 
 from ... import audit, quota
 from ...executions.health import health as vitals
 from ...extensions import db
 from ...models import APIKey, Attempt, Budget, Organization, Provider, Scope, Unit, Window, new_id, now
+from ...models.hub import ENTER_AGAIN
 from ...router.types import Failure, Kind
 from ...secrets import Place, Unreadable, keyring
 from ..models import assumed
@@ -20,7 +22,6 @@ from ..providers.checking import Checked, check
 from ..providers.listing import keep
 from .rotation import place_of
 
-ENTER_AGAIN = "The provider’s address changed, and the key was sealed for the old one. Enter it again."
 UNREADABLE = "The stored key cannot be read any more. Enter it again."
 
 
@@ -114,7 +115,9 @@ def test_key(key: APIKey) -> Checked:
     """Ask the provider with the stored key, and note what comes of it. Raises router Failure."""
     audit.record("key.tested", key, key.organization_id, provider=key.provider.slug)
     try:
-        checked = check(key.provider, secret_of(key))
+        secret = secret_of(key)
+        _opens(key)
+        checked = check(key.provider, secret)
     except Failure as failure:
         if failure.kind in (Kind.CREDENTIAL, Kind.BILLING, Kind.RATE_LIMIT):
             _note(key, failure.kind, failure.message)
@@ -233,8 +236,18 @@ def _note(key: APIKey, kind: Kind, message: str) -> None:
 
 
 def _is_well(key: APIKey) -> None:
+    _opens(key)
     key.last_error, key.last_error_kind = "", ""
     vitals().wake_key(key.id)
+
+
+def _opens(key: APIKey) -> None:
+    """It was entered again, or its provider has moved back."""
+    if key.last_error == ENTER_AGAIN:
+        key.last_error, key.last_error_kind = "", ""
+        # Written though it may be the same, so that the hub counts as changed (migration hubversions): its rules are
+        # remembered with this key left out.
+        flag_modified(key, "last_four")
 
 
 def _last_four(secret: str) -> str:

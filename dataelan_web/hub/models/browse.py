@@ -16,6 +16,7 @@ from sqlalchemy.orm import contains_eager
 from ... import access
 from ...extensions import db
 from ...models import NANO, APIKey, KeyStrategy, Model, ModelType, Price, Provider, now
+from ...models.hub import ENTER_AGAIN
 from ...router.candidates import STREAMING
 from ...router.types import Task
 from ..endings import days
@@ -159,6 +160,7 @@ def _usable() -> ColumnElement[bool]:
         APIKey.provider_id == Model.provider_id,
         owners[g.organization.key_strategy],
         APIKey.is_enabled,
+        APIKey.last_error != ENTER_AGAIN,
         or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now()),
         *(or_(_is_empty(names), _has(names)) for names in (APIKey.listed_models, APIKey.allowed_models)),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from sqlalchemy import select
 from ...extensions import db
 from ...models import Organization, Provider
 from ...router.addresses import is_public
+from ...router.lookup import Late, lookups
 from ...router.types import Failure
 from .listing import list_models
 
@@ -59,10 +59,10 @@ def is_private(base_url: str) -> bool:
     """Does it lead to a private address? Raises AddressRefused for what is no address, or nobody's."""
     host, port = host_of(base_url)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        found = lookups.addresses(host, port)
+    except (OSError, ValueError, Late) as error:
         raise AddressRefused(f"No machine is known by the name {host}.") from error
-    return any(not is_public(str(entry[4][0])) for entry in found)
+    return not all(map(is_public, found))
 
 
 def host_of(base_url: str) -> tuple[str, int]:

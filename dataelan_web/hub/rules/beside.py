@@ -12,7 +12,7 @@ from flask import g
 from ... import access
 from ...extensions import db
 from ...models import Model, ModelType, Project, RoutingRule, Strategy
-from ...router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Question
+from ...router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
 from ...router.conditions import CONDITIONS, ConditionError
 from ...router.expressions import FUNCTIONS, VARIABLES
 from ...router.plan import compatible
@@ -173,9 +173,18 @@ class RuleView:
         return {"name": "Name", "project": "Prompts of", "priority": "Priority"} | conditions | models
 
     @property
+    def said_twice(self) -> list[str]:
+        """Parts of its expression that change nothing."""
+        try:
+            return self.checked.rule.warnings()
+        except ConditionError:
+            return []  # said beside the condition itself
+
+    @property
     def warnings(self) -> list[tuple[str, str]]:
         """(model or field, what to look at before saving)"""
         told = [("Name", SHADOWS)] if self.shadows_model else []
+        told += [(INPUTS["expression"].label, words) for words in self.said_twice]
         for shown in self.models:
             told += [(shown.line.display_name, note.text) for note in shown.notes if shown.line and note.tone == "warn"]
         return told
@@ -236,7 +245,8 @@ def choices() -> dict[str, Any]:
 
 def shares(rule: Rule) -> dict[UUID, float]:
     """Model → percent of the draws, for those that can be drawn at all."""
-    primaries = [choice for choice in rule.choices if not choice.tags & set(RESERVED)]
+    listed = [choice for choice in rule.choices if not choice.candidate.is_gone] or rule.choices
+    primaries = [choice for choice in listed if not choice.tags & set(RESERVED)]
     total = sum(choice.weight for choice in primaries)
     if rule.strategy != Strategy.WEIGHTED or not total:
         return {}
@@ -275,9 +285,12 @@ def notes_of(line: Line, rule: Rule) -> list[Note]:
         told.append(f"It ended on {ends}.")
     elif ends and (ends.days_left is None or ends.days_left <= SOON.days):
         told.append(f"It ends on {ends}.")
-    if line.is_gone:
+    choice = next((choice for choice in rule.choices if choice.candidate.model_id == line.id), None)
+    if choice and choice.candidate.is_gone:
+        told.append(f"{line.provider.name} does not list it any more: it is asked last.")
+    elif line.is_gone:
         told.append(f"{line.provider.name} does not list it any more.")
-    if shut_out := _shut_out(line, rule):
+    if shut_out := _shut_out(choice, rule):
         told.append(f"The conditions shut it out: {shut_out}.")
     elif line.price is None and rule.strategy in (Strategy.CHEAPEST, Strategy.BALANCED):
         told.append("Its price is unknown: it comes last.")
@@ -287,12 +300,11 @@ def notes_of(line: Line, rule: Rule) -> list[Note]:
     return notes
 
 
-def _shut_out(line: Line, rule: Rule) -> str | None:
+def _shut_out(choice: Choice | None, rule: Rule) -> str | None:
     try:
         tests = rule.tests
     except ConditionError:
         return None  # said beside the condition itself
-    choice = next((choice for choice in rule.choices if choice.candidate.model_id == line.id), None)
     return tests.reason_against(choice, Question(rule.model_type)) if choice else None
 
 

@@ -33,7 +33,8 @@ from ...models import (
 )
 from ...models.base import NIL
 from ...router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice
-from ...router.conditions import CONDITIONS, ConditionError
+from ...router.conditions import CONDITIONS, ConditionError, Custom
+from ...router.domains import DOMAINS
 from ...router.plan import compatible
 from ...router.rules import Rule
 
@@ -101,7 +102,8 @@ class Refused(Exception):
 
     def __init__(self, problems: Problems):
         self.problems = problems
-        super().__init__(" ".join(problems.values()))
+        about = {"condition-expression": "Its expression: "}
+        super().__init__(" ".join(about.get(name, "") + text for name, text in problems.items()))
 
 
 @dataclass(frozen=True)
@@ -262,9 +264,12 @@ def _of_conditions(conditions: Mapping[str, Any]) -> dict[str, str]:
             problems[f"condition-{name}"] = f"“{name}” is not a condition this version can test. Remove it."
             continue
         try:
-            CONDITIONS[name].read(value)
+            test = CONDITIONS[name].read(value)
         except ConditionError as error:
             problems[f"condition-{name}"] = str(error)
+            continue
+        if isinstance(test, Custom) and (contradiction := test.contradiction(DOMAINS)):
+            problems[f"condition-{name}"] = contradiction
     return problems
 
 

@@ -7,7 +7,7 @@ What a member may do, how much of a budget is spent and how models answer is as 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,17 +15,16 @@ from sqlalchemy import func, select
 
 from ... import quota
 from ...executions import measures
-from ...executions.facts import Facts, asked_by, time_at
+from ...executions.facts import Facts, asked_by, request_of, time_at
 from ...executions.prompts import from_json
 from ...extensions import db
 from ...models import Execution, ExecutionBody, GatewayToken, Membership, ModelType, Organization, Project, User
-from ...models.executions import OPEN, Payer
+from ...models.executions import Payer
 from ...router.candidates import Question
 from ...router.rules import Rule
 from ...router.types import Prompt, Usage
+from .reach import Which
 
-SCANNED = 20_000
-"""The latest runs of the organization, among which those that fit are looked for."""
 LARGEST = 256 * 1024
 """Bytes of a stored prompt (compressed) beyond which a run is left out: it would take too long to read."""
 BATCH = 50
@@ -43,17 +42,6 @@ class Run:
     usage: Usage
     seconds: float | None
     """From its start to its end."""
-
-
-@dataclass(frozen=True)
-class Which:
-    """The runs that a rule of this scope and type could have decided."""
-
-    organization: Organization
-    types: Sequence[ModelType]
-    requested: Sequence[str]
-    """What was asked for: auto, and the rule's own name."""
-    project_id: uuid.UUID | None = None
 
 
 def runs(which: Which, limit: int, rules: Iterable[Rule]) -> Iterator[Run | None]:
@@ -76,26 +64,14 @@ def runs(which: Which, limit: int, rules: Iterable[Rule]) -> Iterator[Run | None
 
 
 def _found(which: Which, limit: int) -> Any:
-    latest = (
-        select(Execution.id)
-        .where(Execution.organization_id == which.organization.id)
-        .order_by(Execution.created_at.desc())
-        .limit(SCANNED)
-        .subquery()
-    )
     query = (
         select(Execution, func.pg_column_size(ExecutionBody.request).label("size"))
-        .join(latest, latest.c.id == Execution.id)
         .join(ExecutionBody, ExecutionBody.id == Execution.id)
-        .where(
-            Execution.state.not_in(OPEN),
-            Execution.model_type.in_(which.types),
-            Execution.requested.in_(which.requested),
-        )
+        .where(which.condition)
         .order_by(Execution.created_at.desc(), Execution.id.desc())
         .limit(limit)
     )
-    return query.where(Execution.project_id == which.project_id) if which.project_id else query
+    return which.among(query)
 
 
 def _run(row: Execution, request: dict[str, Any], said: dict[str, Any], facts: _Facts) -> Run:
@@ -163,7 +139,7 @@ class _Facts:
             query = select(GatewayToken.id, GatewayToken.label).where(GatewayToken.project_id.in_(mine))
             self._tokens = dict(db.session.execute(query).all())
         label = self._tokens.get(row.token_id, "") if row.token_id else ""
-        return {"origin": row.origin.value, "token": label}
+        return request_of(row, label)
 
     def _budget(self, row: Execution) -> dict[str, Any]:
         who = (row.organization_id, row.project_id, row.user_id, row.token_id)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import selectinload
 
-from ...executions.candidates import AUTO, built_in, candidates_of, rule_of
+from ...executions.candidates import AUTO, built_in, candidates_of, rule_of, slugs_of
 from ...executions.health import health
 from ...extensions import db
 from ...models import Execution, ModelType, Organization, Project, RoutingRule, State
@@ -25,11 +25,12 @@ from ...router.candidates import Candidate, Choice
 from ...router.health import LEAST_WORK, RESTED, Pair, Vital, work_of
 from ...router.plan import Plan, compatible, plan
 from ...router.rules import Rule
-from ...router.types import Task
+from ...router.types import Task, Usage
 from .drafts import Draft, router_rule
-from .past_runs import SCANNED, Run, Which, runs
+from .past_runs import Run, runs
+from .reach import EVERY, SCANNED, Filter, Reach, Which
 
-SIZES = (50, 200, 500)
+SIZES = (50, 200, 500, 2_000, 5_000)
 SECONDS = 5.0
 """After so long it tells what it has found until then."""
 SAMPLES = 3
@@ -76,6 +77,7 @@ class Switch:
 
 @dataclass
 class Rehearsal:
+    reach: Reach = field(default_factory=Reach)
     looked_at: int = 0
     decided: int = 0
     """By the draft."""
@@ -94,19 +96,25 @@ class Rehearsal:
 
 @dataclass(frozen=True)
 class _Outcome:
-    run: Run
-    before: Plan
-    after: Plan
+    """What is kept of a run that was tried: of thousands, their prompts and receipts would be too much."""
+
+    id: uuid.UUID
+    usage: Usage
+    before: Candidate | None
+    after: Candidate | None
+    is_decided: bool
+    problem: str
+    """Why no model would answer."""
 
 
-def rehearse(draft: Draft, row: RoutingRule | None, organization: Organization, wanted: int) -> Rehearsal:
-    """`row`: the rule that the draft would replace; `wanted`: how many of the latest runs."""
-    deadline, said = time.monotonic() + SECONDS, Rehearsal()
-    stage = _Stage(draft, row, organization)
-    names = [AUTO, *([row.name] if row else [])]
-    which = Which(organization, [ModelType(name) for name in stage.types], names, draft.project_id)
+def rehearse(
+    draft: Draft, row: RoutingRule | None, organization: Organization, wanted: int, which: Filter = EVERY
+) -> Rehearsal:
+    """`row`: the rule that the draft would replace; `wanted`: how many of the latest runs that it could touch."""
+    deadline, touched = time.monotonic() + SECONDS, Which.of(draft, row, organization, which)
+    said, stage = Rehearsal(reach=touched.reach()), _Stage(draft, row, organization)
     outcomes = []
-    for run in runs(which, wanted, stage.rules):
+    for run in runs(touched, wanted, stage.rules):
         if run is None:
             said.left_out += 1
             continue
@@ -114,7 +122,7 @@ def rehearse(draft: Draft, row: RoutingRule | None, organization: Organization, 
         if time.monotonic() > deadline:
             said.is_cut_short = True
             break
-    _count(said, outcomes, stage)
+    _count(said, outcomes, _speeds(outcomes, stage))
     return said
 
 
@@ -123,12 +131,12 @@ class _Stage:
 
     def __init__(self, draft: Draft, row: RoutingRule | None, organization: Organization):
         self.draft, self.row, self.organization = draft, row, organization
-        self.types = compatible(draft.model_type.value)
         query = select(Project).where(Project.organization_id == organization.id)
         self.projects = {project.id: project for project in db.session.scalars(query)}
         self.rows = self._read()
         self._hubs: dict[bool, dict[uuid.UUID, Candidate]] = {}
-        self._casts: dict[tuple[uuid.UUID, str, Task], tuple[list[Rule], list[Rule]]] = {}
+        self._slugs: dict[uuid.UUID, str] = {}
+        self._casts: dict[tuple[uuid.UUID, str, ModelType, Task], tuple[list[Rule], list[Rule]]] = {}
         self._named = {entry.model_id for other in self.rows for entry in other.models}
         self._named |= {entry.model_id for entry in draft.models}
         self._vitals: dict[Pair, Vital] = {}
@@ -142,7 +150,7 @@ class _Stage:
         seed = run.id.int
         was = plan(question, before, random.Random(seed), run.requested)
         would = plan(question, after, random.Random(seed), run.requested)
-        return _Outcome(run, was, would)
+        return _Outcome(run.id, run.usage, _first(was), _first(would), self.is_draft(would.rule), would.problem)
 
     def is_draft(self, rule: Rule | None) -> bool:
         return rule is not None and rule.id == (self.row.id if self.row else LAST)
@@ -153,13 +161,12 @@ class _Stage:
         return {pair: replace(vital, rest=RESTED, key_rest=RESTED, in_flight=0) for pair, vital in read.items()}
 
     def _read(self) -> list[RoutingRule]:
-        """Rules that could decide runs of this type; the platform's too."""
+        """Every rule that is in use here; the platform's too."""
         query = (
             select(RoutingRule)
             .where(
                 or_(RoutingRule.organization_id == self.organization.id, RoutingRule.organization_id.is_(None)),
                 RoutingRule.is_enabled,
-                RoutingRule.model_type.in_(self.types),
             )
             .options(selectinload(RoutingRule.models))
         )
@@ -167,40 +174,58 @@ class _Stage:
 
     def _cast(self, run: Run) -> tuple[list[Rule], list[Rule]]:
         """(the rules as they stand, the rules with the draft) for one project's runs of one kind."""
-        key = (run.project_id, run.requested, run.prompt.task)
+        key = (run.project_id, run.requested, run.model_type, run.prompt.task)
         if key not in self._casts:
-            project = self.projects[run.project_id]
-            hub = self._hub(project)
+            hub = self._hub(self.projects[run.project_id])
             here = [other for other in self.rows if other.project_id in (None, run.project_id)]
             before = [(_place(other), rule_of(other, hub)) for other in here]
             replaced = self.row.id if self.row else None
             after = [(place, rule) for place, rule in before if rule.id != replaced]
             if self.draft.is_enabled and self.draft.project_id in (None, run.project_id):
                 after.append((self._place(), router_rule(self.draft, hub, replaced or LAST)))
-            last = _in_chunks(built_in(hub.values(), self.draft.model_type, run.prompt.task))
-            self._casts[key] = (_asked(before, last, run.requested), _asked(after, last, run.requested))
+            self._casts[key] = (self._asked(before, run, hub), self._asked(after, run, hub))
         return self._casts[key]
+
+    def _asked(self, placed: Sequence[Placed], run: Run, hub: Mapping[uuid.UUID, Candidate]) -> list[Rule]:
+        """Those that such a run tries, as executions.candidates.rules_for says."""
+        rules = [rule for _, rule in sorted(placed, key=lambda pair: pair[0])]
+        if run.requested == AUTO:
+            types = compatible(run.model_type.value)
+            last = _in_chunks(built_in(hub.values(), run.model_type, run.prompt.task))
+            return [*(rule for rule in rules if rule.model_type in types), *last]
+        if named := [rule for rule in rules if rule.name == run.requested]:
+            return named
+        models = _models_named(run.requested, hub.values(), self._slugs)
+        return [Rule("the model that was chosen", tuple(map(Choice, models)), strategy="ordered")] if models else []
 
     def _hub(self, project: Project) -> dict[uuid.UUID, Candidate]:
         allows = project.allows_platform_keys
         if allows not in self._hubs:
             hub = self._hubs[allows] = candidates_of(db.session, self.organization, project=project)
             self._vitals |= self.measured(one for id, one in hub.items() if id in self._named)
+            self._slugs |= slugs_of(db.session, hub.values())
         return self._hubs[allows]
 
-    def _place(self) -> tuple[int, float, uuid.UUID]:
+    def _place(self) -> Place:
         priority = float("inf") if self.draft.priority is None else self.draft.priority
         return (0 if self.draft.project_id else 1, priority, self.row.id if self.row else LAST)
 
 
-def _place(row: RoutingRule) -> tuple[int, float, uuid.UUID]:
+Place = tuple[int, float, uuid.UUID]
+Placed = tuple[Place, Rule]
+
+
+def _place(row: RoutingRule) -> Place:
     """Where it is tried, as executions.candidates orders them."""
     return (0 if row.project_id else 1 if row.organization_id else 2, row.priority, row.id)
 
 
-def _asked(placed: Sequence[tuple[tuple[int, float, uuid.UUID], Rule]], last: Sequence[Rule], name: str) -> list[Rule]:
-    rules = [rule for _, rule in sorted(placed, key=lambda pair: pair[0])]
-    return [*rules, *last] if name == AUTO else [rule for rule in rules if rule.name == name]
+def _models_named(requested: str, hub: Iterable[Candidate], slugs: Mapping[uuid.UUID, str]) -> list[Candidate]:
+    """Of whom a run that asked for a name could have got its answer, where no rule has that name."""
+    provider, _, name = requested.partition("/")
+    exact = [one for one in hub if one.model == requested or (one.model == name and slugs[one.provider_id] == provider)]
+    there = [one for one in exact if one.model == name and one.keys]
+    return there or sorted(exact, key=lambda one: (not one.keys, one.is_simulated))
 
 
 def _in_chunks(rule: Rule) -> list[Rule]:
@@ -213,14 +238,13 @@ def _in_chunks(rule: Rule) -> list[Rule]:
 # -- what it comes to ------------------------------------------------------------------------------
 
 
-def _count(said: Rehearsal, outcomes: Sequence[_Outcome], stage: _Stage) -> None:
-    speeds = _speeds(outcomes, stage)
+def _count(said: Rehearsal, outcomes: Sequence[_Outcome], speeds: Mapping[uuid.UUID, float]) -> None:
     switches: dict[tuple[uuid.UUID | None, uuid.UUID | None], Switch] = {}
     for outcome in outcomes:
-        before, after = _first(outcome.before), _first(outcome.after)
+        before, after = outcome.before, outcome.after
         said.looked_at += 1
-        said.decided += stage.is_draft(outcome.after.rule)
-        _add(said.all, outcome.run, before, after, speeds)
+        said.decided += outcome.is_decided
+        _add(said.all, outcome, speeds)
         if before is None and after is None:
             said.without += 1
         if (before and before.model_id) == (after and after.model_id):
@@ -228,25 +252,24 @@ def _count(said: Rehearsal, outcomes: Sequence[_Outcome], stage: _Stage) -> None
         said.changed += 1
         said.lost += after is None
         ids = (before.model_id if before else None, after.model_id if after else None)
-        switch = switches.setdefault(ids, Switch(before, after, problem=outcome.after.problem))
-        _add(switch.sums, outcome.run, before, after, speeds)
+        switch = switches.setdefault(ids, Switch(before, after, problem=outcome.problem))
+        _add(switch.sums, outcome, speeds)
         if len(switch.samples) < SAMPLES:
-            switch.samples.append(outcome.run.id)
+            switch.samples.append(outcome.id)
     said.switches = sorted(switches.values(), key=lambda switch: -switch.sums.count)
 
 
-def _add(
-    sums: Sums, run: Run, before: Candidate | None, after: Candidate | None, speeds: Mapping[uuid.UUID, float]
-) -> None:
+def _add(sums: Sums, outcome: _Outcome, speeds: Mapping[uuid.UUID, float]) -> None:
     sums.count += 1
-    costs = [pricing.cost(run.usage, one.rates) if one else None for one in (before, after)]
+    both, usage = (outcome.before, outcome.after), outcome.usage
+    costs = [pricing.cost(usage, one.rates) if one else None for one in both]
     if costs[0] is None or costs[1] is None:
         sums.unpriced += 1
     else:
         sums.cost_before, sums.cost_after = sums.cost_before + costs[0], sums.cost_after + costs[1]
-    waits = [speeds.get(one.model_id) if one else None for one in (before, after)]
-    if run.usage.known and waits[0] is not None and waits[1] is not None:
-        work = max(work_of(run.usage.output_total), LEAST_WORK)
+    waits = [speeds.get(one.model_id) if one else None for one in both]
+    if usage.known and waits[0] is not None and waits[1] is not None:
+        work = max(work_of(usage.output_total), LEAST_WORK)
         sums.timed += 1
         sums.seconds_before += waits[0] * work
         sums.seconds_after += waits[1] * work
@@ -258,7 +281,7 @@ def _first(made: Plan) -> Candidate | None:
 
 def _speeds(outcomes: Sequence[_Outcome], stage: _Stage) -> dict[uuid.UUID, float]:
     """Model → seconds a unit of work: as lately measured, or else as its runs of the organization took."""
-    named = {one.model_id: one for o in outcomes for one in (_first(o.before), _first(o.after)) if one}
+    named = {one.model_id: one for o in outcomes for one in (o.before, o.after) if one}
     vitals, found = stage.measured(named.values()), {}
     for id, candidate in named.items():
         measured = [vital.latency for key in candidate.keys if (vital := vitals.get((id, key.id))) and vital.latency]

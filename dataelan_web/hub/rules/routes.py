@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response as FlaskResponse
@@ -20,6 +21,7 @@ from . import beside, drafts, overview
 from .drafts import NO_MODELS, Draft, Refused
 from .dry_run import DryRunForm, plan_for
 from .forms import RuleForm
+from .reach import ASKED, ORIGINS, Filter
 from .rehearsal import SIZES, rehearse
 
 
@@ -76,14 +78,15 @@ def rule_preview() -> Response:
 
 @bp.post("/hub/rules/rehearsal")
 def rule_rehearsal() -> Response:
-    """The draft against the last `runs` runs. Saves and sends nothing."""
+    """The draft against the last `runs` runs, of those that `asked` and `origin` leave. Saves and sends nothing."""
     row, form = _edited(), RuleForm.read(request.form)
     view = beside.view_of(form, row)
     wanted = request.form.get("runs", "", type=str)
     size = int(wanted) if wanted in map(str, SIZES) else SIZES[0]
     is_ready = not view.problems and NO_MODELS not in view.to_do
-    tried = rehearse(view.draft, row, g.organization, size) if is_ready else None
-    return _page(form, row, fragment="rehearsal", rehearsal=tried, size=size, is_unready=not is_ready)
+    which = Filter(_one_of(ASKED, "asked"), _one_of(ORIGINS, "origin"))
+    tried = rehearse(view.draft, row, g.organization, size, which) if is_ready else None
+    return _page(form, row, fragment="rehearsal", rehearsal=tried, size=size, which=which, is_unready=not is_ready)
 
 
 @bp.post("/hub/rules/<uuid:id>/place")
@@ -132,6 +135,12 @@ def _edited() -> RoutingRule | None:
     return access.administered(RoutingRule, id_in(id)) if id else None
 
 
+def _one_of(choices: Sequence[tuple[str, str]], field: str) -> str:
+    """What was sent, where it is one of these; otherwise the first."""
+    sent = request.form.get(field, "")
+    return sent if sent in dict(choices) else choices[0][0]
+
+
 def _project_asked_for() -> str:
     id = request.args.get("project")
     return str(access.visible(Project, id_in(id)).id) if id else ""
@@ -155,7 +164,11 @@ def _page(
     view = beside.view_of(form, row, is_final=status == 422)
     page = {
         "rehearsal": None,
+        "sizes": SIZES,
         "size": SIZES[1],
+        "asked": ASKED,
+        "origins": ORIGINS,
+        "which": Filter(),
         "is_unready": False,
         "q": "" if form.focus == "q" else request.form.get("q", "").strip()[:100],
         "crumbs": [("Routing rules", url_for("hub.rules_page"))],
@@ -163,7 +176,7 @@ def _page(
         **context,
     }
     page["offered"] = beside.found(form, page["q"]) if fragment == "rule" else []
-    return render("hub/rules/rule.html", fragment, status=status, view=view, form=form, row=row, sizes=SIZES, **page)
+    return render("hub/rules/rule.html", fragment, status=status, view=view, form=form, row=row, **page)
 
 
 def _list(status: int = 200, *, fragment: str = "rules", **context: Any) -> FlaskResponse:

@@ -146,7 +146,10 @@ def _deployment(made: Translation, row: Any, number: int) -> _Deployment | None:
     known = {"model", "api_base", "api_version", "weight", "order", "tags", "custom_llm_provider", *WHY_NOT, *PRICES}
     made.left += [f"{place}: {param} has no counterpart here" for param in sorted(set(params) - known)]
     tags = tuple(_strings(params.get("tags")))
-    return _Deployment(group, ref, _whole(params.get("weight"), 1), _whole(params.get("order"), 0), tags, kind)
+    weight = _whole(params.get("weight"), 1)
+    if "weight" in params and params["weight"] != weight:
+        made.left.append(f"{place}: weight: it is no whole number from 0; {weight} is taken")
+    return _Deployment(group, ref, weight, _whole(params.get("order"), 0), tags, kind)
 
 
 def _provider(made: Translation, params: Mapping[str, Any], model: str, place: str) -> tuple[str, str]:

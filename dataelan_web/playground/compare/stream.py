@@ -15,6 +15,7 @@ from markupsafe import escape
 from sqlalchemy import select
 
 from ...executions import live
+from ...executions.draining import draining
 from ...extensions import db
 from ...jobs.queue import store
 from ...models import Comparison, ComparisonRun, Execution
@@ -29,8 +30,10 @@ PACE = 0.05
 
 
 def events(comparison_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
-    """Hold no database connection while waiting."""
+    """Hold no database connection while waiting. Where this process is to leave, it ends without a word, and the
+    browser comes back to another."""
     yield KEEP_ALIVE
+    leaving = draining().is_leaving
     found = _board(comparison_id)
     waiting, is_held = open_ids(found), found.is_hidden
     if not (is_held and waiting):  # whatever ended before the browser came to listen
@@ -38,6 +41,8 @@ def events(comparison_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
     db.session.commit()
     after, begun = dict.fromkeys(waiting, "0"), set[uuid.UUID]()
     for said in _said(after):
+        if leaving.is_set():
+            return
         if not is_held and (words := "".join(_words(waiting[id], entry, begun) for id, entry in said.items())):
             yield message(words)
         ended = [id for id, entry in said.items() if entry.ended] or ([] if said else _over(after))

@@ -104,6 +104,7 @@ class _Body:
         text = self._bytes.decode("utf-8", "replace")
         self._bytes.clear()
         document = parse(text)
+        del text  # it is not needed while its events are read
         if isinstance(document, list):
             yield from map(Frame, document)
         else:

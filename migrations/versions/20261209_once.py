@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "once"
-down_revision = "unheard"
+down_revision = "drift"
 branch_labels = None
 depends_on = None
 
