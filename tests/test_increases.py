@@ -410,6 +410,7 @@ def test_what_others_may_spend_is_not_told_by_a_refused_run(app: Flask, acme: pe
     assert "777" in olivia
     assert "888" in olivia
     assert "999" not in olivia, "what everybody spends together is for the operator"
+    used.nothing_of_the_operators()
 
 
 def test_a_run_whose_limit_is_gone_is_an_ordinary_failure(app: Flask, acme: people.Cast, budget: Budget) -> None:

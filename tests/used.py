@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from dataelan_web import quota
@@ -27,6 +27,7 @@ from dataelan_web.models import (
     Origin,
     Outcome,
     Payer,
+    RateLimit,
     Reservation,
     Scope,
     State,
@@ -144,3 +145,11 @@ def asked(cast: people.Cast, budget: Budget, person: User, amount: int = 5 * NAN
     db.session.add(made)
     db.session.commit()
     return made
+
+
+def nothing_of_the_operators() -> None:
+    """Its limits hold for every test that shares this Dataelan. Commits."""
+    db.session.rollback()
+    for table in (Budget, RateLimit):
+        db.session.execute(delete(table).where(table.organization_id.is_(None)))
+    db.session.commit()

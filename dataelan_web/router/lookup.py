@@ -44,18 +44,8 @@ class _LookUp:
         self.error: Exception | None = None
 
     @property
-    def is_over(self) -> bool:
-        return self.found is not None or self.error is not None
-
-    @property
     def family(self) -> str:
         return family(self.name)
-
-    def ask(self) -> None:
-        try:
-            self.found = _asked(self.name)
-        except Exception as error:  # whatever it is, somebody waits for it
-            self.error = error
 
 
 class LookUps:
@@ -116,13 +106,14 @@ class LookUps:
             return begun
 
     def _run(self, lookup: _LookUp) -> None:
-        lookup.ask()
-        with self._lock:
+        found, problem = _answer(lookup.name)
+        with self._lock:  # at one moment: who comes after it asks anew
+            lookup.found, lookup.error = found, problem
             del self._open[lookup.name]
             self._alike[lookup.family] -= 1
             if not self._alike[lookup.family]:
                 del self._alike[lookup.family]
-            if lookup.found is not None:
+            if found is not None:
                 self._known.pop(lookup.name[0], None)
                 self._known[lookup.name[0]] = None
                 if len(self._known) > REMEMBERED:
@@ -151,6 +142,13 @@ def is_number(host: str) -> bool:
 def _asked(name: Name) -> list[str]:
     found = socket.getaddrinfo(*name, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _answer(name: Name) -> tuple[list[str] | None, Exception | None]:
+    try:
+        return _asked(name), None
+    except Exception as error:  # whatever it is, somebody waits for it
+        return None, error
 
 
 def _again(error: Exception) -> Exception:

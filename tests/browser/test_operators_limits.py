@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from dataelan_web import quota
 from dataelan_web.extensions import db
-from dataelan_web.models import NANO, Budget, RateLimit, Scope, Window
+from dataelan_web.models import NANO, Budget, Scope, Window
 from tests import people, used
 from tests.test_increases import refused
 
@@ -22,11 +22,9 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def cleared(context: None) -> Iterator[None]:
     """Other tests share this Dataelan: what holds for everybody goes again."""
+    used.nothing_of_the_operators()
     yield
-    db.session.rollback()
-    for table in (Budget, RateLimit):
-        db.session.execute(delete(table).where(table.organization_id.is_(None)))
-    db.session.commit()
+    used.nothing_of_the_operators()
 
 
 def test_the_operator_limits_the_platform_and_grants_more_to_who_was_stopped(
