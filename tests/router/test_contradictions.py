@@ -101,7 +101,7 @@ def test_what_may_fail_is_not_called_true() -> None:
     assert told('prompt.text.matches("a") || !prompt.text.matches("a")') == []
 
 
-MANY = int(os.environ.get("DATAELAN_EXPRESSIONS") or 1_500)
+MANY = int(os.environ.get("DATAELAN_EXPRESSIONS") or 500)
 PROMPTS = [context(asking.facts(random.Random(seed))) for seed in range(400)]
 
 
