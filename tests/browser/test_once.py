@@ -59,13 +59,9 @@ def test_the_same_comment_is_written_twice_by_who_writes_it_twice(
     assert count(Comment, execution_id=run.id) == 2
 
 
-def test_a_comment_whose_answer_was_lost_is_sent_again_and_is_there_once(
-    look: Opener,  # noqa: F811
-    acme: people.Cast,
-    run: Execution,
-) -> None:
-    page, lost = look(acme.mia, strict=False), []  # it complains of what was lost
-    talk(page, acme, run)
+def first_answer_lost(page: Page, where: str) -> list[int]:
+    """The first form that is sent there is done, and its answer never comes. Its status, once it was lost."""
+    lost: list[int] = []
 
     def lose(route: Route) -> None:
         if lost or route.request.method != "POST":
@@ -74,7 +70,19 @@ def test_a_comment_whose_answer_was_lost_is_sent_again_and_is_there_once(
         lost.append(route.fetch().status)
         route.abort("connectionreset")
 
-    page.route("**/comments", lose)
+    page.route(where, lose)
+    return lost
+
+
+def test_a_comment_whose_answer_was_lost_is_sent_again_and_is_there_once(
+    look: Opener,  # noqa: F811
+    acme: people.Cast,
+    run: Execution,
+) -> None:
+    page = look(acme.mia, strict=False)  # it complains of what was lost
+    talk(page, acme, run)
+
+    lost = first_answer_lost(page, "**/comments")
     say(page, "Good")
     expect(page.get_by_text("Dataelan cannot be reached")).to_be_visible()
     assert lost == [201]
@@ -107,17 +115,10 @@ def test_a_double_click_makes_one_token_and_its_secret_stays_to_be_copied(
 
 
 def test_a_token_whose_secret_was_lost_on_the_way_is_told_of(look: Opener, acme: people.Cast) -> None:  # noqa: F811
-    page, lost = look(acme.mia, strict=False), []  # it complains of what was lost
+    page = look(acme.mia, strict=False)  # it complains of what was lost
     page.goto(f"{acme.home}/projects/{acme.project.id}/tokens")
 
-    def lose(route: Route) -> None:
-        if lost or route.request.method != "POST":
-            route.continue_()
-            return
-        lost.append(route.fetch().status)
-        route.abort("connectionreset")
-
-    page.route("**/tokens", lose)
+    first_answer_lost(page, "**/tokens")
     form = page.locator("form.token-form").first
     form.get_by_label("What is it for?").fill("Nightly")
     form.get_by_role("button").last.click()

@@ -33,20 +33,6 @@ Resolver = Callable[..., list[Any]]
 
 
 @pytest.fixture
-def http() -> Iterator[Clients]:
-    with wire.clients() as http:
-        yield http
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    made = Provider()
-    made.answers(whole)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def victim() -> Iterator[Provider]:
     """What listens inside, and must not hear of anything."""
     made = Provider()

@@ -24,7 +24,7 @@ from dataelan_web.router.wire import Clients, Deadlines
 
 from ..connections import swallowing
 from .test_addresses import leads_to, port_of, resolves
-from .test_run import PROMPT, Book, Provider, says, silence, step, whole
+from .test_run import PROMPT, Book, Provider, says, silence, step
 from .test_wire import LISTED
 
 Phase = Callable[[pytest.MonkeyPatch], AbstractContextManager[str]]
@@ -35,20 +35,6 @@ LONG = Deadlines(connect=30, total=30)
 def lookups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each test its own: what hangs in one is not waited for in the next."""
     monkeypatch.setattr(wire, "lookups", LookUps())
-
-
-@pytest.fixture
-def http() -> Iterator[Clients]:
-    with wire.clients() as http:
-        yield http
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    made = Provider()
-    made.answers(whole)
-    yield made
-    made.close()
 
 
 class Resolver:

@@ -6,7 +6,6 @@ Providers say “overloaded” most often so, each in its own way, after they ha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -66,13 +65,6 @@ STREAMS: dict[str, tuple[bytes, str]] = {
     ),
     "bedrock-invoke": (exception("modelStreamErrorException", {"message": "It failed"}), AWS),
 }
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    made = Provider()
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("kind", STREAMS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -28,13 +27,6 @@ SOON = Deadlines(total=30)
 def answer(size: int) -> bytes:
     message = {"content": "x" * size}
     return json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    made = Provider()
-    yield made
-    made.close()
 
 
 def ask(http: Clients, provider: Provider, stop: Stop | None = None, prompt: Prompt = PROMPT) -> int:

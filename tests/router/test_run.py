@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -173,13 +173,6 @@ class Book:
 
     def end(self, step: Step, number: int, result: Result) -> None:
         self.ended.append(result)
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    made = Provider()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -26,23 +26,9 @@ from dataelan_web.router.types import AssetAt, Call, Failure, Kind, Message, Pro
 from dataelan_web.router.wire import Clients, Deadlines
 
 from .test_addresses import KEY, leads_to, line, port_of, resolves
-from .test_run import OPENING, PROMPT, Book, Provider, chunk, refuses, response, says, step, streams, whole
+from .test_run import OPENING, PROMPT, Book, Provider, chunk, refuses, response, says, step, streams
 
 LISTED = response(b'{"object":"list","data":[]}')
-
-
-@pytest.fixture
-def http() -> Iterator[Clients]:
-    with wire.clients() as http:
-        yield http
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    made = Provider()
-    made.answers(whole)
-    yield made
-    made.close()
 
 
 @pytest.fixture

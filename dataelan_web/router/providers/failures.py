@@ -36,10 +36,11 @@ class Reported:
 def failure(status: int, body: bytes) -> Failure:
     """The Failure for an answer with an error status."""
     text = body[:1_000_000].decode("utf-8", "replace").strip().removeprefix("\ufeff")
-    document = None if text.startswith("<") else parse_or_none(_first_data(text))
+    is_page = text.startswith("<")
+    document = None if is_page else parse_or_none(_first_data(text))
     if document is not None:
         return _failure(status, reported(document))
-    said = _failure(status, Reported(_web_page(status) if text.startswith("<") else text))
+    said = _failure(status, Reported(_web_page(status) if is_page else text))
     if status in _LOST_BETWEEN or _LOST.search(text):
         said.told = Fate.UNKNOWN
     return said
