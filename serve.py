@@ -46,13 +46,16 @@ STATIC = Path(__file__).parent / "static"
 
 
 class Server(MPServer):
-    """granian hears of a second signal, and does nothing; so this passes it on."""
+    """granian hears of a second signal, and does nothing; so this passes it on. And a process of its own that is asked
+    to leave while it still loads what it serves would never hear of it: until then it has this one's handler."""
 
     def __init__(self, grace: int, **options: Any):
         super().__init__("wsgi:app", workers_kill_timeout=grace + KILLED_AFTER, **options)
-        self._grace, self._asked_at = grace, 0.0
+        self._grace, self._asked_at, self._pid = grace, 0.0, os.getpid()
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        if os.getpid() != self._pid:  # forked, and has begun nothing
+            os._exit(0)
         now = time.monotonic()
         if not self._asked_at:
             self._asked_at = now

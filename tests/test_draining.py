@@ -252,6 +252,15 @@ def listens(web: subprocess.Popen[bytes], port: int) -> bool:
     )
 
 
+def test_a_web_that_is_asked_to_leave_while_it_starts_leaves_at_once(environment: dict[str, str], port: int) -> None:
+    """Its processes load all of Dataelan first, for seconds; their answers would have had the whole grace to end."""
+    with process(["serve.py", "--port", str(port)], environment) as web:
+        wait_until(lambda: psutil.Process(web.pid).children())
+        time.sleep(0.3)  # until it does
+        web.send_signal(signal.SIGTERM)
+        assert web.wait(10) == 0
+
+
 class Program(threading.Thread):
     """One call of the gateway, and what came of it."""
 
