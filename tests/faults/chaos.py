@@ -1,4 +1,5 @@
-"""A schedule of faults, drawn from a seed, under load; every now and then all comes to rest and is judged.
+"""A schedule of faults, drawn from a seed, under load. After each the books are looked at; every now and then all comes
+to rest and is judged.
 
 The same seed draws the same acts and faults in the same order. How they fall between each other is the machine's.
 """
@@ -22,7 +23,7 @@ from .drills import DRILLS
 from .load import RUN, Load, form
 from .people import settle_in
 from .stack import Stack, running, until
-from .verdict import Verdict, judge, prepare, told
+from .verdict import Verdict, broken_by_now, judge, prepare, told
 
 SHARE_OF_DRILLS = 0.55
 JUDGED_EVERY = 100
@@ -153,6 +154,7 @@ class Chaos:
                 load = f"{os.getloadavg()[0]:.1f} ready to run on {os.cpu_count()} processors"
                 self.verdict.slow.append(f"{name}: a page after {web:.1f} s, an answer after {worker:.1f} s; {load}")
             self.broken.pause(draw.uniform(0.1, 0.8))
+        self.verdict.broken |= broken_by_now(self.stack)
         self.verdict.faults[name] += 1
         self.verdict.numbers[name] = number
 

@@ -1,5 +1,6 @@
--- What must hold once nothing is broken any more and nothing is running: each query returns what breaks it, and no row
--- is what we want. Run by verdict.py; `faults.*` are what the load asked, what the provider says, and what watch.sql saw.
+-- What must hold: each query returns what breaks it, and no row is what we want. `always`: at every moment, and so asked
+-- after each fault; `at rest`: once nothing is broken any more and nothing is running.
+-- Run by verdict.py; `faults.*` are what the load asked, what the provider says, and what watch.sql saw.
 --
 -- Where the provider was killed in mid-answer, `faults.calls.status` is null: nobody knows then what it would bill.
 
@@ -43,37 +44,37 @@ CREATE TABLE faults.bills AS
     JOIN LATERAL (SELECT coalesce(sum(s.amount), 0) AS held FROM reservations s WHERE s.execution_id = r.id) h ON true
     WHERE NOT EXISTS (SELECT FROM faults.asked s WHERE s.mark = r.mark AND s.runs > 1);
 
--- name: I1 an execution has not come to an end
+-- at rest: I1 an execution has not come to an end
 SELECT id, state, lease_until, cancel_requested_at FROM executions WHERE state IN ('queued', 'running');
 
--- name: I1 an attempt has not come to an end
+-- at rest: I1 an attempt has not come to an end
 SELECT id, execution_id, started_at FROM attempts WHERE outcome = 'sent';
 
--- name: I2 a prompt was lost, or became more runs than were meant
+-- at rest: I2 a prompt was lost, or became more runs than were meant
 SELECT a.mark, a.kind, a.runs AS meant, a.is_sure, count(r.id) AS found
 FROM faults.asked a LEFT JOIN faults.runs r ON r.mark = a.mark
 GROUP BY a.mark, a.kind, a.runs, a.is_sure
 HAVING count(r.id) FILTER (WHERE NOT r.is_refused) > a.runs OR (a.is_sure AND count(r.id) < a.runs);
 
--- name: I2 a run that nobody asked for
+-- at rest: I2 a run that nobody asked for
 SELECT r.id, r.mark FROM faults.runs r
 WHERE r.mark IS NOT NULL AND NOT EXISTS (SELECT FROM faults.asked a WHERE a.mark = r.mark);
 
--- name: I2 the provider took more calls than attempts were written down before
+-- at rest: I2 the provider took more calls than attempts were written down before
 SELECT c.mark, count(DISTINCT c.call) AS calls, (
     SELECT count(*) FROM faults.runs r JOIN attempts a ON a.execution_id = r.id WHERE r.mark = c.mark) AS attempts
 FROM faults.calls c WHERE c.mark <> '' GROUP BY c.mark
 HAVING count(DISTINCT c.call) > (
     SELECT count(*) FROM faults.runs r JOIN attempts a ON a.execution_id = r.id WHERE r.mark = c.mark);
 
--- name: I2 a call was made again although the one before may have been paid
+-- at rest: I2 a call was made again although the one before may have been paid
 SELECT c.mark, count(*) FILTER (WHERE c.status < 400 OR c.status IS NULL) AS taken,
        (SELECT count(*) FROM faults.runs r WHERE r.mark = c.mark) AS runs
 FROM faults.calls c WHERE c.mark <> '' GROUP BY c.mark
 HAVING count(*) FILTER (WHERE c.status < 400 OR c.status IS NULL) > (
     SELECT count(*) FROM faults.runs r WHERE r.mark = c.mark);
 
--- name: I3 what a limit counts as spent is not what the ledger says
+-- always: I3 what a limit counts as spent is not what the ledger says
 SELECT p.id, b.scope, b.unit, p.spent, p.opening, sum(l.amount) AS ledger
 FROM budget_periods p JOIN budgets b ON b.id = p.budget_id
 LEFT JOIN holds h ON h.period_id = p.id
@@ -84,69 +85,69 @@ LEFT JOIN LATERAL (
     FROM ledger_entries e WHERE e.attempt_id = s.attempt_id) l ON true
 GROUP BY p.id, b.scope, b.unit HAVING p.spent <> p.opening + coalesce(sum(l.amount), 0);
 
--- name: I3 what a limit counts as held is not what is held
+-- always: I3 what a limit counts as held is not what is held
 SELECT p.id, b.scope, p.reserved, coalesce(sum(h.amount) FILTER (WHERE s.state = 'held'), 0) AS held
 FROM budget_periods p JOIN budgets b ON b.id = p.budget_id
 LEFT JOIN holds h ON h.period_id = p.id LEFT JOIN reservations s ON s.id = h.reservation_id
 GROUP BY p.id, b.scope
 HAVING p.reserved <> coalesce(sum(h.amount) FILTER (WHERE s.state = 'held'), 0);
 
--- name: I4 something is still held
+-- at rest: I4 something is still held
 SELECT id, execution_id, amount, expires_at FROM reservations WHERE state = 'held';
 
--- name: I4 a limit still counts something as held
+-- at rest: I4 a limit still counts something as held
 SELECT id, reserved FROM budget_periods WHERE reserved <> 0;
 
--- name: I5 a commit left more spent and held than a hard limit allows
+-- always: I5 a commit left more spent and held than a hard limit allows
 SELECT * FROM faults.over_limit;
 
--- name: I6 an attempt was charged more than once, or less than nothing
+-- always: I6 an attempt was charged more than once, or less than nothing
 SELECT attempt_id, count(*), min(amount) FROM ledger_entries WHERE kind = 'charge'
 GROUP BY attempt_id HAVING count(*) > 1 OR min(amount) < 0;
 
--- name: I6 what an attempt cost is not what was charged for it
+-- always: I6 what an attempt cost is not what was charged for it
 SELECT a.id, a.outcome, a.cost, coalesce(sum(e.amount), 0) AS charged
 FROM attempts a LEFT JOIN ledger_entries e ON e.attempt_id = a.id
 GROUP BY a.id HAVING coalesce(a.cost, 0) <> coalesce(sum(e.amount), 0);
 
--- name: I6 what a run cost is not what its attempts cost
+-- always: I6 what a run cost is not what its attempts cost
 SELECT e.id, e.state, e.cost, sum(a.cost) AS attempts
 FROM executions e LEFT JOIN attempts a ON a.execution_id = e.id
 GROUP BY e.id HAVING coalesce(e.cost, 0) <> coalesce(sum(a.cost), 0);
 
--- name: I7 a run that failed or broke off does not say why
+-- at rest: I7 a run that failed or broke off does not say why
 SELECT id, state FROM faults.runs WHERE state IN ('failed', 'interrupted') AND error = '';
 
--- name: I7 the text of a run is not what the provider said, or only a part of it where it was whole
+-- at rest: I7 the text of a run is not what the provider said, or only a part of it where it was whole
 SELECT r.id, r.mark, r.state, left(r.text, 80) AS kept, left(c.said, 80) AS said, length(r.text), length(c.said)
 FROM faults.runs r JOIN faults.calls c ON c.mark = r.mark
 WHERE c.status = 200 AND c.reported IS NOT NULL AND position('�' IN r.text) = 0 AND r.text <> ''
   AND NOT EXISTS (SELECT FROM faults.asked s WHERE s.mark = r.mark AND s.runs > 1)
   AND NOT CASE WHEN r.state = 'completed' THEN r.text = c.said ELSE starts_with(c.said, r.text) END;
 
--- name: I7 a run is complete without an attempt that is
+-- at rest: I7 a run is complete without an attempt that is
 SELECT r.id FROM faults.runs r WHERE r.state = 'completed'
   AND NOT EXISTS (SELECT FROM attempts a WHERE a.execution_id = r.id AND a.outcome = 'completed');
 
--- name: I8 a whole answer was not charged exactly
+-- at rest: I8 a whole answer was not charged exactly
 SELECT id, mark, state, bill, charged, held FROM faults.bills
 WHERE state = 'completed' AND is_exact AND bill <> charged;
 
--- name: I8 a cut answer was charged much less than the provider would bill
+-- at rest: I8 a cut answer was charged much less than the provider would bill
 -- Without what it said in the second before it was cut, which may have been on its way. Nor of a process that stood
 -- still longer than its lease: its provider may have gone on where nobody could hear it.
 SELECT id, mark, state, bill, early_bill, charged, held FROM faults.bills
 WHERE is_known AND is_heard AND NOT (state = 'completed' AND is_exact) AND charged < early_bill * 0.9;
 
--- name: I8 more was charged than was held
+-- at rest: I8 more was charged than was held
 SELECT id, mark, state, bill, charged, held FROM faults.bills WHERE held > 0 AND charged > held;
 
--- name: I8 more tokens were counted than were held
+-- always: I8 more tokens were counted than were held
 SELECT e.attempt_id, e.tokens, h.amount FROM ledger_entries e
 JOIN reservations s ON s.attempt_id = e.attempt_id JOIN holds h ON h.reservation_id = s.id
 JOIN budget_periods p ON p.id = h.period_id JOIN budgets b ON b.id = p.budget_id
 WHERE b.unit = 'tokens' AND e.kind = 'charge' AND e.tokens > h.amount;
 
--- name: a claim was made again after a call, other than for a job
+-- always: a claim was made again after a call, other than for a job
 SELECT e.id, e.fence, e.state FROM executions e
 WHERE e.fence > 5;

@@ -6,11 +6,13 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from .breakage import Broken
 from .client import Manners
@@ -18,7 +20,7 @@ from .load import Load
 from .stack import Stack
 
 HERE = Path(__file__).parent
-NAMED = re.compile(r"^-- name: (.+)$", re.M)
+NAMED = re.compile(r"^-- (always|at rest): (.+)$", re.M)
 SHOWN = 5
 
 
@@ -77,16 +79,29 @@ def judge(stack: Stack, load: Load, broken_: Broken, verdict: Verdict) -> None:
 
 def broken(stack: Stack) -> dict[str, Sequence[Any]]:
     """Every invariant that something breaks, and what."""
-    script = (HERE / "invariants.sql").read_text()
-    views, *rest = NAMED.split(script)
-    queries = dict(zip(rest[::2], rest[1::2], strict=True))
+    views, *_ = NAMED.split(_script())
+    with stack.engine.begin() as connection:
+        connection.exec_driver_sql(views)
+    return _breaking(stack, ("always", "at rest"))
+
+
+def broken_by_now(stack: Stack) -> dict[str, Sequence[Any]]:
+    """Of those that hold at every moment; nothing where the database does not answer just now."""
+    with suppress(SQLAlchemyError):
+        return _breaking(stack, ("always",))
+    return {}
+
+
+def _script() -> str:
+    return (HERE / "invariants.sql").read_text()
+
+
+def _breaking(stack: Stack, when: Sequence[str]) -> dict[str, Sequence[Any]]:
+    _, *parts = NAMED.split(_script())
     found: dict[str, Sequence[Any]] = {}
     with stack.engine.connect() as connection:
-        connection.exec_driver_sql(views)
-        connection.commit()
-        for name, query in queries.items():
-            rows = connection.exec_driver_sql(query).all()
-            if rows:
+        for moment, name, query in zip(*[iter(parts)] * 3, strict=True):
+            if moment in when and (rows := connection.exec_driver_sql(query).all()):
                 found[name] = [dict(row._mapping) for row in rows]
         connection.rollback()
     return found
