@@ -71,8 +71,9 @@ def card(execution: Execution) -> Response:
 
 def started(execution: Execution, once: str = "submission") -> Response:
     """A new run's card for the end of the list, and the form it came from ready for the next: the composer, or a button
-    by the name of its `once` (ui.only_once)."""
+    by the name of its `once` (ui.only_once). It may be over by now: what a limit stops is, a moment later."""
     found = conversation.read(execution.id)
+    refusals.tell([found])
     return render(
         "playground/session.html",
         "started",

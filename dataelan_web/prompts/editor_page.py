@@ -12,6 +12,7 @@ from flask import Response, request, url_for
 from .. import access
 from ..acting.offering import on_offer
 from ..extensions import db
+from ..limits import refusals
 from ..models import Execution, ModelType, Template, TemplateRun
 from ..playground.chat_form import EFFORTS
 from ..playground.conversation import CARD
@@ -45,6 +46,8 @@ def show(
     `problem`: why it was not run."""
     draft = draft or drafts.mine(template)
     view = editor.of(draft, is_tried=is_tried)
+    tries = lists.tried(template) if tries is None and fragment is None else tries or ()
+    refusals.tell(run for together in tries for run in together)
     return page.show(
         template,
         "show.html",
@@ -57,7 +60,7 @@ def show(
         opened=opened,
         settings=settings or SettingsForm(formdata=None, called=template.slug, obj=template),
         are_settings_open=settings is not None,
-        tries=lists.tried(template) if tries is None and fragment is None else tries or (),
+        tries=tries,
         submission=uuid.uuid4().hex,
         **(_choices(template, draft, fragment) if access.may(access.EDIT, template) else {}),
     )

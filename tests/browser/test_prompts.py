@@ -32,7 +32,7 @@ def type_into(field: Locator, text: str) -> None:
     """As a person does: at the end of what is there."""
     field.click()
     field.page.keyboard.press("Control+End")
-    field.press_sequentially(text, delay=5)
+    field.press_sequentially(text)
 
 
 def kept(page: Page, *words: str) -> None:

@@ -48,7 +48,7 @@ def test_a_quote_follows_what_is_written_and_is_kept_with_the_run(
     expect(page.locator("#quote")).to_be_hidden()
     page.locator("#composer select[name=model]").select_option(model)
     before = len(asked)
-    page.locator("#text").press_sequentially("What is a token, and why does it cost money?", delay=15)
+    page.locator("#text").press_sequentially("!simulate rate=0\nWhat is a token, and why?", delay=15)
     expect(said).to_contain_text("≈ $0.")
     assert len(asked) - before <= 4, "one a pause, not one a key"
     page.locator("#composer select[name=model]").select_option("simulated/simulated-fast")
@@ -84,11 +84,11 @@ def test_a_draft_is_quoted_compared_with_its_version_and_what_differs_is_told(
     acme: people.Cast,
 ) -> None:
     model = priced(acme, simulated)
-    template = people.template(acme, "Greet {{name}}", name="Greeting", requested=model)
+    template = people.template(acme, "!simulate rate=0\nGreet {{name}}", name="Greeting", requested=model)
     page = look(acme.mia)
     page.goto(f"{acme.home}/prompts/{template.id}")
     expect(page.locator("#quote")).to_be_hidden()
-    page.locator("#message-0").fill("Greet {{name}} warmly")
+    page.locator("#message-0").fill("!simulate rate=0\nGreet {{name}} warmly")
     page.locator("#value-name").fill("Ada")
     expect(page.locator("#quote-said")).to_contain_text("≈ $0.")
     page.locator("#quote summary").click()

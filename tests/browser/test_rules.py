@@ -22,6 +22,8 @@ pytestmark = pytest.mark.browser
 
 Look = Callable[..., Page]
 Opener = Callable[..., Page]
+LOOKED_AT = "**/hub/rules/preview"
+"""The answer to what was written: whoever waits for it need not look at the page again and again, ever more seldom."""
 
 
 @pytest.fixture
@@ -108,21 +110,26 @@ def test_a_rule_is_written_while_its_sentence_tells_what_it_says(
     page.keyboard.type("0.00001")
     expect(page.locator("#said")).to_contain_text("These conditions shut out every model of the rule")
     assert_fine(page, "a rule that contradicts itself")
-    page.locator("#condition-max_cost").fill("0.02")
+    with page.expect_response(LOOKED_AT):
+        page.locator("#condition-max_cost").fill("0.02")
     expect(words(page)).to_contain_text("of models at most $0.02 per 1K tokens")
     expect(page.locator(f"#said-model-{models['gamma'].id}")).to_contain_text("The conditions shut it out")
     add_condition(page, "Only when")
-    page.locator("#condition-expression").fill("prompt.smell > 3")
+    with page.expect_response(LOOKED_AT):
+        page.locator("#condition-expression").fill("prompt.smell > 3")
     expect(page.locator("#said-condition-expression")).to_contain_text("There is no “prompt.smell”")
-    page.locator("#condition-expression").fill("prompt.token > 3 and true")
+    with page.expect_response(LOOKED_AT):
+        page.locator("#condition-expression").fill("prompt.token > 3 and true")
     expect(page.locator("#said-condition-expression")).to_contain_text("Did you mean “&&”? (column 18)")
-    page.locator("#condition-expression").fill("prompt.tokens > 10 && prompt.tokens < 5")
+    with page.expect_response(LOOKED_AT):
+        page.locator("#condition-expression").fill("prompt.tokens > 10 && prompt.tokens < 5")
     expect(page.locator("#said-condition-expression")).to_contain_text(
         "“prompt.tokens > 10” and “prompt.tokens < 5” contradict each other."
     )
     expect(page.locator("#said")).to_contain_text("It cannot be saved like this")
     assert_fine(page, "a rule with an expression that contradicts itself")
-    page.locator("#condition-expression").fill("prompt.tokens >= 0")
+    with page.expect_response(LOOKED_AT):
+        page.locator("#condition-expression").fill("prompt.tokens >= 0")
     expect(page.locator("#said")).to_contain_text("It is always true, and shuts out no prompt.")
     page.get_by_role("button", name="Long prompts").click()
     expect(words(page)).to_contain_text("TEXT prompts when prompt.tokens > 20000 go")

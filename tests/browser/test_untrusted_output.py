@@ -70,6 +70,14 @@ WHAT_IT_BECAME = """places => {
 }"""
 """What stands where only text should: elements and attributes that are not of our making."""
 
+POINT_AT_SOME = """all => {
+  const how = { bubbles: true, cancelable: true, composed: true };
+  for (const e of all.slice(0, 40).filter((_, place) => place % 4 === 0)) {
+    e.dispatchEvent(new MouseEvent('mouseover', how));
+    e.dispatchEvent(new FocusEvent('focus', how));
+  }
+}"""
+
 
 @pytest.fixture
 def hostile() -> Iterator[Hostile]:
@@ -133,8 +141,7 @@ def test_an_answer_and_its_reasoning_are_inert_while_they_stream_and_after(
     steps.finished(steps.card(session))
     assert_inert(session)
     session.goto(f"{acme.home}/executions/{steps.id_of(run)}")
-    for row in session.locator(".found details").all():
-        row.evaluate("row => { row.open = true }")
+    session.locator(".found details").evaluate_all("rows => rows.forEach(row => { row.open = true })")
     assert_inert(session)
 
 
@@ -218,9 +225,7 @@ def posts_of(page: Page) -> list[str]:
 
 def touch(page: Page, run: Locator) -> None:
     """What a person does by chance: point at things, and let the page settle."""
-    for element in run.locator(".answer *").all()[:40:4]:
-        element.dispatch_event("mouseover")
-        element.dispatch_event("focus")
+    run.locator(".answer *").evaluate_all(POINT_AT_SOME)
     page.mouse.wheel(0, -2000)
     page.wait_for_timeout(150)
 
