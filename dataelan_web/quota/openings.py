@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, func, join, or_, select
 
 from ..models import Attempt, Budget, BudgetPeriod, Execution, Hold, LedgerEntry, Reservation, Scope, Unit
 from ..models.base import DbSession
@@ -25,6 +25,7 @@ AT_ONCE = timedelta(minutes=1)
 """Around the moment in which a limit was made; the clocks of machines differ too."""
 TOGETHER = 1000
 """Windows that are looked at by one statement."""
+NOTHING = 0, 0, 0, 0
 Kind = tuple[Scope, Unit, bool]
 """Of a limit: whom and what it counts, and whether it is the operator's."""
 
@@ -59,40 +60,41 @@ def _wrong_of(session: DbSession, periods: Collection[BudgetPeriod]) -> list[Wro
     kinds = select(BudgetPeriod.id, Budget.scope, Budget.unit, Budget.organization_id.is_(None)).join(Budget)
     for id, *kind in session.execute(kinds.where(BudgetPeriod.id.in_([period.id for period in periods]))):
         ids_of[cast("Kind", tuple(kind))].append(id)
+    kind_of = {id: kind for kind, ids in ids_of.items() for id in ids}  # without one: it was deleted meanwhile
     sums = {
-        row.id: row
+        id: (sure, less, more, likely)
         for kind, ids in ids_of.items()
-        for row in session.execute(_sums(*kind).where(BudgetPeriod.id.in_(ids)))
+        for id, sure, less, more, likely in session.execute(_sums(*kind).where(BudgetPeriod.id.in_(ids)))
     }
-    looked_at = ((period, sums.get(period.id)) for period in periods)  # without sums: it was deleted meanwhile
-    return [wrong for period, row in looked_at if row and (wrong := _held_against(period, row))]
+    looked_at = ((period, sums.get(period.id, NOTHING)) for period in periods if period.id in kind_of)
+    return [wrong for period, says in looked_at if (wrong := _held_against(period, *says))]
 
 
-def _held_against(period: BudgetPeriod, row: Any) -> WrongOpening | None:
-    if row.sure + row.less <= period.opening <= row.sure + row.more:
+def _held_against(period: BudgetPeriod, sure: int, less: int, more: int, likely: int) -> WrongOpening | None:
+    if sure + less <= period.opening <= sure + more:
         return None
-    return WrongOpening(period.id, period.budget_id, period.opening, int(row.likely))
+    return WrongOpening(period.id, period.budget_id, period.opening, int(likely))
 
 
 @cache
-def _sums(scope: Scope, unit: Unit, is_operators: bool) -> Select[Any]:
-    """What the ledger says of windows of such limits: a row for each, by its id."""
+def _sums(scope: Scope, unit: Unit, is_operators: bool) -> Select[Any, Any, Any, Any, Any]:
+    """What the ledger says of windows of such limits: a row for each of which it says something, by its id."""
     used, written = USED[unit], LedgerEntry.created_at
     before, around = written < BudgetPeriod.created_at - AT_ONCE, written < BudgetPeriod.created_at + AT_ONCE
     doubtful = and_(~before, ~_is_held())
+    likely = or_(before, and_(doubtful, written <= BudgetPeriod.created_at))
     sums = select(
-        func.coalesce(func.sum(used).filter(before), 0).label("sure"),
-        func.coalesce(func.sum(used).filter(doubtful, used < 0), 0).label("less"),
-        func.coalesce(func.sum(used).filter(doubtful, used > 0), 0).label("more"),
-        func.coalesce(func.sum(used).filter(or_(before, and_(doubtful, written <= BudgetPeriod.created_at))), 0).label(
-            "likely"
-        ),
+        BudgetPeriod.id,
+        func.coalesce(func.sum(used).filter(before), 0),
+        func.coalesce(func.sum(used).filter(doubtful, used < 0), 0),
+        func.coalesce(func.sum(used).filter(doubtful, used > 0), 0),
+        func.coalesce(func.sum(used).filter(likely), 0),
     )
     began = (written >= BudgetPeriod.starts_at, Attempt.started_at >= BudgetPeriod.starts_at, around)
-    sums = sums.join_from(LedgerEntry, Attempt, Attempt.id == LedgerEntry.attempt_id).join(Execution)
     counted = counts_for(scope, unit, None if is_operators else Budget.organization_id, Budget.subject_id)
-    lines = sums.where(counted, *began).correlate(Budget, BudgetPeriod).lateral("lines")
-    return select(BudgetPeriod.id, lines).join(Budget).join(lines, true())
+    lines = join(LedgerEntry, Attempt, Attempt.id == LedgerEntry.attempt_id).join(Execution)
+    sums = sums.join_from(BudgetPeriod, Budget).join(lines, and_(counted, *began))
+    return sums.group_by(BudgetPeriod.id)
 
 
 def _is_held() -> ColumnElement[bool]:
