@@ -46,6 +46,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.models.batches import end_turn, take_turn
 from dataelan_web.prompts.refusals import Refused
+from dataelan_web.router import run as running
 
 from . import people, used
 from .conftest import wait_until
@@ -60,6 +61,7 @@ QUIET = "heard-by-nobody"
 def quiet(app: Flask, context: None, simulated: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits in the queue; runs are made by hand, so that nothing of them is asked of a worker."""
     monkeypatch.setitem(app.extensions, "dataelan_queue", rq.Queue(QUIET, connection=queue.store()))
+    monkeypatch.setattr(running, "FIRST_PAUSE", 0.01)
     empty()
 
 
@@ -226,7 +228,8 @@ def test_ten_failures_in_a_row_pause_it(app: Flask, acme: people.Cast) -> None:
 
 def test_a_provider_that_is_asked_too_fast_is_asked_again_later(app: Flask, acme: people.Cast) -> None:
     with people.failing_model("rate_limit"):
-        batch = begun(app, acme, "text\nx\n", model=FAILING.format("rate_limit"))
+        at_once = "!simulate retry_after=0\nSay {{text}}"
+        batch = begun(app, acme, "text\nx\n", at_once, model=FAILING.format("rate_limit"))
         batch = move(batch)
         assert states(batch) == ["waiting"]
         assert batch.rests_until

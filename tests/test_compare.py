@@ -47,6 +47,8 @@ from .conftest import wait_until
 from .test_quotes import line, priced
 
 FAST, INSTANT = "simulated/simulated-fast", "simulated/simulated-instant"
+AT_ONCE = "!simulate rate=0\n"
+"""Before a prompt of which only the answers matter, not how they come: the fast one takes a second otherwise."""
 
 
 def fields(text: str, models: Sequence[str], **more: object) -> dict[str, object]:
@@ -83,7 +85,7 @@ def act(app: Flask, cast: people.Cast, id: uuid.UUID, what: str, place: int = 0,
 
 
 def test_a_prompt_is_run_by_each_model_as_often_as_wished(app: Flask, worker: object, acme: people.Cast) -> None:
-    id = compare(app, acme, "What is a token?", [FAST, INSTANT], repeats="2")
+    id = compare(app, acme, f"{AT_ONCE}What is a token?", [FAST, INSTANT], repeats="2")
     found = done(id)
     assert [(run.place, run.turn, run.requested) for run in found.runs] == [
         (0, 0, FAST), (0, 1, FAST), (1, 0, INSTANT), (1, 1, INSTANT),
@@ -204,7 +206,7 @@ def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worke
 
 
 def test_a_blind_answers_model_is_told_nowhere_else_either(app: Flask, worker: object, acme: people.Cast) -> None:
-    id = compare(app, acme, "Which quagga is better?", [FAST, INSTANT], is_blind="y")
+    id = compare(app, acme, f"{AT_ONCE}Which quagga is better?", [FAST, INSTANT], is_blind="y")
     runs = done(id).runs
     mia, run = people.browser(app, acme.mia), f"{acme.home}/executions/{runs[0].id}"
     readings = (
@@ -229,7 +231,7 @@ def test_a_blind_answers_model_is_told_nowhere_else_either(app: Flask, worker: o
 def test_the_conversation_goes_on_from_the_chosen_answer_and_no_other(
     app: Flask, worker: object, acme: people.Cast
 ) -> None:
-    id = compare(app, acme, "A harbour at dawn", [FAST, INSTANT])
+    id = compare(app, acme, f"{AT_ONCE}A harbour at dawn", [FAST, INSTANT])
     found = done(id)
     session = db.session.get_one(PromptSession, acme.session.id)
     assert conversation.so_far(session, branches.newest(session)) == ()
@@ -275,7 +277,7 @@ def test_the_stream_brings_each_answer_whole_and_ends(app: Flask, worker: object
 
 
 def test_two_answers_are_held_against_each_other(app: Flask, worker: object, acme: people.Cast) -> None:
-    id = compare(app, acme, "Compare me", [FAST, INSTANT])
+    id = compare(app, acme, f"{AT_ONCE}Compare me", [FAST, INSTANT])
     done(id)
     assert "The two answers are the same." in page(app, acme, id, "?a=0-0&b=1-0")
     db.session.execute(
@@ -293,7 +295,7 @@ def test_two_answers_are_held_against_each_other(app: Flask, worker: object, acm
 def test_a_choice_is_a_thumb_up_that_follows_the_choice_but_never_ones_own_word(
     app: Flask, worker: object, acme: people.Cast
 ) -> None:
-    id = compare(app, acme, "Which?", [FAST, INSTANT])
+    id = compare(app, acme, f"{AT_ONCE}Which?", [FAST, INSTANT])
     first, second = [column.runs[0].id for column in done(id).columns]
 
     def thumbs() -> dict[uuid.UUID, bool]:
@@ -314,10 +316,10 @@ def test_a_choice_is_a_thumb_up_that_follows_the_choice_but_never_ones_own_word(
 
 def test_blind_votes_are_counted_for_the_project(app: Flask, worker: object, acme: people.Cast) -> None:
     for models in ([FAST, INSTANT], [FAST, "auto"]):
-        id = compare(app, acme, "Which?", models, is_blind="y")
+        id = compare(app, acme, f"{AT_ONCE}Which?", models, is_blind="y")
         place = next(one.place for one in done(id).columns if one.requested == FAST)
         act(app, acme, id, "choice", place=place)
-    seen = compare(app, acme, "Not blind", [FAST, INSTANT])
+    seen = compare(app, acme, f"{AT_ONCE}Not blind", [FAST, INSTANT])
     done(seen)
     act(app, acme, seen, "choice", place=1)
     assert [(one.requested, one.won, one.of) for one in votes.of_project(acme.project)] == [
@@ -403,7 +405,7 @@ def test_while_an_answer_is_written_nothing_is_compared_and_a_comparison_keeps_n
 
 
 def test_a_fork_takes_along_only_what_was_gone_on_from(app: Flask, worker: object, acme: people.Cast) -> None:
-    id = compare(app, acme, "Which?", [FAST, INSTANT])
+    id = compare(app, acme, f"{AT_ONCE}Which?", [FAST, INSTANT])
     done(id)
     session = db.session.get_one(PromptSession, acme.session.id)
     mia = people.browser(app, acme.mia)
@@ -424,7 +426,7 @@ def test_answers_in_the_trash_are_not_read_on_the_board_and_all_of_them_take_the
     app: Flask, worker: object, acme: people.Cast
 ) -> None:
     mia = people.browser(app, acme.mia)
-    id = compare(app, acme, "Which?", [FAST, INSTANT])
+    id = compare(app, acme, f"{AT_ONCE}Which?", [FAST, INSTANT])
     first = done(id).columns[0].runs[0]
     said = first.text.split("\n")[0][:40]
     assert said in page(app, acme, id)

@@ -260,7 +260,11 @@ def test_a_refusal_after_a_first_commit_frees_the_mark_and_writes_nothing_more(
     assert count(RoutingRule, name="Never committed", organization_id=acme.organization.id) == 0
 
 
-def test_what_was_committed_before_an_error_is_not_done_twice(acme: people.Cast, act: Callable[..., Any]) -> None:
+def test_what_was_committed_before_an_error_is_not_done_twice(
+    acme: people.Cast, act: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(once, "WAITS", 0.2)
+
     def view() -> Response:
         db.session.add(named(acme, "Then it broke"))
         db.session.commit()

@@ -28,7 +28,7 @@ from dataelan_web.extensions import db
 from dataelan_web.jobs import queue
 from dataelan_web.local import programs, tether
 from dataelan_web.models import Execution, Outcome, State
-from dataelan_web.router.types import Failure
+from dataelan_web.router.types import Failure, Text
 from dataelan_web.router.wire import Deadlines
 
 from . import people
@@ -71,7 +71,7 @@ def test_whoever_ends_the_image_waits_longer_than_its_programs_do() -> None:
 
 
 def test_a_film_is_handed_to_another_worker_which_goes_on_with_it(acme: people.Cast, studio: Studio) -> None:
-    execution = record(asked(acme, film("A wave", 2), requested(studio[0])), claimed_by="test")
+    execution = record(asked(acme, film("A wave", 1), requested(studio[0])), claimed_by="test")
     events = execute(execution, execution.fence)
     next(events), next(events)
     keeper_, held = keeper.keeper(), {execution.id: execution.fence}
@@ -89,7 +89,7 @@ def test_a_film_is_handed_to_another_worker_which_goes_on_with_it(acme: people.C
 
 def test_whoever_handed_a_film_over_writes_no_end_of_it(acme: people.Cast, studio: Studio) -> None:
     """Its own thread hears of it before another worker has claimed it: the fence is still the same."""
-    execution = record(asked(acme, film("A wave", 2), requested(studio[0])), claimed_by="test")
+    execution = record(asked(acme, film("A wave", 1), requested(studio[0])), claimed_by="test")
     events = execute(execution, execution.fence)
     next(events), next(events)
     keeper.keeper().lose(draining.hand_over({execution.id: execution.fence}))
@@ -119,10 +119,11 @@ def test_an_answer_that_is_cut_is_interrupted_with_its_words_its_cost_and_why(
     acme: people.Cast, simulated: str
 ) -> None:
     execution = claimed(acme, STORY.format(100), requested=priced(acme, simulated))
-    cut = threading.Timer(1.0, keeper.keeper().cut)
-    cut.start()
+    cut = threading.Timer(0.05, keeper.keeper().cut)  # while the next word is waited for
     with pytest.raises(Failure):
-        list(execute(execution, execution.fence))
+        for event in execute(execution, execution.fence):
+            if isinstance(event, Text) and not cut.ident:
+                cut.start()
     row = fresh(execution.id)
     assert row.state is State.INTERRUPTED
     assert row.body.text
@@ -132,7 +133,7 @@ def test_an_answer_that_is_cut_is_interrupted_with_its_words_its_cost_and_why(
 
 
 def test_a_page_that_follows_an_answer_is_let_go_to_another_web(app: Flask, acme: people.Cast, worker: object) -> None:
-    execution = submit(request(acme, STORY.format(60)))
+    execution = submit(request(acme, STORY.format(40)))
     mia = people.browser(app, acme.mia)
     ours: draining.Draining = app.extensions["dataelan_draining"]
     began = time.monotonic()
@@ -142,7 +143,7 @@ def test_a_page_that_follows_an_answer_is_let_go_to_another_web(app: Flask, acme
         said = mia.get(f"{acme.home}/executions/{execution.id}/events").get_data(as_text=True)
     finally:
         ours.is_leaving.clear()
-    assert time.monotonic() - began < 4.5
+    assert time.monotonic() - began < 3.5
     assert "event: done" not in said, "that would end it for good"
     again = mia.get(f"{acme.home}/executions/{execution.id}/events").get_data(as_text=True)
     assert "event: done" in again

@@ -382,7 +382,7 @@ def test_a_model_remembers_what_it_did_not_take_and_is_not_sent_it_again(acme: p
     requested = priced(acme, simulated)
 
     def run_warm(**values: Any) -> Execution:
-        asked = request(acme, "!simulate fail=temperature\nHi", requested, **values)
+        asked = request(acme, "!simulate fail=temperature rate=0\nHi", requested, **values)
         execution = record(replace(asked, prompt=replace(asked.prompt, temperature=0.2)), claimed_by="test")
         with suppress(Failure):
             list(execute(execution, execution.fence))
@@ -523,8 +523,9 @@ def test_a_worker_that_is_asked_to_leave_finishes_what_it_has_begun(
 
 
 def test_failures_that_one_organization_asks_the_simulated_provider_for_rest_it_for_nobody(
-    acme: people.Cast, rival: people.Cast, simulated: str
+    acme: people.Cast, rival: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run, "FIRST_PAUSE", 0.02)
     with people.failing_model("overloaded") as model:
         execution = claimed(acme, "Hi", requested=model.name)
         with suppress(Failure):

@@ -21,7 +21,8 @@ from uuid import UUID, uuid4
 import pytest
 import redis
 
-from dataelan_web.executions.health import CALLS, COUNTS, LEFT_ALONE, PREFIX, VOUCHED, ValkeyHealth, health
+from dataelan_web.executions import health as keeping
+from dataelan_web.executions.health import CALLS, COUNTS, PREFIX, VOUCHED, ValkeyHealth, health
 from dataelan_web.jobs.queue import connect
 from dataelan_web.local.databases import servers
 from dataelan_web.local.directory import Directory
@@ -287,7 +288,14 @@ def test_a_cut_connection_loses_nothing(valkey: redis.Redis) -> None:
     assert vital(kept, asked).latency == 2.0
 
 
-def test_without_valkey_prompts_go_on_at_once_and_one_line_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+SOON = 0.6
+"""Seconds for which a Valkey that was away is left alone, where a test waits for their end."""
+
+
+def test_without_valkey_prompts_go_on_at_once_and_one_line_is_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LEFT_ALONE", SOON)
     asked = pair()
     with ExitStack() as stack:
         kept = ValkeyHealth(connect(stack.enter_context(running_valkey())))
@@ -295,7 +303,7 @@ def test_without_valkey_prompts_go_on_at_once_and_one_line_is_logged(caplog: pyt
     with caplog.at_level(logging.WARNING):
         for _ in range(20):
             assert took(kept, asked) < 0.2
-        time.sleep(LEFT_ALONE + 0.1)
+        time.sleep(SOON + 0.1)
         assert took(kept, asked) < 0.2
     lines = [record.message for record in caplog.records if "Valkey is away" in record.message]
     assert len(lines) == 1
@@ -319,12 +327,15 @@ def test_a_rest_is_not_lost_while_valkey_hangs_for_a_moment(valkey: redis.Redis)
     assert vital(ValkeyHealth(valkey), asked).share(time.time()) == 0
 
 
-def test_a_valkey_that_hangs_is_asked_again_once_it_answers(valkey: redis.Redis) -> None:
+def test_a_valkey_that_hangs_is_asked_again_once_it_answers(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LEFT_ALONE", SOON)
     kept, asked = ValkeyHealth(valkey), pair()
     call(kept, asked, GOOD)
     valkey.execute_command("CLIENT", "PAUSE", 300, "ALL")
     assert kept.read([asked]) == {}
-    time.sleep(LEFT_ALONE + 0.1)
+    time.sleep(SOON + 0.1)
     assert vital(kept, asked).latency == 2.0
 
 

@@ -31,6 +31,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.models.executions import LEASE
 from dataelan_web.quota import set_limit
+from dataelan_web.router.providers import replicate
 from dataelan_web.router.types import FilePart, Message, Prompt, Task, user
 from dataelan_web.storage import storage
 
@@ -56,6 +57,11 @@ def asked(cast: people.Cast, prompt: Prompt, requested: str = "auto", **values: 
         model_type=TYPES[prompt.task],
         **values,
     )
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replicate.ReplicateFilms, "poll", 0.1)
 
 
 def run(cast: people.Cast, prompt: Prompt, requested: str = "auto") -> Execution:

@@ -212,7 +212,7 @@ def test_what_was_imported_is_no_past(app: Flask, acme: people.Cast) -> None:
 def test_a_saved_prompt_is_quoted_from_its_own_past_and_its_page_says_how_quotes_did(
     app: Flask, worker: object, simulated: str, acme: people.Cast
 ) -> None:
-    model, mia = priced(acme, simulated), people.browser(app, acme.mia)
+    model, mia = priced(acme, simulated, "simulated-instant"), people.browser(app, acme.mia)
     template = people.template(acme, "Greet {{name}}", requested=model)
     form = {"message_role": "user", "message_text": "Greet {{name}}", "model": model, "variable": "name"}
     at = f"{acme.home}/prompts/{template.id}"
@@ -235,7 +235,7 @@ def test_a_saved_prompt_is_quoted_from_its_own_past_and_its_page_says_how_quotes
 def test_a_quote_is_kept_with_its_run_and_held_against_it(
     app: Flask, worker: object, simulated: str, acme: people.Cast
 ) -> None:
-    model = priced(acme, simulated)
+    model = priced(acme, simulated, "simulated-instant")
     page = quote(app, acme, "What is a token?", model=model)
     id = ask(app, acme, "What is a token?", model=model, quote=token(page))
     held = kept.of(fresh(id))

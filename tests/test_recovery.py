@@ -102,8 +102,8 @@ def _id(pen: live.Writer) -> uuid.UUID:
 def test_a_long_stream_of_the_gateway_is_kept_outside_its_process_and_a_short_one_is_not(
     acme: people.Cast, simulated: str
 ) -> None:
-    for silent_for, kept in ((0.3, True), (60.0, False)):
-        execution = claimed(acme, "!simulate tokens=30 rate=30\nHi")
+    for silent_for, kept in ((0.1, True), (60.0, False)):
+        execution = claimed(acme, "!simulate tokens=30 rate=60\nHi")
         pen = live.Writer(queue.store(), execution.id, silent_for)
         words = "".join(event.delta for event in told(execution, execution.fence, pen) if isinstance(event, Text))
         time.sleep(0.2)

@@ -8,19 +8,26 @@ knows which of them it saw. So it is wrong only outside of what is possible.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, join, or_, select
 
-from ..models import Attempt, Budget, BudgetPeriod, Execution, Hold, LedgerEntry, Reservation
+from ..models import Attempt, Budget, BudgetPeriod, Execution, Hold, LedgerEntry, Reservation, Scope, Unit
 from ..models.base import DbSession
-from .limits import limits_of
 from .setting import USED, counts_for
 
 AT_ONCE = timedelta(minutes=1)
 """Around the moment in which a limit was made; the clocks of machines differ too."""
+TOGETHER = 1000
+"""Windows that are looked at by one statement."""
+NOTHING = 0, 0, 0, 0
+Kind = tuple[Scope, Unit, bool]
+"""Of a limit: whom and what it counts, and whether it is the operator's."""
 
 
 @dataclass(frozen=True)
@@ -42,31 +49,56 @@ def first_windows(session: DbSession, after: uuid.UUID | None = None, most: int 
 
 def wrong_openings(session: DbSession, periods: Collection[BudgetPeriod]) -> list[WrongOpening]:
     """Those of these windows whose opening the ledger does not bear out."""
-    return [wrong for period in periods if (wrong := _looked_at(session, period))]
+    all_ = list(periods)
+    parts = (all_[start : start + TOGETHER] for start in range(0, len(all_), TOGETHER))
+    return [wrong for part in parts for wrong in _wrong_of(session, part)]
 
 
-def _looked_at(session: DbSession, period: BudgetPeriod) -> WrongOpening | None:
-    (limit,) = limits_of(session, [period.budget_id]) or (None,)
-    if limit is None:  # deleted meanwhile
+def _wrong_of(session: DbSession, periods: Collection[BudgetPeriod]) -> list[WrongOpening]:
+    """All of one kind in one statement: there may be thousands of windows, and there are but a few kinds."""
+    ids_of: dict[Kind, list[uuid.UUID]] = defaultdict(list)
+    kinds = select(BudgetPeriod.id, Budget.scope, Budget.unit, Budget.organization_id.is_(None)).join(Budget)
+    for id, *kind in session.execute(kinds.where(BudgetPeriod.id.in_([period.id for period in periods]))):
+        ids_of[cast("Kind", tuple(kind))].append(id)
+    kind_of = {id: kind for kind, ids in ids_of.items() for id in ids}  # without one: it was deleted meanwhile
+    sums = {
+        id: (sure, less, more, likely)
+        for kind, ids in ids_of.items()
+        for id, sure, less, more, likely in session.execute(_sums(*kind).where(BudgetPeriod.id.in_(ids)))
+    }
+    looked_at = ((period, sums.get(period.id, NOTHING)) for period in periods if period.id in kind_of)
+    return [wrong for period, says in looked_at if (wrong := _held_against(period, *says))]
+
+
+def _held_against(period: BudgetPeriod, sure: int, less: int, more: int, likely: int) -> WrongOpening | None:
+    if sure + less <= period.opening <= sure + more:
         return None
-    used, written = USED[limit.unit], LedgerEntry.created_at
-    before, around = written < period.created_at - AT_ONCE, written < period.created_at + AT_ONCE
-    doubtful = and_(~before, ~_is_held(period))
+    return WrongOpening(period.id, period.budget_id, period.opening, int(likely))
+
+
+@cache
+def _sums(scope: Scope, unit: Unit, is_operators: bool) -> Select[Any, Any, Any, Any, Any]:
+    """What the ledger says of windows of such limits: a row for each of which it says something, by its id."""
+    used, written = USED[unit], LedgerEntry.created_at
+    before, around = written < BudgetPeriod.created_at - AT_ONCE, written < BudgetPeriod.created_at + AT_ONCE
+    doubtful = and_(~before, ~_is_held())
+    likely = or_(before, and_(doubtful, written <= BudgetPeriod.created_at))
     sums = select(
+        BudgetPeriod.id,
         func.coalesce(func.sum(used).filter(before), 0),
         func.coalesce(func.sum(used).filter(doubtful, used < 0), 0),
         func.coalesce(func.sum(used).filter(doubtful, used > 0), 0),
-        func.coalesce(func.sum(used).filter(or_(before, and_(doubtful, written <= period.created_at))), 0),
+        func.coalesce(func.sum(used).filter(likely), 0),
     )
-    began = (written >= period.starts_at, Attempt.started_at >= period.starts_at, around)
-    sums = sums.join_from(LedgerEntry, Attempt, Attempt.id == LedgerEntry.attempt_id).join(Execution)
-    sure, less, more, likely = map(int, session.execute(sums.where(counts_for(limit), *began)).one())
-    if sure + less <= period.opening <= sure + more:
-        return None
-    return WrongOpening(period.id, period.budget_id, period.opening, likely)
+    began = (written >= BudgetPeriod.starts_at, Attempt.started_at >= BudgetPeriod.starts_at, around)
+    counted = counts_for(scope, unit, None if is_operators else Budget.organization_id, Budget.subject_id)
+    lines = join(LedgerEntry, Attempt, Attempt.id == LedgerEntry.attempt_id).join(Execution)
+    sums = sums.join_from(BudgetPeriod, Budget).join(lines, and_(counted, *began))
+    return sums.group_by(BudgetPeriod.id)
 
 
-def _is_held(period: BudgetPeriod) -> ColumnElement[bool]:
+def _is_held() -> ColumnElement[bool]:
     """Was the call held against this window? Then it is charged to it, and no part of what was before."""
     held = select(Hold.id).join(Reservation, Reservation.id == Hold.reservation_id)
-    return exists(held.where(Hold.period_id == period.id, Reservation.attempt_id == LedgerEntry.attempt_id))
+    held = held.where(Hold.period_id == BudgetPeriod.id, Reservation.attempt_id == LedgerEntry.attempt_id)
+    return exists(held.correlate(BudgetPeriod, LedgerEntry))

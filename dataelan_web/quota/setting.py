@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, select, true
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, delete, func, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from ..models import (
@@ -158,14 +158,17 @@ def _open(session: DbSession, budget: Budget) -> None:
     )
 
 
-def counts_for(limit: Limit) -> ColumnElement[bool]:
-    """Is this line of the ledger, with its attempt and execution, of a call that the limit counts?"""
-    if limit.organization_id:
-        counted: ColumnElement[bool] = LedgerEntry.organization_id == limit.organization_id
+def counts_for(
+    scope: Scope, unit: Unit, organization_id: uuid.UUID | SQLColumnExpression[Any] | None, subject_id: Any
+) -> ColumnElement[bool]:
+    """Is this line of the ledger, with its attempt and execution, of a call that such a limit counts? Without an
+    organization it is the operator's. The ids may be columns."""
+    if organization_id is not None:
+        counted: ColumnElement[bool] = LedgerEntry.organization_id == organization_id
     else:
-        counted = LedgerEntry.payer.in_([payer for payer in Payer if limit.unit in OPERATORS[payer]])
-    subject = SPENT_BY.get(limit.scope)
-    return and_(counted, subject == limit.subject_id if subject is not None else true())
+        counted = LedgerEntry.payer.in_([payer for payer in Payer if unit in OPERATORS[payer]])
+    subject = SPENT_BY.get(scope)
+    return and_(counted, subject == subject_id if subject is not None else true())
 
 
 def _used_since(limit: Limit) -> Any:
@@ -175,7 +178,7 @@ def _used_since(limit: Limit) -> Any:
         .join(Attempt, Attempt.id == LedgerEntry.attempt_id)
         .join(Execution, Execution.id == Attempt.execution_id)
         .where(
-            counts_for(limit),
+            counts_for(limit.scope, limit.unit, limit.organization_id, limit.subject_id),
             LedgerEntry.created_at >= limit.starts_at,
             Attempt.started_at >= limit.starts_at,
         )

@@ -63,6 +63,9 @@ LONGEST_PAUSE = 20.0
 POLL_RETRIES = 5
 FETCH_RETRIES = 2
 SHORTEST_POLL = 0.2
+FIRST_PAUSE, ASKS_AGAIN = 0.5, 1.0
+"""Seconds: before the same is asked anew, at most, and twice as long the next time; and before what is there already
+is asked for again."""
 
 
 @dataclass
@@ -257,7 +260,7 @@ class _Attempt:
         passing = failure.kind in (Kind.TRANSIENT, Kind.RATE_LIMIT) and failure.code != JOB_FAILED
         if not passing or time.monotonic() > self.line.ends_at:
             return False
-        if self.line.stop.wait(min(failure.after or 1.0, LONGEST_PAUSE)):
+        if self.line.stop.wait(min(failure.after or ASKS_AGAIN, LONGEST_PAUSE)):
             raise stopped(self.line.stop) from failure
         return True
 
@@ -310,7 +313,7 @@ def _pause(failure: Failure, tries: int, *, others: bool) -> float | None:
     retryable = failure.kind is Kind.TRANSIENT or (failure.kind is Kind.RATE_LIMIT and not others)
     if failure.fate is not Fate.NOT_TAKEN or not retryable or tries > RETRIES:
         return None
-    backoff = random.uniform(0.5, 1.0) * 0.5 * 2 ** (tries - 1)
+    backoff = random.uniform(0.5, 1.0) * FIRST_PAUSE * 2 ** (tries - 1)
     pause = max(failure.after or 0.0, backoff)
     return pause if pause <= LONGEST_PAUSE else None
 

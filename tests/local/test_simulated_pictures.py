@@ -18,6 +18,7 @@ from dataelan_web.local.simulated import films, painting
 from dataelan_web.router import wire
 from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.plan import Plan, Step
+from dataelan_web.router.providers import replicate
 from dataelan_web.router.run import Result, run
 from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import (
@@ -251,7 +252,8 @@ def test_the_router_has_a_picture_drawn_and_changed(client: httpx.Client) -> Non
     assert usage.input_image
 
 
-def test_the_router_has_a_film_made(client: httpx.Client) -> None:
+def test_the_router_has_a_film_made(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replicate.ReplicateFilms, "poll", 0.1)
     asked = prompt(Task.VIDEO, "A fox runs\n!simulate seconds=1", seconds=3)
     events, usage = routed(client, "replicate", "simulated/film", asked)
     assert isinstance(events[0], Progress)

@@ -44,6 +44,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.models.base import NIL
 from dataelan_web.quota.rates import PREFIX
+from dataelan_web.router import run as running
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.types import ImagePart, Message, Prompt, Task, user
 from tests import people
@@ -82,6 +83,11 @@ def in_order(cast: people.Cast, name: str, *models: Model) -> None:
     rule.models = [RoutingRuleModel(model_id=model.id, position=place) for place, model in enumerate(models)]
     db.session.add(rule)
     db.session.commit()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "FIRST_PAUSE", 0.02)
 
 
 def name_of(model: Model) -> str:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
+from dataelan_web.router import run as running
 from dataelan_web.router import wire
 from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.exchange import Line, ask, fetch
@@ -81,6 +82,7 @@ def tell(what: str, url: str, seconds: float, before: int) -> dict[str, object]:
 
 if __name__ == "__main__":
     free_large_blocks_at_once()
+    running.FIRST_PAUSE = running.ASKS_AGAIN = 0.02  # how long it waits between its questions hurts nobody
     for kind, task in FORMATS.values():
         adapter(kind, "http://127.0.0.1", task)  # what is imported late must not count as an answer's
     at_first = memory("VmRSS")

@@ -139,19 +139,19 @@ def call(url: str, deadlines: Deadlines, stop: Stop) -> tuple[Failure, float]:
 @pytest.mark.parametrize("phase", PHASES)
 def test_no_phase_before_the_request_outlasts_the_call(phase: Phase, monkeypatch: pytest.MonkeyPatch) -> None:
     with phase(monkeypatch) as url:
-        failure, seconds = call(url, Deadlines(connect=30, total=0.6), Stop())
+        failure, seconds = call(url, Deadlines(connect=30, total=0.3), Stop())
     assert (failure.kind, failure.sent) == (Kind.TRANSIENT, False)
-    assert seconds < 1.6
+    assert seconds < 1.3
 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_stop_ends_each_phase_before_the_request(phase: Phase, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = Stop()
     with phase(monkeypatch) as url:
-        threading.Timer(0.4, stop.request).start()
+        threading.Timer(0.2, stop.request).start()
         failure, seconds = call(url, LONG, stop)
     assert (failure.kind, failure.sent) == (Kind.ABORTED, False)
-    assert seconds < 1.4
+    assert seconds < 1.2
 
 
 @pytest.mark.parametrize("phase", [no_listener, no_hello])

@@ -128,6 +128,7 @@ def provider() -> Iterator[Server]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replicate.ReplicateImages, "poll", 0.0)
     monkeypatch.setattr(running, "SHORTEST_POLL", 0.02)
+    monkeypatch.setattr(running, "ASKS_AGAIN", 0.02)
 
 
 # -- who asks --------------------------------------------------------------------------------------
