@@ -106,7 +106,8 @@ def test_its_row_in_the_session_asks_how_it_stands_until_it_ended(app: Flask, ac
     asked = mia.get(row, headers={"HX-Request": "true"}).get_data(as_text=True)
     assert "0 of 2 answers" in asked
     assert 'hx-trigger="every 3s"' in asked
-    db.session.execute(update(Execution).values(state=State.CANCELLED))
+    these = Execution.session_id == acme.session.id
+    db.session.execute(update(Execution).where(these).values(state=State.CANCELLED))
     db.session.commit()
     ended = mia.get(row, headers={"HX-Request": "true"}).get_data(as_text=True)
     assert "No best one chosen" in ended

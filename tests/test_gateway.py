@@ -518,7 +518,7 @@ def test_a_failure_after_waiting_for_a_model_to_rest_has_its_own_status(
 ) -> None:
     key = people.own_provider(acme, simulated)
     model, call = people.own_model(acme, key, "simulated-instant"), new_id()
-    health().end((model.id, key.id), call, Observation(Kind.RATE_LIMIT, retry_after=3))
+    health().end((model.id, key.id), call, Observation(Kind.RATE_LIMIT, retry_after=2))
     health().settle()
     began = time.monotonic()
     with pytest.raises(openai.APIStatusError) as error:

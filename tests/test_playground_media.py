@@ -43,6 +43,8 @@ from .test_playground import fresh, run_of
 PNG = png(b"a seed" * 6, 30, 20)
 WAV = tune("a few words that were said")
 INSTANT = "simulated/simulated-instant"
+AT_ONCE = "!simulate seconds=0\n"
+"""Before a prompt of which only what comes of it matters: a picture takes half a second otherwise."""
 
 
 def session(cast: people.Cast, model_type: str, **settings: Any) -> PromptSession:
@@ -184,13 +186,13 @@ def test_a_film_without_a_poster_shows_its_first_picture(app: Flask, acme: peopl
 
 
 def test_a_size_in_pixels_is_a_size(app: Flask, worker: object, acme: people.Cast) -> None:
-    execution = ask(app, acme, session(acme, "IMAGE"), "A fox", size="512x512")
+    execution = ask(app, acme, session(acme, "IMAGE"), f"{AT_ONCE}A fox", size="512x512")
     assert execution.body.request["media"] == {"size": "512x512"}
 
 
 def test_a_picture_can_be_made_from_pictures(app: Flask, worker: object, acme: people.Cast) -> None:
     to = session(acme, "IMAGE")
-    execution = ask(app, acme, to, "The same at night", [("one.png", PNG), ("two.png", PNG + b"\0")])
+    execution = ask(app, acme, to, f"{AT_ONCE}The same at night", [("one.png", PNG), ("two.png", PNG + b"\0")])
     assert execution.state is State.COMPLETED, execution.body.error
     assert [(asset.name, asset.media_type, asset.position) for asset in given(execution)] == [
         ("one.png", "image/png", 0),
@@ -205,8 +207,8 @@ def test_a_picture_can_be_made_from_pictures(app: Flask, worker: object, acme: p
 
 def test_prompts_for_pictures_stand_alone(app: Flask, worker: object, acme: people.Cast) -> None:
     to = session(acme, "IMAGE")
-    ask(app, acme, to, "A fox")
-    second = ask(app, acme, to, "A hare")
+    ask(app, acme, to, f"{AT_ONCE}A fox")
+    second = ask(app, acme, to, f"{AT_ONCE}A hare")
     assert len(second.body.request["messages"]) == 1
 
 
@@ -370,8 +372,8 @@ def test_text_is_known_in_the_encodings_people_have(content: bytes, kind: bytes 
 
 def test_the_same_form_twice_keeps_one_run_and_one_set_of_files(app: Flask, worker: object, acme: people.Cast) -> None:
     to, submission = session(acme, "IMAGE"), uuid.uuid4().hex
-    first = ask(app, acme, to, "A fox", [("a.png", PNG)], submission=submission)
-    second = ask(app, acme, to, "A fox", [("a.png", PNG)], submission=submission)
+    first = ask(app, acme, to, f"{AT_ONCE}A fox", [("a.png", PNG)], submission=submission)
+    second = ask(app, acme, to, f"{AT_ONCE}A fox", [("a.png", PNG)], submission=submission)
     assert first.id == second.id
     assert runs_in(to) == 1
     rows = select(func.count()).select_from(Asset).join(Prompt).where(Prompt.session_id == to.id)
@@ -391,11 +393,11 @@ def test_a_retry_uses_the_same_files(app: Flask, worker: object, acme: people.Ca
 
 def test_a_picture_that_was_made_can_be_the_start_of_the_next(app: Flask, worker: object, acme: people.Cast) -> None:
     to = session(acme, "IMAGE")
-    (made,) = ask(app, acme, to, "A fox").assets
+    (made,) = ask(app, acme, to, f"{AT_ONCE}A fox").assets
     assert f'data-reference="{made.id}"' in people.browser(app, acme.mia).get(f"{acme.home}/sessions/{to.id}").get_data(
         as_text=True
     )
-    second = ask(app, acme, to, "The same in winter", references=[str(made.id)])
+    second = ask(app, acme, to, f"{AT_ONCE}The same in winter", references=[str(made.id)])
     assert second.state is State.COMPLETED, second.body.error
     (reference,) = given(second)
     assert (reference.storage_key, reference.name) == (made.storage_key, made.name)
@@ -462,7 +464,7 @@ def test_a_file_that_is_kept_outlives_its_run_and_is_at_hand_in_every_session_of
 
 def test_a_refused_form_still_has_its_references(app: Flask, worker: object, acme: people.Cast) -> None:
     to = session(acme, "IMAGE")
-    (made,) = ask(app, acme, to, "A fox").assets
+    (made,) = ask(app, acme, to, f"{AT_ONCE}A fox").assets
     page = send(app, acme, to, "", references=[str(made.id)]).get_data(as_text=True)
     assert f'name="references" value="{made.id}"' in page
 

@@ -23,8 +23,8 @@ from .setting import USED, counts_for
 
 AT_ONCE = timedelta(minutes=1)
 """Around the moment in which a limit was made; the clocks of machines differ too."""
-TOGETHER = 1000
-"""Windows that are looked at by one statement."""
+TOGETHER = 100
+"""Windows that are looked at by one statement: it has 30 s, and a window has as many lines as its month had calls."""
 NOTHING = 0, 0, 0, 0
 Kind = tuple[Scope, Unit, bool]
 """Of a limit: whom and what it counts, and whether it is the operator's."""

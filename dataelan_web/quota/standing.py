@@ -64,6 +64,8 @@ def standing(session: DbSession, budgets: Sequence[Budget]) -> list[Standing]:
     of a month the last months speak, on the last day this one does. Where there were none before, a tenth of the
     window must be known, counted from the day the organization began.
     """
+    if not budgets:  # as on most pages of whoever has none
+        return []
     rows = session.execute(_STANDING.where(Budget.id.in_([budget.id for budget in budgets]))).all()
     found = {row.id: row for row in rows}
     return [_standing(budget, found[budget.id]) for budget in budgets if budget.id in found]
