@@ -121,6 +121,24 @@
     document.querySelectorAll(`input[name=once][value="${CSS.escape(spent)}"]`).forEach((mark) => { mark.value = fresh; });
   });
 
+  // What watches a form asks once about what that says: a field that is merely left says nothing new. Whatever else was
+  // asked or put in place meanwhile may have changed the answer.
+  let asked = new WeakMap();
+  const watching = ({ sourceElement }) => sourceElement?.matches?.('#watch, #quote-watch, #compare-watch') && sourceElement;
+  const wordsOf = (body) => JSON.stringify([...body].filter(([name]) => name !== 'quote')   // which its own answer brings
+    .map(([name, value]) => (value instanceof File ? [name, value.name, value.size, value.lastModified] : [name, value])));
+  document.addEventListener('htmx:config:request', (event) => {
+    const { ctx } = event.detail, watch = watching(ctx);
+    if (!watch) return;
+    ctx.asks = wordsOf(ctx.request.body);
+    if (asked.get(watch) === ctx.asks) { ctx.asks = null; event.preventDefault(); } else asked.set(watch, ctx.asks);
+  });
+  for (const type of ['htmx:after:request', 'htmx:finally:request', 'htmx:after:swap']) document.addEventListener(type, ({ detail }) => {
+    const ctx = detail?.ctx ?? {}, watch = watching(ctx);
+    if (!watch) asked = new WeakMap();
+    else if (!ctx.response?.raw?.ok && asked.get(watch) === ctx.asks) asked.delete(watch);   // refused, cut off, or taken back
+  });
+
   // Menus close on Escape and on a click elsewhere.
   const closeMenus = (except) => document.querySelectorAll('details:is(.menu, .offer)[open]').forEach((menu) => { if (menu !== except) menu.open = false; });
   document.addEventListener('click', (event) => closeMenus(event.target.closest('details:is(.menu, .offer)')));

@@ -26,8 +26,10 @@ Look = Callable[..., Page]
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
-def say(cast: people.Cast, title: str, kind: str = "limit.reached", path: str = "") -> None:
-    tell(db.session, cast.organization.id, [cast.olivia.id], uuid.uuid4().hex, kind, title, f"Because of {EVIL}.", path)
+def say(cast: people.Cast, *titles: str, kind: str = "limit.reached", path: str = "") -> None:
+    to, why = (cast.organization.id, [cast.olivia.id]), f"Because of {EVIL}."
+    for title in titles:
+        tell(db.session, *to, uuid.uuid4().hex, kind, title, why, path)
     db.session.commit()
 
 
@@ -82,8 +84,7 @@ def test_the_bell_rings_and_what_is_followed_is_read(look: Look, acme: people.Ca
 
 
 def test_older_notices_come_as_one_scrolls(look: Look, acme: people.Cast) -> None:  # noqa: F811
-    for number in range(2 * PAGE + 3):
-        say(acme, f"Number {number}")
+    say(acme, *(f"Number {number}" for number in range(2 * PAGE + 3)))
     mine = (Notice.user_id == acme.olivia.id, Notice.title.in_([f"Number {number}" for number in range(PAGE)]))
     db.session.execute(update(Notice).where(*mine).values(read_at=now()))
     db.session.commit()

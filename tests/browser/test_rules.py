@@ -67,6 +67,13 @@ def add_condition(page: Page, label: str) -> None:
     page.get_by_role("button", name="Add condition").click()
 
 
+def bodies(page: Page) -> list[str]:
+    """What is asked about the form from now on."""
+    said: list[str] = []
+    page.on("request", lambda one: said.append(one.post_data) if one.url.endswith("/hub/rules/preview") else None)
+    return said
+
+
 def picks(page: Page) -> list[str]:
     return page.locator(".pick-main strong").evaluate_all(
         "all => all.filter(e => e.closest('.picks')).map(e => e.textContent)"
@@ -115,6 +122,7 @@ def test_a_rule_is_written_while_its_sentence_tells_what_it_says(
     expect(words(page)).to_contain_text("of models at most $0.02 per 1K tokens")
     expect(page.locator(f"#said-model-{models['gamma'].id}")).to_contain_text("The conditions shut it out")
     add_condition(page, "Only when")
+    asked = bodies(page)
     with page.expect_response(LOOKED_AT):
         page.locator("#condition-expression").fill("prompt.smell > 3")
     expect(page.locator("#said-condition-expression")).to_contain_text("There is no “prompt.smell”")
@@ -135,6 +143,7 @@ def test_a_rule_is_written_while_its_sentence_tells_what_it_says(
     expect(words(page)).to_contain_text("TEXT prompts when prompt.tokens > 20000 go")
     page.get_by_text("What an expression can ask").click()
     assert_fine(page, "a rule with an expression")
+    assert len(asked) == len(set(asked)) >= 5, "what is written is looked at once, not again when its field is left"
 
     page.get_by_role("button", name="Save rule").click()
     expect(page.locator(".rule", has_text="Everyday")).to_be_visible()

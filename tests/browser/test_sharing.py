@@ -72,8 +72,6 @@ def test_a_run_is_rated_talked_about_shared_and_taken_along(look: Opener, acme: 
     assert json.loads(exported)["runs"][0]["cost_usd"] == "0.00123"
 
     # To a stranger, until it is revoked.
-    page.goto(acme.session_url)
-    page.get_by_label("More for this session").click()
     page.get_by_role("link", name="Public link…").click()
     page.get_by_role("button", name="Make a link").click()
     expect(page.locator("#made-link")).to_be_visible()

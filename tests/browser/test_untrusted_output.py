@@ -175,10 +175,9 @@ def test_titles_and_names_are_inert_wherever_they_are_shown(
             title.press("Enter")
         assert_inert(page)
     project = f"{acme.home}/projects/{acme.project.id}"
-    for url in (f"{acme.home}/", project, f"{project}/tokens", f"{acme.home}/hub/providers", f"{acme.home}/hub/models"):
+    for url in (f"{acme.home}/", project, f"{acme.home}/hub/providers", f"{acme.home}/hub/models", f"{project}/tokens"):
         page.goto(url)
         assert_inert(page)
-    page.goto(f"{project}/tokens")
     page.get_by_label("What is it for?").fill(IN_ONE_LINE[:100])
     page.get_by_role("button", name="Create token").click()
     page.locator("#secret").wait_for()
