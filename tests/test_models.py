@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, insert, select
 
 from dataelan_web.executions import candidates
 from dataelan_web.extensions import db
@@ -211,39 +211,41 @@ def many(acme: people.Cast, key: APIKey) -> None:
     db.session.commit()
 
 
-@pytest.mark.usefixtures("many")
-@pytest.mark.parametrize(
-    ("query", "names"),
-    [
-        ("", "chat-big chat-free draw embed off say chat-unknown"),
-        ("q=CHAT", "chat-big chat-free chat-unknown"),
-        ("q=zeta", "chat-unknown"),
-        ("q=%25", ""),
-        ("type=IMAGE", "draw"),
-        ("type=nonsense", "chat-big chat-free draw embed off say chat-unknown"),
-        ("task=embedding", "embed"),
-        ("capability=tools", "chat-big"),
-        ("capability=streaming", "chat-big chat-free off chat-unknown"),
-        ("capability=flying", ""),
-        ("context=100000", "chat-big"),
-        ("context=8000", "chat-big chat-free"),
-        (f"context={10**30}", ""),
-        ("price=free", "chat-free"),
-        ("price=unknown", "off say chat-unknown"),
-        ("price=priced", "chat-big draw embed"),
-        ("most=3", "chat-free draw embed"),
-        ("most=0.01", "chat-free"),
-        ("most=NaN", "chat-big chat-free draw embed off say chat-unknown"),
-        ("most=-1", "chat-big chat-free draw embed off say chat-unknown"),
-        ("usable=yes", "chat-big chat-free draw embed say chat-unknown"),
-        ("ending=yes", "draw"),
-        ("sort=price", "chat-free draw embed chat-big off say chat-unknown"),
-        ("sort=context&price=priced", "chat-big draw embed"),
-        ("sort=newest", "off draw say embed chat-unknown chat-free chat-big"),
-    ],
+FOUND = (
+    ("", "chat-big chat-free draw embed off say chat-unknown"),
+    ("q=CHAT", "chat-big chat-free chat-unknown"),
+    ("q=zeta", "chat-unknown"),
+    ("q=%25", ""),
+    ("type=IMAGE", "draw"),
+    ("type=nonsense", "chat-big chat-free draw embed off say chat-unknown"),
+    ("task=embedding", "embed"),
+    ("capability=tools", "chat-big"),
+    ("capability=streaming", "chat-big chat-free off chat-unknown"),
+    ("capability=flying", ""),
+    ("context=100000", "chat-big"),
+    ("context=8000", "chat-big chat-free"),
+    (f"context={10**30}", ""),
+    ("price=free", "chat-free"),
+    ("price=unknown", "off say chat-unknown"),
+    ("price=priced", "chat-big draw embed"),
+    ("most=3", "chat-free draw embed"),
+    ("most=0.01", "chat-free"),
+    ("most=NaN", "chat-big chat-free draw embed off say chat-unknown"),
+    ("most=-1", "chat-big chat-free draw embed off say chat-unknown"),
+    ("usable=yes", "chat-big chat-free draw embed say chat-unknown"),
+    ("ending=yes", "draw"),
+    ("sort=price", "chat-free draw embed chat-big off say chat-unknown"),
+    ("sort=context&price=priced", "chat-big draw embed"),
+    ("sort=newest", "off draw say embed chat-unknown chat-free chat-big"),
 )
-def test_models_are_found_by_what_one_asks_for(app: Flask, acme: people.Cast, query: str, names: str) -> None:
-    assert found(app, acme, query) == names.split(), query
+"""What is asked for of `many` → the names that are found, in order."""
+
+
+@pytest.mark.usefixtures("many")
+def test_models_are_found_by_what_one_asks_for(app: Flask, acme: people.Cast, subtests: pytest.Subtests) -> None:
+    for query, names in FOUND:
+        with subtests.test(query):
+            assert found(app, acme, query) == names.split(), query
 
 
 @pytest.mark.usefixtures("many")
@@ -282,11 +284,14 @@ def test_usable_means_a_key_that_may_and_can(app: Flask, acme: people.Cast, key:
 def test_a_page_of_many_models_takes_few_queries_and_the_next_page_goes_on(
     app: Flask, acme: people.Cast, key: APIKey
 ) -> None:
-    for number in range(1500):
-        model = Model(provider_id=key.provider_id, organization_id=acme.organization.id, name=f"m{number:04}")
-        model.display_name, model.id = model.name, new_id()
-        model.prices = [Price(source="test", input=number, output=number), Price(source="test", input=1, output=1)]
-        db.session.add(model)
+    whose = {"provider_id": key.provider_id, "organization_id": acme.organization.id}
+    names = {new_id(): f"m{number:04}" for number in range(1500)}
+    db.session.execute(
+        insert(Model), [{"id": id, "name": name, "display_name": name, **whose} for id, name in names.items()]
+    )
+    priced = [(id, amount) for number, id in enumerate(names) for amount in (number, 1)]
+    prices = [{"model_id": id, "source": "test", "input": amount, "output": amount} for id, amount in priced]
+    db.session.execute(insert(Price), prices)
     db.session.commit()
     path = f"/hub/models?provider={key.provider.slug}&price=priced"
     statements: list[str] = []
@@ -380,32 +385,34 @@ def test_an_unknown_price_is_no_price_and_free_is_one(app: Flask, acme: people.C
         assert len(model.one().prices) == count
 
 
-@pytest.mark.parametrize(
-    ("form", "word"),
-    [
-        ({"name": ""}, "Enter the name that requests carry."),
-        ({"name": "two words"}, "has no spaces"),
-        ({"name": "x" * 201}, "longer than 200"),
-        ({"name": "there-already"}, "has a model “there-already” already"),
-        ({"context_window": "0"}, "From 1 to 100,000,000 tokens"),
-        ({"context_window": "many"}, "Not a valid integer"),
-        ({"capabilities": ["flying"]}, "not a valid choice"),
-        ({"purpose": "IMAGE/dance"}, "Not a valid choice"),
-        ({"price_per_image": "-1"}, "cannot be negative"),
-        ({"price_per_image": ""}, "Enter at least one price, or choose Free."),
-    ],
+NONSENSE: tuple[tuple[dict[str, object], str], ...] = (
+    ({"name": ""}, "Enter the name that requests carry."),
+    ({"name": "two words"}, "has no spaces"),
+    ({"name": "x" * 201}, "longer than 200"),
+    ({"name": "there-already"}, "has a model “there-already” already"),
+    ({"context_window": "0"}, "From 1 to 100,000,000 tokens"),
+    ({"context_window": "many"}, "Not a valid integer"),
+    ({"capabilities": ["flying"]}, "not a valid choice"),
+    ({"purpose": "IMAGE/dance"}, "Not a valid choice"),
+    ({"price_per_image": "-1"}, "cannot be negative"),
+    ({"price_per_image": ""}, "Enter at least one price, or choose Free."),
 )
+"""What is changed in BY_HAND → what is said of it."""
+
+
 def test_a_model_that_makes_no_sense_is_refused_with_a_reason(
-    app: Flask, acme: people.Cast, key: APIKey, form: dict[str, object], word: str
+    app: Flask, acme: people.Cast, key: APIKey, subtests: pytest.Subtests
 ) -> None:
     people.own_model(acme, key, "there-already")
-    answer = post(app, acme, "/hub/models", **(BY_HAND | {"provider_id": key.provider_id} | form))
-    text = answer.get_data(as_text=True)
-    assert answer.status_code == 422
-    assert word in text
-    assert text.lstrip().startswith('<div class="split" id="new"')
     count = select(func.count()).select_from(Model).where(Model.organization_id == acme.organization.id)
-    assert db.session.scalar(count) == 1
+    for form, word in NONSENSE:
+        with subtests.test(word):
+            answer = post(app, acme, "/hub/models", **(BY_HAND | {"provider_id": key.provider_id} | form))
+            text = answer.get_data(as_text=True)
+            assert answer.status_code == 422
+            assert word in text
+            assert text.lstrip().startswith('<div class="split" id="new"')
+            assert db.session.scalar(count) == 1
 
 
 def test_models_come_from_the_price_catalogue_where_a_provider_lists_none(

@@ -37,9 +37,10 @@ REFUSED = re.compile(
 ANSWER = {"choices": [{"message": {"content": "Here."}, "finish_reason": "stop"}], "usage": {}}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def strict(app: Flask) -> Flask:
-    """Dataelan as it is shipped: organizations may not use private addresses."""
+    """Dataelan as it is shipped: organizations may not use private addresses. One for all tests here, as each
+    would compile its statements anew."""
     return create_app(replace(app.extensions["dataelan_settings"], private_addresses=False))
 
 

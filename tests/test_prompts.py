@@ -154,22 +154,24 @@ def test_what_openai_was_sent_is_pasted_as_a_prompt(app: Flask, acme: people.Cas
     assert '<option value="low" selected>Low</option>' in shown
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ('{"messages": [', "none that can be read"),
-        ('{"input": "x", "temperature": NaN}', "none that"),
-        ("{}", "no `messages`"),
-        ("[1]", "no `messages`"),
-        ("[" * 9000, ""),
-    ],
+UNREADABLE = (
+    ('{"messages": [', "none that can be read"),
+    ('{"input": "x", "temperature": NaN}', "none that"),
+    ("{}", "no `messages`"),
+    ("[1]", "no `messages`"),
+    ("[" * 9000, ""),
 )
-def test_what_cannot_be_pasted_is_said_and_kept(app: Flask, acme: people.Cast, text: str, words: str) -> None:
-    index = f"{acme.home}/projects/{acme.project.id}/prompts"
-    answer = people.browser(app, acme.mia).submit(index, {"name": "Pasted", "pasted": text})
-    assert answer.status_code == 422
-    assert words in page(answer)
-    assert escape(text) in answer.get_data(as_text=True)
+"""What is pasted → what is said of it."""
+
+
+def test_what_cannot_be_pasted_is_said_and_kept(app: Flask, acme: people.Cast, subtests: pytest.Subtests) -> None:
+    mia, index = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/prompts"
+    for pasted, words in UNREADABLE:
+        with subtests.test(pasted[:20]):
+            answer = mia.submit(index, {"name": "Pasted", "pasted": pasted})
+            assert answer.status_code == 422
+            assert words in page(answer)
+            assert escape(pasted) in answer.get_data(as_text=True)
     assert pasting.read("Only {{words}}").messages == (Turn("user", "Only {{words}}"),)
     odd = pasting.read('{"input": "x", "max_tokens": 1e400, "instructions": ["Be"], "model": {"a": 1}}')
     assert (odd.max_tokens, odd.system, odd.requested) == ("", "", "auto")
@@ -245,36 +247,37 @@ def test_messages_come_go_and_change_places(app: Flask, acme: people.Cast) -> No
         assert len(texts(nonsense)) == 3
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"temperature": "3"}, "A number from 0 to 2"),
-        ({"temperature": "NaN"}, "A number from 0 to 2"),
-        ({"max_tokens": "-1"}, "A number from 1 to 1,000,000"),
-        ({"max_tokens": "9" * 400}, "A number from 1 to 1,000,000"),
-        ({"schema": "{"}, "This is not JSON"),
-        ({"tools": "{}"}, "Write a list of tools"),
-        ({"variable": "name", "kind:name": "choice"}, "Write what one can choose from"),
-        ({"variable": "name", "kind:name": "number", "default:name": "x"}, "The default must be a number"),
-    ],
+WRONG: tuple[tuple[dict[str, str], str], ...] = (
+    ({"temperature": "3"}, "A number from 0 to 2"),
+    ({"temperature": "NaN"}, "A number from 0 to 2"),
+    ({"max_tokens": "-1"}, "A number from 1 to 1,000,000"),
+    ({"max_tokens": "9" * 400}, "A number from 1 to 1,000,000"),
+    ({"schema": "{"}, "This is not JSON"),
+    ({"tools": "{}"}, "Write a list of tools"),
+    ({"variable": "name", "kind:name": "choice"}, "Write what one can choose from"),
+    ({"variable": "name", "kind:name": "number", "default:name": "x"}, "The default must be a number"),
 )
+"""Fields of the editor → what is said of them."""
+
+
 def test_what_is_wrong_is_said_at_its_place_kept_all_the_same_and_neither_run_nor_published(
-    fields: dict[str, str], words: str, app: Flask, acme: people.Cast
+    app: Flask, acme: people.Cast, subtests: pytest.Subtests
 ) -> None:
-    mia, template = people.browser(app, acme.mia), people.template(acme)
-    form = written(**{"value:name": "Ada", **fields})
-    answer = mia.submit(url(acme, template, "/draft"), form)
-    assert answer.status_code == 200
-    assert words in page(answer)
-    refused = mia.submit(url(acme, template, "/runs"), form)
-    assert refused.status_code == 422
-    assert words in page(refused)
-    change = {"source": "draft", "seen": "0", "message": "First"}
-    for path in ("/versions", "/proposals"):
-        answer = mia.submit(url(acme, template, path), change)
-        assert answer.status_code == 422
-        assert words in page(answer)
-    assert versions_of(template) == []
+    mia, change = people.browser(app, acme.mia), {"source": "draft", "seen": "0", "message": "First"}
+    for fields, words in WRONG:
+        with subtests.test(f"{words}: {list(fields.values())[-1][:20]}"):
+            template, form = people.template(acme), written(**{"value:name": "Ada", **fields})
+            answer = mia.submit(url(acme, template, "/draft"), form)
+            assert answer.status_code == 200
+            assert words in page(answer)
+            refused = mia.submit(url(acme, template, "/runs"), form)
+            assert refused.status_code == 422
+            assert words in page(refused)
+            for path in ("/versions", "/proposals"):
+                answer = mia.submit(url(acme, template, path), change)
+                assert answer.status_code == 422
+                assert words in page(answer)
+            assert versions_of(template) == []
 
 
 def test_what_is_too_large_is_not_kept_and_that_is_said(app: Flask, acme: people.Cast) -> None:
@@ -641,43 +644,49 @@ def test_of_two_who_move_a_label_at_once_one_wins(app: Flask, acme: people.Cast)
     assert at_once(app, acme.adam, *again) == [204, 409]
 
 
-@pytest.mark.parametrize("text_", ["\0", "%", "_", "\\", "'; --", "x" * 5000, "🎈", "\u202e"])
-def test_odd_characters_are_taken_or_refused_and_break_nothing(text_: str, app: Flask, acme: people.Cast) -> None:
-    mia, template = people.browser(app, acme.mia), people.template(acme, "One {{a}}", "Two")
-    index = f"{acme.home}/projects/{acme.project.id}/prompts"
-    form = written(f"{text_}{{{{a}}}}", variable=["a", text_], system=text_)
-    form |= {f"{name}:a": text_ for name in ("value", "default", "description", "options", "kind", "required")}
-    form |= dict.fromkeys(("schema", "tools", "max_tokens", "temperature", "said", "change"), text_)
-    change = {"source": "draft", "seen": text_, "message": text_, "label": text_}
-    for path, fields in (
-        ("/draft", form),
-        ("/runs", form),
-        ("/runs", form | {"compare": "yes", "against": text_}),
-        ("/sessions", form),
-        ("/settings", {"name": text_, "called": text_, "description": text_}),
-        ("/versions", change),
-        ("/proposals", change),
-        ("/labels", {"name": text_, "to": "1", "seen": text_}),
-        ("/labels", {"name": "staging", "to": text_, "seen": text_}),
-        ("/cases", {"name": text_, "variable": ["a", text_], "value:a": text_, "expected": text_}),
-        ("/cases/answers", {"source": text_, "submission": text_}),
-    ):
-        answer = mia.submit(url(acme, template, path), fields)
-        assert answer.status_code < 500, path
-    mia.submit(index, {"name": text_, "description": "d", "example": "summary"})
-    odd = quote(text_, safe="")
-    for path in (
-        "",
-        "/versions",
-        "/cases",
-        f"/cases?source={odd}",
-        f"/differences?before={odd}",
-        f"/labels?name={odd}&to={odd}",
-        f"/labels/{odd}",
-        f"?run={odd}",
-    ):
-        assert mia.get(url(acme, template, path)).status_code < 500, path
-    assert mia.get(f"{index}?q={odd}&page={odd}").status_code == 200
+ODD = ("\0", "%", "_", "\\", "'; --", "x" * 5000, "🎈", "\u202e")
+
+
+def test_odd_characters_are_taken_or_refused_and_break_nothing(
+    app: Flask, acme: people.Cast, subtests: pytest.Subtests
+) -> None:
+    mia, index = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/prompts"
+    for text_ in ODD:
+        with subtests.test(text_[:9]):
+            template = people.template(acme, "One {{a}}", "Two")
+            form = written(f"{text_}{{{{a}}}}", variable=["a", text_], system=text_)
+            form |= {f"{name}:a": text_ for name in ("value", "default", "description", "options", "kind", "required")}
+            form |= dict.fromkeys(("schema", "tools", "max_tokens", "temperature", "said", "change"), text_)
+            change = {"source": "draft", "seen": text_, "message": text_, "label": text_}
+            for path, fields in (
+                ("/draft", form),
+                ("/runs", form),
+                ("/runs", form | {"compare": "yes", "against": text_}),
+                ("/sessions", form),
+                ("/settings", {"name": text_, "called": text_, "description": text_}),
+                ("/versions", change),
+                ("/proposals", change),
+                ("/labels", {"name": text_, "to": "1", "seen": text_}),
+                ("/labels", {"name": "staging", "to": text_, "seen": text_}),
+                ("/cases", {"name": text_, "variable": ["a", text_], "value:a": text_, "expected": text_}),
+                ("/cases/answers", {"source": text_, "submission": text_}),
+            ):
+                answer = mia.submit(url(acme, template, path), fields)
+                assert answer.status_code < 500, path
+            mia.submit(index, {"name": text_, "description": "d", "example": "summary"})
+            odd = quote(text_, safe="")
+            for path in (
+                "",
+                "/versions",
+                "/cases",
+                f"/cases?source={odd}",
+                f"/differences?before={odd}",
+                f"/labels?name={odd}&to={odd}",
+                f"/labels/{odd}",
+                f"?run={odd}",
+            ):
+                assert mia.get(url(acme, template, path)).status_code < 500, path
+            assert mia.get(f"{index}?q={odd}&page={odd}").status_code == 200
 
 
 # -- the list and the trash ------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, insert, select
 
 from dataelan_web.accounts.sign_up import create_project
 from dataelan_web.executions.execute import choose
@@ -27,6 +27,7 @@ from dataelan_web.models import (
     Model,
     ModelType,
     Origin,
+    Price,
     RoutingRule,
     State,
     Strategy,
@@ -60,11 +61,11 @@ def dear(acme: people.Cast, key: APIKey) -> Model:
 
 
 def made(cast: people.Cast, count: int = 1, text: str = "Hello", **values: Any) -> list[uuid.UUID]:
-    """Runs that are over, one minute apart."""
-    rows = []
+    """Runs that are over, one minute apart. All of them in two statements: some tests want hundreds."""
+    rows: list[dict[str, Any]] = []
     for number in range(count):
         at = now() - timedelta(minutes=number)
-        said = {
+        said: dict[str, Any] = {
             "id": new_id(),
             "organization_id": cast.organization.id,
             "project_id": cast.project.id,
@@ -79,10 +80,25 @@ def made(cast: people.Cast, count: int = 1, text: str = "Hello", **values: Any) 
             "tokens_output": OUT,
             **values,
         }
-        rows.append(Execution(**said, body=ExecutionBody(request=to_json(Prompt(messages=(user(text),))))))
-    db.session.add_all(rows)
+        rows.append(said)
+    ids, asked = [row["id"] for row in rows], to_json(Prompt(messages=(user(text),)))
+    db.session.execute(insert(Execution), rows)
+    db.session.execute(insert(ExecutionBody), [{"id": id, "request": asked} for id in ids])
     db.session.commit()
-    return [row.id for row in rows]
+    return ids
+
+
+def models_of(cast: people.Cast, key: APIKey, rows: list[dict[str, Any]]) -> None:
+    """Many models at once, each with its `name`, what `input` and `output` cost, and its `context_window`."""
+    ids = [new_id() for _ in rows]
+    whose = {"provider_id": key.provider_id, "organization_id": cast.organization.id, "model_type": ModelType.TEXT}
+    names = [
+        {"name": row["name"], "display_name": row["name"], "context_window": row["context_window"]} for row in rows
+    ]
+    costs = [{"input": row["input"], "output": row["output"], "source": "test"} for row in rows]
+    db.session.execute(insert(Model), [{"id": id, **whose, **said} for id, said in zip(ids, names, strict=True)])
+    db.session.execute(insert(Price), [{"model_id": id, **cost} for id, cost in zip(ids, costs, strict=True)])
+    db.session.commit()
 
 
 def draft_of(*models: Model, **values: Any) -> Draft:
@@ -173,24 +189,24 @@ def test_who_asks_for_the_old_name_gets_the_model_that_has_it_too(acme: people.C
     assert pairs(tried(acme, Draft("Renamed", (Entry(dear.id),)), row)) == [("dear", "cheap", 2)]
 
 
-@pytest.mark.parametrize("requested", ["auto", "cheap", "own/cheap", "twin", "Mine", "nobody's"])
 def test_each_name_leads_where_an_execution_would_go(
-    acme: people.Cast, key: APIKey, cheap: Model, dear: Model, requested: str
+    acme: people.Cast, key: APIKey, cheap: Model, dear: Model, subtests: pytest.Subtests
 ) -> None:
     people.own_model(acme, key, "twin", input=CHEAP, output=CHEAP)
     simulated = people.simulated_model()
     people.own_model(acme, key, simulated.name, input=CHEAP, output=CHEAP)
     drafts.save(Draft("Mine", (Entry(dear.id),)), acme.organization, None)
-    for name in (requested, simulated.name):
-        (id,) = made(acme, 1, requested=name)
-        run = db.session.get_one(Execution, id)
-        real = choose(run, from_json(run.body.request), random.Random(id.int))
-        said = tried(acme, Draft(name if name != "auto" else "New", (Entry(dear.id),), priority=0), wanted=1)
-        assert said.looked_at == 1
-        before = next((switch.before for switch in said.switches), None)
-        unchanged = "dear" if said.decided and not said.switches else None
-        expected = real.steps[0].candidate.model if real.steps else None
-        assert (before.model if before else unchanged) == expected
+    for name in ("auto", "cheap", "own/cheap", "twin", "Mine", "nobody's", simulated.name):
+        with subtests.test(name):
+            (id,) = made(acme, 1, requested=name)
+            run = db.session.get_one(Execution, id)
+            real = choose(run, from_json(run.body.request), random.Random(id.int))
+            said = tried(acme, Draft(name if name != "auto" else "New", (Entry(dear.id),), priority=0), wanted=1)
+            assert said.looked_at == 1
+            before = next((switch.before for switch in said.switches), None)
+            unchanged = "dear" if said.decided and not said.switches else None
+            expected = real.steps[0].candidate.model if real.steps else None
+            assert (before.model if before else unchanged) == expected
 
 
 def test_a_name_is_asked_for_from_sessions_of_every_type(acme: people.Cast, cheap: Model, dear: Model) -> None:
@@ -288,9 +304,9 @@ def test_runs_that_a_new_weight_does_not_touch_keep_their_draw(acme: people.Cast
 def test_without_the_draft_each_run_is_planned_as_an_execution_would_be(
     acme: people.Cast, key: APIKey, cheap: Model, dear: Model
 ) -> None:
-    for number in range(60):  # more than one chunk of the built-in rule
-        window = 100 + number * 500
-        people.own_model(acme, key, f"m{number}", input=CHEAP // 2 + number, output=CHEAP // 2, context_window=window)
+    many = range(60)  # more than one chunk of the built-in rule
+    costs = [{"input": CHEAP // 2 + number, "output": CHEAP // 2} for number in many]
+    models_of(acme, key, [{"name": f"m{at}", "context_window": 100 + at * 500, **costs[at]} for at in many])
     sizes = (1, 200, 2_000, 20_000, 24_000)
     ids = {made(acme, 1, text="word " * size)[0] for size in sizes}
     said = tried(acme, draft_of(dear, priority=1))
@@ -365,8 +381,8 @@ def test_a_project_that_never_uses_the_platforms_keys_is_planned_without_them(
 def test_500_runs_take_less_than_two_seconds_and_the_hub_is_read_once(
     acme: people.Cast, key: APIKey, cheap: Model, dear: Model
 ) -> None:
-    for number in range(300):
-        people.own_model(acme, key, f"m{number:03}", input=CHEAP * (number + 2), output=CHEAP, context_window=64_000)
+    same = {"output": CHEAP, "context_window": 64_000}
+    models_of(acme, key, [{"name": f"m{at:03}", "input": CHEAP * (at + 2), **same} for at in range(300)])
     made(acme, 500, text="A prompt of ordinary length. " * 40)
     for number in range(10):
         conditions = {"expression": f"prompt.tokens > {1_000 * (number + 1)}", "max_cost": 0.5}

@@ -22,6 +22,10 @@ from .kinds import kind_of
 LONGEST = 200
 """Characters of a title, and of a key."""
 
+# Made once, and given the rows as they are asked: with the rows in it, a statement is compiled at each word.
+_NOTICE = insert(Notice).on_conflict_do_nothing(index_elements=["user_id", "key"]).returning(Notice.user_id)
+_TO_WEBHOOK = insert(Delivery).on_conflict_do_nothing(index_elements=["webhook_id", "key"])
+
 
 @dataclass(frozen=True)
 class Word:
@@ -93,8 +97,7 @@ def _notices(
     rows = [{"organization_id": organization.id, "user_id": id, **vars(word)} for id in sorted(set(user_ids))]
     if not rows:
         return []
-    query = insert(Notice).values(rows).on_conflict_do_nothing(index_elements=["user_id", "key"])
-    return list(session.scalars(query.returning(Notice.user_id)))
+    return list(session.scalars(_NOTICE, rows))
 
 
 def _to_webhooks(session: DbSession, organization: Organization, word: Word, data: Mapping[str, Any]) -> None:
@@ -106,8 +109,7 @@ def _to_webhooks(session: DbSession, organization: Organization, word: Word, dat
     said["payload"] = payload(organization, word, data)
     rows = [{**said, "webhook_id": id} for id in session.scalars(mine.order_by(Webhook.id))]
     if rows:
-        query = insert(Delivery).values(rows)
-        session.execute(query.on_conflict_do_nothing(index_elements=["webhook_id", "key"]))
+        session.execute(_TO_WEBHOOK, rows)
 
 
 def _by_mail(
@@ -121,4 +123,4 @@ def _by_mail(
     letter |= {"organization": organization.name, "slug": organization.slug}
     rows = [{**said, "address": person.email, "payload": {**letter, "name": person.name}} for person in people]
     if rows:
-        session.execute(insert(Delivery).values(rows))
+        session.execute(insert(Delivery), rows)
