@@ -56,8 +56,11 @@
     }
   };
   const drawn = () => document.querySelectorAll('[data-figure]');
-  const drawAll = () => drawn().forEach(draw);
-  plots.redraw(drawAll);
+  // What else becomes of the page's classes is no theme, and what paper asks for or gives back is drawn by that.
+  const isDark = () => document.documentElement.classList.contains('dark');
+  let drawnDark = isDark();
+  const drawAll = () => { drawnDark = isDark(); drawn().forEach(draw); };
+  plots.redraw(() => { if (!isPrinting && drawnDark !== isDark()) drawAll(); });
   addEventListener('beforeprint', () => {
     isPrinting = true;
     wasDark = document.documentElement.classList.contains('dark');
