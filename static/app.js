@@ -233,12 +233,15 @@
   };
   document.addEventListener('load', ({ target }) => { if (target.closest?.('#runs')) follow(); }, true);   // a picture takes its room late
 
-  // How long a running answer has taken so far.
+  // How long a running answer has taken so far. The text is changed and no new one put in its place: whoever watches the
+  // page for what is new is not called, and the page is not measured, five times a second.
   setInterval(() => {
     if (document.hidden) return;
     document.querySelectorAll('[data-since]').forEach((place) => {
       const seconds = Math.max(0, (Date.now() - Date.parse(place.dataset.since)) / 1000);
-      place.textContent = seconds < 60 ? `${seconds.toFixed(1)}s` : `${Math.floor(seconds / 60)}m ${Math.floor(seconds % 60)}s`;
+      const words = seconds < 60 ? `${seconds.toFixed(1)}s` : `${Math.floor(seconds / 60)}m ${Math.floor(seconds % 60)}s`;
+      if (!place.firstChild) place.textContent = words;
+      else if (place.firstChild.data !== words) place.firstChild.data = words;
     });
   }, 200);
 
