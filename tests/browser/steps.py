@@ -34,7 +34,7 @@ def card(page: Page, number: int = 0) -> Locator:
 
 
 def finished(run: Locator) -> Locator:
-    expect(run.locator(f":scope:is({OVER})")).to_have_count(1)
+    run.locator(f":scope:is({OVER})").wait_for(state="attached")  # looks more often than `expect` does
     return run
 
 
