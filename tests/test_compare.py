@@ -30,6 +30,7 @@ from dataelan_web.models import (
     PromptSession,
     RoutingRule,
     RoutingRuleModel,
+    Scope,
     State,
     Strategy,
     new_id,
@@ -42,7 +43,7 @@ from dataelan_web.playground.compare.differences import difference
 from dataelan_web.router.candidates import Question
 from dataelan_web.router.plan import plan
 
-from . import people
+from . import people, used
 from .conftest import wait_until
 from .test_quotes import line, priced
 
@@ -97,6 +98,24 @@ def test_a_prompt_is_run_by_each_model_as_often_as_wished(app: Flask, worker: ob
     assert html.count("First token") >= 4
     assert "of their words in common" in html or "answers say the same" in html
     assert "B2 · simulated/simulated-instant" in html, "each of the repeats can be held against any other"
+
+
+@pytest.mark.parametrize("is_blind", ["", "y"], ids=["open", "blind"])
+def test_an_answer_that_a_limit_stopped_says_which_where_names_are_not_hidden(
+    app: Flask, acme: people.Cast, is_blind: str
+) -> None:
+    budget = used.limit(acme, Scope.PROJECT, acme.project.id)
+    id = compare(app, acme, "Which?", [FAST, INSTANT], is_blind=is_blind)
+    refused, other = (run.execution for run in read(id).runs)
+    other.state, other.finished_at = State.CANCELLED, now()
+    refused.state, refused.finished_at, refused.refused_by = State.FAILED, now(), budget.id
+    refused.error_kind, refused.body.error = "billing", "The limit has less left than this prompt may cost."
+    db.session.commit()
+    events = people.browser(app, acme.mia).get(f"{acme.home}/comparisons/{id}/events").get_data(as_text=True)
+    for html in (page(app, acme, id), events):
+        said = f"The limit on Project {acme.project.name} stopped this", "Ask for more", refused.body.error
+        assert [words in html for words in said] == [not is_blind] * 3
+        assert ("This one gave no answer" in html) == bool(is_blind)
 
 
 def test_its_row_in_the_session_asks_how_it_stands_until_it_ended(app: Flask, acme: people.Cast) -> None:

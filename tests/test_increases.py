@@ -394,19 +394,6 @@ def test_a_refused_run_says_which_limit_how_it_stands_and_what_can_be_done(
     assert "Since then $6.00 more was granted: retry it." in text_of(page(app, acme.mia, acme.session_url))
 
 
-def test_a_run_that_is_refused_before_its_card_is_drawn_says_so_at_once(
-    app: Flask, acme: people.Cast, budget: Budget, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker may be quicker than the answer to whoever asked."""
-    run = refused(acme, budget, acme.mia)
-    monkeypatch.setattr("dataelan_web.playground.asking.ask", lambda *_: db.session.get_one(Execution, run.id))
-    asked = {"text": "Summarize this contract", "model": "auto"}
-    answer = people.browser(app, acme.mia).submit(f"{acme.session_url}/executions", asked)
-    assert answer.status_code == 201
-    assert f"The limit on Project {acme.project.name} stopped this" in text_of(answer.text)
-    assert "Ask for more" in answer.text
-
-
 def test_a_prompt_s_page_says_which_limit_stopped_its_run(app: Flask, acme: people.Cast, budget: Budget) -> None:
     template, run = people.template(acme, "Hello"), refused(acme, budget, acme.mia)
     run.template_run = TemplateRun(template_id=template.id, number=1, digest="-")

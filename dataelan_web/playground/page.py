@@ -60,10 +60,12 @@ def more(session: PromptSession, window: Window) -> Response:
 
 def card(execution: Execution) -> Response:
     """A run's card alone, as it is now."""
+    found = conversation.read(execution.id)
+    refusals.tell([found])
     return render(
         "playground/run.html",
         "execution",
-        execution=conversation.read(execution.id),
+        execution=found,
         session=execution.session,
         can_edit=access.may(access.EDIT, execution) and execution.session_id is not None,
     )

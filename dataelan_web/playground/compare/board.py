@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from ...extensions import db
+from ...limits import refusals
 from ...models import Comparison, ComparisonRun, Execution
 from ..chat_form import EFFORTS
 
@@ -158,10 +159,17 @@ def board(comparison: Comparison) -> Board:
     return Board(comparison, list(columns.values()))
 
 
+def tell_refusals(found: Board) -> None:
+    """Which limit stopped an answer, and what can be done. Of hidden ones it would tell whose they are."""
+    if not found.is_hidden:
+        refusals.tell(run.execution for run in found.runs if not run.is_gone)
+
+
 def open_ids(found: Board) -> dict[uuid.UUID, ComparisonRun]:
     return {run.id: run for run in found.runs if run.execution.is_open}
 
 
 def context(comparison: Comparison, **more: Any) -> dict[str, Any]:
     found = board(comparison)
+    tell_refusals(found)
     return {"comparison": comparison, "board": found, "session": comparison.session} | more

@@ -23,7 +23,7 @@ from ...models.executions import OPEN
 from ...web import partial
 from ..stream import KEEP_ALIVE, message
 from . import differences
-from .board import Board, board, open_ids
+from .board import Board, board, open_ids, tell_refusals
 
 PACE = 0.05
 """Seconds between two messages: twenty a second are smooth, for however many answers."""
@@ -78,6 +78,7 @@ def _words(run: ComparisonRun, entry: live.Entry, begun: set[uuid.UUID]) -> str:
 
 def _ended_pieces(found: Board, runs: list[ComparisonRun], can_edit: bool) -> str:
     """Finished answers in their places, and what is told of all of them."""
+    tell_refusals(found)
     template = current_app.jinja_env.get_template("playground/compare/ended.html")
     told = {"board": found, "comparison": found.comparison, "runs": runs, "can_edit": can_edit}
     told |= differences.between(found, "", "")
