@@ -32,7 +32,6 @@ from dataelan_web.models import (
     Prompt,
     Scope,
     State,
-    TemplateRun,
     Unit,
     User,
     Window,
@@ -392,15 +391,6 @@ def test_a_refused_run_says_which_limit_how_it_stands_and_what_can_be_done(
     assert "You asked for $8.00 more" in text_of(page(app, acme.mia, acme.session_url))
     act(app, acme.olivia, acme, increase, "approval", amount="6")
     assert "Since then $6.00 more was granted: retry it." in text_of(page(app, acme.mia, acme.session_url))
-
-
-def test_a_prompt_s_page_says_which_limit_stopped_its_run(app: Flask, acme: people.Cast, budget: Budget) -> None:
-    template, run = people.template(acme, "Hello"), refused(acme, budget, acme.mia)
-    run.template_run = TemplateRun(template_id=template.id, number=1, digest="-")
-    db.session.commit()
-    html = page(app, acme.mia, f"{acme.home}/prompts/{template.id}")
-    assert f"The limit on Project {acme.project.name} stopped this" in text_of(html)
-    assert "Ask for more" in html
 
 
 def test_what_others_may_spend_is_not_told_by_a_refused_run(app: Flask, acme: people.Cast) -> None:

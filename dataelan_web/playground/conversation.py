@@ -17,6 +17,7 @@ from ..actions.cards import OF_RUN
 from ..executions import branches
 from ..executions.conversation import continues
 from ..extensions import db
+from ..limits import refusals
 from ..models import (
     CopiedAnswer,
     Execution,
@@ -171,9 +172,10 @@ def _cards(rows: Sequence[Any]) -> list[Card]:
 
 
 def read(id: uuid.UUID) -> Execution:
-    """A run with all that its card needs."""
+    """A run with all that its card needs. Also one just begun: what a limit stops is over a moment later."""
     found = db.session.scalars(_READ, {"ids": [id]}).one()
     branches.tell([found])
+    refusals.tell([found])
     return found
 
 

@@ -31,8 +31,6 @@ def page(
     """`at`: the card to open it at, on that card's branch; else it opens at the end of the newest."""
     end = (branches.end_of(session, at) if at else None) or branches.newest(session)
     window = conversation.around(session, at, end) if at else conversation.latest(session, end)
-    refusals.tell(_runs_of(window))
-    listing.tell(_runs_of(window))
     form.continues.data = form.continues.data or str(end or "")
     g.project = session.project
     return render(
@@ -51,8 +49,6 @@ def page(
 
 def more(session: PromptSession, window: Window) -> Response:
     """Further cards, in place of what asked for them."""
-    refusals.tell(_runs_of(window))
-    listing.tell(_runs_of(window))
     return render(
         "playground/more.html", session=session, can_edit=access.may(access.EDIT, session), **_cards(session, window)
     )
@@ -60,12 +56,10 @@ def more(session: PromptSession, window: Window) -> Response:
 
 def card(execution: Execution) -> Response:
     """A run's card alone, as it is now."""
-    found = conversation.read(execution.id)
-    refusals.tell([found])
     return render(
         "playground/run.html",
         "execution",
-        execution=found,
+        execution=conversation.read(execution.id),
         session=execution.session,
         can_edit=access.may(access.EDIT, execution) and execution.session_id is not None,
     )
@@ -73,9 +67,8 @@ def card(execution: Execution) -> Response:
 
 def started(execution: Execution, once: str = "submission") -> Response:
     """A new run's card for the end of the list, and the form it came from ready for the next: the composer, or a button
-    by the name of its `once` (ui.only_once). It may be over by now: what a limit stops is, a moment later."""
+    by the name of its `once` (ui.only_once)."""
     found = conversation.read(execution.id)
-    refusals.tell([found])
     return render(
         "playground/session.html",
         "started",
@@ -91,8 +84,6 @@ def started(execution: Execution, once: str = "submission") -> Response:
 def branched(execution: Execution, session: PromptSession) -> Response:
     """The branch that begins with a new run, in place of the one that was shown."""
     window = conversation.latest(session, execution.id)
-    refusals.tell(_runs_of(window))
-    listing.tell(_runs_of(window))
     return render(
         "playground/session.html",
         "branched",
@@ -105,11 +96,12 @@ def branched(execution: Execution, session: PromptSession) -> Response:
     )
 
 
-def _runs_of(window: Window) -> list[Execution]:
-    return [card for card in window.cards if isinstance(card, Execution)]
-
-
 def _cards(session: PromptSession, window: Window) -> dict[str, Any]:
+    """These cards, each run with what a limit or a comparison has to say of it."""
+    runs = [card for card in window.cards if isinstance(card, Execution)]
+    refusals.tell(runs)
+    listing.tell(runs)
+
     def url(**place: Any) -> str:
         return url_for("playground.show", id=session.id, **place)
 

@@ -22,7 +22,6 @@ from ..executions import live
 from ..executions.draining import draining
 from ..extensions import db
 from ..jobs.queue import store
-from ..limits import refusals
 from ..models import Attempt, Execution, Model, Provider
 from ..projects import totals
 from ..web import partial
@@ -110,7 +109,6 @@ def message(html: str, id: str = "") -> str:
 def finished(execution_id: uuid.UUID, can_edit: bool) -> str:
     """The finished card, the session's new totals, and a word for screen readers."""
     execution = conversation.read(execution_id)
-    refusals.tell([execution])
     sums = totals.of_session(execution.session) if execution.session else totals.Totals()
     # Not render_template: the person's navigation has no place in this piece, and their session is long closed.
     template = current_app.jinja_env.get_template("playground/finished.html")
