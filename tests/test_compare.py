@@ -116,6 +116,7 @@ def test_an_answer_that_a_limit_stopped_says_which_where_names_are_not_hidden(
         said = f"The limit on Project {acme.project.name} stopped this", "Ask for more", refused.body.error
         assert [words in html for words in said] == [not is_blind] * 3
         assert ("This one gave no answer" in html) == bool(is_blind)
+        assert ("No answer came." in html) == (not is_blind), "there is none to pick"
 
 
 def test_its_row_in_the_session_asks_how_it_stands_until_it_ended(app: Flask, acme: people.Cast) -> None:
