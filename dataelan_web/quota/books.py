@@ -176,20 +176,19 @@ def correct(
     """A further line for what an attempt was charged too little, or too much (less than nothing): nano-USD, tokens.
     It counts in the windows that the call was held against, and in its cost. Raises ValueError for a call that has not
     ended, and for one that would come to less than nothing. The caller commits."""
+    execution_id = session.scalars(select(Attempt.execution_id).where(Attempt.id == attempt_id)).one()
+    execution = session.get_one(Execution, execution_id, with_for_update={"key_share": True})
+    attempt = session.get_one(Attempt, attempt_id, with_for_update={"key_share": True})
     reservation = session.scalars(
         select(Reservation).where(Reservation.attempt_id == attempt_id).with_for_update()
     ).first()
-    attempt = session.scalars(select(Attempt).where(Attempt.id == attempt_id).with_for_update()).one()
     lines = select(func.sum(LedgerEntry.amount), func.sum(LedgerEntry.tokens))
     charged, used = session.execute(lines.where(LedgerEntry.attempt_id == attempt_id)).one()
     if attempt.ended_at is None or (reservation and reservation.state is ReservationState.HELD):
         raise ValueError("This call has not ended yet.")
     if (charged or 0) + amount < 0 or (used or 0) + tokens < 0:
         raise ValueError("A call cannot come to less than nothing.")
-    if reservation:
-        _count(session, reservation.id, {Unit.USD: amount, Unit.TOKENS: tokens})
     attempt.cost = int(charged or 0) + amount
-    execution = session.get_one(Execution, attempt.execution_id, with_for_update=True)
     costs = session.scalars(select(Attempt.cost).where(Attempt.execution_id == execution.id)).all()
     execution.cost = None if None in costs else sum(cost or 0 for cost in costs)
     line = LedgerEntry(
@@ -206,6 +205,8 @@ def correct(
     )
     session.add(line)
     session.flush()
+    if reservation:
+        _count(session, reservation.id, {Unit.USD: amount, Unit.TOKENS: tokens})
     return line
 
 

@@ -84,7 +84,7 @@ def set_limit(
 
 def delete_limit(session: DbSession, budget: Budget) -> None:
     """With its windows and increases; what was spent stays in the ledger."""
-    session.execute(delete(Budget).where(Budget.id == budget.id))
+    _delete_budgets(session, Budget.id == budget.id)
 
 
 def set_rate(
@@ -117,8 +117,17 @@ def set_rate(
 
 def forget(session: DbSession, *subject_ids: uuid.UUID) -> None:
     """Every limit and rate of subjects that are deleted."""
-    for table in (Budget, RateLimit):
-        session.execute(delete(table).where(table.subject_id.in_(subject_ids)))
+    _delete_budgets(session, Budget.subject_id.in_(subject_ids))
+    session.execute(delete(RateLimit).where(RateLimit.subject_id.in_(subject_ids)))
+
+
+def _delete_budgets(session: DbSession, which: ColumnElement[bool]) -> None:
+    """Their windows are locked first, in the one order in which every call locks them."""
+    session.flush()
+    ids = session.scalars(select(Budget.id).where(which).order_by(Budget.id).with_for_update()).all()
+    windows = select(BudgetPeriod.id).where(BudgetPeriod.budget_id.in_(ids))
+    session.execute(windows.order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at).with_for_update())
+    session.execute(delete(Budget).where(Budget.id.in_(ids)))
 
 
 def _made_or_found(

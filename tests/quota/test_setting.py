@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from dataelan_web import quota
 from dataelan_web.extensions import db
@@ -16,6 +16,7 @@ from dataelan_web.models import (
     Answer,
     Attempt,
     Budget,
+    BudgetPeriod,
     EntryKind,
     Execution,
     Increase,
@@ -25,9 +26,11 @@ from dataelan_web.models import (
     Scope,
     Unit,
     Window,
+    new_id,
     now,
 )
 from tests import people
+from tests.conftest import wait_until
 
 from .steps import (
     attempt,
@@ -284,3 +287,33 @@ def test_what_a_call_reads_of_its_limits_is_what_pages_read(acme: people.Cast) -
     mine = [budget.id for budget in made]  # the platform may have others, of another test
     assert {one for one in read if one.id in mine} == set(quota.limits_of(db.session, mine))
     assert list(read) == sorted(read, key=lambda one: one.id)
+
+
+def test_limits_that_go_with_their_subjects_are_locked_in_the_order_of_all(app: Flask, acme: people.Cast) -> None:
+    """Else a call that holds the first of them and waits for the second, and who deletes them, wait for each other."""
+    ids, rows = sorted(new_id() for _ in range(2)), []
+    for id, scope, subject in ((ids[1], Scope.PROJECT, acme.project.id), (ids[0], Scope.MEMBER, acme.mia.id)):
+        of = {"organization_id": acme.organization.id, "window": Window.TOTAL, "limit": 100}
+        db.session.add(Budget(id=id, scope=scope, subject_id=subject, **of))
+        db.session.add(BudgetPeriod(id=id, budget_id=id, starts_at=now()))
+        db.session.commit()
+        rows.insert(0, select(BudgetPeriod.id).where(BudgetPeriod.budget_id == id))
+    subjects_gone, done = (acme.project.id, acme.mia.id), threading.Event()
+
+    def forget() -> None:
+        with app.app_context():
+            quota.forget(db.session, *subjects_gone)
+            db.session.commit()
+            done.set()
+
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%budget%'")
+    with db.engine.connect() as call, db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as look:
+        call.execute(rows[0].with_for_update(key_share=True))
+        other = threading.Thread(target=forget)
+        other.start()
+        wait_until(lambda: look.scalar(waiting), 10)
+        call.execute(text("SET LOCAL lock_timeout = '300ms'"))
+        call.execute(rows[1].with_for_update(key_share=True))
+        call.rollback()
+    other.join(10)
+    assert done.is_set()
