@@ -6,27 +6,30 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from dataelan_web import quota
 from dataelan_web.executions import live, sweep
+from dataelan_web.executions import record as recording
 from dataelan_web.executions.execute import PAUSES, execute, told
 from dataelan_web.executions.health import CLOCK_KEPT, _Clock
 from dataelan_web.executions.measures import estimated
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue, worker
-from dataelan_web.models import Attempt, Execution, Payer, Reservation, Scope, State, Window, journal, new_id
+from dataelan_web.models import Attempt, Execution, Outcome, Payer, Reservation, Scope, State, Window, journal, new_id
 from dataelan_web.models.executions import LEASE, claim, close, renew
 from dataelan_web.playground import stream
 from dataelan_web.router.candidates import tokens_of
-from dataelan_web.router.types import Prompt, Text, Usage, user
+from dataelan_web.router.types import Failure, Prompt, Text, Usage, user
 
 from . import people
 from .conftest import wait_until
-from .test_executions import USD, claimed, ledger, let_the_lease_run_out, priced, queued
+from .test_executions import USD, claimed, held, ledger, let_the_lease_run_out, priced, queued
 from .test_playground import fresh
 
 Make = Callable[[], uuid.UUID]
@@ -185,6 +188,33 @@ def test_an_end_is_tried_for_as_long_as_the_lease_lasts() -> None:
 
 
 # -- money ---------------------------------------------------------------------------------------
+
+
+def test_a_call_that_was_surely_not_made_costs_nothing_however_its_announcement_ended(
+    acme: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database goes away while it commits what is held, and comes back when the run is about to end."""
+    quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL, USD)
+    execution, gone = claimed(acme, "Hi", requested=priced(acme, simulated)), OperationalError("", {}, Exception())
+    reserve, take_back, away = recording.reserve, recording.take_back, [True]
+
+    def unheard(*asked: Any) -> None:
+        reserve(*asked)
+        raise gone
+
+    def taken_back(id: uuid.UUID) -> None:
+        if away and away.pop():
+            raise gone
+        take_back(id)
+
+    monkeypatch.setattr(recording, "reserve", unheard)
+    monkeypatch.setattr(recording, "take_back", taken_back)
+    with pytest.raises(Failure, match="could not record this call"):
+        list(execute(execution, execution.fence))
+    ended = fresh(execution.id)
+    (attempt,) = ended.attempts
+    assert (ended.state, ended.cost, attempt.outcome, attempt.cost) == (State.FAILED, 0, Outcome.FAILED, 0)
+    assert (ledger(execution.id), held(execution.id)) == ([], 0)
 
 
 def test_a_call_of_which_nobody_heard_anything_is_charged_all_that_was_held(acme: people.Cast, simulated: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from .. import quota
 from ..extensions import db
@@ -35,6 +36,14 @@ def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:
         if attempt.outcome is Outcome.SENT:
             _close(execution, attempt, text)
     return made
+
+
+def take_back(attempt_id: uuid.UUID) -> None:
+    """Of a call that was surely not made, though the commit that announced it may have succeeded unheard. Commits."""
+    unsent = update(Attempt).where(Attempt.id == attempt_id, Attempt.outcome == Outcome.SENT)
+    db.session.execute(unsent.values(outcome=Outcome.FAILED, ended_at=func.now(), cost=0))
+    quota.void(db.session, attempt_id)
+    db.session.commit()
 
 
 def _close(execution: Execution, attempt: Attempt, text: str) -> None:

@@ -252,6 +252,7 @@ def _write_end(
 ) -> None:
     """Everybody takes the same way: first the execution's row, then its attempts, then the limits, which are the most
     wanted. Two who took them in another order could wait for each other."""
+    record.take_back_unsent()
     record.announce()
     if record.is_open:
         record.tell(close_attempts(execution, answer.said))

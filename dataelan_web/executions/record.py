@@ -33,6 +33,7 @@ from ..router.plan import Step
 from ..router.run import Result
 from ..router.types import OUR_OWN, Again, Failure, Fate, Kind, Prompt, Task, Usage
 from . import jobs
+from .abandoned import take_back
 from .allowance import Allowance, Unpriced, reserve, take_over
 from .answer import Answer
 from .bill import Bill, charge_at_last
@@ -73,7 +74,7 @@ class Record:
         self.leaves_out = execution.origin is not Origin.GATEWAY
         self.is_there = not object_state(execution).transient
         """Is the execution's own row committed? That of a run that its caller runs itself comes with its first call."""
-        self._made: list[Attempt] = []
+        self._made, self._unsent = list[Attempt](), list[uuid.UUID]()
         self._ended: _Ended | None = None
         self._is_written = self._is_settled = True
         self._is_lost = False
@@ -219,6 +220,12 @@ class Record:
         db.session.commit()
         self.is_there = True
 
+    def take_back_unsent(self) -> None:
+        """What was held for calls that were not made is owed to nobody, when the database is back. Commits."""
+        while self._unsent:
+            take_back(self._unsent[-1])
+            self._unsent.pop()
+
     def announce(self) -> None:
         """Write the run's own row anew, if a rollback took it: then it was never committed."""
         if self._is_lost:
@@ -269,15 +276,12 @@ class Record:
             self.roll_back()
 
     def _take_back(self, attempt_id: uuid.UUID) -> None:
-        """Nothing was sent, though the commit that announced it may have succeeded unheard."""
         self.roll_back()
-        unsent = update(Attempt).where(Attempt.id == attempt_id, Attempt.outcome == Outcome.SENT)
+        self._unsent.append(attempt_id)
         try:
-            db.session.execute(unsent.values(outcome=Outcome.FAILED, ended_at=func.now(), cost=0))
-            quota.void(db.session, attempt_id)
-            db.session.commit()
+            self.take_back_unsent()
         except SQLAlchemyError:
-            log.exception("attempt %s is left to the sweeper", attempt_id)
+            log.exception("attempt %s could not be taken back yet", attempt_id)
             self.roll_back()
 
     def _begun(self) -> Attempt:
