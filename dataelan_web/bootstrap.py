@@ -14,7 +14,7 @@ from .accounts.sign_up import create_organization, create_project, create_user, 
 from .extensions import db
 from .hub.keys.keeping import reseal, seal
 from .hub.keys.rotation import place_of
-from .hub.models import assumed, catalogue, purpose
+from .hub.models import assumed, catalogue, prices, purpose
 from .hub.providers import connections, servers
 from .models import (
     NANO,
@@ -133,7 +133,7 @@ def _price(model: Model, provider: Provider) -> None:
     if known and known.price:
         model.prices = [known.price]
     elif servers.is_private(provider.base_url):
-        model.prices = [catalogue.free("the operator" if provider.needs_key else assumed.AT_HOME)]
+        model.prices = [catalogue.free(prices.OPERATOR if provider.needs_key else assumed.AT_HOME)]
 
 
 def _key(organization: Organization, provider: Provider, secret: str) -> APIKey:

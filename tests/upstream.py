@@ -24,10 +24,11 @@ class Reply:
 
 @dataclass
 class Upstream:
-    """`reply` is what the next requests get."""
+    """`reply` is what the next requests get; those with a key of `by_key` get what is there."""
 
     url: str = ""
     reply: Reply = field(default_factory=lambda: Reply(b"{}"))
+    by_key: dict[str, Reply] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def answers(self, document: Any, status: int = 200) -> None:
@@ -52,11 +53,12 @@ def upstream() -> Iterator[Upstream]:
             told.requests.append(
                 {"path": self.path, "headers": dict(self.headers), "body": json.loads(body) if body else None}
             )
-            self.send_response(told.reply.status)
-            self.send_header("Content-Type", told.reply.content_type)
-            self.send_header("Content-Length", str(len(told.reply.body)))
+            reply = told.by_key.get((self.headers.get("Authorization") or "").removeprefix("Bearer "), told.reply)
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.content_type)
+            self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
-            self.wfile.write(told.reply.body)
+            self.wfile.write(reply.body)
 
         do_GET = do_POST = answer  # noqa: N815
 

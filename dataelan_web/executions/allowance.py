@@ -111,10 +111,13 @@ def counting(
     """(those of the limits that count a call of this price, what it counts as where the price is unknown, notice).
 
     What is free is in no limit's way but those of tokens and requests. Where nobody knows the price, it is as the
-    organization wishes: refused (the default), counted as its ceiling for one call, or let through.
+    organization wishes: refused (the default), counted as its ceiling for one call, or let through. But a hard limit of
+    the operator's goes by what everyone's price book says, and never by what an organization says itself.
     """
     money = [limit for limit in limits if limit.unit is Unit.USD]
     others = [limit for limit in limits if limit.unit is not Unit.USD]
+    if candidate.has_own_price or candidate.rates is None:
+        _refuse_for_the_operator(money, candidate)
     if candidate.rates is not None:
         return others if candidate.rates.is_free else list(limits), 0, ""
     if not money:
@@ -130,6 +133,17 @@ def counting(
         " Set a price, choose a priced model, or change what happens to unknown prices in the Model Hub's settings.",
         sent=False,
     )
+
+
+def _refuse_for_the_operator(money: Sequence[quota.Limit], candidate: Candidate) -> None:
+    """Raises Failure."""
+    if any(limit.is_hard and limit.organization_id is None for limit in money):
+        raise Failure(
+            Kind.BILLING,
+            f"The price of {candidate.label} is not in everyone's price book, and a limit of whoever runs Dataelan"
+            " applies, whose key would pay. Choose a model with a known price, or use a key of your own.",
+            sent=False,
+        )
 
 
 def _held(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from flask import current_app
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, true
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import selectinload
 
 from ..models import (
@@ -25,7 +26,7 @@ from ..models import (
 )
 from ..models.base import NIL, DbSession
 from ..router import names
-from ..router.candidates import Candidate, Choice, Key
+from ..router.candidates import PLATFORM, Candidate, Choice, Key, Priced
 from ..router.conditions import MinWinRate
 from ..router.plan import Step, compatible
 from ..router.pricing import Rates, Variant
@@ -76,6 +77,7 @@ FINER = (
 )
 PRICE = (
     Price.id.label("price_id"),
+    Price.organization_id.label("price_owner"),
     Price.input,
     Price.output,
     Price.cache_read,
@@ -110,6 +112,12 @@ _MODELS = (
     .outerjoin(Price, Price.id == _NEWEST)
     .where(_ours(Provider.organization_id), _ours(Model.organization_id))
     .order_by(Provider.name, Model.name)
+)
+_EVERYONES = (
+    select(Price.model_id, *PRICE)
+    .where(Price.model_id.in_(bindparam("models", expanding=True)), Price.organization_id.is_(None), IN_FORCE)
+    .order_by(Price.model_id, *OWN_FIRST)
+    .ext(distinct_on(Price.model_id))
 )
 _IS_THERE = and_(Model.archived_at.is_(None), Provider.archived_at.is_(None))
 _IN_USE = and_(_IS_THERE, Model.is_enabled, Provider.is_enabled, ~Provider.needs_address)
@@ -269,16 +277,22 @@ class _Hub:
     def _read(self, which: ColumnElement[bool]) -> list[Candidate]:
         rows = self.session.execute(_MODELS.where(which), {"here": self.here}).all()
         found = keyrings(self.session, self.here, {row.provider_id for row in rows}, self.policy)
-        return [self._candidate(row, found.get(row.provider_id, NO_KEYS)) for row in rows]
+        everyones = self._everyones([row.model_id for row in rows if row.price_owner])
+        return [self._candidate(row, found.get(row.provider_id, NO_KEYS), everyones) for row in rows]
+
+    def _everyones(self, models: Sequence[uuid.UUID]) -> dict[uuid.UUID, Priced]:
+        """What the platform's keys pay for models that have a price of the organization's own."""
+        rows = self.session.execute(_EVERYONES, {"models": models}) if models else ()
+        return {row.model_id: Priced(rates_of(row), row.price_id) for row in rows}
 
     def with_votes(self, found: list[Candidate]) -> list[Candidate]:
         counted = votes.of_models(self.session, self.here, {candidate.model_id for candidate in found})
         return [replace(one, votes=counted[one.model_id]) if one.model_id in counted else one for one in found]
 
-    def _candidate(self, row: Any, keyring: Keyring) -> Candidate:
+    def _candidate(self, row: Any, keyring: Keyring, everyones: Mapping[uuid.UUID, Priced]) -> Candidate:
         why_not = self._why_not(row)
         keys, unused = ((), ()) if why_not else keyring.of_model(row.model, needs_key=row.needs_key)
-        return Candidate(
+        candidate = Candidate(
             model_id=row.model_id,
             model=row.model,
             provider_id=row.provider_id,
@@ -288,6 +302,8 @@ class _Hub:
             keys=keys,
             rates=rates_of(row) if row.price_id else None,
             price_id=row.price_id,
+            has_own_price=row.price_owner is not None,
+            everyones=everyones.get(row.model_id),
             model_type=row.model_type.value,
             task=Task(row.task),
             capabilities=frozenset(row.capabilities) if row.capabilities else None,
@@ -301,6 +317,8 @@ class _Hub:
             unused_keys=unused,
             is_gone=_is_gone(row, keyring),
         )
+        is_platforms = bool(keys) and all(key.payer == PLATFORM for key in keys)
+        return candidate.paid_by(keys[0]) if is_platforms else candidate
 
     def _why_not(self, row: Any) -> str:
         """Why nobody here may call it, whatever the keys; empty: they may."""

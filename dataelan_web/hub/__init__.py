@@ -8,7 +8,7 @@ from .endings import routes as ending_routes  # noqa: F401
 from .keys import routes as key_routes  # noqa: F401
 from .models import catalogue_routes  # noqa: F401
 from .models import routes as model_routes  # noqa: F401
-from .models.parameters import models
+from .models.commands import models
 from .models.purpose import ability_words
 from .providers import connect_routes  # noqa: F401
 from .providers import routes as provider_routes  # noqa: F401

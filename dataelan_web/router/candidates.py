@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -42,6 +42,17 @@ class Votes:
     of: int
 
 
+PLATFORM = "platform"
+"""The payer of keys that are not the organization's."""
+
+
+class Priced(NamedTuple):
+    """A price, and its row in the price book."""
+
+    rates: Rates
+    id: UUID
+
+
 STREAMING = "streaming"
 
 
@@ -56,6 +67,11 @@ class Candidate:
     keys: tuple[Key, ...]
     rates: Rates | None = None
     price_id: UUID | None = None
+    has_own_price: bool = False
+    """The organization itself says what it costs."""
+    everyones: Priced | None = None
+    """What it costs where the platform's key pays, and the organization has a price of its own; None: the same, or
+    nobody else knows."""
     model_type: str = "TEXT"
     task: Task = Task.CHAT
     capabilities: frozenset[str] | None = None
@@ -91,6 +107,18 @@ class Candidate:
         tokens = rates.dearest_input + rates.dearest_output
         media = (rates.per_image or 0) + 60 * (rates.per_second or 0) + 1000 * (rates.per_character or 0)
         return (False, tokens + 1000 * (media + rates.per_request))
+
+    def paid_by(self, key: Key) -> Candidate:
+        """At the price that whoever's key this is pays: what an organization agreed on is for its own keys."""
+        return self._at_everyones_price if self.everyones and key.payer == PLATFORM else self
+
+    @cached_property
+    def _at_everyones_price(self) -> Candidate:
+        if self.everyones is None:
+            return self
+        return replace(
+            self, rates=self.everyones.rates, price_id=self.everyones.id, has_own_price=False, everyones=None
+        )
 
     def lacks(self, needed: frozenset[str]) -> frozenset[str]:
         """What of this nobody says it can do. The answer of a chat comes as it is written in every wire format."""

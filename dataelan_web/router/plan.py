@@ -387,4 +387,4 @@ def _steps(
     """All keys of a model before the next model."""
     for place, choice in enumerate(ordered):
         for key in keys.spread(choice.candidate, question, draw):
-            yield Step(choice.candidate, key, only_after, wait if place == 0 else 0.0)
+            yield Step(choice.candidate.paid_by(key), key, only_after, wait if place == 0 else 0.0)

@@ -304,8 +304,12 @@ def _told(steps: deque[Step], failure: Failure, sent: Prompt) -> deque[Step] | N
     tried, name = steps[0].candidate, failure.refused
     if not name or name in tried.refuses or not has(sent, name):
         return None
-    told = replace(tried, refuses=tried.refuses | {name})
-    return deque(replace(one, candidate=told) if one.candidate.model_id == tried.model_id else one for one in steps)
+    return deque(_knowing(one, name) if one.candidate.model_id == tried.model_id else one for one in steps)
+
+
+def _knowing(step: Step, refused: str) -> Step:
+    """Each at its own price, which may be another with another key."""
+    return replace(step, candidate=replace(step.candidate, refuses=step.candidate.refuses | {refused}))
 
 
 def _pause(failure: Failure, tries: int, *, others: bool) -> float | None:

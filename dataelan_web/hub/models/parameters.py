@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import click
-from flask.cli import AppGroup
-from sqlalchemy import select
-
 from ... import audit
 from ...extensions import db
-from ...models import Model, Provider
+from ...models import Model
 from ...router import names
 from ...router.parameters import OF_TASK, REFUSABLE
 from ...router.types import Task
-
-models = AppGroup("models", help="Everyone's models. Those of organizations are changed on their own pages.")
 
 
 def refused_by(model: Model) -> list[str]:
@@ -26,26 +20,6 @@ def refused_by(model: Model) -> list[str]:
 
 def in_words(model: Model) -> list[str]:
     return [REFUSABLE[name] for name in refused_by(model)]
-
-
-@models.command("refuses")
-@click.argument("model", metavar="PROVIDER/NAME")
-@click.argument("parameters", nargs=-1, type=click.Choice([*REFUSABLE]))
-def refuses(model: str, parameters: tuple[str, ...]) -> None:
-    """Say which PARAMETERS this model answers 400 to; none: it takes them all. What its provider refuses later is
-    learnt again."""
-    slug, _, name = model.partition("/")
-    row = db.session.scalars(
-        select(Model)
-        .join(Model.provider)
-        .where(Provider.slug == slug, Model.name == name, Model.organization_id.is_(None))
-    ).first()
-    if row is None:
-        raise click.ClickException(f"No model of everyone's is called {model}.")
-    set_refused(row, parameters)
-    click.echo(
-        f"{model} takes no {' and no '.join(in_words(row))}." if in_words(row) else f"{model} takes all of them."
-    )
 
 
 def set_refused(model: Model, parameters: Iterable[str]) -> None:

@@ -23,8 +23,8 @@ from ...models import Model, Organization, Price, Provider, now
 from ...router.types import Task
 from . import catalogue
 
-OWN = "your organization"
-"""The source of a price that an organization set itself."""
+OWN, OPERATOR = "your organization", "the operator"
+"""The sources of a price that an organization set itself, and of one that the operator did."""
 
 TOKENS = "1M tokens"
 LARGER = {"second": ("hour", 3_600), "character": ("1M characters", 1_000_000)}
@@ -235,7 +235,18 @@ def _one_at_a_time(model: Model) -> None:
     db.session.execute(select(Model.id).where(Model.id == model.id).with_for_update(key_share=True))
 
 
-# -- everyone's, from the catalogue --------------------------------------------------------------
+# -- everyone's, by the operator or from the catalogue ---------------------------------------------
+
+
+def set_everyones(model: Model, values: Mapping[str, int]) -> Price:
+    """By the operator, from now on and whatever the catalogue says: {class: nano-USD}; none is free. Commits."""
+    _one_at_a_time(model)
+    whole = {name: values.get(name, 0) for name in ("input", "output", "per_request")}
+    price = Price(model_id=model.id, source=OPERATOR, **({name: values.get(name) for name in BY_NAME} | whole))
+    db.session.add(price)
+    audit.record("price.set", model, None, **values)
+    db.session.commit()
+    return price
 
 
 def refresh(models: Iterable[Model] | None = None) -> int:
