@@ -75,6 +75,7 @@ def test_the_most_a_prompt_can_use_is_known_before_it_is_sent() -> None:
     assert most(asking(Task.IMAGE, count=4), 0)[0].images == 4
     assert most(asking(Task.IMAGE, count="many"), 0)[0].images == 1
     assert most(asking(Task.SPEECH), 0)[0].characters == 9
+    assert most(asking(Task.SPEECH), 0)[0].seconds > 9, "of a voice that is paid for by its length"
     assert 3 <= most(asking(Task.TRANSCRIPTION, recording(3)), 0)[0].seconds <= 4
     assert most(asking(Task.VIDEO, seconds=6, count=2), 0)[0].seconds == 12
     assert most(asking(Task.VIDEO), 0)[0].seconds == 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import quota
 from ..extensions import db
@@ -15,7 +15,7 @@ from ..router.run import Result
 from ..router.types import Fate, Task, Usage
 from .allowance import Allowance
 from .answer import Answer
-from .measures import counted_tokens, estimated, measured
+from .measures import counted_tokens, estimated, measured, unheard
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,9 @@ class Bill:
     """What a limit of tokens counts; None: it was surely not sent, and no limit counts it at all."""
 
     @classmethod
-    def of(cls, result: Result, allowance: Allowance, answer: Answer, rates: Rates | None) -> Bill:
-        usage, is_estimated = _usage(result, allowance, answer)
+    def of(cls, result: Result, allowance: Allowance, answer: Answer, rates: Rates | None, seconds: float) -> Bill:
+        """`seconds`: how long it took."""
+        usage, is_estimated = _usage(result, allowance, answer, seconds)
         if usage is None:
             was_sent = result.failure is None or result.failure.sent
             return cls(None, False, 0, 0 if was_sent else None)
@@ -72,7 +73,7 @@ def _note(is_over: bool, attempt: Attempt, tokens: int) -> None:
         log.warning("quota.overrun attempt=%s cost=%s tokens=%s", attempt.id, attempt.cost, tokens)
 
 
-def _usage(result: Result, allowance: Allowance, answer: Answer) -> tuple[Usage | None, bool]:
+def _usage(result: Result, allowance: Allowance, answer: Answer, seconds: float) -> tuple[Usage | None, bool]:
     """(what is charged, estimated?)"""
     if not _is_owed(result):
         return None, False
@@ -82,7 +83,9 @@ def _usage(result: Result, allowance: Allowance, answer: Answer) -> tuple[Usage 
     is_counted = reported.input is not None and reported.output is not None
     if result.failure is None and (is_counted or (prompt.task is not Task.CHAT and reported.known)):
         return reported, False
-    return estimated(prompt, reported, answer.said), True
+    guess = estimated(prompt, reported, answer.said)
+    is_unheard = result.failure is not None and not result.visible and prompt.task is Task.CHAT
+    return replace(guess, output=max(guess.output or 0, unheard(prompt, seconds))) if is_unheard else guess, True
 
 
 def _is_owed(result: Result) -> bool:

@@ -50,7 +50,8 @@ class Bound:
         caps = any(limit.is_hard and limit.unit in units for limit in limits)
         is_capped = prompt.task is Task.CHAT and (caps or any(rate.tokens_per_minute for rate in rates))
         longest = candidate.max_output_tokens or OUTPUT_LIMIT
-        size, output = most(prompt, prompt.max_tokens or (min(longest, OUTPUT_LIMIT) if is_capped else longest))
+        output = prompt.max_tokens or (min(longest, OUTPUT_LIMIT) if is_capped else longest)
+        size, output = most(prompt, output, candidate.context_window)
         rates_here, tokens = candidate.rates and candidate.rates.of(prompt.media), known_tokens(prompt, candidate.rates)
         return cls(prompt, size, output, rates_here, ceiling, tokens, is_capped)
 

@@ -37,20 +37,26 @@ LONGEST_SPEECH = 16_384
 """Output tokens that a voice may go on for, however short its text (Gemini's limit)."""
 TOKENS_OF_A_CHARACTER, TOKENS_OF_A_SECOND = 10, 100
 """More than any model counts for a spoken character, and for a second of film or of transcript."""
+PAUSES = 30
+"""Seconds of speech beside one for each character: digits take the longest."""
+FASTEST = 500
+"""Tokens that a model may think in a second, unheard."""
 SECONDS_OF_A_FILM = 12
 """Where none are asked for: providers make 4 to 10."""
 
 
-def most(prompt: Prompt, output_tokens: int) -> tuple[Most, int]:
-    """(the most this prompt can use, the most output tokens). Only of a chat are the latter ours to limit."""
-    size = token_bound(prompt)
+def most(prompt: Prompt, output_tokens: int, window: int | None = None) -> tuple[Most, int]:
+    """(the most this prompt can use of a model with this context window, the most output tokens). Only of a chat are
+    the latter ours to limit."""
+    size = token_bound(prompt, window)
     match prompt.task:
         case Task.IMAGE:
             count = images_of(prompt)
             return Most(size, images=count), count * TOKENS_OF_AN_IMAGE
         case Task.SPEECH:
             characters = len(prompt.words)
-            return Most(size, characters=characters), max(characters * TOKENS_OF_A_CHARACTER + 2_000, LONGEST_SPEECH)
+            most_tokens = max(characters * TOKENS_OF_A_CHARACTER + 2_000, LONGEST_SPEECH)
+            return Most(size, seconds=Decimal(characters + PAUSES), characters=characters), most_tokens
         case Task.TRANSCRIPTION:
             seconds = sum((seconds_of(file, longest=True) for file in prompt.files), Decimal(0))
             return Most(size, seconds=seconds), int(seconds) * TOKENS_OF_A_SECOND + 2_000
@@ -94,6 +100,14 @@ def estimated(prompt: Prompt, known: Usage, said: str) -> Usage:
         input=known.input if known.input is not None else -(-tokens_of(prompt) * 4 // 3),
         output=heard - (known.reasoning or 0),
     )
+
+
+def unheard(prompt: Prompt, seconds: float) -> int:
+    """The output tokens of a chat that was taken, and broke off before a word of it was heard. What was asked for as a
+    whole is written to its end all the same; a stream ends with its reader, and until then the model may have thought.
+    No more than it was told to: where nobody told it, no limit counts its tokens, and nothing is guessed."""
+    most = prompt.max_tokens or 0
+    return min(most, math.ceil(seconds * FASTEST)) if prompt.stream else most
 
 
 def known_tokens(prompt: Prompt, rates: Rates | None) -> int | None:

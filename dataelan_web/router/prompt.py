@@ -41,6 +41,11 @@ class FilePart:
         """In bytes; 0 for one that the provider fetches."""
         return len(self.data) * 3 // 4
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """The provider fetches it, so nobody here knows what is in it."""
+        return bool(self.url and not self.data)
+
 
 @dataclass(frozen=True)
 class ToolUse:

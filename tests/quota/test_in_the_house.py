@@ -46,7 +46,7 @@ from dataelan_web.models.base import NIL
 from dataelan_web.quota.rates import PREFIX
 from dataelan_web.router import run as running
 from dataelan_web.router.rules import Rule
-from dataelan_web.router.types import ImagePart, Message, Prompt, Task, user
+from dataelan_web.router.types import FilePart, ImagePart, Message, Prompt, Task, TextPart, user
 from tests import people
 
 from ..upstream import Upstream, upstream
@@ -183,6 +183,19 @@ def test_a_prompt_that_cannot_be_paid_is_refused_and_sends_nothing(acme: people.
     assert "limit of $0.001" in refused.body.error
     assert outcomes(refused) == ["refused"]
     assert state_of(budget) == (0, 0)
+
+
+def test_a_document_that_the_provider_fetches_is_held_as_large_as_the_model_can_read(
+    acme: people.Cast, provider: Upstream
+) -> None:
+    """Its size is not known here: held for a page, one of a thousand would go beyond the limit."""
+    key = people.own_provider(acme, provider.url)
+    name = name_of(people.own_model(acme, key, "m", input=10 * USD, output=10 * USD, context_window=200_000))
+    budget = limit(acme, USD)
+    document = FilePart("application/pdf", url="https://example.com/report.pdf")
+    refused = run(acme, "", name, Prompt((Message("user", (document, TextPart("What does it say?"))),)))
+    assert (refused.state, refused.refused_by) == (State.FAILED, budget.id)
+    assert (provider.requests, state_of(budget)) == ([], (0, 0))
 
 
 def test_a_provider_that_counts_more_than_it_could_is_charged_in_full_and_the_next_is_refused(

@@ -18,7 +18,18 @@ from dataelan_web.router.candidates import Candidate, Choice, Key, Question, tok
 from dataelan_web.router.plan import Plan, plan
 from dataelan_web.router.pricing import Rates
 from dataelan_web.router.rules import Rule
-from dataelan_web.router.types import FilePart, ImagePart, Kind, Message, Prompt, Task, TextPart, Tool, user
+from dataelan_web.router.types import (
+    FilePart,
+    ImagePart,
+    Kind,
+    Message,
+    Prompt,
+    Task,
+    TextPart,
+    ThoughtPart,
+    Tool,
+    user,
+)
 
 OWN, PLATFORM = "organization", "platform"
 
@@ -283,6 +294,22 @@ def test_the_size_of_a_prompt_is_never_underestimated_by_its_bound() -> None:
     assert token_bound(picture) >= 48_169
     named = Prompt((user("x"),), tools=(Tool("n" * 64, "d" * 500, {"type": "object"}),))
     assert token_bound(named) > token_bound(Prompt((user("x"),))) + 560
+    small = Prompt((user("x"),), tools=(Tool("n", "", {}),))
+    assert token_bound(small) > token_bound(Prompt((user("x"),))) + 530, "its provider says how tools are called"
+    dense = Prompt((Message("user", (FilePart("text/plain", "A" * 4_000),)),))
+    assert token_bound(dense) > 3_000, "a token a byte, in a file too"
+    sealed = Prompt((Message("assistant", (ThoughtPart("", "c" * 5_000, "anthropic", is_hidden=True),)),))
+    assert token_bound(sealed) > 5_000, "what the model thought, and its provider hides, it reads again"
+
+
+def test_a_file_that_the_provider_fetches_may_fill_the_whole_window() -> None:
+    """Nobody here knows its size: held for a page, a report of a thousand would go beyond any limit."""
+    fetched = Prompt((Message("user", (FilePart("application/pdf", url="https://example.com/a.pdf"),)),))
+    assert token_bound(fetched, 200_000) == 200_000
+    assert token_bound(fetched) > 2_000_000
+    assert 1_000 < tokens_of(fetched) < 100_000
+    words = Prompt((Message("user", (*fetched.messages[0].parts, TextPart("Long. " * 100_000))),))
+    assert token_bound(words, 200_000) > 600_000
 
 
 @pytest.mark.parametrize(
