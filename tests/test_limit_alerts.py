@@ -254,6 +254,7 @@ def test_the_operators_limits_are_told_to_superusers_and_to_who_runs_the_organiz
     db.session.add(operator)
     db.session.flush()
     db.session.add(Membership(organization=home.organization, user=operator, role=Role.MEMBER))
+    home.organization.time_zone, acme.organization.time_zone = "America/Lima", "Asia/Kathmandu"
     platform = limit(home, Scope.PLATFORM, NIL, organization_id=None, spent=50 * NANO, window=Window.WEEK)
     one = limit(home, Scope.ORGANIZATION, acme.organization.id, organization_id=None, spent=50 * NANO)
     try:
@@ -265,6 +266,9 @@ def test_the_operators_limits_are_told_to_superusers_and_to_who_runs_the_organiz
         assert {(n.user_id, n.path) for n in told(acme)} == {
             (person.id, f"{acme.home}/limits/{one.budget_id}") for person in (acme.olivia, acme.adam)
         }
+        zones = {f"/{platform.budget_id}": "(UTC)", f"/{one.budget_id}": "(Asia/Kathmandu)"}
+        for notice in (*told(home), *told(acme)):
+            assert next(zone for id, zone in zones.items() if notice.path.endswith(id)) in notice.body
     finally:
         operator.is_superuser = False  # who is one hears of everybody's
         db.session.execute(delete(Budget).where(Budget.id.in_([platform.budget_id, one.budget_id])))

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Double, Integer, and_, case, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONPATH
 
-from ..models import Answer, Budget, BudgetPeriod, Execution, Increase
+from ..models import Answer, Budget, BudgetPeriod, Execution, Increase, Organization, Scope
 from ..models.base import DbSession
 from . import words
 from .audience import Audience, of_limit
@@ -133,7 +133,7 @@ def _tell_once(session: DbSession, crossing: Crossing) -> bool:
     period_id = crossing.period.id
     try:
         audiences = of_limit(session, crossing.budget)
-        whose = words.subject(session, crossing.budget)
+        whose, zone = words.subject(session, crossing.budget), _zone_of(session, crossing.budget)
         claimed = session.scalar(
             update(BudgetPeriod)
             .where(BudgetPeriod.id == period_id, BudgetPeriod.alerted < crossing.reached)
@@ -142,7 +142,7 @@ def _tell_once(session: DbSession, crossing: Crossing) -> bool:
             .execution_options(synchronize_session=False)
         )
         for audience in audiences if claimed else ():
-            _tell(session, crossing, audience, whose)
+            _tell(session, crossing, audience, whose, zone)
         session.commit()
     except Exception:  # one that cannot be told of must not keep the others waiting
         log.exception("the alert of period %s could not be told", period_id)
@@ -151,10 +151,15 @@ def _tell_once(session: DbSession, crossing: Crossing) -> bool:
     return claimed is not None
 
 
-def _tell(session: DbSession, crossing: Crossing, audience: Audience, whose: str) -> None:
+def _zone_of(session: DbSession, budget: Budget) -> ZoneInfo:
+    """By whose calendar it goes (quota.limits): that of the organization that it is of, or is on."""
+    home = budget.organization_id or (budget.subject_id if budget.scope is Scope.ORGANIZATION else None)
+    organization = session.get(Organization, home) if home else None
+    return ZoneInfo(organization.time_zone if organization else "UTC")
+
+
+def _tell(session: DbSession, crossing: Crossing, audience: Audience, whose: str, zone: ZoneInfo) -> None:
     budget, period, organization = crossing.budget, crossing.period, audience.organization
-    # The operator's windows are counted by UTC, whosever they are.
-    zone = ZoneInfo(organization.time_zone if budget.organization_id else "UTC")
     tell(
         session,
         organization.id,

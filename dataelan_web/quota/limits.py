@@ -169,7 +169,7 @@ def limit_of(row: Any, now: datetime, zone: ZoneInfo) -> Limit:
     organization's time zone: it ends when people were told that it would."""
     is_current = row.starts_at is not None and (row.ends_at is None or row.ends_at > now)
     window = Window(row.window)
-    starts_at, ends_at = (row.starts_at, row.ends_at) if is_current else window_of(window, now, zone)
+    starts_at, ends_at = (row.starts_at, row.ends_at) if is_current else _next_window(window, row.ends_at, now, zone)
     return Limit(
         id=row.id,
         organization_id=row.organization_id,
@@ -186,6 +186,17 @@ def limit_of(row: Any, now: datetime, zone: ZoneInfo) -> Limit:
         spent=row.spent if is_current else 0,
         reserved=row.reserved if is_current else 0,
     )
+
+
+def _next_window(
+    window: Window, last_ended_at: datetime | None, now: datetime, zone: ZoneInfo
+) -> tuple[datetime, datetime | None]:
+    """By the calendar. Where that has changed since the last one began, this one may lie partly in it: then what is
+    left of it belongs to the window after it. Else whoever changes the time zone would have a limit once more."""
+    start, end = window_of(window, now, zone)
+    if last_ended_at is None or end is None or last_ended_at <= start:
+        return start, end
+    return last_ended_at, window_of(window, end, zone)[1]
 
 
 def _rate(id: str, organization_id: str | None, scope: str, *rates: int | None) -> Rate:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from dataelan_web import quota
 from dataelan_web.extensions import db
-from dataelan_web.models import BudgetPeriod, Scope, Unit, Window
+from dataelan_web.models import BudgetPeriod, Payer, Scope, Unit, Window
 from dataelan_web.models.base import NIL
 from dataelan_web.quota import OverLimit, window_of
 from tests import people
@@ -128,6 +128,30 @@ def test_a_window_that_has_begun_ends_when_people_were_told_it_would(acme: peopl
     reserve(acme, 41)
     begun = db.session.scalars(select(BudgetPeriod.starts_at).where(BudgetPeriod.reserved > 0)).all()
     assert "00:00" in {start.astimezone(ZoneInfo("Pacific/Pago_Pago")).strftime("%H:%M") for start in begun}
+
+
+@pytest.mark.parametrize("window", [Window.DAY, Window.WEEK, Window.MONTH])
+def test_who_changes_the_time_zone_gets_no_further_window(acme: people.Cast, window: Window) -> None:
+    """The window has ended by the calendar that it began by, and by the new one it is not over yet: what is left of it
+    belongs to the one after it. Else an owner had the operator's limit twice a month."""
+    budget = limit(acme, 100, window=window, owner=None)
+    platforms = subjects(acme, Payer.PLATFORM)
+    settle(acme, reserve(acme, 100, who=platforms), 100)
+    zone = ZoneInfo("Pacific/Pago_Pago")
+    acme.organization.time_zone = zone.key
+    start, end = window_of(window, datetime.now(UTC), zone)
+    assert end
+    first = db.session.scalars(select(BudgetPeriod).where(BudgetPeriod.budget_id == budget.id)).one()
+    first.starts_at, first.ends_at = start - timedelta(hours=1), start + timedelta(milliseconds=1)
+    db.session.commit()
+    settle(acme, reserve(acme, 100, who=platforms), 100)
+    second = db.session.scalars(select(BudgetPeriod).where(BudgetPeriod.starts_at == first.ends_at)).one()
+    assert second.ends_at == window_of(window, end, zone)[1]
+    with pytest.raises(OverLimit) as refusal:
+        reserve(acme, 1, who=platforms)
+    assert refusal.value.ends_at == second.ends_at
+    assert periods(budget) == [(0, 100, 0), (0, 100, 0)]
+    assert not drifted(budget)
 
 
 def test_the_operators_limits_of_many_go_by_utc_and_those_of_one_by_its_calendar(acme: people.Cast) -> None:
