@@ -13,7 +13,6 @@ from flask.cli import AppGroup
 from .accounts.commands import COMMANDS
 from .accounts.sign_up import find
 from .backup import commands as backup
-from .extensions import db
 from .hub.providers import fixture
 from .models import NANO
 from .router.providers import KINDS
@@ -23,7 +22,6 @@ def init_app(app: Flask) -> None:
     for command in (*COMMANDS, load_providers, bootstrap, rebuild_search, seed_demo, *backup.COMMANDS):
         app.cli.add_command(command)
     app.cli.add_command(keys)
-    app.cli.add_command(ledger)
     app.cli.add_command(rules)
     app.cli.add_command(files)
     app.cli.add_command(rollups)
@@ -214,33 +212,6 @@ def keys_retire(key_id: str) -> None:
     if left := counts().get(key_id, 0):
         raise click.ClickException(f"{left} secrets still need {key_id}. Run `flask keys rotate` first.")
     click.echo(f"Nothing needs {key_id} any more; take it out of DATAELAN_KEYS.")
-
-
-ledger = AppGroup("ledger", help="What was spent, and what limits make of it.")
-
-
-@ledger.command("verify")
-def ledger_verify() -> None:
-    """Recompute every window of every limit from the ledger; exit 1 when one does not agree."""
-    from .quota import drift, first_windows, wrong_openings
-
-    found = drift(db.session, openings=wrong_openings(db.session, first_windows(db.session)))
-    for one in found:
-        click.echo(str(one), err=True)
-    if found:
-        raise SystemExit(1)
-    click.echo("Every limit agrees with the ledger.")
-
-
-@ledger.command("mend")
-def ledger_mend() -> None:
-    """Set the windows that do not agree to what the ledger says. Each is noted in the audit log, as it was before."""
-    from .executions.bookkeeping import mend_books
-
-    found = mend_books()
-    for one in found:
-        click.echo(str(one))
-    click.echo(f"{len(found)} windows were mended." if found else "Every limit agrees with the ledger.")
 
 
 rules = AppGroup("rules", help="The platform's routing rules, which everyone's prompts try after their own.")

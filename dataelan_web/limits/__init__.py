@@ -5,6 +5,7 @@ from flask import Flask
 from . import increase_routes, limit_routes, place, rate_routes  # noqa: F401  (they add themselves to the blueprint)
 from .blueprint import bp, operators_bp
 from .commands import limits
+from .ledger import ledger
 from .words import FILTERS
 
 
@@ -14,3 +15,4 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["limits_url"] = place.url
     app.jinja_env.filters.update(FILTERS)
     app.cli.add_command(limits)
+    app.cli.add_command(ledger)

@@ -30,6 +30,7 @@ from dataelan_web.models import (
 from tests import people
 
 from .steps import (
+    USD,
     attempt,
     drifted,
     execution,
@@ -128,6 +129,35 @@ def test_a_correction_cannot_bring_a_call_below_nothing_nor_touch_one_that_goes_
             quota.correct(db.session, id, amount, "Wrong", None)
         db.session.rollback()
     assert state_of(budget) == (40, 10)
+
+
+def test_the_operator_corrects_a_run_by_command_with_a_line_of_the_log(app: Flask, acme: people.Cast) -> None:
+    budget = limit(acme, 10 * USD)
+    made = ended(acme, 4 * USD)
+    run = db.session.get_one(Attempt, made).execution_id
+    number = db.session.get_one(Attempt, made).number
+
+    def correct(*words: str) -> str:
+        return str(app.test_cli_runner().invoke(args=["ledger", "correct", *words, "--note", "The invoice"]).output)
+
+    assert correct(str(run), "--less", "1.50") == f"Call {number} of {run} cost $2.50 now.\n"
+    assert correct(str(run), "--more", "0.25", "--call", str(number)) == f"Call {number} of {run} cost $2.75 now.\n"
+    assert (state_of(budget), ledger(acme)) == ((2_750_000_000, 0), 2_750_000_000)
+    assert [amount for amount, _, _ in lines(made)] == [4 * USD, -1_500_000_000, 250_000_000]
+    logged = select(AuditEvent.detail).where(AuditEvent.organization_id == acme.organization.id)
+    details = db.session.scalars(logged.where(AuditEvent.action == "ledger.corrected").order_by(AuditEvent.id)).all()
+    assert [detail["nano_usd"] for detail in details] == [-1_500_000_000, 250_000_000]
+    assert details[0]["run"] == str(run)
+    for words, why in (
+        ((str(run), "--less", "99"), "cannot come to less than nothing"),
+        ((str(run), "--more", "x"), "Enter"),
+        ((str(run),), "Say --more or --less"),
+        ((str(run), "--more", "1", "--call", "0"), "Say which with --call"),
+        ((str(uuid.uuid4()), "--more", "1"), "There is no such run"),
+    ):
+        assert why in correct(*words)
+    assert state_of(budget) == (2_750_000_000, 0)
+    assert not drifted(budget)
 
 
 # -- do they agree? --------------------------------------------------------------------------------
