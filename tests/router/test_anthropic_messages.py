@@ -10,6 +10,7 @@ import pytest
 
 from dataelan_web.router.providers import adapter
 from dataelan_web.router.providers.anthropic_messages import DEFAULT_MAX_TOKENS
+from dataelan_web.router.run import limited
 from dataelan_web.router.types import Call, Done, Event, Failure, Finish, Kind, Text, ToolCall, Usage
 
 from .prompts import PARAMETERS, PLAIN, RICH, SCHEMA
@@ -80,6 +81,20 @@ def test_a_rich_prompt_says_everything_but_the_seed() -> None:
 )
 def test_tool_choices(choice: str, wire: dict[str, str]) -> None:
     assert (ANTHROPIC.call(replace(RICH, tool_choice=choice), "m", "k").body or {})["tool_choice"] == wire
+
+
+@pytest.mark.parametrize(
+    ("budget", "most", "thinking"),
+    [
+        (1_500, 2_000, {"type": "enabled", "budget_tokens": 1_500}),
+        (8_000, 3_000, {"type": "enabled", "budget_tokens": 1_500}),
+        (8_000, 2_000, {"type": "disabled"}),
+    ],
+)
+def test_thinking_is_lowered_with_the_answer(budget: int, most: int, thinking: dict[str, Any]) -> None:
+    """As limits lower it: a budget of all that may be written, or more, is refused by the API."""
+    prompt = limited(replace(PLAIN, max_tokens=16_000, thinking_budget=budget), most)
+    assert (ANTHROPIC.call(prompt, "m", "k").body or {})["thinking"] == thinking
 
 
 def test_no_effort_turns_thinking_off() -> None:

@@ -54,6 +54,8 @@ KIND = "anthropic"
 
 # The format demands a limit. This one is accepted by every model since Claude 3; say more where more is wanted.
 DEFAULT_MAX_TOKENS = 4096
+LEAST_THINKING = 1024
+"""Tokens; the API refuses a smaller budget."""
 
 _FINISHES: Mapping[str, Finish] = {
     "end_turn": Finish.STOP,
@@ -69,8 +71,7 @@ class AnthropicMessages(Format):
     options = frozenset({"top_k", "parallel_tool_calls"})
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
-        most = prompt.max_tokens if prompt.max_tokens is not None else DEFAULT_MAX_TOKENS
-        body = {"model": model, "max_tokens": most} | _context(prompt) | _options(prompt)
+        body = {"model": model, "max_tokens": _most(prompt)} | _context(prompt) | _options(prompt)
         return Call(f"{self.base_url}/messages", body, _headers(key))
 
     def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
@@ -172,11 +173,23 @@ def _output(prompt: Prompt) -> dict[str, Any]:
     if prompt.reasoning_effort == "none":
         body["thinking"] = {"type": "disabled"}
     elif prompt.thinking_budget:
-        body["thinking"] = {"type": "enabled", "budget_tokens": prompt.thinking_budget}
+        body["thinking"] = _thinking(prompt.thinking_budget, _most(prompt))
     elif prompt.reasoning_effort:
         body["thinking"] = {"type": "adaptive"}
         config["effort"] = "low" if prompt.reasoning_effort == "minimal" else prompt.reasoning_effort
     return body | ({"output_config": config} if config else {})
+
+
+def _most(prompt: Prompt) -> int:
+    return prompt.max_tokens if prompt.max_tokens is not None else DEFAULT_MAX_TOKENS
+
+
+def _thinking(budget: int, most: int) -> dict[str, Any]:
+    """It has to be less than all that may be written, and limits may have left less than was asked for: then half of
+    that is for thinking, or nothing where it is too little."""
+    if budget >= most and most // 2 < LEAST_THINKING:
+        return {"type": "disabled"}
+    return {"type": "enabled", "budget_tokens": budget if budget < most else most // 2}
 
 
 def _block(part: Part) -> dict[str, Any]:
