@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
+from dataelan_web import quota
 from dataelan_web.executions.candidates import candidates_of
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import seal
@@ -62,6 +63,7 @@ def everyones(acme: people.Cast, provider: Upstream) -> Iterator[Provider]:
     yield made
     db.session.rollback()
     made.is_enabled = False
+    quota.forget(db.session, acme.organization.id)  # superusers of other tests would be told of the operator's
     db.session.commit()
 
 
