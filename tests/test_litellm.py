@@ -14,6 +14,7 @@ from dataelan_web.hub.transfer import document
 from dataelan_web.hub.transfer.document import BadDocument, Document
 from dataelan_web.hub.transfer.litellm import Translation, translate
 from dataelan_web.models import ModelType, Strategy
+from dataelan_web.router.types import Task
 
 CONFIG = """
 model_list:
@@ -137,12 +138,94 @@ def test_a_missing_weight_is_one_also_beside_given_ones() -> None:
     assert not [line for line in made.left if "weight" in line]
 
 
-@pytest.mark.parametrize(("weight", "taken"), [(-3, 1), (0.4, 0), ("many", 1), (float("nan"), 1), (10**12, 1)])
+@pytest.mark.parametrize(("weight", "taken"), [(-3, 1), ("many", 1), (float("nan"), 1), (10**12, 1)])
 def test_a_weight_that_cannot_be_one_is_told(weight: Any, taken: int) -> None:
     params = {"model": "openai/a", "weight": weight}
     made = translate(yaml.safe_dump({"model_list": [{"model_name": "m", "litellm_params": params}]}))
     assert made.document.rules[0].models[0].weight == taken
-    assert f"m (openai/a): weight: it is no whole number from 0; {taken} is taken" in made.left
+    assert f"m (openai/a): weight: it is no number from 0 to 1,000,000; {taken} is taken" in made.left
+
+
+def of_one_group(*params: dict[str, Any], **info: Any) -> Translation:
+    rows = [{"model_name": "m", "litellm_params": one, "model_info": info} for one in params]
+    return translate(yaml.safe_dump({"model_list": rows}))
+
+
+@pytest.mark.parametrize(
+    ("by", "said", "weights"),
+    [
+        ("weight", [0.9, 0.1], [9, 1]),
+        ("weight", [0.5, 0], [1, 0]),
+        ("weight", [1, 0.333], [1000, 333]),
+        ("rpm", [900, 100], [900, 100]),
+        ("tpm", [2_000_000, 1_000_000], [2, 1]),
+        ("rpm", [900, None], [1, 1]),
+    ],
+)
+def test_deployments_are_drawn_in_the_proportion_that_litellm_draws_them(
+    by: str, said: list[Any], weights: list[int]
+) -> None:
+    made = of_one_group(*({"model": f"openai/{size}"} | ({by: size} if size is not None else {}) for size in said))
+    assert [entry.weight for entry in rule(made, "m").models] == weights
+    assert any(line.endswith(f"weighted by {by}") for line in made.carried) is (by != "weight" and None not in said)
+
+
+@pytest.mark.parametrize(
+    ("params", "ref"),
+    [
+        ({"model": "gpt-4o"}, "openai/gpt-4o"),
+        ({"model": "claude-3-opus-20240229"}, "anthropic/claude-3-opus-20240229"),
+        ({"model": "command-r"}, "cohere/command-r"),
+        ({"model": "a-name-that-nobody-knows"}, "openai/a-name-that-nobody-knows"),
+        ({"model": "deepseek/deepseek-chat", "api_base": "https://api.deepseek.com"}, "deepseek/deepseek-chat"),
+        ({"model": "openai/llama", "api_base": "https://openrouter.ai/api/v1"}, "openrouter/llama"),
+        ({"model": "groq/llama", "api_base": "https://proxy.example/v1"}, "groq-proxy-example/llama"),
+    ],
+)
+def test_a_deployment_is_found_where_litellm_finds_it(params: dict[str, Any], ref: str) -> None:
+    assert [entry.model for entry in rule(of_one_group(params), "m").models] == [ref]
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("sagemaker/llama-2", "there is no provider “sagemaker” here"),
+        ("vertex_ai/gemini-pro", "there is no provider “vertex_ai” here"),
+        ("bedrock/anthropic.claude", "“bedrock” needs an address of your own: connect it under Providers first"),
+        ("openai/gpt-3.5-turbo-instruct", "nothing here asks such a model"),
+    ],
+)
+def test_what_has_no_home_here_is_told_and_is_in_no_rule(model: str, why: str) -> None:
+    made = of_one_group({"model": model})
+    assert (made.document.rules, made.document.models) == ([], [])
+    assert f"m ({model}): {why}" in made.left
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"model": "bedrock/converse/us.anthropic.claude-3", "aws_region_name": "eu-west-1"},
+        {"model": "bedrock/eu-west-1/us.anthropic.claude-3"},
+    ],
+)
+def test_bedrock_is_connected_in_its_region_with_its_prices(params: dict[str, Any]) -> None:
+    made = of_one_group(params, max_input_tokens=5)
+    (provider,) = made.document.providers
+    assert (provider.kind, provider.address) == ("bedrock", "https://bedrock-runtime.eu-west-1.amazonaws.com")
+    assert provider.catalogue == "aws"
+    assert [model.name for model in made.document.models] == ["us.anthropic.claude-3"]
+    assert not any("aws_region_name" in line for line in made.left)
+
+
+def test_what_a_model_makes_is_known_without_a_word_of_the_file() -> None:
+    names = {"dall-e-3": Task.IMAGE, "mistral/mistral-embed": Task.EMBEDDING, "whisper-1": Task.TRANSCRIPTION}
+    rows = [{"model_name": name, "litellm_params": {"model": name}} for name in names]
+    rows.append({"model_name": "z", "litellm_params": {"model": "azure/mine", "api_base": "https://a.example"},
+                 "model_info": {"base_model": "azure/dall-e-3"}})  # fmt: skip
+    made = translate(yaml.safe_dump({"model_list": rows}))
+    assert [model.task for model in made.document.models] == [*names.values(), Task.IMAGE]
+    assert rule(made, "dall-e-3").type is ModelType.IMAGE
+    assert made.document.providers[0].catalogue == "azure"
 
 
 @pytest.mark.parametrize(

@@ -6,37 +6,22 @@ Source: docs.litellm.ai, “config.yaml” and “config_settings”. Keys in th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from math import gcd
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from ...models import ModelType, Strategy
 from ...router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK
 from ...router.types import Task
+from ..models import catalogue
+from ..models.purpose import task_of
 from .document import BadDocument, Document, ModelEntry, PriceEntry, ProviderEntry, RuleEntry, RuleModel, read_yaml
+from .litellm_homes import Home, Homeless, Homes
 
-# Their prefix of a model's name -> the slug of our fixture's provider.
-PREFIXES: Mapping[str, str] = {
-    "openai": "openai", "text-completion-openai": "openai", "anthropic": "anthropic", "gemini": "google",
-    "mistral": "mistral", "cohere": "cohere", "cohere_chat": "cohere", "groq": "groq", "deepseek": "deepseek",
-    "xai": "xai", "together_ai": "together", "fireworks_ai": "fireworks", "openrouter": "openrouter",
-    "perplexity": "perplexity", "cerebras": "cerebras", "moonshot": "moonshot", "zai": "zai", "minimax": "minimax",
-    "sambanova": "sambanova", "nvidia_nim": "nvidia", "huggingface": "huggingface", "novita": "novita",
-    "voyage": "voyage", "elevenlabs": "elevenlabs", "deepgram": "deepgram", "replicate": "replicate", "fal_ai": "fal",
-}  # fmt: skip
-# Those that everyone reaches at an address of their own -> the wire format spoken there.
-ADDRESSED: Mapping[str, str] = {
-    "azure": "openai", "azure_ai": "openai", "hosted_vllm": "openai", "vllm": "openai", "lm_studio": "openai",
-    "litellm_proxy": "openai", "custom_openai": "openai", "ollama": "ollama", "ollama_chat": "ollama",
-    "bedrock": "bedrock", "openai": "openai", "anthropic": "anthropic", "gemini": "google", "mistral": "openai",
-}  # fmt: skip
-KEYLESS = {"hosted_vllm", "vllm", "lm_studio", "ollama", "ollama_chat"}
-"""Servers that ask for no key, unless the file names one; the others then take theirs from the environment."""
 STRATEGIES: Mapping[str, Strategy] = {
     "simple-shuffle": Strategy.WEIGHTED,
     "cost-based-routing": Strategy.CHEAPEST,
@@ -54,6 +39,8 @@ MODES: Mapping[str, tuple[ModelType, Task]] = {
     "audio_speech": (ModelType.VOICE, Task.SPEECH),
     "audio_transcription": (ModelType.VOICE, Task.TRANSCRIPTION),
     "video_generation": (ModelType.VIDEO, Task.VIDEO),
+    "rerank": (ModelType.TEXT, Task.RERANK),
+    "moderation": (ModelType.TEXT, Task.MODERATION),
 }
 ABLE = {"supports_function_calling": "tools", "supports_vision": "vision", "supports_reasoning": "reasoning",
         "supports_response_schema": "json_schema", "supports_audio_input": "audio_in"}  # fmt: skip
@@ -61,6 +48,10 @@ PRICES = {"input_cost_per_token": "input", "output_cost_per_token": "output",
           "cache_read_input_token_cost": "cache_read", "cache_creation_input_token_cost": "cache_write"}  # fmt: skip
 FALLBACKS = {"fallbacks": FALLBACK, "context_window_fallbacks": CONTEXT_FALLBACK,
              "content_policy_fallbacks": POLICY_FALLBACK}  # fmt: skip
+
+CARRIED = {"model", "api_base", "api_version", "aws_region_name", "weight", "order", "tags", "custom_llm_provider"}
+WEIGHTS = ("weight", "rpm", "tpm")
+MOST_WEIGHT = 1_000_000
 
 SECRET = "keys are never read from a file: enter it under Providers and keys"  # noqa: S105
 LIMIT = "limits are budgets here: set them for the key, model or token"
@@ -88,7 +79,8 @@ class Translation:
 class _Deployment:
     group: str
     ref: str
-    weight: int
+    sizes: Mapping[str, Decimal | None]
+    """What the file says of each of WEIGHTS."""
     order: int
     tags: tuple[str, ...]
     kind: tuple[ModelType, Task]
@@ -99,10 +91,12 @@ def translate(text: str) -> Translation:
     config = read_yaml(text)
     if not isinstance(config.get("model_list"), list):
         raise BadDocument("There is no `model_list` in it, so it is no LiteLLM config.yaml.")
-    made = Translation()
+    made, homes = Translation(), Homes()
     deployments = [
-        found for number, row in enumerate(config["model_list"], 1) if (found := _deployment(made, row, number))
+        found for number, row in enumerate(config["model_list"], 1) if (found := _deployment(made, homes, row, number))
     ]
+    made.document.providers = list(homes.made.values())
+    made.carried = [_of_provider(entry) for entry in made.document.providers] + made.carried
     settings = [_mapping(config.get(name)) for name in ("router_settings", "litellm_settings")]
     strategy = _strategy(made, settings)
     fallbacks = {tag: _fallbacks(settings, name) for name, tag in FALLBACKS.items()}
@@ -120,7 +114,7 @@ def translate(text: str) -> Translation:
 # -- one deployment ----------------------------------------------------------------------------------
 
 
-def _deployment(made: Translation, row: Any, number: int) -> _Deployment | None:
+def _deployment(made: Translation, homes: Homes, row: Any, number: int) -> _Deployment | None:
     place = f"model_list {number}"
     params, info = _mapping(_mapping(row).get("litellm_params")), _mapping(_mapping(row).get("model_info"))
     group, model = _text(_mapping(row).get("model_name")), _text(params.get("model"))
@@ -131,76 +125,54 @@ def _deployment(made: Translation, row: Any, number: int) -> _Deployment | None:
     if "*" in group or "*" in model:
         made.left.append(f"{place}: names with * are not needed here; every model a key can use can be asked for")
         return None
-    slug, name = _provider(made, params, model, place)
-    if not slug:
-        return None
-    kind = MODES.get(_text(info.get("mode")) or "chat", MODES["chat"])
     try:
-        _add_model(made, slug, name, kind, info, params)
-        ref = RuleModel(model=f"{slug}/{name}").model
+        home = homes.of(params, model)
+        kind = _purpose(home, info)
+        ref = RuleModel(model=f"{home.slug}/{home.model}").model
+        _add_model(made, home, kind, info, params)
+    except Homeless as why_not:
+        made.left.append(f"{place}: {why_not}")
+        return None
     except ValidationError as error:
         made.left.append(f"{place}: {error.errors()[0]['msg']}")
         return None
     left = sorted((set(params) & set(WHY_NOT)) - {"model"})
     made.left += [f"{place}: {param}: {WHY_NOT[param]}" for param in left]
-    known = {"model", "api_base", "api_version", "weight", "order", "tags", "custom_llm_provider", *WHY_NOT, *PRICES}
-    made.left += [f"{place}: {param} has no counterpart here" for param in sorted(set(params) - known)]
+    made.left += [
+        f"{place}: {param} has no counterpart here" for param in sorted(set(params) - {*CARRIED, *WHY_NOT, *PRICES})
+    ]
     tags = tuple(_strings(params.get("tags")))
-    weight = _whole(params.get("weight"), 1)
-    if "weight" in params and params["weight"] != weight:
-        made.left.append(f"{place}: weight: it is no whole number from 0; {weight} is taken")
-    return _Deployment(group, ref, weight, _whole(params.get("order"), 0), tags, kind)
+    sizes = {name: _share(params.get(name)) for name in WEIGHTS}
+    if "weight" in params and sizes["weight"] is None:
+        made.left.append(f"{place}: weight: it is no number from 0 to {MOST_WEIGHT:,}; 1 is taken")
+    return _Deployment(group, ref, sizes, _whole(params.get("order"), 0), tags, kind)
 
 
-def _provider(made: Translation, params: Mapping[str, Any], model: str, place: str) -> tuple[str, str]:
-    """(slug, the model's own name); an empty slug: it was told why there is none."""
-    prefix, _, rest = model.partition("/")
-    named = _text(params.get("custom_llm_provider"))
-    if named:
-        prefix, rest = named, rest if prefix == named else model
-    elif prefix not in {*PREFIXES, *ADDRESSED}:
-        prefix, rest = "openai", model
-    address = _text(params.get("api_base"))
-    if address and not address.startswith("os.environ/") and prefix in ADDRESSED:
-        return _own_provider(made, prefix, address, prefix not in KEYLESS or bool(params.get("api_key"))), rest
-    if prefix in PREFIXES and not address:
-        return PREFIXES[prefix], rest
-    if address.startswith("os.environ/"):
-        made.left.append(f"{place}: its address is in {address.partition('/')[2]}: connect it under Providers first")
-    else:
-        made.left.append(f"{place}: “{prefix}” needs an address of your own: connect it under Providers first")
-    return "", ""
+def _purpose(home: Home, info: Mapping[str, Any]) -> tuple[ModelType, Task]:
+    """As the file says, or as the price catalogue or its name tells: LiteLLM knows most by a list of its own. Raises
+    Homeless where nothing of ours can ask it."""
+    mode = _text(info.get("mode"))
+    if mode and mode not in MODES:
+        raise Homeless(f"mode {mode[:60]}: nothing here asks such a model")
+    name = _text(info.get("base_model")).rpartition("/")[2] or home.model
+    found = MODES[mode] if mode else task_of(name, known=catalogue.look_up(home.catalogue, name))
+    if found is None:
+        raise Homeless("nothing here asks such a model")
+    return found
 
 
-def _own_provider(made: Translation, prefix: str, address: str, needs_key: bool) -> str:
-    """The slug of a provider at this address, added once; it needs a key where one of its deployments does."""
-    address = address.rstrip("/")
-    host = urlsplit(address).hostname or "server"
-    if prefix.startswith("azure") and not address.endswith("/v1"):
-        address = f"{address}/openai/v1"
-    known = {entry.address: entry for entry in made.document.providers}
-    if address not in known:
-        slug = re.sub(r"[^a-z0-9]+", "-", f"{prefix}-{host}".lower()).strip("-")[:60]
-        taken = {entry.slug for entry in known.values()}
-        slug = next(name for number in range(1000) if (name := f"{slug}-{number}" if number else slug) not in taken)
-        entry = ProviderEntry(
-            slug=slug, name=host[:200], kind=ADDRESSED[prefix], address=address[:200], needs_key=needs_key
-        )
-        made.document.providers.append(entry)
-        made.carried.append(f"Provider {host} at {address}{', without its key' if needs_key else ''}")
-        known[address] = entry
-    known[address].needs_key |= needs_key
-    return known[address].slug
+def _of_provider(entry: ProviderEntry) -> str:
+    return f"Provider {entry.name} at {entry.address}{', without its key' if entry.needs_key else ''}"
 
 
 def _add_model(
     made: Translation,
-    slug: str,
-    name: str,
+    home: Home,
     kind: tuple[ModelType, Task],
     info: Mapping[str, Any],
     params: Mapping[str, Any],
 ) -> None:
+    slug, name = home.slug, home.model
     if any((entry.provider, entry.name) == (slug, name) for entry in made.document.models):
         return
     able = [ours for theirs, ours in ABLE.items() if info.get(theirs) is True]
@@ -231,21 +203,44 @@ def _add_rule(
 ) -> None:
     own = [deployment for deployment in deployments if deployment.group == group]
     lowest = min(deployment.order for deployment in own)
+    by, weights = _weights(own)
     entries: dict[str, RuleModel] = {}
-    for deployment in sorted(own, key=lambda each: each.order):
+    for deployment, weight in sorted(zip(own, weights, strict=True), key=lambda pair: pair[0].order):
         later = [FALLBACK] if deployment.order > lowest else []
         tags = [*dict.fromkeys([*later, *deployment.tags])]
         if deployment.ref in entries:
-            entries[deployment.ref].weight += deployment.weight
+            entries[deployment.ref].weight = min(entries[deployment.ref].weight + weight, MOST_WEIGHT)
         else:
-            entries[deployment.ref] = RuleModel(model=deployment.ref, weight=deployment.weight, tags=tags)
+            entries[deployment.ref] = RuleModel(model=deployment.ref, weight=weight, tags=tags)
     for tag, by_group in fallbacks.items():
         named = by_group.get(group, []) or (defaults if tag == FALLBACK else [])
         for deployment in _members(made, deployments, group, named):
             entries.setdefault(deployment.ref, RuleModel(model=deployment.ref, tags=[tag]))
     rule = RuleEntry(name=group[:200], type=own[0].kind[0], strategy=strategy, models=list(entries.values()))
     made.document.rules.append(rule)
-    made.carried.append(f"Rule “{group}” over {len(entries)} model{'s' if len(entries) != 1 else ''}")
+    how = f", weighted by {by}" if by else ""
+    made.carried.append(f"Rule “{group}” over {len(entries)} model{'s' if len(entries) != 1 else ''}{how}")
+
+
+def _weights(own: list[_Deployment]) -> tuple[str, list[int]]:
+    """(by what, where that is no weight; whole weights in the same proportion). As LiteLLM draws: by `weight` where one
+    has it, else by the limits that all of them have, else all alike. A missing weight is 1."""
+    if any(each.sizes["weight"] is not None for each in own):
+        return "", _whole_shares([Decimal(1) if (size := each.sizes["weight"]) is None else size for each in own])
+    for name in WEIGHTS[1:]:
+        sizes = [size for each in own if (size := each.sizes[name])]
+        if len(own) > 1 and len(sizes) == len(own):
+            return name, _whole_shares(sizes)
+    return "", [1] * len(own)
+
+
+def _whole_shares(sizes: list[Decimal]) -> list[int]:
+    """As they are where all are whole and fit; else the smallest whole numbers in (nearly) the same proportion."""
+    if all(size == size.to_integral_value() and size <= MOST_WEIGHT for size in sizes):
+        return [int(size) for size in sizes]
+    scale = min(Decimal(1000), MOST_WEIGHT / max(sizes))
+    whole = [max(round(size * scale), 1) if size else 0 for size in sizes]
+    return [size // gcd(*whole) for size in whole]
 
 
 def _members(made: Translation, deployments: list[_Deployment], group: str, named: list[str]) -> Iterator[_Deployment]:
@@ -314,6 +309,14 @@ def _text(value: Any) -> str:
 def _whole(value: Any, otherwise: int) -> int:
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1_000_000_000
     return round(value) if is_number else otherwise
+
+
+def _share(value: Any) -> Decimal | None:
+    """None: it is no number that something can be drawn by."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    size = Decimal(str(value))
+    return size if size.is_finite() and 0 <= size <= 10**9 else None
 
 
 def _per_million(per_token: Any) -> Decimal | None:
