@@ -23,6 +23,8 @@ from dataelan_web.models import (
     RoutingRule,
     RoutingRuleModel,
     State,
+    TemplateLabel,
+    TemplateVersion,
     now,
 )
 from dataelan_web.models.audit import AuditEvent
@@ -291,3 +293,25 @@ def test_saved_prompts_whose_newest_version_asks_for_it_are_named(
     assert f"/prompts/{mine.id}" in shown
     assert "Greeting" in shown
     assert not [word for word in ("Asks for another", "Thrown away", "Not ours") if word in shown]
+
+
+def test_a_saved_prompt_that_a_label_keeps_at_an_older_version_is_named_and_once(
+    app: Flask, acme: people.Cast, old: Model
+) -> None:
+    live, moved_on = (
+        people.template(acme, "Hello", "Hello again", name=name, requested=old.name) for name in ("Live", "Moved on")
+    )
+    for made in (live, moved_on):
+        newest = TemplateVersion(template_id=made.id, number=3, message="Another model")
+        newest.content, newest.digest, newest.author_id = {"requested": "auto"}, f"{made.id}", acme.mia.id
+        db.session.add(newest)
+        made.newest = 3
+    db.session.flush()
+    db.session.add_all(
+        TemplateLabel(template_id=live.id, name=name, number=number)
+        for number, name in enumerate(("production", "staging"), 1)
+    )
+    db.session.commit()
+    shown = page(app, acme, "/hub/shutdowns")
+    assert shown.count(f"/prompts/{live.id}") == 1
+    assert f"/prompts/{moved_on.id}" not in shown

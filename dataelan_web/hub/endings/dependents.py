@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import g
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, exists, func, or_, select
 
 from ... import access
 from ...extensions import db
@@ -23,6 +23,7 @@ from ...models import (
     RoutingRule,
     RoutingRuleModel,
     Template,
+    TemplateLabel,
     TemplateVersion,
     now,
 )
@@ -91,10 +92,16 @@ def sessions_naming(names: set[str]) -> dict[str, Group]:
 
 
 def prompts_naming(names: set[str]) -> dict[str, Group]:
-    """Prompts with variables whose newest version asks for one of these names, by name."""
+    """Prompts with variables that ask for one of these names, by name: in their newest version, or in one that a label
+    stands for, which programs go on asking for."""
     named = TemplateVersion.content["requested"].astext
-    newest = (TemplateVersion.template_id == Template.id) & (TemplateVersion.number == Template.newest)
-    asking = access.scoped(Template).join(TemplateVersion, newest).where(named.in_(names))
+    is_labelled = exists().where(
+        TemplateLabel.template_id == TemplateVersion.template_id, TemplateLabel.number == TemplateVersion.number
+    )
+    in_use = and_(
+        TemplateVersion.template_id == Template.id, or_(TemplateVersion.number == Template.newest, is_labelled)
+    )
+    asking = access.scoped(Template).join(TemplateVersion, in_use).where(named.in_(names)).group_by(Template.id, named)
     return _grouped(asking, Template, Template.name, named, "prompts.show")
 
 
