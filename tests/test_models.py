@@ -491,6 +491,31 @@ def test_an_admin_corrects_what_is_known_of_a_model_of_their_own(app: Flask, acm
     )
 
 
+def test_what_nobody_says_of_a_model_its_name_tells(app: Flask, acme: people.Cast, key: APIKey) -> None:
+    model = people.own_model(acme, key, "gpt-6-sol")
+    people.own_model(acme, key, "gpt-6-deaf", capabilities=["audio_in"])
+    assert found(app, acme, "capability=tools") == ["gpt-6-sol"]
+    shown = page(app, acme, f"/hub/models/{model.id}")
+    assert "as its name tells; of more nobody says" in shown
+    assert "JSON schema" in shown
+
+
+def test_the_operator_says_what_a_model_of_everyones_can(app: Flask, shared: Provider) -> None:
+    model = Model(id=new_id(), provider_id=shared.id, name="new", display_name="New")
+    db.session.add(model)
+    db.session.commit()
+    try:
+        done = app.test_cli_runner().invoke(args=["models", "can", f"{shared.slug}/new", "vision", "tools"])
+        assert done.output == f"{shared.slug}/new can: tools, vision.\n"
+        db.session.refresh(model)
+        assert model.capabilities == ["tools", "vision"]
+        unknown = app.test_cli_runner().invoke(args=["models", "can", f"{shared.slug}/old", "vision"])
+        assert "No model of everyone's is called" in unknown.output
+    finally:
+        db.session.delete(model)
+        db.session.commit()
+
+
 def test_what_a_name_tells_counts_until_somebody_says_more(acme: people.Cast, key: APIKey) -> None:
     model = people.own_model(acme, key, "o3-mini")
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from . import names
 from .expressions import context
 from .health import Pair, Vital
 from .pricing import Rates
@@ -120,9 +121,14 @@ class Candidate:
             self, rates=self.everyones.rates, price_id=self.everyones.id, has_own_price=False, everyones=None
         )
 
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What it can do, as somebody says; or else at least this, as its name tells."""
+        return names.abilities(self.model) if self.capabilities is None else self.capabilities
+
     def lacks(self, needed: frozenset[str]) -> frozenset[str]:
         """What of this nobody says it can do. The answer of a chat comes as it is written in every wire format."""
-        missing = needed - (self.capabilities or frozenset())
+        missing = needed - self.abilities
         return missing - {STREAMING} if missing and self.task is Task.CHAT else missing
 
 

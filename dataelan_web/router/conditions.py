@@ -18,6 +18,7 @@ from . import contradictions
 from .candidates import Choice, Question
 from .comparisons import Domain
 from .expressions import Expression, ExpressionError, expression
+from .types import Task
 
 NANO = 1_000_000_000
 MOST_USD = 1_000_000
@@ -118,7 +119,11 @@ class Capabilities:
 
     def reason_against(self, choice: Choice, question: Question) -> str | None:
         missing = choice.candidate.lacks(self.needed)
-        return f"it lacks {', '.join(sorted(missing))}" if missing else None
+        if not missing:
+            return None
+        is_told = choice.candidate.capabilities is not None or choice.candidate.task is not Task.CHAT
+        said = "it lacks" if is_told else "nobody says that it has"
+        return f"{said} {', '.join(sorted(missing))}"
 
     def is_settled(self, choice: Choice) -> bool:
         return True

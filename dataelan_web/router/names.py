@@ -18,6 +18,14 @@ def refused(model: str) -> frozenset[str]:
     return frozenset(name for row in _told()["refuses"] if _fits(row["names"], model) for name in row["parameters"])
 
 
+@lru_cache(REMEMBERED)
+def abilities(model: str) -> frozenset[str]:
+    """What a model of this name can do at least. It says nothing of the rest."""
+    if _fits(_told()["made_for_else"], model):
+        return frozenset()
+    return frozenset(ability for row in _told()["abilities"] if _fits(row["names"], model) for ability in row["can"])
+
+
 def purpose(model: str) -> tuple[str, str]:
     """(type, task)"""
     found = next((row for row in _told()["purposes"] if _fits(row["names"], model)), {"type": "TEXT", "task": "chat"})
@@ -27,6 +35,12 @@ def purpose(model: str) -> tuple[str, str]:
 def is_unusable(model: str) -> bool:
     """Is it for nothing that we can ask of a model?"""
     return _fits(_told()["unusable"], model)
+
+
+@lru_cache(REMEMBERED)
+def is_for_responses(model: str) -> bool:
+    """Does OpenAI answer for it in its Responses format only?"""
+    return _fits(_told()["responses_only"], model)
 
 
 @lru_cache(REMEMBERED)

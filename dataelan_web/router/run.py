@@ -25,7 +25,7 @@ from .exchange import Line, ask, chunks, fetch, stopped, unsendable, with_key
 from .health import KEYS_OWN, kind_for_health
 from .parameters import has
 from .plan import Plan, Step
-from .providers import UnknownFormat, adapter
+from .providers import UnknownFormat, adapter, format_for
 from .room import Share
 from .stop import Stop
 from .types import (
@@ -189,8 +189,9 @@ class _Attempt:
         candidate = self.step.candidate
         self.line.share.begin(prompt.task)
         try:
-            format = adapter(candidate.kind, candidate.base_url, prompt.task)
-            prompt = prompt.as_sent_to(candidate.kind)
+            kind = format_for(candidate.kind, candidate.base_url, candidate.model, prompt.task)
+            format = adapter(kind, candidate.base_url, prompt.task)
+            prompt = prompt.as_sent_to(kind)
             if prompt.options and (unknown := prompt.options.keys() - format.options):
                 raise Unsupported(f"{', '.join(sorted(unknown))}: its API has no such parameter.")
             first = format.call(prompt, candidate.model, key)

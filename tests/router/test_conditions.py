@@ -15,8 +15,8 @@ from dataelan_web.router.types import Task
 CENT = 10_000_000
 
 
-def choice(rates: Rates | None = None, tags: tuple[str, ...] = (), **values: Any) -> Choice:
-    made = Candidate(uuid4(), "m", uuid4(), "OpenAI", "openai", "http://x/v1", (), rates, **values)
+def choice(rates: Rates | None = None, tags: tuple[str, ...] = (), model: str = "m", **values: Any) -> Choice:
+    made = Candidate(uuid4(), model, uuid4(), "OpenAI", "openai", "http://x/v1", (), rates, **values)
     return Choice(made, tags=frozenset(tags))
 
 
@@ -70,7 +70,14 @@ def test_capabilities_must_all_be_there_and_unknown_ones_are_not() -> None:
     wanted = {"capabilities": ["tools", "vision"]}
     assert against(wanted, choice(capabilities=frozenset({"tools", "vision", "x"}))) is None
     assert against(wanted, choice(capabilities=frozenset({"tools"}))) == "it lacks vision"
-    assert against(wanted, choice(capabilities=None)) == "it lacks tools, vision"
+    assert against(wanted, choice(capabilities=None)) == "nobody says that it has tools, vision"
+
+
+def test_where_nobody_says_what_a_model_can_its_name_tells() -> None:
+    wanted = {"capabilities": ["tools", "reasoning"]}
+    assert against(wanted, choice(model="gpt-6-sol")) is None
+    assert against(wanted, choice(model="gpt-4o")) == "nobody says that it has reasoning"
+    assert against(wanted, choice(model="gpt-6-sol", capabilities=frozenset({"tools"}))) == "it lacks reasoning"
 
 
 def test_every_chat_streams_whether_anyone_says_so_or_not() -> None:

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from dataelan_web.router import exchange, wire
+from dataelan_web.router import exchange, providers, wire
 from dataelan_web.router import run as running
 from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.parameters import fitted
@@ -674,3 +674,17 @@ def test_a_rest_is_waited_for_once_and_told(provider: Provider, book: Book) -> N
     assert events[0] == Progress(note="waiting until P / m has rested")
     assert text(events) == "Hello you"
     assert provider.keys == ["k1", "k1", "k2"]
+
+
+def test_a_model_that_openai_answers_for_in_its_newer_format_only_is_asked_in_that(
+    provider: Provider, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "RESPONSES_HOSTS", ("127.0.0.1",))
+    said = {"status": "completed", "output": [{"type": "message", "content": [{"type": "output_text", "text": "Yes"}]}]}
+    provider.answers(says(response(json.dumps(said).encode())))
+    events = ask(book, step(provider, "gpt-5.5-pro"), prompt=replace(PROMPT, stream=False))
+    assert "".join(event.delta for event in events if isinstance(event, Text)) == "Yes"
+    assert provider.requests[0].startswith("POST /v1/responses ")
+    provider.answers(whole)
+    ask(book, step(provider, "gpt-5.5"))
+    assert provider.requests[1].startswith("POST /v1/chat/completions ")

@@ -59,7 +59,7 @@ def _outlives(ending: End | None, other: End | None) -> bool:
 
 
 def _abilities(line: Line) -> set[str]:
-    return set(line.capabilities) & set(CAPABILITIES)
+    return set(line.abilities)
 
 
 def _distance(ending: Line, other: Line) -> float:

@@ -17,11 +17,13 @@ from ... import access
 from ...extensions import db
 from ...models import NANO, APIKey, KeyStrategy, Model, ModelType, Price, Provider, now
 from ...models.hub import ENTER_AGAIN
+from ...router import names
 from ...router.candidates import STREAMING
 from ...router.types import Task
 from ..endings import days
 from . import prices
 from .prices import Amount
+from .purpose import abilities_of
 
 PAGE = 50
 SOON = timedelta(days=60)
@@ -90,6 +92,10 @@ class Line:
     @property
     def ends(self) -> days.End | None:
         return days.end_of(self.model.shutdown_on)
+
+    @property
+    def abilities(self) -> list[str]:
+        return abilities_of(self.model)
 
     @property
     def full_name(self) -> str:
@@ -162,7 +168,7 @@ def _usable() -> ColumnElement[bool]:
         APIKey.is_enabled,
         APIKey.last_error != ENTER_AGAIN,
         or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now()),
-        *(or_(_is_empty(names), _has(names)) for names in (APIKey.listed_models, APIKey.allowed_models)),
+        *(or_(_is_empty(one), _has(one)) for one in (APIKey.listed_models, APIKey.allowed_models)),
     )
     return and_(Model.is_enabled, Provider.is_enabled, ~Provider.needs_address, or_(~Provider.needs_key, key))
 
@@ -178,12 +184,12 @@ def _gone() -> ColumnElement[bool]:
     return func.coalesce(and_(Model.listed_at < Provider.models_listed_at, ~ours), False)
 
 
-def _is_empty(names: Any) -> ColumnElement[bool]:
-    return func.jsonb_array_length(names) == 0
+def _is_empty(column: Any) -> ColumnElement[bool]:
+    return func.jsonb_array_length(column) == 0
 
 
-def _has(names: Any) -> ColumnElement[bool]:
-    return names.op("@>")(func.to_jsonb(Model.name))  # type: ignore[no-any-return]
+def _has(column: Any) -> ColumnElement[bool]:
+    return column.op("@>")(func.to_jsonb(Model.name))  # type: ignore[no-any-return]
 
 
 def _matching(filters: Filters) -> Select[Any]:
@@ -200,7 +206,8 @@ def _matching(filters: Filters) -> Select[Any]:
     if filters.capability == STREAMING:
         query = query.where(Model.task == Task.CHAT)
     elif filters.capability:
-        query = query.where(Model.capabilities.contains([filters.capability]))
+        said = Model.capabilities.contains([filters.capability])
+        query = query.where(or_(said, Model.id.in_(_able_by_name(filters.capability))))
     if filters.context.isdecimal():
         query = query.where(Model.context_window >= min(int(filters.context), 2**31 - 1))
     if filters.usable:
@@ -222,6 +229,13 @@ def _ending_soon() -> list[uuid.UUID]:
         access.scoped(Model).with_only_columns(Model.id, Model.shutdown_on).where(Model.shutdown_on.is_not(None))
     )
     return [id for id, said in rows if (end := days.end_of(said)) and end.day and end.day <= limit]
+
+
+def _able_by_name(ability: str) -> list[uuid.UUID]:
+    """Those of whom nobody says what they can do, and whose name tells that they can do this."""
+    untold = Model.task == Task.CHAT, _is_empty(Model.capabilities)
+    rows = db.session.execute(access.scoped(Model).with_only_columns(Model.id, Model.name).where(*untold))
+    return [id for id, name in rows if ability in names.abilities(name)]
 
 
 CLASSES = [getattr(Price, name) for name in prices.BY_NAME]

@@ -6,12 +6,14 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy import select
 
+from ... import audit
 from ...extensions import db
 from ...formats import exact_money
 from ...models import Model, Provider
 from ...router.parameters import REFUSABLE
 from . import parameters, prices
 from .forms import nano_of
+from .purpose import CAPABILITIES, abilities_of, ability_words
 
 models = AppGroup("models", help="Everyone's models. Those of organizations are changed on their own pages.")
 
@@ -26,6 +28,19 @@ def refuses(model: str, refused: tuple[str, ...]) -> None:
     parameters.set_refused(row, refused)
     words = parameters.in_words(row)
     click.echo(f"{model} takes no {' and no '.join(words)}." if words else f"{model} takes all of them.")
+
+
+@models.command("can")
+@click.argument("model", metavar="PROVIDER/NAME")
+@click.argument("abilities", nargs=-1, type=click.Choice([*CAPABILITIES]))
+def can(model: str, abilities: tuple[str, ...]) -> None:
+    """Say which of the ABILITIES this model has, and that it has no other; none: nobody says, and its name may tell.
+    A provider whose list says it goes before this at the next refresh."""
+    row = _everyones(model)
+    row.capabilities = sorted(abilities)
+    audit.record("model.changed", row, None, capabilities=row.capabilities)
+    db.session.commit()
+    click.echo(f"{model} can: {', '.join(map(ability_words, abilities_of(row))) or 'nobody says'}.")
 
 
 @models.command("price")

@@ -23,7 +23,7 @@ from ..endings.dependents import uses_of
 from . import browse, catalogue, parameters, prices
 from .browse import FOR_PROGRAMS, Line
 from .prices import Amount
-from .purpose import abilities_of
+from .purpose import sought_of
 
 RECENT = timedelta(days=30)
 
@@ -71,7 +71,7 @@ def page_of(line: Line) -> dict[str, Any]:
         "price_classes": prices.BY_NAME,
         "refused": parameters.in_words(model),
         "refusable": OF_TASK.get(Task(model.task), ()),
-        "abilities": abilities_of(model.task, model.capabilities),
+        "abilities": sought_of(model),
         "versions": versions(line),
         "use": use,
         "recent": recent(model),

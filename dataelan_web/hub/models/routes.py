@@ -23,7 +23,7 @@ from . import browse, own, prices
 from .browse import SORTS, Filters
 from .forms import VARIED, FactsForm, ModelForm, OverrideForm
 from .page import page_of
-from .purpose import CAPABILITIES, SOUGHT
+from .purpose import SOUGHT
 
 
 @bp.get("/hub/models")
@@ -44,7 +44,6 @@ def models() -> Response:
         types=list(ModelType),
         tasks=list(Task),
         sought=SOUGHT,
-        capabilities=CAPABILITIES,
         sorts=list(SORTS.items()),
         previous_url=_page_url(filters, page - 1) if page > 1 else None,
         next_url=_page_url(filters, page + 1) if page * browse.PAGE < total else None,

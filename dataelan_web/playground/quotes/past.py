@@ -123,7 +123,7 @@ def _usual(prompt: Prompt, chosen: Candidate) -> tuple[int, int]:
         case Task.TRANSCRIPTION:
             size = sum(file.size for file in prompt.files)
             return 2 * size // BYTES_A_SECOND[1], 8 * size // BYTES_A_SECOND[0]  # tokens a second
-    return USUAL_THINKING if "reasoning" in (chosen.capabilities or ()) else USUAL
+    return USUAL_THINKING if "reasoning" in chosen.abilities else USUAL
 
 
 def of_model(past: Iterable[Run], model_id: uuid.UUID) -> list[Run]:

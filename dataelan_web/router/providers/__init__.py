@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from urllib.parse import urlsplit
 
+from dataelan_web.router import names
 from dataelan_web.router.types import Adapter, Counter, Lister, Task
 
 # kind -> task -> "module:Class", imported on first use. "openai" is the chat completions format, which also speaks for
@@ -127,6 +128,10 @@ COUNTERS: dict[str, str] = {
 COUNTING_HOSTS = {"openai": ("api.openai.com",)}
 
 
+# OpenAI itself, and Azure: their imitators answer for all of their models in the chat format.
+RESPONSES_HOSTS = ("api.openai.com", ".openai.azure.com")
+
+
 class UnknownFormat(LookupError):
     """No such wire format, or it cannot do that task."""
 
@@ -140,6 +145,14 @@ def adapter(kind: str, base_url: str, task: Task = Task.CHAT) -> Adapter:
         raise UnknownFormat(f"The wire format {kind!r} has no {task.value}.")
     found: type[Adapter] = _class(KINDS[kind][task])
     return found(base_url)
+
+
+def format_for(kind: str, base_url: str, model: str, task: Task) -> str:
+    """The wire format in which a provider of this kind answers for one of its models."""
+    if (kind, task) != ("openai", Task.CHAT) or not names.is_for_responses(model):
+        return kind
+    host = urlsplit(base_url).hostname or ""
+    return "openai-responses" if host.endswith(RESPONSES_HOSTS) else kind
 
 
 def lister(kind: str, base_url: str) -> Lister | None:
