@@ -76,7 +76,7 @@ class KeyForm(KeySettingsForm):
     provider_id = StringField("Provider", [DataRequired("Choose a provider.")])
     session_id = StringField("Session")
     key = PasswordField("Key", [DataRequired("Paste the key."), Length(max=LONGEST_KEY), PLAIN], filters=[trim])
-    is_default = BooleanField("Use it before the others")
+    is_default = BooleanField("Make it the default")
 
 
 class SecretForm(FlaskForm):
