@@ -33,6 +33,7 @@ from .recordings import decoded
 OPENAI = adapter("openai", "https://api.openai.com/v1", Task.IMAGE)
 XAI = adapter("openai", "https://api.x.ai/v1", Task.IMAGE)
 TOGETHER = adapter("openai", "https://api.together.xyz/v1", Task.IMAGE)
+OPENROUTER = adapter("openai", "https://openrouter.ai/api/v1", Task.IMAGE)
 GEMINI = adapter("google", "https://generativelanguage.googleapis.com/v1beta", Task.IMAGE)
 IMAGEN = adapter("google-predict", "https://generativelanguage.googleapis.com/v1beta", Task.IMAGE)
 EVERY_OPTION = {
@@ -126,6 +127,29 @@ def test_together_is_told_pixels_and_has_no_path_for_edits() -> None:
     body = call.body or {}
     assert (body["width"], body["height"]) == (640, 480)
     assert body["image_url"].startswith("data:image/png;base64,")
+
+
+def test_openrouter_has_one_path_for_pictures_and_is_told_what_was_said_and_no_more() -> None:
+    call = OPENROUTER.call(drawing("Change it", PICTURE, aspect_ratio="16:9", size="2k"), "google/gemini-image", "k")
+    assert call.url == "https://openrouter.ai/api/v1/images"
+    address = f"data:image/png;base64,{PNG64}"
+    assert call.body == {
+        "model": "google/gemini-image",
+        "prompt": "Change it",
+        "aspect_ratio": "16:9",
+        "resolution": "2K",
+        "input_references": [{"type": "image_url", "image_url": {"url": address}}],
+    }
+    plain = OPENROUTER.call(drawing(size="1024x1024", count=2), "m", "")
+    assert (plain.url, plain.body) == (call.url, {"model": "m", "prompt": "A fox", "size": "1024x1024", "n": 2})
+
+
+def test_openrouters_pictures_say_their_type_and_what_they_came_to() -> None:
+    used = {"prompt_tokens": 12, "completion_tokens": 1290, "total_tokens": 1302, "cost": 0.04}
+    events = read(OPENROUTER, {"created": 1, "data": [{"b64_json": PNG64, "media_type": "image/png"}], "usage": used})
+    usage = next(event for event in events if isinstance(event, Usage))
+    assert (usage.input, usage.output, usage.output_image, usage.images) == (12, 1290, 1290, 1)
+    assert usage.billed_usd == Decimal("0.04")
 
 
 # -- OpenAI: what comes back -----------------------------------------------------------------------

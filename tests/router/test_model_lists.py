@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dataelan_web.router.providers import LISTERS, adapter, lister
-from dataelan_web.router.types import Failure, ListedModel
+from dataelan_web.router.types import Failure, ListedModel, Task
 
 from .recordings import BASE_URLS, LISTS, answer, expectations, needs_recordings
 
@@ -110,3 +110,10 @@ def test_something_else_than_a_list_is_a_failure(kind: str, body: bytes) -> None
     assert reads is not None
     with pytest.raises(Failure):
         reads.listed(body)
+
+
+def test_what_openrouter_says_that_a_model_draws_is_for_pictures_whatever_it_is_called() -> None:
+    made = {"dream-4.5": ["image"], "writes-too": ["image", "text"], "writes": ["text"], "silent": None}
+    rows = [{"id": name, "architecture": {"output_modalities": outputs}} for name, outputs in made.items()]
+    listed = adapter("openai", "https://openrouter.ai/api/v1").listed(json.dumps({"data": rows}).encode())
+    assert [model.task for model in listed] == [Task.IMAGE, Task.IMAGE, None, None]

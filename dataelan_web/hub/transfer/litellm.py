@@ -55,10 +55,11 @@ MOST_WEIGHT = 1_000_000
 
 SECRET = "keys are never read from a file: enter it under Providers and keys"  # noqa: S105
 LIMIT = "limits are budgets here: set them for the key, model or token"
+RATE = "limits are budgets here: set them for the key, model or token; it weighs only where all of its group have one"
 OURS = "Dataelan decides this itself"
 WHY_NOT: Mapping[str, str] = {
     "api_key": SECRET, "aws_access_key_id": SECRET, "aws_secret_access_key": SECRET, "vertex_credentials": SECRET,
-    "rpm": LIMIT, "tpm": LIMIT, "max_parallel_requests": LIMIT, "max_budget": LIMIT, "budget_duration": LIMIT,
+    "rpm": RATE, "tpm": RATE, "max_parallel_requests": LIMIT, "max_budget": LIMIT, "budget_duration": LIMIT,
     "timeout": OURS, "stream_timeout": OURS, "num_retries": OURS, "max_retries": OURS, "cooldown_time": OURS,
     "allowed_fails": OURS, "request_timeout": OURS, "retry_after": OURS,
     "drop_params": "what a model does not take is left out anyway",

@@ -82,7 +82,7 @@ class Homes:
 
     def _own(self, prefix: str, address: str, needs_key: bool) -> ProviderEntry:
         """The provider at this address; it needs a key where one of its deployments does."""
-        host = _host(address) or "server"
+        host = _host(address).removeprefix("bedrock-runtime.") or "server"
         if prefix.startswith("azure") and not address.endswith("/v1"):
             address = f"{address}/openai/v1"
         if address not in self.made:

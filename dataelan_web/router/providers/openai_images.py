@@ -1,7 +1,7 @@
-"""OpenAI's pictures: POST /images/generations and /images/edits, and how xAI and Together differ from them.
+"""OpenAI's pictures: POST /images/generations and /images/edits, and how xAI, Together and OpenRouter differ from them.
 
 Source: openai/openai-openapi (f85dbe2), schemas CreateImageRequest, CreateImageEditRequest, EditImageBodyJsonParam;
-docs.x.ai, image generation; docs.together.ai, images; recorded traffic.
+docs.x.ai, image generation; docs.together.ai, images; openrouter.ai/blog/tutorials/image-generation; recorded traffic.
 """
 
 from __future__ import annotations
@@ -55,6 +55,18 @@ def _by_pixels(prompt: Prompt) -> Body:
     return said(aspect_ratio=option(prompt, "aspect_ratio"))
 
 
+def _as_said(prompt: Prompt) -> Body:
+    """OpenRouter: pixels, a ratio, or a resolution such as "2K", as the model behind it takes them. What that does not
+    know is refused, so nothing is guessed."""
+    size = option(prompt, "size")
+    is_pixels = pixels(size) is not None
+    return said(
+        aspect_ratio=option(prompt, "aspect_ratio"),
+        size=size if is_pixels else "",
+        resolution="" if is_pixels else size.upper(),
+    )
+
+
 def _form(images: tuple[ImagePart, ...], body: Body) -> tuple[str, Body | list[Upload]]:
     """As files; as addresses where one is an address, which OpenAI reads in JSON only."""
     if any(image.url for image in images):
@@ -75,10 +87,17 @@ def _generation(images: tuple[ImagePart, ...], body: Body) -> tuple[str, Body | 
     return "images/generations", body | ({"image_url": found[0]} if len(found) == 1 else {"reference_images": found})
 
 
+def _references(images: tuple[ImagePart, ...], body: Body) -> tuple[str, Body | list[Upload]]:
+    """OpenRouter: one path for all."""
+    found = [{"type": "image_url", "image_url": {"url": address(image)}} for image in images]
+    return "images", body | {"input_references": found}
+
+
 @dataclass(frozen=True)
 class Dialect:
     size: Callable[[Prompt], Body] = _by_size
     edit: Callable[[tuple[ImagePart, ...], Body], tuple[str, Body | list[Upload]]] = _form
+    path: str = "images/generations"
 
 
 # By end of host name. OpenAI refuses fields that it does not know.
@@ -86,6 +105,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "api.x.ai": Dialect(_by_ratio, _json),
     ".together.xyz": Dialect(_by_pixels, _generation),
     ".together.ai": Dialect(_by_pixels, _generation),
+    "openrouter.ai": Dialect(_as_said, _references, path="images"),
 }
 
 
@@ -102,7 +122,7 @@ class OpenAIImages(Format):
         headers = key_headers(self.base_url, key)
         body = {"model": model, "prompt": prompt.words} | self._options(prompt)
         if not prompt.images:
-            return Call(f"{self.base_url}/images/generations", body, headers)
+            return Call(f"{self.base_url}/{self._dialect.path}", body, headers)
         path, content = self._dialect.edit(prompt.images, body)
         if isinstance(content, dict):
             return Call(f"{self.base_url}/{path}", content, headers)

@@ -77,14 +77,19 @@ def _asset(picture: Mapping[str, Any], answer: Mapping[str, Any]) -> Asset | Ass
         return None
     content = decode_base64(place)
     format = string(answer.get("output_format"))
-    said = string(picture.get("mime_type")) or (f"image/{format}" if format else "image/png")
+    said = (
+        string(picture.get("mime_type"))
+        or string(picture.get("media_type"))
+        or (f"image/{format}" if format else "image/png")
+    )
     return Asset(sniffed(content, said), content, note)
 
 
 def usage_of(reported: Mapping[str, Any]) -> Usage:
     """Tokens of the GPT Image models, whose output is pictures unless the details say otherwise."""
     inputs, outputs = mapping(reported.get("input_tokens_details")), mapping(reported.get("output_tokens_details"))
-    total, output = count(reported.get("input_tokens")), count(reported.get("output_tokens"))
+    total = first_count(reported.get("input_tokens"), reported.get("prompt_tokens"))  # the latter: OpenRouter
+    output = first_count(reported.get("output_tokens"), reported.get("completion_tokens"))
     cached = count(inputs.get("cached_tokens"))
     if total is not None and cached is not None:
         cached = min(cached, total)

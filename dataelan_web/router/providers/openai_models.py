@@ -69,9 +69,15 @@ def _model(model: Mapping[str, Any]) -> ListedModel:
         ),
         _shutdown(model.get("deprecation"), model.get("expiration_date"), mapping(said.get("deprecation")).get("date")),
         _capabilities(model),
-        task=_TASKS.get(string(model.get("type"))),
+        task=_TASKS.get(string(model.get("type"))) or _drawing(model),
         refuses=_refuses({string(name) for name in sequence(model.get("supported_parameters"))}),
     )
+
+
+def _drawing(model: Mapping[str, Any]) -> Task | None:
+    """OpenRouter says what comes out of a model: what draws, though it may say something beside, is for pictures."""
+    made = sequence(mapping(model.get("architecture")).get("output_modalities"))
+    return Task.IMAGE if "image" in made else None
 
 
 def _refuses(supported: set[str]) -> tuple[str, ...] | None:
