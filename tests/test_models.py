@@ -260,7 +260,7 @@ def test_unknown_is_said_and_free_is_said_and_neither_is_a_dash(app: Flask, acme
 
 
 def test_usable_means_a_key_that_may_and_can(app: Flask, acme: people.Cast, key: APIKey) -> None:
-    people.own_model(acme, key, "m")
+    people.own_model(acme, key, "m", listed_at=now())
     assert found(app, acme, "usable=yes") == ["m"]
     for change in (
         {"listed_models": ["another"]},

@@ -185,11 +185,22 @@ def test_what_one_key_of_an_own_provider_lists_is_there_though_another_does_not(
     seen = people.own_model(acme, key, "seen")
     key.listed_models = ["seen"]
     seen.listed_at, key.provider.models_listed_at = now() - timedelta(seconds=9), now()
-    other = people.own_model(acme, key, "other")
+    other = people.own_model(acme, key, "other", listed_at=seen.listed_at)
     a_rule(acme, seen, other)
     made = planned(acme)
     assert [step.candidate.model for step in made.steps] == ["seen"]
     assert reasons(made)["other"] == "Own does not list it"
+
+
+def test_a_list_says_nothing_of_a_model_that_a_person_typed_in(app: Flask, acme: people.Cast, key: APIKey) -> None:
+    key.listed_models = ["speaks"]
+    typed = people.own_model(acme, key, "writes-down", input=0, output=0)
+    assert [step.candidate.model for step in planned(acme, "writes-down").steps] == ["writes-down"]
+    assert "Usable Yes" in page(app, acme, "olivia", f"/hub/models/{typed.id}")
+    typed.listed_at = now()
+    assert not planned(acme, "writes-down").steps
+    db.session.commit()
+    assert "Usable No: no key for it" in page(app, acme, "olivia", f"/hub/models/{typed.id}")
 
 
 # -- keys ----------------------------------------------------------------------------------------
@@ -199,7 +210,7 @@ def test_each_key_that_is_not_used_is_told_by_its_label_with_its_reason(acme: pe
     def another(label: str) -> APIKey:
         return seal(key.provider, acme.organization, acme.olivia.id, label, SECRET)
 
-    model = people.own_model(acme, key, "m")
+    model = people.own_model(acme, key, "m", listed_at=now())
     key.label = "Used"
     off, old, narrow, unlisted = (another(label) for label in ("Off", "Old", "Narrow", "Unlisted"))
     old.expires_at = now() - timedelta(days=1)

@@ -291,7 +291,9 @@ class _Hub:
 
     def _candidate(self, row: Any, keyring: Keyring, everyones: Mapping[uuid.UUID, Priced]) -> Candidate:
         why_not = self._why_not(row)
-        keys, unused = ((), ()) if why_not else keyring.of_model(row.model, needs_key=row.needs_key)
+        was_listed = row.listed_at is not None
+        found = keyring.of_model(row.model, needs_key=row.needs_key, was_listed=was_listed)
+        keys, unused = ((), ()) if why_not else found
         candidate = Candidate(
             model_id=row.model_id,
             model=row.model,

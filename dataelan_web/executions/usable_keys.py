@@ -65,14 +65,17 @@ class Held:
     why_not: str
     """Why it may be used for no model; empty: it may, for those below."""
     listed: Collection[str]
-    """Names that its provider listed to it; none: any may be tried."""
+    """Names that its provider listed to it; none: any may be tried. It says nothing of a model that no key was ever
+    listed: one that a person typed in, since the list leaves its like out (ElevenLabs' what writes down, Azure's
+    deployments)."""
     allowed: Collection[str]
     """Names that its owner allows it; none: all."""
 
-    def against(self, model: str) -> str:
+    def against(self, model: str, *, was_listed: bool = True) -> str:
+        """`was_listed`: to any key, whosever."""
         if self.why_not:
             return self.why_not
-        if self.listed and model not in self.listed:
+        if self.listed and was_listed and model not in self.listed:
             return NOT_LISTED
         return "it is not for this model" if self.allowed and model not in self.allowed else ""
 
@@ -83,9 +86,11 @@ class Keyring:
 
     held: Sequence[Held] = ()
 
-    def of_model(self, model: str, *, needs_key: bool) -> tuple[tuple[Key, ...], tuple[UnusedKey, ...]]:
+    def of_model(
+        self, model: str, *, needs_key: bool, was_listed: bool
+    ) -> tuple[tuple[Key, ...], tuple[UnusedKey, ...]]:
         """(those to be used for it, those that are not and why)"""
-        reasons = [(held.key, held.against(model)) for held in self.held]
+        reasons = [(held.key, held.against(model, was_listed=was_listed)) for held in self.held]
         usable = tuple(key for key, why_not in reasons if not why_not)
         if not usable and not needs_key:
             usable = (NO_KEY,)

@@ -168,7 +168,8 @@ def _usable() -> ColumnElement[bool]:
         APIKey.is_enabled,
         APIKey.last_error != ENTER_AGAIN,
         or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now()),
-        *(or_(_is_empty(one), _has(one)) for one in (APIKey.listed_models, APIKey.allowed_models)),
+        or_(Model.listed_at.is_(None), _is_empty(APIKey.listed_models), _has(APIKey.listed_models)),
+        or_(_is_empty(APIKey.allowed_models), _has(APIKey.allowed_models)),
     )
     return and_(Model.is_enabled, Provider.is_enabled, ~Provider.needs_address, or_(~Provider.needs_key, key))
 
