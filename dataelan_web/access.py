@@ -61,6 +61,7 @@ from .models import (
 )
 from .models.base import IN_TRASH
 from .models.holders import HOLDERS, joined
+from .models.limits import ASKED_OF_OPERATOR
 
 Row = TypeVar("Row", bound=Base)
 
@@ -277,9 +278,9 @@ def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
     if model in (Budget, RateLimit):
         return [_limits_here(model, role)]
     if model is Increase:  # beside those of limits one sees, one's own of all the operator's; for who runs it, ours
-        of_all = Budget.organization_id.is_(None)
+        of_all = ASKED_OF_OPERATOR
         mine = of_all if role and RANK[role] >= ADMINISTER else of_all & (Increase.asked_by == ASKER)
-        return [Increase.organization_id == HERE, _limits_here(Budget, role) | mine]
+        return [Increase.organization_id == HERE, _limits_here(Budget, role) | _limits_here(RateLimit, role) | mine]
     if model in (RoutingRule, Webhook, Delivery, Membership, Invitation, ServiceAccount, Annotation, ClaimedDomain):
         owner = getattr(model, "organization_id")  # noqa: B009
         return [owner == HERE if role is not None else false()]

@@ -12,7 +12,9 @@ from sqlalchemy import JSON, Row, ScalarSelect, Select, func, select
 
 from . import access, audit
 from .extensions import db
-from .models import Answer, Budget, Increase, Organization, Project, PromptSession, Role, Star
+from .models import Answer, Increase, Organization, Project, PromptSession, Role, Star
+from .models.holders import joined
+from .models.limits import ASKED_OF_OPERATOR
 from .notify import inbox
 
 IN_SIDEBAR = 8
@@ -144,8 +146,8 @@ def platform() -> list[dict[str, Any]]:
 def _asked_of_operator() -> int:
     """Requests for more of the operator's limits that wait for an answer: a superuser who belongs to no organization is
     told by nothing else."""
-    open_ones = select(func.count(Increase.id)).join(Increase.budget).where(Increase.answer == Answer.ASKED)
-    return db.session.scalar(open_ones.where(Budget.organization_id.is_(None))) or 0
+    open_ones = joined(Increase).where(Increase.answer == Answer.ASKED, ASKED_OF_OPERATOR)
+    return db.session.scalar(open_ones.with_only_columns(func.count(Increase.id))) or 0
 
 
 def _projects() -> list[dict[str, Any]]:

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from dataelan_web import quota
 from dataelan_web.extensions import db
 from dataelan_web.models import Execution, Scope, Unit
 
-from . import people
+from . import people, used
 from .test_limits import page
 from .test_operators_limits import everybodys, ops  # noqa: F401  (a fixture)
 
@@ -64,17 +63,21 @@ def test_a_refused_program_is_told_where_its_people_can_ask_for_more(
     assert f"/limits/{run.refused_by}/increases/new?run={run.id}" in there
 
 
-def test_a_program_that_is_too_fast_is_told_where_the_limits_are(app: Flask, acme: people.Cast, simulated: str) -> None:
-    pace = {"requests_per_minute": 1, "tokens_per_minute": None, "parallel": None}
-    quota.set_rate(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, **pace)
-    db.session.commit()
+def test_a_program_that_is_too_fast_is_told_where_its_people_can_ask_for_more(
+    app: Flask, acme: people.Cast, simulated: str
+) -> None:
+    rate = used.rate(acme.organization.id, Scope.PROJECT, acme.project.id, requests_per_minute=1)
     path, body = CALLS["openai"]
     call = {"json": body, "headers": {"x-api-key": acme.secret}}
     people.browser(app).post(path, **call)
     answer = people.browser(app).post(path, **call)
     assert answer.status_code == 429
-    base = app.extensions["dataelan_settings"].public_url
-    assert answer.json["error"]["url"] == f"{base}{acme.home}/limits"  # type: ignore[index]
+    base, id = app.extensions["dataelan_settings"].public_url, answer.headers["x-dataelan-execution-id"]
+    error, url = answer.json["error"], f"{base}{acme.home}/executions/{id}"  # type: ignore[index]
+    assert error["url"] == url
+    assert error["message"].endswith(f" Ask for more: {url}")
+    there = page(app, acme.mia, url.removeprefix(base))
+    assert f"/limits/rates/{rate.id}/requests/increases/new?run={id}" in there
 
 
 def test_what_no_limit_of_ours_refused_leads_nowhere(app: Flask, acme: people.Cast, simulated: str) -> None:

@@ -26,6 +26,7 @@ from dataelan_web.models import (
     Organization,
     Origin,
     Outcome,
+    Pace,
     Payer,
     RateLimit,
     Reservation,
@@ -46,6 +47,15 @@ def limit(cast: people.Cast, scope: Scope, subject_id: uuid.UUID, amount: int = 
     budget = quota.set_limit(db.session, cast.organization.id, scope, subject_id, window, amount, **more)
     db.session.commit()
     return budget
+
+
+def rate(organization_id: uuid.UUID | None, scope: Scope, subject_id: uuid.UUID, **paces: int) -> RateLimit:
+    """Of an organization, or the operator's. Commits."""
+    values = {name: paces.get(name) for name in ("requests_per_minute", "tokens_per_minute", "parallel")}
+    made = quota.set_rate(db.session, organization_id, scope, subject_id, **values)
+    db.session.commit()
+    assert made
+    return made
 
 
 def period(budget: Budget, spent: int = 0, *, at: datetime | None = None) -> BudgetPeriod:
@@ -137,11 +147,17 @@ def held(cast: people.Cast, budget: Budget, amount: int, person: User | None = N
     return running
 
 
-def asked(cast: people.Cast, budget: Budget, person: User, amount: int = 5 * NANO, reason: str = "") -> Increase:
+def asked(
+    cast: people.Cast,
+    limit: Budget | RateLimit,
+    person: User,
+    amount: int = 5 * NANO,
+    reason: str = "",
+    pace: Pace | None = None,
+) -> Increase:
     """An open request for more. Commits."""
-    made = Increase(
-        organization_id=cast.organization.id, budget_id=budget.id, asked=amount, reason=reason, asked_by=person.id
-    )
+    made = Increase(organization_id=cast.organization.id, asked=amount, reason=reason, asked_by=person.id, pace=pace)
+    made.budget_id, made.rate_id = (None, limit.id) if pace else (limit.id, None)
     db.session.add(made)
     db.session.commit()
     return made

@@ -90,7 +90,7 @@ def _called(name: str) -> str:
 
 
 def _unit(detail: dict[str, Any]) -> Unit | None:
-    said = detail.get("unit")
+    said = detail.get("unit", detail.get("pace"))
     return Unit(said) if said in list(Unit) else None
 
 

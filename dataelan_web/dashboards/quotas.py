@@ -17,7 +17,7 @@ from ..extensions import db
 from ..limits import balance, increases, place, words
 from ..limits.balance import Line
 from ..limits.subjects import names_of
-from ..models import Budget, Scope, Unit
+from ..models import Budget, Increase, Measure, Scope, Unit
 from . import burning
 from .filters import Filters
 from .panels import Cell, Panel, usd
@@ -92,36 +92,42 @@ def _next_reset(lines: Sequence[Line]) -> str:
     return f"Next to reset: {line.subject.title}, in {line.resets_in} ({line.resets_at})."
 
 
-def amount(number: int | None, unit: Unit) -> Cell:
-    """Money in USD; tokens and requests as they are counted."""
+def amount(number: int | None, unit: Measure) -> Cell:
+    """Money in USD; all else as it is counted."""
     exact = "" if number is None else usd(number) if unit is Unit.USD else number
     return Cell(words.amount(number, unit), exact)
 
 
-def limit_url(id: uuid.UUID, increase: uuid.UUID | None = None) -> str:
-    """Where it is changed, and where what is asked of it is answered."""
-    return url_for("limits.limit", id=id, _anchor=f"increase-{increase}" if increase else None)
+def limit_url(id: uuid.UUID) -> str:
+    """Where it is changed."""
+    return url_for("limits.limit", id=id)
 
 
-def _size(budget: Budget) -> str:
-    return "" if place.is_hidden(budget) else words.size(budget.limit, budget.unit, budget.window)
+def _answered_at(one: Increase) -> str:
+    """Where it is answered: on its limit's page; of a rate, which has none, among the limits."""
+    page = limit_url(one.budget.id) if one.budget else url_for("limits.overview")
+    return f"{page}#increase-{one.id}"
+
+
+def _size(one: Increase) -> str:
+    return "" if place.is_hidden(one.of) else words.size_of(one.of, one.counted_in)
 
 
 def waiting() -> Panel:
     """Requests for more that nobody has answered: for owners and admins all of them, for others their own. Of a limit
     that counts other organizations too, neither what it is on nor how much it is."""
     found = increases.to_answer()
-    names = names_of((one.budget.scope, one.budget.subject_id) for one in found)
+    names = names_of((one.of.scope, one.of.subject_id) for one in found)
     can_answer = access.may(access.ADMINISTER)
     zone = ZoneInfo(g.organization.time_zone)
     rows = [
         [
-            Cell("The operator’s") if place.is_hidden(one.budget)
-            else Cell(names[one.budget.scope, one.budget.subject_id].title, url=limit_url(one.budget_id, one.id),
-                      hint="Answer it" if access.may(access.ADMINISTER, one.budget) else "How it stands"),
+            Cell("The operator’s") if place.is_hidden(one.of)
+            else Cell(names[one.of.scope, one.of.subject_id].title, url=_answered_at(one),
+                      hint="Answer it" if access.may(access.ADMINISTER, one.of) else "How it stands"),
             Cell(one.asker.name if one.asker else "Somebody who has left"),
-            amount(one.asked, one.budget.unit),
-            Cell(_size(one.budget)),
+            amount(one.asked, one.counted_in),
+            Cell(_size(one)),
             Cell(f"{one.created_at.astimezone(zone):%-d %b %H:%M}", one.created_at.isoformat()),
         ]
         for one in found

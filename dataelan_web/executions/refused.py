@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from .. import quota
-from ..models import Budget
+from ..models import Budget, Execution, Pace
 from ..router.types import Failure, Kind
 
 Refusal = quota.OverLimit | quota.RateExceeded | quota.RatesUnknown
@@ -58,8 +58,23 @@ def facts_of(refusal: Failure | Refusal) -> dict[str, Any]:
 def end_of(attempts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What limits did to an execution, as its columns, from its receipt's attempts: nothing, unless they refused all
     of them. Then the budget that did is noted, and the same request may come again under its key: it never began."""
-    if not attempts or not all("budget" in attempt or "rate" in attempt for attempt in attempts):
+    if not _are_refused(attempts):
         return {}
     budget = attempts[0].get("budget")
     still_there = select(Budget.id).where(Budget.id == (uuid.UUID(budget) if budget else None))
     return {"refused_by": still_there.scalar_subquery(), "idempotency_key": None}
+
+
+def stopped_by(run: Execution) -> tuple[uuid.UUID, Pace | None] | None:
+    """The limit that stopped it: (a budget's id, None) or (a rate's id, which pace of it was met), as its receipt says.
+    None: it failed of something else. Either may be gone."""
+    if run.refused_by:
+        return run.refused_by, None
+    attempts = run.body.receipt.get("attempts", []) if run.error_kind == Kind.RATE_LIMIT else []
+    rate = attempts[0].get("rate") if _are_refused(attempts) else None  # the first one's failure is what it failed of
+    return (uuid.UUID(rate), Pace(attempts[0]["pace"])) if rate else None
+
+
+def _are_refused(attempts: Sequence[dict[str, Any]]) -> bool:
+    """Did limits refuse all that was tried?"""
+    return bool(attempts) and all("budget" in attempt or "rate" in attempt for attempt in attempts)

@@ -15,14 +15,11 @@ OVER, TOO_FAST = "over_limit", "rate_limit_exceeded"
 
 
 def with_the_way(problem: Problem, failure: Failure, execution: Execution) -> Problem:
-    """Its `url`, and the same in its words, where a limit of ours refused it. For a budget that is the run's page,
-    which offers whoever opens it what they may do: raise it, or ask. How fast one may ask is seen among the limits."""
+    """Its `url`, and the same in its words, where a limit of ours refused it: the run's page, which offers whoever
+    opens it what they may do: raise it, or ask."""
     if failure.sent or failure.code not in (OVER, TOO_FAST):
         return problem
     slug = db.session.get_one(Organization, execution.organization_id).slug
-    if failure.code == OVER:
-        words, path = "Ask for more", url_for("playground.execution", slug=slug, id=execution.id)
-    else:
-        words, path = "See the limits", url_for("limits.overview", slug=slug)
+    path = url_for("playground.execution", slug=slug, id=execution.id)
     url = f"{current_app.extensions['dataelan_settings'].public_url}{path}"
-    return replace(problem, message=f"{problem.message} {words}: {url}", url=url)
+    return replace(problem, message=f"{problem.message} Ask for more: {url}", url=url)

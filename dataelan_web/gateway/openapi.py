@@ -19,7 +19,7 @@ REFUSED = {
     "409": "The first call under this idempotency key is still running.",
     "413": "The body is too large.",
     "422": "This idempotency key was used for another request.",
-    "429": "Too many calls at once; where a limit of Dataelan’s says so, `url` leads to it.",
+    "429": "Too many calls at once; where a limit of Dataelan’s says so, `url` leads to where more can be asked for.",
     "499": "It was stopped.",
     "500": "Dataelan itself failed; the number is in its log.",
     "502": "A provider did not take our key.",

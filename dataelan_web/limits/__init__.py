@@ -12,7 +12,7 @@ from .words import FILTERS
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
     app.register_blueprint(operators_bp)
-    app.jinja_env.globals["limits_url"] = place.url
+    app.jinja_env.globals |= {"limits_url": place.url, "limit_home": place.home_of}
     app.jinja_env.filters.update(FILTERS)
     app.cli.add_command(limits)
     app.cli.add_command(ledger)

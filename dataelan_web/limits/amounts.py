@@ -1,11 +1,11 @@
-"""Amounts as people type them, exact: money to the billionth of a dollar, tokens and requests as whole numbers."""
+"""Amounts as people type them, exact: money to the billionth of a dollar, all else as whole numbers."""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
 
-from ..models import NANO, Unit
+from ..models import NANO, Measure, Unit
 
 MOST_USD = 1_000_000_000
 MOST_COUNT = 1_000_000_000_000_000
@@ -15,12 +15,12 @@ GROUPED = re.compile(r"\d{1,3}(?:[, ]\d{3})+")
 NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 
 
-def read(text: str, unit: Unit) -> int:
+def read(text: str, unit: Measure) -> int:
     """In the unit's own whole numbers. ValueError has words for the person who typed it."""
     return _usd(text) if unit is Unit.USD else whole(text, 0, MOST_COUNT)
 
 
-def typed(unit: Unit, amount: int) -> str:
+def typed(unit: Measure, amount: int) -> str:
     """An amount as a person would type it."""
     return f"{(Decimal(amount) / NANO).normalize():f}" if unit is Unit.USD else f"{amount:,}"
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from flask_login import current_user
 from sqlalchemy import select
 
-from .. import quota
 from ..extensions import db
 from ..models import Answer, Increase, Organization
-from ..quota import Standing
-from . import amounts, increases, place
+from . import amounts, place, words
+from .calendars import Calendar, calendars
 from .forms import GrantForm
 from .subjects import Subject, names_of
 
@@ -26,8 +24,7 @@ class Asked:
     form: GrantForm | None
     """What whoever may answer fills in to grant it; None: it is over, or not theirs to answer."""
     is_mine: bool
-    zone: ZoneInfo
-    """By whose calendar its limit goes."""
+    calendar: Calendar
     home: str = ""
     """The organization that it comes from, where there are several."""
 
@@ -38,40 +35,43 @@ class Asked:
     @property
     def is_hidden(self) -> bool:
         """Is its limit not for these eyes?"""
-        return place.is_hidden(self.increase.budget)
+        return place.is_hidden(self.increase.of)
+
+    @property
+    def size(self) -> str:
+        """Of its limit, in words."""
+        return words.size_of(self.increase.of, self.increase.counted_in)
+
+    @property
+    def url(self) -> str:
+        """Where its limit is seen."""
+        return place.home_of(self.increase.of)
 
 
 def shown(found: Sequence[Increase], form: GrantForm | None = None) -> list[Asked]:
     """`form`: of the first, as it was sent."""
-    names = names_of((one.budget.scope, one.budget.subject_id) for one in found)
-    budgets = list({one.budget_id: one.budget for one in found}.values())
-    standings = {standing.budget.id: standing for standing in quota.standing(db.session, budgets)}
+    names = names_of((one.of.scope, one.of.subject_id) for one in found)
+    days = calendars({one.of.id: one.of for one in found}.values())
     homes = _homes(found) if place.is_operators() else {}
     return [
         Asked(
             one,
-            names[one.budget.scope, one.budget.subject_id],
-            form if form and one is found[0] else _form(one, standings),
+            names[one.of.scope, one.of.subject_id],
+            form if form and one is found[0] else _form(one, days[one.of.id]),
             one.asked_by == current_user.id,
-            standings[one.budget_id].zone,
+            days[one.of.id],
             homes.get(one.organization_id, ""),
         )
         for one in found
     ]
 
 
-def _form(one: Increase, standings: Mapping[uuid.UUID, Standing]) -> GrantForm | None:
+def _form(one: Increase, days: Calendar) -> GrantForm | None:
     """What grants it as it was asked, until the end of its window."""
-    if one.answer is not Answer.ASKED or not place.may_administer(one.budget):
+    if one.answer is not Answer.ASKED or not place.may_administer(one.of):
         return None
-    standing = standings[one.budget_id]
-    return GrantForm(
-        one.budget.unit,
-        standing.zone,
-        formdata=None,
-        amount=amounts.typed(one.budget.unit, one.asked),
-        until=increases.usual_last_day(standing),
-    )
+    typed = amounts.typed(one.counted_in, one.asked)
+    return GrantForm(one.counted_in, days.zone, formdata=None, amount=typed, until=days.usual_last_day)
 
 
 def _homes(found: Sequence[Increase]) -> dict[uuid.UUID, str]:

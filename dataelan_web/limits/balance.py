@@ -25,6 +25,7 @@ from ..models import (
 from ..quota import Standing
 from . import place, words
 from .bar import Bar, bar_of
+from .speeds import Speed, speeds
 from .subjects import KINDS, Subject, chosen_from, kind_here, names_of
 from .words import Forecast
 
@@ -63,14 +64,6 @@ class Line:
         return self.budget.organization_id is None
 
 
-@dataclass(frozen=True)
-class Speed:
-    """One limit on how fast, as a page shows it."""
-
-    rate: RateLimit
-    subject: Subject
-
-
 @dataclass
 class Group:
     title: str
@@ -95,8 +88,8 @@ def groups() -> tuple[list[Group], bool]:
 
     for line in with_holders(lines(budgets, names)):
         group_of(line.budget).lines.append(line)
-    for rate in rates:
-        group_of(rate).speeds.append(Speed(rate, names[rate.scope, rate.subject_id]))
+    for speed in speeds(rates, names):
+        group_of(speed.rate).speeds.append(speed)
     found = [group for group in (*made.values(), operators) if group.lines or group.speeds]
     for group in found:
         group.lines.sort(key=lambda line: (-line.standing.percent, line.subject.name.lower(), line.budget.id))
@@ -111,6 +104,11 @@ def lines(budgets: Sequence[Budget], names: dict[tuple[Scope, uuid.UUID], Subjec
         _line(standing, names[standing.budget.scope, standing.budget.subject_id], at)
         for standing in quota.standing(db.session, budgets)
     ]
+
+
+def stands(limit: Budget | RateLimit) -> Line | Speed:
+    """How one stands."""
+    return lines([limit])[0] if isinstance(limit, Budget) else speeds([limit])[0]
 
 
 def tightest(lines: Iterable[Line]) -> Line | None:

@@ -18,7 +18,7 @@ from wtforms import DateField, RadioField, SelectField, StringField, TextAreaFie
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
 from ..fields import trim
-from ..models import Budget, RateLimit, Scope, Unit, Window
+from ..models import Budget, Measure, RateLimit, Scope, Unit, Window
 from . import amounts
 from .changes import Speeds, Terms
 from .subjects import Subject, chosen_from, kind_here, parse, whole
@@ -164,7 +164,7 @@ class MoreForm(FlaskForm):
     amount = StringField("How much more", [DataRequired("Enter how much more.")], filters=[trim])
     more: int = 0
 
-    def __init__(self, unit: Unit, *args: Any, **options: Any):
+    def __init__(self, unit: Measure, *args: Any, **options: Any):
         self.unit = unit
         super().__init__(*args, **options)
 
@@ -185,7 +185,7 @@ class GrantForm(MoreForm):
     until = DateField("Until the end of", [Optional()])
     note = StringField("A word to them", [Length(max=2000)], filters=[trim])
 
-    def __init__(self, unit: Unit, zone: ZoneInfo, *args: Any, **options: Any):
+    def __init__(self, unit: Measure, zone: ZoneInfo, *args: Any, **options: Any):
         self.zone = zone
         super().__init__(unit, *args, **options)
 

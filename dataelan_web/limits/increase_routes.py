@@ -3,58 +3,68 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
+from typing import cast
 
 from flask import Response as FlaskResponse
 from flask import abort, request, url_for
 from flask_login import current_user
-from sqlalchemy.orm import contains_eager, joinedload
+from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
 from .. import access
-from ..models import Budget, Execution, Increase
+from ..executions.refused import stopped_by
+from ..models import Budget, Execution, Increase, Measure, Pace, RateLimit
 from ..once import done_once
 from ..web import redirect, render, toast, with_toast
 from . import amounts, asked, balance, increases, place, words
+from .balance import Line
 from .blueprint import bp, operators_bp
+from .calendars import calendar_of
 from .forms import AskForm, GrantForm, NoteForm
 from .increases import Grant, Refused
 from .needed import more_for
+from .speeds import Speed
 
+PACE = "<any(requests, tokens, parallel):pace>"
 NO_END = "This limit has no windows that end: choose a day."
 ASKED = "You have asked. {} are told, and you are told what they answer."
 
 
 @bp.get("/limits/<uuid:id>/increases/new")
-def ask_form(id: uuid.UUID) -> Response:
+@bp.get(f"/limits/rates/<uuid:id>/{PACE}/increases/new")
+def ask_form(id: uuid.UUID, pace: str = "") -> Response:
     """`run`: the execution that it refused; by it one may ask for more of a limit that one may not see."""
-    budget, run = _askable(id)
-    return _asking(budget, run, None)
+    return _asking(_askable(id, pace), None)
 
 
 @bp.post("/limits/<uuid:id>/increases")
+@bp.post(f"/limits/rates/<uuid:id>/{PACE}/increases")
 @done_once()
-def ask(id: uuid.UUID) -> Response:
+def ask(id: uuid.UUID, pace: str = "") -> Response:
     """`run`: as above."""
-    budget, run = _askable(id)
-    form = AskForm(budget.unit)
+    wanted = _askable(id, pace)
+    form = AskForm(wanted.measure)
     if not form.validate_on_submit():
-        return _asking(budget, run, form, 422)
+        return _asking(wanted, form, 422)
     try:
-        increases.ask(budget, form.more, form.reason.data or "")
+        increases.ask(wanted.limit, wanted.pace, form.more, form.reason.data or "")
     except Refused as refused:
         form.amount.errors = [str(refused)]
-        return _asking(budget, run, form, 422)
-    toast(ASKED.format("The owners and admins" if budget.organization_id else "Those who run this Dataelan"), "good")
-    return redirect(_home_of(budget))
+        return _asking(wanted, form, 422)
+    who = "The owners and admins" if wanted.limit.organization_id else "Those who run this Dataelan"
+    toast(ASKED.format(who), "good")
+    return redirect(place.home_of(wanted.limit))
 
 
 @operators_bp.post("/increases/<uuid:id>/approval")
 @bp.post("/increases/<uuid:id>/approval")
 def approve(id: uuid.UUID) -> Response:
     increase = _answerable(id)
-    form = GrantForm(increase.budget.unit, increases.zone_of(increase.budget))
+    days = calendar_of(increase.of)
+    form = GrantForm(increase.counted_in, days.zone)
     is_fine = form.validate_on_submit()
-    ends = increases.ends(increase.budget, form.until.data) if is_fine else None
+    ends = days.ends(form.until.data) if is_fine else None
     if not is_fine or ends is None:
         form.until.errors = form.until.errors if not is_fine else [NO_END]
         return _answered(increase, status=422, form=form)
@@ -62,7 +72,7 @@ def approve(id: uuid.UUID) -> Response:
         increases.approve(increase, Grant(form.more, ends, form.note.data or ""))
     except Refused as refused:
         return _answered(increase, str(refused), "danger", 409)
-    return _answered(increase, f"{words.amount(form.more, increase.budget.unit)} more is granted.")
+    return _answered(increase, f"{words.amount(form.more, increase.counted_in)} more is granted.")
 
 
 @operators_bp.post("/increases/<uuid:id>/refusal")
@@ -81,7 +91,7 @@ def decline(id: uuid.UUID) -> Response:
 @bp.post("/increases/<uuid:id>/withdrawal")
 def withdraw(id: uuid.UUID) -> Response:
     """By who asked, and nobody else."""
-    increase = access.visible(Increase, id, *TOLD)
+    increase = access.visible(Increase, id, *increases.EAGERLY)
     if increase.asked_by != current_user.id:
         abort(403)
     try:
@@ -91,56 +101,76 @@ def withdraw(id: uuid.UUID) -> Response:
     return _answered(increase, "Your request is withdrawn.")
 
 
-TOLD = (contains_eager(Increase.budget), joinedload(Increase.asker), joinedload(Increase.answerer))
+@dataclass(frozen=True)
+class Wanted:
+    """What more is asked of; `run`: that which it stopped, if the question is about one."""
+
+    limit: Budget | RateLimit
+    pace: Pace | None
+    run: Execution | None
+
+    @property
+    def measure(self) -> Measure:
+        return self.pace or cast(Budget, self.limit).unit
 
 
 def _answerable(id: uuid.UUID) -> Increase:
-    increase = place.administered(Increase, id, *TOLD)
-    place.require_administer(increase.budget)
+    increase = place.administered(Increase, id, *increases.EAGERLY)
+    place.require_administer(increase.of)
     return increase
 
 
-def _askable(id: uuid.UUID) -> tuple[Budget, Execution | None]:
-    """With the run that the question is about, if this limit stopped it; 404 for a run that may not be seen."""
+def _askable(id: uuid.UUID, called: str) -> Wanted:
+    """404 for a run that may not be seen, and for what the rate does not limit."""
+    pace = Pace(called) if called else None
     run_id = request.values.get("run", type=uuid.UUID)
     run = access.visible(Execution, run_id, joinedload(Execution.body)) if run_id else None
-    run = run if run and run.refused_by == id else None
-    budget = (increases.hidden_behind(run) if run else None) or access.visible(Budget, id)
-    if not increases.may_ask(budget):
+    run = run if run and stopped_by(run) == (id, pace) else None
+    limit = (increases.hidden_behind(run) if run else None) or _seen(id, pace)
+    if not increases.may_ask(limit):
         abort(403)
-    return budget, run
+    if isinstance(limit, RateLimit) and pace not in limit.paces:
+        abort(404)
+    return Wanted(limit, pace, run)
 
 
-def _asking(budget: Budget, run: Execution | None, form: AskForm | None, status: int = 200) -> FlaskResponse:
-    (line,) = balance.lines([budget])
-    is_hidden = place.is_hidden(budget)
-    offer, need = more_for(line, run, is_hidden=is_hidden)
+def _seen(id: uuid.UUID, pace: Pace | None) -> Budget | RateLimit:
+    return access.visible(RateLimit, id) if pace else access.visible(Budget, id)
+
+
+def _asking(wanted: Wanted, form: AskForm | None, status: int = 200) -> FlaskResponse:
+    limit, run, measure = wanted.limit, wanted.run, wanted.measure
+    stands, is_hidden = balance.stands(limit), place.is_hidden(limit)
+    offer, need = more_for(stands, measure, run, is_hidden=is_hidden)
     form = form or AskForm(
-        budget.unit,
+        measure,
         formdata=None,
-        amount=amounts.typed(budget.unit, offer) if offer else "",
+        amount=amounts.typed(measure, offer) if offer else "",
         run=str(run.id) if run else "",
     )
-    mine = increases.my_open(budget.id)
+    mine = increases.my_open(limit, wanted.pace)
+    home = [] if is_hidden or wanted.pace else [(stands.subject.title, place.home_of(limit))]
     return render(
         "limits/ask.html",
         "form",
         status=status,
-        budget=budget,
-        line=None if is_hidden else line,
+        wanted=wanted,
+        size="" if is_hidden else words.size_of(limit, measure),
+        **_stands(stands, is_hidden=is_hidden),
         form=form,
-        run=run,
         need=need,
-        back=_home_of(budget),
         asked=asked.shown([mine] if mine else []),
-        crumbs=[("Limits", url_for("limits.overview"))]
-        + ([] if is_hidden else [(line.subject.title, _home_of(budget))]),
+        crumbs=[("Limits", url_for("limits.overview")), *home],
     )
 
 
-def _home_of(budget: Budget) -> str:
-    """Its page, where there is one for who asks."""
-    return place.url("overview") if place.is_hidden(budget) else place.url("limit", id=budget.id)
+def _stands(stands: Line | Speed, *, is_hidden: bool) -> dict[str, Line | Speed | None]:
+    """How a limit stands, as templates show a budget and a rate; neither, where it is not for these eyes."""
+    is_line = isinstance(stands, Line)
+    return {
+        "line": stands if is_line and not is_hidden else None,
+        "speed": None if is_line or is_hidden else stands,
+    }
 
 
 def _answered(
@@ -149,8 +179,8 @@ def _answered(
     """The request as it is now, and with it how its limit stands; a page of its own without htmx."""
     if not request.htmx and status != 422:  # type: ignore[attr-defined]
         toast(word, tone)
-        return redirect(_home_of(increase.budget))
-    (one,), (line,) = asked.shown([increase], form), balance.lines([increase.budget])
-    line_seen = None if place.is_hidden(increase.budget) else line
-    response = render("limits/answered.html", "answered", status=status, one=one, line=line_seen, focus=status != 422)
+        return redirect(place.home_of(increase.of))
+    (one,), stands = asked.shown([increase], form), balance.stands(increase.of)
+    seen = _stands(stands, is_hidden=one.is_hidden)
+    response = render("limits/answered.html", "answered", status=status, one=one, **seen, focus=status != 422)
     return with_toast(response, word, tone) if word else response

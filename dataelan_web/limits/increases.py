@@ -5,18 +5,17 @@ What is asked of an organization's own limits, its owners and admins answer; of 
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import g
 from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import contains_eager, joinedload
 
-from .. import access, audit, quota
+from .. import access, audit
+from ..executions.refused import stopped_by
 from ..extensions import db
 from ..models import (
     Answer,
@@ -25,19 +24,24 @@ from ..models import (
     Execution,
     GatewayToken,
     Increase,
+    Pace,
     Project,
     ProjectRole,
+    RateLimit,
     Scope,
-    now,
 )
 from ..models import limits as verbs
-from ..quota import Standing
 from . import place, telling
 from .subjects import Subject, names_of
 
 LISTED = 50
-TOTAL_ENDS_IN = timedelta(days=30)
-"""Where a limit has no windows, more of it is offered for so long."""
+EAGERLY = (
+    contains_eager(Increase.budget),
+    contains_eager(Increase.rate),
+    joinedload(Increase.asker),
+    joinedload(Increase.answerer),
+)
+"""What a request is shown with."""
 
 
 class Refused(Exception):
@@ -53,9 +57,9 @@ class Grant:
     note: str = ""
 
 
-def may_ask(budget: Budget) -> bool:
+def may_ask(limit: Budget | RateLimit) -> bool:
     """Who may run prompts that it counts; of the operator's limits members alone, for guests do not see them."""
-    if g.role is not None or budget.organization_id is None:
+    if g.role is not None or limit.organization_id is None:
         return access.may(access.EDIT)
     mine = select(Collaborator.id).join(Project, Project.id == Collaborator.project_id)
     mine = mine.where(
@@ -63,39 +67,41 @@ def may_ask(budget: Budget) -> bool:
         Collaborator.role == ProjectRole.EDITOR,
         Project.organization_id == g.organization.id,
     )
-    if budget.scope is Scope.PROJECT:
-        mine = mine.where(Project.id == budget.subject_id)
-    elif budget.scope is Scope.TOKEN:
-        of_token = select(GatewayToken.project_id).where(GatewayToken.id == budget.subject_id)
+    if limit.scope is Scope.PROJECT:
+        mine = mine.where(Project.id == limit.subject_id)
+    elif limit.scope is Scope.TOKEN:
+        of_token = select(GatewayToken.project_id).where(GatewayToken.id == limit.subject_id)
         mine = mine.where(Project.id == of_token.scalar_subquery())
     return db.session.scalar(mine.limit(1)) is not None
 
 
-def hidden_behind(run: Execution) -> Budget | None:
+def hidden_behind(run: Execution) -> Budget | RateLimit | None:
     """The limit of the operator's that stopped this run, where it counts other organizations too, and so has no page in
     this one."""
-    budget = db.session.get(Budget, run.refused_by) if run.refused_by else None
-    return budget if budget is not None and place.is_hidden(budget) else None
+    id, pace = stopped_by(run) or (None, None)
+    limit = (db.session.get(RateLimit, id) if pace else db.session.get(Budget, id)) if id else None
+    return limit if limit is not None and place.is_hidden(limit) else None
 
 
-def ask(budget: Budget, amount: int, reason: str) -> Increase:
-    """One open request a person and limit. Raises Refused."""
-    one_at_a_time = select(Budget.id).where(Budget.id == budget.id).with_for_update(key_share=True)
+def ask(limit: Budget | RateLimit, pace: Pace | None, amount: int, reason: str) -> Increase:
+    """One open request a person and limit, and of a rate a pace. Raises Refused."""
+    table = type(limit)
+    one_at_a_time = select(table.id).where(table.id == limit.id).with_for_update(key_share=True)
     if db.session.scalar(one_at_a_time) is None:
         raise Refused("The limit was deleted meanwhile.")
-    if my_open(budget.id):
+    if my_open(limit, pace):
         raise Refused("You have asked for more of this limit already. Withdraw that request to ask anew.")
     increase = Increase(
         organization_id=g.organization.id,
-        budget=budget,
+        **_named(limit, pace),
         asked=amount,
         reason=reason,
         asked_by=current_user.id,
     )
     db.session.add(increase)
     db.session.flush()
-    audit.record("increase.asked", increase, limit=str(budget.id), amount=amount, unit=budget.unit.value)
-    telling.asked(increase, _subject(budget))
+    audit.record("increase.asked", increase, **_told(increase), amount=amount)
+    telling.asked(increase, _subject(limit))
     db.session.commit()
     return increase
 
@@ -116,9 +122,10 @@ def withdraw(increase: Increase) -> None:
     _close(increase, verbs.withdraw(db.session, increase.id, current_user.id))
 
 
-def my_open(budget_id: uuid.UUID) -> Increase | None:
-    mine = (Increase.budget_id == budget_id, Increase.asked_by == current_user.id, Increase.answer == Answer.ASKED)
-    return db.session.scalars(select(Increase).where(*mine)).first()
+def my_open(limit: Budget | RateLimit, pace: Pace | None) -> Increase | None:
+    of_it = (getattr(Increase, name) == value for name, value in _named(limit, pace).items())
+    mine = (Increase.asked_by == current_user.id, Increase.answer == Answer.ASKED)
+    return db.session.scalars(select(Increase).where(*of_it, *mine)).first()
 
 
 def to_answer() -> list[Increase]:
@@ -127,35 +134,14 @@ def to_answer() -> list[Increase]:
     query = place.seen(Increase).where(Increase.answer == Answer.ASKED)
     if not place.may_administer():
         query = query.where(Increase.asked_by == current_user.id)
-    query = query.options(contains_eager(Increase.budget), joinedload(Increase.asker))
-    return list(db.session.scalars(query.order_by(Increase.id).limit(LISTED)))
+    return list(db.session.scalars(query.options(*EAGERLY).order_by(Increase.id).limit(LISTED)))
 
 
-def story_of(budget: Budget) -> list[Increase]:
+def story_of(limit: Budget | RateLimit) -> list[Increase]:
     """Newest first; of a limit of the operator's that counts several organizations, for superusers alone."""
-    query = place.seen(Increase).where(Increase.budget_id == budget.id)
-    query = query.options(joinedload(Increase.asker), joinedload(Increase.answerer), contains_eager(Increase.budget))
+    of_it = Increase.budget_id if isinstance(limit, Budget) else Increase.rate_id
+    query = place.seen(Increase).where(of_it == limit.id).options(*EAGERLY)
     return list(db.session.scalars(query.order_by(Increase.id.desc()).limit(LISTED)))
-
-
-def usual_last_day(standing: Standing) -> date:
-    """The last day that is offered for a grant: the window's, where it has an end."""
-    ends_at = standing.ends_at or now() + TOTAL_ENDS_IN
-    return (ends_at - timedelta(microseconds=1)).astimezone(standing.zone).date()
-
-
-def zone_of(budget: Budget) -> ZoneInfo:
-    """By whose calendar it goes."""
-    (standing,) = quota.standing(db.session, [budget])
-    return standing.zone
-
-
-def ends(budget: Budget, last_day: date | None) -> datetime | None:
-    """When a grant ends: with that day, or else with this window. None: such a window has no end."""
-    (standing,) = quota.standing(db.session, [budget])
-    if last_day is None or (standing.ends_at and last_day == usual_last_day(standing)):
-        return standing.ends_at  # which is not midnight where the organization has moved to another time zone
-    return datetime.combine(last_day + timedelta(days=1), time(), standing.zone).astimezone(UTC)
 
 
 def _close(increase: Increase, done: bool, **detail: Any) -> None:
@@ -164,9 +150,9 @@ def _close(increase: Increase, done: bool, **detail: Any) -> None:
         word = f"It was {increase.answer.value} already{_by(increase)}."
         db.session.rollback()
         raise Refused(word)
-    audit.record(f"increase.{increase.answer.value}", increase, limit=str(increase.budget_id), **detail)
+    audit.record(f"increase.{increase.answer.value}", increase, **_told(increase), **detail)
     if increase.answer is not Answer.WITHDRAWN:
-        telling.answered(increase, _subject(increase.budget))
+        telling.answered(increase, _subject(increase.of))
     db.session.commit()
 
 
@@ -174,5 +160,16 @@ def _by(increase: Increase) -> str:
     return f" by {increase.answerer.name}" if increase.answerer and increase.answerer.id != current_user.id else ""
 
 
-def _subject(budget: Budget) -> Subject:
-    return names_of([(budget.scope, budget.subject_id)])[budget.scope, budget.subject_id]
+def _named(limit: Budget | RateLimit, pace: Pace | None) -> dict[str, Any]:
+    """The columns of an Increase that say what it is of."""
+    return {"rate": limit, "pace": pace} if isinstance(limit, RateLimit) else {"budget": limit}
+
+
+def _told(increase: Increase) -> dict[str, str]:
+    """What the audit log says of its limit."""
+    counted = {"pace": increase.pace.value} if increase.pace else {"unit": increase.counted_in.value}
+    return {"limit": str(increase.of.id), **counted}
+
+
+def _subject(limit: Budget | RateLimit) -> Subject:
+    return names_of([(limit.scope, limit.subject_id)])[limit.scope, limit.subject_id]

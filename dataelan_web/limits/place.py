@@ -16,6 +16,8 @@ from sqlalchemy import Select, select
 from .. import access
 from ..extensions import db
 from ..models import Budget, Increase, Organization, RateLimit, Scope
+from ..models.holders import joined
+from ..models.limits import ASKED_OF_OPERATOR
 
 UTC = ZoneInfo("UTC")
 Row = TypeVar("Row", Budget, RateLimit, Increase)
@@ -35,11 +37,11 @@ def owner_id() -> uuid.UUID | None:
 
 
 def seen(model: type[Row]) -> Select[Row]:
-    """All that may be seen here: the start of every list query. Of an Increase, its budget is joined."""
+    """All that may be seen here: the start of every list query. Of an Increase, its budget and its rate are joined."""
     if owner_id() is not None:
         return access.scoped(model)
     if model is Increase:
-        return select(model).join(Increase.budget).where(Budget.organization_id.is_(None))
+        return joined(model).where(ASKED_OF_OPERATOR)
     owner = getattr(model, "organization_id")  # noqa: B009
     return select(model).where(owner.is_(None))
 
@@ -65,14 +67,14 @@ def require_administer(row: Budget | RateLimit | None = None) -> None:
         abort(403)
 
 
-def is_for_all(budget: Budget) -> bool:
-    """Does it count several organizations? What they spend together is for the operator to see, and nobody else."""
-    return budget.organization_id is None and budget.scope is not Scope.ORGANIZATION
+def is_for_all(limit: Budget | RateLimit) -> bool:
+    """Does it count several organizations? What they do together is for the operator to see, and nobody else."""
+    return limit.organization_id is None and limit.scope is not Scope.ORGANIZATION
 
 
-def is_hidden(budget: Budget) -> bool:
+def is_hidden(limit: Budget | RateLimit) -> bool:
     """Is it not for the eyes of whoever asks here?"""
-    return is_for_all(budget) and not is_operators()
+    return is_for_all(limit) and not is_operators()
 
 
 def zone_of(scope: Scope, subject_id: uuid.UUID) -> ZoneInfo:
@@ -87,3 +89,10 @@ def zone_of(scope: Scope, subject_id: uuid.UUID) -> ZoneInfo:
 def url(name: str, **values: object) -> str:
     """Of a page of limits that is here as there."""
     return url_for(f"admin_limits.{name}" if is_operators() else f"limits.{name}", **values)  # type: ignore[arg-type]
+
+
+def home_of(limit: Budget | RateLimit) -> str:
+    """Where it is seen: its page, or its place in the list; of what is hidden, the list without it."""
+    if is_hidden(limit):
+        return url("overview")
+    return url("limit", id=limit.id) if isinstance(limit, Budget) else url("overview", _anchor=f"rate-{limit.id}")

@@ -12,9 +12,10 @@ from werkzeug.wrappers import Response
 from ..models import RateLimit
 from ..once import done_once
 from ..web import redirect, render, toast
-from . import changes, draft, place
+from . import asked, changes, draft, increases, place
 from .blueprint import bp, operators_bp
 from .forms import RateChangeForm, RateForm
+from .speeds import speeds
 from .subjects import usual
 
 
@@ -94,7 +95,10 @@ def _form(
     is_final = status == 422
     made = draft.of_rate(form, is_final=is_final) if isinstance(form, RateForm) else _changed(form, rate, is_final)
     crumbs = [("Limits", place.url("overview"))]
-    return render("limits/rate.html", fragment, status=status, form=form, draft=made, rate=rate, crumbs=crumbs)
+    told: dict[str, Any] = {"speed": None, "asked": ()}
+    if rate is not None and fragment == "form":
+        (told["speed"],), told["asked"] = speeds([rate]), asked.shown(increases.story_of(rate))
+    return render("limits/rate.html", fragment, status=status, form=form, draft=made, rate=rate, crumbs=crumbs, **told)
 
 
 def _changed(form: RateChangeForm, rate: RateLimit | None, is_final: bool) -> Any:

@@ -3,95 +3,121 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from flask import g
 from flask_login import current_user
 from sqlalchemy import select
 
 from .. import access
+from ..executions.refused import stopped_by
 from ..extensions import db
-from ..models import Answer, Budget, Execution, Increase, Scope, State
+from ..models import Answer, Budget, Execution, Increase, Pace, RateLimit, Scope, State
 from . import place
 from .balance import Line, lines
 from .increases import may_ask
-from .subjects import names_of
+from .speeds import Speed, speeds
+from .subjects import Subject, names_of
+
+Row = TypeVar("Row", Budget, RateLimit)
+Stop = tuple[uuid.UUID, Pace | None]
+"""The id of a budget, or that of a rate and which pace of it."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """`line` is None where its amounts are not for the signed-in person."""
+    """Of a budget it has a `line`, of a rate a `speed`; neither where its amounts are not for the signed-in person."""
 
     title: str
-    line: Line | None
-    budget: Budget
+    limit: Budget | RateLimit
+    line: Line | None = None
+    speed: Speed | None = None
     may_raise: bool = False
     may_ask: bool = False
     asked: Increase | None = None
     """One's own request for more that is open."""
     raised: Increase | None = None
     """More was granted since."""
+    pace: Pace | None = None
+    """What of a rate was met."""
+
+    @property
+    def home(self) -> str:
+        """Where the limit is seen."""
+        return place.home_of(self.limit)
+
+    @property
+    def raise_url(self) -> str:
+        return place.url("edit" if self.pace is None else "rate", id=self.limit.id)
 
 
 def tell(executions: Iterable[Execution]) -> None:
     """Give each run that a limit stopped its `refusal`."""
-    stopped = [one for one in executions if one.refused_by and one.state is State.FAILED]
-    if not stopped:
+    stops = {one: stop for one in executions if one.state is State.FAILED and (stop := stopped_by(one))}
+    if not stops:
         return
-    ids = {one.refused_by for one in stopped}
-    seen = db.session.scalars(access.scoped(Budget).where(Budget.id.in_(ids))).all()
-    shown = {line.budget.id: line for line in lines(seen)}
-    hidden = db.session.scalars(select(Budget).where(Budget.id.in_(ids - shown.keys()))).all()
-    titles = {budget.id: _only_whose(budget) for budget in hidden}
-    asked = [budget for budget in hidden if place.is_hidden(budget)]
-    budgets = {line.budget.id: line.budget for line in shown.values()} | {budget.id: budget for budget in asked}
-    rights = {id: (access.may(access.ADMINISTER, budget), may_ask(budget)) for id, budget in budgets.items()}
-    story = _story(budgets)
-    titles |= {id: _whose(line) for id, line in shown.items()}
-    for one in stopped:
-        if (id := one.refused_by) in budgets:
-            told = _refusal(one, titles[id], shown.get(id), budgets[id], *rights[id], story[id])
-            one.refusal = told  # type: ignore[attr-defined]
-        elif id in titles:
-            one.refusal = Refusal(titles[id], None, next(one for one in hidden if one.id == id))  # type: ignore[attr-defined]
+    told = _by(Budget, {id for id, pace in stops.values() if pace is None}, lines)
+    told |= _by(RateLimit, {id for id, pace in stops.values() if pace is not None}, speeds)
+    story = _story(one.limit.id for one in told.values() if one.may_ask or one.may_raise)
+    for run, (id, pace) in stops.items():
+        if id in told:
+            asked, raised = _became(run, story[id, pace])
+            run.refusal = replace(told[id], pace=pace, asked=asked, raised=raised)  # type: ignore[attr-defined]
 
 
-def _refusal(
-    run: Execution,
-    title: str,
-    line: Line | None,
-    budget: Budget,
-    may_raise: bool,
-    asks: bool,
-    story: Sequence[Increase],
-) -> Refusal:
+def _by(
+    table: type[Row], ids: set[uuid.UUID], stand: Callable[[Sequence[Row]], Sequence[Line | Speed]]
+) -> dict[uuid.UUID, Refusal]:
+    """What there is to say of each of these limits, as far as it is for the signed-in person."""
+    if not ids:
+        return {}
+    limits = db.session.scalars(select(table).where(table.id.in_(ids))).all()
+    seen = set(db.session.scalars(access.scoped(table).with_only_columns(table.id).where(table.id.in_(ids))))
+    stands = stand([limit for limit in limits if limit.id in seen])
+    shown = {one.budget.id if isinstance(one, Line) else one.rate.id: one for one in stands}
+    return {limit.id: _refusal(limit, shown.get(limit.id)) for limit in limits}
+
+
+def _refusal(limit: Budget | RateLimit, shown: Line | Speed | None) -> Refusal:
+    if shown is None and not place.is_hidden(limit):
+        return Refusal(_only_whose(limit), limit)
+    title = _whose(limit, shown.subject) if shown else _only_whose(limit)
+    line, speed = (shown, None) if isinstance(shown, Line) else (None, shown)
+    return Refusal(title, limit, line, speed, access.may(access.ADMINISTER, limit), may_ask(limit))
+
+
+def _became(run: Execution, story: Sequence[Increase]) -> tuple[Increase | None, Increase | None]:
+    """(the request of one's own that is open, what was granted after the run)"""
     mine = (one for one in story if one.answer is Answer.ASKED and one.asked_by == current_user.id)
     granted = (one for one in story if one.answered_at and one.answered_at > run.created_at and one.granted)
-    return Refusal(title, line, budget, may_raise, asks, next(mine, None), next(granted, None))
+    return next(mine, None), next(granted, None)
 
 
-def _whose(line: Line) -> str:
-    whose = "The operator’s limit on this organization" if line.is_operators else f"The limit on {line.subject.title}"
-    return f"{whose} stopped this"
-
-
-def _story(budget_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Increase]]:
+def _story(ids: Iterable[uuid.UUID]) -> dict[Stop, list[Increase]]:
     """What of each is open or was granted, the newest first, as far as it was asked from here."""
-    told: dict[uuid.UUID, list[Increase]] = {id: [] for id in budget_ids}
+    told, wanted = defaultdict[Stop, list[Increase]](list), list(ids)
     counting = Increase.answer.in_((Answer.ASKED, Answer.APPROVED))
-    mine = Increase.organization_id == g.organization.id
-    query = select(Increase).where(Increase.budget_id.in_(told), mine, counting).order_by(Increase.id.desc())
-    for increase in db.session.scalars(query):
-        told[increase.budget_id].append(increase)
+    of_them = Increase.budget_id.in_(wanted) | Increase.rate_id.in_(wanted)
+    query = select(Increase).where(of_them, Increase.organization_id == g.organization.id, counting)
+    for increase in db.session.scalars(query.order_by(Increase.id.desc())) if wanted else ():
+        told[increase.budget_id or increase.rate_id or increase.id, increase.pace].append(increase)
     return told
 
 
-def _only_whose(budget: Budget) -> str:
+def _whose(limit: Budget | RateLimit, subject: Subject) -> str:
+    is_operators = limit.organization_id is None
+    whose = "The operator’s limit on this organization" if is_operators else f"The limit on {subject.title}"
+    return f"{whose} stopped this"
+
+
+def _only_whose(limit: Budget | RateLimit) -> str:
     """Whose limit it is, in general words, where more is not for these eyes."""
-    if budget.organization_id is None:
+    if limit.organization_id is None:
         return "A limit of whoever runs this Dataelan stopped this"
-    if budget.scope is Scope.MEMBER:
-        subject = names_of([(budget.scope, budget.subject_id)])[budget.scope, budget.subject_id]
+    if limit.scope is Scope.MEMBER:
+        subject = names_of([(limit.scope, limit.subject_id)])[limit.scope, limit.subject_id]
         return f"The limit on {subject.name} stopped this"
     return "A limit of the organization stopped this"

@@ -24,7 +24,7 @@ def asked(increase: Increase, subject: Subject) -> None:
     """To every owner and admin but the asker; of a limit of the operator's to the superusers, and of people to nobody
     else. The organization's own webhooks are told of both."""
     home = db.session.get_one(Organization, increase.organization_id)
-    is_operators = increase.budget.organization_id is None
+    is_operators = increase.of.organization_id is None
     key, kind = f"increase:{increase.id}:asked", "increase.asked"
     title, path = _asks(increase, _named(increase, subject)), _path(increase, home)
     answering = [] if is_operators else _administrators(increase)
@@ -36,7 +36,7 @@ def asked(increase: Increase, subject: Subject) -> None:
 def answered(increase: Increase, subject: Subject) -> None:
     """To the asker."""
     home = db.session.get_one(Organization, increase.organization_id)
-    unit, name = increase.budget.unit, _named(increase, subject)
+    unit, name = increase.counted_in, _named(increase, subject)
     done = f"{words.amount(increase.granted, unit)} more" if increase.answer is Answer.APPROVED else "No more"
     people = [increase.asked_by] if increase.asked_by and increase.asked_by != increase.answered_by else []
     key, kind = f"increase:{increase.id}:answered", "increase.answered"
@@ -46,7 +46,7 @@ def answered(increase: Increase, subject: Subject) -> None:
 
 def _asks(increase: Increase, subject: str) -> str:
     who = increase.asker.name if increase.asker else "Somebody"
-    return f"{who} asks for {words.amount(increase.asked, increase.budget.unit)} more: {subject}"
+    return f"{who} asks for {words.amount(increase.asked, increase.counted_in)} more: {subject}"
 
 
 def _administrators(increase: Increase) -> Sequence[uuid.UUID]:
@@ -61,7 +61,7 @@ def _administrators(increase: Increase) -> Sequence[uuid.UUID]:
 
 def _superusers(increase: Increase, title: str, key: str, kind: str) -> None:
     """Each in an organization of their own, whose programs it is no business of."""
-    path = url_for("admin_limits.limit", id=increase.budget_id)
+    path = url_for("admin_limits.limit" if increase.budget else "admin_limits.rate", id=increase.of.id)
     for group in audience.superusers(db.session):
         people = group.user_ids - {increase.asked_by}
         rest: dict[str, Any] = {"body": increase.reason, "path": path, "to_programs": False}
@@ -69,10 +69,10 @@ def _superusers(increase: Increase, title: str, key: str, kind: str) -> None:
 
 
 def _named(increase: Increase, subject: Subject) -> str:
-    return UNNAMED if place.is_for_all(increase.budget) else subject.title
+    return UNNAMED if place.is_for_all(increase.of) else subject.title
 
 
 def _path(increase: Increase, home: Organization) -> str:
-    if place.is_for_all(increase.budget):
+    if increase.rate or place.is_for_all(increase.of):
         return url_for("limits.overview", slug=home.slug)
     return url_for("limits.limit", slug=home.slug, id=increase.budget_id)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from .. import quota
 from ..formats import count, money
-from ..models import RateLimit, Scope, Unit, Window
+from ..models import Budget, Measure, Pace, RateLimit, Scope, Unit, Window
 from ..quota import Standing
 
 A = {Window.DAY: "a day", Window.WEEK: "a week", Window.MONTH: "a month", Window.TOTAL: "in all"}
@@ -30,16 +30,33 @@ TOLD_OF_OPERATORS = {Scope.ORGANIZATION: "the superusers and its owners and admi
 """The same of the operator's limits; the superusers alone, where it says nothing."""
 
 
-def amount(number: int | None, unit: Unit) -> str:
-    """As pages show it: $0.00412, 1.2M tokens, 40 requests."""
+def amount(number: int | None, unit: Measure) -> str:
+    """As pages show it: $0.00412, 1.2M tokens, 40 requests a minute, 4 prompts at once."""
     if unit is Unit.USD or number is None:
         return money(number)
-    return f"{count(number)} {unit.value.removesuffix('s') if number == 1 else unit.value}"
+    return f"{count(number)} {counted_in(unit, number)}"
+
+
+def counted_in(unit: Measure, number: int = 2) -> str:
+    """What an amount is an amount of: USD, tokens, request; of a pace “requests a minute”, “prompts at once”."""
+    if unit is Unit.USD:
+        return "USD"
+    noun = "prompts" if unit is Pace.PARALLEL else unit.value
+    per = "" if isinstance(unit, Unit) else " at once" if unit is Pace.PARALLEL else " a minute"
+    return (noun.removesuffix("s") if number == 1 else noun) + per
 
 
 def size(number: int, unit: Unit, window: Window) -> str:
     """A limit's own words: $50.00 a month."""
     return f"{quota.said(unit, number)} {A[window]}"
+
+
+def size_of(limit: Budget | RateLimit, unit: Measure) -> str:
+    """What it allows of that, without what more was granted: $50.00 a month, 60 requests a minute."""
+    if isinstance(limit, Budget):
+        return size(limit.limit, limit.unit, limit.window)
+    most = limit.most(unit) if isinstance(unit, Pace) else None
+    return f"{most:,} {counted_in(unit, most)}" if most is not None else "not limited any more"
 
 
 def sentence(
@@ -169,6 +186,7 @@ def last_whole_day(at: datetime, zone: ZoneInfo) -> str:
 
 FILTERS = {
     "amount": amount,
+    "counted_in": counted_in,
     "limit_size": size,
     "rate_said": rate_of,
     "percents": percents,

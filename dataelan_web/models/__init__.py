@@ -38,7 +38,19 @@ from .exports import ExportState, RunExport
 from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
 from .imports import UNDECIDED, Import, ImportedSession
 from .ledger import EntryKind, Hold, LedgerEntry, Reservation, ReservationState
-from .limits import Answer, Budget, BudgetPeriod, Increase, LedgerDrift, RateLimit, Scope, Unit, Window
+from .limits import (
+    Answer,
+    Budget,
+    BudgetPeriod,
+    Increase,
+    LedgerDrift,
+    Measure,
+    Pace,
+    RateLimit,
+    Scope,
+    Unit,
+    Window,
+)
 from .links import PublicLink
 from .notices import Delivery, DeliveryState, Notice, Webhook
 from .opinions import Comment, Feedback
@@ -133,6 +145,7 @@ __all__ = [
     "LedgerDrift",
     "LedgerEntry",
     "Leftover",
+    "Measure",
     "Membership",
     "Mode",
     "Model",
@@ -143,6 +156,7 @@ __all__ = [
     "OrganizationKind",
     "Origin",
     "Outcome",
+    "Pace",
     "Passkey",
     "Payer",
     "PlatformMode",

@@ -84,7 +84,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     Asset: _asset,
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
     Collaborator: lambda query: query.join(Project, Collaborator.project_id == Project.id),
-    Increase: lambda query: query.join(Increase.budget),
+    Increase: lambda query: query.outerjoin(Increase.budget).outerjoin(Increase.rate),
     Template: lambda query: query.join(Project, Template.project_id == Project.id),
     DeclaredAction: lambda query: query.join(Project, DeclaredAction.project_id == Project.id),
     ActionCall: lambda query: _JOINS[Execution](query.join(Execution, ActionCall.execution_id == Execution.id)),

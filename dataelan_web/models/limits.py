@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, text, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
@@ -41,6 +41,18 @@ class Unit(StrEnum):
     USD = "usd"  # in nano-USD
     TOKENS = "tokens"
     REQUESTS = "requests"
+
+
+class Pace(StrEnum):
+    """What a rate counts: requests and tokens of a minute, prompts at the same moment."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    PARALLEL = "parallel"
+
+
+Measure = Unit | Pace
+"""What an amount of a limit is an amount of."""
 
 
 class Budget(Base):
@@ -120,42 +132,6 @@ class LedgerDrift(Base):
     period: Mapped[BudgetPeriod] = relationship()
 
 
-class Answer(StrEnum):
-    """What became of a request for more."""
-
-    ASKED = "asked"
-    APPROVED = "approved"
-    DECLINED = "declined"
-    WITHDRAWN = "withdrawn"
-
-
-class Increase(Base):
-    """A request for more of one budget, and what came of it: `granted` is added to the limit until `expires_at`."""
-
-    __tablename__ = "budget_increases"
-    __table_args__ = (
-        Index("ix_budget_increases_budget_id_expires_at", "budget_id", "expires_at"),
-        CheckConstraint("asked > 0", name="asked_is_positive"),
-        CheckConstraint("granted > 0", name="granted_is_positive"),
-    )
-
-    organization_id: Mapped[uuid.UUID] = parent("organizations.id")
-    budget_id: Mapped[uuid.UUID] = parent("budgets.id", index=False)
-    asked: Mapped[Nano]
-    reason: Mapped[Long] = mapped_column(default="")
-    asked_by: Mapped[uuid.UUID | None] = reference("users.id")
-    answer: Mapped[Answer] = mapped_column(default=Answer.ASKED)
-    answer_note: Mapped[Long] = mapped_column(default="")
-    answered_by: Mapped[uuid.UUID | None] = reference("users.id")
-    answered_at: Mapped[Time | None]
-    granted: Mapped[Nano | None]
-    expires_at: Mapped[Time | None]
-
-    budget: Mapped[Budget] = relationship(back_populates="increases")
-    asker: Mapped[User | None] = relationship(foreign_keys=[asked_by])
-    answerer: Mapped[User | None] = relationship(foreign_keys=[answered_by])
-
-
 class RateLimit(Base):
     """How fast one subject may ask: counted in Valkey, over the last minute and at the same moment. None: no limit."""
 
@@ -176,6 +152,77 @@ class RateLimit(Base):
     parallel: Mapped[int | None]
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
     updated_at: Mapped[Time | None]
+
+    def most(self, pace: Pace) -> int | None:
+        """Without what more was granted; None: as much as one likes."""
+        named = {Pace.REQUESTS: self.requests_per_minute, Pace.TOKENS: self.tokens_per_minute}
+        return named.get(pace, self.parallel)
+
+    @property
+    def paces(self) -> tuple[Pace, ...]:
+        """Those that it limits."""
+        return tuple(pace for pace in Pace if self.most(pace) is not None)
+
+
+class Answer(StrEnum):
+    """What became of a request for more."""
+
+    ASKED = "asked"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+
+
+class Increase(Base):
+    """A request for more of a budget, or of one pace of a rate, and what came of it: `granted` is added to the limit
+    until `expires_at`."""
+
+    __tablename__ = "budget_increases"
+    __table_args__ = (
+        Index("ix_budget_increases_budget_id_expires_at", "budget_id", "expires_at"),
+        Index(
+            "ix_budget_increases_rate_id_expires_at",
+            "rate_id",
+            "expires_at",
+            postgresql_where=text("rate_id IS NOT NULL"),
+        ),
+        CheckConstraint("num_nonnulls(budget_id, rate_id) = 1", name="is_of_one_limit"),
+        CheckConstraint("(rate_id IS NULL) = (pace IS NULL)", name="a_rate_has_a_pace"),
+        CheckConstraint("asked > 0", name="asked_is_positive"),
+        CheckConstraint("granted > 0", name="granted_is_positive"),
+    )
+
+    organization_id: Mapped[uuid.UUID] = parent("organizations.id")
+    budget_id: Mapped[uuid.UUID | None] = parent("budgets.id", index=False)
+    rate_id: Mapped[uuid.UUID | None] = parent("rate_limits.id", index=False)
+    pace: Mapped[Pace | None]
+    asked: Mapped[Nano]
+    reason: Mapped[Long] = mapped_column(default="")
+    asked_by: Mapped[uuid.UUID | None] = reference("users.id")
+    answer: Mapped[Answer] = mapped_column(default=Answer.ASKED)
+    answer_note: Mapped[Long] = mapped_column(default="")
+    answered_by: Mapped[uuid.UUID | None] = reference("users.id")
+    answered_at: Mapped[Time | None]
+    granted: Mapped[Nano | None]
+    expires_at: Mapped[Time | None]
+
+    budget: Mapped[Budget | None] = relationship(back_populates="increases")
+    rate: Mapped[RateLimit | None] = relationship()
+    asker: Mapped[User | None] = relationship(foreign_keys=[asked_by])
+    answerer: Mapped[User | None] = relationship(foreign_keys=[answered_by])
+
+    @property
+    def of(self) -> Budget | RateLimit:
+        """The limit that more is asked of."""
+        return self.budget or cast(RateLimit, self.rate)
+
+    @property
+    def counted_in(self) -> Measure:
+        return self.pace or cast(Budget, self.budget).unit
+
+
+ASKED_OF_OPERATOR = func.coalesce(Budget.organization_id, RateLimit.organization_id).is_(None)
+"""Of an Increase, where its budget and its rate are joined (holders.joined)."""
 
 
 # -- the verbs of a request for more: each answers an open one, once, in one statement ------------

@@ -10,7 +10,7 @@ from .holds import GRACE, Settled, commit, held, hold, prolong, reserve, settle,
 from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
 from .openings import WrongOpening, first_windows, wrong_openings
 from .rates import Lease, Rates
-from .refusals import OverLimit, Pace, RateExceeded, RatesUnknown, tightest, whose_limit
+from .refusals import OverLimit, RateExceeded, RatesUnknown, tightest, whose_limit
 from .setting import delete_limit, forget, set_limit, set_rate
 from .standing import Standing, left_usd, standing
 from .subjects import OPERATORS, Subjects
@@ -24,7 +24,6 @@ __all__ = [
     "Lease",
     "Limit",
     "OverLimit",
-    "Pace",
     "Rate",
     "RateExceeded",
     "Rates",

@@ -64,7 +64,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast one subject may ask. None: as fast as it likes."""
+    """How fast one subject may ask, with the increases in force. None: as fast as it likes."""
 
     id: uuid.UUID
     organization_id: uuid.UUID | None

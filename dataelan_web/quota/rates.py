@@ -23,8 +23,9 @@ from typing import Any
 
 import redis
 
+from ..models import Pace
 from .limits import Rate
-from .refusals import Pace, RateExceeded, RatesUnknown
+from .refusals import RateExceeded, RatesUnknown
 
 log = logging.getLogger(__name__)
 

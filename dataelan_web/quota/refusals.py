@@ -6,10 +6,9 @@ import math
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from ..models import Scope, Unit, Window
+from ..models import Pace, Scope, Unit, Window
 from .amounts import said
 from .limits import UTC, Limit, Rate
 
@@ -67,14 +66,6 @@ def tightest(limits: Iterable[Limit]) -> Limit:
     return max(limits, key=lambda limit: (limit.ends_at is None, limit.ends_at or limit.starts_at))
 
 
-class Pace(StrEnum):
-    """What a rate counts."""
-
-    REQUESTS = "requests"
-    TOKENS = "tokens"
-    PARALLEL = "parallel"
-
-
 class RateExceeded(Exception):
     """A subject asks faster than it may."""
 
@@ -90,6 +81,7 @@ class RateExceeded(Exception):
 
     @property
     def limit(self) -> int:
+        """With the increases in force."""
         per = {Pace.REQUESTS: self.rate.requests_per_minute, Pace.TOKENS: self.rate.tokens_per_minute}
         return per.get(self.pace, self.rate.parallel) or 0
 

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from dataelan_web import quota
 from dataelan_web.accounts.sign_up import create_project
 from dataelan_web.extensions import db
-from dataelan_web.models import NANO, Answer, Budget, Model, RateLimit, Scope, State, Unit, Window, now
-from tests import people, used
+from dataelan_web.models import NANO, Answer, Budget, Model, Pace, RateLimit, Scope, State, Unit, Window, now
+from tests import people, test_asking_for_speed, used
 
 from . import steps
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
@@ -169,7 +169,35 @@ def test_limits_of_every_kind_are_read_changed_and_deleted(
     page.wait_for_url("**/limits")
     expect(page.locator(".speeds")).to_contain_text("40 requests a minute")
     mine = select(RateLimit).where(RateLimit.organization_id == acme.organization.id)
-    assert [rate.requests_per_minute for rate in db.session.scalars(mine)] == [40]
+    (rate,) = db.session.scalars(mine)
+    assert rate.requests_per_minute == 40
+
+    mia = look(acme.mia)
+    run = test_asking_for_speed.stopped(acme, rate, Pace.REQUESTS, words="The member's limit is reached.")
+    mia.goto(acme.session_url)
+    expect(mia.locator(".refused")).to_contain_text("Now 40 requests a minute.")
+    assert_fine(mia, "a run that was too fast")
+    mia.get_by_role("link", name="Ask for more").press("Enter")
+    expect(mia.get_by_label("How much more")).to_have_value("10")
+    expect(mia.locator("#amount-hint")).to_contain_text("In requests a minute, on top of 40.")
+    mia.get_by_label("How much more").fill("20")
+    mia.get_by_label("What for?").fill("The nightly import")
+    assert_fine(mia, "asking to go faster")
+    mia.get_by_role("button", name="Ask", exact=True).press("Enter")
+    mia.wait_for_url("**/limits#rate-*")
+    expect(mia.locator(".asked")).to_contain_text("You asked for 20 requests a minute more")
+
+    page.goto(f"{acme.home}/limits")
+    page.locator(".answering > summary").press("Enter")
+    page.get_by_role("button", name="Grant it").press("Enter")
+    expect(page.locator(".asked")).to_contain_text("Granted 20 requests a minute until")
+    expect(page.locator(f"#rate-{rate.id}")).to_contain_text("40 requests a minute + 20 requests a minute until")
+    assert_fine(page, "a speed that was raised for a while")
+    page.goto(f"{acme.home}/limits/rates/{rate.id}")
+    expect(page.locator(".story")).to_contain_text("The nightly import")
+    assert_fine(page, "what was asked of a speed")
+    mia.goto(f"{acme.home}/executions/{run.id}")
+    expect(mia.locator(".refused")).to_contain_text("Since then 20 requests a minute more was granted: retry it.")
 
 
 def test_what_is_counted_is_chosen_by_kind_and_found_among_many(open_page: Opener, acme: people.Cast) -> None:

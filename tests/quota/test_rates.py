@@ -13,8 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dataelan_web.jobs.queue import connect, within
-from dataelan_web.models import Scope
-from dataelan_web.quota import Pace, Rate, RateExceeded, Rates, RatesUnknown
+from dataelan_web.models import Pace, Scope
+from dataelan_web.quota import Rate, RateExceeded, Rates, RatesUnknown
 from dataelan_web.quota.rates import PREFIX
 
 from ..conftest import wait_until
