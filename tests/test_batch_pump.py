@@ -243,6 +243,15 @@ def test_a_provider_that_is_asked_too_fast_is_asked_again_later(app: Flask, acme
         assert batch.state is BatchState.DONE
 
 
+def test_a_row_that_no_waiting_helps_fails_and_its_run_offers_to_ask_for_more(app: Flask, acme: people.Cast) -> None:
+    rate = used.rate(acme.organization.id, Scope.PROJECT, acme.project.id, tokens_per_minute=60)
+    batch = move(begun(app, acme, f"text\n{'Hello ' * 20}\n", "{{text}}"))
+    assert states(batch) == ["failed"], "it would be too much in any minute"
+    run = db.session.scalars(select(Execution).where(Execution.batch_id == batch.id)).one()
+    assert "limit of 60 tokens per minute is less than this prompt may use" in run.body.error
+    assert f"/limits/rates/{rate.id}/tokens/increases/new?run={run.id}" in get(app, acme, f"/executions/{run.id}")
+
+
 def test_what_failed_is_asked_again_and_only_that(app: Flask, acme: people.Cast) -> None:
     sheet = "text\nfine\n!simulate fail=unauthorized\nfine too\n"
     batch = move(begun(app, acme, sheet, "{{text}}"), 2)

@@ -82,10 +82,10 @@ def _again(cell: BatchCell) -> None:
 
 
 def _rest(cell: BatchCell, run: Execution) -> float | None:
-    """How long to wait before it is asked again, in seconds; None: it was asked often enough."""
+    """How long to wait before it is asked again, in seconds; None: it was asked often enough, or no waiting helps."""
     attempts = run.body.receipt.get("attempts", [])
     if attempts and all("rate" in attempt for attempt in attempts):  # a rate of our own: it was never sent
-        return max((float(attempt.get("retry_after") or 1) for attempt in attempts), default=1.0)
+        return max((float(attempt["retry_after"]) for attempt in attempts if attempt["retry_after"]), default=None)
     return None if cell.tries >= MOST_TRIES else min(FIRST_REST * 3 ** (cell.tries - 1), 60.0)
 
 
