@@ -26,21 +26,25 @@ from dataelan_web.models import (
     ExecutionBody,
     ExportState,
     GatewayToken,
+    Increase,
     Invitation,
     KeyStrategy,
     Membership,
     ModelType,
     Organization,
     OrganizationKind,
+    Pace,
     Project,
     Provider,
     RoutingRule,
     RunExport,
+    Scope,
     now,
 )
+from dataelan_web.models.limits import approve
 from dataelan_web.organizations import kinds
 
-from . import people
+from . import people, used
 from .conftest import wait_until
 
 AS_IT_IS = {"time_zone": "UTC", "default_rule": "", "words_kept_days": "", "runs_kept_days": "", "summaries": "none"}
@@ -159,6 +163,10 @@ def test_after_thirty_days_what_was_said_is_gone_and_the_books_stay(app: Flask, 
     run = people.ended(acme, "Our secret plan", "The answer", cost=5)
     key = people.own_provider(acme, "http://127.0.0.1:9/v1")
     assert acme.secret
+    rate = used.rate(None, Scope.ORGANIZATION, acme.organization.id, parallel=2)
+    more = used.asked(acme, rate, acme.mia, 1, "Our secret plan", Pace.PARALLEL)
+    used.asked(acme, rate, acme.mia, 1, "Our other plan", Pace.PARALLEL)
+    assert approve(db.session, more.id, acme.olivia.id, 1, now() + timedelta(days=1), "As you wish")
     acme.organization.discard(acme.olivia.id)
     db.session.commit()
     purge.purge()
@@ -173,6 +181,9 @@ def test_after_thirty_days_what_was_said_is_gone_and_the_books_stay(app: Flask, 
     assert db.session.get(ExecutionBody, run.id) is None
     assert db.session.get_one(Execution, run.id, populate_existing=True).cost == 5
     assert db.session.get_one(APIKey, key.id, populate_existing=True).ciphertext == ""
+    told = select(Increase.reason, Increase.answer_note).where(Increase.rate_id == rate.id)
+    assert db.session.execute(told).all() == [("", "")], "what was granted of the operator's limit, without a word"
+    used.nothing_of_the_operators()
     for model in (Membership, Project, GatewayToken):
         query = select(func.count()).select_from(model)
         if model is Membership:

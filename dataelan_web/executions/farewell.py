@@ -9,12 +9,14 @@ from sqlalchemy import delete, select, update
 
 from ..extensions import db
 from ..models import (
+    Answer,
     APIKey,
     Budget,
     ClaimedDomain,
     Delivery,
     GatewayToken,
     IdentityProvider,
+    Increase,
     Invitation,
     Leftover,
     Membership,
@@ -53,7 +55,18 @@ def farewell(organization: Organization, forget_project: Callable[[Project], Non
     for table in (*settings, Delivery, Notice, RunExport):
         owner = table.organization_id
         db.session.execute(delete(table).where(owner == organization.id).execution_options(synchronize_session=False))
+    _forget_what_was_asked(organization)
     db.session.execute(delete(Membership).where(Membership.organization_id == organization.id))
+
+
+def _forget_what_was_asked(organization: Organization) -> None:
+    """Of the operator's limits: what was granted there may still count, for others too."""
+    asked = Increase.organization_id == organization.id
+    for statement in (
+        delete(Increase).where(asked, Increase.answer != Answer.APPROVED),
+        update(Increase).where(asked).values(reason="", answer_note=""),
+    ):
+        db.session.execute(statement.execution_options(synchronize_session=False))
 
 
 def _destroy_secrets(organization: Organization) -> None:
