@@ -398,6 +398,10 @@ def test_a_run_says_which_rate_stopped_it_how_that_is_now_and_what_can_be_done(
     assert f'href="{acme.home}/limits/rates/{slow.id}"' in html
     assert "Raise it" in html
     assert "Ask for more" not in page(app, acme.victor, acme.session_url)
+    act(app, acme.olivia, acme, used.asked(acme, slow, acme.mia, 1, pace=Pace.REQUESTS), "refusal")
+    shown = page(app, acme.mia, acme.session_url)
+    assert "Your request for more was declined. Now 60 requests a minute ." in text_of(shown)
+    assert f'href="{ask_url}"' in shown
     increase = used.asked(acme, slow, acme.mia, 20, pace=Pace.REQUESTS)
     assert "You asked for 20 requests a minute more" in text_of(page(app, acme.mia, acme.session_url))
     act(app, acme.olivia, acme, increase, "approval", amount="15", until="2030-01-31")

@@ -387,10 +387,17 @@ def test_a_refused_run_says_which_limit_how_it_stands_and_what_can_be_done(
     assert f'href="{acme.home}/limits/{budget.id}/edit"' in html
     assert "Ask for more" not in html
     assert "Ask for more" not in page(app, acme.victor, acme.session_url)
+    increase = used.asked(acme, budget, acme.mia, 9 * NANO)
+    act(app, acme.olivia, acme, increase, "refusal", note="Next month.")
+    shown = page(app, acme.mia, acme.session_url)
+    assert "Your request for more was declined: “Next month.”" in text_of(shown)
+    assert f'href="{ask_url}"' in shown
+    assert "declined" not in page(app, acme.gina, acme.session_url), "it was Mia's"
     increase = used.asked(acme, budget, acme.mia, 8 * NANO)
     assert "You asked for $8.00 more" in text_of(page(app, acme.mia, acme.session_url))
     act(app, acme.olivia, acme, increase, "approval", amount="6")
-    assert "Since then $6.00 more was granted: retry it." in text_of(page(app, acme.mia, acme.session_url))
+    for person in (acme.mia, acme.victor):
+        assert "Since then $6.00 more was granted: retry it." in text_of(page(app, person, acme.session_url))
 
 
 def test_what_others_may_spend_is_not_told_by_a_refused_run(app: Flask, acme: people.Cast) -> None:

@@ -41,6 +41,8 @@ class Refusal:
     """One's own request for more that is open."""
     raised: Increase | None = None
     """More was granted since."""
+    declined: Increase | None = None
+    """The last that one asked for oneself since, where nothing came of it."""
     pace: Pace | None = None
     """What of a rate was met."""
 
@@ -61,11 +63,10 @@ def tell(executions: Iterable[Execution]) -> None:
         return
     told = _by(Budget, {id for id, pace in stops.values() if pace is None}, lines)
     told |= _by(RateLimit, {id for id, pace in stops.values() if pace is not None}, speeds)
-    story = _story(one.limit.id for one in told.values() if one.may_ask or one.may_raise)
+    story = _story(one.limit.id for one in told.values() if one.line or one.speed or one.may_ask)
     for run, (id, pace) in stops.items():
         if id in told:
-            asked, raised = _became(run, story[id, pace])
-            run.refusal = replace(told[id], pace=pace, asked=asked, raised=raised)  # type: ignore[attr-defined]
+            run.refusal = _since(replace(told[id], pace=pace), run, story[id, pace])  # type: ignore[attr-defined]
 
 
 def _by(
@@ -89,19 +90,22 @@ def _refusal(limit: Budget | RateLimit, shown: Line | Speed | None) -> Refusal:
     return Refusal(title, limit, line, speed, access.may(access.ADMINISTER, limit), may_ask(limit))
 
 
-def _became(run: Execution, story: Sequence[Increase]) -> tuple[Increase | None, Increase | None]:
-    """(the request of one's own that is open, what was granted after the run)"""
-    mine = (one for one in story if one.answer is Answer.ASKED and one.asked_by == current_user.id)
-    granted = (one for one in story if one.answered_at and one.answered_at > run.created_at and one.granted)
-    return next(mine, None), next(granted, None)
+def _since(refusal: Refusal, run: Execution, story: Sequence[Increase]) -> Refusal:
+    """With what became of what was asked after the run."""
+    mine = [one for one in story if one.asked_by == current_user.id]
+    answered = [one for one in story if one.answered_at and one.answered_at > run.created_at]
+    asked = next((one for one in mine if one.answer is Answer.ASKED), None)
+    raised = next((one for one in answered if one.granted), None)
+    last = None if asked or raised else next((one for one in answered if one in mine), None)
+    return replace(refusal, asked=asked, raised=raised, declined=last)
 
 
 def _story(ids: Iterable[uuid.UUID]) -> dict[Stop, list[Increase]]:
-    """What of each is open or was granted, the newest first, as far as it was asked from here."""
+    """What of each is open or was answered, the newest first, as far as it was asked from here."""
     told, wanted = defaultdict[Stop, list[Increase]](list), list(ids)
-    counting = Increase.answer.in_((Answer.ASKED, Answer.APPROVED))
     of_them = Increase.budget_id.in_(wanted) | Increase.rate_id.in_(wanted)
-    query = select(Increase).where(of_them, Increase.organization_id == g.organization.id, counting)
+    mine = (Increase.organization_id == g.organization.id, Increase.answer != Answer.WITHDRAWN)
+    query = select(Increase).where(of_them, *mine)
     for increase in db.session.scalars(query.order_by(Increase.id.desc())) if wanted else ():
         told[increase.budget_id or increase.rate_id or increase.id, increase.pace].append(increase)
     return told
