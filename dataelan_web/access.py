@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from flask import abort, current_app, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Uuid, and_, bindparam, case, false, or_, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Uuid, and_, bindparam, false, or_, select, union
 from werkzeug.exceptions import Forbidden, Gone
 
 from .extensions import db
@@ -62,6 +62,7 @@ from .models import (
 from .models.base import IN_TRASH
 from .models.holders import HOLDERS, joined
 from .models.limits import ASKED_OF_OPERATOR
+from .models.sign_ins import led_to
 
 Row = TypeVar("Row", bound=Base)
 
@@ -73,6 +74,7 @@ ASKER: Any = bindparam("asker", type_=Uuid(), callable_=lambda: current_user.id)
 HERE: Any = bindparam("asked_here", type_=Uuid(), callable_=lambda: g.organization.id)
 THROUGH: Any = bindparam("asked_through", type_=Uuid(), callable_=lambda: through())
 BESIDE: Any = bindparam("asked_beside", type_=Uuid(), callable_=lambda: _beside())
+SHOWN: Any = bindparam("asked_shown", callable_=lambda: g.sign_in.shown if "sign_in" in g else [])
 
 
 class InTrash(Gone):
@@ -104,7 +106,7 @@ def enter_organization(slug: str) -> Organization:
 def leads_to(organization: Organization) -> bool:
     """Does the sign-in of this request lead there (models/sign_ins.py)? Its person may belong there or not."""
     sign_in = g.get("sign_in")
-    return bool(sign_in.leads_to(organization)) if sign_in is not None else not organization.enforces_sso
+    return bool(sign_in.leads_to(organization)) if sign_in is not None else not organization.asks_how
 
 
 def is_enough_for(organization: Organization) -> bool:
@@ -126,8 +128,7 @@ def _beside() -> uuid.UUID | None:
 
 def is_led_to() -> ColumnElement[bool]:
     """Organizations of which this holds (leads_to), for a statement."""
-    is_open = ~Organization.enforces_sso | (Organization.id == BESIDE)
-    return case((THROUGH.is_(None), is_open), else_=Organization.id == THROUGH)
+    return led_to(THROUGH, BESIDE, SHOWN)
 
 
 def organizations_of(user: User) -> list[Organization]:

@@ -250,6 +250,7 @@ ROUTES = (
     Route("sso.show_link", "GET", "/sso/link", PUBLIC, 400),  # nobody came back from anywhere
     Route("sso.link", "POST", "/sso/link", PUBLIC, 400),
     Route("sso.go_beside", "POST", "/sso/no-such-place/beside", SIGNED_IN, 404),
+    Route("sso.sign_in_anew", "POST", "/sso/no-such-place/anew", SIGNED_IN, 404),
     Route("sso_settings.show", "GET", SSO, ADMINISTER),
     Route("sso_settings.change", "POST", SSO, ADMINISTER, 422),  # a team has none
     Route("sso_settings.test", "POST", f"{SSO}/test", ADMINISTER, 422),
@@ -266,6 +267,7 @@ ROUTES = (
     Route(
         "organizations.change_sign_in", "POST", "/o/{slug}/settings/sign-in", ADMINISTER, 422, {"two_factor": "none"}
     ),
+    Route("organizations.change_ways", "POST", "/o/{slug}/settings/sign-in/ways", ADMINISTER, 422, {"way": "none"}),
     Route("organizations.show_kind", "GET", "/o/{slug}/settings/kind", ADMINISTER),
     Route("organizations.change_kind", "POST", "/o/{slug}/settings/kind", OWN, 422, {"kind": "none"}),
     Route("organizations.show_ownership", "GET", "/o/{slug}/settings/ownership", OWN),

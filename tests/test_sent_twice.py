@@ -115,6 +115,7 @@ WHY_NOT: dict[str, str] = {
         hub.set_key_state limits.change limits.change_rate members.change_collaborator members.change_role
         notices.choose_mail notices.read notices.read_all notices.webhook_state
         organizations.change_kind organizations.change_settings organizations.change_sign_in
+        organizations.change_ways
         playground.archive playground.rename playground.star playground.tag playground.tick playground.untag
         programs.change programs.state projects.change_gateway projects.rename
         prompts.change prompts.change_case prompts.keep_draft prompts.protect_label
@@ -145,7 +146,7 @@ WHY_NOT: dict[str, str] = {
     "A secret, code or challenge counts once": """
         account.add_passkey account.change_password account.confirm_address accounts.code accounts.passkey
         accounts.second_passkey forgotten.reset""",
-    "It signs in, which is a new sign-in each time": "accounts.login admin.act_as sso.go_beside",
+    "It signs in, which is a new sign-in each time": "accounts.login admin.act_as sso.go_beside sso.sign_in_anew",
     "It answers with a file, a look or a question, and makes nothing": """
         account.prepare_passkey account.proof_options accounts.passkey_options accounts.second_passkey_options
         actions.check admin_limits.draft_anew admin_limits.draft_rate admin_limits.preview admin_limits.preview_rate

@@ -6,10 +6,13 @@ Who has one is asked for it after the password. Some organizations let nobody in
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
+
 from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 
 from ..extensions import db
-from ..models import Authenticator, Passkey, RecoveryCode, SignIn, User
+from ..models import Authenticator, Identity, IdentityProvider, Passkey, RecoveryCode, SignIn, User, Way
 from . import signing_in
 
 
@@ -17,6 +20,18 @@ def has_any(user_id: object) -> ColumnElement[bool]:
     """As a condition: of a person, or of each of a list of them."""
     app = exists().where(Authenticator.user_id == user_id, Authenticator.confirmed_at.is_not(None))
     return or_(app, exists().where(Passkey.user_id == user_id))
+
+
+def can_come_by(ways: Iterable[str], organization_id: uuid.UUID) -> ColumnElement[bool]:
+    """As a condition on people: have they what one of these ways (Way) into an organization takes? Of its single
+    sign-on, did they come by it before?"""
+    known = exists().where(Identity.user_id == User.id, Identity.provider_id == IdentityProvider.id)
+    has = {
+        Way.PASSWORD: User.can_have_password,
+        Way.PASSKEY: exists().where(Passkey.user_id == User.id),
+        Way.SSO: known.where(IdentityProvider.organization_id == organization_id),
+    }
+    return or_(*(has[Way(way)] for way in ways))
 
 
 def any_of(user: User) -> bool:

@@ -51,6 +51,7 @@ SINGLE = {
     "notices.webhook_test",
     "organizations.change_kind",
     "organizations.change_sign_in",
+    "organizations.change_ways",
     "organizations.delete",
     "organizations.export",
     "organizations.restore",

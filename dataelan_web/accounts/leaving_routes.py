@@ -62,7 +62,7 @@ def delete() -> Response:
 
 @bp.get("/login/deleted")
 def show_way_back() -> Response:
-    user, _ = coming_back.whose()
+    user, *_ = coming_back.whose()
     if user is None:
         return redirect(url_for("accounts.login"))
     return render("accounts/way_back.html", ends_at=leaving.ends_at(user), user=user)
@@ -71,12 +71,12 @@ def show_way_back() -> Response:
 @bp.post("/login/deleted")
 def come_back() -> Response:
     """`wanted`: yes, or nothing: it stays deleted."""
-    user, is_two_factor = coming_back.whose()
+    user, ways, is_two_factor = coming_back.whose()
     coming_back.forget()
     along = leaving.undo(user) if user and request.form.get("wanted") == "yes" else None
     if user is None or along is None:
         return redirect(url_for("accounts.login"))
-    signing_in.begin(user, is_two_factor=is_two_factor)
+    signing_in.begin(user, *ways, is_two_factor=is_two_factor)
     leaving.bring_back(user, along)
     toast(f"Welcome back, {user.name}. All is as it was; programs and batches may go on.", "good")
     return redirect(landing.of(user))

@@ -11,7 +11,7 @@ from flask import abort, request, url_for
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
-from ..models import Passkey, User
+from ..models import Passkey, User, Way
 from ..once import done_once
 from ..web import redirect, render, with_toast
 from . import browsers, factors, landing, passkeys, second_step, signing_in, throttle, two_factor
@@ -46,7 +46,7 @@ def passkey() -> Response:
     if user.disabled_at is not None:
         form.form_errors = [SWITCHED_OFF]
         return login_page(form, 422)
-    signing_in.begin(user, is_two_factor=True)
+    signing_in.begin(user, Way.PASSKEY, is_two_factor=True)
     return redirect(next_place() or landing.of(user))
 
 
@@ -67,7 +67,7 @@ def second_passkey() -> Response:
         form = CodeForm(formdata=None)
         form.form_errors = [str(problem)]
         return code_page(user, form, 422)
-    signing_in.begin(user, is_two_factor=True)
+    signing_in.begin(user, Way.PASSWORD, Way.PASSKEY, is_two_factor=True)
     return redirect(next_url or landing.of(user))
 
 

@@ -20,8 +20,8 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import audit
 from ..extensions import db
-from ..models import Passkey, User, new_id, now
-from . import challenges, changing, factors, two_factor
+from ..models import Passkey, User, Way, new_id, now
+from . import challenges, changing, factors, signing_in, two_factor
 
 if TYPE_CHECKING:
     from webauthn.helpers.structs import PublicKeyCredentialDescriptor
@@ -145,6 +145,7 @@ def add(user: User, name: str, said: str) -> list[str]:
     row.is_synced = made.credential_device_type is structs.CredentialDeviceType.MULTI_DEVICE
     row.transports = [one.value for one in answer.response.transports or []]
     is_first = not factors.any_of(user)
+    signing_in.note_shown(Way.PASSKEY)  # they have it in their hand
     db.session.add(row)
     try:
         db.session.flush()
@@ -205,6 +206,8 @@ def remove(row: Passkey) -> None:
     user = row.user
     db.session.delete(row)
     db.session.flush()
+    if not of(user):
+        signing_in.forget_shown(user, Way.PASSKEY)
     audit.record("account.passkey_removed", user, passkey=row.name)
     changing.tell(user.email, "A passkey was removed", f"“{row.name}” signs you in no more. {changing.NOT_YOU}")
     factors.removed(user)

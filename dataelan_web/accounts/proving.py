@@ -8,12 +8,13 @@ from flask_wtf import FlaskForm
 
 from .. import audit
 from ..extensions import db
+from ..models import Way
 from . import passkeys, signing_in, throttle
 
 
 def is_proven(form: FlaskForm) -> bool:
-    """Did they enter their password, in the field `current`, or show a passkey? Wrong passwords are noted, and counted
-    with those of signing in. Commits."""
+    """Did they enter their password, in the field `current`, or show a passkey? It counts for the sign-in as if it had
+    begun so. Wrong passwords are noted, and counted with those of signing in. Commits."""
     if said := request.form.get("credential"):
         return _shows_a_passkey(form, said)
     email, address = current_user.email, request.remote_addr or ""
@@ -21,6 +22,7 @@ def is_proven(form: FlaskForm) -> bool:
         form.current.errors = [f"Too many wrong passwords. Try again in {-(-wait // 60)} minutes."]
         return False
     if current_user.has_password(str(form.current.data)):
+        signing_in.note_shown(Way.PASSWORD)
         signing_in.renew()
         return True
     throttle.failed(email, address)
@@ -36,5 +38,6 @@ def _shows_a_passkey(form: FlaskForm, said: str) -> bool:
     except passkeys.Refused as problem:
         form.current.errors = [str(problem)]
         return False
+    signing_in.note_shown(Way.PASSKEY)
     signing_in.renew()
     return True

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from .. import audit
 from ..extensions import db
-from ..models import PromptSession, User, waste_a_hash
+from ..models import PromptSession, User, Way, waste_a_hash
 from ..web import local_path, redirect, render
 from . import coming_back, factors, landing, passkeys, second_step, signing_in
 from .forms import LoginForm, SignUpForm
@@ -44,7 +44,7 @@ def signup() -> Response:
     except AddressTaken:
         form.email.errors = ["There is an account with this address. Sign in instead?"]
         return _form("accounts/signup.html", form)
-    signing_in.begin(home.user)
+    signing_in.begin(home.user, Way.PASSWORD)
     return redirect(_session_url(home))
 
 
@@ -63,7 +63,7 @@ def login() -> Response:
     if factors.any_of(user):
         second_step.begin(user)
         return redirect(url_for("accounts.code"))
-    signing_in.begin(user)
+    signing_in.begin(user, Way.PASSWORD)
     return redirect(next_place() or landing.of(user))
 
 

@@ -6,12 +6,12 @@ import uuid
 from typing import Any
 
 from flask import g, request, session
-from flask_login import login_user
+from flask_login import current_user, login_user
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from .. import audit, logs, modes
 from ..extensions import db
-from ..models import Organization, SignIn, User, now
+from ..models import Organization, SignIn, User, Way, now
 from ..models.sign_ins import IDLE, LONGEST, LONGEST_THROUGH, SEEN_EVERY, digest
 from . import coming_back, impersonating
 
@@ -31,17 +31,20 @@ _BY_SECRET = (
 )
 
 
-def begin(user: User, through: Organization | None = None, *, is_two_factor: bool = False) -> None:
-    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. `through`: whose single
-    sign-on said who they are. Who deleted their account may only take it back (coming_back.py). Commits."""
+def begin(user: User, *ways: Way, through: Organization | None = None, is_two_factor: bool = False) -> None:
+    """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. `ways`: what of their own
+    they showed just now; `through`: whose single sign-on said who they are. Who deleted their account may only take it
+    back (coming_back.py). Commits."""
+    before = _shown_before(user) if through is None else []
     session.clear()
     if user.deleted_at is not None:
-        coming_back.note(user, is_two_factor)
+        coming_back.note(user, ways, is_two_factor)
         return
     session.permanent = True
     login_user(user)
     g.sign_in, session["_user_id"] = SignIn.begin(user, request.remote_addr or "", str(request.user_agent))
     g.sign_in.is_two_factor = is_two_factor
+    g.sign_in.ways = sorted({*before, *(way.value for way in ways)})
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, ~_counts(user.session_key)))
     g.sign_in.through_id = through.id if through else None
     db.session.add(g.sign_in)
@@ -49,6 +52,27 @@ def begin(user: User, through: Organization | None = None, *, is_two_factor: boo
     detail: dict[str, Any] = {"through": through.name} if through else {}
     audit.record("account.signed_in", user, **detail)
     db.session.commit()
+
+
+def _shown_before(user: User) -> list[str]:
+    """By who signs in anew where they are signed in: one place may ask for a passkey, and another for a password."""
+    if not current_user.is_authenticated:
+        return []
+    row = here()
+    return row.ways if row.user_id == user.id and row.through_id is None else []
+
+
+def note_shown(way: Way) -> None:
+    """They showed it in this browser, where they are signed in already. The caller commits."""
+    row = here()
+    if way not in row.ways:
+        row.ways = sorted({*row.ways, way.value})
+
+
+def forget_shown(user: User, way: Way) -> None:
+    """They have it no more, and no sign-in of theirs counts as one by it. The caller commits."""
+    theirs = update(SignIn).where(SignIn.user_id == user.id).values(ways=SignIn.ways.op("-")(way.value))
+    db.session.execute(theirs.execution_options(synchronize_session="fetch"))
 
 
 def renew() -> None:

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from .. import audit
 from ..extensions import db
-from ..models import User
+from ..models import User, Way
 from ..once import done_once
 from ..web import redirect, render, toast
 from . import landing, passkeys, second_step, signing_in, throttle, two_factor
@@ -31,7 +31,7 @@ def code() -> Response:
     form = CodeForm()
     if not form.validate_on_submit() or not passes(user, form):
         return code_page(user, form, 422 if form.is_submitted() else 200)
-    signing_in.begin(user, is_two_factor=True)
+    signing_in.begin(user, Way.PASSWORD, is_two_factor=True)
     return redirect(next_url or landing.of(user))
 
 

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from ..accounts import signing_in
 from ..accounts.sign_up import find
-from ..models import Invitation
+from ..models import Invitation, Way
 from ..web import redirect, render, toast
 from . import inviting, throttle
 from .forms import JoinForm
@@ -47,7 +47,7 @@ def accept(secret: str) -> Response:
     except NotAccepted as problem:
         throttle.count("links", request.remote_addr or "")
         return _nowhere(str(problem))
-    signing_in.begin(user)
+    signing_in.begin(user, Way.PASSWORD)
     return _inside(invitation)
 
 

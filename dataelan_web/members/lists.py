@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from flask import g
@@ -13,6 +13,7 @@ from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.orm import contains_eager
 
 from .. import access
+from ..accounts import factors
 from ..extensions import db
 from ..models import (
     Collaborator,
@@ -40,6 +41,8 @@ class Line:
     projects: list[str] = field(default_factory=list)
     tokens: int = 0
     gives: list[Role] = field(default_factory=list)
+    has_a_way: bool = True
+    """Could they come in by one of the ways that lead in?"""
 
     @property
     def more(self) -> int:
@@ -54,6 +57,7 @@ class Line:
 class Guest:
     user: User
     projects: list[tuple[Project, Collaborator]]
+    has_a_way: bool = True
 
 
 def members(q: str, page: int) -> tuple[list[Line], int]:
@@ -64,8 +68,8 @@ def members(q: str, page: int) -> tuple[list[Line], int]:
     query = query.options(contains_eager(Membership.user)).order_by(rank.desc(), func.lower(User.name), User.id)
     rows = db.session.scalars(query.limit(PAGE).offset((page - 1) * PAGE)).all()
     ids = [row.user_id for row in rows]
-    projects, tokens = _projects_of(ids), _tokens_of(ids)
-    return [_line(row, projects, tokens) for row in rows], total
+    projects, tokens, kept_out = _projects_of(ids), _tokens_of(ids), _kept_out(ids)
+    return [_line(row, projects, tokens, kept_out) for row in rows], total
 
 
 def guests(q: str = "") -> list[Guest]:
@@ -76,6 +80,9 @@ def guests(q: str = "") -> list[Guest]:
     found: dict[uuid.UUID, Guest] = {}
     for collaborator, project, user in db.session.execute(query.order_by(func.lower(User.name), Project.name)):
         found.setdefault(user.id, Guest(user, [])).projects.append((project, collaborator))
+    kept_out = _kept_out(found)
+    for id, guest in found.items():
+        guest.has_a_way = id not in kept_out
     return list(found.values())
 
 
@@ -107,9 +114,21 @@ def roles_to_give() -> list[Role]:
     return [role for role in (Role.MEMBER, Role.VIEWER, Role.ADMIN, Role.OWNER) if managing.may_give(g.role, role)]
 
 
-def _line(row: Membership, projects: dict[uuid.UUID, list[str]], tokens: dict[uuid.UUID, int]) -> Line:
+def _line(
+    row: Membership, projects: dict[uuid.UUID, list[str]], tokens: dict[uuid.UUID, int], kept_out: set[uuid.UUID]
+) -> Line:
     gives = roles_to_give() if managing.may_give(g.role, row.role) else []
-    return Line(row, row.user, projects[row.user_id], tokens.get(row.user_id, 0), gives)
+    return Line(row, row.user, projects[row.user_id], tokens.get(row.user_id, 0), gives, row.user_id not in kept_out)
+
+
+def _kept_out(ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Who of these could come by none of the ways that lead in, for those who see to it. Where all do, it is not
+    asked."""
+    here = g.organization
+    if not here.allowed_ways or here.enforces_sso or not access.may(access.ADMINISTER):
+        return set()
+    query = select(User.id).where(User.id.in_(ids), ~factors.can_come_by(here.allowed_ways, here.id))
+    return set(db.session.scalars(query))
 
 
 def _matching(query: Select, q: str) -> Select:  # type: ignore[type-arg]

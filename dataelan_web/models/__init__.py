@@ -62,7 +62,7 @@ from .rollups import ROLLUP_KEYS, ROLLUP_QUEUE, ROLLUP_RECOUNTS, ROLLUP_RETAGS, 
 from .search import SearchDocument, SearchSlice
 from .second_factors import Authenticator, RecoveryCode
 from .sent_forms import SentForm
-from .sign_ins import AccountLink, Proof, SignIn
+from .sign_ins import AccountLink, Proof, SignIn, Way
 from .single_sign_on import ClaimedDomain, Identity, IdentityProvider, ProvenBy
 from .templates import (
     LabelMove,
@@ -203,6 +203,7 @@ __all__ = [
     "Unit",
     "UnknownPrice",
     "User",
+    "Way",
     "Webhook",
     "Window",
     "new_id",

@@ -162,6 +162,9 @@ class Organization(Trashable, Base):
     """Ids, as text, of the providers that its prompts may go to; empty: all."""
     needs_two_factor: Mapped[bool] = mapped_column(default=False)
     """Only who signed in by a passkey, or by a second factor, comes in."""
+    allowed_ways: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
+    """By one of which (sign_ins.Way) who comes in has to have signed in; empty: by any. Never single sign-on alone:
+    that is `enforces_sso`, and while that holds this is not asked."""
     default_rule_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("routing_rules.id", ondelete="SET NULL", use_alter=True)
     )
@@ -189,6 +192,11 @@ class Organization(Trashable, Base):
 
     memberships: Mapped[list[Membership]] = relationship(back_populates="organization")
     default_rule: Mapped[RoutingRule | None] = relationship(foreign_keys=[default_rule_id])
+
+    @property
+    def asks_how(self) -> bool:
+        """Does not every way of signing in lead there?"""
+        return self.enforces_sso or bool(self.allowed_ways)
 
 
 class Membership(Base):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
+from sqlalchemy import ARRAY, ColumnElement, Text, case, cast, func, or_
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import Organization, User
-from .base import Base, Name, Time, new_id, now, parent, reference
+from .base import Base, JsonList, Name, Time, new_id, now, parent, reference
 
 IDLE, LONGEST = timedelta(days=14), timedelta(days=90)
 """A sign-in ends when it was not used for so long, and however much it is used after the other."""
@@ -19,6 +22,14 @@ LONGEST_THROUGH = timedelta(hours=24)
 """One through an organization's provider, which is then asked again whether they still belong there."""
 SEEN_EVERY = timedelta(hours=1)
 """How exactly it is known when one was last used: to look at a page writes nothing but that, and not each time."""
+
+
+class Way(StrEnum):
+    """By what somebody shows who they are."""
+
+    PASSWORD = "password"  # noqa: S105 (a name)
+    PASSKEY = "passkey"
+    SSO = "sso"  # single sign-on, of the organization that they enter
 
 
 class SignIn(Base):
@@ -40,6 +51,9 @@ class SignIn(Base):
 
     is_two_factor: Mapped[bool] = mapped_column(default=False)
     """By a passkey, or by a second factor beside the password."""
+    ways: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
+    """Which secrets of their own (Way) they showed in this browser, when it began or since. Empty: with single sign-on,
+    and where it began before this was noted."""
     acting_as_id: Mapped[uuid.UUID | None] = reference("users.id")
     """Whom a superuser acts as in this browser, until `acting_until` (accounts/impersonating.py)."""
     acting_until: Mapped[Time | None]
@@ -55,9 +69,19 @@ class SignIn(Base):
 
     def leads_to(self, organization: Organization) -> bool:
         """Does who signed in so come in there, if they belong there?"""
-        if self.through_id is not None:
-            return self.through_id == organization.id
-        return not organization.enforces_sso or (self.is_beside and self.beside_id == organization.id)
+        if self.through_id is not None and self.through_id != organization.id:
+            return False
+        if organization.enforces_sso:
+            return self.through_id is not None or (self.is_beside and self.beside_id == organization.id)
+        return not organization.allowed_ways or self.is_by_one_of(organization.allowed_ways)
+
+    @property
+    def shown(self) -> list[str]:
+        """The ways (Way) by which it came."""
+        return [Way.SSO.value] if self.through_id is not None else self.ways
+
+    def is_by_one_of(self, ways: Iterable[str]) -> bool:
+        return any(way in self.shown for way in ways)
 
     @property
     def is_by_two(self) -> bool:
@@ -79,6 +103,15 @@ class SignIn(Base):
         secret = secrets.token_urlsafe(32)
         self.secret_hash = digest(secret)
         return secret
+
+
+def led_to(through: Any, beside: Any, shown: Any) -> ColumnElement[bool]:
+    """`SignIn.leads_to` of organizations in a statement, for its `through_id` and `shown`, and `beside_id` while that
+    lasts."""
+    ways, is_there = Organization.allowed_ways, or_(through.is_(None), Organization.id == through)
+    by_sso = through.is_not(None) | (Organization.id == beside)
+    by_any = or_(func.jsonb_array_length(ways) == 0, ways.has_any(cast(shown, ARRAY(Text))))
+    return is_there & case((Organization.enforces_sso, by_sso), else_=by_any)
 
 
 class Proof(StrEnum):

@@ -82,7 +82,13 @@ ABILITIES = (
         "Settings, deleting projects, and deleting for ever",
         ADMINISTER,
         False,
-        ("organizations.change_settings", "organizations.change_sign_in", "projects.delete", "trash.erase"),
+        (
+            "organizations.change_settings",
+            "organizations.change_sign_in",
+            "organizations.change_ways",
+            "projects.delete",
+            "trash.erase",
+        ),
     ),
     Ability("Single sign-on, and whose domains it is for", ADMINISTER, False, ("sso_settings.change",)),
     Ability("Read and export the audit log", ADMINISTER, False, ("audit_log.show", "audit_log.export_file")),
@@ -119,6 +125,7 @@ TAKES_GUESTS = KindAbility("Guests of single projects", False, True, True)
 HAS_SSO = KindAbility("Single sign-on by OpenID Connect", False, False, True)
 CHOOSES_PROVIDERS = KindAbility("Only some providers may get prompts", False, False, True)
 WANTS_TWO_FACTORS = KindAbility("Everyone has to use two-factor sign-in or a passkey", False, True, True)
+CHOOSES_WAYS = KindAbility("Which ways of signing in lead in", False, True, True)
 KIND_ABILITIES = (
     TAKES_PEOPLE,
     KindAbility("Roles: owner, admin, member, viewer", False, True, True),
@@ -128,6 +135,7 @@ KIND_ABILITIES = (
     KindAbility("Gateway tokens and service accounts", True, True, True),
     KindAbility("How long things are kept; full export", True, True, True),
     WANTS_TWO_FACTORS,
+    CHOOSES_WAYS,
     CHOOSES_PROVIDERS,
     HAS_SSO,
 )

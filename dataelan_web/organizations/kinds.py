@@ -18,7 +18,7 @@ from ..models import (
     Project,
     now,
 )
-from .abilities import CHOOSES_PROVIDERS, HAS_SSO, WANTS_TWO_FACTORS
+from .abilities import CHOOSES_PROVIDERS, CHOOSES_WAYS, HAS_SSO, WANTS_TWO_FACTORS
 
 
 class DoesNotFit(Exception):
@@ -38,6 +38,8 @@ def problems(organization: Organization, kind: OrganizationKind) -> list[str]:
         found.append("Prompts may go to some providers only. Allow all in the settings first.")
     if organization.needs_two_factor and not WANTS_TWO_FACTORS.of(kind):
         found.append("Everyone here has to sign in by two factors. Take that back under Sign-in first.")
+    if organization.allowed_ways and not CHOOSES_WAYS.of(kind):
+        found.append("Not every way of signing in leads in. Allow all under Sign-in first.")
     if not HAS_SSO.of(kind) and db.session.scalar(
         select(IdentityProvider.id).where(IdentityProvider.organization_id == organization.id)
     ):

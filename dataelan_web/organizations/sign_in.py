@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Select, func, select, union
 
@@ -12,7 +12,7 @@ from ..extensions import db
 from ..models import Collaborator, Membership, Organization, Project, User
 
 NAMED = 20
-"""People without a second factor who are named."""
+"""People without what is wanted who are named."""
 
 
 def require_two_factor(organization: Organization, is_required: bool) -> None:
@@ -36,7 +36,16 @@ def _tell(organization: Organization) -> None:
 
 def without_second_factor(organization: Organization) -> tuple[Sequence[User], int]:
     """(the first by name, how many there are), of members and guests."""
-    query = _without(organization)
+    return named(_without(organization))
+
+
+def cannot_come_by(organization: Organization, ways: Iterable[str]) -> Select[User]:
+    """Who has nothing yet of what these ways in take."""
+    return _people(organization).where(~factors.can_come_by(ways, organization.id))
+
+
+def named(query: Select[User]) -> tuple[Sequence[User], int]:
+    """(the first by name, how many there are)"""
     number = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     return db.session.scalars(query.order_by(func.lower(User.name), User.id).limit(NAMED)).all(), number
 

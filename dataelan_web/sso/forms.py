@@ -125,5 +125,9 @@ class BesideForm(FlaskForm):
     current = PasswordField("Your Dataelan password", CURRENT)
 
 
+class AnewForm(FlaskForm):
+    current = PasswordField("Your password", CURRENT, id="anew-current")
+
+
 def _lines(text: str | None) -> list[str]:
     return [line.strip()[:200] for line in (text or "").splitlines() if line.strip()]

@@ -1,5 +1,5 @@
-"""Where a sign-in does not lead: into an organization that enforces its own single sign-on, and, of one that came
-through an organization’s, anywhere else."""
+"""Where a sign-in does not lead: into an organization that enforces its own single sign-on, or that lets people in by
+other ways than theirs, and, of one that came through an organization’s, anywhere else."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from flask import Flask, Response, g, request
 from flask_login import current_user
 
 from .. import access, audit, errors
-from ..accounts import passkeys
+from ..accounts import passkeys, signing_in
 from ..extensions import db
 from ..models import Organization, Role, SignIn, now
 from ..web import asked_from, render
 from . import settings
-from .forms import BesideForm
+from .forms import AnewForm, BesideForm
 
 LASTS = timedelta(hours=1)
 MINE = {"account.show", "account.rename"}
@@ -47,7 +47,15 @@ def may_go_beside() -> bool:
     return is_owner and access.through() is None and g.organization.enforces_sso and audit.impersonator() is None
 
 
-def show(form: BesideForm | None = None, status: int = 403, next_url: str = "") -> Response:
+def may_show_more() -> bool:
+    """May who asks show here what they did not sign in by? Not in somebody else’s name; and who came through a single
+    sign-on signs in by themselves first."""
+    return access.through() is None and not g.organization.enforces_sso and audit.impersonator() is None
+
+
+def show(
+    form: BesideForm | None = None, status: int = 403, next_url: str = "", anew_form: AnewForm | None = None
+) -> Response:
     """The ways that do lead there."""
     organization = g.organization
     here = db.session.get(Organization, access.through()) if access.through() else None
@@ -59,6 +67,11 @@ def show(form: BesideForm | None = None, status: int = 403, next_url: str = "") 
         through=here,
         has_sso=settings.of(organization) is not None,
         may_go_beside=may_go_beside(),
+        may_show_more=may_show_more(),
+        ways=organization.allowed_ways,
+        shown=signing_in.here().shown,
+        has_password=current_user.can_have_password,
+        anew_form=anew_form or AnewForm(formdata=None),
         has_passkeys=bool(passkeys.of(current_user)),
         place=passkeys.place(),
         form=form or BesideForm(formdata=None),

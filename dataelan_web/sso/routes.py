@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, abort, g, request, url_for
 from flask import redirect as plain_redirect
 from flask_login import login_required
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import contains_eager
 from werkzeug.wrappers import Response
 
@@ -17,10 +17,10 @@ from .. import access, audit
 from ..accounts import signing_in, throttle
 from ..accounts.proving import is_proven
 from ..extensions import db
-from ..models import ClaimedDomain, IdentityProvider, Organization, OrganizationKind
+from ..models import ClaimedDomain, IdentityProvider, Organization, OrganizationKind, Way
 from ..web import local_path, redirect, render
 from . import domains, gate, letting_in, linking, pending, provider, returning, settings
-from .forms import BesideForm, LinkForm, WhoForm
+from .forms import AnewForm, BesideForm, LinkForm, WhoForm
 from .id_token import Untrusted
 from .letting_in import Entry, NeedsProof, NotLetIn
 from .person import Person
@@ -131,6 +131,20 @@ def go_beside(slug: str) -> Response:
     return redirect(_next() or url_for("organizations.home", slug=slug))
 
 
+@bp.post("/<slug>/anew")
+@login_required
+def sign_in_anew(slug: str) -> Response:
+    """Of who came another way than leads there: their password or a passkey, without signing out. 404 for who does not
+    belong there."""
+    try:
+        access.enter_organization(slug)
+    except access.AnotherWay:
+        form = AnewForm()
+        if not gate.may_show_more() or not form.validate_on_submit() or not is_proven(form):
+            return gate.show(anew_form=form, status=422, next_url=_next())
+    return redirect(_next() or url_for("organizations.home", slug=slug))
+
+
 def _is_led_here_unasked() -> bool:
     """By another site, without a click, as browsers say: whom the provider knows would be in before they know it."""
     is_others = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
@@ -138,9 +152,11 @@ def _is_led_here_unasked() -> bool:
 
 
 def _provider(slug: str) -> IdentityProvider | None:
-    """That of an organization which people can enter, and whose domain is proven: so that no address of ours leads to
-    whatever site anybody wants it to."""
-    is_open = Organization.deleted_at.is_(None), Organization.suspended_at.is_(None)
+    """That of an organization which people can enter by it, and whose domain is proven: so that no address of ours
+    leads to whatever site anybody wants it to."""
+    ways = Organization.allowed_ways
+    is_way_in = or_(Organization.enforces_sso, func.jsonb_array_length(ways) == 0, ways.contains([Way.SSO.value]))
+    is_open = is_way_in, Organization.deleted_at.is_(None), Organization.suspended_at.is_(None)
     is_proven = exists().where(ClaimedDomain.organization_id == Organization.id, ClaimedDomain.proven_at.is_not(None))
     query = select(IdentityProvider).join(IdentityProvider.organization)
     here = query.where(Organization.slug == slug, Organization.kind == OrganizationKind.ENTERPRISE, *is_open, is_proven)
@@ -150,7 +166,7 @@ def _provider(slug: str) -> IdentityProvider | None:
 def _inside(entry: Entry, next_url: str) -> Response:
     """Signed in, which commits what let them in."""
     home = url_for("organizations.home", slug=entry.organization.slug)
-    signing_in.begin(entry.user, entry.organization)
+    signing_in.begin(entry.user, through=entry.organization)
     audit.record("sso.signed_in", entry.user, entry.organization.id, issuer=entry.provider.issuer)
     db.session.commit()
     return redirect(local_path(next_url) or home)

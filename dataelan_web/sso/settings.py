@@ -16,7 +16,7 @@ from sqlalchemy.orm import contains_eager
 from .. import audit
 from ..extensions import db
 from ..members import managing
-from ..models import Identity, IdentityProvider, Membership, Organization, Passkey, Role, User, new_id
+from ..models import Identity, IdentityProvider, Membership, Organization, Passkey, Role, User, Way, new_id
 from ..secrets import Place, Unreadable, keyring
 from . import domains, provider
 from .letting_in import forget_sign_ins
@@ -77,6 +77,7 @@ def remove(found: IdentityProvider) -> None:
     """Who came through it is signed out; who has no password sets one by a link."""
     organization = managing.lock(found.organization)
     organization.enforces_sso = False
+    organization.allowed_ways = [way for way in organization.allowed_ways if way != Way.SSO]
     audit.record("sso.removed", found)
     forget_sign_ins(organization.id)
     db.session.delete(found)

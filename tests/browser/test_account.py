@@ -94,6 +94,16 @@ def test_an_account_is_looked_after(look: Callable[..., Page], acme: people.Cast
     phone.goto(f"{by_name}/account/data")
     assert_fine(phone, "one's own data")
 
+    # An organization that lets in by passkeys alone, to who came by a password.
+    acme.organization.allowed_ways = ["passkey"]
+    db.session.query(SignIn).filter_by(user_id=acme.mia.id).update({"ways": ["password"]})
+    db.session.commit()
+    phone.goto(f"{by_name}{acme.session_url}")
+    expect(phone.get_by_role("heading")).to_contain_text("Sign in another way for Acme")
+    assert_fine(phone, "another way in")
+    phone.get_by_role("button", name="Use your passkey").click()
+    phone.wait_for_url(f"**{acme.session_url}")
+
     # An organization that enforces its single sign-on, to its owner, when the provider is down.
     membership = {"organization_id": acme.organization.id, "user_id": acme.mia.id}
     db.session.query(Membership).filter_by(**membership).update({"role": Role.OWNER})

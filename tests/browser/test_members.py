@@ -45,6 +45,11 @@ def test_a_team_is_founded_joined_and_looked_after(look: Callable[..., Page], co
     for path in ("settings/kind", "settings/ownership", "service-accounts", "help/roles"):
         olivia.goto(f"{home}/{path}")
         assert_fine(olivia, path)
+    olivia.goto(f"{home}/settings/sign-in")
+    olivia.get_by_label("Password", exact=True).uncheck()
+    olivia.get_by_role("button", name="Save").click()
+    expect(olivia.get_by_text("would be the first to be kept out")).to_be_visible()
+    assert_fine(olivia, "ways in, not one's own")
     ada.goto(f"{home}/help/roles")
     expect(ada.get_by_text("You are a viewer here")).to_be_visible()
     olivia.goto(f"{home}/members")
