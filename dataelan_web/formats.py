@@ -7,13 +7,14 @@ import io
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from flask import Flask
 from markupsafe import Markup
 
+from . import currencies
 from .markdown import render as markdown
 from .models import NANO, now
 
@@ -24,13 +25,15 @@ NUMBER = re.compile(r"[+-]?(\d[\d.,]*|\.\d+)(e[+-]?\d+)?\s*%?", re.IGNORECASE | 
 """What a spreadsheet may take for a formula gets a ' before it, if it is no plain number."""
 BYTE_ORDER_MARK = "\ufeff"
 """Excel wants to see it at the start of a CSV."""
-THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 
 
 def init_app(app: Flask) -> None:
+    app.jinja_env.globals["currency"] = currencies.here
     app.jinja_env.filters.update(
         money=money,
         exact_money=exact_money,
+        signed_money=signed_money,
+        money_title=money_title,
         price=price,
         duration=duration,
         count=count,
@@ -42,21 +45,33 @@ def init_app(app: Flask) -> None:
 
 
 def money(nano: int | None) -> str:
-    """$12.30 from one dollar on; three significant digits below: $0.00412. None: unknown."""
+    """$12.30 from one dollar on; three significant digits below: $0.00412. In the organization's currency, where it
+    chose one: ≈ €12.30. None: unknown."""
     if nano is None:
         return DASH
-    usd = Decimal(nano) / NANO
-    if usd < 1:
-        usd = THREE_DIGITS.plus(usd)
-    if usd >= 10_000:
-        return f"${usd:,.0f}"
-    if usd >= 1 or usd == 0:
-        return f"${usd:,.2f}" if usd else "$0"
-    return f"${usd:.{min(max(2, 2 - usd.adjusted()), 9)}f}"
+    return currencies.here().said(nano)
+
+
+def signed_money(nano: int) -> str:
+    """+$1.20, −$0.00412."""
+    return currencies.here().said(nano, plus=True)
+
+
+def about_money(nano: int) -> str:
+    """An estimate: about $1.20; in another currency all are."""
+    said = money(nano)
+    return said if said.startswith("≈") else f"about {said}"
 
 
 def exact_money(nano: int | None) -> str:
+    """In dollars, whatever is shown beside it."""
     return "The price is unknown" if nano is None else f"${Decimal(nano) / NANO:f}"
+
+
+def money_title(nano: int | None) -> str:
+    """Behind what is shown: the exact amount, and by which rate that was made of it."""
+    rate = currencies.here().rate
+    return f"{exact_money(nano)}, shown at {rate}" if rate and nano else exact_money(nano)
 
 
 def price(nano_per_million: int | None) -> str:
@@ -65,6 +80,8 @@ def price(nano_per_million: int | None) -> str:
         return DASH
     if nano_per_million == 0:
         return "free"
+    if not (shown := currencies.here()).is_dollars:
+        return shown.said(nano_per_million)
     usd = (Decimal(nano_per_million) / NANO).normalize()
     return f"${usd:,.2f}" if -usd.as_tuple().exponent < 2 else f"${usd:f}"  # type: ignore[operator]
 

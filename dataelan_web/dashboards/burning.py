@@ -13,9 +13,10 @@ from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from .. import currencies, formats
 from ..limits import words
 from ..limits.balance import Line
-from ..models import NANO, Payer, Scope, Unit, Window
+from ..models import Payer, Scope, Unit, Window
 from ..models.rollups import Grain
 from ..quota import OPERATORS
 from . import figures, ranges, sums
@@ -65,7 +66,7 @@ def panel(line: Line, filters: Filters) -> Panel:
         [_drawn(point, unit, zone) for point in points],
         [_drawn(point, unit, zone) for point in ahead],
         [_drawn(point, unit, zone) for point in _even(line)],
-        "$" if unit is Unit.USD else "",
+        figures.MONEY if unit is Unit.USD else "",
     )
     footer = (
         ""
@@ -137,7 +138,7 @@ def _even(line: Line) -> list[tuple[datetime, int]]:
 
 def _drawn(point: tuple[datetime, int], unit: Unit, zone: ZoneInfo) -> tuple[str, float]:
     at, number = point
-    return f"{at.astimezone(zone):%Y-%m-%dT%H:%M}", number / NANO if unit is Unit.USD else number
+    return f"{at.astimezone(zone):%Y-%m-%dT%H:%M}", currencies.here().drawn(number) if unit is Unit.USD else number
 
 
 def _two(limit: int, left: int, unit: Unit) -> Sequence[Cell]:
@@ -145,8 +146,9 @@ def _two(limit: int, left: int, unit: Unit) -> Sequence[Cell]:
 
 
 def _used(number: int, unit: Unit, url: str = "") -> Cell:
-    sign = "−" if number < 0 else ""
-    return Cell(sign + words.amount(abs(number), unit), usd(number) if unit is Unit.USD else number, url)
+    if unit is Unit.USD:
+        return Cell(formats.money(number), usd(number), url)
+    return Cell(("−" if number < 0 else "") + words.amount(abs(number), unit), number, url)
 
 
 def _none() -> Cell:

@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from .. import currencies
 from .ranges import Range
 
+MONEY = "$"
+"""The unit of amounts in the currency that is shown (currencies.Currency.drawn)."""
 MOST = 6
 """Parts of a stack that can be told apart; what is left is one more."""
 PALE = 0.4
@@ -84,7 +87,7 @@ def band(days: Sequence[datetime], spent: Points, ahead: Mapping[str, Points], l
     if limit is not None:
         top = {"type": "scatter", "mode": "lines", "name": "limit", "x": times, "y": [limit] * len(times)}
         data.append(top | {"line": {"color": COLOURS[3], "width": 1.5, "dash": "dash"}})
-    return {"data": data, "layout": _layout("$", showlegend=limit is not None)}
+    return {"data": data, "layout": _layout(MONEY, showlegend=limit is not None)}
 
 
 def burn_down(
@@ -109,7 +112,7 @@ def burn_down(
 
 
 def waterfall(parts: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
-    """(name, dollars, the same in words), from top to bottom: the first and the last are wholes, those between add to
+    """(name, an amount, the same in words), from top to bottom: the first and the last are wholes, those between add to
     the first. Bars that begin where the one above ends, since the basic bundle has no waterfall."""
     names, ends, bars = [name for name, _, _ in parts], [parts[0][1]], [(0.0, parts[0][1], COLOURS[0])]
     for _, size, _ in parts[1:-1]:
@@ -134,7 +137,7 @@ def waterfall(parts: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
     far = max(max(base, base + size) for base, size, _ in bars)
     near = min(0.0, *ends)
     layout = {
-        "xaxis": {"tickprefix": "$", "range": [near, far + (far - near) * 0.3], "nticks": 6},
+        "xaxis": {"tickprefix": currencies.here().sign, "range": [near, far + (far - near) * 0.3], "nticks": 6},
         "yaxis": {"autorange": "reversed", "showgrid": False, "ticklabelstandoff": 6},
         "hovermode": "closest",
         "bargap": 0.3,
@@ -176,8 +179,8 @@ def _layout(unit: str, **more: Any) -> dict[str, Any]:
         "rangemode": "tozero",
         "automargin": True,
     }
-    if unit == "$":
-        y["tickprefix"] = "$"
+    if unit == MONEY:
+        y["tickprefix"] = currencies.here().sign
     elif unit == "%":
         y["tickformat"] = ".1%"
     elif unit:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from .. import access, formats
+from .. import access, currencies, formats
 from ..extensions import db
 from ..limits import glance
-from ..models import NANO, Budget, Scope, State, Unit, Window
+from ..models import Budget, Scope, State, Unit, Window
 from ..models.rollups import Grain
 from . import figures, ranges, sums, why
 from .filters import PROBLEMS, Filters
@@ -81,11 +81,12 @@ def headlines(
     def told(place: int) -> list[float | None]:
         return [slots[slot, None][place] if (slot, None) in slots else None for slot in over.slots]
 
+    currency = currencies.here()
     rate, was = now_.error_rate, before.error_rate
     first, second = slow or (None, None, None), was_slow or (None, None, None)
     return [
-        _headline("Spend", formats.money(now_.cost), formats.exact_money(now_.cost), now_.cost, before.cost,
-                  spark([value and value / NANO for value in each(lambda s: s.cost)]), sort="cost"),
+        _headline("Spend", formats.money(now_.cost), formats.money_title(now_.cost), now_.cost, before.cost,
+                  spark(each(lambda s: currency.drawn(s.cost))), sort="cost"),
         _headline("Runs", formats.count(now_.runs), f"{now_.runs:,}", now_.runs, before.runs,
                   spark(each(lambda s: s.runs))),
         _headline("Tokens", formats.count(now_.tokens), f"{now_.tokens:,}", now_.tokens, before.tokens,
@@ -141,11 +142,12 @@ def forecast(filters: Filters) -> Panel:
     spent, sure = _so_far(cost, first, today), sum(n for day, n in cost.items() if first <= day <= today)
     band = ahead(past, today, last, sure, cost.get(today, 0))
     days = [datetime.combine(first + timedelta(days=n), time(), zone) for n in range(last.day)]
+    currency = currencies.here()
     gap: list[float | None] = [None] * (today.day - 1)
-    low, high = ([*gap, *(value / NANO for value in side)] for side in zip(*band, strict=True))
+    low, high = ([*gap, *(currency.drawn(value) for value in side)] for side in zip(*band, strict=True))
     limit = _month_limit(filters)
-    drawn = figures.band(days, [n / NANO for n in spent], {"low": low, "high": high},
-                         None if limit is None else limit / NANO)  # fmt: skip
+    drawn = figures.band(days, [currency.drawn(n) for n in spent], {"low": low, "high": high},
+                         None if limit is None else currency.drawn(limit))  # fmt: skip
     month = runs_of(filters, filters.said, range="month")
     ends = [Cell(formats.money(round(n)), usd(round(n))) for n in band[-1]]
     rows = [[Cell(f"{last:%-d %B}", last.isoformat()), Cell(formats.money(sure), usd(sure), month), *ends]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import url_for
 
-from .. import formats
+from .. import currencies, formats
 from ..limits.balance import Line
 from ..models import NANO
 from ..models.rollups import Grain
@@ -136,8 +136,8 @@ def over_time(
         labels.append(REST)
         parts.append(REST)
         values.append([sum(measure.of(found.get((slot, what), Sums())) for what in rest) for slot in over.slots])
-    is_money = measure is SPEND
-    drawn = {f"{label}{' ' * n}": [v / NANO if is_money else v for v in line]
+    is_money, currency = measure is SPEND, currencies.here()
+    drawn = {f"{label}{' ' * n}": [currency.drawn(v) if is_money else v for v in line]
              for n, (label, line) in enumerate(zip(labels, values, strict=True))}  # fmt: skip
 
     def number(n: int, what: Any, value: int) -> Cell:
@@ -151,7 +151,7 @@ def over_time(
         if any(line[n] for line in values)
     ]
     footer = f"The first {len(shown)} of {len(order)}; the others together." if rest else ""
-    figure = figures.stacked(over, drawn, "$" if is_money else "") if values else None
+    figure = figures.stacked(over, drawn, figures.MONEY if is_money else "") if values else None
     if figure:
         figures.can_be_clicked(figure, [filters.within(n) for n in range(len(over.slots))], FILTERS[by], shown)
     return Panel(id, title, ["Time", *labels], rows, figure, note, empty=empty, footer=footer)

@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 from flask import g, url_for
 from sqlalchemy import or_, select
 
-from .. import formats
+from .. import currencies, formats
 from ..extensions import db
 from ..hub.models.prices import CLASSES, TOKENS, PriceClass
 from ..models import Happening, Model, Price
@@ -75,4 +75,5 @@ def _difference(before: Price, after: Price) -> str:
 def _said(of: PriceClass, nano: int | None) -> str:
     if nano is None:
         return of.otherwise
-    return formats.price(nano) if of.unit == TOKENS else formats.exact_money(nano)
+    is_exact = of.unit != TOKENS and currencies.here().is_dollars
+    return formats.exact_money(nano) if is_exact else formats.price(nano)

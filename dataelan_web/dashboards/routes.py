@@ -6,6 +6,7 @@ from flask import Response, abort, g, request
 from sqlalchemy.exc import OperationalError
 from werkzeug.wrappers import Response as AnyResponse
 
+from .. import currencies
 from ..organizations.blueprint import inside_organization
 from ..web import redirect, render
 from . import controls, heat, noting, overview, performance, quotas, ranges, routing, saved, spend, view_forms, waits
@@ -53,7 +54,8 @@ def panel_csv(page: str, panel: str) -> AnyResponse:
     if problem:
         abort(422, problem)
     later = LATER.get(panel) if page == performance.PAGE else None
-    panels = [later(filters)] if later else PAGES[page](filters)["panels"]
+    with currencies.shown_as(currencies.DOLLARS):
+        panels = [later(filters)] if later else PAGES[page](filters)["panels"]
     found = next((one for one in panels if one.id == panel), None)
     if found is None:
         abort(404)

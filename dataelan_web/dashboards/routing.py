@@ -28,7 +28,6 @@ from .prices import Listed
 from .ranges import Range
 from .runs import Wanted
 from .sums import Asked, Sums
-from .why import signed
 
 PAGE = "routing"
 MOST_RULES, MOST_DRAWN = 50, 10
@@ -215,4 +214,4 @@ def _part(part: int, whole: int) -> Cell:
 
 
 def _saving(nano: int | None) -> Cell:
-    return Cell(formats.DASH, "") if nano is None else Cell(signed(nano), usd(nano))
+    return Cell(formats.DASH, "") if nano is None else Cell(formats.signed_money(nano), usd(nano))

@@ -82,7 +82,7 @@ def _cached(filters: Filters, models: Mapping[Any, Sums], names: dict[Any, str],
                 Cell(formats.DASH, "") if nano is None else Cell(formats.money(nano), usd(nano)),
             ]
         )
-    note = f"Reading input from providers’ caches saved about {formats.money(sum(saved.values()))}." if saved else ""
+    note = f"Reading input from providers’ caches saved {formats.about_money(sum(saved.values()))}." if saved else ""
     columns = ["Model", "Tokens read", "Of all input", "Saved"]
     empty = "No model read input from a cache in the time shown."
     return Panel("cache", "Cache savings", columns, rows, None, note, True, empty=empty, footer=SAVED if rows else "")

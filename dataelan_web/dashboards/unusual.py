@@ -176,7 +176,7 @@ def _line(part: Sequence[Judged], filters: Filters) -> Line:
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%a %H:%M}"
     when, address = f"{start:%a %-d %b %H:%M}–{until}", filters.said | time
     if first.what == SPEND:
-        about = f"usually about {formats.money(round(usual))}" if usual else "usually nothing"
+        about = f"usually {formats.about_money(round(usual))}" if usual else "usually nothing"
         said = f"{formats.money(together.cost)}, {about}"
         return Line(SPEND, when, said, first.is_more, runs_of(filters, address, sort="cost"))
     said = f"{together.failed:,} of {together.runs:,} runs ({percent(together.error_rate)}), usually about {usual:.0f}"

@@ -7,8 +7,7 @@ from typing import Any
 
 from flask import g
 
-from .. import formats
-from ..models import NANO
+from .. import currencies, formats
 from . import changes, figures, prices
 from .changes import Steps
 from .filters import Filters
@@ -33,8 +32,8 @@ def panel(filters: Filters, now: Mapping[Any, Sums], before: Mapping[Any, Sums])
     empty = "There were no runs in the period before to compare with."
     if found is None or found.before == found.after == 0:
         return Panel("why", TITLE, columns, [], None, empty=empty if found is None else "Nothing was paid in either.")
-    rows = _rows(found, now, before, filters)
-    parts = [(row[0].said, amount / NANO, row[1].said) for row, amount in zip(rows, _amounts(found), strict=True)]
+    rows, drawn = _rows(found, now, before, filters), map(currencies.here().drawn, _amounts(found))
+    parts = [(row[0].said, amount, row[1].said) for row, amount in zip(rows, drawn, strict=True)]
     return Panel("why", TITLE, columns, rows, figures.waterfall(parts), NOTE, footer=METHOD)
 
 
@@ -62,12 +61,7 @@ def _whole(said: str, nano: int, before: int, url: str = "") -> Sequence[Cell]:
 
 
 def _step(said: str, nano: int, before: int, because: str) -> Sequence[Cell]:
-    return Cell(said), Cell(signed(nano), usd(nano)), _part(nano, before), Cell(because)
-
-
-def signed(nano: int) -> str:
-    """+$1.20, −$0.00412."""
-    return f"{'+' if nano > 0 else '−' if nano else ''}{formats.money(abs(nano))}"
+    return Cell(said), Cell(formats.signed_money(nano), usd(nano)), _part(nano, before), Cell(because)
 
 
 def _part(nano: int, before: int) -> Cell:

@@ -63,7 +63,7 @@ def of_change(form: ChangeForm, *, is_final: bool = False) -> Draft:
     draft = Draft(subject, budget.unit, used=used, window_said=words.THIS[budget.window])
     _say(draft, form, budget.window, is_final)
     if standing.increased:
-        more = words.amount(standing.increased, budget.unit)
+        more = words.stated(standing.increased, budget.unit)
         draft.note = f"{more} more is granted for a while, and comes on top of it."
     return draft
 
@@ -148,7 +148,7 @@ def _warnings(draft: Draft, limit: int, is_hard: bool, window: Window) -> list[s
     used = draft.used or 0
     if not used or used < limit:
         return []
-    over = f"{words.amount(used, draft.unit)} is used already {draft.window_said}"
+    over = f"{words.stated(used, draft.unit)} is used already {draft.window_said}"
     if not is_hard:
         return [f"{over}: it is passed from the start."]
     zone = _zone_of(draft.subject)

@@ -72,7 +72,7 @@ def approve(id: uuid.UUID) -> Response:
         increases.approve(increase, Grant(form.more, ends, form.note.data or ""))
     except Refused as refused:
         return _answered(increase, str(refused), "danger", 409)
-    return _answered(increase, f"{words.amount(form.more, increase.counted_in)} more is granted.")
+    return _answered(increase, f"{words.stated(form.more, increase.counted_in)} more is granted.")
 
 
 @operators_bp.post("/increases/<uuid:id>/refusal")

@@ -37,7 +37,7 @@ def answered(increase: Increase, subject: Subject) -> None:
     """To the asker."""
     home = db.session.get_one(Organization, increase.organization_id)
     unit, name = increase.counted_in, _named(increase, subject)
-    done = f"{words.amount(increase.granted, unit)} more" if increase.answer is Answer.APPROVED else "No more"
+    done = f"{words.stated(increase.granted, unit)} more" if increase.answer is Answer.APPROVED else "No more"
     people = [increase.asked_by] if increase.asked_by and increase.asked_by != increase.answered_by else []
     key, kind = f"increase:{increase.id}:answered", "increase.answered"
     title, path = f"{done} for {name}", _path(increase, home)
@@ -46,7 +46,7 @@ def answered(increase: Increase, subject: Subject) -> None:
 
 def _asks(increase: Increase, subject: str) -> str:
     who = increase.asker.name if increase.asker else "Somebody"
-    return f"{who} asks for {words.amount(increase.asked, increase.counted_in)} more: {subject}"
+    return f"{who} asks for {words.stated(increase.asked, increase.counted_in)} more: {subject}"
 
 
 def _administrators(increase: Increase) -> Sequence[uuid.UUID]:

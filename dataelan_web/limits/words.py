@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from .. import quota
+from .. import currencies, quota
 from ..formats import count, money
 from ..models import Budget, Measure, Pace, RateLimit, Scope, Unit, Window
 from ..quota import Standing
@@ -44,6 +44,12 @@ def counted_in(unit: Measure, number: int = 2) -> str:
     noun = "prompts" if unit is Pace.PARALLEL else unit.value
     per = "" if isinstance(unit, Unit) else " at once" if unit is Pace.PARALLEL else " a minute"
     return (noun.removesuffix("s") if number == 1 else noun) + per
+
+
+def stated(number: int | None, unit: Measure) -> str:
+    """The same in dollars, beside what is entered in them, and to whoever is told without a page."""
+    with currencies.shown_as(currencies.DOLLARS):
+        return amount(number, unit)
 
 
 def size(number: int, unit: Unit, window: Window) -> str:
@@ -187,6 +193,7 @@ def last_whole_day(at: datetime, zone: ZoneInfo) -> str:
 FILTERS = {
     "amount": amount,
     "counted_in": counted_in,
+    "stated": stated,
     "limit_size": size,
     "rate_said": rate_of,
     "percents": percents,

@@ -7,13 +7,14 @@ import secrets
 import unicodedata
 import uuid
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask_login import UserMixin
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, UniqueConstraint, update
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, object_session, relationship
 
@@ -153,6 +154,11 @@ class Organization(Trashable, Base):
     kind: Mapped[OrganizationKind] = mapped_column(default=OrganizationKind.SOLO)
     key_strategy: Mapped[KeyStrategy] = mapped_column(default=KeyStrategy.HYBRID)
     time_zone: Mapped[Name] = mapped_column(default="UTC")
+    currency: Mapped[str | None] = mapped_column(String(3))
+    """In which its people see amounts, by ISO 4217; None: in US dollars, in which all are counted (currencies.py)."""
+    currency_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    """How many of it one US dollar is, as they say themselves."""
+    currency_set_on: Mapped[date | None]
     unknown_price: Mapped[UnknownPrice] = mapped_column(default=UnknownPrice.REFUSE)
     unknown_price_ceiling: Mapped[Nano | None]
     allows_public_links: Mapped[bool] = mapped_column(default=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -10,6 +12,7 @@ from wtforms import BooleanField, IntegerField, RadioField, SelectField, SelectM
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, Length, NumberRange, Optional, ValidationError
 
+from .. import currencies
 from ..fields import trim
 from ..models import OrganizationKind, Summaries
 
@@ -20,6 +23,7 @@ SUMMARIES = [
     SelectChoice(Summaries.MONTHLY.value, "Each month"),
     SelectChoice(Summaries.BOTH.value, "Each week and each month"),
 ]
+RATE, MOST_RATE = re.compile(r"\d{1,10}(\.\d{1,10})?", re.ASCII), 1_000_000_000
 _DAYS = (Optional(), NumberRange(1, MOST_DAYS, f"Enter a number of days between 1 and {MOST_DAYS:,}."))
 
 
@@ -62,6 +66,8 @@ class SettingsForm(FlaskForm):
         "Keep the audit log, in days",
         (Optional(), NumberRange(LEAST_AUDIT, MOST_DAYS, f"At least {LEAST_AUDIT} days, at most {MOST_DAYS:,}.")),
     )
+    currency = SelectField("Currency", default="")
+    per_usd = StringField("What one US dollar is in it", [Length(max=30)], filters=[trim])
     summaries = SelectField("Summaries", choices=SUMMARIES)
     is_sure = BooleanField("Delete it for good")
 
@@ -74,11 +80,27 @@ class SettingsForm(FlaskForm):
         **options: object,
     ):
         super().__init__(*args, **options)
+        others = [(code, f"{code} – {name}") for code, name in currencies.offered()]
+        self.currency.choices = [("", "US dollars"), *others]
         self.default_rule.choices = [("", "Automatic, by your rules"), *rules]
         self.allowed_providers.choices = providers
         known = zones()
         offered = known if current_zone in known else [current_zone, *known]
         self.time_zone.choices = [(name, name) for name in offered]
+
+    @property
+    def rate(self) -> Decimal | None:
+        """What was entered, once it is checked; None in dollars, where it says nothing."""
+        return Decimal(self.per_usd.data or "") if self.currency.data else None
+
+    def validate_per_usd(self, field: StringField) -> None:
+        if not self.currency.data:
+            return
+        typed = field.data or ""
+        if not RATE.fullmatch(typed):
+            raise ValidationError(f"Enter how many {self.currency.data} one US dollar is, such as 0.92 or 155.3.")
+        if not 0 < Decimal(typed) < MOST_RATE:
+            raise ValidationError(f"It is more than nothing, and less than {MOST_RATE:,}.")
 
     def validate_runs_kept_days(self, field: IntegerField) -> None:
         words = self.words_kept_days.data

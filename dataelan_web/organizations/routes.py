@@ -7,7 +7,7 @@ from flask import Response as FlaskResponse
 from flask import g
 from werkzeug.wrappers import Response
 
-from .. import access
+from .. import access, currencies
 from ..limits import glance
 from ..models import ModelType, Summaries
 from ..playground.options import model_options
@@ -75,6 +75,8 @@ def change_settings() -> Response:
         runs_kept_days=kept[1],
         audit_kept_days=kept[2],
         summaries=Summaries(form.summaries.data),
+        currency=form.currency.data or None,
+        currency_rate=form.rate,
     )
     return with_toast(_settings(_form_as_it_is()), "Settings saved.", "good")
 
@@ -86,8 +88,9 @@ def _form(**options: Any) -> SettingsForm:
 
 
 def _form_as_it_is() -> SettingsForm:
-    rule = g.organization.default_rule_id
-    return _form(formdata=None, obj=g.organization, data={"default_rule": str(rule) if rule else ""})
+    rule, rate = g.organization.default_rule_id, g.organization.currency_rate
+    said = {"default_rule": str(rule) if rule else "", "per_usd": currencies.plain(rate) if rate else ""}
+    return _form(formdata=None, obj=g.organization, data=said | {"currency": g.organization.currency or ""})
 
 
 def _settings(form: SettingsForm, status: int = 200, lost: str = "") -> FlaskResponse:

@@ -1,24 +1,30 @@
-"""An organization's own settings: its name, the time zone in which its days begin, what new sessions ask and who may
-get prompts, and how long it keeps what was asked."""
+"""An organization's own settings: its name, the time zone in which its days begin, the currency in which amounts are
+shown, what new sessions ask and who may get prompts, and how long it keeps what was asked."""
 
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from .. import access, audit
+from .. import access, audit, currencies
 from ..executions.retention import too_old, too_old_lines
 from ..extensions import db
-from ..models import Organization, Provider, RoutingRule
+from ..models import Organization, Provider, RoutingRule, now
 from .abilities import CHOOSES_PROVIDERS
 
 
 def change(organization: Organization, **values: Any) -> None:
-    """A new time zone lets all sums be counted anew. What is older than is kept goes within the hour. Commits."""
+    """A new time zone lets all sums be counted anew. What is older than is kept goes within the hour. A rate is of the
+    day on which it was said. Commits."""
     changed = {name: value for name, value in values.items() if getattr(organization, name) != value}
     before = {name: _said(getattr(organization, name)) for name in changed}
+    if changed.keys() & {"currency", "currency_rate"}:
+        today = now().astimezone(ZoneInfo(organization.time_zone)).date()
+        organization.currency_set_on = today if values["currency"] else None
     for name, value in changed.items():
         setattr(organization, name, value)
     if changed:
@@ -63,4 +69,6 @@ def providers(organization: Organization) -> list[tuple[str, str]]:
 
 
 def _said(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return currencies.plain(value)
     return str(value) if isinstance(value, uuid.UUID) else value

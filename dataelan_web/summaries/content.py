@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from .. import formats
+from .. import currencies, formats
 from ..access import SumsSeen
 from ..dashboards import sums
 from ..dashboards.filters import DIMENSIONS, PROBLEMS
@@ -86,6 +86,8 @@ class Summary:
     met: tuple[Met, ...]
     savings: str
     unpriced: str
+    rate: str
+    """By which amounts are shown in another currency than US dollars; empty: in these."""
     path: str
     spend: int
     """Nano-USD, as are the next; for programs."""
@@ -98,6 +100,7 @@ class Summary:
 
 
 def summary(organization: Organization, period: Period, seen: SumsSeen, at: datetime) -> Summary:
+    """In the currency that is shown (currencies.here)."""
     asked, over, before = Asked(organization.id, seen, {}), period.range(at), (period.before.span,)
     is_running = period.runs_still(at)
     days = {slot: one for (slot, _), one in sums.series(asked, over).items()}
@@ -109,6 +112,7 @@ def summary(organization: Organization, period: Period, seen: SumsSeen, at: date
     facts = _facts(now_, was, slow, was_slow, link)
     groups = {by: sums.groups(asked, (over.span,), by) for by in (*TABLES, "error")}
     before_groups = {} if is_running else {by: sums.groups(asked, before, by) for by in TABLES}
+    shown = currencies.here()
     names = names_of([what for by in TABLES for what in groups[by]])
     tables = [_ranked(by, groups[by], before_groups.get(by, {}), names, link) for by in TABLES]
     return Summary(
@@ -125,6 +129,7 @@ def summary(organization: Organization, period: Period, seen: SumsSeen, at: date
         met=budget.met(organization, seen, period),
         savings=savings.told(asked, over, groups["model_id"]),
         unpriced=_unpriced(now_.unpriced),
+        rate=f"Amounts are roughly in {shown.code}, at {shown.rate}." if shown.rate else "",
         path=link.here,
         spend=now_.cost,
         spend_before=was.cost,

@@ -15,7 +15,7 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield from (summary.headline, "")
     for fact in summary.facts:
         yield f"{fact.label}: {fact.said}{f' ({fact.change})' if fact.change else ''}"
-    for words in (summary.outlook, summary.savings, summary.unpriced):
+    for words in (summary.outlook, summary.savings, summary.unpriced, summary.rate):
         if words:
             yield from ("", words)
     for table in summary.tables:

@@ -29,7 +29,7 @@ def _chosen(asked: Asked, over: Range, runs: int) -> str:
         return ""
     if not (saved := routing.saved_by_rules(asked, over)):
         return ""
-    told = f"saved about {formats.money(saved)}" if saved > 0 else f"cost about {formats.money(-saved)} more"
+    told = f"saved {formats.about_money(saved)}" if saved > 0 else f"cost {formats.about_money(-saved)} more"
     return f"Routing rules {told}, against the dearest model that each allows."
 
 
@@ -42,6 +42,6 @@ def _cached(organization_id: uuid.UUID, models: Mapping[Any, Sums], at: datetime
     everything = sum(models.values(), Sums())
     share = percent(everything.tokens_cache_read / everything.tokens_in)
     return (
-        f"{share} of all input came from providers’ caches, which saved about {formats.money(saved // MILLION)} at the "
-        "models’ list prices."
+        f"{share} of all input came from providers’ caches, which saved {formats.about_money(saved // MILLION)} at "
+        "the models’ list prices."
     )

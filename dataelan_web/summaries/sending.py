@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import or_, select, union, update
 
-from .. import access
+from .. import access, currencies
 from ..access import SumsSeen
 from ..extensions import db
 from ..models import Collaborator, Membership, Organization, Project, Summaries, User, now
@@ -106,13 +106,22 @@ def _send_once(id: uuid.UUID, period: Period, at: datetime) -> bool:
 
 
 def _tell_all(organization: Organization, period: Period, at: datetime) -> None:
-    """First the organization's own, which its programs hear of; then each other person's."""
+    """First the organization's own, of which its programs hear in dollars; then each other person's."""
     people = administrators(db.session, organization.id)
     wanting = set(db.session.scalars(_who_wants(organization.id, period.kind)))
     is_chosen = organization.summaries in CHOSEN[period.kind]
-    everything = content.summary(organization, period, SumsSeen(True, (), uuid.UUID(int=0)), at)
-    if not everything.is_empty:
-        _tell(organization, period, everything, people if is_chosen else people & wanting, to_programs=is_chosen)
+    all_of_it = SumsSeen(True, (), uuid.UUID(int=0))
+    with currencies.shown_as(currencies.DOLLARS):
+        everything = content.summary(organization, period, all_of_it, at)
+    if everything.is_empty:
+        return
+    if is_chosen:
+        _tell(organization, period, everything, [], to_programs=True)
+    shown = currencies.of(organization)
+    with currencies.shown_as(shown):
+        if not shown.is_dollars:
+            everything = content.summary(organization, period, all_of_it, at)
+        _tell(organization, period, everything, people if is_chosen else people & wanting, to_programs=False)
         for user_id in sorted(wanting - people):
             if seen := access.sums_seen_by(organization.id, user_id):
                 theirs = content.summary(organization, period, seen, at)

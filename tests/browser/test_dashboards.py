@@ -58,6 +58,16 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
     expect(page.locator("main")).to_contain_text("Spend by day")
     assert_fine_at_rest(page, "a summary")
 
+    page.goto(f"{acme.home}/settings")
+    page.get_by_label("Shown in").select_option("EUR")
+    page.get_by_label("What one US dollar is in it").fill("0.92")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#toasts")).to_contain_text("Settings saved.")
+    assert_fine_at_rest(page, "settings")
+    page.goto(f"{acme.home}/dashboard?range=7d")
+    expect(page.locator("#panel-spend .ytick").first).to_contain_text("€")
+    assert_fine_at_rest(page, "the overview, in euros")
+
 
 def assert_it_prints(page: Page) -> None:
     """Light whatever the theme is, as wide as a page, and on the screen as before when it is done."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 
-from ... import access, quota
+from ... import access, currencies, quota
+from ...currencies import Currency
 from ...executions.foresight import Foresight
 from ...extensions import db
-from ...formats import duration, money
+from ...formats import duration
 from ...models import Budget, Quote, Window
 from .reckoning import Reckoning
 
@@ -58,15 +59,14 @@ def cost_range(low: int | None, high: int | None) -> str:
         return "Cost unknown"
     if not high:
         return "Free"
-    ends = [_two_digits(low, ROUND_FLOOR), _two_digits(high, ROUND_CEILING)]
-    if ends[0] == ends[1]:
-        return f"≈ {ends[0]}"
-    return f"≈ {ends[0]}–{ends[1].removeprefix('$')}"
+    shown = currencies.here()
+    least, most = _two_digits(shown, low, ROUND_FLOOR), _two_digits(shown, high, ROUND_CEILING)
+    return f"≈ {shown.sign}{least}" if least == most else f"≈ {shown.sign}{least}–{most}"
 
 
-def _two_digits(nano: int, rounding: str) -> str:
-    rounded = Context(prec=2, rounding=rounding).plus(Decimal(nano))
-    whole, dot, part = money(int(rounded)).partition(".")
+def _two_digits(shown: Currency, nano: int, rounding: str) -> str:
+    rounded = Context(prec=2, rounding=rounding).plus(shown.of(nano))
+    whole, dot, part = shown.digits(rounded).partition(".")
     return f"{whole}{dot}{part.rstrip('0').ljust(2, '0')}" if dot else whole
 
 
