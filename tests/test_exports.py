@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import shutil
 import subprocess
+from base64 import b64decode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,30 @@ import pytest
 from flask import Flask, g
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from werkzeug.formparser import parse_form_data
+from werkzeug.test import EnvironBuilder
 
 from dataelan_web.executions.prompts import from_json, to_json
 from dataelan_web.extensions import db
 from dataelan_web.gateway.json_body import body_of, checked
+from dataelan_web.gateway.openai import transcriptions
 from dataelan_web.gateway.openai.chat_request import ChatRequest
-from dataelan_web.models import Execution, State
+from dataelan_web.gateway.openai.images import ImagesRequest
+from dataelan_web.gateway.openai.speech import SpeechRequest
+from dataelan_web.models import Execution, State, new_id
 from dataelan_web.playground import forking
-from dataelan_web.router.types import FilePart, ImagePart, Message, Prompt, TextPart, Tool, ToolResult, ToolUse, user
+from dataelan_web.router.types import (
+    FilePart,
+    ImagePart,
+    Message,
+    Prompt,
+    Task,
+    TextPart,
+    Tool,
+    ToolResult,
+    ToolUse,
+    user,
+)
 from dataelan_web.sharing import gateway_call, session_document, snippets
 from dataelan_web.sharing.gateway_call import Call
 
@@ -204,36 +222,102 @@ def test_files_come_along_as_far_as_the_gateway_takes_them(acme: people.Cast) ->
     run = people.ended(acme, "Hi")
     picture = people.asset(acme, b"\x89PNG\r\n", "image/png", "p.png")
     notes = people.asset(acme, b"plain words", "text/plain", "notes.txt")
-    report = people.asset(acme, b"%PDF-1.4", "application/pdf", "report\n$(id).pdf")
-    db.session.add_all([picture, notes, report])
-    message = Message(
-        "user",
-        (
-            TextPart("Look"),
-            ImagePart("image/png", asset=str(picture.id)),
-            FilePart("text/plain", name="notes.txt", asset=str(notes.id)),
-            FilePart("application/pdf", name=report.name, asset=str(report.id)),
-        ),
-    )
+    report = people.asset(acme, b"%PDF-1.4", "application/pdf", "report.pdf")
+    sound = people.asset(acme, b"RIFF....WAVE", "audio/wav", "hello.wav")
+    film = people.asset(acme, b"....ftyp", "video/mp4", "film\n$(id).mp4")
+    db.session.add_all([picture, notes, report, sound, film])
+    files = [FilePart(one.media_type, name=one.name, asset=str(one.id)) for one in (notes, report, sound, film)]
+    message = Message("user", (TextPart("Look"), ImagePart("image/png", asset=str(picture.id)), *files))
     body = asked(run, message)
     call = gateway_call.repeats(run)
     assert call
-    assert call.left_out == [report.name]
-    assert "data:image/png;base64," in str(body)
-    assert "plain words" in str(body)
+    assert call.left_out == [film.name]
+    taken = checked(body_of(json.dumps(body).encode()), ChatRequest).prompt().messages[0].parts
+    assert [type(part) for part in taken] == [TextPart, ImagePart, TextPart, FilePart, FilePart]
+    assert "plain words" in str(taken[2])
+    assert [(part.media_type, b64decode(part.data)) for part in taken[3:] if isinstance(part, FilePart)] == [
+        ("application/pdf", b"%PDF-1.4"),
+        ("audio/wav", b"RIFF....WAVE"),
+    ]
     first = snippets.curl(call, URL).splitlines()[0]
     assert first.startswith("# Left out")
-    assert first.endswith('"report\\n$(id).pdf"')
+    assert first.endswith('"film\\n$(id).mp4"')
     assert shelled(call) == body
 
 
-def test_a_picture_has_no_call_of_the_gateway(app: Flask, acme: people.Cast) -> None:
+def test_pictures_and_speech_are_asked_for_as_their_calls_take_it(app: Flask, acme: people.Cast) -> None:
     run = people.ended(acme, "A harbour")
-    run.body.request = {**run.body.request, "task": "image"}
+    drawn = {"count": 2, "size": "1024x1024", "quality": "high", "format": "webp"}
+    body = asked(run, user("A harbour"), task=Task.IMAGE, media={**drawn, "aspect_ratio": "16:9"})
+    assert checked(body, ImagesRequest).media == drawn
+    assert body["prompt"] == "A harbour"
+    page = exported(app, acme, f"/executions/{run.id}/code").get_data(as_text=True)
+    assert "/v1/images/generations" in page
+    assert "the shape 16:9" in page, "what it cannot hold is told"
+
+    said = {"voice": "alloy", "format": "wav", "speed": 1.5, "instructions": "Slowly"}
+    body = asked(run, user("Hello"), task=Task.SPEECH, media=said)
+    assert checked(body, SpeechRequest).media == said
+    assert body["input"] == "Hello"
+    program = exported(app, acme, f"/executions/{run.id}/export/py").get_data(as_text=True)
+    assert "/v1/audio/speech" in program
+    assert "open('speech.wav', \"wb\")" in program
+    call = gateway_call.repeats(run)
+    assert call
+    assert shelled(call) == body
+    assert literal(program) == body
+
+
+def transcript(acme: people.Cast, words: str, file: str = "a meeting; type=x.mp3") -> Call:
+    run = people.ended(acme, words)
+    message = Message("user", (TextPart(words), FilePart("audio/mpeg", name=file, asset=str(new_id()))))
+    media = {"language": "de", "timestamps": True, "diarize": True}
+    asked(run, message, task=Task.TRANSCRIPTION, media=media)
+    call = gateway_call.repeats(run)
+    assert call
+    return call
+
+
+@pytest.mark.parametrize("words", ["Dataelan, Żółć", "$(touch /tmp/x) `id` \\ ' \" ; @file <file %s \\n\na\t€"])
+def test_a_transcript_is_asked_for_with_a_form_whatever_is_in_it(
+    acme: people.Cast, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = transcript(acme, words)
+    shell = snippets.curl(call, URL)
+    assert shell.isascii()
+    told = ran(shell).stdout.splitlines()
+    fields = "\n".join(told[told.index("--form-string") :])
+    expected = ["model=auto", "response_format=diarized_json", "language=de", f"prompt={words}"]
+    expected += ["timestamp_granularities[]=segment"]
+    assert fields == "".join(f"--form-string\n{field}\n" for field in expected) + "-F\nfile=@recording"
+    (tmp_path / "recording").write_bytes(b"ID3sound")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATAELAN_TOKEN", "t0k")
+    sent: list[Any] = []
+
+    def opened(request: Any) -> Any:
+        sent.append(request)
+        return io.BytesIO(b'{"text": "Hallo"}')
+
+    monkeypatch.setattr("urllib.request.urlopen", opened)
+    exec(compile(snippets.python(call, URL), "program", "exec"), {})
+    (request,) = sent
+    kind = request.get_header("Content-type")
+    builder = EnvironBuilder(method="POST", input_stream=io.BytesIO(request.data), content_type=kind)
+    _, form, files = parse_form_data(builder.get_environ())
+    media = transcriptions.read(form, files).prompt
+    assert media.media == {"language": "de", "timestamps": True, "diarize": True}
+    assert media.words == words
+    assert b64decode(media.files[0].data) == b"ID3sound"
+
+
+def test_a_film_has_no_call_of_the_gateway(app: Flask, acme: people.Cast) -> None:
+    run = people.ended(acme, "A harbour")
+    run.body.request = {**run.body.request, "task": "video"}
     db.session.commit()
     victor = people.browser(app, acme.victor)
     assert victor.get(f"{acme.home}/executions/{run.id}/export/py").status_code == 404
-    assert "no call yet" in victor.get(f"{acme.home}/executions/{run.id}/code").get_data(as_text=True)
+    assert "no call for" in victor.get(f"{acme.home}/executions/{run.id}/code").get_data(as_text=True)
 
 
 def test_code_names_the_token_and_holds_none(app: Flask, acme: people.Cast) -> None:
@@ -249,16 +333,18 @@ def test_code_names_the_token_and_holds_none(app: Flask, acme: people.Cast) -> N
 
 def shelled(call: Call) -> dict[str, Any]:
     """What a shell that runs the command hands to curl, as the body."""
-    script = 'curl() { printf "%s\\n" "$@" >&2; cat; }\n' + snippets.curl(call, URL)
-    bash = shutil.which("bash") or "bash"
-    ran = subprocess.run(
-        [bash, "--norc"], input=script, capture_output=True, text=True, env={"DATAELAN_TOKEN": "t0k"}, check=True
-    )
-    told = ran.stderr.splitlines()
-    assert told[1] == URL
-    assert "Authorization: Bearer t0k" in told
-    body: dict[str, Any] = json.loads(ran.stdout)
+    told = ran(snippets.curl(call, URL), "cat >&2")
+    assert told.stdout.splitlines()[1] == URL
+    assert "Authorization: Bearer t0k" in told.stdout.splitlines()
+    body: dict[str, Any] = json.loads(told.stderr)
     return body
+
+
+def ran(command: str, then: str = ":") -> subprocess.CompletedProcess[str]:
+    """By a shell in which curl says what it was called with."""
+    script = f'curl() {{ printf "%s\\n" "$@"; {then}; }}\n{command}'
+    bash, environment = shutil.which("bash") or "bash", {"DATAELAN_TOKEN": "t0k"}
+    return subprocess.run([bash, "--norc"], input=script, capture_output=True, text=True, env=environment, check=True)
 
 
 def literal(program: str) -> dict[str, Any]:

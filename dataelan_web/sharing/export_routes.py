@@ -52,7 +52,7 @@ def export_run(id: uuid.UUID, form: str) -> Response:
     if form in ("sh", "py"):
         call = _call(run) or abort(404)
         written = snippets.curl if form == "sh" else snippets.python
-        return _file(written(call, _gateway()), _name(run), form)
+        return _file(written(call, _address(call)), _name(run), form)
     title = "A run of a batch" if run.batch_id else "A run through the gateway"
     session = run.session or PromptSession(
         id=run.id, title=title, model_type=run.model_type, tags=[], created_at=run.created_at
@@ -66,8 +66,8 @@ def code(id: uuid.UUID) -> Response:
     run = access.visible(Execution, id, *timeline.RUN)
     refuse_blind(run)
     call = _call(run)
-    shown = {"sh": snippets.curl(call, _gateway()), "py": snippets.python(call, _gateway())} if call else {}
-    return render("sharing/code.html", "dialog", execution=run, code=shown, largest=LARGEST_SHOWN)
+    shown = {"sh": snippets.curl(call, _address(call)), "py": snippets.python(call, _address(call))} if call else {}
+    return render("sharing/code.html", "dialog", execution=run, call=call, code=shown, largest=LARGEST_SHOWN)
 
 
 def _call(run: Execution) -> gateway_call.Call | None:
@@ -83,8 +83,8 @@ def _written(session: PromptSession, cards: Any, form: str) -> str:
     return json.dumps(session_document.document(session, cards), indent=1, ensure_ascii=False)
 
 
-def _gateway() -> str:
-    return f"{request.host_url}v1/chat/completions"
+def _address(call: gateway_call.Call) -> str:
+    return f"{request.host_url.rstrip('/')}{call.path}"
 
 
 def _name(run: Execution) -> str:
