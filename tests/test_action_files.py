@@ -7,10 +7,11 @@ import json
 import zipfile
 
 from flask import Flask
+from sqlalchemy import select
 
 from dataelan_web.executions.prompts import to_json
 from dataelan_web.extensions import db
-from dataelan_web.models import Action, Execution, ExecutionBody, Origin, Prompt, State, new_id, now
+from dataelan_web.models import Action, Asset, Execution, ExecutionBody, Origin, Prompt, State, new_id, now
 from dataelan_web.playground.cards import MOST_NODES, is_small
 from dataelan_web.playground.files import file_of
 from dataelan_web.router.actions import actions
@@ -68,6 +69,23 @@ def test_all_files_of_an_answer_come_as_one_zip(app: Flask, acme: people.Cast) -
         assert made.read("src/app.py") == b"x = 1\n"
     nothing = answered(acme, "Only https://example.com/")
     assert victor.get(f"{acme.home}/executions/{nothing.id}/files.zip").status_code == 404
+
+
+def test_what_stands_in_an_answer_is_kept_in_the_project_and_taken_by_the_next_prompt(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    run = fresh(ask(app, acme, "Write a Python function"))
+    mia, keep = people.browser(app, acme.mia), f"{acme.home}/executions/{run.id}/actions/0/keeping"
+    assert keep in mia.get(f"{acme.home}/executions/{run.id}").get_data(as_text=True)
+    for _ in range(2):
+        assert mia.submit(keep).status_code == 200
+    assert people.browser(app, acme.victor).submit(keep).status_code == 403
+    assert mia.submit(keep.replace("/0/", "/99/")).status_code == 404
+    (kept,) = db.session.scalars(select(Asset).where(Asset.is_kept, Asset.project_id == acme.project.id)).all()
+    assert (kept.name, kept.media_type) == ("code-1.py", "text/plain")
+    assert mia.get(f"{acme.home}/assets/{kept.id}?download").data == file_of(run.actions[0]).content  # type: ignore[union-attr]
+    again = fresh(ask(app, acme, "Explain it", references=[str(kept.id)]))
+    assert "code-1.py" in str(again.body.request)
 
 
 def test_an_item_of_a_checklist_is_ticked_by_those_who_may_edit(app: Flask, acme: people.Cast) -> None:

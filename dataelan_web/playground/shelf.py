@@ -5,16 +5,19 @@ A kept file is a row of its own for the same bytes, so it outlives the run that 
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 
 from sqlalchemy import select
 
 from .. import access
 from ..extensions import db
-from ..models import Asset, Execution, Project, User
+from ..models import Action, Asset, Execution, Project, User, new_id
+from ..storage import storage
 from .asking import title_of
+from .files import File
 from .sending import clean_name
-from .uploads import again
+from .uploads import TEXT, again, as_text
 
 PAGE = 60
 
@@ -48,6 +51,24 @@ def keep(file: Asset, user_id: uuid.UUID) -> Asset | None:
     kept = again(file)
     kept.name, kept.is_kept, kept.user_id = _name(file), True, user_id
     kept.organization_id, kept.project_id = file.organization_id, file.project_id
+    db.session.add(kept)
+    db.session.flush()
+    return kept
+
+
+def keep_found(action: Action, file: File, project: Project, user_id: uuid.UUID) -> Asset | None:
+    """What stood in an answer, as a file of text that any prompt can take. None: it is there already. To be committed.
+    Raises storage.Unavailable."""
+    db.session.scalars(select(Action.id).where(Action.id == action.id).with_for_update()).one()  # nobody else keeps it
+    content, name = as_text(file.content) or file.content, clean_name(file.name)
+    sha256 = hashlib.sha256(content).hexdigest()
+    here = Asset.is_kept, Asset.project_id == project.id, Asset.sha256 == sha256, Asset.name == name
+    if db.session.scalars(access.scoped(Asset).where(*here).limit(1)).first():
+        return None
+    stored = storage().put(project.organization_id, content)
+    kept = Asset(id=new_id(), name=name, media_type=TEXT, is_kept=True, user_id=user_id)
+    kept.size, kept.sha256, kept.storage_key = stored.size, stored.sha256, stored.key
+    kept.organization_id, kept.project_id = project.organization_id, project.id
     db.session.add(kept)
     db.session.flush()
     return kept

@@ -5,17 +5,20 @@ from __future__ import annotations
 import uuid
 
 from flask import Response as FlaskResponse
-from flask import g, request, url_for
+from flask import abort, g, request, url_for
 from flask_login import current_user
+from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from .. import access, audit
 from ..extensions import db
 from ..fields import id_in
-from ..models import Asset, Project, PromptSession
+from ..models import Asset, Execution, Project, PromptSession
+from ..storage import Unavailable
 from ..web import redirect, render, toast, wants_fragment, with_toast
 from . import shelf
 from .blueprint import bp
+from .files import file_of
 
 
 @bp.get("/projects/<uuid:id>/files")
@@ -44,7 +47,26 @@ def choose_file(id: uuid.UUID) -> Response:
 def keep_asset(id: uuid.UUID) -> Response:
     """Among the files of its project."""
     file = access.editable(Asset, id)
-    kept = shelf.keep(file, current_user.id)
+    return _kept(shelf.keep(file, current_user.id), file.project_id)
+
+
+@bp.post("/executions/<uuid:id>/actions/<int:position>/keeping")
+def keep_found(id: uuid.UUID, position: int) -> Response:
+    """A block of code, a table … of an answer, among the files of its project."""
+    run = access.editable(Execution, id, selectinload(Execution.actions))
+    found = next((one for one in run.actions if one.position == position), None)
+    file = file_of(found) if found else None
+    if found is None or file is None:
+        abort(404)
+    project = run.session.project if run.session else run.project
+    try:
+        return _kept(shelf.keep_found(found, file, project, current_user.id), project.id)
+    except Unavailable as problem:
+        abort(503, str(problem))
+
+
+def _kept(kept: Asset | None, project_id: uuid.UUID) -> Response:
+    """Commits. `kept` None: it was there already."""
     if kept:
         audit.record("file.kept", kept, g.organization.id)
     db.session.commit()
@@ -52,4 +74,4 @@ def keep_asset(id: uuid.UUID) -> Response:
     if wants_fragment():
         return with_toast(FlaskResponse(""), words, "good")
     toast(words, "good")
-    return redirect(url_for("playground.files", id=file.project_id))
+    return redirect(url_for("playground.files", id=project_id))
