@@ -333,6 +333,36 @@ def test_the_palette_leads_to_sessions_projects_pages_and_acts(app: Flask, acme:
     assert acme.session_url not in get(app, acme, "/palette", q="_")
 
 
+def test_the_palette_leads_to_what_lies_behind_tabs_and_menus(app: Flask, acme: people.Cast) -> None:
+    template = people.template(acme, "Hello {{name}}")
+    template.name = "Greet a visitor"
+    db.session.commit()
+    for typed, path in {
+        "greet": f"/prompts/{template.id}",
+        "acme prompts": f"/projects/{acme.project.id}/prompts",
+        "files": f"/projects/{acme.project.id}/files",
+        "tokens acme": f"/projects/{acme.project.id}/tokens",
+        "spend": "/dashboard/spend",
+        "notices": "/notices",
+        "audit": "/audit",
+        "public links": "/public-links",
+        "passkeys": "/account/passkeys",
+    }.items():
+        shown = get(app, acme, "/palette", "adam", q=typed)
+        assert re.search(rf'href="[^"]*{path}["?]', shown), typed
+    for typed, path in {"audit": "/audit", "ownership": "/settings/ownership", "queue": "/admin/queue"}.items():
+        assert f'{path}"' not in get(app, acme, "/palette", q=typed), typed
+    assert "price catalogue" not in get(app, acme, "/palette", "gina", q="price").casefold()
+
+
+def test_every_page_that_the_palette_names_opens_for_whom_it_is_offered(app: Flask, acme: people.Cast) -> None:
+    for who in ("olivia", "victor", "gina"):
+        browser = people.browser(app, acme.people[who])
+        letters = "".join(browser.get(f"{acme.home}/palette?q={letter}").get_data(as_text=True) for letter in "aeiou")
+        for url in {*re.findall(r'<a class="palette-item"[^>]+href="([^"#]+)"', letters)}:
+            assert browser.get(url).status_code in (200, 303), (who, url)
+
+
 def test_the_palette_offers_nobody_what_they_may_not(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
     secret = other_project(acme, "Acquisition of Initech")
     session_of(secret, "Initech numbers")

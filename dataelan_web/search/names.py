@@ -1,4 +1,4 @@
-"""Projects and sessions by name: every word of what was typed somewhere in it."""
+"""Projects, sessions, saved prompts and batches by name: every word of what was typed somewhere in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import contains_eager
 
 from .. import access
 from ..extensions import db
-from ..models import Project, PromptSession, Star
+from ..models import Batch, Project, PromptSession, Star, Template
 from ..text import ESCAPE, like
 
 WORDS = 8
@@ -31,6 +31,20 @@ def projects(typed: str, limit: int) -> list[Project]:
     query = access.scoped(Project).where(_fits(Project.name, typed))
     order = (_begins(Project.name, typed), func.lower(Project.name))
     return list(db.session.scalars(query.order_by(*order).limit(limit)))
+
+
+def prompts(typed: str, limit: int) -> list[Template]:
+    return _latest(Template, Template.updated_at, typed, limit)
+
+
+def batches(typed: str, limit: int) -> list[Batch]:
+    return _latest(Batch, Batch.created_at, typed, limit)
+
+
+def _latest(model: Any, time: Any, typed: str, limit: int) -> list[Any]:
+    """Those that begin so, then the latest."""
+    query = access.scoped(model).options(contains_eager(model.project)).where(_fits(model.name, typed))
+    return list(db.session.scalars(query.order_by(_begins(model.name, typed), time.desc()).limit(limit)))
 
 
 def _fits(name: Any, typed: str) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""What the command palette offers: sessions and projects by name, the pages of the shell, and acts that lead to one."""
+"""What the command palette offers: what there is by its name, pages, and acts that lead to one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from flask_login import current_user
 from .. import access
 from ..models import Project
 from ..shell import navigation
-from . import names
+from . import names, places
 
-SESSIONS, PROJECTS = 8, 6
+SESSIONS, PROJECTS, OTHERS = 8, 6, 5
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ def groups(typed: str) -> list[Group]:
     projects = names.projects(typed, PROJECTS)
     found = [
         sessions,
-        Group("Projects", [Item(p.name, url_for("projects.show", id=p.id), "folder") for p in projects]),
-        Group("Pages", [item for item in _pages() if _fits(item, typed)]),
+        Group("Projects", [*_projects(projects), *(_inside_projects(typed) if typed.strip() else ())]),
+        *(_named(typed) if typed.strip() else ()),
+        Group("Pages", [item for item in _pages(typed) if _fits(item, typed)]),
         Group("Do", [item for item in _acts(projects) if _fits(item, typed)]),
     ]
     if typed.strip():
@@ -53,7 +54,27 @@ def _sessions(typed: str) -> Iterator[Item]:
         yield Item(one.title, url_for("playground.show", id=one.id), icons[one.model_type.value], place)
 
 
-def _pages() -> Iterator[Item]:
+def _projects(projects: list[Project]) -> Iterator[Item]:
+    for project in projects:
+        yield Item(project.name, url_for("projects.show", id=project.id), "folder")
+
+
+def _inside_projects(typed: str) -> Iterator[Item]:
+    for project, place, url in places.of_projects(typed):
+        yield Item(place.label, url, place.icon, project.name)
+
+
+def _named(typed: str) -> Iterator[Group]:
+    """Saved prompts and batches, once something is typed."""
+    for title, icon, to, found in (
+        ("Prompts", "scroll-text", "prompts.show", names.prompts(typed, OTHERS)),
+        ("Batches", "layers", "batches.show", names.batches(typed, OTHERS)),
+    ):
+        yield Group(title, [Item(one.name, url_for(to, id=one.id), icon, one.project.name) for one in found])
+
+
+def _pages(typed: str) -> Iterator[Item]:
+    """Those of the sidebar; once something is typed, all."""
     for place in navigation(g.organization.slug):
         yield Item(place["label"], place["url"], place["icon"], "Page")
     for other in access.organizations_of(current_user):
@@ -61,6 +82,8 @@ def _pages() -> Iterator[Item]:
             hint = "Organization, deleted" if other.deleted_at else "Switch organization"
             yield Item(other.name, url_for("organizations.home", slug=other.slug), "building-2", hint)
     yield Item("Who may do what", url_for("organizations.help_roles"), "circle-help", "Help")
+    if typed.strip():
+        yield from (Item(*found) for found in places.pages())
 
 
 def _acts(projects: list[Project]) -> Iterator[Item]:

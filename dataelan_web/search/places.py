@@ -1,0 +1,93 @@
+"""Pages that the palette leads to by name, beside those of the sidebar: what lies behind a tab or a menu."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from flask import g, url_for
+from flask_login import current_user
+
+from .. import access
+from ..models import Project
+from ..shell import platform
+from . import names
+
+PROJECTS = 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """`right`: in the organization (access.SEE …); 0: whoever is in it, as a guest too."""
+
+    label: str
+    icon: str
+    endpoint: str
+    right: int
+    values: dict[str, str] = field(default_factory=dict)
+
+
+OF_ORGANIZATION = (
+    Place("Notices", "bell", "notices.notices", 0),
+    Place("Spend", "bar-chart-3", "dashboards.show", 0, {"page": "spend"}),
+    Place("Performance", "bar-chart-3", "dashboards.show", 0, {"page": "performance"}),
+    Place("Quotas", "bar-chart-3", "dashboards.show", 0, {"page": "quota"}),
+    Place("Routing", "bar-chart-3", "dashboards.show", 0, {"page": "routing"}),
+    Place("Your own usage", "bar-chart-3", "dashboards.show", 0, {"page": "mine"}),
+    Place("All runs", "activity", "dashboards.explore", 0),
+    Place("Views of the dashboard", "bar-chart-3", "dashboards.views", 0),
+    Place("Weekly and monthly summaries", "bar-chart-3", "summaries.latest", 0),
+    Place("Models that end", "clock", "hub.shutdowns_page", access.SEE),
+    Place("Price catalogue", "boxes", "hub.price_catalogue", access.SEE),
+    Place("Archive of the hub", "archive", "hub.archive", access.ADMINISTER),
+    Place("Import and export of the hub", "download", "hub.transfer", access.ADMINISTER),
+    Place("Settings of the hub", "settings", "hub.hub_settings", access.ADMINISTER),
+    Place("Public links", "share", "sharing.all_links", access.ADMINISTER),
+    Place("Sign-in", "settings", "organizations.show_sign_in", access.ADMINISTER),
+    Place("Single sign-on", "settings", "sso_settings.show", access.ADMINISTER),
+    Place("Kind of organization", "settings", "organizations.show_kind", access.ADMINISTER),
+    Place("Service accounts", "bot", "programs.index", access.ADMINISTER),
+    Place("Audit log", "scroll-text", "audit_log.show", access.ADMINISTER),
+    Place("Ownership and data", "settings", "organizations.show_ownership", access.OWN),
+)
+OF_ACCOUNT = (
+    Place("Your account", "user", "account.show", 0),
+    Place("Two-factor sign-in", "user", "account.show_two_factor", 0),
+    Place("Passkeys", "key", "account.show_passkeys", 0),
+    Place("Your data", "user", "account.show_data", 0),
+)
+OF_PROJECT = (
+    Place("Prompts", "scroll-text", "prompts.index", 0),
+    Place("Batches", "layers", "batches.index", 0),
+    Place("Actions", "zap", "actions.index", 0),
+    Place("Files", "paperclip", "playground.files", 0),
+    Place("Gateway tokens", "key", "projects.tokens", 0),
+    Place("API", "terminal", "gateway_docs.show", 0),
+    Place("People", "users", "members.project_people", 0),
+)
+_NAMED_ID = ("playground.files", "projects.tokens", "members.project_people", "gateway_docs.show")
+"""Whose address calls the project `id`; others call it `project_id`."""
+
+
+def pages() -> Iterator[tuple[str, str, str, str]]:
+    """(label, address, icon, hint) of all that the signed-in person may open, in the order of the tables."""
+    for place in OF_ORGANIZATION:
+        if not place.right or access.may(place.right):
+            yield place.label, url_for(place.endpoint, **place.values), place.icon, "Page"
+    for place in OF_ACCOUNT:
+        yield place.label, url_for(place.endpoint), place.icon, "Your account"
+    if access.is_superuser(current_user) and g.get("impersonator") is None:
+        for found in platform():
+            yield found["label"], found["url"], found["icon"], "Administration"
+
+
+def of_projects(typed: str) -> Iterator[tuple[Project, Place, str]]:
+    """Pages of projects that are named so: words of a page's name, and others of its project's. With their address."""
+    words = typed.casefold().split()
+    for place in OF_PROJECT:
+        rest = [word for word in words if word not in place.label.casefold()]
+        if len(rest) == len(words):
+            continue
+        for project in names.projects(" ".join(rest), PROJECTS):
+            name = "id" if place.endpoint in _NAMED_ID else "project_id"
+            yield project, place, url_for(place.endpoint, **{name: project.id})
