@@ -32,6 +32,7 @@ from .models import (
     Budget,
     ClaimedDomain,
     Collaborator,
+    Comment,
     DeclaredAction,
     Delivery,
     Execution,
@@ -178,15 +179,14 @@ def _with_what_it_is_in(role: Role | None, model: type[Row]) -> Select[Any]:
 
 def in_trash(model: type[Row]) -> Select[Row]:
     """Rows that were put into the trash themselves, in this organization, and can still be taken out of it by the
-    signed-in person, as far as a guest: members may or may not (right_to_delete)."""
+    signed-in person, as far as a guest: members may or may not (right_to_delete); of comments one's own."""
     table: Any = model
     is_kept = table.deleted_at > now() - IN_TRASH
     around = (holder.deleted_at.is_(None) for holder in HOLDERS[model] if holder is not model)
-    query = joined(model).where(is_kept, *_is_here(model, g.role), *around)
-    if g.role is not None:
-        return query
-    editor = Collaborator.role == ProjectRole.EDITOR
-    return query.where(Project.id.in_(_guest_projects(ASKER, Project.id).where(editor)))
+    my_own = (Comment.author_id == ASKER,) if model is Comment and not may(ADMINISTER) else ()
+    query = joined(model).where(is_kept, *_is_here(model, g.role), *around, *my_own)
+    edited = _guest_projects(ASKER, Project.id).where(Collaborator.role == ProjectRole.EDITOR)
+    return query if g.role is not None else query.where(Project.id.in_(edited))
 
 
 def trashed(model: type[Row], id: uuid.UUID) -> Row:
@@ -261,7 +261,7 @@ def _rank_in(project_id: uuid.UUID | None) -> int:
 
 def _project_of(row: Base | None) -> uuid.UUID | None:
     """Where it is seen. A run is seen where its session is, wherever it was paid."""
-    if isinstance(row, ActionCall):
+    if isinstance(row, ActionCall | Comment):
         return _project_of(row.execution)
     if isinstance(row, Execution) and row.session:
         return row.session.project_id

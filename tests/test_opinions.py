@@ -124,6 +124,23 @@ def test_only_its_author_changes_a_comment_and_an_admin_may_remove_it(
     assert [*done] == ["comment.created", "comment.changed", "comment.deleted", "comment.restored"]
 
 
+def test_a_deleted_comment_is_in_the_trash_of_its_author_and_of_admins(
+    app: Flask, acme: people.Cast, run: Execution
+) -> None:
+    mia, gina, adam = (people.browser(app, person) for person in (acme.mia, acme.gina, acme.adam))
+    gina.submit(url(acme, run, "/comments"), {"text": "An ocelot"})
+    id = db.session.scalars(select(Comment.id)).all()[-1]
+    gina.submit(url(acme, run, f"/comments/{id}/deletion"))
+    shown = {who: them.get(f"{acme.home}/trash?kind=comment").get_data(as_text=True)
+             for who, them in (("mia", mia), ("gina", gina), ("adam", adam))}  # fmt: skip
+    assert [who for who, page in shown.items() if "An ocelot" in page] == ["gina", "adam"]
+    assert "by Gina" in shown["adam"]
+    back = f"{acme.home}/trash/comment/{id}/restoration"
+    assert mia.submit(back).status_code == 404
+    assert gina.submit(back).status_code == 200, "a guest who edits has hers back"
+    assert "An ocelot" in mia.get(url(acme, run)).get_data(as_text=True)
+
+
 def test_a_comment_under_another_run_is_not_found_under_this_one(app: Flask, acme: people.Cast, run: Execution) -> None:
     mia, other = people.browser(app, acme.mia), people.ended(acme, "Another", "Answer")
     comment = Comment(execution_id=other.id, author_id=acme.mia.id, text="There")

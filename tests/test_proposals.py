@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from dataelan_web.executions import purge
 from dataelan_web.extensions import db
 from dataelan_web.models import (
+    IN_TRASH,
     AuditEvent,
     Execution,
     Membership,
@@ -23,6 +26,7 @@ from dataelan_web.models import (
     TemplateCase,
     TemplateRun,
     User,
+    now,
 )
 
 from . import people
@@ -187,7 +191,7 @@ def add_case(client: FlaskClient, cast: people.Cast, template: Template, name: s
 def cases_of(template: Template) -> list[TemplateCase]:
     db.session.rollback()
     db.session.expire_all()
-    query = select(TemplateCase).where(TemplateCase.template_id == template.id).order_by(TemplateCase.id)
+    query = select(TemplateCase).filter_by(template_id=template.id, deleted_at=None).order_by(TemplateCase.id)
     return list(db.session.scalars(query))
 
 
@@ -226,6 +230,30 @@ def test_cases_are_added_changed_and_deleted(app: Flask, acme: people.Cast) -> N
         assert mia.submit(url(acme, other, f"/cases/{case.id}{path}"), changed).status_code == 404
     assert mia.submit(url(acme, template, f"/cases/{case.id}/deletion")).status_code == 204
     assert cases_of(template) == []
+    assert mia.get(url(acme, template, f"/cases/{case.id}")).status_code == 404
+
+
+def test_a_deleted_case_is_in_the_trash_and_comes_back_beside_one_of_its_name(app: Flask, acme: people.Cast) -> None:
+    template = people.template(acme, "Hello {{name}}")
+    mia = people.browser(app, acme.mia)
+    add_case(mia, acme, template, "Ada", **{"value:name": "Ada"})
+    (case,) = cases_of(template)
+    mia.submit(url(acme, template, f"/cases/{case.id}/deletion"))
+    assert "Undo" in page(mia.get(url(acme, template, "/cases")))
+    assert add_case(mia, acme, template, "Ada", **{"value:name": "Another"}).status_code == 204, "its name is free"
+    listed = page(mia.get(f"{acme.home}/trash?kind=case"))
+    assert "Ada" in listed
+    assert "by Mia" in listed
+    assert people.browser(app, acme.victor).submit(f"{acme.home}/trash/case/{case.id}/restoration").status_code == 403
+    assert mia.submit(f"{acme.home}/trash/case/{case.id}/restoration").status_code == 200
+    assert {one.name: one.values for one in cases_of(template)} == {
+        "Ada": {"name": "Another"},
+        "Ada (2)": {"name": "Ada"},
+    }
+    db.session.get_one(TemplateCase, case.id).deleted_at = now() - IN_TRASH - timedelta(minutes=1)
+    db.session.commit()
+    purge.purge()
+    assert [one.name for one in cases_of(template)] == ["Ada"]
 
 
 def test_a_run_is_saved_as_a_case(app: Flask, worker: object, acme: people.Cast) -> None:

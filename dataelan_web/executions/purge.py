@@ -46,6 +46,8 @@ from ..models import (
     SearchDocument,
     SpentChallenge,
     Template,
+    TemplateCase,
+    TemplateDraft,
     User,
     new_id,
     now,
@@ -90,6 +92,7 @@ def purge() -> int:
         (_over(Project).where(Project.purged_at.is_(None)), _project),
         (_over(PromptSession), _session),
         (_over(Template), _template),
+        (_over(TemplateCase), _case),
         (_over(Batch), _batch),
         (_over(DeclaredAction), _action),
         (_over(Execution).where(select(ExecutionBody.id).where(ExecutionBody.id == Execution.id).exists()), _run),
@@ -165,6 +168,11 @@ def _session(session: PromptSession) -> None:
 def _template(template: Template) -> None:
     """With its versions, cases and proposals. Its runs stay, as what was paid."""
     db.session.execute(delete(Template).where(Template.id == template.id))
+
+
+def _case(case: TemplateCase) -> None:
+    """Its answers stay among the prompt's runs."""
+    db.session.execute(delete(TemplateCase).where(TemplateCase.id == case.id))
 
 
 def _batch(batch: Batch) -> None:
@@ -262,9 +270,10 @@ def _remove_leftovers() -> None:
 
 
 def _remove_remnants() -> None:
-    """Comments that nobody took back, conversations of files that nobody decided to bring in, challenges that passkeys
-    answered, which are too old to be taken again, and notes of forms that nobody sends a second time any more."""
+    """Comments and drafts that nobody took back, conversations of files that nobody decided to bring in, challenges
+    that passkeys answered, which are too old to be taken again, and notes of forms that nobody sends a second time."""
     db.session.execute(delete(Comment).where(Comment.deleted_at < func.now() - IN_TRASH))
+    db.session.execute(delete(TemplateDraft).where(TemplateDraft.dropped_at < func.now() - IN_TRASH))
     undecided = ImportedSession.content.is_not(None), ImportedSession.created_at < func.now() - UNDECIDED
     db.session.execute(delete(ImportedSession).where(*undecided))
     db.session.execute(delete(SpentChallenge).where(SpentChallenge.created_at < func.now() - SETTLED))

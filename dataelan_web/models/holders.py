@@ -14,6 +14,7 @@ from . import (
     Base,
     Batch,
     Collaborator,
+    Comment,
     Comparison,
     CopiedAnswer,
     DeclaredAction,
@@ -25,6 +26,7 @@ from . import (
     Prompt,
     PromptSession,
     Template,
+    TemplateCase,
 )
 
 Row = TypeVar("Row", bound=Base)
@@ -38,9 +40,11 @@ HOLDERS: dict[type[Base], tuple[Any, ...]] = {
     Batch: (Project, Batch),
     Execution: (Project, PromptSession, Batch, Execution),
     Asset: (Project, PromptSession, Batch, Execution, Asset),
+    Comment: (Project, PromptSession, Batch, Execution, Comment),
     GatewayToken: (Project,),
     Collaborator: (Project,),
     Template: (Project, Template),
+    TemplateCase: (Project, Template, TemplateCase),
     DeclaredAction: (Project, DeclaredAction),
     ActionCall: (Project, PromptSession, Execution),
 }
@@ -82,10 +86,12 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
         .join(Project, func.coalesce(PromptSession.project_id, Execution.project_id) == Project.id)
     ),
     Asset: _asset,
+    Comment: lambda query: _JOINS[Execution](query.join(Comment.execution)),
     GatewayToken: lambda query: query.join(Project, GatewayToken.project_id == Project.id),
     Collaborator: lambda query: query.join(Project, Collaborator.project_id == Project.id),
     Increase: lambda query: query.outerjoin(Increase.budget).outerjoin(Increase.rate),
     Template: lambda query: query.join(Project, Template.project_id == Project.id),
+    TemplateCase: lambda query: _JOINS[Template](query.join(TemplateCase.template)),
     DeclaredAction: lambda query: query.join(Project, DeclaredAction.project_id == Project.id),
     ActionCall: lambda query: _JOINS[Execution](query.join(Execution, ActionCall.execution_id == Execution.id)),
 }

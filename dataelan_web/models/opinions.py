@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import User
-from .base import Base, Long, Time, now, parent, reference
+from .base import Base, Long, Time, Trashable, in_trash, now, parent, reference
+
+if TYPE_CHECKING:
+    from .executions import Execution
 
 
 class Feedback(Base):
@@ -26,16 +30,19 @@ class Feedback(Base):
     user: Mapped[User] = relationship()
 
 
-class Comment(Base):
-    """Plain text under a run. A deleted one can be taken back by its author for as long as anything can."""
+class Comment(Trashable, Base):
+    """Plain text under a run. A deleted one can be taken back by its author, and by owners and admins."""
 
     __tablename__ = "comments"
-    __table_args__ = (Index("ix_comments_execution_id_created_at", "execution_id", "created_at"),)
+    __table_args__ = (
+        Index("ix_comments_execution_id_created_at", "execution_id", "created_at"),
+        in_trash("comments"),
+    )
 
     execution_id: Mapped[uuid.UUID] = parent("executions.id", index=False)
     author_id: Mapped[uuid.UUID | None] = reference("users.id")
     text: Mapped[Long]
     edited_at: Mapped[Time | None]
-    deleted_at: Mapped[Time | None]
 
-    author: Mapped[User | None] = relationship()
+    author: Mapped[User | None] = relationship(foreign_keys=[author_id])
+    execution: Mapped[Execution] = relationship()

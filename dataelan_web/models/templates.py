@@ -16,7 +16,7 @@ from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, Session, mapped_column, object_session, relationship
 
 from .accounts import User
-from .base import Base, DbSession, Json, Long, Name, Time, now, parent, reference
+from .base import Base, DbSession, Json, Long, Name, Time, Trashable, in_trash, now, parent, reference
 from .executions import Execution
 from .workspace import Project
 
@@ -80,7 +80,8 @@ class TemplateVersion(Base):
 
 
 class TemplateDraft(Base):
-    """What one person is writing, and the values they try it with. `base`: the version that was newest then."""
+    """What one person is writing, and the values they try it with. `base`: the version that was newest then. One that
+    was dropped can be taken back until another is begun."""
 
     __tablename__ = "template_drafts"
     __table_args__ = (UniqueConstraint("template_id", "user_id"),)
@@ -92,6 +93,7 @@ class TemplateDraft(Base):
     said: Mapped[Long] = mapped_column(default="")
     base: Mapped[int]
     updated_at: Mapped[Time] = mapped_column(default=now)
+    dropped_at: Mapped[Time | None]
 
 
 class TemplateLabel(Base):
@@ -142,19 +144,38 @@ class LabelProtection(Base):
     is_protected: Mapped[bool]
 
 
-class TemplateCase(Base):
-    """Values to try every version with. `said`: what a person says after the template's own messages."""
+class TemplateCase(Trashable, Base):
+    """Values to try every version with. `said`: what a person says after the template's own messages. One in the trash
+    gives its name free."""
 
     __tablename__ = "template_cases"
-    __table_args__ = (UniqueConstraint("template_id", "name"),)
+    __table_args__ = (
+        Index(
+            "uq_template_cases_name", "template_id", "name", unique=True, postgresql_where=text("deleted_at IS NULL")
+        ),
+        in_trash("template_cases"),
+    )
 
-    template_id: Mapped[uuid.UUID] = parent("templates.id", index=False)
+    template_id: Mapped[uuid.UUID] = parent("templates.id")
     name: Mapped[Name]
     values: Mapped[Json] = mapped_column(default=dict)
     said: Mapped[Long] = mapped_column(default="")
     expected: Mapped[Long] = mapped_column(default="")
     """The answer that is hoped for; empty: none was said."""
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
+
+    template: Mapped[Template] = relationship()
+
+    @property
+    def project_id(self) -> uuid.UUID:
+        return self.template.project_id
+
+    def restore(self) -> None:
+        """Under another name, where its own is taken by now."""
+        living = select(TemplateCase.name).filter_by(template_id=self.template_id, deleted_at=None)
+        others = cast(Session, object_session(self)).scalars(living).all()
+        self.name = free_name(self.name, set(others), " ({})")
+        super().restore()
 
 
 class TemplateRun(Base):

@@ -13,6 +13,7 @@ from .. import access
 from ..extensions import db
 from ..models import Execution, Template, TemplateCase, TemplateRun
 from ..once import done_once
+from ..trash.kinds import undo_url
 from ..web import redirect, toast
 from . import answers, cases, drafts, editor_form, page, running, sources
 from .answers import Table
@@ -81,9 +82,8 @@ def change_case(id: uuid.UUID, case_id: uuid.UUID) -> Response:
 def delete_case(id: uuid.UUID, case_id: uuid.UUID) -> Response:
     template = page.editable(id)
     found = _case(template, case_id)
-    name = found.name
     cases.delete(template, found)
-    toast(f"The case “{name}” is gone; its answers are still among the runs.")
+    toast(f"The case “{found.name}” is in the trash; its answers are still among the runs.", undo=undo_url(found))
     return redirect(url_for("prompts.all_cases", id=id))
 
 
@@ -112,7 +112,7 @@ def _cases(template: Template, specs: list[str]) -> FlaskResponse:
 
 def _case(template: Template, id: uuid.UUID) -> TemplateCase:
     found = db.session.get(TemplateCase, id)
-    if found is None or found.template_id != template.id:
+    if found is None or found.template_id != template.id or found.deleted_at:
         abort(404)
     return found
 

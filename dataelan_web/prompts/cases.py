@@ -19,14 +19,14 @@ MOST = 100
 
 def of(template: Template) -> list[TemplateCase]:
     """In the order they were added."""
-    query = select(TemplateCase).where(TemplateCase.template_id == template.id).order_by(TemplateCase.id)
-    return list(db.session.scalars(query))
+    query = select(TemplateCase).filter_by(template_id=template.id, deleted_at=None)
+    return list(db.session.scalars(query.order_by(TemplateCase.id)))
 
 
 def add(template: Template, name: str, values: Mapping[str, str], said: str, expected: str) -> TemplateCase:
     """Raises Refused. Commits."""
-    count = db.session.scalar(select(func.count()).where(TemplateCase.template_id == template.id)) or 0
-    if count >= MOST:
+    count = db.session.scalar(select(func.count(TemplateCase.id)).filter_by(template_id=template.id, deleted_at=None))
+    if (count or 0) >= MOST:
         raise Refused(f"A prompt has {MOST} cases at most.")
     case = TemplateCase(id=new_id(), template_id=template.id, created_by=current_user.id)
     _fill(template, case, name, values, said, expected)
@@ -45,9 +45,9 @@ def change(
 
 
 def delete(template: Template, case: TemplateCase) -> None:
-    """Its runs stay. Commits."""
+    """Into the trash. Its runs stay. Commits."""
+    case.discard(current_user.id)
     audit.record("case.deleted", case, g.organization.id, prompt=template.name)
-    db.session.delete(case)
     db.session.commit()
 
 

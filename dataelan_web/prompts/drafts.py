@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_login import current_user
-from sqlalchemy import delete, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from ..extensions import db
@@ -43,7 +43,7 @@ class Draft:
 def mine(template: Template) -> Draft:
     newest = versions.newest(template)
     row = db.session.scalars(
-        select(TemplateDraft).where(TemplateDraft.template_id == template.id, TemplateDraft.user_id == current_user.id)
+        select(TemplateDraft).filter_by(template_id=template.id, user_id=current_user.id, dropped_at=None)
     ).first()
     if row is None:
         content = Content.of(newest.content) if newest else Content()
@@ -63,7 +63,7 @@ def keep(template: Template, content: Content, values: Mapping[str, str], said: 
     if content.too_much:
         raise Refused(content.too_much)
     newest, at = versions.newest(template), now()
-    written = {"content": content.to_json(), "values": dict(values), "said": said, "updated_at": at}
+    written = {"content": content.to_json(), "values": dict(values), "said": said, "updated_at": at, "dropped_at": None}
     row = {"id": new_id(), "template_id": template.id, "user_id": current_user.id, "created_at": at}
     statement = insert(TemplateDraft).values(**row, **written, base=template.newest)
     if newest and newest.digest == content.digest:
@@ -80,6 +80,13 @@ def settle(template: Template, content: Content) -> None:
 
 
 def drop(template: Template) -> None:
-    db.session.execute(
-        delete(TemplateDraft).where(TemplateDraft.template_id == template.id, TemplateDraft.user_id == current_user.id)
-    )
+    """It can be taken back, until another is kept."""
+    mine = update(TemplateDraft).filter_by(template_id=template.id, user_id=current_user.id, dropped_at=None)
+    db.session.execute(mine.values(dropped_at=func.now()))
+
+
+def take_back(template: Template) -> bool:
+    """False: there is none, or another was begun since."""
+    mine = update(TemplateDraft).filter_by(template_id=template.id, user_id=current_user.id)
+    dropped = mine.where(TemplateDraft.dropped_at.is_not(None)).values(dropped_at=None)
+    return bool(db.session.execute(dropped.returning(TemplateDraft.id)).all())

@@ -44,7 +44,19 @@ def drop_draft(id: uuid.UUID) -> Response:
     template = page.editable(id)
     drafts.drop(template)
     db.session.commit()
-    toast("Your draft is gone; this is what is published.")
+    toast("Your draft is dropped; this is what is published.", undo=url_for("prompts.take_back_draft", id=id))
+    return redirect(editor_page.address(template))
+
+
+@bp.post("/prompts/<uuid:id>/draft/restoration")
+def take_back_draft(id: uuid.UUID) -> Response:
+    template = page.editable(id)
+    is_back = drafts.take_back(template)
+    db.session.commit()
+    toast(
+        "Your draft is back." if is_back else "There is none to take back: you began another.",
+        "good" if is_back else "warn",
+    )
     return redirect(editor_page.address(template))
 
 

@@ -56,7 +56,7 @@ def change(comment: Comment, text: str) -> None:
 def remove(comment: Comment) -> None:
     """403 for who may not. Commits."""
     _require_removable(comment)
-    comment.deleted_at = now()
+    comment.discard(current_user.id)
     _noted("deleted", comment)
 
 
@@ -64,7 +64,7 @@ def restore(comment: Comment) -> None:
     """403 for who may not. Commits."""
     _require_removable(comment)
     if comment.deleted_at:
-        comment.deleted_at = None
+        comment.restore()
         _noted("restored", comment)
 
 

@@ -10,7 +10,18 @@ from flask import url_for
 from sqlalchemy import or_, select
 
 from ..extensions import db
-from ..models import Asset, Base, Batch, DeclaredAction, Execution, Project, PromptSession, Template
+from ..models import (
+    Asset,
+    Base,
+    Batch,
+    Comment,
+    DeclaredAction,
+    Execution,
+    Project,
+    PromptSession,
+    Template,
+    TemplateCase,
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,14 @@ def _template_url(template: Template) -> str:
     return url_for("prompts.show", id=template.id)
 
 
+def _case_url(case: TemplateCase) -> str:
+    return url_for("prompts.all_cases", id=case.template_id)
+
+
+def _comment_url(comment: Comment) -> str:
+    return url_for("playground.execution", id=comment.execution_id, _anchor=f"run-{comment.execution_id}-talk")
+
+
 def _batch_url(batch: Batch) -> str:
     return url_for("batches.show", id=batch.id)
 
@@ -73,10 +92,12 @@ KINDS = {
         Kind("project", Project, "project", "folder", lambda row: row.name, _project_url),
         Kind("session", PromptSession, "session", "message-square", lambda row: row.title, _session_url),
         Kind("prompt", Template, "saved prompt", "scroll-text", lambda row: row.name, _template_url),
+        Kind("case", TemplateCase, "saved case", "check-check", lambda row: row.name, _case_url),
         Kind("batch", Batch, "batch", "layers", lambda row: row.name, _batch_url),
         Kind("action", DeclaredAction, "declared action", "zap", lambda row: row.name, _action_url),
         Kind("run", Execution, "run", "activity", _run_title, _run_url),
         Kind("file", Asset, "file", "paperclip", lambda row: row.name, _file_url),
+        Kind("comment", Comment, "comment", "reply", lambda row: _words(row.text), _comment_url),
     )
 }
 

@@ -14,7 +14,20 @@ from sqlalchemy.orm import joinedload
 
 from .. import access
 from ..extensions import db
-from ..models import IN_TRASH, Asset, Batch, Execution, Origin, Project, PromptSession, Template, User, now
+from ..models import (
+    IN_TRASH,
+    Asset,
+    Batch,
+    Comment,
+    Execution,
+    Origin,
+    Project,
+    PromptSession,
+    Template,
+    TemplateCase,
+    User,
+    now,
+)
 from .kinds import KINDS, Kind
 
 PAGE = 50
@@ -23,6 +36,8 @@ OPTIONS = {
     PromptSession: (joinedload(PromptSession.project),),
     Batch: (joinedload(Batch.project),),
     Execution: (joinedload(Execution.prompt), joinedload(Execution.session), joinedload(Execution.project)),
+    TemplateCase: (joinedload(TemplateCase.template),),
+    Comment: (joinedload(Comment.execution).options(joinedload(Execution.session), joinedload(Execution.project)),),
 }
 
 
@@ -80,6 +95,10 @@ def _place(row: Any) -> str:
         return (
             row.session.title if row.session else f"{row.project.name}, {WAYS.get(row.origin, 'through the gateway')}"
         )
+    if isinstance(row, Comment):
+        return _place(row.execution)
+    if isinstance(row, TemplateCase):
+        return row.template.name
     if isinstance(row, PromptSession | Template | Batch):
         return row.project.name
     if isinstance(row, Asset) and row.is_kept:
