@@ -1,7 +1,9 @@
 // A session's runs: older and newer ones come as one scrolls, and the end of a run is told to whoever looks elsewhere.
+// So is the end of a comparison, and of what a saved prompt is tried with: whatever stands in [data-states], which names
+// where to ask how it is.
 (() => {
   'use strict';
-  const runs = document.getElementById('runs');
+  const runs = document.querySelector('[data-states]');
   if (!runs) return;
   const kept = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
   const keep = (key, value) => { try { value ? localStorage.setItem(key, value) : localStorage.removeItem(key); } catch { /* closed to us */ } };
@@ -25,22 +27,23 @@
   }), { rootMargin: '1200px 0px' });
 
   // Which runs are open, and what becomes of them.
-  const OVER = { completed: 'Answer ready', failed: 'The run failed', cancelled: 'Stopped', interrupted: 'The run was interrupted' };
+  const OVER = { completed: 'Answer ready', failed: 'The run failed', cancelled: 'Stopped', interrupted: 'The run was interrupted', answered: 'All answers are there' };
   const open = new Set();
   const title = document.title;
   const told = (id, state) => {
     if (!open.delete(id)) return;
     document.body.dispatchEvent(new CustomEvent('run-ended'));
     if (!document.hidden || state === 'cancelled') return;
-    document.title = `${state === 'completed' ? '✓' : '!'} ${OVER[state]} · ${title}`;
+    document.title = `${['completed', 'answered'].includes(state) ? '✓' : '!'} ${OVER[state]} · ${title}`;
     if (kept('notify') !== 'on' || globalThis.Notification?.permission !== 'granted') return;
     try {
       const note = new Notification(OVER[state], { body: title.split(' · ')[0], tag: id, icon: document.querySelector('link[rel=icon]').href });
       note.onclick = () => { focus(); document.getElementById(`run-${id}`)?.scrollIntoView(); note.close(); };
     } catch { /* a phone's browser takes them from a service worker only; the title tells it */ }
   };
+  const RUN = '.run, [data-run]';
   const look = (run) => {
-    const id = run.id.slice(4);
+    const id = run.dataset.run ?? run.id.slice(4);
     if (OVER[run.dataset.state]) told(id, run.dataset.state); else if (run.dataset.state !== 'copied') open.add(id);
     showBells(run);
   };
@@ -72,9 +75,9 @@
 
   const wake = (node) => {
     if (node.nodeType !== 1) return;
-    if (node.matches('.run')) look(node);
+    if (node.matches(RUN)) look(node);
     if (node.matches('[data-more]')) near.observe(node);
-    node.querySelectorAll('.run').forEach(look);
+    node.querySelectorAll(RUN).forEach(look);
     node.querySelectorAll('[data-more]').forEach((more) => near.observe(more));
   };
   new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach(wake))).observe(runs, { childList: true, subtree: true });

@@ -198,6 +198,31 @@ def test_columns_are_added_and_removed_and_remembered(app: Flask, acme: people.C
     assert re.findall(r'name="c\d-model" value="([^"]+)"', html) == [INSTANT, FAST]
 
 
+def test_who_may_only_look_reaches_each_run_and_copies_its_answer(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    id = compare(app, acme, f"{AT_ONCE}A fox", (FAST, INSTANT))
+    run = done(id).runs[0]
+    page = people.browser(app, acme.victor).get(f"{acme.home}/comparisons/{id}").get_data(as_text=True)
+    assert f'href="{acme.home}/executions/{run.execution.id}"' in page
+    assert page.count('aria-label="Copy the answer"') == 2
+    for act in ("/choice", "/continuation", "/retry"):
+        assert act not in page
+
+
+def test_a_page_that_nobody_looks_at_is_told_when_all_answers_are_there(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    id = compare(app, acme, "!simulate tokens=900 rate=30\nA story", (FAST, INSTANT), is_blind="y")
+    victor, states = people.browser(app, acme.victor), f"{acme.home}/comparisons/{id}/states"
+    assert victor.get(states).json == {str(id): "running"}, "and nothing of its single answers"
+    people.browser(app, acme.mia).submit(f"{acme.home}/comparisons/{id}/cancellation")
+    done(id)
+    assert victor.get(states).json == {str(id): "answered"}
+    row = victor.get(f"{acme.home}/comparisons/{id}/row").get_data(as_text=True)
+    assert f'data-run="{id}" data-state="answered"' in row
+
+
 def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worker: object, acme: people.Cast) -> None:
     id = compare(app, acme, "Which is better?", [FAST, INSTANT, "simulated/simulated-second"], is_blind="y")
     early = page(app, acme, id)

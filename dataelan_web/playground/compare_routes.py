@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import uuid
 
-from flask import abort, g, request, url_for
+from flask import abort, g, jsonify, request, url_for
 from flask_login import current_user
 from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
@@ -76,6 +76,13 @@ def comparison_row(id: uuid.UUID) -> Response:
     shown_run = db.session.get(Execution, found.shown_id, options=[joinedload(Execution.prompt)]) or abort(404)
     listing.tell([shown_run])
     return piece("playground/compare/_row.html", execution=shown_run, organization=g.organization)
+
+
+@bp.get("/comparisons/<uuid:id>/states")
+def comparison_states(id: uuid.UUID) -> Response:
+    """Is it over? For a page that nobody looks at (static/runs.js): {id: state}. Nothing of its single answers."""
+    found = access.visible(Comparison, id)
+    return jsonify({str(id): "running" if board.board(found).is_open else "answered"})
 
 
 @bp.get("/comparisons/<uuid:id>/events")

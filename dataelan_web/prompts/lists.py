@@ -19,6 +19,7 @@ from ..models import (
     Project,
     Proposal,
     ProposalState,
+    State,
     Template,
     TemplateLabel,
     TemplateRun,
@@ -100,7 +101,23 @@ def _runs(ids: Iterable[uuid.UUID]) -> Select[uuid.UUID, int, int]:
 
 def tried(template: Template) -> list[list[Execution]]:
     """One's own last runs of it, the latest first; those that were compared side by side."""
-    query = (
+    groups: dict[uuid.UUID, list[Execution]] = {}
+    for execution in db.session.scalars(_mine(template).options(*CARD)):
+        run = execution.template_run
+        groups.setdefault(run.together if run and run.together else execution.id, []).append(execution)
+    return [sorted(group, key=lambda execution: execution.id) for group in groups.values()]
+
+
+def states(template: Template) -> list[tuple[uuid.UUID, State]]:
+    """Of the same."""
+    return [
+        (id, state)
+        for id, state in db.session.execute(_mine(template).with_only_columns(Execution.id, Execution.state))
+    ]
+
+
+def _mine(template: Template) -> Select[Execution]:
+    return (
         select(Execution)
         .join(TemplateRun, TemplateRun.id == Execution.id)
         .where(
@@ -111,13 +128,7 @@ def tried(template: Template) -> list[list[Execution]]:
         )
         .order_by(TemplateRun.created_at.desc(), TemplateRun.id.desc())
         .limit(TRIED)
-        .options(*CARD)
     )
-    groups: dict[uuid.UUID, list[Execution]] = {}
-    for execution in db.session.scalars(query):
-        run = execution.template_run
-        groups.setdefault(run.together if run and run.together else execution.id, []).append(execution)
-    return [sorted(group, key=lambda execution: execution.id) for group in groups.values()]
 
 
 def asked_together(template: Template, together: uuid.UUID) -> list[Execution]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import uuid
 
-from flask import abort, url_for
+from flask import abort, jsonify, url_for
 from werkzeug.wrappers import Response
 
 from ..playground.compare.differences import difference
@@ -27,6 +27,12 @@ def all_runs(id: uuid.UUID) -> Response:
         newer_url=url_for("prompts.all_runs", id=id, page=number - 1) if number > 1 else None,
         older_url=url_for("prompts.all_runs", id=id, page=number + 1) if has_more else None,
     )
+
+
+@bp.get("/prompts/<uuid:id>/states")
+def states(id: uuid.UUID) -> Response:
+    """How one's own last runs of it stand, for a page that nobody looks at: {id: state}."""
+    return jsonify({str(run): state.value for run, state in lists.states(page.visible(id))})
 
 
 @bp.get("/prompts/<uuid:id>/together/<uuid:together>")
