@@ -193,6 +193,16 @@
   on('submit', 'form[data-signs-out]', () => {
     try { Object.keys(localStorage).filter((key) => key.startsWith('draft:')).forEach((key) => localStorage.removeItem(key)); } catch { /* closed to us */ }
   });
+  // Settings, as far as they differ from what the page came with: cleared ones too, which a blank stands for.
+  on('input', '[data-draft]:not([data-submit])', (field) => store.set(draftOf(field), field.value === field.defaultValue ? '' : field.value || ' '));
+  const wakeSetting = (field) => {
+    const draft = store.get(draftOf(field));
+    if (!draft) return;
+    field.value = draft.trim() ? draft : '';
+    const more = field.closest('.composer-more') && field.form.querySelector('[data-composer-more]');
+    if (more) more.checked = true;                                          // what is folded away would be sent unseen
+    for (let fold = field.closest('details'); fold; fold = fold.parentElement.closest('details')) fold.open = true;
+  };
   const wakeArea = (area) => {
     const draft = area.dataset.draft && store.get(draftOf(area));
     if (draft) area.value = draft;
@@ -203,6 +213,10 @@
   document.addEventListener('htmx:after:request', (event) => {
     const { sourceElement: form, response } = event.detail.ctx ?? {};
     if (!form?.matches?.('form[data-composer]') || !response?.raw?.ok) return;
+    form.querySelectorAll('[data-draft]:not([data-submit])').forEach((field) => {
+      store.set(draftOf(field), '');                                        // the session knows them now
+      field.defaultValue = field.value;
+    });
     const area = form.querySelector('textarea[data-submit]');
     if (area.value === sentText) {                                          // else the next prompt is being written already
       area.value = '';
@@ -227,7 +241,7 @@
   }, { passive: true });
   addEventListener('wheel', ({ deltaY }) => { if (deltaY < 0) goneUp(); }, { passive: true });
   const follow = () => {
-    if (!following) return;
+    if (!following || document.querySelector('#runs.tries')) return;               // of a saved prompt the latest is first
     scrollTo({ top: height(), behavior: 'instant' });
     [lastY, lastHeight] = [scrollY, height()];                                   // our own move is nobody's wish
   };
@@ -281,6 +295,7 @@
   const wake = (root) => {
     all(root, '[data-toast]').forEach(retire);
     all(root, 'textarea[data-submit]').forEach(wakeArea);
+    all(root, '[data-draft]:not([data-submit])').forEach(wakeSetting);
     // What scrolls sideways must be reachable by keyboard; the sanitizer leaves no attributes for it.
     all(root, '.markdown :is(pre, table)').forEach((wide) => { wide.tabIndex = 0; });
     if (isMac) all(root, 'kbd[data-mod]').forEach((key) => { key.textContent = '⌘'; });

@@ -205,6 +205,28 @@ def test_the_next_prompt_waits_for_its_turn_and_can_be_taken_back(
     assert last.get_attribute("data-state") == "completed"
 
 
+def test_settings_that_were_not_run_yet_outlive_a_reload_in_sight(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = open_page(acme.mia)
+    page.goto(acme.session_url)
+    more, system = page.get_by_label("More settings"), page.get_by_label("System prompt")
+    more.check(force=True)
+    system.fill("Answer as a pirate.")
+    page.reload()
+    expect(system).to_be_visible()
+    expect(system).to_have_value("Answer as a pirate.")
+    steps.finished(steps.ask(page, "Hello", "simulated/simulated-instant"))
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))") == []
+    page.reload()
+    expect(system).to_have_value("Answer as a pirate.")  # the session knows it now
+    expect(system).to_be_hidden()
+    more.check(force=True)
+    system.fill("")
+    page.reload()
+    expect(system).to_have_value("")  # what was cleared is not there again
+
+
 def test_a_draft_survives_the_end_of_the_sign_in_but_not_a_sign_out(open_page: Opener, acme: people.Cast) -> None:
     acme.mia.set_password("a few words work well")
     db.session.commit()
@@ -265,6 +287,24 @@ def test_the_end_of_a_long_run_is_told_to_who_looks_elsewhere(
     again = steps.ask(page, "Again", "simulated/simulated-instant")
     steps.finished(again)
     assert len(page.evaluate("notes")) == 1, "who looks needs none"
+
+
+def test_the_end_of_a_comparison_is_told_to_who_looks_elsewhere(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = open_page(acme.mia, permissions=["notifications"], script=AWAY)
+    page.goto(f"{acme.session_url}/comparisons/new")
+    for name in (FAST, "simulated/simulated-instant"):
+        page.get_by_label("Add a model or rule").select_option(name)
+        expect(page.get_by_role("button", name=f"Remove {name}")).to_have_count(1)
+    page.locator("#text").fill("!simulate tokens=60 rate=30\nA story")
+    page.get_by_role("button", name="Run all").click()
+    page.get_by_role("button", name="Notify me when all answers are there").click()
+    title = page.title()
+    page.evaluate("look(true)")
+    page.wait_for_function("() => notes.length > 0", polling=50)
+    assert page.evaluate("notes") == [["All answers are there", "Comparison"]]
+    assert page.title() == f"✓ All answers are there · {title}"
 
 
 def test_a_page_that_is_left_does_not_call_dataelan_away(open_page: Opener, acme: people.Cast) -> None:

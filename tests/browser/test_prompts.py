@@ -103,6 +103,7 @@ def test_a_prompt_from_its_first_word_to_a_program_that_asks_for_it(
     mia.keyboard.press("Control+Enter")
     run = steps.finished(steps.card(mia))
     expect(run).to_contain_text("Draft")
+    assert steps.in_view(mia.locator("#tries-title")), "the answer was brought into sight"
     assert steps.stored(run).template_run.values == {"guest": "Ada", "mood": "merry"}  # type: ignore[union-attr]
     expect(mia.locator("#announcer")).to_have_text("Answer ready")
 
