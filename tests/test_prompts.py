@@ -154,6 +154,24 @@ def test_what_openai_was_sent_is_pasted_as_a_prompt(app: Flask, acme: people.Cas
     assert '<option value="low" selected>Low</option>' in shown
 
 
+def test_what_of_a_pasted_prompt_does_not_come_along_is_told(app: Flask, acme: people.Cast) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}, {"id": "2"}]},
+        {"role": "tool", "tool_call_id": "1", "content": "Rain"},
+    ]
+    body = {"model": "gpt-4o", "messages": messages, "top_p": 0.2, "stop": ["END"], "stream": True, "seed": None}
+    told = ["top_p", "stop", "1 file or picture", "2 tool calls", "1 tool result"]
+    assert pasting.left_out(json.dumps(body)) == told
+    assert pasting.left_out(json.dumps(CHAT)) == ["1 file or picture", "1 tool result"]
+    for whole in (json.dumps(RESPONSES), "Plain {{words}}"):
+        assert pasting.left_out(whole) == []
+    mia, index = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/prompts"
+    made = mia.submit(index, {"name": "Pasted", "pasted": json.dumps(body)})
+    assert "without top_p, stop, 1 file or picture" in page(mia.get(made.headers["HX-Redirect"]))
+
+
 UNREADABLE = (
     ('{"messages": [', "none that can be read"),
     ('{"input": "x", "temperature": NaN}', "none that"),
@@ -209,7 +227,16 @@ def test_what_is_typed_is_kept_and_its_variables_are_told(app: Flask, acme: peop
     draft = db.session.scalars(select(TemplateDraft).where(TemplateDraft.template_id == template.id)).one()
     assert draft.user_id == acme.mia.id
     mia.submit(url(acme, template, "/draft/removal"))
-    assert "Be {{tone}}." not in page(mia.get(url(acme, template)))
+    dropped = page(mia.get(url(acme, template)))
+    assert "Be {{tone}}." not in dropped
+    assert url(acme, template, "/draft/restoration") in dropped
+    for who in (acme.adam, acme.mia):
+        people.browser(app, who).submit(url(acme, template, "/draft/restoration"))
+        assert ("Be {{tone}}." in page(mia.get(url(acme, template)))) is (who is acme.mia)
+    mia.submit(url(acme, template, "/draft/removal"))
+    mia.submit(url(acme, template, "/draft"), written("Another"))
+    mia.submit(url(acme, template, "/draft/restoration"))
+    assert "Be {{tone}}." not in page(mia.get(url(acme, template))), "another was begun"
 
 
 def test_while_the_same_variables_are_there_their_fields_are_left_alone(app: Flask, acme: people.Cast) -> None:

@@ -11,6 +11,12 @@ from .content import Content, Turn
 from .editor_form import clean
 
 SYSTEM = ("system", "developer")
+TAKEN = frozenset(
+    "messages input instructions model max_completion_tokens max_output_tokens max_tokens temperature reasoning_effort"
+    " reasoning response_format text tools".split()
+)
+OF_THE_CALL = frozenset("stream stream_options n store metadata user safety_identifier service_tier background".split())
+"""What says how it is called, and nothing of the prompt."""
 
 
 def read(text: str) -> Content:
@@ -42,6 +48,25 @@ def read(text: str) -> Content:
             tools=_json(body.get("tools") or None),
         )
     )
+
+
+def left_out(text: str) -> list[str]:
+    """What of it no saved prompt holds, in words: settings by their names, and what stands in messages. Only for what
+    can be read."""
+    if not text.lstrip().startswith(("{", "[")):
+        return []
+    said = json.loads(text)
+    body = said if isinstance(said, dict) else {"messages": said}
+    settings = [str(name)[:40] for name, value in body.items() if name not in TAKEN | OF_THE_CALL and value is not None]
+    given = body.get("messages", body.get("input"))
+    messages = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    parts = [part for one in messages for part in one.get("content") or () if isinstance(part, dict)]
+    counts = {
+        "file or picture": sum(not isinstance(part.get("text"), str) for part in parts),
+        "tool call": sum(len(one.get("tool_calls") or ()) or one.get("type") == "function_call" for one in messages),
+        "tool result": sum(one.get("role") == "tool" or one.get("type") == "function_call_output" for one in messages),
+    }
+    return settings[:12] + [f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count]
 
 
 def _bounded(content: Content) -> Content:

@@ -42,6 +42,8 @@ def create(project_id: uuid.UUID) -> Response:
         db.session.rollback()
         form.name.errors = [str(refused)]
         return _not_created(access.editable(Project, project_id), form)
+    if not form.execution.data and (missing := pasting.left_out(form.pasted.data or "")):
+        toast(f"It is pasted without {', '.join(missing)}: a saved prompt has none of these.", "warn")
     return redirect(url_for("prompts.show", id=template.id))
 
 
