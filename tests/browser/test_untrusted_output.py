@@ -53,7 +53,7 @@ WHAT_IT_BECAME = """places => {
   const everywhere = ['class', 'id', 'tabindex', 'role', 'aria-label', 'aria-hidden', 'title', 'hidden', 'scope'];
   const wrong = [];
   for (const place of document.querySelectorAll(places)) for (const e of place.querySelectorAll('*')) {
-    if (e.closest('.found-list > li > form.inline-form')) continue;  // our own, to tick an item of a list
+    if (e.closest('.found-list > li > form.inline-form, .found-acts > form.inline-form')) continue;  // to tick, keep
     const name = e.localName;
     const isTheirs = e.closest('.answer.markdown, .live-text, .reasoning-text, .prompt-text');
     if (never.has(name) || (isTheirs && onlyOurs.has(name))) wrong.push('<' + name + '>');
@@ -117,11 +117,14 @@ def assert_inert(page: Page) -> None:
     )
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize(("part", "is_lifted"), [(0, False), (1, True), (2, False)])
 def test_an_answer_and_its_reasoning_are_inert_while_they_stream_and_after(
-    session: Page, acme: people.Cast, hostile: Hostile, model: str, part: int
+    open_page: Opener, acme: people.Cast, hostile: Hostile, model: str, part: int, is_lifted: bool
 ) -> None:
+    """With the policy, and without it: what is shown was made safe before."""
     assert len(PAYLOADS) > 200
+    session = open_page(acme.olivia, **({"bypass_csp": True} if is_lifted else {}))
+    session.goto(acme.session_url)
     hostile.text, hostile.reasoning = THIRDS[part], THIRDS[(part + 1) % 3]
     posts = posts_of(session)
     with hostile.unfinished():
@@ -143,6 +146,35 @@ def test_an_answer_and_its_reasoning_are_inert_while_they_stream_and_after(
     session.goto(f"{acme.home}/executions/{steps.id_of(run)}")
     session.locator(".found details").evaluate_all("rows => rows.forEach(row => { row.open = true })")
     assert_inert(session)
+
+
+AS_THEY_ARE = """(answer, payloads) => {
+  answer.replaceChildren();
+  for (const html of payloads) answer.append(document.createRange().createContextualFragment(html));
+}"""
+"""What an answer would be if nobody had made it safe; scripts in such a fragment run as those of the page do."""
+
+
+def test_the_policy_alone_lets_nothing_run_or_load_where_nothing_was_made_safe(
+    open_page: Opener, acme: people.Cast, hostile: Hostile, model: str
+) -> None:
+    """But for a page's own refresh, which no policy stops: of Markdown it never becomes an element."""
+    page = open_page(acme.olivia, strict=False)
+    page.goto(acme.session_url)
+    hostile.text = "Safe so far"
+    run = steps.finished(steps.ask(page, "Hello", model))
+    posts, stopped = posts_of(page), list[str]()
+    page.on("requestfailed", lambda request: request.failure == "csp" and stopped.append(request.url))
+    bare = [payload for payload in PAYLOADS if "http-equiv" not in payload.lower()]
+    run.locator(".answer").evaluate(AS_THEY_ARE, bare)
+    touch(page, run)
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.__pwned") is None
+    assert sorted(page.watch.elsewhere) == sorted(stopped)  # type: ignore[attr-defined]
+    assert page.watch.complaints, "the policy had something to stop"  # type: ignore[attr-defined]
+    assert page.context.pages == [page]
+    assert posts == []
+    assert stays(page, acme)
 
 
 def test_a_failure_in_the_provider_s_words_is_inert(session: Page, hostile: Hostile, model: str) -> None:
