@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import g, url_for
 from flask_login import current_user
@@ -24,7 +25,7 @@ class Place:
     icon: str
     endpoint: str
     right: int
-    values: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 OF_ORGANIZATION = (
@@ -89,5 +90,5 @@ def of_projects(typed: str) -> Iterator[tuple[Project, Place, str]]:
         if len(rest) == len(words):
             continue
         for project in names.projects(" ".join(rest), PROJECTS):
-            name = "id" if place.endpoint in _NAMED_ID else "project_id"
-            yield project, place, url_for(place.endpoint, **{name: project.id})
+            named: dict[str, Any] = {"id" if place.endpoint in _NAMED_ID else "project_id": project.id}
+            yield project, place, url_for(place.endpoint, **named)

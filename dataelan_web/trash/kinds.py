@@ -34,6 +34,10 @@ class Kind:
     title: Callable[[Any], str]
     url: Callable[[Any], str]
 
+    @property
+    def nouns(self) -> str:
+        return f"{self.noun}{'es' if self.noun.endswith('ch') else 's'}"
+
 
 def _words(text: str, most: int = 120) -> str:
     line = " ".join(text[: 4 * most].split())
