@@ -174,7 +174,7 @@ def test_who_was_stopped_by_a_limit_of_all_asks_for_more_and_learns_nothing_of_o
         for person in (acme.mia, acme.olivia):
             seen = page(app, person, acme.home + path)
             assert "$5.00" in seen, "who runs the organization sees what its people ask the operator"
-            assert not any(word in seen for word in ("999", "Whole platform", f"limits/{budget.id}"))
+            assert not any(word in seen for word in ("$999", "Whole platform", f"limits/{budget.id}"))
         assert "For Friday" not in page(app, acme.victor, acme.home + path)
         assert "$5.00" not in page(app, rival.olivia, rival.home + path)
     assert "You asked for $5.00 more" in text_of(page(app, acme.mia, acme.session_url))
