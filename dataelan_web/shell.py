@@ -69,7 +69,7 @@ def shell() -> dict[str, Any]:
         anywhere["acting"] = {"by": behind.name, "until": g.sign_in.acting_until, "end_url": url_for("acting.end")}
     if access.is_superuser(current_user) or access.lacks_a_factor():  # the way there says what is missing
         anywhere["admin_url"] = url_for("admin.start")
-    if request.blueprint in ("admin", "admin_limits"):
+    if request.blueprint in ("admin", "admin_hub", "admin_limits"):
         mine = Later(lambda: access.organizations_of(current_user))
         return {**anywhere, "organizations": mine, "nav": Later(platform), "place": "Administration"}
     if "organization" not in g:
@@ -125,18 +125,21 @@ def platform() -> list[dict[str, Any]]:
         ("Queue and workers", "activity", "admin.show_queue"),
         ("People", "users", "admin.show_people"),
         ("Organizations", "building-2", "admin.show_homes"),
-        ("Providers and rules", "plug", "admin.show_platform"),
+        ("Providers and keys", "key", "admin.show_platform"),
+        ("Routing rules", "route", "admin_hub.rules_page"),
         ("Limits", "gauge", "admin_limits.overview"),
         ("Audit log", "scroll-text", "admin.show_audit"),
         ("Modes and settings", "settings", "admin.show_settings"),
     ]
     counts = {"admin_limits.overview": _asked_of_operator()}
+    further = {"admin.show_platform": tuple(f"admin_{name}" for name in HUB)}
     return [
         {
             "label": label,
             "icon": icon,
             "url": url_for(to),
-            "active": request.path.startswith(url_for(to)),
+            "active": request.path.startswith(url_for(to))
+            or (request.endpoint or "").startswith(further.get(to, (to,))),
             "count": counts.get(to, 0),
         }
         for label, icon, to in places

@@ -26,6 +26,7 @@ from dataelan_web.accounts.sign_up import create_project
 from dataelan_web.executions.live import Writer
 from dataelan_web.executions.prompts import to_json
 from dataelan_web.extensions import db
+from dataelan_web.hub.keys.keeping import seal
 from dataelan_web.jobs.queue import store
 from dataelan_web.models import (
     NANO,
@@ -51,6 +52,8 @@ from dataelan_web.models import (
     Invitation,
     LabelMove,
     Membership,
+    Model,
+    ModelType,
     Notice,
     Origin,
     Passkey,
@@ -59,6 +62,7 @@ from dataelan_web.models import (
     Prompt,
     PromptSession,
     Proposal,
+    Provider,
     PublicLink,
     Role,
     RoutingRule,
@@ -220,6 +224,27 @@ ROUTES = (
     Route("admin.show_platform", "GET", "/admin/platform", SUPER),
     Route("admin.show_settings", "GET", "/admin/settings", SUPER),
     Route("admin.set_mode", "POST", "/admin/settings/mode", SUPER, 422, {"mode": "none"}),
+    Route("admin_hub.provider", "GET", "/admin/hub/providers/{shared_provider}", SUPER),
+    Route("admin_hub.refresh_models", "POST", "/admin/hub/providers/{shared_provider}/listing", SUPER),
+    Route("admin_hub.create_key", "POST", "/admin/hub/keys", SUPER, 422, {"provider_id": "{shared_provider}"}),
+    Route("admin_hub.key", "GET", "/admin/hub/keys/{platform_key}", SUPER),
+    Route("admin_hub.change_key", "POST", "/admin/hub/keys/{platform_key}/settings", SUPER, 303, {"label": "Renamed"}),
+    Route("admin_hub.replace_secret", "POST", "/admin/hub/keys/{platform_key}/secret", SUPER, 422, {"key": ""}),
+    Route("admin_hub.test_key", "POST", "/admin/hub/keys/{platform_key}/test", SUPER),
+    Route("admin_hub.set_key_state", "POST", "/admin/hub/keys/{platform_key}/state", SUPER, 200, {"is_enabled": "no"}),
+    Route("admin_hub.make_default", "POST", "/admin/hub/keys/{platform_key}/default", SUPER),
+    Route("admin_hub.delete_key", "POST", "/admin/hub/keys/{platform_key}/deletion", SUPER),
+    Route("admin_hub.rules_page", "GET", "/admin/hub/rules", SUPER),
+    Route("admin_hub.rule_new", "GET", "/admin/hub/rules/new", SUPER),
+    Route("admin_hub.rule_create", "POST", "/admin/hub/rules", SUPER, 422, {"name": ""}),
+    Route("admin_hub.rule", "GET", "/admin/hub/rules/{platform_rule}", SUPER),
+    Route("admin_hub.rule_change", "POST", "/admin/hub/rules/{platform_rule}", SUPER, 422, {"name": ""}),
+    Route("admin_hub.rule_draft", "POST", "/admin/hub/rules/draft", SUPER, 200, {"rule_id": "{platform_rule}"}),
+    Route("admin_hub.rule_preview", "POST", "/admin/hub/rules/preview", SUPER, 200, {"rule_id": "{platform_rule}"}),
+    Route("admin_hub.rule_rehearsal", "POST", "/admin/hub/rules/rehearsal", SUPER, 200, {"rule_id": "{platform_rule}"}),
+    Route("admin_hub.rule_place", "POST", "/admin/hub/rules/{platform_rule}/place", SUPER),
+    Route("admin_hub.rule_enablement", "POST", "/admin/hub/rules/{platform_rule}/enablement", SUPER),
+    Route("admin_hub.rule_deletion", "POST", "/admin/hub/rules/{platform_rule}/deletion", SUPER),
     Route("admin_limits.overview", "GET", "/admin/limits", SUPER),
     Route("admin_limits.new", "GET", "/admin/limits/new", SUPER),
     Route("admin_limits.create", "POST", "/admin/limits", SUPER, 303, {**ON_ONE, "amount": "5"}),
@@ -747,6 +772,10 @@ class Ids:
     operators_limit: str = ""
     operators_increase: str = ""
     operators_rate: str = ""
+    shared_provider: str = ""
+    shared_model: str = ""
+    platform_key: str = ""
+    platform_rule: str = ""
     archived_provider: str = ""
     archived_model: str = ""
     webhook: str = ""
@@ -886,6 +915,25 @@ def operators_limits(cast: people.Cast) -> dict[str, str]:
     db.session.commit()
     more = used.asked(cast, of_all, cast.mia)
     return {"operators_limit": str(budget.id), "operators_increase": str(more.id), "operators_rate": str(rate.id)}
+
+
+def of_the_platform(cast: people.Cast) -> dict[str, str]:
+    """A provider that everyone has, with a model and the platform's key, and a rule of the platform's: both switched
+    off, and those of before gone, since all tests share them. Commits."""
+    for table, name in ((RoutingRule, RoutingRule.name), (Provider, Provider.slug)):
+        for row in db.session.scalars(select(table).where(name.startswith("shared-"), table.organization_id.is_(None))):
+            db.session.delete(row)
+    called = f"shared-{new_id().hex[-6:]}"
+    provider = Provider(id=new_id(), slug=called, name="Shared", kind="openai", base_url="http://x/v1")
+    model = Model(id=new_id(), provider_id=provider.id, name=called, display_name=called, model_type=ModelType.TEXT)
+    db.session.add_all([provider, model])
+    key = seal(provider, None, None, "The platform’s", CANARY)
+    key.is_enabled = False
+    rule = RoutingRule(id=new_id(), name=called, is_enabled=False, models=[RoutingRuleModel(model_id=model.id)])
+    db.session.add(rule)
+    db.session.commit()
+    ids = {"platform_key": str(key.id), "platform_rule": str(rule.id), "shared_model": str(model.id)}
+    return {"shared_provider": str(provider.id), **ids}
 
 
 def archived(cast: people.Cast) -> dict[str, str]:
@@ -1067,6 +1115,7 @@ MAKERS = {
     models: {"provider", "key", "model", "other_model", "price", "rule"},
     limits: {"limit", "increase", "rate"},
     operators_limits: {"operators_limit", "operators_increase", "operators_rate"},
+    of_the_platform: {"shared_provider", "shared_model", "platform_key", "platform_rule"},
     archived: {"archived_model", "archived_provider"},
     told: {"webhook", "delivery", "notice"},
     templates: {"template", "trashed_template", "case", "together"},

@@ -378,7 +378,7 @@ def test_the_log_of_all_and_the_settings_are_there_and_no_secret_is_in_them(
     assert b"project.changed" in sue.submit("/admin/audit/export", {"form": "jsonl", "kind": "project"}).get_data()
     shown = sue.get("/admin/settings").get_data(as_text=True) + sue.get("/admin/platform").get_data(as_text=True)
     assert "Prompts a worker runs at once" in shown
-    assert "Without a key of Dataelan’s, and not called" in shown
+    assert "<strong>Mistral</strong>" in shown
     for secret in filter(None, app.extensions["dataelan_settings"].secrets):
         assert secret not in shown
     assert "Administration" in sue.get("/account").get_data(as_text=True)

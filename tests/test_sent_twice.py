@@ -21,10 +21,10 @@ from werkzeug.test import TestResponse
 
 from dataelan_web.extensions import db
 from dataelan_web.jobs.queue import store
-from dataelan_web.models import AuditEvent, Base, Budget, OrganizationKind, RateLimit
+from dataelan_web.models import APIKey, AuditEvent, Base, Budget, OrganizationKind, Provider, RateLimit, RoutingRule
 
 from . import acting, people
-from .test_access import HTMX, ROUTES, Ids, Route, by_feature, counts, known_at_its_provider, rows_of
+from .test_access import HTMX, ROUTES, Ids, Route, by_feature, counts, known_at_its_provider, of_the_platform, rows_of
 from .upstream import Upstream, upstream
 
 ROUTE = {route.endpoint: route for route in ROUTES if route.method == "POST"}
@@ -38,6 +38,14 @@ WEBHOOK = {"label": "Ops", "url": "http://127.0.0.1:9/other", "events": "limit.r
 HUB = {"format": "dataelan", "text": "dataelan: 1\nsettings: {key_strategy: BYOK}"}
 
 MAKES: dict[str, dict[str, Any]] = {
+    "admin_hub.create_key": {"provider_id": "{open_provider}", "key": "sk-twice-12345678"},
+    "admin_hub.rule_create": {
+        "name": "shared-twice-{unique}",
+        "model_type": "TEXT",
+        "strategy": "weighted",
+        "model": "{shared_model}",
+        "weight-{shared_model}": "1",  # and switched off
+    },
     "admin_limits.create": {},
     "admin_limits.create_rate": {},
     "actions.change": {**ACTION, **HOOKED, "description": "In other words."},
@@ -107,6 +115,8 @@ their pages)."""
 WHY_NOT: dict[str, str] = {
     "What is said last holds, and it is the same": """
         account.rename account.rename_passkey account.set_up_two_factor actions.state
+        admin_hub.change_key admin_hub.make_default admin_hub.replace_secret admin_hub.rule_change
+        admin_hub.rule_enablement admin_hub.rule_place admin_hub.set_key_state
         admin_limits.change admin_limits.change_rate admin.set_mode admin.switch_home admin.switch_person
         batches.score batches.setup
         dashboards.change_note dashboards.open_view_first dashboards.rename_view dashboards.share_view
@@ -122,7 +132,8 @@ WHY_NOT: dict[str, str] = {
         sharing.allow_links sharing.change_comment sharing.rate
         sso_settings.change sso_settings.check_domain sso_settings.enforce""",
     "What it ends, deletes, revokes or brings back is then as it shall be": """
-        account.delete account.end_others account.end_sign_in admin_limits.delete admin_limits.delete_rate
+        account.delete account.end_others account.end_sign_in admin_hub.delete_key admin_hub.rule_deletion
+        admin_limits.delete admin_limits.delete_rate
         account.remove_passkey account.turn_off_two_factor
         accounts.come_back accounts.logout acting.end actions.delete admin.end_sign_ins batches.delete
         batches.remove_check dashboards.delete_note dashboards.delete_view hub.delete_key hub.delete_provider
@@ -150,7 +161,9 @@ WHY_NOT: dict[str, str] = {
     "It signs in, which is a new sign-in each time": "accounts.login admin.act_as sso.go_beside sso.sign_in_anew",
     "It answers with a file, a look or a question, and makes nothing": """
         account.prepare_passkey account.proof_options accounts.passkey_options accounts.second_passkey_options
-        actions.check admin_limits.draft_anew admin_limits.draft_rate admin_limits.preview admin_limits.preview_rate
+        actions.check admin_hub.refresh_models admin_hub.rule_draft admin_hub.rule_preview
+        admin_hub.rule_rehearsal admin_hub.test_key
+        admin_limits.draft_anew admin_limits.draft_rate admin_limits.preview admin_limits.preview_rate
         admin.export_audit audit_log.export_file hub.preview_import hub.refresh_models
         hub.rule_draft hub.rule_dry_run hub.rule_preview hub.rule_rehearsal hub.test_key limits.draft_anew
         limits.draft_rate limits.preview limits.preview_rate playground.draft_comparison playground.quote
@@ -197,8 +210,12 @@ def everything(cast: people.Cast, endpoint: str) -> Counter[str]:
     but = TOLD_MEANWHILE if endpoint == "organizations.export" else ()
     found = Counter(row.partition(":")[0] for row in rows) | Counter(counts())
     if ROUTE[endpoint].is_admin:
-        found |= Counter({f"all {made.__tablename__}": total(made) for made in (Budget, RateLimit, AuditEvent)})
+        found |= Counter({f"all {made.__tablename__}": total(made) for made in SHARED})
     return Counter({table: count for table, count in found.items() if table not in but})
+
+
+SHARED = (APIKey, AuditEvent, Budget, RateLimit, RoutingRule)
+"""What superusers make for everybody."""
 
 
 def total(what: type[Base]) -> int:
@@ -255,6 +272,11 @@ def made_for(endpoint: str, cast: people.Cast, vendor: Upstream) -> tuple[dict[s
     values |= {"unique": uuid.uuid4().hex, "upstream": vendor.url}
     if endpoint == "hub.create_key":
         values["open_provider"] = str(people.own_provider(cast, vendor.url).provider_id)
+    if endpoint == "admin_hub.create_key":
+        values |= of_the_platform(cast)
+        provider = db.session.get_one(Provider, uuid.UUID(values["shared_provider"]))
+        provider.base_url, provider.is_trusted = vendor.url, True
+        values["open_provider"] = values["shared_provider"]
     if endpoint == "sso_settings.claim":
         cast.organization.kind = OrganizationKind.ENTERPRISE
         known_at_its_provider(cast)

@@ -22,7 +22,7 @@ from ..notify.letters import about_account
 
 LASTS = timedelta(hours=1)
 KIND = "account.impersonated"
-WHOLE = ("account", "admin", "admin_limits", "founding", "joining", "programs", "sso", "sso_settings")
+WHOLE = ("account", "admin", "admin_hub", "admin_limits", "founding", "joining", "programs", "sso", "sso_settings")
 """Blueprints whose forms are a matter of the person alone, or of service accounts and their secrets."""
 SINGLE = {
     "actions.change",

@@ -1,4 +1,4 @@
-"""What the operator gave to everybody (providers, keys, rules) and how it does; and the settings."""
+"""The providers that everybody has, with the platform's keys, and how they do; and the settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ..config import Settings
 from ..extensions import db
 from ..hub.keys.platform import all_keys
 from ..hub.providers.overview import Health, health_of
-from ..hub.rules.platform import listed
 from ..models import ROLLUP_KEYS, ROLLUPS, APIKey, Model, Provider, now
 from ..models.rollups import Grain
 from ..rollups.cuts import Cut
@@ -38,6 +37,10 @@ class Line:
         return bool(self.keys or self.calls)
 
     @property
+    def may_have_keys(self) -> bool:
+        return self.provider.needs_key and not (self.provider.needs_address or self.provider.is_simulated)
+
+    @property
     def failure_rate(self) -> float | None:
         return self.failed / self.calls if self.calls else None
 
@@ -54,11 +57,6 @@ def providers() -> list[Line]:
     rows = db.session.scalars(ours.order_by(func.lower(Provider.name))).all()
     lines = [Line(one, models.get(one.id, 0), keys.get(one.id, ()), *calls.get(one.id, (0, 0))) for one in rows]
     return lines
-
-
-def rules() -> list[tuple[str, str, bool]]:
-    """[(name, what it says, is it on)], in the order in which they are tried."""
-    return [(one.row.name, one.said, one.row.is_enabled) for one in listed()]
 
 
 def settings() -> list[tuple[str, list[tuple[str, str]]]]:

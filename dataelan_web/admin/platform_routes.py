@@ -26,13 +26,12 @@ UTC = ZoneInfo("UTC")
 
 @bp.get("/platform")
 def show_platform() -> Response:
-    """Providers, keys and rules of everybody."""
+    """Providers of everybody, and the platform's keys; each provider's page is the hub's."""
     lines = platform.providers()
     return render(
         "admin/platform.html",
         lines=[line for line in lines if line.is_used],
-        others=[line for line in lines if not line.is_used],
-        rules=platform.rules(),
+        waiting=[line.provider for line in lines if line.may_have_keys and not line.is_used],
     )
 
 

@@ -3,7 +3,7 @@
 from flask import Flask
 
 from .archive import routes as archive_routes  # noqa: F401  (the pages add themselves to the blueprint)
-from .blueprint import bp
+from .blueprint import bp, operators_bp, url
 from .endings import routes as ending_routes  # noqa: F401
 from .keys import routes as key_routes  # noqa: F401
 from .models import catalogue_routes  # noqa: F401
@@ -19,5 +19,7 @@ from .transfer import routes as transfer_routes  # noqa: F401
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(bp)
+    app.register_blueprint(operators_bp)
+    app.jinja_env.globals["hub_url"] = url
     app.cli.add_command(models)
     app.jinja_env.filters["ability"] = ability_words

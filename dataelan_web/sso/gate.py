@@ -19,7 +19,7 @@ from .forms import AnewForm, BesideForm
 LASTS = timedelta(hours=1)
 MINE = {"account.show", "account.rename"}
 """What everybody may of their account, however they came."""
-ELSEWHERE = ("account", "founding", "admin", "admin_limits")
+ELSEWHERE = ("account", "founding", "admin", "admin_hub", "admin_limits")
 """Blueprints of what is the person’s alone, or everybody’s."""
 REFUSED = (
     "You came through an organization’s single sign-on, which leads to that organization. Sign in with your own "

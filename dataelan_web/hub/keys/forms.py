@@ -15,6 +15,7 @@ from wtforms.validators import DataRequired, Length, NumberRange, Optional, Vali
 from ...fields import trim
 from ...models import APIKey
 from ..fields import LONGEST_KEY, PLAIN, NamesField, UsdField
+from ..providers.overview import last_day
 from .keeping import KeySettings
 
 HEAVIEST = 1_000
@@ -37,7 +38,6 @@ class KeySettingsForm(FlaskForm):
     @classmethod
     def of(cls, key: APIKey, known_models: Sequence[str], zone: str) -> KeySettingsForm:
         """Filled with what the key has now."""
-        last_day = (key.expires_at - timedelta(microseconds=1)).astimezone(ZoneInfo(zone)) if key.expires_at else None
         return cls(
             formdata=None,
             known_models=known_models,
@@ -46,7 +46,7 @@ class KeySettingsForm(FlaskForm):
             weight=key.weight,
             daily_quota=key.daily_quota,
             allowed_models=key.allowed_models,
-            expires_on=last_day.date() if last_day else None,
+            expires_on=last_day(key, ZoneInfo(zone)),
         )
 
     def validate_allowed_models(self, field: NamesField) -> None:

@@ -1,4 +1,5 @@
-"""The platform's keys: entered by the operator on the command line, used by every organization that allows it."""
+"""The platform's keys, used by every organization that allows it: entered on the command line, or on the pages of keys
+under `/admin`, as an organization's are."""
 
 from __future__ import annotations
 

@@ -6,19 +6,19 @@ import uuid
 from typing import Any
 
 from flask import Response as FlaskResponse
-from flask import abort, g, request, url_for
+from flask import abort, request, url_for
 from flask_login import current_user
 from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
-from ... import access
+from ... import access, place
 from ...extensions import db
 from ...models import APIKey, PromptSession, Provider, User
 from ...once import done_once
 from ...playground import connect as first_use
 from ...router.types import Failure
 from ...web import redirect, render, toast, wants_fragment, with_toast
-from ..blueprint import bp, id_in
+from ..blueprint import bp, id_in, operators_bp, providers_crumb, url
 from ..providers import overview
 from ..providers.checking import Checked, problem_of
 from ..providers.routes import provider_page
@@ -26,23 +26,24 @@ from . import keeping
 from .forms import KeyForm, KeySettingsForm, SecretForm
 
 
+@operators_bp.post("/hub/keys")
 @bp.post("/hub/keys")
 @done_once()
 def create_key() -> Response:
     """From a provider's page, or from the card in a newcomer's session (which then goes on with the key's models)."""
-    access.require(access.ADMINISTER)
-    provider = access.visible(Provider, id_in(request.form.get("provider_id")))
+    place.require_administer()
+    provider = place.visible(Provider, id_in(request.form.get("provider_id")))
     if provider.needs_address:
         abort(404)
-    form = KeyForm(known_models=overview.known_models(provider), zone=g.organization.time_zone)
-    session = access.visible(PromptSession, id_in(form.session_id.data)) if form.session_id.data else None
+    form = KeyForm(known_models=overview.known_models(provider), zone=place.time_zone())
+    session = _session_of(form)
     if not form.validate_on_submit():
         return _key_refused(form, provider, session)
     settings = form.settings(label=f"{provider.name[:190]} key")
     try:
         key, checked = keeping.add_key(
             provider,
-            g.organization,
+            place.organization(),
             current_user.id,
             str(form.key.data),
             settings,
@@ -54,22 +55,25 @@ def create_key() -> Response:
     return _key_added(key, checked, session)
 
 
+@operators_bp.get("/hub/keys/<uuid:id>")
 @bp.get("/hub/keys/<uuid:id>")
 def key(id: uuid.UUID) -> Response:
     return _key_page(_administered(id))
 
 
+@operators_bp.post("/hub/keys/<uuid:id>/settings")
 @bp.post("/hub/keys/<uuid:id>/settings")
 def change_key(id: uuid.UUID) -> Response:
     key = _administered(id)
-    form = KeySettingsForm(known_models=_known(key), zone=g.organization.time_zone)
+    form = KeySettingsForm(known_models=_known(key), zone=place.time_zone())
     if not form.validate_on_submit():
         return _key_page(key, 422, form=form)
     keeping.change_key(key, form.settings(label=key.label))
     toast(f"“{key.label}” was changed.", "good")
-    return redirect(url_for("hub.provider", id=key.provider_id))
+    return redirect(url("provider", id=key.provider_id))
 
 
+@operators_bp.post("/hub/keys/<uuid:id>/secret")
 @bp.post("/hub/keys/<uuid:id>/secret")
 def replace_secret(id: uuid.UUID) -> Response:
     key, form = _administered(id), SecretForm()
@@ -81,9 +85,10 @@ def replace_secret(id: uuid.UUID) -> Response:
         form.key.errors = [problem_of(key.provider.name, failure)]
         return _key_page(key, 422, secret_form=form)
     toast(_accepted(key, checked), "good")
-    return redirect(url_for("hub.provider", id=key.provider_id))
+    return redirect(url("provider", id=key.provider_id))
 
 
+@operators_bp.post("/hub/keys/<uuid:id>/test")
 @bp.post("/hub/keys/<uuid:id>/test")
 def test_key(id: uuid.UUID) -> Response:
     key = _administered(id)
@@ -94,6 +99,7 @@ def test_key(id: uuid.UUID) -> Response:
     return with_toast(provider_page(key.provider), f"“{key.label}”: {word}", tone)
 
 
+@operators_bp.post("/hub/keys/<uuid:id>/state")
 @bp.post("/hub/keys/<uuid:id>/state")
 def set_key_state(id: uuid.UUID) -> Response:
     """`is_enabled`: yes or no."""
@@ -103,6 +109,7 @@ def set_key_state(id: uuid.UUID) -> Response:
     return with_toast(provider_page(key.provider), f"“{key.label}” {word}.", "good")
 
 
+@operators_bp.post("/hub/keys/<uuid:id>/default")
 @bp.post("/hub/keys/<uuid:id>/default")
 def make_default(id: uuid.UUID) -> Response:
     key = _administered(id)
@@ -110,6 +117,7 @@ def make_default(id: uuid.UUID) -> Response:
     return with_toast(provider_page(key.provider), f"“{key.label}” is the default now.", "good")
 
 
+@operators_bp.post("/hub/keys/<uuid:id>/deletion")
 @bp.post("/hub/keys/<uuid:id>/deletion")
 def delete_key(id: uuid.UUID) -> Response:
     key = _administered(id)
@@ -119,7 +127,14 @@ def delete_key(id: uuid.UUID) -> Response:
 
 
 def _administered(id: uuid.UUID) -> APIKey:
-    return access.administered(APIKey, id, joinedload(APIKey.provider))
+    return place.administered(APIKey, id, joinedload(APIKey.provider))
+
+
+def _session_of(form: KeyForm) -> PromptSession | None:
+    """The newcomer's session that it was sent from, if any; the operator has none."""
+    if place.is_operators() or not form.session_id.data:
+        return None
+    return access.visible(PromptSession, id_in(form.session_id.data))
 
 
 def _known(key: APIKey) -> list[str]:
@@ -134,12 +149,10 @@ def _key_page(key: APIKey, status: int = 200, **context: Any) -> FlaskResponse:
         "provider": key.provider,
         "creator": db.session.get(User, key.created_by) if key.created_by else None,
         "known_models": _known(key),
-        "form": KeySettingsForm.of(key, _known(key), g.organization.time_zone),
+        "form": KeySettingsForm.of(key, _known(key), place.time_zone()),
         "secret_form": SecretForm(formdata=None),
-        "crumbs": [
-            ("Model Hub", url_for("hub.providers")),
-            (key.provider.name, url_for("hub.provider", id=key.provider_id)),
-        ],
+        "time_zone": place.time_zone(),
+        "crumbs": [providers_crumb(), (key.provider.name, url("provider", id=key.provider_id))],
     }
     return render("hub/keys/key.html", "key", status=status, **(page | context))
 

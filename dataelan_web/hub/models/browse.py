@@ -9,11 +9,11 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from flask import abort, g
+from flask import abort
 from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_, select, true
 from sqlalchemy.orm import contains_eager
 
-from ... import access
+from ... import access, place
 from ...extensions import db
 from ...models import NANO, APIKey, KeyStrategy, Model, ModelType, Price, Provider, now
 from ...models.hub import ENTER_AGAIN
@@ -68,7 +68,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Line:
-    """A model as this organization sees it."""
+    """A model as this organization sees it; for the operator, as it is with the platform's keys."""
 
     model: Model
     price: Price | None
@@ -141,8 +141,8 @@ def providers_with_models() -> list[Provider]:
 
 def _lines() -> Select[Any]:
     return (
-        access.scoped(Model)
-        .outerjoin(Price, Price.id == prices.in_force(g.organization.id))
+        place.seen(Model)
+        .outerjoin(Price, Price.id == prices.in_force(place.owner_id()))
         .add_columns(Price, _usable().label("is_usable"), _gone().label("is_gone"))
         .options(contains_eager(Model.provider))
     )
@@ -156,15 +156,14 @@ def _line(row: Row[Any]) -> Line:
 
 
 def _usable() -> ColumnElement[bool]:
-    """Enabled, with a key that this organization may use, and that may and can use the model: as executions see it."""
-    owners = {
-        KeyStrategy.BYOK: APIKey.organization_id == g.organization.id,
-        KeyStrategy.DATAELAN: APIKey.organization_id.is_(None),
-        KeyStrategy.HYBRID: or_(APIKey.organization_id == g.organization.id, APIKey.organization_id.is_(None)),
-    }
+    """Enabled, with a key that may be used here, and that may and can use the model: as executions see it."""
+    organization = place.organization()
+    ours, platforms = APIKey.organization_id == place.owner_id(), APIKey.organization_id.is_(None)
+    owners = {KeyStrategy.BYOK: ours, KeyStrategy.DATAELAN: platforms, KeyStrategy.HYBRID: or_(ours, platforms)}
+    strategy = organization.key_strategy if organization else KeyStrategy.DATAELAN
     key = exists().where(
         APIKey.provider_id == Model.provider_id,
-        owners[g.organization.key_strategy],
+        owners[strategy],
         APIKey.is_enabled,
         APIKey.last_error != ENTER_AGAIN,
         or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now()),
@@ -175,10 +174,10 @@ def _usable() -> ColumnElement[bool]:
 
 
 def _gone() -> ColumnElement[bool]:
-    """Others may have asked with a key that sees less: what a key of this organization lists is not gone."""
+    """Others may have asked with a key that sees less: what a key of one's own lists is not gone."""
     ours = exists().where(
         APIKey.provider_id == Model.provider_id,
-        APIKey.organization_id == g.organization.id,
+        APIKey.organization_id == place.owner_id(),
         _has(APIKey.listed_models),
         Provider.organization_id.is_(None),
     )

@@ -118,8 +118,8 @@ def _first(price: Price, names: Iterable[str]) -> Amount | None:
 # -- which price is in force ---------------------------------------------------------------------
 
 
-def in_force(organization_id: uuid.UUID) -> ColumnElement[uuid.UUID]:
-    """The id of the price in force for this organization, beside each Model of a query."""
+def in_force(organization_id: uuid.UUID | None) -> ColumnElement[uuid.UUID]:
+    """The id of the price in force for this organization (None: everyone's), beside each Model of a query."""
     return (
         select(Price.id)
         .where(Price.model_id == Model.id, _is_on(organization_id))
@@ -148,11 +148,11 @@ def history(model: Model, organization: Organization) -> list[Price]:
     )
 
 
-def _is_ours(organization_id: uuid.UUID) -> ColumnElement[bool]:
+def _is_ours(organization_id: uuid.UUID | None) -> ColumnElement[bool]:
     return or_(Price.organization_id == organization_id, Price.organization_id.is_(None))
 
 
-def _is_on(organization_id: uuid.UUID) -> ColumnElement[bool]:
+def _is_on(organization_id: uuid.UUID | None) -> ColumnElement[bool]:
     return and_(_is_ours(organization_id), IN_FORCE)
 
 

@@ -138,8 +138,9 @@ class Refreshed:
     problems: tuple[str, ...] = ()
 
 
-def refresh(provider: Provider, organization: Organization) -> Refreshed:
-    """Ask again which models it has, with each of the organization's keys in use, or with none. Commits."""
+def refresh(provider: Provider, organization: Organization | None) -> Refreshed:
+    """Ask again which models it has, with each key in use of the organization's (None: the platform's), or with none.
+    Commits."""
     keys = _keys_of(provider, organization)
     problems = []
     for key in keys:
@@ -155,18 +156,18 @@ def refresh(provider: Provider, organization: Organization) -> Refreshed:
             problems.append(failure.message)
     if _bills_nobody(provider):
         assumed.assume_free(db.session.scalars(select(Model).where(Model.provider_id == provider.id)).all())
-    audit.record("provider.refreshed", provider, organization.id)
+    audit.record("provider.refreshed", provider, organization.id if organization else None)
     db.session.commit()
     count = select(func.count()).where(Model.provider_id == provider.id, Model.archived_at.is_(None))
     return Refreshed(db.session.scalar(count) or 0, tuple(problems))
 
 
-def _kept(provider: Provider, checked: Checked, organization: Organization) -> list[str]:
+def _kept(provider: Provider, checked: Checked, organization: Organization | None) -> list[str]:
     """The names of what it listed, now kept."""
     if checked.listed is None:
         return []
     one_at_a_time(provider.id)
-    models = keep(provider, checked.listed, organization.id)
+    models = keep(provider, checked.listed, organization.id if organization else None)
     if _bills_nobody(provider):
         assumed.assume_free(models)
     return [model.name for model in models]
@@ -194,8 +195,9 @@ def _imagined(kind: str, base_url: str, is_trusted: bool, check_path: str) -> Pr
     return Provider(kind=kind, base_url=base_url, is_trusted=is_trusted, check_path=check_path)
 
 
-def _keys_of(provider: Provider, organization: Organization) -> Sequence[APIKey]:
-    mine = (APIKey.provider_id == provider.id, APIKey.organization_id == organization.id, APIKey.is_enabled)
+def _keys_of(provider: Provider, organization: Organization | None) -> Sequence[APIKey]:
+    owner = organization.id if organization else None
+    mine = (APIKey.provider_id == provider.id, APIKey.organization_id == owner, APIKey.is_enabled)
     return db.session.scalars(select(APIKey).where(*mine).order_by(APIKey.is_default.desc(), APIKey.id)).all()
 
 

@@ -6,13 +6,14 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import g
 from sqlalchemy import func, or_, select
 
-from ... import access
+from ... import access, place
 from ...executions.health import health as vitals
 from ...extensions import db
 from ...models import APIKey, Budget, BudgetPeriod, KeyStrategy, Model, Provider, Scope, Unit, Window, now
@@ -68,12 +69,15 @@ def patterns() -> list[Provider]:
 
 
 def keys_of(provider: Provider) -> list[APIKey]:
-    """The organization's own, the default first, each with its health and what it spent today."""
-    mine = access.scoped(APIKey).where(APIKey.provider_id == provider.id)
+    """Those of whoever this page is for, the default first, each with its health, its last day and
+    what it spent today."""
+    mine = place.seen(APIKey).where(APIKey.provider_id == provider.id)
     keys = list(db.session.scalars(mine.order_by(APIKey.is_default.desc(), APIKey.id)))
     spent = _spent_today([key.id for key in keys if key.daily_quota is not None])
+    zone = ZoneInfo(place.time_zone())
     for key in keys:
         key.spent_today = spent.get(key.id, 0)  # type: ignore[attr-defined]
+        key.last_day = last_day(key, zone)  # type: ignore[attr-defined]
     _with_health(keys)
     return keys
 
@@ -98,8 +102,13 @@ def health(key: APIKey, rest: Rest = RESTED) -> Health:
     return Health("good", "Working") if key.last_used_at else Health("neutral", "Not used yet")
 
 
+def last_day(key: APIKey, zone: ZoneInfo) -> date | None:
+    """On which it may be used, by the calendar there; None: it does not expire."""
+    return (key.expires_at - timedelta(microseconds=1)).astimezone(zone).date() if key.expires_at else None
+
+
 def known_models(provider: Provider) -> list[str]:
-    """Names this organization knows of the provider's models."""
+    """Names that are known here of the provider's models."""
     return list(db.session.scalars(_models_here().where(Model.provider_id == provider.id).order_by(Model.name)))
 
 
@@ -134,7 +143,7 @@ def _rests(keys: Sequence[APIKey]) -> dict[uuid.UUID, Rest]:
 
 
 def _models_here() -> Any:
-    ours = or_(Model.organization_id == g.organization.id, Model.organization_id.is_(None))
+    ours = or_(Model.organization_id == place.owner_id(), Model.organization_id.is_(None))
     return select(Model.name).where(ours, Model.archived_at.is_(None))
 
 

@@ -10,12 +10,12 @@ from flask import abort, g, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from ... import access
+from ... import access, place
 from ...models import Provider
 from ...router.types import Failure
 from ...web import redirect, render, toast, with_toast
 from ..archive import shelving
-from ..blueprint import bp
+from ..blueprint import bp, operators_bp, providers_crumb
 from ..keys.forms import KeyForm
 from ..models import assumed
 from . import connections, overview, servers
@@ -38,17 +38,19 @@ def providers() -> Response:
     )
 
 
+@operators_bp.get("/hub/providers/<uuid:id>")
 @bp.get("/hub/providers/<uuid:id>")
 def provider(id: uuid.UUID) -> Response:
-    access.require(access.SEE)
-    return provider_page(access.visible(Provider, id))
+    place.require_see()
+    return provider_page(place.visible(Provider, id))
 
 
+@operators_bp.post("/hub/providers/<uuid:id>/listing")
 @bp.post("/hub/providers/<uuid:id>/listing")
 def refresh_models(id: uuid.UUID) -> Response:
     """Ask it again which models it has."""
     provider = _connectable(id)
-    done = connections.refresh(provider, g.organization)
+    done = connections.refresh(provider, place.organization())
     page = provider_page(provider)
     for problem in done.problems:
         page = with_toast(page, f"{provider.name} gave no list. {problem}", "danger")
@@ -91,21 +93,22 @@ def delete_provider(id: uuid.UUID) -> Response:
 
 
 def provider_page(provider: Provider, status: int = 200, **context: Any) -> FlaskResponse:
-    can_edit = access.may(access.ADMINISTER)
+    can_edit, organization = place.may_administer(), place.organization()
     is_own = provider.organization_id is not None
     page: dict[str, Any] = {
         "provider": provider,
         "wire": wire_format(provider.kind),
         "keys": overview.keys_of(provider),
         "models_count": overview.models_count(provider),
-        "unpriced_count": assumed.unpriced_count(provider, g.organization) if is_own else 0,
-        "has_platform_key": not is_own and overview.has_platform_key(provider),
+        "unpriced_count": assumed.unpriced_count(provider, organization) if is_own and organization else 0,
+        "has_platform_key": organization is not None and not is_own and overview.has_platform_key(provider),
         "key_form": KeyForm(formdata=None),
         "settings_form": ProviderSettingsForm(formdata=None, obj=provider) if is_own else None,
         "dependents": shelving.dependents(provider) if is_own and can_edit else None,
         "was_used": is_own and can_edit and shelving.was_used(provider),
         "can_edit": can_edit,
-        "crumbs": [("Model Hub", url_for("hub.providers"))],
+        "time_zone": place.time_zone(),
+        "crumbs": [providers_crumb()],
     }
     return render("hub/providers/provider.html", "provider", status=status, **(page | context))
 
@@ -132,7 +135,7 @@ def _leads_elsewhere(provider: Provider, base_url: str) -> bool:
 
 def _connectable(id: uuid.UUID) -> Provider:
     """One that can be asked: not a pattern without an address."""
-    provider = access.administered(Provider, id)
+    provider = place.administered(Provider, id)
     if provider.needs_address:
         abort(404)
     return provider

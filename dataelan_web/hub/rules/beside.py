@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from flask import g
-
-from ... import access
+from ... import place
 from ...extensions import db
 from ...models import Model, ModelType, Project, RoutingRule, Strategy
 from ...router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
@@ -198,7 +196,7 @@ class RuleView:
 def view_of(form: RuleForm, row: RoutingRule | None = None, *, is_final: bool = False) -> RuleView:
     """`is_final`: somebody wants to save it, so that what is not done yet is wrong as well."""
     draft, unread = form.draft()
-    checked = check(draft, g.organization, row)
+    checked = check(draft, place.organization(), row)
     wrong = {**checked.problems, **unread}
     problems = {name: text for name, text in wrong.items() if is_final or text not in STILL_TO_DO}
     to_do = [] if is_final else list(dict.fromkeys(text for text in wrong.values() if text in STILL_TO_DO))
@@ -228,9 +226,11 @@ def found(form: RuleForm, q: str) -> list[Line]:
 
 def choices() -> dict[str, Any]:
     """What does not depend on the rule: for the selects and the words beside them."""
-    projects = db.session.scalars(access.scoped(Project).order_by(Project.name))
+    organization = place.organization()
+    projects = db.session.scalars(place.seen(Project).order_by(Project.name))
+    of_all = [("", f"All of {organization.name}" if organization else "Everybody")]
     return {
-        "projects": [("", f"All of {g.organization.name}"), *((str(row.id), row.name) for row in projects)],
+        "projects": [*of_all, *((str(row.id), row.name) for row in projects)],
         "types": [(one.value, one.value.capitalize()) for one in ModelType],
         "strategies": [(one.value, *words) for one, words in STRATEGIES.items()],
         "when": WHEN,

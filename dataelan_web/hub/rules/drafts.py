@@ -186,7 +186,7 @@ def set_enabled(row: RoutingRule, is_enabled: bool) -> None:
     db.session.commit()
 
 
-def place(row: RoutingRule, organization: Organization, before: uuid.UUID | None) -> tuple[int, int]:
+def place(row: RoutingRule, organization: Organization | None, before: uuid.UUID | None) -> tuple[int, int]:
     """Put it before another of its scope (None: last), and number all of them anew. (its place, of how many)
 
     Whoever moves at the same time waits, so that every move counts and no rule is lost. Another that is gone
@@ -204,7 +204,7 @@ def place(row: RoutingRule, organization: Organization, before: uuid.UUID | None
     for number, other in enumerate(rows, 1):
         other.priority = number * STEP
     if changed:
-        audit.record("rule.moved", row, organization.id, place=to + 1, of=len(rows))
+        audit.record("rule.moved", row, row.organization_id, place=to + 1, of=len(rows))
     db.session.commit()
     return to + 1, len(rows)
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 
-from flask import g
 from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import selectinload
 
-from ... import access
+from ... import place
 from ...executions.candidates import candidates_of, rule_of
 from ...extensions import db
 from ...models import Execution, Model, Project, RoutingRule, now
@@ -22,6 +21,7 @@ from ..models import browse
 from ..models.browse import Line
 from .beside import Note, Segment, notes_of, role_of, segments
 from .drafts import Draft
+from .reach import SCANNED
 
 RECENT = timedelta(days=30)
 
@@ -43,7 +43,7 @@ class ListedRule:
     segments: list[Segment]
     models: list[ListedModel]
     runs: int
-    """That it decided in the last 30 days."""
+    """That it decided in the last 30 days; of a rule of the platform's, for its operator: of the latest `SCANNED`."""
     problem: str
     """Why it never answers as it is; empty: it can."""
 
@@ -57,32 +57,35 @@ class Group:
     rules: list[ListedRule]
     project: Project | None = None
     is_ours: bool = True
-    """False: the platform's, which only its operator changes."""
+    """False: the platform's, for an organization, which only its operator changes."""
 
 
 def groups() -> list[Group]:
     """Project by project, then the organization's, then the platform's; lowest priority number first."""
     rows = _rows()
     ids = {entry.model_id for row in rows for entry in row.models}
-    candidates = candidates_of(db.session, g.organization, ids) if ids else {}
+    candidates = candidates_of(db.session, place.organization(), ids) if ids else {}
     lines = {line.id: line for line in browse.lines(Model.id.in_(ids))} if ids else {}
     runs = _runs(rows)
-    projects = {row.id: row for row in db.session.scalars(access.scoped(Project))}
+    projects = {row.id: row for row in db.session.scalars(place.seen(Project))}
     found = []
     for (project_id, owner), members in groupby(rows, key=lambda row: (row.project_id, row.organization_id)):
         listed = [_listed(row, rule_of(row, candidates), lines, runs.get(row.id, 0)) for row in members]
         found.append(_group(projects[project_id] if project_id else None, owner, listed))
     if not any(group.is_ours and group.project is None for group in found):
-        place = next((place for place, group in enumerate(found) if not group.is_ours), len(found))
-        found.insert(place, _group(None, g.organization.id, []))
+        at = next((at for at, group in enumerate(found) if not group.is_ours), len(found))
+        found.insert(at, _group(None, place.owner_id(), []))
     return found
 
 
 def _group(project: Project | None, owner: uuid.UUID | None, rules: list[ListedRule]) -> Group:
     if project:
         return Group(project.name, "Only prompts of this project try these.", rules, project)
+    here = place.organization()
+    if here is None:
+        return Group("The platform", "Every organization’s prompts try these, after their own.", rules)
     if owner:
-        return Group(g.organization.name, "Every project’s prompts try these.", rules)
+        return Group(here.name, "Every project’s prompts try these.", rules)
     return Group(
         "The platform",
         "Tried after yours, by everyone’s prompts. Whoever runs Dataelan writes them.",
@@ -92,13 +95,14 @@ def _group(project: Project | None, owner: uuid.UUID | None, rules: list[ListedR
 
 
 def _rows() -> list[RoutingRule]:
-    """In the order of executions.candidates: a project's rules before the organization's before the platform's."""
+    """In the order of executions.candidates: a project's rules before the organization's before the platform's. Of
+    those, an organization is shown what is in use."""
     scope = case((RoutingRule.project_id.is_not(None), 0), (RoutingRule.organization_id.is_not(None), 1), else_=2)
+    ours = RoutingRule.organization_id == place.owner_id()
     query = (
         select(RoutingRule)
         .outerjoin(Project, Project.id == RoutingRule.project_id)
-        .where(or_(RoutingRule.organization_id == g.organization.id, RoutingRule.organization_id.is_(None)))
-        .where(or_(RoutingRule.organization_id.is_not(None), RoutingRule.is_enabled), Project.deleted_at.is_(None))
+        .where(or_(ours, RoutingRule.organization_id.is_(None) & RoutingRule.is_enabled), Project.deleted_at.is_(None))
         .options(selectinload(RoutingRule.models))
         .order_by(scope, func.lower(Project.name), Project.id, RoutingRule.priority, RoutingRule.id)
     )
@@ -106,15 +110,13 @@ def _rows() -> list[RoutingRule]:
 
 
 def _runs(rows: list[RoutingRule]) -> dict[uuid.UUID, int]:
-    query = (
-        select(Execution.rule_id, func.count())
-        .where(
-            Execution.organization_id == g.organization.id,
-            Execution.created_at > now() - RECENT,
-            Execution.rule_id.in_([row.id for row in rows]),
-        )
-        .group_by(Execution.rule_id)
-    )
+    decided = select(Execution.rule_id)
+    if (here := place.owner_id()) is None:  # nobody counts everybody's of a month; their ids are in the order of time
+        decided = decided.order_by(Execution.id.desc()).limit(SCANNED)
+    else:
+        decided = decided.where(Execution.organization_id == here, Execution.created_at > now() - RECENT)
+    by = decided.subquery().c.rule_id
+    query = select(by, func.count()).where(by.in_([row.id for row in rows])).group_by(by)
     return {id: count for id, count in db.session.execute(query) if id} if rows else {}
 
 

@@ -7,8 +7,9 @@ What a member may do, how much of a budget is spent and how models answer is as 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from sqlalchemy import func, select
@@ -33,6 +34,7 @@ BATCH = 50
 @dataclass(frozen=True)
 class Run:
     id: uuid.UUID
+    organization_id: uuid.UUID
     project_id: uuid.UUID
     model_type: ModelType
     requested: str
@@ -44,10 +46,16 @@ class Run:
     """From its start to its end."""
 
 
-def runs(which: Which, limit: int, rules: Iterable[Rule]) -> Iterator[Run | None]:
-    """The latest that are over, newest first; None for one too large to read. `rules` say which facts matter."""
+def runs(which: Which, limit: int, rules_of: Callable[[uuid.UUID], Iterable[Rule]]) -> Iterator[Run | None]:
+    """The latest that are over, newest first; None for one too large to read. `rules_of`: an organization's, by its id:
+    they say which facts of its runs matter."""
     rows = db.session.execute(_found(which, limit)).all()
-    facts = _Facts(which.organization, asked_by(rules), {row.Execution.user_id for row in rows})
+    users = {row.Execution.user_id for row in rows}
+
+    @cache
+    def facts_of(id: uuid.UUID) -> _Facts:
+        return _Facts(db.session.get_one(Organization, id), asked_by(rules_of(id)), users)
+
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         ids = [row.Execution.id for row in batch if row.size <= LARGEST]
@@ -59,8 +67,8 @@ def runs(which: Which, limit: int, rules: Iterable[Rule]) -> Iterator[Run | None
                 )
             )
         }
-        for row in batch:
-            yield _run(row.Execution, *bodies[row.Execution.id], facts) if row.Execution.id in bodies else None
+        for run in (row.Execution for row in batch):
+            yield _run(run, *bodies[run.id], facts_of(run.organization_id)) if run.id in bodies else None
 
 
 def _found(which: Which, limit: int) -> Any:
@@ -89,11 +97,14 @@ def _run(row: Execution, request: dict[str, Any], said: dict[str, Any], facts: _
         **measures.from_json(row.measures),
     )
     took = (row.finished_at - row.started_at).total_seconds() if row.finished_at and row.started_at else None
-    return Run(row.id, row.project_id, row.model_type, row.requested, prompt, question, usage, took)
+    return Run(
+        row.id, row.organization_id, row.project_id, row.model_type, row.requested, prompt, question, usage, took
+    )
 
 
 class _Facts:
-    """What expressions ask beside the prompt, read once for all runs and only where some rule asks for it."""
+    """What expressions ask beside the prompt, read once for all runs of one organization and only where some rule asks
+    for it."""
 
     def __init__(self, organization: Organization, asked: set[str], users: set[uuid.UUID | None]):
         self.organization, self.asked, self.users = organization, asked, users

@@ -1,5 +1,6 @@
-"""The platform's rules, which every organization's prompts try after its own. Its operator writes them on the command
-line; they are checked exactly as an organization's in its form. What saves commits and is noted in the audit."""
+"""The platform's rules, which every organization's prompts try after its own, on the command line: superusers have the
+pages of rules, under `/admin`. They are checked exactly as an organization's. What saves commits and is noted in the
+audit."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from ...router.plan import compatible
 from .drafts import Draft
 
 SCANNED = 20_000
-"""The latest runs of the organization, among which those that fit are looked for."""
+"""The latest runs of the organization, or of everybody, among which those that fit are looked for."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ ORIGINS = (
 
 @dataclass(frozen=True)
 class Reach:
-    """Of the organization's latest runs that are over: how many the draft could touch, and what is with the others."""
+    """Of the latest runs that are over: how many the draft could touch, and what is with the others."""
 
     scanned: int = 0
     since: datetime | None = None
@@ -76,7 +76,8 @@ class Reach:
 class Which:
     """The runs that a draft could touch."""
 
-    organization: Organization
+    organization: Organization | None
+    """None: everybody's."""
     types: Sequence[ModelType]
     """Those of runs that ask for auto."""
     names: Sequence[str]
@@ -85,7 +86,9 @@ class Which:
     filter: Filter = EVERY
 
     @classmethod
-    def of(cls, draft: Draft, row: RoutingRule | None, organization: Organization, which: Filter = Filter()) -> Which:
+    def of(
+        cls, draft: Draft, row: RoutingRule | None, organization: Organization | None, which: Filter = Filter()
+    ) -> Which:
         """`row`: the rule that the draft would replace; what it decides now is touched as well."""
         both = [draft, Draft.of(row)] if row else [draft]
         types = dict.fromkeys(ModelType(name) for one in both for name in compatible(one.model_type.value))
@@ -115,13 +118,11 @@ class Which:
         return and_(found, Execution.origin == Origin(self.filter.origin)) if self.filter.origin else found
 
     def latest(self) -> Subquery:
-        return (
-            select(Execution.id)
-            .where(Execution.organization_id == self.organization.id)
-            .order_by(Execution.created_at.desc())
-            .limit(SCANNED)
-            .subquery()
-        )
+        query = select(Execution.id).limit(SCANNED)
+        if self.organization is None:  # ids are in the order of time, and have an index over all organizations
+            return query.order_by(Execution.id.desc()).subquery()
+        here = Execution.organization_id == self.organization.id
+        return query.where(here).order_by(Execution.created_at.desc()).subquery()
 
     def among(self, query: Any) -> Any:
         """Only runs that are over, of the latest; what was imported was never routed here."""

@@ -2,7 +2,8 @@
 
 Nothing is sent. Draws are seeded by the run, so that the same draft gives the same answer every time, and a run that
 the draft does not touch draws the same. Both sides are priced alike: the tokens that were used, at today's rates.
-Nothing rests: whether a model happens to rest this minute says nothing about the rule.
+Nothing rests: whether a model happens to rest this minute says nothing about the rule. One of the platform's is tried
+against everybody's runs, each among the rules, keys and prices of its own organization.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ...router.rules import Rule
 from ...router.types import Task, Usage
 from .drafts import Draft, router_rule
 from .past_runs import Run, runs
-from .reach import EVERY, SCANNED, Filter, Reach, Which
+from .reach import EVERY, Filter, Reach, Which
 
 SIZES = (50, 200, 500, 2_000, 5_000)
 SECONDS = 5.0
@@ -108,29 +109,43 @@ class _Outcome:
 
 
 def rehearse(
-    draft: Draft, row: RoutingRule | None, organization: Organization, wanted: int, which: Filter = EVERY
+    draft: Draft, row: RoutingRule | None, organization: Organization | None, wanted: int, which: Filter = EVERY
 ) -> Rehearsal:
-    """`row`: the rule that the draft would replace; `wanted`: how many of the latest runs that it could touch."""
+    """`organization`: whose rule it is (None: the platform's); `row`: the rule that the draft would replace; `wanted`:
+    how many of the latest runs that it could touch."""
     deadline, touched = time.monotonic() + SECONDS, Which.of(draft, row, organization, which)
-    said, stage = Rehearsal(reach=touched.reach()), _Stage(draft, row, organization)
+    said, stages = Rehearsal(reach=touched.reach()), _Stages(draft, row, is_platforms=organization is None)
     outcomes = []
-    for run in runs(touched, wanted, stage.rules):
+    for run in runs(touched, wanted, lambda home: stages[home].rules):
         if run is None:
             said.left_out += 1
             continue
-        outcomes.append(stage.play(run))
+        outcomes.append(stages[run.organization_id].play(run))
         if time.monotonic() > deadline:
             said.is_cut_short = True
             break
-    _count(said, outcomes, _speeds(outcomes, stage))
+    _count(said, outcomes, _speeds(outcomes, touched))
     return said
 
 
-class _Stage:
-    """The hub, read once for all runs."""
+class _Stages(dict[uuid.UUID, "_Stage"]):
+    """One for each organization, by its id, whose runs are tried."""
 
-    def __init__(self, draft: Draft, row: RoutingRule | None, organization: Organization):
-        self.draft, self.row, self.organization = draft, row, organization
+    def __init__(self, draft: Draft, row: RoutingRule | None, *, is_platforms: bool):
+        super().__init__()
+        self.draft, self.row, self.is_platforms = draft, row, is_platforms
+
+    def __missing__(self, id: uuid.UUID) -> _Stage:
+        organization = db.session.get_one(Organization, id)
+        made = self[id] = _Stage(self.draft, self.row, organization, is_platforms=self.is_platforms)
+        return made
+
+
+class _Stage:
+    """An organization's hub, read once for all its runs."""
+
+    def __init__(self, draft: Draft, row: RoutingRule | None, organization: Organization, *, is_platforms: bool):
+        self.draft, self.row, self.organization, self.is_platforms = draft, row, organization, is_platforms
         query = select(Project).where(Project.organization_id == organization.id)
         self.projects = {project.id: project for project in db.session.scalars(query)}
         self.rows = self._read()
@@ -154,11 +169,6 @@ class _Stage:
 
     def is_draft(self, rule: Rule | None) -> bool:
         return rule is not None and rule.id == (self.row.id if self.row else LAST)
-
-    def measured(self, candidates: Iterable[Candidate]) -> Mapping[Pair, Vital]:
-        """What was lately measured of them, as if nothing rested and nothing were in flight."""
-        read = health().read({(one.model_id, key.id) for one in candidates for key in one.keys})
-        return {pair: replace(vital, rest=RESTED, key_rest=RESTED, in_flight=0) for pair, vital in read.items()}
 
     def _read(self) -> list[RoutingRule]:
         """Every rule that is in use here; the platform's too."""
@@ -202,13 +212,14 @@ class _Stage:
         allows = project.allows_platform_keys
         if allows not in self._hubs:
             hub = self._hubs[allows] = candidates_of(db.session, self.organization, project=project)
-            self._vitals |= self.measured(one for id, one in hub.items() if id in self._named)
+            self._vitals |= _measured(one for id, one in hub.items() if id in self._named)
             self._slugs |= slugs_of(db.session, hub.values())
         return self._hubs[allows]
 
     def _place(self) -> Place:
         priority = float("inf") if self.draft.priority is None else self.draft.priority
-        return (0 if self.draft.project_id else 1, priority, self.row.id if self.row else LAST)
+        scope = 2 if self.is_platforms else 0 if self.draft.project_id else 1
+        return (scope, priority, self.row.id if self.row else LAST)
 
 
 Place = tuple[int, float, uuid.UUID]
@@ -279,24 +290,24 @@ def _first(made: Plan) -> Candidate | None:
     return made.steps[0].candidate if made.steps else None
 
 
-def _speeds(outcomes: Sequence[_Outcome], stage: _Stage) -> dict[uuid.UUID, float]:
-    """Model → seconds a unit of work: as lately measured, or else as its runs of the organization took."""
-    named = {one.model_id: one for o in outcomes for one in (o.before, o.after) if one}
-    vitals, found = stage.measured(named.values()), {}
-    for id, candidate in named.items():
-        measured = [vital.latency for key in candidate.keys if (vital := vitals.get((id, key.id))) and vital.latency]
-        if measured:
-            found[id] = min(measured)
-    return _past_speeds(stage.organization, [id for id in named if id not in found]) | found
+def _measured(candidates: Iterable[Candidate]) -> Mapping[Pair, Vital]:
+    """What was lately measured of them, as if nothing rested and nothing were in flight."""
+    read = health().read({(one.model_id, key.id) for one in candidates for key in one.keys})
+    return {pair: replace(vital, rest=RESTED, key_rest=RESTED, in_flight=0) for pair, vital in read.items()}
 
 
-def _past_speeds(organization: Organization, models: Sequence[uuid.UUID]) -> dict[uuid.UUID, float]:
-    latest = (
-        select(Execution.id)
-        .where(Execution.organization_id == organization.id)
-        .order_by(Execution.created_at.desc())
-        .limit(SCANNED)
-    )
+def _speeds(outcomes: Sequence[_Outcome], touched: Which) -> dict[uuid.UUID, float]:
+    """Model → seconds a unit of work: as lately measured, or else as the latest runs with it took."""
+    named = [one for o in outcomes for one in (o.before, o.after) if one]
+    found: dict[uuid.UUID, float] = {}
+    for (id, _), vital in _measured(named).items():
+        if vital.latency:
+            found[id] = min(vital.latency, found.get(id, vital.latency))
+    return _past_speeds(touched, list({one.model_id for one in named} - found.keys())) | found
+
+
+def _past_speeds(touched: Which, models: Sequence[uuid.UUID]) -> dict[uuid.UUID, float]:
+    latest = select(touched.latest().c.id)
     took = func.extract("epoch", Execution.finished_at - Execution.started_at)
     tokens = func.coalesce(Execution.tokens_output, 0) + func.coalesce(Execution.tokens_reasoning, 0)
     work = func.greatest(tokens / 400.0, LEAST_WORK)

@@ -7,60 +7,66 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Response as FlaskResponse
-from flask import g, request, url_for
+from flask import request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from ... import access
+from ... import access, place
 from ...extensions import db
 from ...models import ModelType, Project, RoutingRule
 from ...once import done_once
 from ...web import redirect, render, toast, with_toast
-from ..blueprint import bp, id_in
+from ..blueprint import bp, id_in, operators_bp, url
 from . import beside, drafts, overview
 from .drafts import NO_MODELS, Draft, Refused
 from .dry_run import DryRunForm, plan_for
 from .forms import RuleForm
-from .reach import ASKED, ORIGINS, Filter
+from .reach import ASKED, ORIGINS, SCANNED, Filter
 from .rehearsal import SIZES, rehearse
 
 
+@operators_bp.get("/hub/rules")
 @bp.get("/hub/rules")
 def rules_page() -> Response:
-    access.require(access.SEE)
+    place.require_see()
     return _list()
 
 
+@operators_bp.get("/hub/rules/new")
 @bp.get("/hub/rules/new")
 def rule_new() -> Response:
     """`from`: a rule to begin with, as a copy. Nothing is saved yet."""
-    access.require(access.ADMINISTER)
+    place.require_administer()
     if not (original := request.args.get("from")):
         return _page(RuleForm(project_id=_project_asked_for()))
-    form = RuleForm.of(Draft.of(access.administered(RoutingRule, id_in(original))))
+    form = RuleForm.of(Draft.of(place.administered(RoutingRule, id_in(original))))
     form.name, form.priority = f"{form.name[:190]} (copy)", ""
     return _page(form)
 
 
+@operators_bp.post("/hub/rules")
 @bp.post("/hub/rules")
 @done_once()
 def rule_create() -> Response:
-    access.require(access.ADMINISTER)
+    place.require_administer()
     return _save(RuleForm.read(request.form), None)
 
 
+@operators_bp.get("/hub/rules/<uuid:id>")
 @bp.get("/hub/rules/<uuid:id>")
 def rule(id: uuid.UUID) -> Response:
-    row = access.administered(RoutingRule, id)
+    row = place.administered(RoutingRule, id)
     return _page(RuleForm.of(Draft.of(row)), row)
 
 
+@operators_bp.post("/hub/rules/<uuid:id>")
 @bp.post("/hub/rules/<uuid:id>")
 def rule_change(id: uuid.UUID) -> Response:
-    row = access.administered(RoutingRule, id)
+    row = place.administered(RoutingRule, id)
     return _save(RuleForm.read(request.form), row)
 
 
+@operators_bp.post("/hub/rules/draft")
 @bp.post("/hub/rules/draft")
 def rule_draft() -> Response:
     """The form with a condition or a model more or less, or with models found. Saves nothing."""
@@ -69,6 +75,7 @@ def rule_draft() -> Response:
     return _page(form, row)
 
 
+@operators_bp.post("/hub/rules/preview")
 @bp.post("/hub/rules/preview")
 def rule_preview() -> Response:
     """What the rule says as it is typed, and what stands against it. Saves nothing."""
@@ -76,6 +83,7 @@ def rule_preview() -> Response:
     return _page(form, row, fragment="preview")
 
 
+@operators_bp.post("/hub/rules/rehearsal")
 @bp.post("/hub/rules/rehearsal")
 def rule_rehearsal() -> Response:
     """The draft against the last `runs` runs, of those that `asked` and `origin` leave. Saves and sends nothing."""
@@ -85,33 +93,36 @@ def rule_rehearsal() -> Response:
     size = int(wanted) if wanted in map(str, SIZES) else SIZES[0]
     is_ready = not view.problems and NO_MODELS not in view.to_do
     which = Filter(_one_of(ASKED, "asked"), _one_of(ORIGINS, "origin"))
-    tried = rehearse(view.draft, row, g.organization, size, which) if is_ready else None
+    tried = rehearse(view.draft, row, place.organization(), size, which) if is_ready else None
     return _page(form, row, fragment="rehearsal", rehearsal=tried, size=size, which=which, is_unready=not is_ready)
 
 
+@operators_bp.post("/hub/rules/<uuid:id>/place")
 @bp.post("/hub/rules/<uuid:id>/place")
 def rule_place(id: uuid.UUID) -> Response:
     """`before`: the rule that it is to be tried before; empty: after all others of its scope."""
-    row, before = access.administered(RoutingRule, id), request.form.get("before")
+    row, before = place.administered(RoutingRule, id), request.form.get("before")
     try:
-        place, count = drafts.place(row, g.organization, id_in(before) if before else None)
+        number, count = drafts.place(row, place.organization(), id_in(before) if before else None)
     except Refused as refused:
         return with_toast(_list(409), str(refused), "danger")
-    return _list(announcement=f"“{row.name}” is number {place} of {count} now.")
+    return _list(announcement=f"“{row.name}” is number {number} of {count} now.")
 
 
+@operators_bp.post("/hub/rules/<uuid:id>/enablement")
 @bp.post("/hub/rules/<uuid:id>/enablement")
 def rule_enablement(id: uuid.UUID) -> Response:
     """`is_enabled`: yes or no."""
-    row = access.administered(RoutingRule, id)
+    row = place.administered(RoutingRule, id)
     drafts.set_enabled(row, request.form.get("is_enabled") == "yes")
     word = "is in use" if row.is_enabled else "is switched off: prompts pass it by"
     return _list(announcement=f"“{row.name}” {word}.")
 
 
+@operators_bp.post("/hub/rules/<uuid:id>/deletion")
 @bp.post("/hub/rules/<uuid:id>/deletion")
 def rule_deletion(id: uuid.UUID) -> Response:
-    draft = drafts.delete(access.administered(RoutingRule, id))
+    draft = drafts.delete(place.administered(RoutingRule, id))
     return _list(deleted=RuleForm.of(draft))
 
 
@@ -130,9 +141,9 @@ def rule_dry_run() -> Response:
 
 def _edited() -> RoutingRule | None:
     """The rule whose form was sent; None: a new one."""
-    access.require(access.ADMINISTER)
+    place.require_administer()
     id = request.form.get("rule_id")
-    return access.administered(RoutingRule, id_in(id)) if id else None
+    return place.administered(RoutingRule, id_in(id)) if id else None
 
 
 def _one_of(choices: Sequence[tuple[str, str]], field: str) -> str:
@@ -143,7 +154,7 @@ def _one_of(choices: Sequence[tuple[str, str]], field: str) -> str:
 
 def _project_asked_for() -> str:
     id = request.args.get("project")
-    return str(access.visible(Project, id_in(id)).id) if id else ""
+    return str(place.visible(Project, id_in(id)).id) if id else ""
 
 
 def _save(form: RuleForm, row: RoutingRule | None) -> Response:
@@ -151,11 +162,11 @@ def _save(form: RuleForm, row: RoutingRule | None) -> Response:
     if unread:
         return _page(form, row, 422)
     try:
-        saved = drafts.save(draft, g.organization, current_user.id, row)
+        saved = drafts.save(draft, place.organization(), current_user.id, row)
     except Refused as refused:
         return _page(form, row, 422, refused=refused.problems)
     toast(f"“{saved.name}” is saved{'' if saved.is_enabled else ', and switched off'}.", "good")
-    return redirect(url_for("hub.rules_page"))
+    return redirect(url("rules_page"))
 
 
 def _page(
@@ -171,7 +182,7 @@ def _page(
         "which": Filter(),
         "is_unready": False,
         "q": "" if form.focus == "q" else request.form.get("q", "").strip()[:100],
-        "crumbs": [("Routing rules", url_for("hub.rules_page"))],
+        "crumbs": [("Routing rules", url("rules_page"))],
         **beside.choices(),
         **context,
     }
@@ -181,10 +192,12 @@ def _page(
 
 def _list(status: int = 200, *, fragment: str = "rules", **context: Any) -> FlaskResponse:
     page = {"announcement": "", "deleted": None, "receipt": None, **context}
-    page["dry_run"] = page.get("dry_run") or _dry_run_form(is_empty=True)
+    if not place.is_operators():  # who has no project to plan a prompt of
+        page["dry_run"] = page.get("dry_run") or _dry_run_form(is_empty=True)
     page["groups"] = overview.groups() if fragment == "rules" else []
     page["strategies"] = beside.STRATEGIES
-    return render("hub/rules/rules.html", fragment, status=status, can_edit=access.may(access.ADMINISTER), **page)
+    page["scanned"] = SCANNED
+    return render("hub/rules/rules.html", fragment, status=status, can_edit=place.may_administer(), **page)
 
 
 def _dry_run_form(*, is_empty: bool = False) -> DryRunForm:
