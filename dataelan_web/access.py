@@ -87,8 +87,7 @@ class InTrash(Gone):
 
 
 class AnotherWay(Forbidden):
-    """403: whoever asks belongs there, but the way by which they signed in does not lead there (sso/gate.py says which
-    does)."""
+    """403: whoever asks belongs there, but signed in by a way that does not lead there (sso/gate.py says which do)."""
 
 
 def enter_organization(slug: str) -> Organization:
@@ -279,23 +278,23 @@ def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
     if model in (Budget, RateLimit):
         return [_limits_here(model, role)]
     if model is Increase:  # beside those of limits one sees, one's own of all the operator's; for who runs it, ours
-        of_all = ASKED_OF_OPERATOR
-        mine = of_all if role and RANK[role] >= ADMINISTER else of_all & (Increase.asked_by == ASKER)
+        all_of_it = role is not None and RANK[role] >= ADMINISTER
+        mine = ASKED_OF_OPERATOR if all_of_it else ASKED_OF_OPERATOR & (Increase.asked_by == ASKER)
         return [Increase.organization_id == HERE, _limits_here(Budget, role) | _limits_here(RateLimit, role) | mine]
     if model in (RoutingRule, Webhook, Delivery, Membership, Invitation, ServiceAccount, Annotation, ClaimedDomain):
         owner = getattr(model, "organization_id")  # noqa: B009
         return [owner == HERE if role is not None else false()]
     if model is Identity:
-        ours = IdentityProvider.organization_id == HERE
-        return [Identity.provider_id.in_(select(IdentityProvider.id).where(ours)) if role is not None else false()]
+        ours = select(IdentityProvider.id).where(IdentityProvider.organization_id == HERE)
+        return [Identity.provider_id.in_(ours) if role is not None else false()]
     if model is RunExport:  # one's own
         return [RunExport.organization_id == HERE, RunExport.user_id == ASKER]
     if model is SavedView:  # one's own; for members also those that are everyone's
         my_own = ~SavedView.is_shared & (SavedView.user_id == ASKER)
         return [SavedView.organization_id == HERE, my_own if role is None else my_own | SavedView.is_shared]
     if model is Notice:  # one's own, of every organization one still belongs to
-        led_to = select(Organization.id).where(Organization.id.in_(_ids_of_organizations(ASKER)), is_led_to())
-        return [Notice.user_id == ASKER, Notice.organization_id.in_(led_to)]
+        homes = select(Organization.id).where(Organization.id.in_(_ids_of_organizations(ASKER)), is_led_to())
+        return [Notice.user_id == ASKER, Notice.organization_id.in_(homes)]
     if model in HOLDERS:
         here: ColumnElement[bool] = Project.organization_id == HERE
         return [here] if role is not None else [here, Project.id.in_(_guest_projects(ASKER, Project.id))]

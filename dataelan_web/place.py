@@ -49,8 +49,8 @@ def time_zone() -> str:
 
 
 def seen(model: type[Row]) -> Select[Row]:
-    """All that may be seen here: the start of every list query. Of an Increase, its budget and its rate are joined; of a
-    Model, its provider."""
+    """All that may be seen here: the start of every list query. Of an Increase, its budget and its rate are joined; of
+    a Model, its provider."""
     if owner_id() is not None:
         return access.scoped(model)
     query = joined(model)
