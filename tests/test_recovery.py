@@ -21,7 +21,19 @@ from dataelan_web.executions.health import CLOCK_KEPT, _Clock
 from dataelan_web.executions.measures import estimated
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue, worker
-from dataelan_web.models import Attempt, Execution, Outcome, Payer, Reservation, Scope, State, Window, journal, new_id
+from dataelan_web.models import (
+    Attempt,
+    Execution,
+    Outcome,
+    Payer,
+    Reservation,
+    Scope,
+    State,
+    Unit,
+    Window,
+    journal,
+    new_id,
+)
 from dataelan_web.models.executions import LEASE, claim, close, renew
 from dataelan_web.playground import stream
 from dataelan_web.router.candidates import tokens_of
@@ -188,6 +200,22 @@ def test_an_end_is_tried_for_as_long_as_the_lease_lasts() -> None:
 
 
 # -- money ---------------------------------------------------------------------------------------
+
+
+def test_where_no_money_was_held_what_nobody_heard_is_not_charged_as_if_it_had_been(
+    acme: people.Cast, simulated: str
+) -> None:
+    limit = (db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL)
+    quota.set_limit(*limit, 10, Unit.REQUESTS)
+    execution = claimed(acme, "!simulate tokens=8\nHi", requested=priced(acme, simulated))
+    events = execute(execution, execution.fence)
+    next(events)
+    held_for_it = quota.held(db.session, execution.attempts[0].id)
+    assert held_for_it is not None
+    assert held_for_it.usd == 0
+    let_the_lease_run_out(execution.id)
+    assert (fresh(execution.id).cost or 0) < 1_000_000, "what 8,192 tokens would have cost is 80 times that"
+    events.close()
 
 
 def test_a_call_that_was_surely_not_made_costs_nothing_however_its_announcement_ended(

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
-from ..models import LedgerEntry, Reservation, ReservationState, new_id
+from ..models import Budget, BudgetPeriod, Hold, LedgerEntry, Reservation, ReservationState, Unit, new_id
 from ..models.base import DbSession
 from ..models.locks import ALIVE
 from .amounts import Use
@@ -158,8 +158,10 @@ def commit(session: DbSession) -> None:
 def held(session: DbSession, attempt_id: uuid.UUID) -> Use | None:
     """What is held for an attempt; None: nothing is. In money it is nothing where no limit of money counts it."""
     mine = (Reservation.attempt_id == attempt_id, Reservation.state == ReservationState.HELD)
-    found = session.execute(select(Reservation.amount, Reservation.tokens).where(*mine)).first()
-    return Use(found.amount, found.tokens) if found else None
+    in_money = select(Hold.id).join(BudgetPeriod).join(Budget).where(Hold.reservation_id == Reservation.id)
+    is_money = in_money.where(Budget.unit == Unit.USD).exists()
+    found = session.execute(select(Reservation.amount, Reservation.tokens, is_money).where(*mine)).first()
+    return Use(found[0] if found[2] else 0, found[1]) if found else None
 
 
 def prolong(session: DbSession, attempt_id: uuid.UUID) -> None:
