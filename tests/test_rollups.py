@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import threading
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from dataelan_web import quota
@@ -169,6 +170,38 @@ def test_several_workers_at_once_and_a_rebuild_count_once(acme: people.Cast, app
     count_all()
     assert sums(acme) == (30, 465, 0)
     assert not drift(acme.organization)
+
+
+def test_a_rebuild_waits_for_whoever_is_at_it_longer_than_a_statement_may_take(acme: people.Cast, app: Flask) -> None:
+    """A worker that counts a large organization anew takes minutes."""
+    paid(acme, 5)
+    count_all()
+    lock = text(f"SELECT pg_advisory_lock({acme.organization.id.int & 0x7FFF_FFFF_FFFF_FFFF})")
+    counted = list[int]()
+
+    def work() -> None:
+        with app.app_context():
+            counted.append(rebuild(acme.organization))
+
+    def hurries(connection: Any, _: object) -> None:
+        connection.cursor().execute("SET statement_timeout = '1s'")
+        connection.commit()
+
+    with db.engine.connect() as somebody:
+        somebody.execute(lock)
+        event.listen(db.engine, "connect", hurries)
+        db.engine.dispose()
+        waiting = threading.Thread(target=work)
+        try:
+            waiting.start()
+            waiting.join(1.5)
+            assert waiting.is_alive()
+            somebody.execute(text("SELECT pg_advisory_unlock_all()"))
+            waiting.join(30)
+        finally:
+            event.remove(db.engine, "connect", hurries)
+            db.engine.dispose()
+    assert counted == [1]
 
 
 def test_drift_is_found_and_a_rebuild_mends_it(acme: people.Cast) -> None:

@@ -10,6 +10,7 @@ goes on. Whoever dies in a rebuild leaves the line, and the old sums; the next w
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,11 @@ from .cuts import Cut, kept
 
 LOCK = 0x0DA7AE1A
 """PostgreSQL's advisory lock of whoever counts what waits."""
+ASKED_EVERY = 0.5
+"""Seconds. A wait in one statement would end as any other statement that takes too long."""
 
+_PATIENTLY = text("SET LOCAL statement_timeout = 0")
+"""A year of runs takes its time."""
 _MARK = text("""
 INSERT INTO rollup_recounts (organization_id, asked_at) VALUES (:organization, clock_timestamp())
 ON CONFLICT (organization_id) DO UPDATE SET asked_at = excluded.asked_at
@@ -147,6 +152,7 @@ def _rebuild(id: uuid.UUID, *, is_patient: bool = True) -> int | None:
     with db.engine.begin() as connection:
         connection.execute(_UNMARK, of | {"asked_at": asked_at})
     with db.engine.begin() as connection:  # else the first pages are planned for tables that were empty
+        connection.execute(_PATIENTLY)
         connection.execute(text("ANALYZE rollups, rollup_keys"))
     return runs
 
@@ -164,11 +170,11 @@ def _alone(id: uuid.UUID, is_patient: bool) -> Iterator[bool]:
     with db.engine.connect() as holder:
         # Of a session, and in no transaction: one that stands still for long is ended by PostgreSQL.
         holder = holder.execution_options(isolation_level="AUTOCOMMIT")
-        if is_patient:
-            holder.execute(text("SELECT pg_advisory_lock(:lock)"), lock)
-        elif not holder.scalar(text("SELECT pg_try_advisory_lock(:lock)"), lock):
-            yield False
-            return
+        while not holder.scalar(text("SELECT pg_try_advisory_lock(:lock)"), lock):
+            if not is_patient:
+                yield False
+                return
+            time.sleep(ASKED_EVERY)
         try:
             holder.execute(text("SELECT pg_advisory_lock(:lock), pg_advisory_unlock(:lock)"), {"lock": LOCK})
             yield True
@@ -182,6 +188,6 @@ def _snapshot() -> Iterator[Connection]:
     with db.engine.connect() as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
-            connection.execute(text("SET LOCAL statement_timeout = 0"))  # a year of runs takes its time
+            connection.execute(_PATIENTLY)
             connection.execute(text("SET LOCAL work_mem = '256MB'"))
             yield connection
