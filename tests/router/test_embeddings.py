@@ -72,6 +72,7 @@ def test_openai_embeds_one_text_a_message() -> None:
         ("https://api.voyageai.com/v1", {"output_dimension": 256, "input_type": "query"}),
         ("https://api.mistral.ai/v1", {"output_dimension": 256}),
         ("https://x.openai.azure.com/openai/v1", {"dimensions": 256}),
+        ("https://x.cognitiveservices.azure.com/openai/v1", {"dimensions": 256}),
         ("https://integrate.api.nvidia.com/v1", {"dimensions": 256, "input_type": "query"}),
     ],
 )

@@ -90,8 +90,10 @@ def test_a_rich_prompt_says_everything() -> None:
 
 
 def test_only_openai_itself_is_asked_with_the_newer_name_of_the_limit() -> None:
-    azure = adapter("openai", "https://mine.openai.azure.com/openai/v1")
-    assert "max_completion_tokens" in (azure.call(RICH, "m", "k").body or {})
+    for host in ("openai", "services.ai", "cognitiveservices"):
+        call = adapter("openai", f"https://mine.{host}.azure.com/openai/v1").call(RICH, "m", "k")
+        assert "max_completion_tokens" in (call.body or {})
+        assert call.headers == {"api-key": "k"}
     assert "max_tokens" in (OLLAMA.call(RICH, "m", "k").body or {})
 
 

@@ -129,7 +129,7 @@ COUNTING_HOSTS = {"openai": ("api.openai.com",)}
 
 
 # OpenAI itself, and Azure: their imitators answer for all of their models in the chat format.
-RESPONSES_HOSTS = ("api.openai.com", ".openai.azure.com")
+RESPONSES_HOSTS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 
 
 class UnknownFormat(LookupError):

@@ -41,13 +41,14 @@ class Dialect:
     key_header: str = "Authorization"
 
 
+# How the hosts of Azure's resources end: of one for OpenAI, for all of its AI services, and what its portal shows.
+AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 # By end of host name. OpenAI's own newer models refuse `max_tokens` (400, unsupported_parameter), while many
 # compatible servers have never heard of `max_completion_tokens` and would ignore the limit in silence. Mistral
 # answers 422 to fields it does not know; it calls the seed `random_seed` and reports usage without being asked.
 DIALECTS: Mapping[str, Dialect] = {
     "api.openai.com": Dialect(max_tokens="max_completion_tokens"),
-    ".openai.azure.com": Dialect(max_tokens="max_completion_tokens", key_header="api-key"),
-    ".services.ai.azure.com": Dialect(max_tokens="max_completion_tokens", key_header="api-key"),
+    **dict.fromkeys(AZURE, Dialect(max_tokens="max_completion_tokens", key_header="api-key")),
     "api.mistral.ai": Dialect(seed="random_seed", stream_options=False),
 }
 

@@ -15,7 +15,7 @@ from dataelan_web.router.providers import vectors
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import count, first_count, mapping, mappings
 from dataelan_web.router.providers.measures import billed_usd
-from dataelan_web.router.providers.openai_chat import key_headers
+from dataelan_web.router.providers.openai_chat import AZURE, key_headers
 from dataelan_web.router.types import Call, Decoder, Prompt, Usage
 
 
@@ -30,7 +30,7 @@ class Dialect:
 # By end of host name.
 DIALECTS: Mapping[str, Dialect] = {
     "api.openai.com": Dialect(knows_purpose=False),
-    ".openai.azure.com": Dialect(knows_purpose=False),
+    **dict.fromkeys(AZURE, Dialect(knows_purpose=False)),
     "api.mistral.ai": Dialect("output_dimension", knows_purpose=False),
     "api.perplexity.ai": Dialect(knows_purpose=False),
     "api.voyageai.com": Dialect("output_dimension"),
