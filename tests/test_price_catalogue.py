@@ -29,9 +29,13 @@ def test_it_shows_every_provider_s_models_and_adds_none(app: Flask, acme: people
     assert "1 to 50 of" in text
     assert total(page(app, acme, "provider=anthropic")) > 10
     assert 0 < total(page(app, acme, "type=IMAGE")) < total(text)
+    assert 0 < total(page(app, acme, "capability=video_in")) < total(page(app, acme, "capability=tools")) < total(text)
+    states = [total(page(app, acme, f"price={state}")) for state in ("priced", "free", "unknown")]
+    assert sum(states) == total(text)
+    assert states[0] > states[1] > 0
     assert 0 < total(page(app, acme, "context=1000000")) < total(page(app, acme, "context=128000")) < total(text)
     assert "No model matches" in page(app, acme, "q=no-such-model-anywhere")
-    assert total(page(app, acme, "type=nonsense&context=much&sort=nothing")) == total(text)
+    assert total(page(app, acme, "type=nonsense&context=much&capability=flying&price=fair&sort=nothing")) == total(text)
     assert f"of {total(text):,}" in page(app, acme, "page=99999")
     assert db.session.query(Model).count() == before
 

@@ -95,7 +95,7 @@ class Line:
 
     @property
     def abilities(self) -> list[str]:
-        return abilities_of(self.model)
+        return abilities_of(self.model.name, self.model.capabilities)
 
     @property
     def full_name(self) -> str:

@@ -14,6 +14,7 @@ from ..blueprint import bp
 from . import elsewhere
 from .browse import PAGE, Filters
 from .elsewhere import SORTS
+from .purpose import SOUGHT
 
 
 @bp.get("/hub/models/catalogue")
@@ -32,6 +33,7 @@ def price_catalogue() -> Response:
         last=first + len(offers),
         providers=[(row.slug, row.name) for row in elsewhere.providers()],
         types=list(ModelType),
+        sought=SOUGHT,
         sorts=list(SORTS.items()),
         previous_url=_page_url(filters, page - 1) if page > 1 else None,
         next_url=_page_url(filters, page + 1) if page * PAGE < total else None,

@@ -40,7 +40,8 @@ def can(model: str, abilities: tuple[str, ...]) -> None:
     row.capabilities = sorted(abilities)
     audit.record("model.changed", row, None, capabilities=row.capabilities)
     db.session.commit()
-    click.echo(f"{model} can: {', '.join(map(ability_words, abilities_of(row))) or 'nobody says'}.")
+    known = abilities_of(row.name, row.capabilities)
+    click.echo(f"{model} can: {', '.join(map(ability_words, known)) or 'nobody says'}.")
 
 
 @models.command("price")

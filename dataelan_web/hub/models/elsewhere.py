@@ -17,10 +17,10 @@ from ...extensions import db
 from ...models import APIKey, ModelType, Price, Provider
 from ...router.types import Task
 from . import catalogue, prices
-from .browse import PAGE, Filters
+from .browse import FREE, PAGE, PRICED, UNKNOWN, Filters
 from .browse import SORTS as ALL_SORTS
 from .prices import Amount
-from .purpose import task_of
+from .purpose import SOUGHT, sought_of, task_of
 
 SORTS = {key: ALL_SORTS[key] for key in ("name", "price", "context")}
 
@@ -38,6 +38,12 @@ class Entry:
     amounts: tuple[Amount | None, Amount | None]
     is_free: bool
     is_deprecated: bool
+    abilities: frozenset[str]
+    """What its name tells that it can at least: the catalogue says nothing of it."""
+
+    @property
+    def price_state(self) -> str:
+        return UNKNOWN if self.price is None else FREE if self.is_free else PRICED
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,9 @@ def _entries(name: str) -> list[Entry]:
         if use := task_of(model, known=known):
             amounts = prices.headline(known.price, use[1]) if known.price else (None, None)
             is_free = known.price is not None and prices.is_free(known.price)
-            found.append(
-                Entry(model, known.name, *use, known.context_window, known.price, amounts, is_free, known.is_deprecated)
-            )
+            able = frozenset(sought_of(model, use[1].value))
+            window, ends = known.context_window, known.is_deprecated
+            found.append(Entry(model, known.name, *use, window, known.price, amounts, is_free, ends, able))
     return found
 
 
@@ -91,6 +97,8 @@ def _matches(entry: Entry, filters: Filters) -> bool:
     return (
         all(word in text for word in filters.q.lower().split())
         and (filters.type not in set(ModelType) or entry.model_type == filters.type)
+        and (filters.capability not in SOUGHT or filters.capability in entry.abilities)
+        and (filters.price not in (PRICED, FREE, UNKNOWN) or filters.price == entry.price_state)
         and (entry.context_window or 0) >= least
     )
 

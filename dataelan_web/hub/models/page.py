@@ -71,7 +71,7 @@ def page_of(line: Line) -> dict[str, Any]:
         "price_classes": prices.BY_NAME,
         "refused": parameters.in_words(model),
         "refusable": OF_TASK.get(Task(model.task), ()),
-        "abilities": sought_of(model),
+        "abilities": sought_of(model.name, model.task, model.capabilities),
         "versions": versions(line),
         "use": use,
         "recent": recent(model),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ...models import Model, ModelType
+from ...models import ModelType
 from ...router import names
 from ...router.candidates import STREAMING
 from ...router.types import Task
@@ -49,15 +49,15 @@ def task_of(
     return (TYPES[task], task) if task else _by_name(name)
 
 
-def abilities_of(model: Model) -> list[str]:
-    """What a model can do, of what people choose by: as somebody says, or else at least what its name tells."""
-    able = model.capabilities or names.abilities(model.name)
-    return [name for name in CAPABILITIES if name in able]
+def abilities_of(name: str, said: Sequence[str] = ()) -> list[str]:
+    """What a model can do, of what people choose by: as somebody said, or else at least what its name tells."""
+    able = said or names.abilities(name)
+    return [ability for ability in CAPABILITIES if ability in able]
 
 
-def sought_of(model: Model) -> list[str]:
+def sought_of(name: str, task: str, said: Sequence[str] = ()) -> list[str]:
     """The same, of all that they look for."""
-    return [*([STREAMING] if model.task == Task.CHAT else []), *abilities_of(model)]
+    return [*([STREAMING] if task == Task.CHAT else []), *abilities_of(name, said)]
 
 
 def abilities(said: Iterable[str]) -> list[str]:
