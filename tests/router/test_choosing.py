@@ -237,7 +237,7 @@ def test_a_rule_says_itself_in_plain_words() -> None:
         ({"max_cost": 0}, "over the rule's"),
         ({"providers": ["Nobody"]}, "not among the rule's providers"),
         ({"tags": ["gold"]}, "not tagged gold"),
-        ({"capabilities": ["vision"], "max_cost": 100}, "lacks vision"),
+        ({"capabilities": ["vision"], "max_cost": 100}, "nobody says that it has vision"),
         ({"min_context_window": 10**9}, "unknown"),
     ],
 )
