@@ -197,7 +197,9 @@ def test_a_list_says_nothing_of_a_model_that_a_person_typed_in(app: Flask, acme:
     typed = people.own_model(acme, key, "writes-down", input=0, output=0)
     assert [step.candidate.model for step in planned(acme, "writes-down").steps] == ["writes-down"]
     assert "Usable Yes" in page(app, acme, "olivia", f"/hub/models/{typed.id}")
-    typed.listed_at = now()
+    typed.organization_id = None
+    assert not planned(acme, "writes-down").steps, "what everyone has was not typed in here"
+    typed.organization_id, typed.listed_at = acme.organization.id, now()
     assert not planned(acme, "writes-down").steps
     db.session.commit()
     assert "Usable No: no key for it" in page(app, acme, "olivia", f"/hub/models/{typed.id}")

@@ -291,7 +291,7 @@ class _Hub:
 
     def _candidate(self, row: Any, keyring: Keyring, everyones: Mapping[uuid.UUID, Priced]) -> Candidate:
         why_not = self._why_not(row)
-        was_listed = row.listed_at is not None
+        was_listed = row.listed_at is not None or row.owner is None  # what everyone has, nobody here typed in
         found = keyring.of_model(row.model, needs_key=row.needs_key, was_listed=was_listed)
         keys, unused = ((), ()) if why_not else found
         candidate = Candidate(

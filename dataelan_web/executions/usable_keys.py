@@ -72,7 +72,7 @@ class Held:
     """Names that its owner allows it; none: all."""
 
     def against(self, model: str, *, was_listed: bool = True) -> str:
-        """`was_listed`: to any key, whosever."""
+        """`was_listed`: to any key, whosever. Not: a person typed it in."""
         if self.why_not:
             return self.why_not
         if self.listed and was_listed and model not in self.listed:

@@ -161,13 +161,14 @@ def _usable() -> ColumnElement[bool]:
     ours, platforms = APIKey.organization_id == place.owner_id(), APIKey.organization_id.is_(None)
     owners = {KeyStrategy.BYOK: ours, KeyStrategy.DATAELAN: platforms, KeyStrategy.HYBRID: or_(ours, platforms)}
     strategy = organization.key_strategy if organization else KeyStrategy.DATAELAN
+    is_typed_in = and_(Model.listed_at.is_(None), Model.organization_id.is_not(None))
     key = exists().where(
         APIKey.provider_id == Model.provider_id,
         owners[strategy],
         APIKey.is_enabled,
         APIKey.last_error != ENTER_AGAIN,
         or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now()),
-        or_(Model.listed_at.is_(None), _is_empty(APIKey.listed_models), _has(APIKey.listed_models)),
+        or_(is_typed_in, _is_empty(APIKey.listed_models), _has(APIKey.listed_models)),
         or_(_is_empty(APIKey.allowed_models), _has(APIKey.allowed_models)),
     )
     return and_(Model.is_enabled, Provider.is_enabled, ~Provider.needs_address, or_(~Provider.needs_key, key))
