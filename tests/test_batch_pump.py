@@ -387,7 +387,7 @@ def test_an_estimate_is_a_range_and_says_what_is_not_known(app: Flask, acme: peo
     form = {"name": "Rows", "map-text": "text", "model": [known, unknown, "no-such-model"]}
     page = post(app, acme, f"/batches/{draft.id}/setup", **form).get_data(as_text=True)
     assert "Unknown price" in page
-    assert "which is assumed" in page
+    assert "which is assumed: too few runs" in page
     post(app, acme, f"/batches/{draft.id}/setup", **(form | {"model": [known]}))
     hold(draft)
     with app.test_request_context(), people_signed_in(acme):
