@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
-from dataelan_web.executions import branches, conversation
+from dataelan_web.executions import branches, conversation, live
 from dataelan_web.executions.hub_view import HubView
 from dataelan_web.executions.purge import purge
 from dataelan_web.extensions import db
@@ -38,6 +38,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.playground import conversation as shown
 from dataelan_web.playground.compare import choosing, starting, votes
+from dataelan_web.playground.compare import stream as compare_stream
 from dataelan_web.playground.compare.board import Alike, Board, alike, board
 from dataelan_web.playground.compare.differences import difference
 from dataelan_web.router.candidates import Question
@@ -232,7 +233,7 @@ def test_a_blind_comparison_tells_nothing_until_somebody_chose(app: Flask, worke
     stream = people.browser(app, acme.mia).get(f"{acme.home}/comparisons/{id}/events").get_data(as_text=True)
     session = people.browser(app, acme.mia).get(acme.session_url).get_data(as_text=True)
     for html in (early, hidden, stream):
-        for telling in (FAST, INSTANT, "simulated-", "First token", "Speed", "/executions/", "I muse"):
+        for telling in (FAST, INSTANT, "simulated-", "First token", "Speed", "/executions/", "I muse", "-reasoning"):
             assert telling not in html.split("</nav>")[-1], telling
     assert "Compared 3 models, blind" in session
     assert act(app, acme, id, "continuation").status_code == 422
@@ -320,6 +321,28 @@ def test_the_stream_brings_each_answer_whole_and_ends(app: Flask, worker: object
     assert "All answers are there" in stream
     assert "<img src=x" not in stream
     assert "<img src=x" not in page(app, acme, id)
+
+
+def test_what_a_model_thinks_comes_apart_and_what_is_told_anew_takes_the_place_of_what_was_there(
+    app: Flask, worker: object, acme: people.Cast
+) -> None:
+    id = compare(app, acme, "!simulate reasoning=20 tokens=20 rate=60\nA fox", ["simulated/simulated-thoughtful", FAST])
+    assert 'id="answer-0-0-reasoning"' in page(app, acme, id)
+    stream = people.browser(app, acme.mia).get(f"{acme.home}/comparisons/{id}/events").get_data(as_text=True)
+    assert 'hx-target="#answer-0-0-reasoning" hx-swap="innerHTML' in stream
+    run, begun = done(id).runs[0], set[str]()
+    told = [
+        compare_stream._words(run, live.Entry("1-0", text, thought, is_anew=is_anew), begun)
+        for text, thought, is_anew in (("", "Hm", False), ("A <b>", "", False), ("fox", "", False), ("A fox", "", True))
+    ]
+    place = '<hx-partial hx-target="#answer-0-0-{}" hx-swap="{}">{}</hx-partial>'.format
+    fresh = "innerHTML swapEmpty:true"
+    assert told == [
+        place("reasoning", fresh, "Hm"),
+        place("text", fresh, "A &lt;b&gt;"),
+        place("text", "beforeend", "fox"),
+        place("reasoning", fresh, "") + place("text", fresh, "A fox"),
+    ]
 
 
 def test_two_answers_are_held_against_each_other(app: Flask, worker: object, acme: people.Cast) -> None:

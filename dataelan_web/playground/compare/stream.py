@@ -39,7 +39,7 @@ def events(comparison_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
     if not (is_held and waiting):  # whatever ended before the browser came to listen
         yield message(_ended_pieces(found, [run for run in found.runs if run.id not in waiting], can_edit))
     db.session.commit()
-    after, begun = dict.fromkeys(waiting, "0"), set[uuid.UUID]()
+    after, begun = dict.fromkeys(waiting, "0"), set[str]()
     for said in _said(after):
         if leaving.is_set():
             return
@@ -70,10 +70,17 @@ def _said(after: dict[uuid.UUID, str]) -> Iterator[dict[uuid.UUID, live.Entry]]:
             time.sleep(2)
 
 
-def _words(run: ComparisonRun, entry: live.Entry, begun: set[uuid.UUID]) -> str:
-    swap = "beforeend" if run.id in begun else "innerHTML"
-    begun.add(run.id)
-    return partial(f"#answer-{run.place}-{run.turn}-text", str(escape(entry.text)), swap) if entry.text else ""
+def _words(run: ComparisonRun, entry: live.Entry, begun: set[str]) -> str:
+    """What is added to an answer; or what takes the place of all that was there, at first and where it is told anew.
+    `begun`: the places that hold something, which is kept up to date."""
+    said = ""
+    for name, text in (("reasoning", entry.reasoning), ("text", entry.text)):
+        place = f"#answer-{run.place}-{run.turn}-{name}"
+        is_anew = place not in begun or entry.is_anew
+        if text or (entry.is_anew and place in begun):
+            said += partial(place, str(escape(text)), "innerHTML swapEmpty:true" if is_anew else "beforeend")
+            begun.add(place)
+    return said
 
 
 def _ended_pieces(found: Board, runs: list[ComparisonRun], can_edit: bool) -> str:
