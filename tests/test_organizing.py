@@ -350,6 +350,7 @@ def test_the_palette_leads_to_what_lies_behind_tabs_and_menus(app: Flask, acme: 
     }.items():
         shown = get(app, acme, "/palette", "adam", q=typed)
         assert re.search(rf'href="[^"]*{path}["?]', shown), typed
+    assert f"/projects/{acme.project.id}/prompts" not in get(app, acme, "/palette", q="p"), "a letter begins too much"
     for typed, path in {"audit": "/audit", "ownership": "/settings/ownership", "queue": "/admin/queue"}.items():
         assert f'{path}"' not in get(app, acme, "/palette", q=typed), typed
     assert "price catalogue" not in get(app, acme, "/palette", "gina", q="price").casefold()
@@ -358,8 +359,9 @@ def test_the_palette_leads_to_what_lies_behind_tabs_and_menus(app: Flask, acme: 
 def test_every_page_that_the_palette_names_opens_for_whom_it_is_offered(app: Flask, acme: people.Cast) -> None:
     for who in ("olivia", "victor", "gina"):
         browser = people.browser(app, acme.people[who])
-        letters = "".join(browser.get(f"{acme.home}/palette?q={letter}").get_data(as_text=True) for letter in "aeiou")
-        for url in {*re.findall(r'<a class="palette-item"[^>]+href="([^"#]+)"', letters)}:
+        typed = [*"aeiou", *"prompts batches actions files tokens api people".split()]
+        pages = "".join(browser.get(f"{acme.home}/palette?q={said}").get_data(as_text=True) for said in typed)
+        for url in {*re.findall(r'<a class="palette-item"[^>]+href="([^"#]+)"', pages)}:
             assert browser.get(url).status_code in (200, 303), (who, url)
 
 

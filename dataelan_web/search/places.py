@@ -86,9 +86,14 @@ def of_projects(typed: str) -> Iterator[tuple[Project, Place, str]]:
     """Pages of projects that are named so: words of a page's name, and others of its project's. With their address."""
     words = typed.casefold().split()
     for place in OF_PROJECT:
-        rest = [word for word in words if word not in place.label.casefold()]
+        rest = [word for word in words if not _begins(place.label, word)]
         if len(rest) == len(words):
             continue
         for project in names.projects(" ".join(rest), PROJECTS):
             named: dict[str, Any] = {"id" if place.endpoint in _NAMED_ID else "project_id": project.id}
             yield project, place, url_for(place.endpoint, **named)
+
+
+def _begins(label: str, word: str) -> bool:
+    """A letter or two begin too much."""
+    return len(word) > 2 and any(part.startswith(word) for part in label.casefold().split())
