@@ -65,7 +65,7 @@ def test_charts_are_drawn_and_follow_the_filters(look: Callable[..., Page], acme
     expect(page.locator("#toasts")).to_contain_text("Settings saved.")
     assert_fine_at_rest(page, "settings")
     page.goto(f"{acme.home}/dashboard?range=7d")
-    expect(page.locator("#panel-spend .ytick").first).to_contain_text("€")
+    expect(page.locator("#panel-forecast .figure")).to_contain_text("€")
     assert_fine_at_rest(page, "the overview, in euros")
 
 
