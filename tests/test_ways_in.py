@@ -86,7 +86,9 @@ def test_only_by_a_passkey(app: Flask, acme: people.Cast, mail: None) -> None:
     assert mia.get("/account").status_code == 200
     assert people.browser(app, acme.ned).get(url).status_code == 404, "who is not of them learns nothing"
     assert app.test_client().get("/v1/models", headers={"Authorization": f"Bearer {acme.secret}"}).status_code == 200
-    added(mia, Device())
+    mia.get(url)
+    made = added(mia, Device()).get_data(as_text=True)
+    assert f'href="{url}"' in made, "where she was going"
     assert mia.get(url).status_code == 200, "she has it in her hand"
 
     (letter,) = letters_to(acme.victor.email)

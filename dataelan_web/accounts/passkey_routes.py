@@ -104,7 +104,8 @@ def add_passkey() -> Response:
         codes = passkeys.add(current_user, str(form.name.data), str(form.credential.data))
     except passkeys.Refused as problem:
         return _page(422, problem=str(problem))
-    return with_toast(_page(codes=codes), f"“{form.name.data}” signs you in from now on.", "good")
+    next_url = landing.where_they_were_going()
+    return with_toast(_page(codes=codes, next_url=next_url), f"“{form.name.data}” signs you in from now on.", "good")
 
 
 @account.post("/passkeys/<uuid:id>/name")

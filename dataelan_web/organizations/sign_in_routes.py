@@ -66,7 +66,7 @@ def change_ways() -> Response:
 def _page(status: int = 200, **context: Any) -> FlaskResponse:
     without, number = sign_in.without_second_factor(g.organization)
     allowed = ways.allowed(g.organization)
-    strangers, more = ways.without(g.organization, allowed)
+    strangers, more = ways.without(g.organization, allowed) if g.organization.allowed_ways else ((), 0)
     return render(
         "organizations/sign_in.html",
         "sign_in",

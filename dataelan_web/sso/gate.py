@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from flask_login import current_user
 
 from .. import access, audit, errors
-from ..accounts import passkeys, signing_in
+from ..accounts import landing, passkeys, signing_in
 from ..extensions import db
 from ..models import Organization, Role, SignIn, now
 from ..web import asked_from, render
@@ -59,6 +59,9 @@ def show(
     """The ways that do lead there."""
     organization = g.organization
     here = db.session.get(Organization, access.through()) if access.through() else None
+    has_passkeys = bool(passkeys.of(current_user))
+    if may_show_more() and not has_passkeys:
+        landing.note(next_url)
     return render(
         "sso/another_way.html",
         "message",
@@ -72,7 +75,7 @@ def show(
         shown=signing_in.here().shown,
         has_password=current_user.can_have_password,
         anew_form=anew_form or AnewForm(formdata=None),
-        has_passkeys=bool(passkeys.of(current_user)),
+        has_passkeys=has_passkeys,
         place=passkeys.place(),
         form=form or BesideForm(formdata=None),
         next_url=next_url,
