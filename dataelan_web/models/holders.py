@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import aliased
 
 from . import (
@@ -28,6 +28,7 @@ from . import (
     Template,
     TemplateCase,
 )
+from .base import first_of
 
 Row = TypeVar("Row", bound=Base)
 
@@ -63,7 +64,7 @@ def _asset(query: Select[Any]) -> Select[Any]:
     """A file of a prompt is in the trash with the last of the prompt's runs."""
     runs = select(_Run.id).where(_Run.prompt_id == Asset.prompt_id)
     is_left_over = runs.exists() & ~runs.where(_Run.deleted_at.is_(None)).exists()
-    session = func.coalesce(Execution.session_id, Prompt.session_id, CopiedAnswer.session_id)
+    session = first_of(Execution.session_id, Prompt.session_id, CopiedAnswer.session_id)
     return (
         query.join(Project, Asset.project_id == Project.id)
         .outerjoin(Execution, Asset.execution_id == Execution.id)
@@ -83,7 +84,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     Execution: lambda query: (
         query.outerjoin(PromptSession, Execution.session_id == PromptSession.id)
         .outerjoin(Batch, Execution.batch_id == Batch.id)
-        .join(Project, func.coalesce(PromptSession.project_id, Execution.project_id) == Project.id)
+        .join(Project, first_of(PromptSession.project_id, Execution.project_id) == Project.id)
     ),
     Asset: _asset,
     Comment: lambda query: _JOINS[Execution](query.join(Comment.execution)),

@@ -28,6 +28,7 @@ from ..models import (
     State,
     TemplateRun,
 )
+from ..models.base import first_of
 
 PAGE = 15
 HEAVY = 40_000
@@ -146,7 +147,7 @@ def _sizes(
         .outerjoin(Execution, Execution.id == few.c.id)
         .outerjoin(ExecutionBody, ExecutionBody.id == few.c.id)
         .outerjoin(CopiedAnswer, CopiedAnswer.id == few.c.id)
-        .outerjoin(Prompt, Prompt.id == func.coalesce(Execution.prompt_id, CopiedAnswer.prompt_id))
+        .outerjoin(Prompt, Prompt.id == first_of(Execution.prompt_id, CopiedAnswer.prompt_id))
         .order_by(order(few.c.id))
     )
 
