@@ -46,6 +46,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         prompts,
         request_ids,
         search,
+        second_net,
         sharing,
         shell,
         sso,
@@ -71,6 +72,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     formats.init_app(app)
     web.init_app(app)
     once.init_app(app)
+    second_net.init_app(app)
     shell.init_app(app)
     health.init_app(app)
     metrics.init_app(app)

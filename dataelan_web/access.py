@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from flask import abort, current_app, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Uuid, and_, bindparam, false, or_, select, union
+from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, false, func, or_, select
 from werkzeug.exceptions import Forbidden, Gone
 
 from .extensions import db
@@ -76,6 +76,8 @@ HERE: Any = bindparam("asked_here", type_=Uuid(), callable_=lambda: g.organizati
 THROUGH: Any = bindparam("asked_through", type_=Uuid(), callable_=lambda: through())
 BESIDE: Any = bindparam("asked_beside", type_=Uuid(), callable_=lambda: _beside())
 SHOWN: Any = bindparam("asked_shown", callable_=lambda: g.sign_in.shown if "sign_in" in g else [])
+_THEIRS = select(func.organizations_of(ASKER, type_=Uuid()).column_valued("theirs"))
+"""Ids of those that they belong to, or are a guest of: told by the database from inside one of them as well."""
 
 
 class InTrash(Gone):
@@ -90,12 +92,15 @@ class AnotherWay(Forbidden):
     """403: whoever asks belongs there, but signed in by a way that does not lead there (sso/gate.py says which do)."""
 
 
-def enter_organization(slug: str) -> Organization:
-    """The organization of this URL, remembered for the request; 404 for outsiders. Raises AnotherWay."""
-    row = db.session.execute(_ENTERED, {"slug": slug}).first()
+def enter_organization(slug: str, *, stays: bool = False) -> Organization:
+    """The organization of this URL, remembered for the request; 404 for outsiders. Raises AnotherWay. `stays`: from now
+    on, the request sees nothing of others (second_net.py)."""
+    row = db.session.execute(_STAYED_IN if stays else _ENTERED, {"slug": slug}).first()
     if row is None:
         abort(404)
-    g.organization, g.role = row
+    g.organization, g.role = row[:2]
+    if stays:
+        g.inside = {"organization": g.organization.id, "person": current_user.id}
     if g.organization.purged_at:
         abort(404)
     if not leads_to(g.organization):
@@ -179,8 +184,7 @@ def _with_what_it_is_in(role: Role | None, model: type[Row]) -> Select[Any]:
 def in_trash(model: type[Row]) -> Select[Row]:
     """Rows that were put into the trash themselves, in this organization, and can still be taken out of it by the
     signed-in person, as far as a guest: members may or may not (right_to_delete); of comments one's own."""
-    table: Any = model
-    is_kept = table.deleted_at > now() - IN_TRASH
+    is_kept = getattr(model, "deleted_at") > now() - IN_TRASH  # noqa: B009
     around = (holder.deleted_at.is_(None) for holder in HOLDERS[model] if holder is not model)
     my_own = (Comment.author_id == ASKER,) if model is Comment and not may(ADMINISTER) else ()
     query = joined(model).where(is_kept, *_is_here(model, g.role), *around, *my_own)
@@ -293,7 +297,7 @@ def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
         my_own = ~SavedView.is_shared & (SavedView.user_id == ASKER)
         return [SavedView.organization_id == HERE, my_own if role is None else my_own | SavedView.is_shared]
     if model is Notice:  # one's own, of every organization one still belongs to
-        homes = select(Organization.id).where(Organization.id.in_(_ids_of_organizations(ASKER)), is_led_to())
+        homes = select(Organization.id).where(Organization.id.in_(_THEIRS), is_led_to())
         return [Notice.user_id == ASKER, Notice.organization_id.in_(homes)]
     if model in HOLDERS:
         here: ColumnElement[bool] = Project.organization_id == HERE
@@ -317,11 +321,6 @@ def _limits_here(model: type[Budget] | type[RateLimit], role: Role | None) -> Co
         return ours & or_(on(Scope.PROJECT, subject.in_(projects)), on(Scope.TOKEN, subject.in_(tokens)), my_own)
     on_us: ColumnElement[bool] = model.organization_id.is_(None) & on(Scope.ORGANIZATION, subject == HERE)
     return on_us | (ours if RANK[role] >= ADMINISTER else ours & or_(model.scope != Scope.MEMBER, my_own))
-
-
-def _ids_of_organizations(user_id: uuid.UUID) -> CompoundSelect[uuid.UUID]:
-    member = select(Membership.organization_id).where(Membership.user_id == user_id)
-    return union(member, _guest_projects(user_id, Project.organization_id).where(Project.deleted_at.is_(None)))
 
 
 def _tell_if_in_trash(model: type[Base], id: uuid.UUID) -> None:
@@ -353,11 +352,12 @@ def _entered() -> Select[Organization, Role | None]:
 def _mine() -> Select[Organization]:
     owned = select(Membership.organization_id).where(Membership.user_id == ASKER, Membership.role == Role.OWNER)
     is_there = or_(Organization.deleted_at.is_(None), Organization.id.in_(owned) & Organization.purged_at.is_(None))
-    mine = Organization.id.in_(_ids_of_organizations(ASKER))
+    mine = Organization.id.in_(_THEIRS)
     return select(Organization).where(mine, is_there, or_(THROUGH.is_(None), Organization.id == THROUGH))
 
 
 _ENTERED, MINE = _entered(), _mine()
+_STAYED_IN = _ENTERED.add_columns(func.stay_inside(Organization.id, ASKER))
 _MINE_BY_NAME = MINE.order_by(Organization.name)
 _ROLE_IN = select(Collaborator.role).filter_by(project_id=bindparam("project"), user_id=ASKER)
 

@@ -5,6 +5,7 @@ from flask import current_app
 from sqlalchemy import text
 
 import dataelan_web.models  # noqa: F401 (its tables are what migrations compare with)
+from dataelan_web import second_net
 from dataelan_web.extensions import db
 
 ONE_AT_A_TIME = 7_313_001
@@ -23,6 +24,7 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+        second_net.spread(connection)
         connection.execute(text("SELECT pg_advisory_unlock(:id)"), {"id": ONE_AT_A_TIME})
         connection.commit()
 

@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from dataelan_web import create_app
+from dataelan_web import create_app, second_net
 from dataelan_web.config import load
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import secret_of
@@ -90,6 +90,9 @@ def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_b
         with pytest.raises(IntegrityError, match="append-only"):
             db.session.execute(delete(AuditEvent))
         db.session.rollback()
+        somewhere = {"organization": uuid.uuid4(), "person": uuid.uuid4()}
+        assert db.session.scalar(second_net.STAY_INSIDE, somewhere), "a dump has no roles and no rights"
+        assert db.session.scalars(select(APIKey.id)).all() == []
 
 
 def flask(app: Flask, *arguments: object) -> Result:

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import Column, Connection, MetaData, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, Table, inspect, select, text
 
 from dataelan_web import create_app
 from dataelan_web.config import load
@@ -56,21 +56,33 @@ def filled(connection: Connection) -> list[Any]:
     found.reflect(connection)
     tables = [table for table in found.sorted_tables if table.name != "alembic_version"]
     for table in tables:
-        words = dict[str, str]()
-        for check in inspect(connection).get_check_constraints(table.name):
-            if word := re.search(r'(\w+)"?\)?::text = ANY .*?\[\'(\w+)\'', check["sqltext"]):
-                words[word[1]] = word[2]
         ids[table.name] = uuid.uuid4()
-        row = {column.name: words.get(column.name) or some(column, ids) for column in table.columns}
+        row = some_row(connection, table, ids)
         row |= {"id": ids[table.name]} if "id" in row and not table.c.id.foreign_keys else {}
         connection.execute(table.insert().values(**row))
     return tables
 
 
-def some(column: Column[Any], ids: dict[str, uuid.UUID]) -> Any:
+def some_row(connection: Connection, table: Table, ids: dict[str, Any]) -> dict[str, Any]:
+    """Values that its columns take, naming rows of these ids by table."""
+    words = dict[str, str]()
+    for check in inspect(connection).get_check_constraints(table.name):
+        if word := re.search(r'(\w+)"?\)?::text = ANY .*?\[\'(\w+)\'', check["sqltext"]):
+            words[word[1]] = word[2]
+    return {column.name: words.get(column.name) or some(column, ids) for column in table.columns}
+
+
+def some(column: Column[Any], ids: dict[str, Any]) -> Any:
     """A value that the column takes."""
     for key in column.foreign_keys:
         named = key.column.table.name
         return None if named == column.table.name else ids[named]
-    kinds = {uuid.UUID: uuid.uuid4(), bool: True, datetime: datetime.now(UTC), int: 1, str: uuid.uuid4().hex[:20]}
+    kinds = {
+        uuid.UUID: uuid.uuid4(),
+        bool: True,
+        datetime: datetime.now(UTC),
+        int: 1,
+        float: 1.0,
+        str: uuid.uuid4().hex[:20],
+    }
     return kinds.get(column.type.python_type, [])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
@@ -43,6 +44,7 @@ from ..models.executions import OPEN
 from ..models.explored import DAY
 from ..models.rollups import TAGS, TOKENS
 from ..rollups.counting import RATE_LIMIT, REPAIR
+from ..second_net import lifted
 from .sorting import RUNS, TIME, Order, Place
 from .sums import Asked, Value, is_one_of, rows_of
 
@@ -102,7 +104,8 @@ def page(wanted: Wanted, order: Order, size: int, after: Place | None, before: P
     """`by_day`: read the highest of each day from its index, rather than all and sort."""
     backwards = before is not None and after is None
     place = before if backwards else after
-    rows = list(rows_of(_ordered(wanted, order, size + 1, place, backwards=backwards, by_day=by_day)))
+    with lifted() if by_day else nullcontext():  # the index of days is none that a policy leaves one
+        rows = list(rows_of(_ordered(wanted, order, size + 1, place, backwards=backwards, by_day=by_day)))
     has_more, rows = len(rows) > size, rows[:size]
     if backwards:
         rows.reverse()

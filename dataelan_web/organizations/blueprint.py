@@ -50,7 +50,7 @@ def inside_organization(name: str, import_name: str) -> Blueprint:
     def enter() -> Any:
         if not current_user.is_authenticated:
             return login.unauthorized()
-        organization = access.enter_organization(g.slug)
+        organization = access.enter_organization(g.slug, stays=True)
         if organization.deleted_at and not (g.role is Role.OWNER and request.endpoint in WHILE_DELETED):
             raise OrganizationDeleted(organization)
         if not access.is_enough_for(organization):
