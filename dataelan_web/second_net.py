@@ -83,6 +83,11 @@ def spread(connection: Connection) -> bool:
     return True
 
 
+def is_spread() -> bool:
+    """Does `stay_inside` take the role?"""
+    return bool(db.session.scalar(text("SELECT prosrc ~ 'true' FROM pg_proc WHERE oid = to_regproc('stay_inside')")))
+
+
 def _has(connection: Connection, role: str) -> bool:
     """May this account take it?"""
     try:

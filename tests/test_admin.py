@@ -379,6 +379,7 @@ def test_the_log_of_all_and_the_settings_are_there_and_no_secret_is_in_them(
     shown = sue.get("/admin/settings").get_data(as_text=True) + sue.get("/admin/platform").get_data(as_text=True)
     assert "Prompts a worker runs at once" in shown
     assert "<strong>Mistral</strong>" in shown
+    assert re.search(r"Row-level security</\w+>\s*<\w+[^>]*>\s*Yes", shown)
     for secret in filter(None, app.extensions["dataelan_settings"].secrets):
         assert secret not in shown
     assert "Administration" in sue.get("/account").get_data(as_text=True)

@@ -328,12 +328,14 @@ def test_an_account_that_is_no_superuser_has_the_net_too(
     with create_app(load({**environment, "DATABASE_URL": url})).app_context():
         upgrade()
         if not may_make_roles:
+            assert not second_net.is_spread()
             assert not stays_inside()
             said = next(one.getMessage() for one in caplog.records if "row-level security is off" in one.getMessage())
             for statement in re.findall(r"(?:CREATE|GRANT)[^;]+", said):
                 with app.app_context():
                     ask_as_superuser(statement)
             upgrade()
+        assert second_net.is_spread()
         assert stays_inside()
         assert role() == account, "to the end of the transaction"
         assert db.session.execute(text("SELECT * FROM projects")).all() == []

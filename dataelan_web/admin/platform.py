@@ -18,6 +18,7 @@ from ..hub.providers.overview import Health, health_of
 from ..models import ROLLUP_KEYS, ROLLUPS, APIKey, Model, Provider, now
 from ..models.rollups import Grain
 from ..rollups.cuts import Cut
+from ..second_net import is_spread
 
 DAY = timedelta(hours=24)
 
@@ -79,6 +80,7 @@ def settings() -> list[tuple[str, list[tuple[str, str]]]]:
             [
                 ("Anybody may sign up", _yes(found.open_sign_up)),
                 ("Private addresses of providers", _yes(found.private_addresses)),
+                ("Row-level security", "Yes" if is_spread() else "No: the log of the last flask db upgrade says why"),
             ],
         ),
         (
