@@ -128,7 +128,7 @@ def test_its_people_see_it_and_nobody_else(app: Flask, acme: people.Cast, rival:
         return html.unescape(olivia.get(f"{acme.home}{path}").get_data(as_text=True))
 
     title = 'title="$0.004120000, shown at 0.92 EUR per USD, as set on 28 November 2026"'
-    for path in (f"/sessions/{acme.session.id}", f"/executions/{run.id}"):
+    for path in (f"/sessions/{acme.session.id}", f"/executions/{run.id}", f"/executions/{run.id}/events"):
         assert "≈ €0.00379" in seen(path), path
         assert title.replace("0.004120000", "0.00412") in seen(path), path
     limits = seen("/limits")
