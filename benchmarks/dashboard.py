@@ -75,6 +75,7 @@ def pages(stack: Stack) -> None:
         address = f"/o/{home.slug}/dashboard"
         db.session.add(row)
         event.listen(db.engine, "after_cursor_execute", lambda *of: queries.append(of[2]))
+        db.session.execute(text("SET LOCAL statement_timeout = 0"))
         db.session.execute(text("ANALYZE"))
         db.session.commit()
     client: Any = app.test_client()
