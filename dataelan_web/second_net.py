@@ -45,8 +45,9 @@ def _go_on_inside(session: Any, transaction: Any, connection: Connection) -> Non
 
 @contextmanager
 def lifted() -> Iterator[None]:
-    """For a statement that names its tenant, and is too slow inside: behind a policy PostgreSQL looks into no index by
-    what it does not take for leakproof, such as the day of a time. Two round trips; where nobody is inside, none."""
+    """To look out: for who is told of this in other organizations, and for a statement that names its tenant and is too
+    slow inside: behind a policy PostgreSQL looks into no index by what it does not take for leakproof, such as the day
+    of a time. Two round trips; where nobody is inside, none."""
     inside = has_request_context() and g.get("inside")
     if inside:
         db.session.execute(text("SET LOCAL ROLE NONE"))

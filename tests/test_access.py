@@ -18,7 +18,7 @@ from itertools import cycle
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, update
 from werkzeug.test import TestResponse
 
 from dataelan_web import quota
@@ -920,9 +920,10 @@ def operators_limits(cast: people.Cast) -> dict[str, str]:
 def of_the_platform(cast: people.Cast) -> dict[str, str]:
     """A provider that everyone has, with a model and the platform's key, and a rule of the platform's: both switched
     off, and those of before gone, since all tests share them. Commits."""
-    for table, name in ((RoutingRule, RoutingRule.name), (Provider, Provider.slug)):
-        for row in db.session.scalars(select(table).where(name.startswith("shared-"), table.organization_id.is_(None))):
-            db.session.delete(row)
+    rules = delete(RoutingRule).where(RoutingRule.name.startswith("shared-"), RoutingRule.organization_id.is_(None))
+    providers = update(Provider).where(Provider.slug.startswith("shared-"), Provider.organization_id.is_(None))
+    db.session.execute(rules)
+    db.session.execute(providers.values(archived_at=now()))  # calls may speak of them
     called = f"shared-{new_id().hex[-6:]}"
     provider = Provider(id=new_id(), slug=called, name="Shared", kind="openai", base_url="http://x/v1")
     model = Model(id=new_id(), provider_id=provider.id, name=called, display_name=called, model_type=ModelType.TEXT)

@@ -196,7 +196,7 @@ def test_with_the_tenant_filter_removed_no_list_has_anything_of_another_organiza
     before = {model: set(db.session.scalars(ids_of(model))) for model in models}
     Ids.of(rival, ROUTES)
     theirs = {model: set(db.session.scalars(ids_of(model))) - before[model] for model in models}
-    for model in {Budget, RateLimit} & theirs.keys():  # the operator's hold for everybody
+    for model in {Budget, RateLimit, Provider, Model, APIKey, RoutingRule} & theirs.keys():  # everybody’s
         theirs[model] -= set(db.session.scalars(select(model.id).where(model.organization_id.is_(None))))
     Ids.of(acme, ROUTES)
     found = asked_inside(lambda: {model: set(db.session.scalars(ids_of(model))) for model in models})

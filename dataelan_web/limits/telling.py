@@ -13,6 +13,7 @@ from .. import notify
 from ..extensions import db
 from ..models import Answer, Increase, Membership, Organization, Role
 from ..notify import audience
+from ..second_net import lifted
 from . import place, words
 from .subjects import Subject
 
@@ -62,10 +63,11 @@ def _administrators(increase: Increase) -> Sequence[uuid.UUID]:
 def _superusers(increase: Increase, title: str, key: str, kind: str) -> None:
     """Each in an organization of their own, whose programs it is no business of."""
     path = url_for("admin_limits.limit" if increase.budget else "admin_limits.rate", id=increase.of.id)
-    for group in audience.superusers(db.session):
-        people = group.user_ids - {increase.asked_by}
-        rest: dict[str, Any] = {"body": increase.reason, "path": path, "to_programs": False}
-        notify.tell(db.session, group.organization.id, people, key, kind, title, **rest)
+    rest: dict[str, Any] = {"body": increase.reason, "path": path, "to_programs": False}
+    with lifted():  # they are in other organizations than the asker
+        for group in audience.superusers(db.session):
+            people = group.user_ids - {increase.asked_by}
+            notify.tell(db.session, group.organization.id, people, key, kind, title, **rest)
 
 
 def _named(increase: Increase, subject: Subject) -> str:
