@@ -20,7 +20,7 @@ from dataelan_web import create_app, second_net
 from dataelan_web.config import load
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import secret_of
-from dataelan_web.models import APIKey, Asset, AuditEvent, SignIn, User, now
+from dataelan_web.models import APIKey, Asset, AuditEvent, SignIn, User, Webhook, now
 from dataelan_web.storage import Kept, Storage, storage
 
 from . import people
@@ -31,7 +31,8 @@ def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_b
 ) -> None:
     key = people.own_provider(acme, "http://127.0.0.1:9/v1", secret="sk-of-the-backup")
     kept = people.asset(acme, b"a picture")
-    db.session.add_all([kept, SignIn.begin(acme.mia)[0]])
+    damaged = Webhook(organization_id=acme.organization.id, label="Ops", url="https://x.invalid", ciphertext="damaged")
+    db.session.add_all([kept, SignIn.begin(acme.mia)[0], damaged])
     db.session.commit()
     ids, path = (key.id, kept.id, acme.mia.id), tmp_path / "all.tar"
     gone = Kept(f"{uuid.uuid4()}/00/{'0' * 64}-{'0' * 16}", now(), 5)

@@ -32,6 +32,7 @@ NOUNS = {
     "invitation": "Invitation",
     "key": "Key",
     "label": "Label",
+    "ledger": "Ledger",
     "limit": "Limit",
     "link": "Public link",
     "member": "Member",

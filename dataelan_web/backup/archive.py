@@ -29,7 +29,7 @@ from sqlalchemy import delete, func, inspect, select, text
 
 from .. import ROOT, audit, modes
 from ..extensions import db
-from ..hub.keys.rotation import counts
+from ..hub.keys.rotation import DAMAGED, counts
 from ..models import SignIn, User, now
 from ..secrets import keyring
 from ..storage import Unavailable, storage
@@ -137,7 +137,7 @@ def _manifest_of(packed: tarfile.TarFile) -> dict[str, Any]:
 
 def _check(manifest: dict[str, Any], overwrite: bool) -> None:
     """Before anything is touched."""
-    if missing := sorted(set(manifest["keys"]) - set(keyring().ids)):
+    if missing := sorted(set(manifest["keys"]) - {*keyring().ids, DAMAGED}):  # which no key would mend
         raise Refused(f"Its secrets are sealed with {', '.join(missing)}: put these into DATAELAN_KEYS first.")
     known = {revision.revision for revision in ScriptDirectory(str(ROOT / "migrations")).walk_revisions()}
     if manifest["migration"] not in known:

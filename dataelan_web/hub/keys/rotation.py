@@ -45,12 +45,16 @@ SEALED = (
 )
 
 
+DAMAGED = "?"
+"""Stands for the encryption key of what is no ciphertext at all."""
+
+
 def counts() -> Counter[str]:
     """Encryption key id → secrets sealed with it."""
     found: Counter[str] = Counter()
     for model, column, _ in SEALED:
         texts = db.session.scalars(select(getattr(model, column)).where(getattr(model, column) != ""))
-        found.update(text.split(".")[1] if "." in text else "?" for text in texts)
+        found.update(text.split(".")[1] if "." in text else DAMAGED for text in texts)
     return found
 
 
