@@ -182,17 +182,22 @@ def test_no_statement_more_is_asked_for_it(app: Flask, acme: people.Cast) -> Non
         asked.append(str(said[2]))
 
     def number(path: str) -> int:
-        client.get(path)
-        asked.clear()
-        assert client.get(path).status_code == 200
-        return len(asked)
+        """Of three visits the fewest: what is noted once a minute comes beside."""
+        visits = []
+        for _ in range(3):
+            asked.clear()
+            assert client.get(path).status_code == 200
+            visits.append(len(asked))
+        return min(visits)
 
-    event.listen(db.engine, "before_cursor_execute", note)
     pages = (f"{acme.home}/", acme.session_url, f"{acme.home}/dashboard")
-    before = [number(path) for path in pages]
-    in_euros(acme)
-    assert [number(path) for path in pages] == before
-    event.remove(db.engine, "before_cursor_execute", note)
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        before = [number(path) for path in pages]
+        in_euros(acme)
+        assert [number(path) for path in pages] == before
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_programs_are_told_in_dollars(app: Flask, acme: people.Cast) -> None:
