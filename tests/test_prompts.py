@@ -239,6 +239,17 @@ def test_what_is_typed_is_kept_and_its_variables_are_told(app: Flask, acme: peop
     assert "Be {{tone}}." not in page(mia.get(url(acme, template))), "another was begun"
 
 
+def test_a_draft_after_a_dropped_one_begins_at_what_is_published_by_then(app: Flask, acme: people.Cast) -> None:
+    mia, adam, template = people.browser(app, acme.mia), people.browser(app, acme.adam), people.template(acme)
+    mia.submit(url(acme, template, "/draft"), written("Mine"))
+    mia.submit(url(acme, template, "/draft/removal"))
+    adam.submit(url(acme, template, "/draft"), written("Theirs"))
+    assert publish(adam, acme, template).status_code == 204
+    mia.submit(url(acme, template, "/draft"), written("Theirs, and mine"))
+    mias = select(TemplateDraft.base).filter_by(template_id=template.id, user_id=acme.mia.id)
+    assert db.session.scalar(mias) == 1, "it was 0 when the dropped one was begun"
+
+
 def test_while_the_same_variables_are_there_their_fields_are_left_alone(app: Flask, acme: people.Cast) -> None:
     mia, template = people.browser(app, acme.mia), people.template(acme)
     answer = page(mia.submit(url(acme, template, "/draft"), written("{{a}}", variable="a", **{"value:a": "x"})))

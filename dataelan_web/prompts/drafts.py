@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from flask_login import current_user
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from ..extensions import db
@@ -66,11 +67,14 @@ def keep(template: Template, content: Content, values: Mapping[str, str], said: 
     written = {"content": content.to_json(), "values": dict(values), "said": said, "updated_at": at, "dropped_at": None}
     row = {"id": new_id(), "template_id": template.id, "user_id": current_user.id, "created_at": at}
     statement = insert(TemplateDraft).values(**row, **written, base=template.newest)
+    is_anew = TemplateDraft.dropped_at.is_not(None)  # else it goes on from where it began
+    base: Any = case((is_anew, statement.excluded.base), else_=TemplateDraft.base)
     if newest and newest.digest == content.digest:
-        written["base"] = newest.number  # nothing of one's own in it: it begins here
-    kept = statement.on_conflict_do_update(index_elements=["template_id", "user_id"], set_=written)
-    base = db.session.scalar(kept.returning(TemplateDraft.base))
-    return Draft(content, newest, values, said, base or 0, at)
+        base = newest.number  # nothing of one's own in it: it begins here
+    set_ = written | {"base": base}
+    kept = statement.on_conflict_do_update(index_elements=["template_id", "user_id"], set_=set_)
+    began_at = db.session.scalar(kept.returning(TemplateDraft.base))
+    return Draft(content, newest, values, said, began_at or 0, at)
 
 
 def settle(template: Template, content: Content) -> None:
