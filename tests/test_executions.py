@@ -323,6 +323,44 @@ def test_a_hold_that_outlived_its_execution_is_settled_with_its_attempt(acme: pe
     events.close()
 
 
+def test_one_hold_that_cannot_be_ended_does_not_keep_others_waiting(acme: people.Cast, simulated: str) -> None:
+    quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL, USD)
+    requested, made = priced(acme, simulated), []
+    for ago in ("1 hour", "1 minute"):
+        execution = claimed(acme, "!simulate tokens=8\nHi", requested=requested)
+        events = execute(execution, execution.fence)
+        next(events)
+        close(db.session, execution.id, execution.fence, State.FAILED)  # by somebody who forgot the money
+        past = func.now() - text(f"interval '{ago}'")
+        db.session.execute(update(Reservation).where(Reservation.execution_id == execution.id).values(expires_at=past))
+        made.append((execution.id, dict(execution.body.request), events))
+    (broken, said, _), (fine, _, _) = made
+    db.session.execute(update(ExecutionBody).where(ExecutionBody.id == broken).values(request={"messages": 1}))
+    db.session.commit()
+    sweep.end_stale_holds()
+    wait_until(lambda: held(fine) == 0)  # a worker's sweeper may be just about it
+    assert held(broken) == 1
+    db.session.execute(update(ExecutionBody).where(ExecutionBody.id == broken).values(request=said))
+    db.session.commit()
+    sweep.end_stale_holds()
+    wait_until(lambda: held(broken) == 0)
+    for *_, events in made:
+        events.close()
+
+
+def test_a_part_of_the_sweep_that_fails_does_not_keep_others_waiting(
+    context: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        db.session.execute(text("SELECT 1 / 0"))
+
+    done = list[str]()
+    monkeypatch.setattr(sweep, "check_books", fails)
+    monkeypatch.setattr(sweep, "purge_if_due", lambda: done.append("purged"))
+    sweep.sweep(None)
+    assert done == ["purged"]
+
+
 # -- the database goes away ----------------------------------------------------------------------
 
 

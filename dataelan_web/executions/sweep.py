@@ -15,9 +15,10 @@ from __future__ import annotations
 import logging
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import redis
-from sqlalchemy import ColumnElement, Interval, Select, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Interval, Row, Select, bindparam, func, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -49,7 +50,7 @@ BATCH = 100
 QUEUED = (Origin.PLAYGROUND, Origin.BATCH, Origin.JUDGE)
 """What workers run; the gateway's caller waits at the other end of a line."""
 MOST_STUCK = 5
-"""Rows of one round that could not be closed; then the next round goes on."""
+"""Rows of one round that could not be closed, or holds that could not be ended; then the next round goes on."""
 ANSWERS_WITHIN = 1.0
 """Seconds that Valkey has to say what a dead worker wrote."""
 MOST_CLAIMS = 5
@@ -62,10 +63,11 @@ def sweep(unheard: timedelta | None = UNHEARD) -> None:
     requeue(unheard)
     if close_dead():
         requeue(unheard)  # what none of them had sent
-    release_forgotten()
-    end_stale_holds()
-    check_books()
-    purge_if_due()
+    for part in (release_forgotten, end_stale_holds, check_books, purge_if_due):
+        try:
+            part()
+        except Exception as error:  # one that cannot be done must not keep the others waiting
+            _go_on(error, "a part of the sweep failed: %s", part.__name__)
 
 
 def requeue(unheard: timedelta | None = UNHEARD) -> int:
@@ -119,26 +121,40 @@ def close_dead() -> int:
             db.session.commit()
             closed += 1
         except Exception as error:  # one that cannot be closed must not keep the others waiting
-            log.exception("execution %s could not be closed", id)
-            db.session.rollback()
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise  # nor can any other
+            _go_on(error, "execution %s could not be closed", id)
             stuck.add(id)
     db.session.rollback()
     return closed
 
 
+def _go_on(error: Exception, words: str, what: object) -> None:
+    """Raises it again where the database is away, and so nothing else can be done either."""
+    log.error(words, what, exc_info=error)
+    db.session.rollback()
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        raise error
+
+
 def end_stale_holds() -> int:
     """Settle or give back holds that outlived their execution, one transaction each. Returns how many."""
-    ended = 0
-    while ended < BATCH and (stale := db.session.execute(_STALE).first()):
-        execution = db.session.get_one(Execution, stale.execution_id)
-        close_attempts(execution, execution.body.text + execution.body.reasoning)  # settled, if it was sent
-        quota.void(db.session, stale.attempt_id)  # given back, if it was not
-        db.session.commit()
-        ended += 1
+    ended, stuck = 0, set[uuid.UUID]()
+    while ended < BATCH and len(stuck) < MOST_STUCK and (stale := _stale(stuck)):
+        execution_id, attempt_id = stale.execution_id, stale.attempt_id
+        try:
+            execution = db.session.get_one(Execution, execution_id)
+            close_attempts(execution, execution.body.text + execution.body.reasoning)  # settled, if it was sent
+            quota.void(db.session, attempt_id)  # given back, if it was not
+            db.session.commit()
+            ended += 1
+        except Exception as error:
+            _go_on(error, "what is held for attempt %s could not be given back", attempt_id)
+            stuck.add(attempt_id)
     db.session.rollback()
     return ended
+
+
+def _stale(but: set[uuid.UUID]) -> Row[Any, Any, Any] | None:
+    return db.session.execute(_STALE, {"but": list(but)}).first()
 
 
 _STALE = (
@@ -148,6 +164,7 @@ _STALE = (
         Reservation.state == ReservationState.HELD,
         Reservation.expires_at < func.now(),
         Execution.state.not_in(OPEN),
+        Reservation.attempt_id.not_in(bindparam("but", expanding=True)),
     )
     .order_by(Reservation.expires_at)
     .limit(1)
