@@ -69,8 +69,8 @@ def spread(connection: Connection) -> bool:
     if connection.scalar(text("SELECT to_regprocedure('stay_inside(uuid, uuid)')")) is None:
         return False
     name = connection.scalar(text(f"SELECT {ROLE}"))
-    quoted = text("SELECT quote_ident(:name), quote_ident(current_user)")
-    role, account = connection.execute(quoted, {"name": name}).one()
+    quoted = text("SELECT quote_ident(:name), quote_literal(:name), quote_ident(current_user)")
+    role, literal, account = connection.execute(quoted, {"name": name}).one()
     if not _has(connection, role):
         try:
             _make(connection, role, account)
@@ -78,7 +78,7 @@ def spread(connection: Connection) -> bool:
             connection.rollback()
             log.warning(OFF, str(problem.orig).partition("\n")[0], role, role, account)
             return False
-    for statement in (*connection.scalars(_RIGHTS, {"role": role}), _TAKEN.format(name=name)):
+    for statement in (*connection.scalars(_RIGHTS, {"role": role}), _TAKEN.format(role=literal)):
         connection.execute(text(statement))
     connection.commit()
     return True
@@ -125,7 +125,7 @@ CREATE OR REPLACE FUNCTION stay_inside(organization uuid, person uuid) RETURNS b
 BEGIN
     PERFORM set_config('dataelan.organization', organization::text, true);
     PERFORM set_config('dataelan.person', person::text, true);
-    PERFORM set_config('role', '{name}', true);
+    PERFORM set_config('role', {role}, true);
     RETURN true;
 END $$
 """

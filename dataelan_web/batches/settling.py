@@ -85,7 +85,7 @@ def _rest(cell: BatchCell, run: Execution) -> float | None:
     """How long to wait before it is asked again, in seconds; None: it was asked often enough, or no waiting helps."""
     attempts = run.body.receipt.get("attempts", [])
     if attempts and all("rate" in attempt for attempt in attempts):  # a rate of our own: it was never sent
-        return max((float(attempt["retry_after"]) for attempt in attempts if attempt["retry_after"]), default=None)
+        return max((float(rest) for attempt in attempts if (rest := attempt.get("retry_after"))), default=None)
     return None if cell.tries >= MOST_TRIES else min(FIRST_REST * 3 ** (cell.tries - 1), 60.0)
 
 

@@ -26,6 +26,8 @@ class Place:
     endpoint: str
     right: int
     values: dict[str, Any] = field(default_factory=dict)
+    project_is: str = "project_id"
+    """What the address of a project's page calls it."""
 
 
 OF_ORGANIZATION = (
@@ -61,13 +63,11 @@ OF_PROJECT = (
     Place("Prompts", "scroll-text", "prompts.index", 0),
     Place("Batches", "layers", "batches.index", 0),
     Place("Actions", "zap", "actions.index", 0),
-    Place("Files", "paperclip", "playground.files", 0),
-    Place("Gateway tokens", "key", "projects.tokens", 0),
-    Place("API", "terminal", "gateway_docs.show", 0),
-    Place("People", "users", "members.project_people", 0),
+    Place("Files", "paperclip", "playground.files", 0, project_is="id"),
+    Place("Gateway tokens", "key", "projects.tokens", 0, project_is="id"),
+    Place("API", "terminal", "gateway_docs.show", 0, project_is="id"),
+    Place("People", "users", "members.project_people", 0, project_is="id"),
 )
-_NAMED_ID = ("playground.files", "projects.tokens", "members.project_people", "gateway_docs.show")
-"""Whose address calls the project `id`; others call it `project_id`."""
 
 
 def pages() -> Iterator[tuple[str, str, str, str]]:
@@ -90,7 +90,7 @@ def of_projects(typed: str) -> Iterator[tuple[Project, Place, str]]:
         if len(rest) == len(words):
             continue
         for project in names.projects(" ".join(rest), PROJECTS):
-            named: dict[str, Any] = {"id" if place.endpoint in _NAMED_ID else "project_id": project.id}
+            named: dict[str, Any] = {place.project_is: project.id}
             yield project, place, url_for(place.endpoint, **named)
 
 

@@ -69,8 +69,8 @@ def patterns() -> list[Provider]:
 
 
 def keys_of(provider: Provider) -> list[APIKey]:
-    """Those of whoever this page is for, the default first, each with its health, its last day and
-    what it spent today."""
+    """Those of whoever this page is for, the default first, each with its health, its last day and what it spent
+    today."""
     mine = place.seen(APIKey).where(APIKey.provider_id == provider.id)
     keys = list(db.session.scalars(mine.order_by(APIKey.is_default.desc(), APIKey.id)))
     spent = _spent_today([key.id for key in keys if key.daily_quota is not None])

@@ -20,7 +20,7 @@ from ...router.types import Task
 from ..models import catalogue
 from ..models.purpose import task_of
 from .document import BadDocument, Document, ModelEntry, PriceEntry, ProviderEntry, RuleEntry, RuleModel, read_yaml
-from .litellm_homes import Home, Homeless, Homes
+from .litellm_homes import Home, Homeless, Homes, text_of
 
 STRATEGIES: Mapping[str, Strategy] = {
     "simple-shuffle": Strategy.WEIGHTED,
@@ -118,7 +118,7 @@ def translate(text: str) -> Translation:
 def _deployment(made: Translation, homes: Homes, row: Any, number: int) -> _Deployment | None:
     place = f"model_list {number}"
     params, info = _mapping(_mapping(row).get("litellm_params")), _mapping(_mapping(row).get("model_info"))
-    group, model = _text(_mapping(row).get("model_name")), _text(params.get("model"))
+    group, model = text_of(_mapping(row).get("model_name")), text_of(params.get("model"))
     if not group or not model:
         made.left.append(f"{place}: it has no model_name or no litellm_params.model")
         return None
@@ -152,10 +152,10 @@ def _deployment(made: Translation, homes: Homes, row: Any, number: int) -> _Depl
 def _purpose(home: Home, info: Mapping[str, Any]) -> tuple[ModelType, Task]:
     """As the file says, or as the price catalogue or its name tells: LiteLLM knows most by a list of its own. Raises
     Homeless where nothing of ours can ask it."""
-    mode = _text(info.get("mode"))
+    mode = text_of(info.get("mode"))
     if mode and mode not in MODES:
         raise Homeless(f"mode {mode[:60]}: nothing here asks such a model")
-    name = _text(info.get("base_model")).rpartition("/")[2] or home.model
+    name = text_of(info.get("base_model")).rpartition("/")[2] or home.model
     found = MODES[mode] if mode else task_of(name, known=catalogue.look_up(home.catalogue, name))
     if found is None:
         raise Homeless("nothing here asks such a model")
@@ -264,7 +264,7 @@ def _fallbacks(settings: list[Mapping[str, Any]], name: str) -> dict[str, list[s
 
 
 def _strategy(made: Translation, settings: list[Mapping[str, Any]]) -> Strategy:
-    name = next((said for each in settings if (said := _text(each.get("routing_strategy")))), "simple-shuffle")
+    name = next((said for each in settings if (said := text_of(each.get("routing_strategy")))), "simple-shuffle")
     if name not in STRATEGIES:
         made.left.append(f"routing_strategy: {name} has no counterpart here; the rules draw by weight")
     return STRATEGIES.get(name, Strategy.WEIGHTED)
@@ -275,7 +275,7 @@ def _aliases(made: Translation, settings: list[Mapping[str, Any]]) -> None:
     rules = {rule.name: rule for rule in made.document.rules}
     for each in settings:
         for alias, group in _mapping(each.get("model_group_alias")).items():
-            group = _text(_mapping(group).get("model")) or _text(group)
+            group = text_of(_mapping(group).get("model")) or text_of(group)
             if group in rules and str(alias) not in rules:
                 made.document.rules.append(rules[group].model_copy(update={"name": str(alias)[:200]}))
                 made.carried.append(f"Rule “{alias}”, another name of “{group}”")
@@ -301,10 +301,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _strings(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""
 
 
 def _whole(value: Any, otherwise: int) -> int:

@@ -64,8 +64,8 @@ class Homes:
 
     def of(self, params: Mapping[str, Any], model: str) -> Home:
         """Raises Homeless."""
-        prefix, name = _split(_text(params.get("custom_llm_provider")), model)
-        address = _text(params.get("api_base"))
+        prefix, name = _split(text_of(params.get("custom_llm_provider")), model)
+        address = text_of(params.get("api_base"))
         if prefix == "bedrock":
             region, name = _region(params, name)
             address = address or (f"https://bedrock-runtime.{region}.amazonaws.com" if region else "")
@@ -113,7 +113,7 @@ def _split(named: str, model: str) -> tuple[str, str]:
 
 def _region(params: Mapping[str, Any], name: str) -> tuple[str, str]:
     """(AWS region, or nothing where the file does not say it; the model's name without what stands before it)"""
-    region = _text(params.get("aws_region_name"))
+    region = text_of(params.get("aws_region_name"))
     while "/" in name and (REGION.fullmatch(first := name.partition("/")[0]) or first in WAYS):
         region = region or (first if first not in WAYS else "")
         name = name.partition("/")[2]
@@ -128,5 +128,5 @@ def _host(address: str) -> str:
         return ""
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     return value.strip() if isinstance(value, str) else ""

@@ -128,8 +128,10 @@ COUNTERS: dict[str, str] = {
 COUNTING_HOSTS = {"openai": ("api.openai.com",)}
 
 
+# How the hosts of Azure's resources end: of one for OpenAI, for all of its AI services, and what its portal shows.
+AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 # OpenAI itself, and Azure: their imitators answer for all of their models in the chat format.
-RESPONSES_HOSTS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
+RESPONSES_HOSTS = ("api.openai.com", *AZURE)
 
 
 class UnknownFormat(LookupError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from dataelan_web.router.providers import AZURE
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.openai_chat_answer import ChatAnswer
@@ -41,8 +42,6 @@ class Dialect:
     key_header: str = "Authorization"
 
 
-# How the hosts of Azure's resources end: of one for OpenAI, for all of its AI services, and what its portal shows.
-AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 # By end of host name. OpenAI's own newer models refuse `max_tokens` (400, unsupported_parameter), while many
 # compatible servers have never heard of `max_completion_tokens` and would ignore the limit in silence. Mistral
 # answers 422 to fields it does not know; it calls the seed `random_seed` and reports usage without being asked.

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from dataelan_web.router.providers import vectors
+from dataelan_web.router.providers import AZURE, vectors
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import count, first_count, mapping, mappings
 from dataelan_web.router.providers.measures import billed_usd
-from dataelan_web.router.providers.openai_chat import AZURE, key_headers
+from dataelan_web.router.providers.openai_chat import key_headers
 from dataelan_web.router.types import Call, Decoder, Prompt, Usage
 
 
