@@ -1,10 +1,11 @@
 # Dataelan: `make` tells what there is. All it needs is Python 3.11 or later; the rest it installs into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run flask test test-faults lint bench vendor lock clean
+.PHONY: help run flask test test-sweeps test-faults lint bench vendor lock clean
 
 # The tests wait as well as work: three processes for two cores, each with servers of its own.
-PYTEST_ARGS ?= -n 3 --dist worksteal
+SIDE_BY_SIDE := -n 3 --dist worksteal
+PYTEST_ARGS ?= $(SIDE_BY_SIDE) -m "not kills and not sweep"
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALL := $(PYTHON) -m pip install -qq --disable-pip-version-check --no-input --require-hashes
@@ -20,8 +21,11 @@ run: $(VENV)/run ## start everything on http://127.0.0.1:8000 (PORT=…, DATAELA
 flask: $(VENV)/run ## run a flask command against the same data: make flask ARGS="create-superuser --email …"
 	@exec $(PYTHON) -m dataelan_web.local flask $(ARGS)
 
-test: $(VENV)/dev ## run all tests, or some: make test PYTEST_ARGS="tests/router -x"
+test: $(VENV)/dev ## run the tests, or some: make test PYTEST_ARGS="tests/router -x"
 	@exec $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-sweeps: $(VENV)/dev ## ask the same of every route, page, pattern and recording
+	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) -m sweep
 
 test-faults: $(VENV)/dev ## break a Dataelan of its own 1,000 times: DATAELAN_FAULTS=…, DATAELAN_FAULT_SEED=… (docs/reliability.md)
 	@failed=0; $(PYTHON) -m tests.faults || failed=1; \

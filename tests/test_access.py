@@ -1248,6 +1248,7 @@ def test_a_row_leads_to_its_route(app: Flask) -> None:
         assert addresses.match(path, route.method)[0] == route.endpoint, route
 
 
+@pytest.mark.sweep
 @by_feature(ROUTES)
 def test_each_person_may_do_what_the_table_says_and_no_more(
     app: Flask,
@@ -1365,6 +1366,7 @@ def test_a_visitor_whose_sign_in_has_ended_is_sent_to_sign_in_by_htmx_too(
                 assert not answer.data
 
 
+@pytest.mark.sweep
 def test_other_methods_are_refused_alike_for_everyone(
     app: Flask, acme: people.Cast, everybody: dict[str, User | None], counted: Counter[str]
 ) -> None:
@@ -1389,6 +1391,7 @@ def test_other_methods_are_refused_alike_for_everyone(
 # -- ids of another organization -------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 @by_feature([route for route in ROUTES if route.names])
 def test_an_id_of_another_organization_is_answered_like_one_that_does_not_exist(
     app: Flask,
@@ -1469,6 +1472,7 @@ def test_somebody_who_was_removed_is_out_at_the_next_request(app: Flask, acme: p
 # -- fields that are not the client's to set -------------------------------------------------------
 
 
+@pytest.mark.sweep
 @by_feature([route for route in ROUTES if route.is_inside and route.method == "POST"])
 def test_a_form_sets_no_field_that_is_not_in_it(
     app: Flask,

@@ -15,6 +15,7 @@ from .test_access import ROUTES, TOKEN, Ids, Route, by_feature, rows_of
 FORMS = [route for route in ROUTES if route.method == "POST" and route.allowed is not TOKEN]
 
 
+@pytest.mark.sweep
 @by_feature(FORMS)
 def test_a_form_without_this_sessions_token_is_refused_and_changes_nothing(
     app: Flask, routes: list[Route], acme: people.Cast, subtests: pytest.Subtests

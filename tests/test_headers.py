@@ -91,6 +91,7 @@ def test_people_at_the_same_time_never_get_each_others_pages(app: Flask, acme: p
 PAYLOAD = "'\"><script>alert(1)</script>"
 
 
+@pytest.mark.sweep
 def test_nothing_of_a_requests_headers_or_address_comes_back_unescaped(app: Flask, acme: people.Cast) -> None:
     ids = Ids.of(acme, PAGES)
     names = ("Accept-Language", "Referer", "User-Agent", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-For")

@@ -164,7 +164,7 @@ def test_who_was_stopped_by_a_limit_of_all_asks_for_more_and_learns_nothing_of_o
     assert mia.get(f"{url}/new").status_code == 404, "without a run of theirs there is no such limit"
     assert mia.get(f"{url}/new?run={theirs.id}").status_code == 404
     form = page(app, acme.mia, ask_url)
-    assert "999" not in form
+    assert "$999" not in form
     assert "Whole platform" not in form
     sent = mia.submit(url, {"amount": "5", "reason": "For Friday", "run": str(run.id)})
     assert sent.headers["HX-Redirect"] == f"{acme.home}/limits"
@@ -209,7 +209,7 @@ def test_a_request_to_the_operator_is_withdrawn_without_telling_how_its_limit_st
     assert people.browser(app, acme.olivia).submit(url).status_code == 403, "she sees it, and it is not hers"
     answer = people.browser(app, acme.mia).submit(url)
     assert answer.status_code == 200
-    assert "999" not in answer.get_data(as_text=True)
+    assert "$999" not in answer.get_data(as_text=True)
     assert fresh(increase).answer is Answer.WITHDRAWN
     assert people.browser(app, acme.victor).submit(url).status_code == 404
 

@@ -261,6 +261,7 @@ STEERING = (
 ).split()
 
 
+@pytest.mark.sweep
 def test_no_field_parameter_or_header_steers_a_request_elsewhere(
     app: Flask, acme: people.Cast, vendor: Upstream, victim: Upstream
 ) -> None:

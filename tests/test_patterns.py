@@ -292,12 +292,14 @@ def test_the_patterns_are_found() -> None:
     assert len(list(patterns("search/excerpts.py"))) == 2
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("place", FILES)
 def test_each_pattern_reads_100_kb_of_anything_in_a_moment(place: str) -> None:
     for used in patterns(place):
         assert not slow(used), (used.place, used.pattern)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("pattern", [r"(a+)+$", r"(\w+\s?)*!$", r"\s+$", r"(a|aa)+$", r"<.*?>.*</", r"(.*)*,"])
 def test_this_test_finds_what_it_looks_for(pattern: str) -> None:
     assert slow(Used("", pattern, 0, frozenset({"search"})))

@@ -685,6 +685,7 @@ def test_of_two_who_move_a_label_at_once_one_wins(app: Flask, acme: people.Cast)
 ODD = ("\0", "%", "_", "\\", "'; --", "x" * 5000, "🎈", "\u202e")
 
 
+@pytest.mark.sweep
 def test_odd_characters_are_taken_or_refused_and_break_nothing(
     app: Flask, acme: people.Cast, subtests: pytest.Subtests
 ) -> None:

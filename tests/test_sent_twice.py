@@ -197,8 +197,13 @@ def vendor() -> Iterator[Upstream]:
         yield vendor
 
 
-TOLD_MEANWHILE = ("notices", "deliveries")
-"""What a worker that runs meanwhile writes when an export is done."""
+MEANWHILE = {
+    "actions.approve": ("action_attempts", "notices", "deliveries"),
+    "actions.retry": ("action_attempts", "notices", "deliveries"),
+    "organizations.export": ("notices", "deliveries"),
+}
+"""endpoint → what a worker that runs meanwhile writes, as soon as it gets there: it tries to deliver, or an export is
+done. That a call is approved and a notice sent once is tested where they live."""
 
 
 def everything(cast: people.Cast, endpoint: str) -> Counter[str]:
@@ -207,7 +212,7 @@ def everything(cast: people.Cast, endpoint: str) -> Counter[str]:
     rows = rows_of(cast)
     if endpoint == "notices.webhook_retry":  # which sends what is there
         return Counter(rows)
-    but = TOLD_MEANWHILE if endpoint == "organizations.export" else ()
+    but = MEANWHILE.get(endpoint, ())
     found = Counter(row.partition(":")[0] for row in rows) | Counter(counts())
     if ROUTE[endpoint].is_admin:
         found |= Counter({f"all {made.__tablename__}": total(made) for made in SHARED})
@@ -298,6 +303,7 @@ TRIED = [
 ]
 
 
+@pytest.mark.sweep
 @by_feature([ROUTE[name] for name in TRIED])
 def test_what_need_not_be_done_once_makes_nothing_more_when_it_is_sent_twice(
     app: Flask, routes: list[Route], context: None, vendor: Upstream, subtests: pytest.Subtests

@@ -319,6 +319,7 @@ def test_a_page_that_is_left_does_not_call_dataelan_away(open_page: Opener, acme
     assert page.evaluate("() => sessionStorage.getItem('told')") in (None, "0")
 
 
+@pytest.mark.sweep
 def test_pages_of_finding_have_no_fault(look: Callable[..., Page], acme: people.Cast) -> None:
     run = people.ended(acme, "A question about <herons> " + "and more " * 40, "They stand still. " * 30)
     people.ended(acme, "A heron failed", "", state=State.FAILED, error_kind="transient")

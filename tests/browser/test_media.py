@@ -335,6 +335,7 @@ def test_a_session_of_a_type_is_opened_from_its_project_and_a_starter_put_into_i
 # -- how it looks ----------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_every_type_empty_running_done_and_failed(
     look: Callable[..., Page],
     acme: people.Cast,

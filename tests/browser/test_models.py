@@ -59,6 +59,7 @@ def ending(acme: people.Cast, key: APIKey) -> Model:
     return model
 
 
+@pytest.mark.sweep
 def test_the_pages_of_models_in_every_light(
     look: Callable[..., Page],  # noqa: F811
     acme: people.Cast,

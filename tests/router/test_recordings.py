@@ -143,6 +143,7 @@ SHORT = 8_000
 """Bytes. A longer exchange repeats itself: cut into sevens, its pieces end everywhere in what it repeats."""
 
 
+@pytest.mark.sweep
 @needs_recordings
 @by_provider
 def test_an_exchange_says_the_same_however_it_is_cut(ids: list[str], subtests: pytest.Subtests) -> None:
