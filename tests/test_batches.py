@@ -124,7 +124,8 @@ def test_a_prompt_that_is_written_for_a_batch_has_the_settings_of_any_other(app:
     html = answer.get_data(as_text=True)
     assert "This is not JSON" in html
     assert '<option selected value="low">' in html, "what was typed is still there"
-    answer = post(app, acme, url, **form, reasoning_effort="low", max_tokens="50")
+    more = {"top_p": "0.25", "seed": "0", "stop": "END"}
+    answer = post(app, acme, url, **form, **more, reasoning_effort="low", max_tokens="50")
     content = Content.of(fresh(uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1])).content)
     prompt = content.prompt({"text": "Hello"})
     assert (prompt.system, prompt.temperature, prompt.reasoning_effort, prompt.max_tokens) == (
@@ -133,6 +134,7 @@ def test_a_prompt_that_is_written_for_a_batch_has_the_settings_of_any_other(app:
         "low",
         50,
     )
+    assert (prompt.top_p, prompt.seed, prompt.stop) == (0.25, 0, ("END",))
 
 
 @pytest.mark.kills
