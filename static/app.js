@@ -152,7 +152,7 @@
   // Toasts leave by themselves, except dangers, and never while pointed at.
   const retire = (toast) => {
     if (toast.dataset.tone === 'danger') return;
-    setTimeout(() => (toast.matches(':hover, :focus-within') ? retire(toast) : toast.remove()), 'long' in toast.dataset ? 20000 : 6000);
+    setTimeout(() => (toast.matches(':hover, :focus-within') ? retire(toast) : toast.remove()), 'long' in toast.dataset ? 20000 : matchMedia('(max-width: 48rem)').matches ? 4000 : 6000);
   };
   on('click', '[data-dismiss]', (button) => button.closest('[data-toast]').remove());
 
