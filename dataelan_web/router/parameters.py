@@ -54,7 +54,7 @@ def omitted(candidate: Candidate) -> frozenset[str]:
 
 
 def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
-    """(the prompt without what this model would refuse, a sentence that says so or nothing). A schema or tools are
+    """(the prompt without what this model would refuse, sentences that say so or nothing). A schema or tools are
     never left out: whoever asks for them gets a model that has them, or none."""
     missing = omitted(candidate) if prompt.task is Task.CHAT else candidate.refuses
     thinks = prompt.reasoning_effort not in (None, "none") and EFFORT not in missing
@@ -68,6 +68,9 @@ def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
     if has(prompt, TEMPERATURE) and has(prompt, TOP_P) and names.takes_one_of_both(candidate.model):
         prompt = _without(prompt, TOP_P)
         said.append(f"Top p left out: {candidate.model} takes none beside a temperature.")
+    if (most := candidate.max_output_tokens) and prompt.task is Task.CHAT and (prompt.max_tokens or 0) > most:
+        prompt = replace(prompt, max_tokens=most)
+        said.append(f"Max tokens lowered to {most:,}: {candidate.model} writes no more.")
     return prompt, " ".join(said)
 
 

@@ -113,3 +113,10 @@ def test_a_model_that_takes_one_of_temperature_and_top_p_gets_the_temperature() 
     assert fitted(alone, sonnet) == (alone, "")
     assert fitted(replace(alone, reasoning_effort="low"), sonnet)[0].top_p is None, "too low while it thinks"
     assert fitted(replace(alone, reasoning_effort="low", top_p=0.97), sonnet)[0].top_p == 0.97
+
+
+def test_more_than_a_model_writes_is_not_asked_of_it() -> None:
+    short = replace(model("short"), max_output_tokens=500)
+    left, said = fitted(replace(PROMPT, max_tokens=900), short)
+    assert (left.max_tokens, said) == (500, "Max tokens lowered to 500: short writes no more.")
+    assert fitted(replace(PROMPT, max_tokens=500), short) == (replace(PROMPT, max_tokens=500), "")
