@@ -152,7 +152,7 @@
   // Toasts leave by themselves, except dangers, and never while pointed at.
   const retire = (toast) => {
     if (toast.dataset.tone === 'danger') return;
-    setTimeout(() => (toast.matches(':hover, :focus-within') ? retire(toast) : toast.remove()), 'long' in toast.dataset ? 20000 : 6000);
+    setTimeout(() => (toast.matches(':hover, :focus-within') ? retire(toast) : toast.remove()), 'long' in toast.dataset ? 20000 : matchMedia('(max-width: 48rem)').matches ? 4000 : 6000);
   };
   on('click', '[data-dismiss]', (button) => button.closest('[data-toast]').remove());
 
@@ -191,10 +191,14 @@
   on('input', 'textarea[data-submit]', (area) => { grow(area); if (area.dataset.draft) store.set(draftOf(area), area.value); });
   on('input', '#editor [aria-invalid]', (field) => field.removeAttribute('aria-invalid'));   // the server says so again if it still is
   on('submit', 'form[data-signs-out]', () => {
-    try { Object.keys(localStorage).filter((key) => key.startsWith('draft:')).forEach((key) => localStorage.removeItem(key)); } catch { /* closed to us */ }
+    try {
+      indexedDB.deleteDatabase('attached');                                 // their files (playground.js)
+      Object.keys(localStorage).filter((key) => key.startsWith('draft:')).forEach((key) => localStorage.removeItem(key));
+    } catch { /* closed to us */ }
   });
   // Settings, as far as they differ from what the page came with: cleared ones too, which a blank stands for.
-  on('input', '[data-draft]:not([data-submit])', (field) => store.set(draftOf(field), field.value === field.defaultValue ? '' : field.value || ' '));
+  const cameWith = (field) => field.defaultValue ?? ([...field.options].find(({ defaultSelected }) => defaultSelected) ?? field.options[0]).value;
+  on('input', '[data-draft]:not([data-submit])', (field) => store.set(draftOf(field), field.value === cameWith(field) ? '' : field.value || ' '));
   const wakeSetting = (field) => {
     const draft = store.get(draftOf(field));
     if (!draft) return;
@@ -212,12 +216,14 @@
   document.addEventListener('submit', ({ target }) => { if (target.matches('form[data-composer]')) sentText = target.querySelector('textarea[data-submit]').value; });
   document.addEventListener('htmx:after:request', (event) => {
     const { sourceElement: form, response } = event.detail.ctx ?? {};
-    if (!form?.matches?.('form[data-composer]') || !response?.raw?.ok) return;
+    if (!form?.matches?.('form[data-composer], form[data-drafted]') || !response?.raw?.ok) return;
     form.querySelectorAll('[data-draft]:not([data-submit])').forEach((field) => {
-      store.set(draftOf(field), '');                                        // the session knows them now
-      field.defaultValue = field.value;
+      store.set(draftOf(field), '');                                        // the session, or the batch, knows them now
+      if (field.options) for (const one of field.options) one.defaultSelected = one.selected;
+      else field.defaultValue = field.value;
     });
     const area = form.querySelector('textarea[data-submit]');
+    if (!area) return;
     if (area.value === sentText) {                                          // else the next prompt is being written already
       area.value = '';
       store.set(draftOf(area), '');

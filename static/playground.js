@@ -65,6 +65,40 @@
     area.dataset.alone ??= area.placeholder;
     area.placeholder = has ? area.dataset.withFiles : area.dataset.alone;
   };
+  // They outlive a reload as the draft does: in this browser, for this person and this draft; those of ten drafts, a month.
+  const MOST_DRAFTS = 10, LONGEST = 30 * 86400e3;
+  const draftOf = () => `${document.body.dataset.person ?? ''}:${composer().querySelector('textarea').dataset.draft}`;
+  const shelf = (act) => new Promise((resolve, reject) => {
+    const opening = indexedDB.open('attached', 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore('drafts', { keyPath: 'of' });
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+      const base = opening.result, change = base.transaction('drafts', 'readwrite'), asked = act(change.objectStore('drafts'));
+      const over = (settle) => () => { base.close(); settle(change.error ?? asked?.result); };
+      change.oncomplete = over(resolve);
+      change.onabort = over(reject);
+    };
+  });
+  const references = () => [...chips().querySelectorAll('[data-reference-chip]')].map((one) => ({
+    reference: one.querySelector('[name=references]').value, name: one.querySelector('.file-name').textContent,
+    sizeWords: one.querySelector('small').textContent, bytes: one.dataset.size, src: one.querySelector('img')?.getAttribute('src'),
+  }));
+  const keep = () => {
+    const kept = { of: draftOf(), files: attached, references: references(), at: Date.now() };
+    return shelf((store) => {
+      if (!kept.files.length && !kept.references.length) return store.delete(kept.of);
+      store.getAll().onsuccess = ({ target }) => target.result.sort((one, other) => other.at - one.at)
+        .forEach(({ of, at }, place) => { if (of !== kept.of && (place >= MOST_DRAFTS - 1 || kept.at - at > LONGEST)) store.delete(of); });
+      return store.put(kept);
+    }).catch(() => { if (kept.files.length) complain('This browser has no room to keep these files: send them before the page is left or loaded again.'); });
+  };
+  const wake = async () => {
+    const kept = await shelf((store) => store.get(draftOf())).catch(() => null);
+    if (!kept) return;
+    attached = [...kept.files, ...attached];
+    kept.references.forEach(refer);
+    showFiles();
+  };
   const attach = (files) => {
     const { most, largest } = composer().querySelector('[data-files]').dataset;
     const references = [...chips().querySelectorAll('[data-reference-chip]')];
@@ -81,6 +115,7 @@
       announce(`${file.name} attached`);
     }
     showFiles();
+    keep();
   };
   on('change', '[data-files]', (input) => { const files = [...input.files]; if (files.length) attach(files); else showFiles(); });
   on('click', '[data-detach]', (button) => {
@@ -89,20 +124,26 @@
     gone.remove();
     complain('');
     showFiles();
+    keep();
     composer().querySelector('[data-files]').focus();
   });
-  on('click', '[data-reference]', (button) => {
-    if (!composer()) return;
-    const { reference, name, sizeWords, bytes, src } = button.dataset;
+  const refer = ({ reference, name, sizeWords, bytes, src }) => {
     if (chips().querySelector(`[value="${reference}"]`)) return;
-    const { most } = composer().querySelector('[data-files]').dataset;
-    if (Number(most) === 1) { attached = []; chips().replaceChildren(); }
-    else if (chips().childElementCount >= Number(most)) { complain(`A prompt takes at most ${most} files.`); return; }
     const made = chip(name, sizeWords, src ? el('img', { src, alt: '' }) : symbol('audio-lines'), el('input', { type: 'hidden', name: 'references', value: reference }));
     made.dataset.referenceChip = '';
     made.dataset.size = bytes;
     chips().append(made);
+  };
+  on('click', '[data-reference]', (button) => {
+    if (!composer()) return;
+    const { reference, name } = button.dataset;
+    if (chips().querySelector(`[value="${reference}"]`)) return;
+    const { most } = composer().querySelector('[data-files]').dataset;
+    if (Number(most) === 1) { attached = []; chips().replaceChildren(); }
+    else if (chips().childElementCount >= Number(most)) { complain(`A prompt takes at most ${most} files.`); return; }
+    refer(button.dataset);
     showFiles();
+    keep();
     announce(`${name} attached`);
     button.closest('dialog')?.close();
     composer().querySelector('textarea').focus();
@@ -196,6 +237,7 @@
     chips().replaceChildren();
     complain('');
     showFiles();
+    keep();
   });
   new MutationObserver((changes) => {
     if (!changes.some((change) => [...change.addedNodes].some((node) => node.id === 'composer'))) return;
@@ -203,6 +245,6 @@
     showRecording();
     composer().querySelector('.composer-more [data-invalid]')?.scrollIntoView({ block: 'nearest' });
   }).observe(document.body, { childList: true, subtree: true });
-  if (composer()) showFiles();
+  if (composer()) { showFiles(); wake(); }
   showRecording();
 })();

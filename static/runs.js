@@ -1,6 +1,6 @@
 // A session's runs: older and newer ones come as one scrolls, and the end of a run is told to whoever looks elsewhere.
 // So is the end of a comparison, and of what a saved prompt is tried with: whatever stands in [data-states], which names
-// where to ask how it is.
+// where to ask how it is; and of a batch, whose page asks by itself, and where nobody else tells a screen reader.
 (() => {
   'use strict';
   const runs = document.querySelector('[data-states]');
@@ -27,14 +27,16 @@
   }), { rootMargin: '1200px 0px' });
 
   // Which runs are open, and what becomes of them.
-  const OVER = { completed: 'Answer ready', failed: 'The run failed', cancelled: 'Stopped', interrupted: 'The run was interrupted', answered: 'All answers are there' };
+  const OVER = { completed: 'Answer ready', failed: 'The run failed', cancelled: 'Stopped', interrupted: 'The run was interrupted', answered: 'All answers are there', done: 'The batch is done', paused: 'The batch has paused' };
+  const GOOD = ['completed', 'answered', 'done'], isBatch = !runs.dataset.states;
   const open = new Set();
   const title = document.title;
   const told = (id, state) => {
     if (!open.delete(id)) return;
+    if (isBatch) { say(OVER[state]); document.querySelectorAll('[data-notify]').forEach((bell) => { bell.hidden = true; }); }
     document.body.dispatchEvent(new CustomEvent('run-ended'));
     if (!document.hidden || state === 'cancelled') return;
-    document.title = `${['completed', 'answered'].includes(state) ? '✓' : '!'} ${OVER[state]} · ${title}`;
+    document.title = `${GOOD.includes(state) ? '✓' : '!'} ${OVER[state]} · ${title}`;
     if (kept('notify') !== 'on' || globalThis.Notification?.permission !== 'granted') return;
     try {
       const note = new Notification(OVER[state], { body: title.split(' · ')[0], tag: id, icon: document.querySelector('link[rel=icon]').href });
@@ -44,12 +46,14 @@
   const RUN = '.run, [data-run]';
   const look = (run) => {
     const id = run.dataset.run ?? run.id.slice(4);
-    if (OVER[run.dataset.state]) told(id, run.dataset.state); else if (run.dataset.state !== 'copied') open.add(id);
-    showBells(run);
+    if (OVER[run.dataset.state]) return told(id, run.dataset.state);
+    if (isBatch && !open.has(id)) say('The batch is running');
+    if (run.dataset.state !== 'copied') open.add(id);
+    showBells(isBatch ? document : run);
   };
   // A hidden page holds no stream open, so it asks now and then.
   setInterval(async () => {
-    if (!document.hidden || !open.size) return;
+    if (!document.hidden || !open.size || isBatch) return;
     try {
       const answer = await fetch(runs.dataset.states, { headers: { Accept: 'application/json' } });
       if (!answer.ok) return;
@@ -81,6 +85,7 @@
     node.querySelectorAll('[data-more]').forEach((more) => near.observe(more));
   };
   new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach(wake))).observe(runs, { childList: true, subtree: true });
+  if (isBatch) new MutationObserver(() => look(runs)).observe(runs, { attributeFilter: ['data-state'] });
   // Later, so that a page that opens at its end is there first and does not ask for what is far away.
   requestAnimationFrame(() => requestAnimationFrame(() => wake(runs)));
 })();

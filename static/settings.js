@@ -3,15 +3,15 @@
 // the server as it is, so it stays in view.
 (() => {
   'use strict';
-  const WORDS = { temperature: 'temperature', reasoning_effort: 'setting for thinking', schema: 'JSON schema', tools: 'tools' };
-  const LEFT_OUT = ['temperature', 'reasoning_effort'];                       // a model without the others is not asked
+  const WORDS = { temperature: 'temperature', top_p: 'top p', seed: 'seed', stop: 'stop sequences', reasoning_effort: 'setting for thinking', schema: 'JSON schema', tools: 'tools' };
+  const LEFT_OUT = ['temperature', 'top_p', 'seed', 'stop', 'reasoning_effort'];   // a model without the others is not asked
   const list = (names, word) => new Intl.ListFormat('en').format(names.map((name) => `${word} ${WORDS[name]}`));
   const lacking = (model) => (model.dataset.omits ?? '').split(' ').filter((name) => name in WORDS);
   const nameOf = (model) => model.value.split('/').slice(1).join('/');
   const oneOfMany = (model, all) => {
     const lacks = lacking(model).filter((name) => !all.includes(name));
     const [left, refused] = [lacks.filter((name) => LEFT_OUT.includes(name)), lacks.filter((name) => !LEFT_OUT.includes(name))];
-    return [left.length && `${nameOf(model)} takes ${list(left, 'no')}: it is left out there.`,
+    return [left.length && `${nameOf(model)} takes ${list(left, 'no')}: ${left.length > 1 ? 'these are' : 'it is'} left out there.`,
       refused.length && `${nameOf(model)} cannot be asked with ${list(refused, 'a').replace('a tools', 'tools')}.`];
   };
   const fit = (place) => {

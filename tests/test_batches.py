@@ -20,10 +20,13 @@ from dataelan_web.models import (
     BatchState,
     CellState,
     Execution,
+    Model,
     Notice,
     Origin,
+    Provider,
     State,
     TemplateRun,
+    new_id,
     now,
 )
 from dataelan_web.prompts.content import Content
@@ -124,7 +127,8 @@ def test_a_prompt_that_is_written_for_a_batch_has_the_settings_of_any_other(app:
     html = answer.get_data(as_text=True)
     assert "This is not JSON" in html
     assert '<option selected value="low">' in html, "what was typed is still there"
-    answer = post(app, acme, url, **form, reasoning_effort="low", max_tokens="50")
+    more = {"top_p": "0.25", "seed": "0", "stop": "END"}
+    answer = post(app, acme, url, **form, **more, reasoning_effort="low", max_tokens="50")
     content = Content.of(fresh(uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1])).content)
     prompt = content.prompt({"text": "Hello"})
     assert (prompt.system, prompt.temperature, prompt.reasoning_effort, prompt.max_tokens) == (
@@ -133,6 +137,28 @@ def test_a_prompt_that_is_written_for_a_batch_has_the_settings_of_any_other(app:
         "low",
         50,
     )
+    assert (prompt.top_p, prompt.seed, prompt.stop) == (0.25, 0, ("END",))
+
+
+def test_what_a_chosen_model_does_not_take_is_said_before_it_begins(
+    app: Flask, acme: people.Cast, simulated: str
+) -> None:
+    provider = db.session.scalars(select(Provider).where(Provider.slug == "simulated")).one()
+    model = Model(id=new_id(), provider=provider, name="thinker-of-ours", display_name="Thinker")
+    model.organization_id, model.refuses = acme.organization.id, ["temperature"]
+    model.capabilities, model.max_output_tokens = ["reasoning"], 500
+    db.session.add(model)
+    db.session.commit()
+    written = {"prompt": "", "text": "Say {{text}}", "pasted": SHEET, "temperature": "0.5", "max_tokens": "900"}
+    for more, told in (
+        ({}, "Temperature left out: thinker-of-ours takes none. Max tokens lowered to 500: thinker-of-ours writes"),
+        ({"schema": '{"type": "object"}'}, "thinker-of-ours takes no JSON schema: it cannot be asked this prompt."),
+    ):
+        answer = post(app, acme, f"/projects/{acme.project.id}/batches", **written, **more)
+        setup = f"/batches/{answer.headers['HX-Redirect'].rsplit('/', 1)[1]}/setup"
+        form = {"name": "Rows", "map-text": "text"}
+        assert told in post(app, acme, setup, **form, model="simulated/thinker-of-ours").get_data(as_text=True)
+        assert told not in post(app, acme, setup, **form, model=FAST).get_data(as_text=True)
 
 
 @pytest.mark.kills

@@ -170,13 +170,14 @@ def test_what_cannot_be_compared_is_said_and_kept(app: Flask, acme: people.Cast)
         assert "Keep &lt;b&gt;me" in html
     tools = '[{"name": "look"}]'
     own = {"c0-temperature": "0", "c1-temperature": "1.5", "c1-reasoning_effort": "none", "c1-tools": tools}
+    own |= {"c0-top_p": "0.3", "c0-stop": "END", "c1-seed": "2147483647"}
     twice = fields("Twice", [FAST, FAST], **own)
     del twice["in_step"]
     answer = mia.submit(f"{acme.session_url}/comparisons", twice)
     found = read(uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1]))
     assert [one.settings for one in found.columns] == [
-        ["Temperature 0"],
-        ["Temperature 1.5", "Thinking off", "Tools"],
+        ["Temperature 0", "Top P 0.3", "Stops at END"],
+        ["Temperature 1.5", "Seed 2147483647", "Thinking off", "Tools"],
     ]
     name = priced(acme, capabilities=["reasoning"], refuses=["temperature"])
     page = mia.submit(f"{acme.session_url}/comparisons/draft", fields("", [name])).get_data(as_text=True)

@@ -522,7 +522,11 @@ def test_what_a_name_tells_counts_until_somebody_says_more(acme: people.Cast, ke
     def refused() -> frozenset[str]:
         return candidates.candidates_of(db.session, acme.organization, [model.id])[model.id].refuses
 
-    assert (model.refuses, parameters.refused_by(model), refused()) == (None, ["temperature"], {"temperature"})
+    assert (model.refuses, parameters.refused_by(model), refused()) == (
+        None,
+        ["temperature", "top_p"],
+        {"temperature", "top_p"},
+    )
     parameters.set_refused(model, [])
     assert (parameters.refused_by(model), refused()) == ([], frozenset())
     (entry,) = [one for one in portable.export(acme.organization).models if one.name == "o3-mini"]

@@ -656,12 +656,17 @@ def test_what_the_chosen_model_does_not_take_is_refused_left_out_or_kept_for_ano
         assert answer.status_code == 422
         assert word in answer.get_data(as_text=True)
     page = people.browser(app, acme.mia).get(f"{acme.home}/sessions/{to.id}").get_data(as_text=True)
-    assert 'data-omits="schema temperature tools" data-most="500"' in page
+    assert 'data-omits="schema stop temperature tools top_p" data-most="500"' in page
 
-    execution = ask(app, acme, to, "My words", model=name, temperature="0.2", reasoning_effort="low", max_tokens="9")
-    assert execution.body.request["reasoning_effort"] == "low"
-    assert execution.body.notice == "Temperature left out: o3-of-ours takes none."
+    sampling = {"temperature": "0.2", "top_p": "0.5", "seed": "7", "stop": "END\n\\n"}
+    execution = ask(app, acme, to, "My words", model=name, **sampling, reasoning_effort="low", max_tokens="9")
+    asked = execution.body.request
+    assert (asked["reasoning_effort"], asked["top_p"], asked["seed"], asked["stop"]) == ("low", 0.5, 7, ["END", "\n"])
+    assert execution.body.notice == "Temperature, top p and stop sequences left out: o3-of-ours takes none."
+    page = people.browser(app, acme.mia).get(f"{acme.home}/executions/{execution.id}").get_data(as_text=True)
+    for said in ("Temperature 0.2", "Top P 0.5", "Seed 7", "Stops at END", "Stops at \\n", "At most 9", "Thinking low"):
+        assert f">{said}</span>" in page, "the receipt says what was asked for"
     ask(app, acme, to, "My words", model=name)
     settings = db.session.get_one(PromptSession, to.id, populate_existing=True).settings
-    assert (settings["temperature"], settings["schema"]) == (0.2, SCHEMA), "hidden in the page, so kept"
+    assert (settings["temperature"], settings["top_p"], settings["schema"]) == (0.2, 0.5, SCHEMA), "hidden, so kept"
     assert settings["max_tokens"] is None

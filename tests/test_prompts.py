@@ -121,6 +121,9 @@ CHAT = {
         {"role": "tool", "content": "never mind"},
     ],
     "temperature": 0.5,
+    "top_p": 0.9,
+    "seed": 7,
+    "stop": ["END", "\n\n"],
     "reasoning_effort": "low",
     "max_completion_tokens": 99,
     "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}},
@@ -144,8 +147,15 @@ def test_what_openai_was_sent_is_pasted_as_a_prompt(app: Flask, acme: people.Cas
     assert (content.requested, content.temperature, content.max_tokens) == ("gpt-4o", "0.5", "99")
     assert json.loads(content.schema) == {"type": "object"}
     assert (content.problems, content.reasoning_effort) == ({}, "low")
-    plain, before = replace(content, reasoning_effort=""), content.to_json()
-    del before["reasoning_effort"]
+    sampling = ("0.9", "7", "END\n\\n\\n") if body is CHAT else ("", "", "")
+    assert (content.top_p, content.seed, content.stop) == sampling
+    if body is CHAT:
+        asked = content.prompt({"language": "German", "name": "Ada"})
+        assert (asked.top_p, asked.seed, asked.stop) == (0.9, 7, ("END", "\n\n"))
+    later = ("reasoning_effort", "top_p", "seed", "stop")
+    plain, before = replace(content, **dict.fromkeys(later, "")), content.to_json()
+    for name in later:
+        before.pop(name, None)
     assert (plain.to_json(), Content.of(before).digest) == (before, plain.digest), "as it was before there was one"
     assert replace(content, reasoning_effort="much").problems["reasoning_effort"].startswith("One of none, minimal")
     mia, index = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/prompts"
@@ -161,15 +171,15 @@ def test_what_of_a_pasted_prompt_does_not_come_along_is_told(app: Flask, acme: p
         {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}, {"id": "2"}]},
         {"role": "tool", "tool_call_id": "1", "content": "Rain"},
     ]
-    body = {"model": "gpt-4o", "messages": messages, "top_p": 0.2, "stop": ["END"], "stream": True, "seed": None}
-    told = ["top_p", "stop", "1 file or picture", "2 tool calls", "1 tool result"]
+    body = {"model": "gpt-4o", "messages": messages, "top_k": 2, "logit_bias": {}, "stream": True, "seed": None}
+    told = ["top_k", "logit_bias", "1 file or picture", "2 tool calls", "1 tool result"]
     assert pasting.left_out(json.dumps(body)) == told
     assert pasting.left_out(json.dumps(CHAT)) == ["1 file or picture", "1 tool result"]
     for whole in (json.dumps(RESPONSES), "Plain {{words}}"):
         assert pasting.left_out(whole) == []
     mia, index = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/prompts"
     made = mia.submit(index, {"name": "Pasted", "pasted": json.dumps(body)})
-    assert "without top_p, stop, 1 file or picture" in page(mia.get(made.headers["HX-Redirect"]))
+    assert "without top_k, logit_bias, 1 file or picture" in page(mia.get(made.headers["HX-Redirect"]))
 
 
 UNREADABLE = (
@@ -288,6 +298,9 @@ def test_messages_come_go_and_change_places(app: Flask, acme: people.Cast) -> No
 WRONG: tuple[tuple[dict[str, str], str], ...] = (
     ({"temperature": "3"}, "A number from 0 to 2"),
     ({"temperature": "NaN"}, "A number from 0 to 2"),
+    ({"top_p": "1.1"}, "A number from 0 to 1,"),
+    ({"seed": "-1"}, "A whole number from 0 to 2,147,483,647"),
+    ({"stop": "a\nb\nc\nd\ne"}, "These are 5 stop sequences; the most is 4."),
     ({"max_tokens": "-1"}, "A number from 1 to 1,000,000"),
     ({"max_tokens": "9" * 400}, "A number from 1 to 1,000,000"),
     ({"schema": "{"}, "This is not JSON"),
@@ -463,6 +476,7 @@ def test_the_values_of_a_run_are_tried_on_the_draft(app: Flask, acme: people.Cas
 def test_a_prompt_of_a_session_becomes_a_template(app: Flask, worker: object, acme: people.Cast) -> None:
     mia = people.browser(app, acme.mia)
     settings = {"system": "Be brief.", "temperature": "0.5", "max_tokens": "99", "schema": '{"type": "object"}'}
+    settings |= {"top_p": "0.9", "seed": "7", "stop": "END\n\\n"}
     ask(app, acme, "First words", **settings)
     id = ask(app, acme, "Translate {{text}} for me", **settings)
     html = page(mia.get(acme.session_url))
@@ -478,6 +492,7 @@ def test_a_prompt_of_a_session_becomes_a_template(app: Flask, worker: object, ac
         assert content.messages[-1] == Turn("user", "Translate {{text}} for me")
         assert len(content.messages) == expected
         assert (content.system, content.temperature, content.max_tokens) == ("Be brief.", "0.5", "99")
+        assert (content.top_p, content.seed, content.stop) == ("0.9", "7", "END\n\\n")
         assert content.requested == INSTANT
         assert content.names == ("text",)
         assert '"object"' in content.schema
@@ -494,6 +509,9 @@ def test_a_prompt_opens_in_a_session_with_its_examples_before_it(app: Flask, wor
         "value:b": "y",
         "system": "Be {{a}}.",
         "temperature": "0.2",
+        "top_p": "0.9",
+        "seed": "7",
+        "stop": "END",
         "model": INSTANT,
         "model_type": "CODE",
     }
@@ -501,6 +519,8 @@ def test_a_prompt_opens_in_a_session_with_its_examples_before_it(app: Flask, wor
     session = db.session.get_one(PromptSession, uuid.UUID(address.rsplit("/", 1)[1]))
     assert (session.title, session.model_type) == ("Translator", ModelType.CODE)
     html = page(mia.get(address))
+    assert [session.settings[name] for name in ("top_p", "seed", "stop")] == [0.9, 7, "END"]
+    assert re.search(r'name="stop"[^>]*>\s*END<', html), "and the composer shows them"
     assert "Say y and {{c}}" in html
     assert "This session begins with 2 messages" in html
     assert "Be x." in html

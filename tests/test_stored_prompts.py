@@ -91,7 +91,14 @@ def test_the_execution_remembers_the_version_its_values_and_what_was_sent(
     )
     text = "{{name}} {{n}} {{loud}} {{data}} {{tone}}{{more}}"
     template = people.template(
-        acme, text, system="For {{name}}.", variables=variables, temperature="0.5", max_tokens="77"
+        acme,
+        text,
+        system="For {{name}}.",
+        variables=variables,
+        temperature="0.5",
+        max_tokens="77",
+        seed="7",
+        stop="END",
     )
     given = {"name": "{{n}}", "loud": True, "data": {"ä": [1]}, "unknown": "passed over"}
     messages = [{"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "Go {{on}}"}]
@@ -110,6 +117,7 @@ def test_the_execution_remembers_the_version_its_values_and_what_was_sent(
     assert run.values == {"name": "{{n}}", "n": "3", "loud": "yes", "data": '{"ä": [1]}', "tone": "kind", "more": ""}
     request = run.execution.body.request
     assert (request["temperature"], request["max_tokens"]) == (0.5, 5), "what the request says goes first"
+    assert (request["seed"], request["stop"]) == (7, ["END"])
     assert run.execution.requested == INSTANT
     html = people.browser(app, acme.victor).get(f"{acme.home}/prompts/{template.id}/runs").get_data(as_text=True)
     assert "a program" in html

@@ -115,7 +115,7 @@ def _new(project: Project, form: NewForm, status: int = 200, problem: str = "") 
     if "@" in chosen and (known := dict(choices).get(chosen.partition("@")[0])):
         choices.insert(0, (chosen, f"{known.rpartition(' (')[0]} (v{chosen.partition('@')[2][:9]})"))
     form.prompt.choices = [*choices, ("", "Write one here")]
-    return page.show(project, "new.html", None, status, form=form, problem=problem, has_saved=bool(saved))
+    return page.show(project, "new.html", "new", status, form=form, problem=problem, has_saved=bool(saved))
 
 
 def _prompt(project: Project, form: NewForm) -> tuple[Content, TemplateVersion | None]:

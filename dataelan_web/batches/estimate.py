@@ -9,6 +9,7 @@ from flask_login import current_user
 from sqlalchemy import func, select
 
 from ..executions.bounds import OUTPUT_LIMIT
+from ..executions.candidates import models_named
 from ..executions.execute import choose
 from ..executions.measures import estimated_tokens
 from ..extensions import db
@@ -17,6 +18,7 @@ from ..prompts.content import Content
 from ..prompts.refusals import Refused
 from ..router import pricing
 from ..router.candidates import Candidate, tokens_of
+from ..router.parameters import SCHEMA, TOOLS, fitted, has, omitted
 from ..router.types import Failure, Prompt, Usage
 from . import judging
 from .asked import Asker
@@ -25,6 +27,9 @@ SAMPLE = 200
 """Rows whose size stands for all."""
 PAST = 200
 FEWEST_PAST = 5
+MOST_SAID = 3
+LACKED = {SCHEMA: "JSON schema", TOOLS: "tools"}
+"""What is never left out of a prompt."""
 SHORT, LONG = 40, 1_000
 """Output tokens of a short and of a long answer, where nothing is known of this prompt's."""
 
@@ -40,6 +45,8 @@ class Line:
     problem: str = ""
     is_simulated: bool = False
     is_judge: bool = False
+    fitting: tuple[str, ...] = ()
+    """What of the prompt's settings these models do not take, in words: the first few."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,15 @@ def _line(
         return Line(requested, problem=problem)
     low, high = _cost(candidates, size, output)
     names = tuple(candidate.label for candidate in candidates)
-    return Line(requested, names, _times(low, rows), _times(high, rows), is_simulated=candidates[0].is_simulated)
+    fitting = dict.fromkeys(said for candidate in candidates if (said := fitted(prompts[0], candidate)[1]))
+    return Line(
+        requested,
+        names,
+        _times(low, rows),
+        _times(high, rows),
+        is_simulated=candidates[0].is_simulated,
+        fitting=tuple(fitting)[:MOST_SAID],
+    )
 
 
 def _judges(batch: Batch) -> list[BatchCheck]:
@@ -175,8 +190,17 @@ def _candidates(batch: Batch, requested: str, prompt: Prompt, origin: Origin) ->
     except Failure as failure:
         return [], failure.message
     if not steps:
-        return [], "No model can be asked for it now: it may be switched off, or a key is missing."
+        return [], _why_nobody(batch, requested, prompt)
     return list({step.candidate.model_id: step.candidate for step in steps}.values()), ""
+
+
+def _why_nobody(batch: Batch, requested: str, prompt: Prompt) -> str:
+    named = next(iter(models_named(db.session, batch.project, requested)), None)
+    lacking = omitted(named) if named else frozenset()
+    words = [f"no {word}" for name, word in LACKED.items() if name in lacking and has(prompt, name)]
+    if named and words:
+        return f"{named.model} takes {' and '.join(words)}: it cannot be asked this prompt. Choose another model."
+    return "No model can be asked for it now: it may be switched off, or a key is missing."
 
 
 def _cost(candidates: Sequence[Candidate], size: int, output: tuple[int, int]) -> tuple[int | None, int | None]:

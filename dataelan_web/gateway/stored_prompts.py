@@ -27,6 +27,7 @@ from ..prompts.labels import LATEST, PRODUCTION
 from ..prompts.refusals import Refused as NotMade
 from ..prompts.running import Source, Unfilled
 from ..prompts.usage import PREFIX
+from ..router.parameters import OF_CHAT
 from .errors import Refused
 from .json_body import Strict, checked
 
@@ -100,7 +101,7 @@ def filled(wanted: Request, asked: Named) -> Request:
     own, messages = wanted.prompt, (*prompt.messages, *wanted.prompt.messages)
     if all(message.role == "system" for message in messages):
         raise Refused(400, "messages: this prompt waits for a message from the user.", "invalid_value", "messages")
-    said = {name: getattr(own, name) for name in ("max_tokens", "temperature", "reasoning_effort", "schema", "tools")}
+    said = {name: getattr(own, name) for name in ("max_tokens", *OF_CHAT)}
     said = {name: getattr(prompt, name) if value in (None, ()) else value for name, value in said.items()}
     run.template = template
     return replace(

@@ -19,12 +19,16 @@ from ..executions.candidates import models_named
 from ..extensions import db
 from ..fields import trim
 from ..models import Project, PromptSession
-from ..router.parameters import NAMES, omitted
+from ..router.parameters import OF_CHAT, omitted
 from ..router.types import Message, Part, Prompt, Tool, system
 from .forms import PromptForm, bounded
 
 MOST_TOOLS = 64
 LONGEST = 100_000
+MOST_STOPS, LONGEST_STOP = 4, 200
+"""OpenAI takes four; others take more."""
+MOST_SEED = 2**31 - 1
+"""What every format takes: Google's is of 32 bits."""
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 """What OpenAI, Anthropic and Google all take."""
 
@@ -49,6 +53,17 @@ class ChatSettings:
         [Optional(), NumberRange(0, 2, "A number from 0 to 2, or leave it empty.")],
         filters=[bounded],
     )
+    top_p = DecimalField(
+        "Top P",
+        [Optional(), NumberRange(0, 1, "A number from 0 to 1, or leave it empty.")],
+        filters=[bounded],
+    )
+    seed = IntegerField(
+        "Seed",
+        [Optional(), NumberRange(0, MOST_SEED, f"A whole number from 0 to {MOST_SEED:,}, or leave it empty.")],
+        filters=[bounded],
+    )
+    stop = TextAreaField("Stop sequences", [Length(max=LONGEST)], filters=[trim])
     reasoning_effort = SelectField("Thinking", choices=[SelectChoice(*one) for one in EFFORTS.items()], default="")
     schema = TextAreaField("JSON schema of the answer", [Length(max=LONGEST)], filters=[trim])
     tools = TextAreaField("Tools", [Length(max=LONGEST)], filters=[trim])
@@ -57,6 +72,9 @@ class ChatSettings:
         most = self.chosen and self.chosen.max_output_tokens
         if most and field.data and field.data > most:
             raise ValidationError(f"{self.chosen.model} writes at most {most:,} tokens.")
+
+    def validate_stop(self, field: Any) -> None:
+        stops_of(field.data)
 
     def validate_schema(self, field: Any) -> None:
         schema = read_json(field.data)
@@ -84,8 +102,8 @@ class ChatSettings:
 
     @property
     def omitted(self) -> frozenset[str]:
-        """Parameters that it does not take. The page sends none of them (settings.js); from one that does, a
-        temperature or an effort is left out where it is sent, and the run says so."""
+        """Parameters that it does not take. The page sends none of them (settings.js); from one that does, what is no
+        schema and no tools is left out where it is sent, and the run says so."""
         return omitted(self.chosen) if self.chosen else frozenset()
 
     @property
@@ -97,6 +115,9 @@ class ChatSettings:
             prompt,
             max_tokens=self.max_tokens.data,
             temperature=None if self.temperature.data is None else float(self.temperature.data),
+            top_p=None if self.top_p.data is None else float(self.top_p.data),
+            seed=self.seed.data,
+            stop=stops_of(self.stop.data),
             schema=read_json(self.schema.data),
             tools=tools_of(self.tools.data),
             reasoning_effort=self.reasoning_effort.data or None,
@@ -109,6 +130,9 @@ class ChatForm(PromptForm, ChatSettings):
         "system",
         "max_tokens",
         "temperature",
+        "top_p",
+        "seed",
+        "stop",
         "reasoning_effort",
         "schema",
         "tools",
@@ -127,7 +151,7 @@ class ChatForm(PromptForm, ChatSettings):
     def settings(self) -> dict[str, Any]:
         """What was hidden, and so did not come, stays as it was, for when another model is chosen."""
         values = super().settings
-        absent = [name for name in NAMES if self[name].raw_data == [] and name in self.session.settings]
+        absent = [name for name in OF_CHAT if self[name].raw_data == [] and name in self.session.settings]
         values |= {name: self.session.settings[name] for name in absent if name in self.omitted}
         if not self.listed.data:
             return values
@@ -137,6 +161,25 @@ class ChatForm(PromptForm, ChatSettings):
     def prompt(self, parts: Sequence[Part], earlier: tuple[Message, ...] = ()) -> Prompt:
         prompt = super().prompt(parts, earlier)
         return self.applied(replace(prompt, messages=(*self.instructions, *earlier, *prompt.messages)))
+
+
+def stops_of(text: str | None) -> tuple[str, ...]:
+    r"""One a line, in which \n stands for the end of a line, \t for a tab and \\ for itself. Raises ValidationError."""
+    found = tuple(dict.fromkeys(_unescaped(line) for line in (text or "").splitlines() if line.strip()))
+    if len(found) > MOST_STOPS:
+        raise ValidationError(f"These are {len(found)} stop sequences; the most is {MOST_STOPS}.")
+    if any(len(one) > LONGEST_STOP for one in found):
+        raise ValidationError(f"A stop sequence has at most {LONGEST_STOP} characters.")
+    return found
+
+
+def stops_typed(stops: Sequence[str]) -> str:
+    """As `stops_of` reads them."""
+    return "\n".join(one.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t") for one in stops)
+
+
+def _unescaped(line: str) -> str:
+    return re.sub(r"\\([nt\\])", lambda found: {"n": "\n", "t": "\t"}.get(found[1], "\\"), line)
 
 
 def read_json(text: str | None) -> Any:

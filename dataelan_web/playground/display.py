@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 from ..formats import count, duration
 from ..models import Asset, Attempt, Execution, ModelType
+from .chat_form import EFFORTS, stops_typed
 from .media_types import kind_of, plain
 from .uploads import TAKES
 
@@ -73,7 +75,25 @@ def results(execution: Execution) -> list[dict[str, str]]:
     return [part for part in asked["parts"] if part["type"] == "result"]
 
 
+def settings_said(request: dict[str, Any]) -> list[str]:
+    """What a chat was told beside its prompt, shortly. `request`: as executions/prompts.py writes it."""
+    numbers = (
+        ("Temperature", request.get("temperature")),
+        ("Top P", request.get("top_p")),
+        ("Seed", request.get("seed")),
+        ("At most", request.get("max_tokens")),
+    )
+    said = [f"{name} {value:.12g}" for name, value in numbers if value is not None]
+    said += [f"Stops at {stops_typed([one])}" for one in request.get("stop") or ()]
+    effort = request.get("reasoning_effort")
+    said += [f"Thinking {EFFORTS.get(effort, effort).lower()}"] if effort else []
+    has = {"System prompt": any(one["role"] == "system" for one in request.get("messages") or ())}
+    has |= {"JSON schema": bool(request.get("schema")), "Tools": bool(request.get("tools"))}
+    return said + [name for name, is_there in has.items() if is_there]
+
+
 FILTERS = {
+    "settings_said": settings_said,
     "by_kind": by_kind,
     "kind_of": kind_of,
     "used": used,

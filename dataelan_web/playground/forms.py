@@ -29,7 +29,7 @@ def bounded(value: int | Decimal | None) -> int | Decimal | None:
     """NumberRange makes a float of it, which neither 400 digits nor every kind of NaN survive: -1 is refused too."""
     if isinstance(value, Decimal) and not value.is_finite():
         return Decimal(-1)
-    return max(min(value, 10**9), -1) if value is not None else None
+    return max(min(value, 2**31), -1) if value is not None else None
 
 
 class PromptForm(FlaskForm):

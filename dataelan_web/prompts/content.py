@@ -13,7 +13,7 @@ from typing import Any
 from wtforms.validators import ValidationError
 
 from ..models import ModelType
-from ..playground.chat_form import EFFORTS, check_schema, read_json, tools_of
+from ..playground.chat_form import EFFORTS, MOST_SEED, check_schema, read_json, stops_of, tools_of
 from ..router.types import Message, Prompt, TextPart
 from . import language
 from .variables import Variable
@@ -47,6 +47,10 @@ class Content:
     requested: str = "auto"
     max_tokens: str = ""
     temperature: str = ""
+    top_p: str = ""
+    seed: str = ""
+    stop: str = ""
+    """As chat_form.stops_of reads it."""
     reasoning_effort: str = ""
     schema: str = ""
     tools: str = ""
@@ -60,8 +64,9 @@ class Content:
 
     def to_json(self) -> dict[str, Any]:
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        if not self.reasoning_effort:  # so contents from before there was one keep their digest
-            del plain["reasoning_effort"]
+        for name in _LATER:  # so contents from before there was one keep their digest
+            if not plain[name]:
+                del plain[name]
         return plain | {
             "messages": [{"role": turn.role, "text": turn.text} for turn in self.messages],
             "variables": [variable.to_json() for variable in self.variables],
@@ -133,10 +138,16 @@ class Content:
             messages=tuple(messages),
             max_tokens=_tokens(self.max_tokens),
             temperature=_temperature(self.temperature),
+            top_p=_top_p(self.top_p),
+            seed=_seed(self.seed),
+            stop=stops_of(self.stop),
             schema=_schema(self.schema),
             tools=tools_of(self.tools),
             reasoning_effort=_effort(self.reasoning_effort),
         )
+
+
+_LATER = ("reasoning_effort", "top_p", "seed", "stop")
 
 
 def _message(role: str, text: str) -> Message:
@@ -152,15 +163,31 @@ def _tokens(text: str) -> int | None:
 
 
 def _temperature(text: str) -> float | None:
+    return _share(text, 2)
+
+
+def _top_p(text: str) -> float | None:
+    return _share(text, 1)
+
+
+def _share(text: str, most: int) -> float | None:
     if not text:
         return None
     try:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal(-1)
-    if not (number.is_finite() and 0 <= number <= 2):
-        raise ValidationError("A number from 0 to 2, or leave it empty.")
+    if not (number.is_finite() and 0 <= number <= most):
+        raise ValidationError(f"A number from 0 to {most}, or leave it empty.")
     return float(number)
+
+
+def _seed(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= MOST_SEED):
+        raise ValidationError(f"A whole number from 0 to {MOST_SEED:,}, or leave it empty.")
+    return int(text)
 
 
 def _effort(text: str) -> str | None:
@@ -179,6 +206,9 @@ def _schema(text: str) -> Any:
 _CHECKS = {
     "max_tokens": _tokens,
     "temperature": _temperature,
+    "top_p": _top_p,
+    "seed": _seed,
+    "stop": stops_of,
     "reasoning_effort": _effort,
     "schema": _schema,
     "tools": tools_of,

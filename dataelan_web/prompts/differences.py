@@ -31,6 +31,9 @@ NAMES = {
     "requested": "Model",
     "max_tokens": "Max tokens",
     "temperature": "Temperature",
+    "top_p": "Top P",
+    "seed": "Seed",
+    "stop": "Stop sequences",
     "reasoning_effort": "Thinking",
 }
 TEXTS = {"schema": "JSON schema", "tools": "Tools"}

@@ -14,7 +14,7 @@ from .refusals import Refused
 from .running import Unfilled
 from .variables import MOST_OPTIONS, Kind, Variable
 
-SETTINGS = ("max_tokens", "temperature", "reasoning_effort", "schema", "tools")
+SETTINGS = ("max_tokens", "temperature", "top_p", "seed", "stop", "reasoning_effort", "schema", "tools")
 LONGEST_SETTING = 100_000
 ADD = "add"
 

@@ -12,7 +12,7 @@ from .. import access
 from ..executions.prompts import from_json
 from ..models import Execution, ModelType
 from ..playground.asking import title_of
-from ..playground.chat_form import EFFORTS
+from ..playground.chat_form import EFFORTS, stops_typed
 from ..playground.compare.hiding import refuse_blind
 from ..router.types import Prompt, TextPart
 from .content import Content, Turn
@@ -52,6 +52,9 @@ def content_of(execution: Execution, *, with_conversation: bool = False) -> Cont
         requested=execution.requested,
         max_tokens=str(prompt.max_tokens or ""),
         temperature="" if prompt.temperature is None else f"{prompt.temperature:g}",
+        top_p="" if prompt.top_p is None else f"{prompt.top_p:g}",
+        seed="" if prompt.seed is None else str(prompt.seed),
+        stop=stops_typed(prompt.stop),
         reasoning_effort=prompt.reasoning_effort if prompt.reasoning_effort in EFFORTS else "",
         schema=_json(prompt.schema),
         tools=_json([vars(tool) for tool in prompt.tools] or None),

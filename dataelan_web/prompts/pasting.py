@@ -6,14 +6,14 @@ import json
 import math
 from typing import Any
 
-from ..playground.chat_form import EFFORTS
+from ..playground.chat_form import EFFORTS, stops_typed
 from .content import Content, Turn
 from .editor_form import clean
 
 SYSTEM = ("system", "developer")
 TAKEN = frozenset(
-    "messages input instructions model max_completion_tokens max_output_tokens max_tokens temperature reasoning_effort"
-    " reasoning response_format text tools".split()
+    "messages input instructions model max_completion_tokens max_output_tokens max_tokens temperature top_p seed stop"
+    " reasoning_effort reasoning response_format text tools".split()
 )
 OF_THE_CALL = frozenset("stream stream_options n store metadata user safety_identifier service_tier background".split())
 """What says how it is called, and nothing of the prompt."""
@@ -43,6 +43,9 @@ def read(text: str) -> Content:
             requested=clean(_word(body.get("model")) or "auto")[:200],
             max_tokens=_number(limit),
             temperature=_number(body.get("temperature")),
+            top_p=_number(body.get("top_p")),
+            seed=_number(body.get("seed")),
+            stop=_stops(body.get("stop")),
             reasoning_effort=_effort(body),
             schema=_json(_schema(body)),
             tools=_json(body.get("tools") or None),
@@ -98,6 +101,12 @@ def _effort(body: dict[str, Any]) -> str:
     reasoning = body.get("reasoning")
     said = body.get("reasoning_effort") or (reasoning.get("effort") if isinstance(reasoning, dict) else "")
     return said if isinstance(said, str) and said in EFFORTS else ""
+
+
+def _stops(value: Any) -> str:
+    """One, or a list of them."""
+    given = value if isinstance(value, list) else [value]
+    return clean(stops_typed([one for one in given if isinstance(one, str)]))
 
 
 def _no_number(name: str) -> None:

@@ -49,6 +49,9 @@ def _found(text: str, tool_calls: Iterable[ToolCall], hint: str) -> Iterator[Act
     if action := _json(text.strip()):
         yield from _with_table(action)
         return
+    if table := _unmarked_csv(text):
+        yield table
+        return
     if not _MARKS.search(text):
         return
     tokens = _parser.parse(text)
@@ -123,6 +126,8 @@ def _fenced(token: Token, before: str, hint: str) -> Action:
         return action
     if language in ("csv", "tsv") and (action := _csv(content, "\t" if language == "tsv" else ",")):
         return action
+    if language in UNMARKED and (action := _unmarked_csv(content)):
+        return action
     if language in ("diff", "patch"):
         return _diff(content, _file_name("", before))
     name = _file_name(info, before)
@@ -130,6 +135,7 @@ def _fenced(token: Token, before: str, hint: str) -> Action:
     return Action("code", name or language or "code", {"language": language, "file_name": name, "content": content})
 
 
+UNMARKED = ("", "text", "txt", "plain", "plaintext")
 CHANGED = re.compile(r"^\+\+\+ (?:b/)?([^\t\n]+)", re.M)
 
 
@@ -169,9 +175,12 @@ def _json(text: str) -> Action | None:
 
 
 def _with_table(action: Action) -> Iterator[Action]:
-    """JSON that is a list of like objects is a table as well."""
+    """JSON that is a list of like objects is a table as well; or an object around one list, as a schema demands one."""
     yield action
     rows = action.payload.get("value") if action.kind == "json" else None
+    if isinstance(rows, dict):
+        lists = [value for value in rows.values() if isinstance(value, list)]
+        rows = lists[0] if len(lists) == 1 else None
     if isinstance(rows, list) and len(rows) > 1 and all(isinstance(row, dict) and row for row in rows):
         names = list(dict.fromkeys(name for row in rows[:MOST_ROWS] for name in row))
         if len(names) <= MOST_COLUMNS and all(_is_flat(row) for row in rows[:MOST_ROWS]):
@@ -221,6 +230,43 @@ def _csv(text: str, delimiter: str) -> Action | None:
     except csv.Error:
         return None
     return _table(rows[0], rows[1:]) if len(rows) > 1 else None
+
+
+LONGEST_NAME = 60
+"""Characters of a column's name."""
+
+
+def _unmarked_csv(text: str) -> Action | None:
+    """Text that is nothing but rows, though nothing says so: each as wide as the first, which holds names and no
+    sentence."""
+    lines = text.strip().splitlines()
+    if len(lines) < 2:
+        return None
+    for delimiter in ",;\t|":
+        if delimiter not in lines[0] or delimiter not in lines[1]:
+            continue
+        try:
+            rows = [row for row in islice(csv.reader(lines, delimiter=delimiter), MOST_ROWS + 1) if row]
+        except csv.Error:
+            continue
+        if len({len(row) for row in rows}) == 1 and _is_sheet(rows):
+            return _table([name.strip() for name in rows[0]], [[cell.strip() for cell in row] for row in rows[1:]])
+    return None
+
+
+def _is_sheet(rows: Sequence[Sequence[str]]) -> bool:
+    """Prose sets a space behind its commas: so do few sheets, and those count if a column holds numbers."""
+    names = [name.strip() for name in rows[0]]
+    are_names = all(0 < len(name) <= LONGEST_NAME and name[-1] not in ".!?:" for name in names)
+    if len(rows) < 2 or not are_names or len(set(names)) < len(names) or len(names) < 2:
+        return False
+    is_spaced = any(cell[:1] == " " for row in rows for cell in row[1:])
+    return not is_spaced or any(
+        all(NUMBER.fullmatch(cell.strip()) for cell in column) for column in zip(*rows[1:], strict=True)
+    )
+
+
+NUMBER = re.compile(r"[$€£]?[+-]?\d[\d.,]*\s?%?")
 
 
 # -- what Markdown knows ---------------------------------------------------------------------------

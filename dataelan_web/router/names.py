@@ -19,6 +19,12 @@ def refused(model: str) -> frozenset[str]:
 
 
 @lru_cache(REMEMBERED)
+def takes_one_of_both(model: str) -> bool:
+    """Does it answer 400 to a temperature beside a top p?"""
+    return _fits(_told()["one_of_both"], model)
+
+
+@lru_cache(REMEMBERED)
 def abilities(model: str) -> frozenset[str]:
     """What a model of this name can do at least. It says nothing of the rest."""
     if _fits(_told()["made_for_else"], model):

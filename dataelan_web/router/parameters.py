@@ -7,28 +7,46 @@ from its provider's list, from a refusal (Failure.refused), from a person, or at
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
+from . import names, providers
 from .candidates import Candidate
 from .types import FilePart, Prompt, Task
 
 SCHEMA, TOOLS, TEMPERATURE, EFFORT = "schema", "tools", "temperature", "reasoning_effort"
+TOP_P, SEED, STOP = "top_p", "seed", "stop"
 STREAM, HINT = "stream", "prompt"
 """Of sound: that an answer is told piece by piece; and words that help to write a recording down."""
-NAMES = {SCHEMA: "JSON schema", TOOLS: "tools", TEMPERATURE: "temperature", EFFORT: "effort"}
-REFUSABLE = {TEMPERATURE: "temperature", EFFORT: "effort", STREAM: "streaming", HINT: "hint"}
+REFUSABLE = {
+    TEMPERATURE: "temperature",
+    TOP_P: "top p",
+    SEED: "seed",
+    STOP: "stop sequences",
+    EFFORT: "effort",
+    STREAM: "streaming",
+    HINT: "hint",
+}
 """What can be left out of a request that a model would refuse, and the answer still be one to what was asked."""
-OF_TASK = {Task.CHAT: (TEMPERATURE, EFFORT), Task.SPEECH: (STREAM,), Task.TRANSCRIPTION: (STREAM, HINT)}
+OF_TASK = {
+    Task.CHAT: (TEMPERATURE, TOP_P, SEED, STOP, EFFORT),
+    Task.SPEECH: (STREAM,),
+    Task.TRANSCRIPTION: (STREAM, HINT),
+}
+OF_CHAT = (SCHEMA, TOOLS, *OF_TASK[Task.CHAT])
 _UNTOLD = (STREAM,)
 """Nobody chose it, so nobody misses it."""
-_NOTHING: dict[str, Any] = {TEMPERATURE: None, EFFORT: None, STREAM: False}
+_NOTHING: dict[str, Any] = {TEMPERATURE: None, TOP_P: None, SEED: None, STOP: (), EFFORT: None, STREAM: False}
+LEAST_THINKING_TOP_P = 0.95
+"""“top_p can be set to values between 1 and 0.95 when thinking is enabled”, in Anthropic's format."""
 
 
 def omitted(candidate: Candidate) -> frozenset[str]:
-    """What of a chat's parameters this model does not take: of SCHEMA, TOOLS, TEMPERATURE and EFFORT."""
+    """What of a chat's parameters (OF_CHAT) this model does not take, or its wire format has no word for."""
     if candidate.task is not Task.CHAT:
         return frozenset()
     able, missing = candidate.capabilities, candidate.refuses & {*OF_TASK[Task.CHAT]}
+    missing |= wordless(candidate.kind, candidate.base_url, candidate.model)
     if able is None:
         return missing
     needed = ((SCHEMA, "json_schema"), (TOOLS, "tools"), (EFFORT, "reasoning"))
@@ -36,18 +54,43 @@ def omitted(candidate: Candidate) -> frozenset[str]:
 
 
 def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
-    """(the prompt without what this model would refuse, a sentence that says so or nothing). A schema or tools are
+    """(the prompt without what this model would refuse, sentences that say so or nothing). A schema or tools are
     never left out: whoever asks for them gets a model that has them, or none."""
     missing = omitted(candidate) if prompt.task is Task.CHAT else candidate.refuses
     thinks = prompt.reasoning_effort not in (None, "none") and EFFORT not in missing
-    if thinks and candidate.kind == "anthropic":  # “temperature may only be set to 1 when thinking is enabled”
-        missing |= {TEMPERATURE}
+    if thinks and candidate.kind == "anthropic":
+        missing |= _unthinking(prompt)
     left_out = [name for name in REFUSABLE if name in missing and has(prompt, name)]
     for name in left_out:
         prompt = _without(prompt, name)
     told = [REFUSABLE[name] for name in left_out if name not in _UNTOLD]
-    words = " and ".join(told).capitalize()
-    return prompt, f"{words} left out: {candidate.model} takes none." if told else ""
+    said = [f"{_listed(told).capitalize()} left out: {candidate.model} takes none."] if told else []
+    if has(prompt, TEMPERATURE) and has(prompt, TOP_P) and names.takes_one_of_both(candidate.model):
+        prompt = _without(prompt, TOP_P)
+        said.append(f"Top p left out: {candidate.model} takes none beside a temperature.")
+    if (most := candidate.max_output_tokens) and prompt.task is Task.CHAT and (prompt.max_tokens or 0) > most:
+        prompt = replace(prompt, max_tokens=most)
+        said.append(f"Max tokens lowered to {most:,}: {candidate.model} writes no more.")
+    return prompt, " ".join(said)
+
+
+def _unthinking(prompt: Prompt) -> frozenset[str]:
+    """“temperature may only be set to 1 when thinking is enabled”"""
+    is_low = prompt.top_p is not None and prompt.top_p < LEAST_THINKING_TOP_P
+    return frozenset({TEMPERATURE, TOP_P} if is_low else {TEMPERATURE})
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+@lru_cache(names.REMEMBERED)
+def wordless(kind: str, base_url: str, model: str) -> frozenset[str]:
+    """What of a chat's parameters cannot be said in the wire format in which this model is asked."""
+    try:
+        return providers.adapter(providers.format_for(kind, base_url, model, Task.CHAT), base_url).wordless(model)
+    except (providers.UnknownFormat, ValueError):  # no address: who calls it says so
+        return frozenset()
 
 
 def has(prompt: Prompt, name: str) -> bool:
@@ -56,7 +99,7 @@ def has(prompt: Prompt, name: str) -> bool:
         return prompt.task is Task.TRANSCRIPTION and bool(prompt.words)
     if name == STREAM:
         return prompt.stream and prompt.task in (Task.SPEECH, Task.TRANSCRIPTION)
-    return getattr(prompt, name) is not None
+    return getattr(prompt, name) not in (None, ())
 
 
 def _without(prompt: Prompt, name: str) -> Prompt:

@@ -285,6 +285,10 @@ class Adapter(Protocol):
 
     def __init__(self, base_url: str) -> None: ...
 
+    def wordless(self, model: str) -> frozenset[str]:
+        """Of a chat: the parameters (parameters.OF_CHAT) that cannot be said to this model in this format."""
+        ...
+
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         """Raises Unsupported for a prompt this format cannot carry."""
         ...

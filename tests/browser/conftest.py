@@ -157,7 +157,7 @@ class Pages:
         page.unroute_all()
         page.context.clear_cookies()
         page.goto(RESTING)  # of the same origin, whose storage can be emptied, without a script that fills it
-        page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); indexedDB.deleteDatabase('attached') }")
         page.set_viewport_size(WIDE)
         page.emulate_media(media="screen", color_scheme="light")
         self.kept[tuple(options.items())].append(page)

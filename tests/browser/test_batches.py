@@ -10,12 +10,15 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from dataelan_web.extensions import db
-from dataelan_web.models import Batch, BatchScore
+from dataelan_web.models import Batch, BatchRow, BatchScore, new_id
+from dataelan_web.prompts.content import Content, Turn
 from tests import people
 from tests.conftest import wait_until
 
 from . import steps  # noqa: F401  (patience)
+from .test_finding import AWAY
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
+from .test_session import WATCH_TEXT
 
 pytestmark = pytest.mark.browser
 
@@ -62,7 +65,7 @@ def test_a_batch_from_pasted_rows_to_scores_by_keyboard(
     # The table keeps up by itself; what failed is found, and asked again.
     page.get_by_role("button", name="Ask 8 times").click()
     results = page.locator("#results")
-    expect(results.locator("[role=status]").first).to_contain_text("8 of 8, 2 failed")
+    expect(results.locator(".batch-head > p")).to_contain_text("8 of 8, 2 failed")
     expect(page.locator("#results[data-state=done]")).to_be_visible()
     assert_fine(page, "a batch that is done")
     results.get_by_role("link", name="Failed", exact=True).click()
@@ -104,3 +107,71 @@ def is_deleted() -> bool:
     db.session.rollback()
     newest = db.session.scalars(select(Batch).order_by(Batch.id.desc()).limit(1)).one()
     return newest.deleted_at is not None
+
+
+def test_what_is_written_for_a_new_batch_survives_a_reload_and_is_gone_once_it_is_made(
+    open_page: Callable[..., Page], acme: people.Cast
+) -> None:
+    page = open_page(acme.mia)
+    url = f"{acme.home}/projects/{acme.project.id}/batches/new"
+    page.goto(url)
+    page.locator("#text").fill("Say {{text}}")
+    page.locator("#pasted").fill(ROWS)
+    page.locator("summary", has_text="System prompt and settings").click()
+    page.get_by_label("Seed").fill("9999999999")
+    page.get_by_label("Thinking").select_option("low")
+    page.reload()
+    expect(page.locator("#text")).to_have_value("Say {{text}}")
+    expect(page.locator("#pasted")).to_have_value(ROWS)
+    expect(page.get_by_label("Thinking")).to_have_value("low")  # and what is folded away is open
+    page.locator("#new").evaluate("form => { form.noValidate = true }")  # else the browser says so itself
+    page.get_by_role("button", name="Look at the rows").click()
+    expect(page.locator(".field-error")).to_contain_text("A whole number from 0 to 2,147,483,647")
+    expect(page.locator("#pasted")).to_have_value(ROWS)
+    page.get_by_label("Seed").fill("7")
+    page.get_by_role("button", name="Look at the rows").click()
+    expect(page.locator("#setup")).to_be_visible()
+    page.goto(url)
+    for field in ("#text", "#pasted"):
+        expect(page.locator(field)).to_have_value("")
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))") == []
+
+
+def test_the_end_of_a_batch_is_told_to_who_looks_elsewhere_and_to_who_listens(
+    open_page: Callable[..., Page], acme: people.Cast, worker: object
+) -> None:
+    rows = "text\n" + "!simulate tokens=60 rate=30 words\n" * 2
+    batch = begun_of(acme, rows)
+    page = open_page(acme.mia, permissions=["notifications"], script=AWAY + WATCH_TEXT)
+    page.goto(f"{acme.home}/batches/{batch.id}")
+    page.get_by_role("button", name="Ask 2 times").click()
+    bell = page.get_by_role("button", name="Notify me when it ends")
+    bell.click()
+    expect(bell).to_have_attribute("aria-pressed", "true")
+    title = page.title()
+    page.evaluate("look(true)")
+    page.wait_for_function("() => notes.length > 0", polling=50)
+    assert page.evaluate("notes") == [["The batch is done", batch.name]]
+    assert page.title() == f"✓ The batch is done · {title}"
+    page.evaluate("look(false)")
+    assert page.title() == title
+    said = [words for words in page.evaluate("told") if "told when" not in words]
+    assert said == ["The batch is running", "The batch is done"], "its start and its end"
+    live = "[aria-live]:not([aria-live=off]), [role=status], [role=log]"
+    assert page.locator("#results").evaluate("(results, live) => results.querySelector(live)", live) is None, "no count"
+    expect(bell).to_be_hidden()
+
+
+def begun_of(cast: people.Cast, rows: str) -> Batch:
+    """A batch whose model takes its time, before it begins."""
+    content = Content(messages=(Turn("user", "{{text}}"),), requested=SLOW)
+    batch = Batch(id=new_id(), project_id=cast.project.id, name="Two stories", created_by=cast.mia.id)
+    batch.content, batch.columns, batch.models = content.settled.to_json(), ["text"], [SLOW]
+    batch.mapping, lines = {"text": "text"}, rows.strip().split("\n")[1:]
+    batch.rows_count = len(lines)
+    db.session.add(batch)
+    db.session.flush()
+    for place, line in enumerate(lines, 1):
+        db.session.add(BatchRow(batch_id=batch.id, position=place, line=place + 1, values=[line]))
+    db.session.commit()
+    return batch

@@ -284,6 +284,65 @@ def test_files_are_chosen_dropped_pasted_and_removed_by_keyboard(
     expect(attached(page)).to_have_count(0)
 
 
+def test_what_is_attached_survives_a_reload_reaches_a_comparison_and_is_gone_once_it_was_sent(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = opened(open_page(acme.mia), acme, "TEXT")
+    address = page.url
+    attach(page, PICTURE, NOTES, {**NOTES, "name": "more.md"})
+    page.get_by_role("button", name="Remove more.md").click()
+    expect(attached(page)).to_have_count(2)
+    page.reload()
+    expect(attached(page)).to_contain_text(["harbour.png", "notes.md"])
+    expect(attached(page).first.locator("canvas")).to_be_visible()
+    other = open_page(acme.adam)
+    other.goto(address)
+    expect(other.locator("#text")).to_be_visible()
+    assert attached(other).count() == 0, "drafts are one person's"
+    page.get_by_role("link", name="Compare models").click()
+    expect(attached(page)).to_contain_text(["harbour.png", "notes.md"])
+    page.goto(address)
+    expect(attached(page)).to_have_count(2)
+    run = steps.finished(steps.ask(page, "What is the budget?", "simulated/simulated-instant"))
+    expect(run.locator(".given .file-chip")).to_contain_text("notes.md")
+    page.reload()
+    expect(page.locator("#text")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert attached(page).count() == 0
+    assert page.evaluate(KEPT) == 0
+
+
+KEPT = """() => new Promise((told) => {
+  indexedDB.open('attached').onsuccess = ({ target }) => {
+    const base = target.result;
+    if (!base.objectStoreNames.length) { base.close(); told(0); return; }
+    const counting = base.transaction('drafts').objectStore('drafts').count();
+    counting.onsuccess = () => { base.close(); told(counting.result); };
+  };
+})"""
+
+
+def test_files_of_a_draft_are_bounded_go_with_the_sign_out_and_a_full_browser_says_so(
+    open_page: Opener, acme: people.Cast
+) -> None:
+    page = open_page(acme.mia)
+    for _ in range(12):
+        opened(page, acme, "TEXT")
+        attach(page, NOTES)
+        page.wait_for_function(f"async () => (await ({KEPT})()) > 0")
+    page.wait_for_function(f"async () => (await ({KEPT})()) === 10")
+    page.get_by_role("button", name="Your account").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/login")
+    page.wait_for_function(f"async () => (await ({KEPT})()) === 0")
+
+    full = open_page(acme.adam, script="indexedDB.open = () => { throw new DOMException('', 'QuotaExceededError') }")
+    opened(full, acme, "TEXT")
+    attach(full, NOTES)
+    expect(full.locator("#files-error")).to_contain_text("no room to keep these files")
+    expect(attached(full)).to_have_count(1)
+
+
 def test_a_refused_form_still_has_its_words_and_files(open_page: Opener, acme: people.Cast, worker: object) -> None:
     page = opened(open_page(acme.mia), acme, "IMAGE")
     attach(page, PICTURE, {**PICTURE, "name": "not-a-picture.png", "buffer": b"<svg>"})
@@ -306,7 +365,7 @@ def test_too_many_and_too_large_files_are_refused_before_they_are_sent(
     attach(page, *({**NOTES, "name": f"{n}.md"} for n in range(12)))
     expect(attached(page)).to_have_count(10)
     expect(page.locator("#files-error")).to_contain_text("at most 10 files")
-    page.reload()
+    opened(page, acme, "TEXT")
     large = tmp_path / "notes.md"
     large.write_bytes(bytes(21 * 1024 * 1024))
     attach(page, large)

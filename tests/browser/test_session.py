@@ -202,12 +202,16 @@ def test_a_refused_form_says_why_and_keeps_every_word(session: Page) -> None:
     assert session.locator(".run").count() == 0
     session.get_by_label("Temperature").fill("1")
     models, takes = session.locator("#composer select[name=model]"), session.locator("[data-takes]")
-    models.evaluate("select => select.options[1].dataset.omits = 'temperature tools'")  # as one that always thinks
+    models.evaluate(
+        "select => select.options[1].dataset.omits = 'seed stop temperature tools'"
+    )  # as one that always thinks
     chosen = models.locator("option").nth(1).get_attribute("value") or ""
     models.select_option(chosen)
-    expect(takes).to_have_text("This model takes no temperature and no tools.")
+    expect(takes).to_have_text("This model takes no seed, no stop sequences, no temperature, and no tools.")
     expect(session.get_by_label("Temperature")).to_be_hidden()
     expect(session.get_by_label("Temperature")).to_be_disabled()
+    expect(session.get_by_label("Seed")).to_be_hidden()
+    expect(session.get_by_label("Top P")).to_be_visible()
     expect(session.get_by_label("Max tokens")).to_have_attribute("max", "8192")
     models.select_option("auto")
     expect(takes).to_contain_text("your rules choose")

@@ -80,6 +80,49 @@ def test_fenced_csv_is_a_table():
     assert only("```csv\nalone\n```").kind == "code"
 
 
+SHEETS = [
+    "city,people\nOslo,709037\nRome,2748109",
+    "city;people\nOslo;709037",
+    "city\tpeople\nOslo\t709037\n",
+    'city,people\n"Washington, D.C.",689545\nRome,2748109',
+    "city, people\nOslo, 709037\nRome, 2 %",
+]
+
+
+@pytest.mark.parametrize("text", SHEETS)
+def test_an_answer_that_is_nothing_but_rows_is_a_table(text):
+    for written in (text, f"```\n{text}\n```", f"```text\n{text}\n```"):
+        found = only(written)
+        assert (found.kind, found.payload["header"]) == ("table", ["city", "people"])
+        assert {len(row) for row in found.payload["rows"]} == {2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Roses are red, violets are blue\nSugar is sweet, and so are you",
+        "Well, yes.\nBut, no.",
+        "Dear John,\nI am well,",
+        "one,two\nthree",
+        "same,same\n1,2",
+        "alone, 1",
+        "a,b\n1,2\n\nThat is all of it.",
+        '"never, closed\n1,2',
+    ],
+)
+def test_what_only_has_commas_is_no_table(text):
+    assert kinds(text) == []
+
+
+def test_a_list_of_like_objects_is_a_table_also_inside_the_object_that_a_schema_demands():
+    rows = '[{"a": 1, "b": "x"}, {"a": 2, "b": null}]'
+    for text in (rows, f'{{"rows": {rows}, "more": false}}'):
+        assert kinds(text) == ["json", "table"]
+        assert actions(text)[1].payload == {"header": ["a", "b"], "rows": [["1", "x"], ["2", ""]]}
+    assert kinds(f'{{"these": {rows}, "those": {rows}}}') == ["json"], "which of them?"
+    assert kinds('{"rows": [{"a": [1]}, {"a": [2]}]}') == ["json"]
+
+
 @pytest.mark.parametrize("text", ['```json\n{"a": [1]}\n```', '```\n{"a": [1]}\n```', ' {"a": [1]}\n'])
 def test_json_is_parsed(text):
     assert only(text).payload == {"value": {"a": [1]}}

@@ -28,7 +28,7 @@ KNOWN = {
         128000,
         None,
         ("json_schema", "reasoning", "tools", "vision"),
-        refuses=("temperature",),  # it is not among the parameters that it says it supports
+        refuses=("temperature", "top_p", "stop"),  # they are not among the parameters that it says it supports
     ),
     "copilot.models-list.models.1788d7fcd6": ListedModel(
         "claude-opus-4.7",

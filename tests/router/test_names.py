@@ -14,14 +14,15 @@ from dataelan_web.router.types import Task
 @pytest.mark.parametrize(
     ("name", "refused"),
     [
-        ("o3-mini", {"temperature"}),
-        ("openai/gpt-5.4", {"temperature"}),
+        ("o3-mini", {"temperature", "top_p"}),
+        ("o3-pro-2026-01-01", {"temperature", "top_p", "stop"}),
+        ("openai/gpt-5.4", {"temperature", "top_p", "stop"}),
         ("gpt-5-chat-latest", set()),
         ("gpt-4o", set()),
-        ("claude-opus-4-7", {"temperature"}),
-        ("us.anthropic.claude-sonnet-5-v1:0", {"temperature"}),
+        ("claude-opus-4-7", {"temperature", "top_p"}),
+        ("us.anthropic.claude-sonnet-5-v1:0", {"temperature", "top_p"}),
         ("claude-sonnet-4-5", set()),
-        ("deepseek-reasoner", {"temperature"}),
+        ("deepseek-reasoner", {"temperature", "top_p"}),
         ("turbo3-mini", set()),
         ("tts-1-hd", {"stream"}),
         ("gpt-4o-mini-tts", set()),
@@ -30,6 +31,12 @@ from dataelan_web.router.types import Task
 )
 def test_some_names_tell_what_a_model_refuses(name: str, refused: set[str]) -> None:
     assert names.refused(name) == refused
+
+
+def test_some_names_tell_that_a_model_takes_a_temperature_or_a_top_p_but_not_both() -> None:
+    yes = ("claude-sonnet-4-5-20250929", "us.anthropic.claude-opus-4-1-20250805-v1:0", "anthropic/claude-haiku-4.5")
+    no = ("claude-sonnet-4-20250514", "claude-3-7-sonnet-20250219", "gpt-4o")
+    assert [names.takes_one_of_both(name) for name in (*yes, *no)] == [True] * len(yes) + [False] * len(no)
 
 
 def test_what_is_known_by_name_says_in_whose_words_and_since_when() -> None:

@@ -64,7 +64,7 @@ WHY_NOT: Mapping[str, str] = {
     "allowed_fails": OURS, "request_timeout": OURS, "retry_after": OURS,
     "drop_params": "what a model does not take is left out anyway",
     "enable_pre_call_checks": "Dataelan always checks that a prompt fits",
-    "temperature": "a prompt's own settings say this", "max_tokens": "a prompt's own settings say this",
+    **dict.fromkeys(("temperature", "top_p", "seed", "stop", "max_tokens"), "a prompt's own settings say this"),
 }  # fmt: skip
 
 

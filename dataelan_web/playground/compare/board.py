@@ -17,7 +17,7 @@ from sqlalchemy.orm import joinedload
 from ...extensions import db
 from ...limits import refusals
 from ...models import Comparison, ComparisonRun, Execution
-from ..chat_form import EFFORTS
+from ..display import settings_said
 
 ANSWER = (
     joinedload(ComparisonRun.execution).joinedload(Execution.body),
@@ -51,14 +51,7 @@ class Column:
     def settings(self) -> list[str]:
         """What it was told beside the prompt, shortly."""
         body = self.runs[0].execution.body
-        asked = body.request if body and not self.runs[0].is_gone else {"messages": []}
-        numbers = [("Temperature", asked.get("temperature")), ("At most", asked.get("max_tokens"))]
-        said = [f"{name} {value:g}" for name, value in numbers if value is not None]
-        effort = asked.get("reasoning_effort")
-        said += [f"Thinking {EFFORTS.get(effort, '').lower()}"] if effort else []
-        has = {"System prompt": any(one["role"] == "system" for one in asked["messages"])}
-        has |= {"JSON schema": bool(asked.get("schema")), "Tools": bool(asked.get("tools"))}
-        return said + [name for name, is_there in has.items() if is_there]
+        return settings_said(body.request) if body and not self.runs[0].is_gone else []
 
     @property
     def spreads(self) -> list[tuple[str, Spread]]:

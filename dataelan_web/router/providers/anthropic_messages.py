@@ -69,6 +69,7 @@ _FINISHES: Mapping[str, Finish] = {
 
 class AnthropicMessages(Format):
     options = frozenset({"top_k", "parallel_tool_calls"})
+    has_no = frozenset({"seed"})
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = {"model": model, "max_tokens": _most(prompt)} | _context(prompt) | _options(prompt)
@@ -131,7 +132,6 @@ def _kept(keep: str) -> dict[str, Any]:
 
 
 def _options(prompt: Prompt) -> dict[str, Any]:
-    """There is no seed in this format."""
     options = {
         "temperature": prompt.temperature,
         "top_p": prompt.top_p,

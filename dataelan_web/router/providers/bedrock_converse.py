@@ -79,6 +79,8 @@ SERVICE = "bedrock"
 
 
 class BedrockConverse(Format):
+    has_no = frozenset({"seed"})
+
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = converse_body(prompt) | _output(prompt, model)
         verb = "converse-stream" if prompt.stream else "converse"
@@ -117,7 +119,6 @@ def with_key(call: Call, key: str) -> Call:
 
 
 def converse_body(prompt: Prompt) -> dict[str, Any]:
-    """There is no seed in this format."""
     content = _Content()
     body: dict[str, Any] = {
         "messages": [

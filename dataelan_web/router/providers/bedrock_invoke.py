@@ -38,6 +38,9 @@ class BedrockInvoke(Format):
         verb = "invoke-with-response-stream" if prompt.stream else "invoke"
         return with_key(Call(model_url(self.base_url, model, verb), body), key)
 
+    def wordless(self, model: str) -> frozenset[str]:
+        return _HAS_NO.get(names.bedrock_body(model), frozenset())
+
     def told(self, headers: Mapping[str, str]) -> Usage:
         return used_by_headers(headers)
 
@@ -168,4 +171,10 @@ _BODIES: Mapping[str, Callable[[Prompt], dict[str, Any]]] = {
     "cohere-v1": _cohere_v1,
     "cohere-generate": _cohere_generate,
     "openai": _openai,
+}
+
+# The same -> which of a chat's parameters it has no word for.
+_HAS_NO: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("messages", "nova", "titan", "instruct", "cohere-generate"), frozenset({"seed"})),
+    **dict.fromkeys(("llama", "llama4"), frozenset({"seed", "stop"})),
 }

@@ -298,6 +298,9 @@ _PARAMETERS: Mapping[str, str] = {
     "temperature": "temperature",
     "reasoning_effort": r"reasoning|(?:output_config\.)?effort|reasoning[ ._]?effort|reasoningconfig|"
     r"(?:adaptive )?thinking|thinking[ _]?(?:level|budget|config)",
+    "top_p": "top[_ -]?p",
+    "seed": "(?:random_)?seed",
+    "stop": r"stop(?:[_ ]?sequences?)?",
     "stream": "stream_format|sse",
 }
 

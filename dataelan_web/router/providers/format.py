@@ -13,9 +13,15 @@ class Format:
     status, by the codes of all providers, and by their words."""
 
     options: frozenset[str] = frozenset()
+    has_no: frozenset[str] = frozenset()
+    """Of a chat: the parameters that the format has no word for."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
+
+    def wordless(self, model: str) -> frozenset[str]:
+        """What cannot be said to this model; most formats are the same for all of theirs."""
+        return self.has_no
 
     def told(self, headers: Mapping[str, str]) -> Usage:
         """Most say nothing there."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from dataelan_web.router.parameters import TEMPERATURE
+from dataelan_web.router.parameters import SEED, STOP, TEMPERATURE, TOP_P
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
 from dataelan_web.router.providers.json_values import broken, first_count, mapping, mappings, parse, sequence, string
 from dataelan_web.router.types import ListedModel, Task
@@ -84,7 +84,7 @@ def _refuses(supported: set[str]) -> tuple[str, ...] | None:
     """OpenRouter says which parameters each of its models takes; None where nobody says."""
     if not supported:
         return None
-    return () if TEMPERATURE in supported else (TEMPERATURE,)
+    return tuple(name for name in (TEMPERATURE, TOP_P, SEED, STOP) if name not in supported)
 
 
 def _shutdown(*candidates: Any) -> str | None:

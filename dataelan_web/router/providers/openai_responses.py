@@ -35,9 +35,10 @@ EVENT_LIMIT = 32 * MEBIBYTE
 
 class OpenAIResponses(Format):
     options = frozenset({"parallel_tool_calls", "verbosity"})
+    has_no = frozenset({"seed", "stop"})
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
-        """There is no seed in this format, and no stop sequence: the one is a wish, the other a promise to keep."""
+        """A seed is a wish, which is passed over; a stop sequence a promise to keep."""
         if prompt.stop:
             raise Unsupported("The Responses format has no stop sequences.")
         body = {"model": model, "store": False} | _context(prompt) | _options(prompt)
