@@ -16,7 +16,7 @@ from ..executions.execute import OWNER, memory, told
 from ..executions.submit import Request, announce
 from ..jobs.queue import store
 from ..models import Execution, GatewayToken, Origin, new_id
-from ..router.types import Asset, Done, Embedding, Event, Failure, Progress, Reasoning, Usage
+from ..router.types import Done, Event, Failure, Progress, Usage
 from . import errors, replay, stored_prompts
 from .account import Account
 from .asking_for_more import with_the_way
@@ -113,25 +113,13 @@ def _whole(execution: Execution, asked: Inbound, events: Iterator[Event], arrive
     whole = Whole(execution)
     try:
         for event in events:
-            _add(whole, event)
+            whole.add(event)
     except Failure as failure:
         return _failed(execution, failure, arrived)
     account = Account.of(execution, arrived)
     whole.usage = account.usage
     whole.model = (whole.done.model if whole.done else "") or account.facts["model"] or asked.requested
     return account.as_headers(asked.respond(whole))
-
-
-def _add(whole: Whole, event: Event) -> None:
-    whole.answer.add(event)
-    if isinstance(event, Done):
-        whole.done = event
-    elif isinstance(event, Reasoning):
-        whole.thoughts.append(event)
-    elif isinstance(event, Asset):
-        whole.assets.append(event)
-    elif isinstance(event, Embedding):
-        whole.vectors.append(event)
 
 
 def _stream(

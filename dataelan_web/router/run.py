@@ -189,7 +189,8 @@ class _Attempt:
         candidate = self.step.candidate
         self.line.share.begin(prompt.task)
         try:
-            kind = format_for(candidate.kind, candidate.base_url, candidate.model, prompt.task)
+            seals = bool(prompt.seals)
+            kind = format_for(candidate.kind, candidate.base_url, candidate.model, prompt.task, seals=seals)
             format = adapter(kind, candidate.base_url, prompt.task)
             prompt = prompt.as_sent_to(kind)
             if prompt.options and (unknown := prompt.options.keys() - format.options):

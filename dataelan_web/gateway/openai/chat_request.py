@@ -13,6 +13,7 @@ from pydantic import Field
 from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
 from ..errors import Refused
 from ..json_body import DATA_URL, MOST_TOKENS, Strict, unsupported
+from ..tool_calls import split
 
 AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
@@ -175,8 +176,9 @@ class ChatRequest(Strict):
 def _message(message: MessageIn) -> Message:
     role = "system" if message.role == "developer" else message.role
     if role == "tool":
-        text = "".join(part.text for part in _parts(message.content) if isinstance(part, TextPart))
-        return Message("tool", (ToolResult(message.tool_call_id or "", text, message.name or ""),))
+        text, shown = split(_parts(message.content))
+        result = ToolResult(message.tool_call_id or "", text, message.name or "", shown=len(shown))
+        return Message("tool", (result, *shown))
     calls = tuple(ToolUse(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
     return Message(role, (*_parts(message.content), *calls))
 

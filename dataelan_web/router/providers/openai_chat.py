@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dataelan_web.router.providers import AZURE
+from dataelan_web.router.providers.conversation import text_of
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.openai_chat_answer import ChatAnswer
@@ -110,7 +111,7 @@ def _messages(message: Message) -> Iterator[dict[str, Any]]:
     """One message, or one for each tool result: the format wants every result in a message of its own."""
     results = [part for part in message.parts if isinstance(part, ToolResult)]
     for result in results:
-        yield {"role": "tool", "tool_call_id": result.id, "content": result.text}
+        yield {"role": "tool", "tool_call_id": result.id, "content": text_of(result)}
     uses = [part for part in message.parts if isinstance(part, ToolUse)]
     content = _content([part for part in message.parts if isinstance(part, TextPart | ImagePart | FilePart)])
     if uses:
