@@ -47,7 +47,7 @@ class Program:
 
     def post(self, path: str, body: Any, header: str = "Authorization", **more: str) -> Any:
         secret = f"Bearer {self.token}" if header == "Authorization" else self.token
-        return self.http.post(path, json=body, headers={header: secret, **more})
+        return self.http.post(path, json=body, headers={header: secret, **more}, buffered=True)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from flask import Response, jsonify
 
 from ..executions.answer import Answer
 from ..models import Execution, ModelType
-from ..router.types import Asset, Done, Embedding, Event, Failure, Prompt, Reasoning, Text, ToolCall, Usage
+from ..router.types import Asset, Done, Event, Failure, Prompt, Reasoning, Text, ToolCall, Usage
 from .stored_prompts import Named
 
 WORDS = -1
@@ -29,7 +29,6 @@ class Whole:
     thoughts: list[Reasoning] = field(default_factory=list)
     """The pieces of what the model thought, with the seals of its provider."""
     assets: list[Asset] = field(default_factory=list)
-    vectors: list[Embedding] = field(default_factory=list)
     sealed: dict[int, Reasoning] = field(default_factory=dict)
     """The seal that came just before a tool's call, by the call's number; by WORDS, before words or at the end."""
     seal: Reasoning | None = None
@@ -58,8 +57,6 @@ class Whole:
                 self._is_of(WORDS)
             case Asset():
                 self.assets.append(event)
-            case Embedding():
-                self.vectors.append(event)
 
     def _is_of(self, place: int) -> None:
         if self.seal:
@@ -108,6 +105,8 @@ class Inbound:
     stored: Named | None = None
     """The prompt of the project that it names."""
     media_type: str = "text/event-stream"
+    told_bare: Callable[[Event], str] | None = None
+    """A stream that is nothing but a file: its first event says its media type, and it has no place for our facts."""
 
     @property
     def streams(self) -> bool:

@@ -6,6 +6,7 @@ from its provider's list, from a refusal (Failure.refused), from a person, or at
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ NAMES = {SCHEMA: "JSON schema", TOOLS: "tools", TEMPERATURE: "temperature", EFFO
 REFUSABLE = {TEMPERATURE: "temperature", EFFORT: "effort", STREAM: "streaming", HINT: "hint"}
 """What can be left out of a request that a model would refuse, and the answer still be one to what was asked."""
 OF_TASK = {Task.CHAT: (TEMPERATURE, EFFORT), Task.SPEECH: (STREAM,), Task.TRANSCRIPTION: (STREAM, HINT)}
-_UNTOLD = (STREAM,)
+UNTOLD = frozenset({STREAM})
 """Nobody chose it, so nobody misses it."""
 _NOTHING: dict[str, Any] = {TEMPERATURE: None, EFFORT: None, STREAM: False}
 
@@ -35,17 +36,17 @@ def omitted(candidate: Candidate) -> frozenset[str]:
     return missing | {name for name, ability in needed if ability not in able}
 
 
-def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
-    """(the prompt without what this model would refuse, a sentence that says so or nothing). A schema or tools are
-    never left out: whoever asks for them gets a model that has them, or none."""
+def fitted(prompt: Prompt, candidate: Candidate, names: Collection[str] = REFUSABLE) -> tuple[Prompt, str]:
+    """(the prompt without what of these this model would refuse, a sentence that says so or nothing). A schema or tools
+    are never left out: whoever asks for them gets a model that has them, or none."""
     missing = omitted(candidate) if prompt.task is Task.CHAT else candidate.refuses
     thinks = prompt.reasoning_effort not in (None, "none") and EFFORT not in missing
     if thinks and candidate.kind == "anthropic":  # “temperature may only be set to 1 when thinking is enabled”
         missing |= {TEMPERATURE}
-    left_out = [name for name in REFUSABLE if name in missing and has(prompt, name)]
+    left_out = [name for name in REFUSABLE if name in missing and name in names and has(prompt, name)]
     for name in left_out:
         prompt = _without(prompt, name)
-    told = [REFUSABLE[name] for name in left_out if name not in _UNTOLD]
+    told = [REFUSABLE[name] for name in left_out if name not in UNTOLD]
     words = " and ".join(told).capitalize()
     return prompt, f"{words} left out: {candidate.model} takes none." if told else ""
 

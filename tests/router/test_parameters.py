@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from dataelan_web.router.candidates import Candidate
-from dataelan_web.router.parameters import fitted, omitted
+from dataelan_web.router.parameters import UNTOLD, fitted, omitted
 from dataelan_web.router.types import FilePart, Message, Prompt, Task, TextPart, user
 
 PROMPT = Prompt((user("Hello"),), temperature=0.2, reasoning_effort="low")
@@ -59,3 +59,10 @@ def test_who_thinks_in_anthropics_format_takes_no_temperature_meanwhile() -> Non
     claude = model("claude-sonnet-4-6", ABLE, "anthropic")
     assert fitted(PROMPT, claude)[0].temperature is None
     assert fitted(replace(PROMPT, reasoning_effort="none"), claude)[0].temperature == 0.2
+
+
+def test_of_what_a_program_sent_only_that_is_left_out_which_it_did_not_choose() -> None:
+    old = replace(model("old voice"), task=Task.SPEECH, refuses=frozenset({"stream"}))
+    assert not fitted(Prompt((user("Hello"),), Task.SPEECH), old, UNTOLD)[0].stream
+    cold = replace(model("cold"), refuses=frozenset({"temperature"}))
+    assert fitted(Prompt((user("Hello"),), temperature=0.5), cold, UNTOLD)[0].temperature == 0.5
