@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 
 from dataelan_web.gateway.inbound import Whole
-from dataelan_web.router.providers import format_for
-from dataelan_web.router.types import Event, Reasoning, Task, Text, ToolCall
+from dataelan_web.router.providers import adapter, format_for
+from dataelan_web.router.types import Event, Reasoning, Task, Text, ToolCall, Usage
 
 from . import people
 from .test_gateway_formats import DONE, USED, WRITERS, Program, run
@@ -283,3 +283,100 @@ def test_a_seal_is_told_in_its_own_format_only(format: str) -> None:
             document.add(event)
         for one in (told, json.dumps(whole(document))):
             assert ("c2VhbA==" in one) is (kind == format), (kind, one)
+
+
+# -- what stands beside a picture or a schema --------------------------------------------------------
+
+LOOKED_AT = {"type": "image_url", "image_url": {"url": DATA_URL, "detail": "low"}}
+SCHEMA = {
+    "name": "weather",
+    "description": "Of a place.",
+    "schema": {"type": "object", "properties": {}},
+    "strict": True,
+}
+
+
+@pytest.mark.parametrize("kind", ["openai", "openai-responses"])
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_what_openai_knows_of_a_picture_and_a_schema_comes_to_it(
+    program: Program, acme: people.Cast, provider: Upstream, api: str, kind: str
+) -> None:
+    model_of(acme, provider, kind)
+    if api == "chat":
+        asked = {"model": "theirs", "messages": [{"role": "user", "content": [LOOKED_AT]}],
+                 "response_format": {"type": "json_schema", "json_schema": SCHEMA}}  # fmt: skip
+        program.post("/v1/chat/completions", asked)
+    else:
+        picture = {"type": "input_image", "image_url": DATA_URL, "detail": "low"}
+        asked = {"model": "theirs", "input": [{"role": "user", "content": [picture]}],
+                 "text": {"format": {"type": "json_schema", **SCHEMA}}}  # fmt: skip
+        program.post(RESPONSES, asked)
+    body = sent(provider)
+    if kind == "openai":
+        assert body["messages"][0]["content"] == [LOOKED_AT]
+        assert body["response_format"] == {"type": "json_schema", "json_schema": SCHEMA}
+    else:
+        assert body["input"][0]["content"] == [{"type": "input_image", "image_url": DATA_URL, "detail": "low"}]
+        assert body["text"]["format"] == {"type": "json_schema", **SCHEMA}
+
+
+def test_a_schema_of_which_nothing_more_is_said_is_strict_where_it_can_be(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    model_of(acme, provider, "openai")
+    for schema, is_strict in (({"type": "integer"}, True), ({"type": "object", "properties": {"a": {}}}, False)):
+        format = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+        asked = {"model": "theirs", "messages": [{"role": "user", "content": "Hi"}], "response_format": format}
+        program.post("/v1/chat/completions", asked)
+        assert sent(provider)["response_format"]["json_schema"]["strict"] is is_strict
+
+
+def test_a_result_that_failed_is_said_to_gemini_and_by_it(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    model_of(acme, provider, "google")
+    _, asked = ASKED["anthropic"]
+    failed = {"type": "tool_result", "tool_use_id": "c1", "content": "No such place", "is_error": True}
+    messages = [*asked["messages"][:2], {"role": "user", "content": [failed]}]
+    program.post("/v1/messages", {**asked, "model": "theirs", "messages": messages})
+    assert sent(provider)["contents"][2]["parts"][0]["functionResponse"]["response"] == {"error": "No such place"}
+    people.own_model(acme, people.own_provider(acme, provider.url, "anthropic"), "claude")
+    answer = {"functionResponse": {"name": "look", "response": {"error": "No such place"}}}
+    contents = [*ASKED["google"][1]["contents"][:2], {"role": "user", "parts": [answer]}]
+    program.post("/v1beta/models/claude:generateContent", {"contents": contents})
+    assert sent(provider)["messages"][2]["content"][0]["is_error"] is True
+
+
+DRAWN = [{"text": "Here:"}, {"inlineData": {"mimeType": "image/png", "data": PICTURE}}]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_picture_that_a_model_makes_beside_its_words_is_told_where_the_format_has_one(
+    program: Program, acme: people.Cast, provider: Upstream, *, streams: bool
+) -> None:
+    model_of(acme, provider, "google")
+    document = {"candidates": [{"content": {"role": "model", "parts": DRAWN}, "finishReason": "STOP"}]}
+    (provider.streams if streams else provider.answers)(document)
+    asked = {"contents": [{"role": "user", "parts": [{"text": "Draw"}]}]}
+    as_openai = program.post(RESPONSES, {"model": "theirs", "input": "Draw", "stream": streams})
+    if streams:
+        answer = program.post("/v1beta/models/theirs:streamGenerateContent", asked)
+        told = [part for one in json.loads(answer.text) for part in one["candidates"][0]["content"]["parts"]]
+        events = [json.loads(line[6:]) for line in as_openai.text.splitlines() if line.startswith("data: ")]
+        output = events[-1]["response"]["output"]
+        assert [e["item"] for e in events if e["type"] == "response.output_item.done"] == output
+    else:
+        told = program.post(GENERATE, asked).json["candidates"][0]["content"]["parts"]
+        output = as_openai.json["output"]
+    assert [part for part in told if part != {"text": ""}] == DRAWN
+    assert [item["type"] for item in output] == ["message", "image_generation_call"]
+    assert (output[1]["result"], output[1]["output_format"]) == (PICTURE, "png")
+
+
+@pytest.mark.parametrize("format", ["openai", "openai-responses"])
+def test_what_was_written_to_a_cache_is_told_and_read(format: str) -> None:
+    _, whole = WRITERS[format]
+    document = Whole(run(), usage=Usage(input=10, cache_read=5, cache_write=20, output=7), done=DONE, model="theirs")
+    read = list(adapter(format, "http://x/v1").decoder()(json.dumps(whole(document)).encode(), True))
+    (usage,) = [event for event in read if isinstance(event, Usage)]
+    assert (usage.input, usage.cache_read, usage.cache_write) == (10, 5, 20)

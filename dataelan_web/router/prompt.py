@@ -24,6 +24,8 @@ class ImagePart:
     data: str = field(default="", repr=False)
     url: str = ""
     asset: str = ""
+    detail: str = ""
+    """How closely it is to be looked at, in OpenAI's word; empty: not said. Others have no such wish."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class Prompt:
     `options` holds what only some formats of a chat have: `top_k` (int), `frequency_penalty`, `presence_penalty`
     (float), `parallel_tool_calls` (bool), `verbosity`. A format that has not what is asked for refuses the prompt.
     `thinking_budget`: how many tokens to think for, where that is counted in tokens; `reasoning_effort` is for others.
+    `schema_told`: what OpenAI is told of a schema beside it, as far as it was said: `name`, `description`, `strict`.
     `seals`: thoughts are to come sealed, to be taken back, from those that seal them only when asked to.
     """
 
@@ -162,6 +165,7 @@ class Prompt:
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     schema: Mapping[str, Any] | None = None
+    schema_told: Mapping[str, Any] | None = None
     reasoning_effort: str | None = None
     thinking_budget: int | None = None
     seals: bool | None = None

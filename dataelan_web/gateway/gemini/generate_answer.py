@@ -6,13 +6,14 @@ call is told when it is whole. Our own facts stand in the last document as `data
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...models import Execution
 from ...router.providers.gemini_answer import KIND
 from ...router.providers.json_values import mapping, parse_or_none
-from ...router.types import Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
+from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 from .. import errors
 from ..inbound import WORDS, Whole
 from ..sse import compact
@@ -26,8 +27,9 @@ REASONS = {Finish.LENGTH: "MAX_TOKENS", Finish.CONTENT_FILTER: "SAFETY", Finish.
 def document(whole: Whole) -> dict[str, Any]:
     thought = "".join(whole.answer.reasoning)
     parts: list[dict[str, Any]] = [{"text": thought, "thought": True}] if thought else []
-    if whole.text or not whole.answer.tool_calls or WORDS in whole.sealed:
+    if whole.text or not (whole.answer.tool_calls or whole.assets) or WORDS in whole.sealed:
         parts.append({"text": whole.text} | _signature(whole.sealed.get(WORDS)))
+    parts += map(_inline, whole.assets)
     calls = whole.answer.tool_calls.items()
     parts += [_call(whole.execution, index, call) | _signature(whole.sealed.get(index)) for index, call in calls]
     return _document(whole.execution, whole.model, parts, _reason(whole.done)) | {
@@ -52,6 +54,8 @@ class Documents:
             return self._part({"text": event.delta, "thought": True}) if event.delta else b""
         if isinstance(event, Text):
             return self._part({"text": event.delta} | self._signed())
+        if isinstance(event, Asset):
+            return self._part(_inline(event))
         if isinstance(event, ToolCall):
             if event.index not in self._calls:
                 self._sealed[event.index], self._seal = self._seal, None
@@ -114,6 +118,11 @@ def _document(execution: Execution, model: str, parts: list[dict[str, Any]], rea
 def _call(execution: Execution, index: int, call: dict[str, str]) -> dict[str, Any]:
     id = call["id"] or call_id(execution, index)
     return {"functionCall": {"id": id, "name": call["name"], "args": mapping(parse_or_none(call["arguments"]))}}
+
+
+def _inline(made: Asset) -> dict[str, Any]:
+    """A picture or a sound that the model made beside its words."""
+    return {"inlineData": {"mimeType": made.media_type, "data": b64encode(made.content).decode()}}
 
 
 def _signature(seal: Reasoning | None) -> dict[str, str]:

@@ -213,7 +213,8 @@ def _part(field: str, part: PartIn, ids: _Ids) -> Part:
     if result := part.function_response:
         answer = result.response
         words = answer if isinstance(answer, str) else _json(answer)
-        return ToolResult(ids.of_result(result), words, result.name, shown=len(result.parts))
+        has_failed = isinstance(answer, dict) and list(answer) == ["error"]
+        return ToolResult(ids.of_result(result), words, result.name, is_error=has_failed, shown=len(result.parts))
     return _file(field, part)
 
 

@@ -6,17 +6,19 @@ event as `dataelan`, since a stream's headers go out before its cost is known.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...models import Execution
 from ...router.providers.openai_responses_answer import KIND
-from ...router.types import Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
+from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 from .. import errors
 from ..inbound import WORDS, Whole
 from ..sse import event as sse
 from ..tool_calls import call_id
+from .chat_answer import written
 
 INCOMPLETE = {Finish.LENGTH: "max_output_tokens", Finish.CONTENT_FILTER: "content_filter"}
 Echo = dict[str, Any]
@@ -35,11 +37,16 @@ def response(echo: Echo, whole: Whole) -> dict[str, Any]:
     if whole.text:
         kind = "refusal" if answer.is_refusal else "text"
         items.append(_Item(kind, f"msg_{execution.id.hex}", whole.text))
+    items += [_picture(execution, number, one) for number, one in enumerate(whole.assets) if _is_picture(one)]
     for index, call in answer.tool_calls.items():
         named = call["id"] or call_id(execution, index)
         items += thoughts.get(index, [])
         items.append(_Item("call", f"fc_{execution.id.hex}_{index}", call["arguments"], named, call["name"]))
     return _ended(execution, whole.model, echo, [item.document("completed") for item in items], whole.done, whole.usage)
+
+
+def _is_picture(event: Event) -> bool:
+    return isinstance(event, Asset) and event.media_type.startswith("image/")
 
 
 @dataclass
@@ -61,6 +68,9 @@ class _Item:
                 summary = [{"type": "summary_text", "text": self.said}] if self.said else []
                 sealed = {"encrypted_content": self.seal} if self.seal else {}
                 return {"id": self.id, "type": "reasoning", "summary": summary} | sealed
+            case "picture":
+                made = {"status": status, "result": self.said or None, "output_format": self.name}
+                return {"id": self.id, "type": "image_generation_call"} | made
             case "call":
                 call = {"call_id": self.call_id, "name": self.name, "arguments": self.said}
                 return {"id": self.id, "type": "function_call", "status": status, **call}
@@ -74,6 +84,12 @@ class _Item:
         if self.kind == "reasoning":
             return {"type": "summary_text", "text": self.said}
         return {"type": "output_text", "text": self.said, "annotations": [], "logprobs": []}
+
+
+def _picture(execution: Execution, number: int, made: Asset) -> _Item:
+    """One that the model made beside its words, as OpenAI's own tool for it does."""
+    format = made.media_type.partition("/")[2]
+    return _Item("picture", f"ig_{execution.id.hex}_{number}", b64encode(made.content).decode(), name=format)
 
 
 TOLD = {  # kind → (its events, the field of the whole in the last of them)
@@ -123,6 +139,8 @@ class Events:
                 yield self._say("refusal", delta)
             case Text(delta):
                 yield self._say("text", delta)
+            case Asset() if _is_picture(event):
+                yield self._show(event)
             case ToolCall(index, id, name, arguments):
                 yield self._stop_speaking()
                 if index not in self._calls:
@@ -149,6 +167,14 @@ class Events:
         prefix = "rs_" if kind == "reasoning" else "msg_"
         number = f"_{len(self._items)}" if self._items else ""
         return _Item(kind, f"{prefix}{self._execution.id.hex}{number}")
+
+    def _show(self, made: Asset) -> bytes:
+        before = self._started() + self._stop_speaking()
+        item = _picture(self._execution, len(self._items), made)
+        before += self._begin(replace(item, said=""))
+        item.place = len(self._items) - 1
+        self._ended[item.place] = item.document("completed")
+        return before + self._as_item(item, "done", self._ended[item.place])
 
     def _seal(self, seal: str) -> bytes:
         """It ends its thought, of which nothing may have been told."""
@@ -228,7 +254,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     """OpenAI counts cached tokens within the input and reasoning within the output."""
     return {
         "input_tokens": usage.input_total,
-        "input_tokens_details": {"cached_tokens": usage.cache_read or 0},
+        "input_tokens_details": {"cached_tokens": usage.cache_read or 0} | written(usage),
         "output_tokens": usage.output_total,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
         "total_tokens": usage.input_total + usage.output_total,

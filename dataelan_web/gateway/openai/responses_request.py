@@ -12,6 +12,7 @@ from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart
 from ..errors import Refused
 from ..json_body import DATA_URL, MOST_TOKENS, Strict, checked, unsupported
 from ..tool_calls import split
+from .chat_request import SchemaTold
 
 LOGPROBS = "message.output_text.logprobs"
 OPENAI = "https://api.openai.com"
@@ -25,6 +26,7 @@ class Piece(Strict):
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
+    detail: str = Field(default="", max_length=20)
     file_data: str | None = None
     file_url: str | None = None
     filename: str = ""
@@ -56,7 +58,7 @@ class NamedTool(Strict):
     name: str
 
 
-class TextFormat(Strict):
+class TextFormat(SchemaTold):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: dict[str, Any] = Field(alias="schema", default_factory=dict)
 
@@ -108,6 +110,7 @@ class ResponsesRequest(Strict):
 
     def prompt(self) -> Prompt:
         choice, effort = self.tool_choice, self.reasoning.effort if self.reasoning else None
+        format = self.text.format if self.text else None
         options: dict[str, Any] = {}
         if self.parallel_tool_calls is not None and self.tools:
             options["parallel_tool_calls"] = self.parallel_tool_calls
@@ -120,7 +123,8 @@ class ResponsesRequest(Strict):
             top_p=self.top_p,
             tools=tuple(_tool(number, tool) for number, tool in enumerate(self.tools or ())),
             tool_choice=choice.name if isinstance(choice, NamedTool) else choice,
-            schema=_schema(self.text.format if self.text else None),
+            schema=_schema(format),
+            schema_told=format.told if format and format.type == "json_schema" else None,
             reasoning_effort=effort,
             options=options,
             seals=SEALED in (self.include or ()) or None,
@@ -196,7 +200,8 @@ def _part(field: str, piece: Piece) -> Part:
         return TextPart(piece.text or piece.refusal or "")
     if piece.type == "input_image" and piece.image_url:
         inline = DATA_URL.fullmatch(piece.image_url)
-        return ImagePart(inline[1], inline[2]) if inline else ImagePart(url=piece.image_url)
+        told = {"detail": piece.detail}
+        return ImagePart(inline[1], inline[2], **told) if inline else ImagePart(url=piece.image_url, **told)
     if piece.type == "input_file" and piece.file_url:
         return FilePart("application/pdf", url=piece.file_url, name=piece.filename)
     if piece.type == "input_file" and (inline := DATA_URL.fullmatch(piece.file_data or "")):

@@ -146,10 +146,11 @@ def _part(part: Part, names: Mapping[str, str], shown: Sequence[Part] = ()) -> d
 
 
 def _result(result: ToolResult, names: Mapping[str, str], shown: Sequence[Part]) -> dict[str, Any]:
-    """Pictures and files have a place of their own, words have not (types.FunctionResponsePart)."""
+    """Pictures and files have a place of their own, words have not, and what failed says so under `error`
+    (types.FunctionResponse)."""
     text = "".join((result.text, *(part.text for part in shown if isinstance(part, TextPart))))
     answer = parse_or_none(text)
-    response = answer if isinstance(answer, dict) else {"result": text}
+    response = answer if isinstance(answer, dict) else {"error" if result.is_error else "result": text}
     files = [_part(part, names) for part in shown if not isinstance(part, TextPart)]
     said = {"name": result.name or names.get(result.id, result.id), "response": response}
     return said | ({"parts": files} if files else {})

@@ -78,7 +78,7 @@ class OpenAIChat(Format):
         body: dict[str, Any] = {"model": model, "messages": messages}
         body |= self._options(prompt) | _tools(prompt)
         if prompt.schema is not None:
-            body["response_format"] = _response_format(prompt.schema)
+            body["response_format"] = {"type": "json_schema", "json_schema": schema_of(prompt)}
         if prompt.stream:
             body["stream"] = True
             if self._dialect.stream_options:  # without it, a stream does not say what it cost
@@ -130,7 +130,7 @@ def _content(parts: list[TextPart | ImagePart | FilePart]) -> str | list[dict[st
 def _content_part(part: Part) -> dict[str, Any]:
     if isinstance(part, ImagePart):
         url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
-        return {"type": "image_url", "image_url": {"url": url}}
+        return {"type": "image_url", "image_url": {"url": url} | ({"detail": part.detail} if part.detail else {})}
     if isinstance(part, FilePart):
         return _file(part)
     return {"type": "text", "text": part.text if isinstance(part, TextPart) else ""}
@@ -176,12 +176,11 @@ def _strict(tool: Tool) -> dict[str, bool]:
     return {} if tool.is_strict is None else {"strict": tool.is_strict}
 
 
-def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Strict where the schema allows it: OpenAI refuses `strict` for schemas with optional or open properties."""
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": "answer", "schema": dict(schema), "strict": is_closed(schema)},
-    }
+def schema_of(prompt: Prompt) -> dict[str, Any]:
+    """Where nobody said otherwise, strict if the schema allows it: OpenAI refuses `strict` for schemas with optional or
+    open properties."""
+    schema = dict(prompt.schema or {})
+    return {"name": "answer", "schema": schema, "strict": is_closed(schema), **(prompt.schema_told or {})}
 
 
 def is_closed(schema: Any) -> bool:

@@ -16,7 +16,7 @@ from dataelan_web.router.providers.conversation import with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.json_values import counted
-from dataelan_web.router.providers.openai_chat import is_closed, key_headers
+from dataelan_web.router.providers.openai_chat import key_headers, schema_of
 from dataelan_web.router.providers.openai_responses_answer import ResponsesAnswer, opened_at
 from dataelan_web.router.types import (
     Call,
@@ -92,12 +92,7 @@ def _reasoning(effort: str) -> dict[str, str]:
 
 def _text(prompt: Prompt) -> dict[str, Any]:
     wordy = {"verbosity": prompt.options["verbosity"]} if "verbosity" in prompt.options else {}
-    return wordy | ({"format": _format(prompt)} if prompt.schema is not None else {})
-
-
-def _format(prompt: Prompt) -> dict[str, Any]:
-    schema = dict(prompt.schema or {})
-    return {"type": "json_schema", "name": "answer", "schema": schema, "strict": is_closed(schema)}
+    return wordy | ({"format": {"type": "json_schema", **schema_of(prompt)}} if prompt.schema is not None else {})
 
 
 def _tools(prompt: Prompt) -> dict[str, Any]:
@@ -183,7 +178,7 @@ def _content(part: TextPart | ImagePart | FilePart) -> dict[str, Any]:
     return {
         "type": "input_image",
         "image_url": part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}",
-    }
+    } | ({"detail": part.detail} if part.detail else {})
 
 
 def _file(part: FilePart) -> dict[str, Any]:
