@@ -216,6 +216,7 @@ def test_what_openai_sealed_is_told_to_no_other_provider(
         "input": [{"role": "user", "content": "Hi"}, THOUGHT, said, {"role": "user", "content": "So?"}],
     }
     program.post(RESPONSES, direct)
+    assert sent(provider)["include"] == INCLUDED["include"]
     assert "gAAAA" not in json.dumps(sent(provider)), "what no host is named with was sealed by OpenAI itself"
     people.own_model(acme, people.own_provider(acme, provider.url, "openai"), "chat")
     program.post(RESPONSES, {**direct, "model": "chat"})
@@ -255,16 +256,6 @@ def test_what_gemini_signed_goes_back_to_it_where_it_stood(
         {**part, "functionCall": {"name": "look", "args": {}}} if "functionCall" in part else part for part in parts
     ]
     assert sent(provider)["contents"][1]["parts"] == back
-
-
-def test_a_call_without_its_signature_goes_to_gemini_with_its_own_word_for_that(
-    program: Program, acme: people.Cast, provider: Upstream
-) -> None:
-    model_of(acme, provider, "google")
-    bare = {"functionCall": SIGNED["functionCall"]}
-    contents = [{"role": "user", "parts": [{"text": "Look"}]}, {"role": "model", "parts": [bare]}]
-    program.post(GENERATE, {"contents": contents})
-    assert sent(provider)["contents"][1]["parts"][0]["thoughtSignature"] == "skip_thought_signature_validator"
 
 
 @pytest.mark.parametrize("format", WRITERS)
@@ -320,17 +311,6 @@ def test_what_openai_knows_of_a_picture_and_a_schema_comes_to_it(
         assert body["text"]["format"] == {"type": "json_schema", **SCHEMA}
 
 
-def test_a_schema_of_which_nothing_more_is_said_is_strict_where_it_can_be(
-    program: Program, acme: people.Cast, provider: Upstream
-) -> None:
-    model_of(acme, provider, "openai")
-    for schema, is_strict in (({"type": "integer"}, True), ({"type": "object", "properties": {"a": {}}}, False)):
-        format = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
-        asked = {"model": "theirs", "messages": [{"role": "user", "content": "Hi"}], "response_format": format}
-        program.post("/v1/chat/completions", asked)
-        assert sent(provider)["response_format"]["json_schema"]["strict"] is is_strict
-
-
 def test_a_result_that_failed_is_said_to_gemini_and_by_it(
     program: Program, acme: people.Cast, provider: Upstream
 ) -> None:
@@ -380,3 +360,34 @@ def test_what_was_written_to_a_cache_is_told_and_read(format: str) -> None:
     read = list(adapter(format, "http://x/v1").decoder()(json.dumps(whole(document)).encode(), True))
     (usage,) = [event for event in read if isinstance(event, Usage)]
     assert (usage.input, usage.cache_read, usage.cache_write) == (10, 5, 20)
+
+
+@pytest.mark.parametrize("effort", [{}, {"effort": "low"}])
+def test_how_thoughts_are_to_be_told_is_asked_with_and_without_an_effort(
+    program: Program, acme: people.Cast, provider: Upstream, effort: dict[str, str]
+) -> None:
+    model_of(acme, provider, "openai-responses")
+    program.post(RESPONSES, {"model": "theirs", "input": "Hi", "reasoning": {**effort, "summary": "detailed"}})
+    assert sent(provider)["reasoning"] == {**effort, "summary": "detailed"}
+    people.own_model(acme, people.own_provider(acme, provider.url, "google"), "gemini")
+    thinking = {"thinkingConfig": {"includeThoughts": True}}
+    asked = {"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": thinking}
+    program.post("/v1beta/models/gemini:generateContent", asked)
+    assert sent(provider)["generationConfig"] == thinking, "as much as the model likes"
+    people.own_model(acme, people.own_provider(acme, provider.url, "anthropic"), "claude")
+    program.post("/v1beta/models/claude:generateContent", asked)
+    assert sent(provider)["thinking"] == {"type": "adaptive"}
+
+
+def test_the_field_that_a_provider_or_a_format_refuses_is_the_errors_param(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    model_of(acme, provider, "openai")
+    provider.answers({"error": {"message": "Too hot", "type": "invalid_request_error", "param": "temperature"}}, 400)
+    asked = {"model": "theirs", "messages": [{"role": "user", "content": "Hi"}]}
+    assert program.post("/v1/chat/completions", asked).json["error"]["param"] == "temperature"
+    secret = "sk-proj-abcdefghijklmnop1234567890"
+    provider.answers({"error": {"message": "No", "param": secret}}, 400)
+    assert secret not in program.post("/v1/chat/completions", asked).text
+    _, shown = ASKED["anthropic"]
+    assert program.post("/v1/messages", {"model": "theirs", **shown}).json["error"]["param"] == "messages"

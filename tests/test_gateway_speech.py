@@ -178,12 +178,6 @@ def test_a_sound_of_before_is_told_whole_with_its_cost(program: Program, acme: p
     assert again.headers["x-dataelan-replayed"] == "true"
     assert first.data == hit.data == again.data == FIRST + REST
     assert len(provider.requests) == 1
-
-
-def test_a_failure_before_anything_is_heard_has_its_own_status(
-    program: Program, acme: people.Cast, provider: Upstream
-) -> None:
-    speaks(acme, provider)
-    provider.answers({"error": {"message": "No such voice", "param": "voice"}}, 400)
-    answer = program.post(SPEECH, ASKED)
-    assert (answer.status_code, answer.json["error"]["message"]) == (400, "No such voice")
+    provider.answers({"error": {"message": "No such voice"}}, 400)
+    refused = program.post(SPEECH, {**ASKED, "voice": "nobody"})
+    assert (refused.status_code, refused.json["error"]["message"]) == (400, "No such voice")

@@ -33,7 +33,7 @@ PARTS: dict[str, type[Part]] = {
 _NAMES = {part: name for name, part in PARTS.items()}
 _PLAIN = (
     "max_tokens", "temperature", "top_p", "seed", "tool_choice", "schema", "schema_told", "reasoning_effort",
-    "thinking_budget", "seals", "stream",
+    "thinking_budget", "summary", "seals", "stream",
 )  # fmt: skip
 
 

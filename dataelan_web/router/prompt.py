@@ -151,6 +151,7 @@ class Prompt:
     (float), `parallel_tool_calls` (bool), `verbosity`. A format that has not what is asked for refuses the prompt.
     `thinking_budget`: how many tokens to think for, where that is counted in tokens; `reasoning_effort` is for others.
     `schema_told`: what OpenAI is told of a schema beside it, as far as it was said: `name`, `description`, `strict`.
+    `summary`: what was thought is to be told, in OpenAI's word for how (`auto`), also where no effort was asked for.
     `seals`: thoughts are to come sealed, to be taken back, from those that seal them only when asked to.
     """
 
@@ -168,6 +169,7 @@ class Prompt:
     schema_told: Mapping[str, Any] | None = None
     reasoning_effort: str | None = None
     thinking_budget: int | None = None
+    summary: str | None = None
     seals: bool | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = True

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
@@ -58,6 +59,8 @@ from .types import (
 )
 from .wire import Clients, Deadlines
 
+NAMED = re.compile(r"([a-z][a-z_.]*): ")
+"""How what a format cannot carry says which field that is."""
 VISIBLE = (Text, Reasoning, ToolCall, Sound, Asset, AssetAt, Segment, Embedding, Ranked, Verdict)
 RETRIES = 2
 LONGEST_PAUSE = 20.0
@@ -198,7 +201,9 @@ class _Attempt:
                 raise Unsupported(f"{', '.join(sorted(unknown))}: its API has no such parameter.")
             first = format.call(prompt, candidate.model, key)
         except (UnknownFormat, Unsupported) as error:
-            raise Failure(Kind.BAD_REQUEST, f"{candidate.label}: {error}", sent=False) from error
+            named = NAMED.match(str(error))
+            param = named[1] if named else ""
+            raise Failure(Kind.BAD_REQUEST, f"{candidate.label}: {error}", sent=False, param=param) from error
         except ValueError as error:  # such as half an IPv6 address
             raise unsendable() from error
         self.decode = format.decoder()

@@ -259,7 +259,7 @@ def thinking_of(config: GenerationConfig) -> tuple[str | None, int | None]:
         return thinking.thinking_level.lower(), None
     budget = thinking.thinking_budget
     if budget is None or budget < 0:  # −1: as much as the model likes
-        return ("high", None) if budget or thinking.include_thoughts else (None, None)
+        return ("high", None) if budget else (None, None)
     return next((word for most, word in EFFORTS if budget <= most), "high"), budget
 
 
@@ -294,6 +294,7 @@ def _json(value: Any) -> str:
 def prompt_of(asked: GenerateRequest, *, streams: bool) -> Prompt:
     config = asked.generation_config
     effort, budget = thinking_of(config)
+    is_told = config.thinking_config and config.thinking_config.include_thoughts
     options = {
         "top_k": int(config.top_k) if config.top_k is not None else None,
         "frequency_penalty": config.frequency_penalty or None,
@@ -311,6 +312,7 @@ def prompt_of(asked: GenerateRequest, *, streams: bool) -> Prompt:
         schema=schema_of(config),
         reasoning_effort=effort,
         thinking_budget=budget,
+        summary="auto" if is_told else None,
         options={name: value for name, value in options.items() if value is not None},
         stream=streams,
     )

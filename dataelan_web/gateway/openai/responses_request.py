@@ -70,6 +70,7 @@ class TextConfig(Strict):
 
 class ReasoningConfig(Strict):
     effort: str | None = Field(default=None, max_length=50)
+    summary: str | None = Field(default=None, max_length=50)
 
 
 class ResponsesRequest(Strict):
@@ -126,6 +127,7 @@ class ResponsesRequest(Strict):
             schema=_schema(format),
             schema_told=format.told if format and format.type == "json_schema" else None,
             reasoning_effort=effort,
+            summary=self.reasoning.summary if self.reasoning else None,
             options=options,
             seals=SEALED in (self.include or ()) or None,
             stream=bool(self.stream),

@@ -177,9 +177,10 @@ def _output(prompt: Prompt) -> dict[str, Any]:
         body["thinking"] = {"type": "disabled"}
     elif prompt.thinking_budget:
         body["thinking"] = _thinking(prompt.thinking_budget, _most(prompt))
-    elif prompt.reasoning_effort:
+    elif prompt.reasoning_effort or prompt.summary:
         body["thinking"] = {"type": "adaptive"}
-        config["effort"] = "low" if prompt.reasoning_effort == "minimal" else prompt.reasoning_effort
+        effort = "low" if prompt.reasoning_effort == "minimal" else prompt.reasoning_effort
+        config |= {"effort": effort} if effort else {}
     return body | ({"output_config": config} if config else {})
 
 

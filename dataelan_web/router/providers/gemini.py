@@ -177,7 +177,7 @@ def _thinking(prompt: Prompt) -> dict[str, Any] | None:
     effort, budget = prompt.reasoning_effort, prompt.thinking_budget
     if budget is None:
         if not effort:
-            return None
+            return {"includeThoughts": True} if prompt.summary else None
         budget = _THINKING_BUDGETS.get(effort, _THINKING_BUDGETS["high"])
     return {"thinkingBudget": budget, "includeThoughts": True} if budget else {"thinkingBudget": 0}
 

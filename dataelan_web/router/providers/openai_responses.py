@@ -67,7 +67,7 @@ def _context(prompt: Prompt, base_url: str) -> dict[str, Any]:
     options = {
         "input": [item for message in spoken for some in _stretches(message) for item in _items(some, base_url)],
         "instructions": prompt.system or None,
-        "reasoning": _reasoning(prompt.reasoning_effort) if prompt.reasoning_effort else None,
+        "reasoning": _reasoning(prompt.reasoning_effort, prompt.summary) or None,
         "text": _text(prompt) or None,
     }
     return {name: value for name, value in options.items() if value is not None} | _tools(prompt)
@@ -85,9 +85,11 @@ def _options(prompt: Prompt) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _reasoning(effort: str) -> dict[str, str]:
+def _reasoning(effort: str | None, summary: str | None) -> dict[str, str]:
     """What the model thought is told only when asked for."""
-    return {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
+    said = {"effort": effort} if effort else {}
+    thinks = effort and effort != "none"
+    return said | ({"summary": summary or "auto"} if summary or thinks else {})
 
 
 def _text(prompt: Prompt) -> dict[str, Any]:
