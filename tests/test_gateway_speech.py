@@ -17,6 +17,7 @@ from werkzeug.test import EnvironBuilder
 
 from dataelan_web import quota
 from dataelan_web.extensions import db
+from dataelan_web.gateway.leaving import PIECE
 from dataelan_web.models import NANO, Execution, ModelType, Price, Scope, State, Window
 from dataelan_web.storage import storage
 
@@ -62,6 +63,11 @@ def speaks(acme: people.Cast, provider: Upstream, kind: str = "openai", **reply:
     db.session.commit()
     provider.reply = Reply(**{"body": FIRST, "content_type": "audio/mpeg", "rest": REST, **reply})
     return provider.reply
+
+
+def environ_of(program: Program, **more: str) -> Any:
+    signed = {"Authorization": f"Bearer {program.token}"}
+    return EnvironBuilder(path=SPEECH, method="POST", json={**ASKED, **more}, headers=signed).get_environ()
 
 
 def run_of(answer: Any) -> Execution:
@@ -142,17 +148,30 @@ def test_who_stops_listening_pays_for_what_was_asked(
     acme.project.reads_on = reads_on
     db.session.commit()
     reply = speaks(acme, provider)
-    signed = {"Authorization": f"Bearer {program.token}"}
-    environ = EnvironBuilder(path=SPEECH, method="POST", json=ASKED, headers=signed).get_environ()
-    answer = Answer()
-    server = contextvars.Context()  # without the test's own application context
-    body = server.run(app, environ, lambda status, headers, *_: answer.headers.update(headers))
+    answer, server = Answer(), contextvars.Context()  # without the test's own application context
+    body = server.run(app, environ_of(program), lambda status, headers, *_: answer.headers.update(headers))
     server.run(body.close)  # type: ignore[attr-defined]
     reply.go_on.set()
     run = ended(answer)
     assert run.state is (State.COMPLETED if reads_on else State.CANCELLED)
     assert run.cost == len(ASKED["input"]) * NANO_A_CHARACTER
     assert [kept(run)] == [FIRST + REST] if reads_on else not run.assets
+
+
+@pytest.mark.parametrize("more", [{}, {"stream_format": "sse"}])
+def test_a_large_sound_that_comes_whole_is_handed_on_in_pieces(
+    app: Flask, program: Program, acme: people.Cast, provider: Upstream, more: dict[str, str]
+) -> None:
+    speaks(acme, provider)
+    provider.answers({"audio_data": base64.b64encode(FIRST * 500).decode()})
+    server = contextvars.Context()
+    body = server.run(app, environ_of(program, **more), lambda status, headers, *_: None)
+    pieces = server.run(list, body)
+    server.run(body.close)  # type: ignore[attr-defined]
+    assert max(map(len, pieces)) <= PIECE
+    assert len(pieces) > 3
+    if not more:
+        assert b"".join(pieces) == FIRST * 500
 
 
 @pytest.mark.parametrize(("wanted", "starts"), [("wav", b"RIFF"), ("pcm", FIRST[:4])])

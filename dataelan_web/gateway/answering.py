@@ -22,7 +22,7 @@ from .account import Account
 from .asking_for_more import with_the_way
 from .inbound import Inbound, Pieces, Whole
 from .json_body import body_of
-from .leaving import PIECE, holding, on_leaving
+from .leaving import PIECE, holding, on_leaving, slices
 from .steering import Cache, Steering, steering
 from .tokens import authenticate, check_scope, hub_version
 
@@ -162,7 +162,10 @@ def _pieces(execution: Execution, pieces: Pieces, events: Iterator[Event], arriv
         for event in events:
             done = event if isinstance(event, Done) else done
             if piece := pieces.of(event):
-                yield piece
+                if len(piece) <= PIECE:
+                    yield piece
+                else:
+                    yield from slices(piece)
     except Failure as failure:
         yield from pieces.broken(failure, Account.at_the_end(execution, arrived).facts)
         return
