@@ -105,10 +105,13 @@ def openai_client(url: str, token: str) -> Iterator[tuple[str, Callable[[], Any]
         assert events[-1].type == "image_generation.completed"
 
     def voice() -> None:
-        spoken = client.audio.speech.create(
-            model="simulated-voice", voice="alloy", input="Hello", response_format="wav"
-        )
+        said = {"model": "simulated-voice", "voice": "alloy", "input": "Hello", "response_format": "wav"}
+        spoken = client.audio.speech.create(**said)
         assert spoken.content.startswith(b"RIFF")
+        with client.audio.speech.with_streaming_response.create(**said) as told:
+            assert b"".join(told.iter_bytes()) == spoken.content
+        with client.audio.speech.with_streaming_response.create(**said, stream_format="sse") as told:
+            assert "speech.audio.done" in [*told.iter_lines()][-2]
         heard = client.audio.transcriptions.create(model="simulated-ear", file=("hello.wav", spoken.content))
         assert heard.text
         pieces = client.audio.transcriptions.create(

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import contextvars
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 from werkzeug.test import EnvironBuilder
 
+from dataelan_web.executions.vectors import packed, unpacked
 from dataelan_web.extensions import db
-from dataelan_web.models import Execution, RoutingRule, RoutingRuleModel, State, new_id
+from dataelan_web.models import Execution, RoutingRule, RoutingRuleModel, State, new_id, now
+from dataelan_web.router.types import Embedding
 
 from . import people
 from .conftest import wait_until
 from .test_gateway_formats import Program
+from .upstream import Upstream, upstream
 
 CHAT = "/v1/chat/completions"
 ASKED = {"model": "simulated-instant", "messages": [{"role": "user", "content": "What is a token?"}]}
@@ -110,6 +114,74 @@ def test_a_stored_answer_is_of_one_project_and_gone_with_its_run(
     run_of(first).body.text = ""  # as retention leaves it
     db.session.commit()
     assert program.post(CHAT, ASKED).headers["x-dataelan-cache"] == "miss"
+
+
+VECTORS = [[0.1, -0.25, 1e-09, 0.30000000000000004], [1.0, 0.0, -1.0, 0.5]]
+EMBEDDINGS, EMBEDDED = "/v1/embeddings", {"model": "vectors", "input": ["one", "two"]}
+
+
+@pytest.fixture
+def vectors(acme: people.Cast) -> Iterator[Upstream]:
+    with upstream() as provider:
+        people.own_model(acme, people.own_provider(acme, provider.url, "openai"), "vectors", input=10**9, output=0,
+                         task="embedding")  # fmt: skip
+        told = [{"index": index, "embedding": vector} for index, vector in enumerate(VECTORS)]
+        provider.answers({"data": told, "model": "vectors-1", "usage": {"prompt_tokens": 2, "total_tokens": 2}})
+        yield provider
+
+
+def test_vectors_are_told_again_under_their_key(program: Program, vectors: Upstream) -> None:
+    key = {"Idempotency-Key": "1"}
+    first, again = (program.post(EMBEDDINGS, EMBEDDED, **key) for _ in range(2))
+    assert [one["embedding"] for one in first.json["data"]] == VECTORS
+    assert again.json == first.json
+    assert again.headers["x-dataelan-replayed"] == "true"
+    assert len(vectors.requests) == 1
+    assert program.post(EMBEDDINGS, {**EMBEDDED, "input": "other"}, **key).status_code == 422
+    assert run_of(program.post(EMBEDDINGS, EMBEDDED)).body.vectors is None, "nobody could ask for them again"
+    run_of(first).body.vectors = None  # as retention leaves it
+    db.session.commit()
+    assert program.post(EMBEDDINGS, EMBEDDED, **key).json["error"]["code"] == "idempotency_not_kept"
+
+
+def test_stored_vectors_are_told_again_at_no_cost(program: Program, acme: people.Cast, vectors: Upstream) -> None:
+    stores_answers(acme)
+    key = {"Idempotency-Key": "1"}
+    first = program.post(EMBEDDINGS, EMBEDDED)
+    hit, again = program.post(EMBEDDINGS, EMBEDDED, **key), program.post(EMBEDDINGS, EMBEDDED, **key)
+    assert (first.headers["x-dataelan-cache"], hit.headers["x-dataelan-cache"]) == ("miss", "hit")
+    assert float(first.headers["x-dataelan-cost-usd"]) > 0
+    assert hit.headers["x-dataelan-cost-usd"] == "0"
+    assert hit.json == first.json
+    assert again.json["data"] == first.json["data"], "a hit is told again under its key too"
+    assert len(vectors.requests) == 1
+    run_of(first).body.vectors = None
+    db.session.commit()
+    assert program.post(EMBEDDINGS, EMBEDDED).headers["x-dataelan-cache"] == "miss"
+
+
+def test_vectors_are_kept_as_exact_as_they_came_and_not_too_many_of_them() -> None:
+    came = [Embedding(1, tuple(VECTORS[1])), Embedding(0, tuple(VECTORS[0]))]
+    kept = packed(came)
+    assert kept is not None
+    assert list(unpacked(kept)) == came[::-1]
+    assert packed([]) is None
+    assert packed([Embedding(0, (0.5,)), Embedding(1, (0.5, 0.5))]) is None
+    assert packed([Embedding(index, (0.5,) * 3072) for index in range(200)]) is None
+
+
+def test_a_stored_picture_is_told_again_under_the_key_of_who_got_it_from_the_cache(
+    program: Program, acme: people.Cast
+) -> None:
+    stores_answers(acme)
+    asked, key = {"model": "simulated-image", "prompt": "A red house"}, {"Idempotency-Key": "1"}
+    first = program.post("/v1/images/generations", asked)
+    hit, again = (program.post("/v1/images/generations", asked, **key) for _ in range(2))
+    assert (hit.headers["x-dataelan-cache"], again.headers["x-dataelan-replayed"]) == ("hit", "true")
+    assert first.json["data"] == hit.json["data"] == again.json["data"]
+    run_of(first).deleted_at = now()
+    db.session.commit()
+    assert program.post("/v1/images/generations", asked, **key).json["error"]["code"] == "idempotency_not_kept"
 
 
 def test_a_program_reads_the_receipt_of_its_projects_calls_and_of_no_others(

@@ -37,6 +37,8 @@ def test_what_was_said_goes_first_and_runs_later_and_the_books_stay(
     old, older, new = runs_of(acme, 40, 100, 1)
     theirs = runs_of(rival, 400)[0]
     cost = paid(acme, 70, created_at=now() - timedelta(days=200)).id
+    old.body.vectors = new.body.vectors = b"of what was said"
+    db.session.commit()
     count_all()
     acme.organization.words_kept_days, acme.organization.runs_kept_days = 30, 90
     db.session.commit()
@@ -46,6 +48,7 @@ def test_what_was_said_goes_first_and_runs_later_and_the_books_stay(
     assert "Asked" not in str(body_of(old).request)
     assert db.session.get_one(Prompt, old.prompt_id).text == "(deleted)"
     assert not db.session.get(SearchDocument, old.id)
+    assert (body_of(old).vectors, body_of(new).vectors) == (None, b"of what was said")
     assert (body_of(new).text, body_of(theirs).text) == ("A secret", "A secret")
     assert db.session.scalar(select(Execution.deleted_at).where(Execution.id == older.id)), "no page shows it any more"
     assert not db.session.scalar(select(func.count()).where(ExecutionBody.id.in_([older.id, cost])))

@@ -20,6 +20,21 @@ class Reply:
     body: bytes
     status: int = 200
     content_type: str = "application/json"
+    rest: bytes = b""
+    """Sent after the body once `go_on` is set."""
+    go_on: threading.Event = field(default_factory=threading.Event)
+    breaks_off: bool = False
+    """Ends the connection in place of the `rest`."""
+
+    def to(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(self.status)
+        handler.send_header("Content-Type", self.content_type)
+        handler.send_header("Content-Length", str(len(self.body) + len(self.rest)))
+        handler.end_headers()
+        handler.wfile.write(self.body)
+        if self.rest and self.go_on.wait(10) and not self.breaks_off:
+            handler.wfile.write(self.rest)
+        handler.close_connection = self.breaks_off
 
 
 @dataclass
@@ -54,11 +69,7 @@ def upstream() -> Iterator[Upstream]:
                 {"path": self.path, "headers": dict(self.headers), "body": json.loads(body) if body else None}
             )
             reply = told.by_key.get((self.headers.get("Authorization") or "").removeprefix("Bearer "), told.reply)
-            self.send_response(reply.status)
-            self.send_header("Content-Type", reply.content_type)
-            self.send_header("Content-Length", str(len(reply.body)))
-            self.end_headers()
-            self.wfile.write(reply.body)
+            reply.to(self)
 
         do_GET = do_POST = answer  # noqa: N815
 

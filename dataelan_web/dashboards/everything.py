@@ -28,6 +28,8 @@ CHUNK = 1000
 LEFT_OUT = ("deliveries", "notices", "run_exports", "leftovers", "search_", "rollup", "hub_versions")
 """By how they begin: what is made anew from the rest, or is for one person or one moment."""
 SECRET = ("ciphertext", "previous_ciphertext", "token_hash", "previous_hash", "secret_hash", "sealed")
+BULKY = ("vectors",)
+"""Of no use to a reader, and made anew from their texts."""
 READ_ME = """{name}, as Dataelan had it at {at}.
 
 One file a table, one row a line, as JSON (UTF-8). Money is in nano-USD: 1000000000 is a dollar. Times are UTC.
@@ -103,7 +105,7 @@ def _below(key: ForeignKey, way: Callable[[uuid.UUID], ColumnElement[bool]], own
 
 def _chunks(table: Table, where: ColumnElement[bool]) -> Iterator[list[dict[str, Any]]]:
     """In the order of their ids, which is that of time; nothing is held between two."""
-    columns = [column for column in table.c if column.name not in SECRET]
+    columns = [column for column in table.c if column.name not in (*SECRET, *BULKY)]
     last = None
     while True:
         query = select(*columns).where(where).order_by(table.c.id).limit(CHUNK)

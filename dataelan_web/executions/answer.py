@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..router.types import Event, Reasoning, Refusal, Segment, Text, ToolCall
+from ..router.types import Embedding, Event, Reasoning, Refusal, Segment, Text, ToolCall
 from ..storage import Stored
 
 
@@ -43,6 +43,7 @@ class Answer:
     tool_calls: dict[int, dict[str, str]] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     assets: list[Kept] = field(default_factory=list)
+    vectors: list[Embedding] = field(default_factory=list)
     is_refusal: bool = False
 
     def add(self, event: Event) -> None:
@@ -53,6 +54,8 @@ class Answer:
             self.reasoning.add(event.delta)
         elif isinstance(event, Segment):
             self.segments.append(event)
+        elif isinstance(event, Embedding):
+            self.vectors.append(event)
         elif isinstance(event, ToolCall):
             call = self.tool_calls.setdefault(event.index, {"id": "", "name": "", "arguments": ""})
             call["id"], call["name"] = call["id"] or event.id, call["name"] or event.name

@@ -13,6 +13,7 @@ import json
 import logging
 import uuid
 from collections.abc import Generator
+from typing import Any
 
 import redis
 from sqlalchemy import select
@@ -41,11 +42,6 @@ def key_of(request: Request) -> str:
     return f"dataelan:cache:{request.project.id}:{hashlib.sha256(said.encode(errors='replace')).hexdigest()}"
 
 
-def is_possible(request: Request) -> bool:
-    """Vectors are not kept with their run."""
-    return request.prompt.task is not Task.EMBEDDING
-
-
 def find(request: Request) -> Execution | None:
     """The run that answered this, with its answer; None where there is none, or no more."""
     try:
@@ -63,10 +59,33 @@ def find(request: Request) -> Execution | None:
             Execution.deleted_at.is_(None),
             Execution.state == State.COMPLETED,
         )
-        .options(joinedload(Execution.body), selectinload(Execution.attempts), selectinload(Execution.assets))
+        .options(_body(request.prompt.task), selectinload(Execution.attempts), selectinload(Execution.assets))
     ).first()
-    is_there = found and (found.body.text or found.body.tool_calls or found.assets)
-    return found if is_there else None
+    return found if found and is_there(found) else None
+
+
+def _body(task: Task) -> Any:
+    body = joinedload(Execution.body)
+    return body.undefer(ExecutionBody.vectors) if task is Task.EMBEDDING else body
+
+
+def is_there(run: Execution) -> bool:
+    """Is there still something to tell again? Of vectors, with a question to the database where they were not read."""
+    said = run.body
+    is_vectors = said.request.get("task") == Task.EMBEDDING
+    return bool(said.text or said.tool_calls or run.assets or (is_vectors and said.vectors))
+
+
+def source_of(run: Execution) -> Execution | None:
+    """The run that answered this one's prompt: itself, or that which it was told from, as long as that is there."""
+    from_id = (run.labels or {}).get(FROM)
+    if not from_id or run.body.text or run.body.tool_calls:
+        return run
+    return db.session.scalars(
+        select(Execution).where(
+            Execution.id == uuid.UUID(from_id), Execution.project_id == run.project_id, Execution.deleted_at.is_(None)
+        )
+    ).first()
 
 
 def keep(request: Request, execution: Execution, events: Generator[Event, None, None]) -> Generator[Event, None, None]:

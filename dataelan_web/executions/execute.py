@@ -32,7 +32,7 @@ from ..router.run import Job, run
 from ..router.types import OUR_OWN, Asset, Event, Failure, Fate, Kind, Progress, Prompt, Reasoning, Task, Text, ToolCall
 from ..router.wire import Clients, Deadlines
 from ..storage import Unavailable
-from . import assets, jobs, live
+from . import assets, jobs, live, vectors
 from .abandoned import close_attempts
 from .answer import Answer
 from .calls import calls_in
@@ -268,7 +268,8 @@ def _write_end(
         "error": failure.message if failure else "",
         "notice": record.notice,
     }
-    if len(text) > LARGE:
+    told_again = vectors.packed(answer.vectors) if state is State.COMPLETED and _is_told_again(execution) else None
+    if max(len(text), len(told_again or b"")) > LARGE:
         db.session.connection().detach()  # libpq keeps room for the largest statement as long as the connection lives
     is_closed, is_call_ours = journal.finish(
         db.session, execution, fence, {"state": state, **columns, **said}, record.unwritten
@@ -277,6 +278,8 @@ def _write_end(
         db.session.rollback()
         log.warning("execution %s is no longer ours to finish", execution.id)
         return
+    if told_again:
+        journal.say(db.session, execution, vectors=told_again)
     if refused := end_of(record.attempts):
         journal.put(db.session, execution, **refused)
     calls = [ToolCall(index, **call) for index, call in answer.tool_calls.items()]
@@ -291,6 +294,11 @@ def _write_end(
     record.commit()
     for name, value in (("state", state), ("cost", columns["cost"])):
         set_committed_value(execution, name, value)  # for whoever ran it: it has ended, and by this worker
+
+
+def _is_told_again(execution: Execution) -> bool:
+    """To who asks under its key, or word for word the same. Of words and files that is nothing more to keep."""
+    return bool(execution.idempotency_key or execution.project.cache_seconds)
 
 
 def _state(failure: Failure | None, *, has_content: bool) -> State:

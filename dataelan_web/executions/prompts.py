@@ -32,8 +32,8 @@ PARTS: dict[str, type[Part]] = {
 }
 _NAMES = {part: name for name, part in PARTS.items()}
 _PLAIN = (
-    "max_tokens", "temperature", "top_p", "seed", "tool_choice", "schema", "reasoning_effort", "thinking_budget",
-    "stream",
+    "max_tokens", "temperature", "top_p", "seed", "tool_choice", "schema", "schema_told", "reasoning_effort",
+    "thinking_budget", "summary", "seals", "stream",
 )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def _filled(part: Part, read: Callable[[str], bytes]) -> Part:
     return part
 
 
-_NEWER = frozenset({"keep", "is_strict", "is_error"})
+_NEWER = frozenset({"keep", "is_strict", "is_error", "shown", "detail"})
 
 
 def _said(one: Part | Tool) -> dict[str, Any]:

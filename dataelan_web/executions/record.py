@@ -28,7 +28,7 @@ from ..models import Attempt, Execution, Model, Origin, Outcome, Payer, journal,
 from ..models.journal import COUNTERS
 from ..router.candidates import Candidate
 from ..router.health import Observation, kind_for_health, work_of
-from ..router.parameters import fitted
+from ..router.parameters import REFUSABLE, UNTOLD, fitted
 from ..router.plan import Step
 from ..router.run import Result
 from ..router.types import OUR_OWN, Again, Failure, Fate, Kind, Prompt, Task, Usage
@@ -71,7 +71,7 @@ class Record:
         self._since = 0.0
         self._unpriced = Unpriced.of(execution.project.organization)
         # A program gets what its provider says to what it sent: nothing in an answer could tell it of less.
-        self.leaves_out = execution.origin is not Origin.GATEWAY
+        self.leaves_out = UNTOLD if execution.origin is Origin.GATEWAY else frozenset(REFUSABLE)
         self.is_there = not object_state(execution).transient
         """Is the execution's own row committed? That of a run that its caller runs itself comes with its first call."""
         self._made, self._unsent = list[Attempt](), list[uuid.UUID]()
@@ -84,7 +84,7 @@ class Record:
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
-        prompt, left_out = fitted(prompt, step.candidate) if self.leaves_out else (prompt, "")
+        prompt, left_out = fitted(prompt, step.candidate, self.leaves_out)
         attempt, allowance = self._attempt(step, number), Allowance(prompt)
         try:
             if not self._is_settled:

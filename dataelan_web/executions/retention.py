@@ -12,6 +12,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
@@ -163,7 +164,8 @@ def _forget_words(ids: Sequence[uuid.UUID], upto: datetime) -> None:
             Asset.copied_answer_id.in_(copies),
         )
     )
-    nothing = {"text": "", "reasoning": "", "tool_calls": [], "segments": [], "receipt": {}, "error": ""}
+    nothing: dict[str, Any] = dict.fromkeys(("text", "reasoning", "error"), "")
+    nothing |= {"tool_calls": [], "segments": [], "receipt": {}, "vectors": None}
     for statement in (
         delete(SearchDocument).where(SearchDocument.id.in_(ids)),
         delete(Action).where(Action.execution_id.in_(ids)),

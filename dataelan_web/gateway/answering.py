@@ -16,13 +16,13 @@ from ..executions.execute import OWNER, memory, told
 from ..executions.submit import Request, announce
 from ..jobs.queue import store
 from ..models import Execution, GatewayToken, Origin, new_id
-from ..router.types import Asset, Done, Embedding, Event, Failure, Progress, Reasoning, Usage
+from ..router.types import Asset, Done, Event, Failure, Progress, Usage
 from . import errors, replay, stored_prompts
 from .account import Account
 from .asking_for_more import with_the_way
 from .inbound import Inbound, Pieces, Whole
 from .json_body import body_of
-from .leaving import holding, on_leaving
+from .leaving import PIECE, holding, on_leaving, slices
 from .steering import Cache, Steering, steering
 from .tokens import authenticate, check_scope, hub_version
 
@@ -42,7 +42,7 @@ def answered(read: Callable[[GatewayToken], Inbound]) -> Response:
 
 def _run(request: Request, asked: Inbound, steered: Steering, arrived: float) -> Response:
     claim, reads_on = f"{OWNER}/{new_id()}", request.project.reads_on
-    stores = request.project.cache_seconds and steered.cache is not Cache.OFF and cache.is_possible(request)
+    stores = request.project.cache_seconds and steered.cache is not Cache.OFF
     execution = announce(request, claim)
     if execution.lease_owner != claim:
         response = _told(execution, asked, replay.events(execution, request), arrived)
@@ -62,7 +62,7 @@ def _run(request: Request, asked: Inbound, steered: Steering, arrived: float) ->
 
 def _cached(request: Request, asked: Inbound, steered: Steering, arrived: float) -> Response | None:
     """What an earlier run answered, where it may be told again."""
-    if steered.cache is not Cache.ON or not cache.is_possible(request):
+    if steered.cache is not Cache.ON:
         return None
     source = cache.find(request)
     if source is None:
@@ -113,7 +113,7 @@ def _whole(execution: Execution, asked: Inbound, events: Iterator[Event], arrive
     whole = Whole(execution)
     try:
         for event in events:
-            _add(whole, event)
+            whole.add(event)
     except Failure as failure:
         return _failed(execution, failure, arrived)
     account = Account.of(execution, arrived)
@@ -122,36 +122,31 @@ def _whole(execution: Execution, asked: Inbound, events: Iterator[Event], arrive
     return account.as_headers(asked.respond(whole))
 
 
-def _add(whole: Whole, event: Event) -> None:
-    whole.answer.add(event)
-    if isinstance(event, Done):
-        whole.done = event
-    elif isinstance(event, Reasoning):
-        whole.thoughts.append(event)
-    elif isinstance(event, Asset):
-        whole.assets.append(event)
-    elif isinstance(event, Embedding):
-        whole.vectors.append(event)
-
-
 def _stream(
     execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float, *, reads_on: bool
 ) -> Response:
     """The first event is awaited before the answer begins, so that a failure before it has its own status."""
     try:
         first = list(_until_visible(events))
+        if asked.told_bare and first and _is_small(first[-1]):
+            first += events  # it is whole: then what it cost can stand in the headers
     except Failure as failure:
         return _failed(execution, failure, arrived)
     account = Account.of(execution, arrived)
     pieces = asked.told_by(execution, account.facts["model"] or asked.requested)
+    media_type = asked.told_bare(first[-1]) if asked.told_bare and first else asked.media_type
     response = Response(
-        stream_with_context(_pieces(execution, pieces, chain(first, events), arrived)), mimetype=asked.media_type
+        stream_with_context(_pieces(execution, pieces, chain(first, events), arrived)), mimetype=media_type
     )
     # A reader may be gone before the first byte; then nothing but this ends the call.
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     response.call_on_close(on_leaving(app, execution, events, reads_on=reads_on))
     response.headers["X-Accel-Buffering"] = "no"
     return account.as_headers(response)
+
+
+def _is_small(event: Event) -> bool:
+    return isinstance(event, Asset) and len(event.content) <= PIECE
 
 
 def _until_visible(events: Iterator[Event]) -> Iterator[Event]:
@@ -167,7 +162,10 @@ def _pieces(execution: Execution, pieces: Pieces, events: Iterator[Event], arriv
         for event in events:
             done = event if isinstance(event, Done) else done
             if piece := pieces.of(event):
-                yield piece
+                if len(piece) <= PIECE:
+                    yield piece
+                else:
+                    yield from slices(piece)
     except Failure as failure:
         yield from pieces.broken(failure, Account.at_the_end(execution, arrived).facts)
         return

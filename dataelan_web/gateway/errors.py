@@ -48,7 +48,7 @@ def of(failure: Failure) -> Problem:
         return Problem(504, f"{failure.message} {UNHEARD}", "provider_error", "interrupted", is_final=True)
     status, kind = (404, "not_found_error") if failure.code == NO_SUCH_MODEL else STATUS[failure.kind]
     code = "context_length_exceeded" if failure.kind is Kind.CONTEXT_TOO_LONG else failure.code or failure.kind.value
-    return Problem(status, failure.message, kind, code)
+    return Problem(status, failure.message, kind, code, param=failure.param or None)
 
 
 def told(problem: Problem) -> dict[str, Any]:

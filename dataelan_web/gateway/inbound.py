@@ -14,8 +14,10 @@ from flask import Response, jsonify
 
 from ..executions.answer import Answer
 from ..models import Execution, ModelType
-from ..router.types import Asset, Done, Embedding, Event, Failure, Prompt, Usage
+from ..router.types import Asset, Done, Event, Failure, Prompt, Reasoning, Text, ToolCall, Usage
 from .stored_prompts import Named
+
+WORDS = -1
 
 
 @dataclass
@@ -24,10 +26,13 @@ class Whole:
 
     execution: Execution
     answer: Answer = field(default_factory=Answer)
-    thoughts: list[Event] = field(default_factory=list)
+    thoughts: list[Reasoning] = field(default_factory=list)
     """The pieces of what the model thought, with the seals of its provider."""
     assets: list[Asset] = field(default_factory=list)
-    vectors: list[Embedding] = field(default_factory=list)
+    sealed: dict[int, Reasoning] = field(default_factory=dict)
+    """The seal that came just before a tool's call, by the call's number; by WORDS, before words or at the end."""
+    seal: Reasoning | None = None
+    """The last one, of what is yet to come."""
     usage: Usage = field(default_factory=Usage)
     done: Done | None = None
     model: str = ""
@@ -36,6 +41,38 @@ class Whole:
     @property
     def text(self) -> str:
         return "".join(self.answer.text)
+
+    def add(self, event: Event) -> None:
+        self.answer.add(event)
+        match event:
+            case Done():
+                self.done = event
+                self._is_of(WORDS)
+            case Reasoning(seal=seal):
+                self.thoughts.append(event)
+                self.seal = event if seal else self.seal
+            case ToolCall(index) if self.seal:
+                self._is_of(index)
+            case Text() if self.seal:
+                self._is_of(WORDS)
+            case Asset():
+                self.assets.append(event)
+
+    def _is_of(self, place: int) -> None:
+        if self.seal:
+            self.sealed[place], self.seal = self.seal, None
+
+    def told_thoughts(self, kind: str) -> Iterator[tuple[str, Reasoning | None]]:
+        """Each thought, with its seal if that is of this wire format: what another sealed is told without. The last may
+        have none."""
+        said = ""
+        for piece in self.thoughts:
+            said += piece.delta
+            if piece.seal and piece.kind == kind:
+                yield said, piece
+                said = ""
+        if said:
+            yield said, None
 
 
 class Pieces(Protocol):
@@ -68,6 +105,8 @@ class Inbound:
     stored: Named | None = None
     """The prompt of the project that it names."""
     media_type: str = "text/event-stream"
+    told_bare: Callable[[Event], str] | None = None
+    """A stream that is nothing but a file: its first event says its media type, and it has no place for our facts."""
 
     @property
     def streams(self) -> bool:

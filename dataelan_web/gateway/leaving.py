@@ -29,6 +29,7 @@ MOST = 64
 NOTICE = "The program went away before its answer was whole. It was read to its end, as this project wishes."
 
 PIECE = 256 * 1024
+"""Bytes that the server is handed at once: it takes the next when they are on their way."""
 
 _places = threading.BoundedSemaphore(MOST)
 
@@ -76,5 +77,9 @@ def holding(response: Response, share: Share) -> None:
     share.shrink(len(body) if len(body) > PIECE else 0)
     if len(body) > PIECE:
         response.content_length = len(body)
-        response.response = (body[start : start + PIECE] for start in range(0, len(body), PIECE))
+        response.response = slices(body)
     response.call_on_close(share.give_back)
+
+
+def slices(body: bytes) -> Iterator[bytes]:
+    return (body[start : start + PIECE] for start in range(0, len(body), PIECE))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import select
 
+from ..executions import cache
 from ..executions.prompts import to_json
 from ..executions.submit import Request
+from ..executions.vectors import unpacked
 from ..extensions import db
 from ..models import Asset as Row
 from ..models import Attempt, Execution, GatewayToken, State
 from ..router.types import Asset, Done, Event, Failure, Finish, Kind, Reasoning, Segment, Task, Text, ToolCall
 from ..storage import storage
 from .errors import Refused
+
+OF_WORDS = {Task.CHAT, Task.TRANSCRIPTION}
+"""Of these an answer may be empty."""
+NOT_KEPT = "This ran under this idempotency key before, and its answer is not kept. Send a new key to run it again."
 
 
 def key(token: GatewayToken, header: str) -> str | None:
@@ -27,18 +34,23 @@ def events(execution: Execution, wanted: Request) -> Iterator[Event]:
 
     Raises Refused for another body under the same key, and while the first request is still running."""
     body = execution.body
-    if body.request != to_json(wanted.prompt) or execution.requested != wanted.requested:
+    if _asked(body.request) != _asked(to_json(wanted.prompt)) or execution.requested != wanted.requested:
         message = "This idempotency key was used for another request. Send a new key with a new request."
         raise Refused(422, message, "idempotency_mismatch")
-    if wanted.prompt.task is Task.EMBEDDING and execution.state is State.COMPLETED:
-        message = "This ran under this idempotency key before; vectors are not kept. Send a new key to run it again."
-        raise Refused(409, message, "idempotency_not_kept")
     if execution.is_open:
         raise Refused(409, "The first request under this idempotency key is still running.", "idempotency_conflict")
     if execution.state is not State.COMPLETED:
         raise Failure(_kind(execution.error_kind), body.error, sent=execution.state is State.INTERRUPTED)
-    last = db.session.query(Attempt).filter_by(execution_id=execution.id).order_by(Attempt.number.desc()).first()
-    yield from said(execution, last.response_model if last else "")
+    source = cache.source_of(execution)
+    if source is None or (wanted.prompt.task not in OF_WORDS and not cache.is_there(source)):
+        raise Refused(409, NOT_KEPT, "idempotency_not_kept")
+    last = db.session.query(Attempt).filter_by(execution_id=source.id).order_by(Attempt.number.desc()).first()
+    yield from said(source, last.response_model if last else "")
+
+
+def _asked(request: dict[str, Any]) -> dict[str, Any]:
+    """A sound is always told as it comes, which it was not always asked to be."""
+    return request if request.get("task") != Task.SPEECH.value else request | {"stream": True}
 
 
 def said(execution: Execution, model: str = "") -> Iterator[Event]:
@@ -50,6 +62,8 @@ def said(execution: Execution, model: str = "") -> Iterator[Event]:
         yield Text(body.text)
     yield from (Segment(**segment) for segment in body.segments)
     yield from _files(execution)
+    if body.request.get("task") == Task.EMBEDDING and body.vectors:
+        yield from unpacked(body.vectors)
     for index, call in enumerate(body.tool_calls):
         yield ToolCall(index, **call)
     yield Done(Finish(execution.finish or Finish.STOP), model=model)

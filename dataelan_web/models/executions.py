@@ -15,6 +15,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
+    LargeBinary,
     Table,
     Text,
     UniqueConstraint,
@@ -231,6 +232,8 @@ class ExecutionBody(Base):
     error: Mapped[Long] = mapped_column(default="")
     notice: Mapped[Long] = mapped_column(default="")
     """Something the person should know though nothing failed, such as a lowered max_tokens."""
+    vectors: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    """Of embeddings that may be told again (executions.vectors)."""
 
     if TYPE_CHECKING:
         asked: Mapped[dict[str, Any] | None]

@@ -249,7 +249,7 @@ def token_bound(prompt: Prompt, window: int | None = None) -> int:
     labels = sum(len("".join(f"{getattr(part, name, '')}" for name in beside).encode()) + 16 for part in parts)
     tools = sum(len(f"{tool.name}{tool.description}{tool.parameters}".encode()) + 16 for tool in prompt.tools)
     tools += TOLD_OF_TOOLS if prompt.tools or prompt.schema else 0
-    words = prompt.text_bytes + labels + tools + len(str(prompt.schema or "").encode())
+    words = prompt.text_bytes + labels + tools + len(f"{prompt.schema or ''}{prompt.schema_told or ''}".encode())
     files = sum(2 * _file_tokens(file, LARGEST_DENSITY) + 1_000 for file in prompt.files)
     size = words + 16 * len(prompt.messages) + LARGEST_IMAGE * len(prompt.images) + files + 64
     return max(size, window or LARGEST_WINDOW) if any(file.is_elsewhere for file in prompt.files) else size

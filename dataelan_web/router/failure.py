@@ -59,7 +59,7 @@ class Failure(Exception):
     `message` is fit to show to a person and never holds a key. `after` is the provider's own wish in
     seconds (Retry-After). `sent` is False only when the request surely never reached the provider. `refused` names
     the parameter that this model does not take, where that is why (parameters.REFUSABLE). `told` is what an answer with
-    an error says of the request (`fate`).
+    an error says of the request (`fate`). `param` is the field that is at fault, in the words of who says so.
     """
 
     def __init__(
@@ -73,11 +73,13 @@ class Failure(Exception):
         sent: bool = True,
         refused: str = "",
         told: Fate = Fate.FAILED,
+        param: str = "",
     ):
         super().__init__(message)
         self.kind, self.message, self.status, self.code, self.after, self.sent, self.refused, self.told = (
             kind, message, status, code, after, sent, refused, told,
         )  # fmt: skip
+        self.param = param
 
     @property
     def advice(self) -> Advice:

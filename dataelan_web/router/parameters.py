@@ -6,6 +6,7 @@ from its provider's list, from a refusal (Failure.refused), from a person, or at
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -34,7 +35,7 @@ OF_TASK = {
     Task.TRANSCRIPTION: (STREAM, HINT),
 }
 OF_CHAT = (SCHEMA, TOOLS, *OF_TASK[Task.CHAT])
-_UNTOLD = (STREAM,)
+UNTOLD = frozenset({STREAM})
 """Nobody chose it, so nobody misses it."""
 _NOTHING: dict[str, Any] = {TEMPERATURE: None, TOP_P: None, SEED: None, STOP: (), EFFORT: None, STREAM: False}
 LEAST_THINKING_TOP_P = 0.95
@@ -53,18 +54,20 @@ def omitted(candidate: Candidate) -> frozenset[str]:
     return missing | {name for name, ability in needed if ability not in able}
 
 
-def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
-    """(the prompt without what this model would refuse, sentences that say so or nothing). A schema or tools are
-    never left out: whoever asks for them gets a model that has them, or none."""
+def fitted(prompt: Prompt, candidate: Candidate, only: Collection[str] = REFUSABLE) -> tuple[Prompt, str]:
+    """(the prompt without what of these this model would refuse, sentences that say so or nothing). A schema or tools
+    are never left out: whoever asks for them gets a model that has them, or none."""
     missing = omitted(candidate) if prompt.task is Task.CHAT else candidate.refuses
     thinks = prompt.reasoning_effort not in (None, "none") and EFFORT not in missing
     if thinks and candidate.kind == "anthropic":
         missing |= _unthinking(prompt)
-    left_out = [name for name in REFUSABLE if name in missing and has(prompt, name)]
+    left_out = [name for name in REFUSABLE if name in missing and name in only and has(prompt, name)]
     for name in left_out:
         prompt = _without(prompt, name)
-    told = [REFUSABLE[name] for name in left_out if name not in _UNTOLD]
+    told = [REFUSABLE[name] for name in left_out if name not in UNTOLD]
     said = [f"{_listed(told).capitalize()} left out: {candidate.model} takes none."] if told else []
+    if only == UNTOLD:
+        return prompt, " ".join(said)
     if has(prompt, TEMPERATURE) and has(prompt, TOP_P) and names.takes_one_of_both(candidate.model):
         prompt = _without(prompt, TOP_P)
         said.append(f"Top p left out: {candidate.model} takes none beside a temperature.")

@@ -24,6 +24,8 @@ class ImagePart:
     data: str = field(default="", repr=False)
     url: str = ""
     asset: str = ""
+    detail: str = ""
+    """How closely it is to be looked at, in OpenAI's word; empty: not said. Others have no such wish."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,14 @@ class ToolResult:
     name: str = ""
     is_error: bool = False
     """The tool failed, and says so in its text."""
+    shown: int = 0
+    """So many of the parts that follow in its message are of it: from the first picture or file on, in its order."""
 
 
 @dataclass(frozen=True)
 class ThoughtPart:
     """What a model thought earlier, with the seal by which its provider knows it again. `kind`: whose wire format it
-    is of; no other gets it."""
+    is of; no other gets it. Gemini seals what comes after the thought: a call, or words."""
 
     text: str
     seal: str = field(default="", repr=False)
@@ -146,6 +150,9 @@ class Prompt:
     `options` holds what only some formats of a chat have: `top_k` (int), `frequency_penalty`, `presence_penalty`
     (float), `parallel_tool_calls` (bool), `verbosity`. A format that has not what is asked for refuses the prompt.
     `thinking_budget`: how many tokens to think for, where that is counted in tokens; `reasoning_effort` is for others.
+    `schema_told`: what OpenAI is told of a schema beside it, as far as it was said: `name`, `description`, `strict`.
+    `summary`: what was thought is to be told, in OpenAI's word for how (`auto`), also where no effort was asked for.
+    `seals`: thoughts are to come sealed, to be taken back, from those that seal them only when asked to.
     """
 
     messages: tuple[Message, ...]
@@ -159,8 +166,11 @@ class Prompt:
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     schema: Mapping[str, Any] | None = None
+    schema_told: Mapping[str, Any] | None = None
     reasoning_effort: str | None = None
     thinking_budget: int | None = None
+    summary: str | None = None
+    seals: bool | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = True
 
@@ -168,7 +178,8 @@ class Prompt:
         """Without the thoughts that another wire format sealed."""
         if not any(isinstance(part, ThoughtPart) and part.kind != kind for m in self.messages for part in m.parts):
             return self
-        return replace(self, messages=tuple(_without_others(message, kind) for message in self.messages))
+        kept = ((message, _without_others(message, kind)) for message in self.messages)
+        return replace(self, messages=tuple(mine for message, mine in kept if mine.parts or not message.parts))
 
     @property
     def system(self) -> str:

@@ -19,7 +19,7 @@ from types import TracebackType
 
 from .prompt import Task
 from .stop import Stop
-from .types import OUR_OWN, Asset, Embedding, Event, Failure, Kind, Reasoning, Segment, Text, ToolCall
+from .types import OUR_OWN, Asset, Embedding, Event, Failure, Kind, Reasoning, Segment, Sound, Text, ToolCall
 
 MEGABYTE = 1024 * 1024
 COST, FILE_COST, VECTOR_COST = 6, 3, 72
@@ -176,11 +176,11 @@ def too_large(most: int) -> Failure:
 
 
 def _kept_of(event: Event) -> int:
-    """What it takes until the answer has gone on its way."""
+    """What it takes until the answer has gone on its way. A piece of a sound is kept for the whole."""
     match event:
         case Text(delta=text) | Reasoning(delta=text) | ToolCall(arguments=text) | Segment(text=text):
             return COST * (len(text) if text.isascii() else 4 * len(text))
-        case Asset(content=content):
+        case Asset(content=content) | Sound(content=content):
             return FILE_COST * len(content)
         case Embedding(vector=vector):
             return VECTOR_COST * len(vector)

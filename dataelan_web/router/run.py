@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -49,6 +50,7 @@ from .types import (
     Ranked,
     Reasoning,
     Segment,
+    Sound,
     Text,
     ToolCall,
     Unsupported,
@@ -57,7 +59,9 @@ from .types import (
 )
 from .wire import Clients, Deadlines
 
-VISIBLE = (Text, Reasoning, ToolCall, Asset, AssetAt, Segment, Embedding, Ranked, Verdict)
+NAMED = re.compile(r"([a-z][a-z_.]*): ")
+"""How what a format cannot carry says which field that is."""
+VISIBLE = (Text, Reasoning, ToolCall, Sound, Asset, AssetAt, Segment, Embedding, Ranked, Verdict)
 RETRIES = 2
 LONGEST_PAUSE = 20.0
 POLL_RETRIES = 5
@@ -91,8 +95,8 @@ class Job:
 class Journal(Protocol):
     """Who keeps the record. `begin` may lower the prompt's limits, or refuse by raising Failure."""
 
-    leaves_out: bool
-    """Does `begin` leave out what the candidate refuses (parameters.fitted)?"""
+    leaves_out: frozenset[str]
+    """Which parameters does `begin` leave out where the candidate refuses them (parameters.fitted)?"""
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt: ...
 
@@ -156,7 +160,7 @@ def run(
             journal.end(step, number, result)
         if result.visible or stop.is_cut:
             raise result.failure
-        if journal.leaves_out and (told := _told(steps, result.failure, allowed)):
+        if told := _told(steps, result.failure, allowed, journal.leaves_out):
             steps = told
             continue
         is_unknown = result.failure.fate is Fate.UNKNOWN
@@ -189,14 +193,17 @@ class _Attempt:
         candidate = self.step.candidate
         self.line.share.begin(prompt.task)
         try:
-            kind = format_for(candidate.kind, candidate.base_url, candidate.model, prompt.task)
+            seals = bool(prompt.seals)
+            kind = format_for(candidate.kind, candidate.base_url, candidate.model, prompt.task, seals=seals)
             format = adapter(kind, candidate.base_url, prompt.task)
             prompt = prompt.as_sent_to(kind)
             if prompt.options and (unknown := prompt.options.keys() - format.options):
                 raise Unsupported(f"{', '.join(sorted(unknown))}: its API has no such parameter.")
             first = format.call(prompt, candidate.model, key)
         except (UnknownFormat, Unsupported) as error:
-            raise Failure(Kind.BAD_REQUEST, f"{candidate.label}: {error}", sent=False) from error
+            named = NAMED.match(str(error))
+            param = named[1] if named else ""
+            raise Failure(Kind.BAD_REQUEST, f"{candidate.label}: {error}", sent=False, param=param) from error
         except ValueError as error:  # such as half an IPv6 address
             raise unsendable() from error
         self.decode = format.decoder()
@@ -299,11 +306,11 @@ def _bare(failure: Failure) -> Failure:
     return failure
 
 
-def _told(steps: deque[Step], failure: Failure, sent: Prompt) -> deque[Step] | None:
+def _told(steps: deque[Step], failure: Failure, sent: Prompt, leaves_out: Collection[str]) -> deque[Step] | None:
     """The same steps, of which those of this model know now what it does not take, so that it is asked again without
     that: nothing was begun, and nothing billed. None: that was not why."""
     tried, name = steps[0].candidate, failure.refused
-    if not name or name in tried.refuses or not has(sent, name):
+    if name not in leaves_out or name in tried.refuses or not has(sent, name):
         return None
     return deque(_knowing(one, name) if one.candidate.model_id == tried.model_id else one for one in steps)
 

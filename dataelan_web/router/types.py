@@ -63,6 +63,7 @@ __all__ = [
     "Reasoning",
     "Refusal",
     "Segment",
+    "Sound",
     "Task",
     "Text",
     "TextPart",
@@ -151,6 +152,15 @@ class Asset:
     media_type: str
     content: bytes = field(repr=False)
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A piece of a sound while it is made, for who listens meanwhile: pieces that are joined play. The whole comes
+    after them as an Asset, whose head may differ, since it knows how long it is."""
+
+    media_type: str
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -243,8 +253,8 @@ class Again:
 
 
 Event = (
-    Text | Reasoning | ToolCall | Asset | AssetAt | Segment | Embedding | Ranked | Verdict | Progress | Usage | Again
-    | Done
+    Text | Reasoning | ToolCall | Sound | Asset | AssetAt | Segment | Embedding | Ranked | Verdict | Progress | Usage
+    | Again | Done
 )  # fmt: skip
 
 

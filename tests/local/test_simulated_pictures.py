@@ -210,7 +210,7 @@ def test_every_small_picture_can_be_painted() -> None:
 class Book:
     """A journal that keeps how the last call ended."""
 
-    result, leaves_out = Result(), False
+    result, leaves_out = Result(), frozenset[str]()
 
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         return prompt

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dataelan_web.router.providers import adapter
-from dataelan_web.router.types import Adapter, Decoder, Event, Failure, Reasoning, Task, Text, ToolCall
+from dataelan_web.router.types import Adapter, Decoder, Event, Failure, Reasoning, Sound, Task, Text, ToolCall
 
 RECORDINGS = Path(os.environ.get("DATAELAN_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recordings")
 # The recordings' name of a wire format -> our kind and task.
@@ -162,6 +162,8 @@ def joined(events: Iterable[Event]) -> list[Event]:
         last = whole[-1] if whole else None
         if isinstance(event, Text | Reasoning) and type(last) is type(event):
             whole[-1] = type(event)(last.delta + event.delta)
+        elif isinstance(event, Sound) and isinstance(last, Sound) and last.media_type == event.media_type:
+            whole[-1] = Sound(last.media_type, last.content + event.content)
         elif isinstance(event, ToolCall) and isinstance(last, ToolCall) and last.index == event.index:
             whole[-1] = ToolCall(
                 last.index, last.id + event.id, last.name + event.name, last.arguments + event.arguments

@@ -138,7 +138,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 class Book:
     """The journal, kept in memory."""
 
-    leaves_out: ClassVar[bool] = False
+    leaves_out: ClassVar[frozenset[str]] = frozenset()
     begun: int = 0
     ended: list[Result] = field(default_factory=list)
     waits: list[tuple[int, Again]] = field(default_factory=list)

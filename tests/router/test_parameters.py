@@ -7,7 +7,7 @@ import pytest
 
 from dataelan_web.router import names
 from dataelan_web.router.candidates import Candidate
-from dataelan_web.router.parameters import fitted, omitted
+from dataelan_web.router.parameters import UNTOLD, fitted, omitted
 from dataelan_web.router.providers import KINDS, adapter
 from dataelan_web.router.types import FilePart, Message, Prompt, Task, TextPart, Unsupported, user
 
@@ -120,3 +120,10 @@ def test_more_than_a_model_writes_is_not_asked_of_it() -> None:
     left, said = fitted(replace(PROMPT, max_tokens=900), short)
     assert (left.max_tokens, said) == (500, "Max tokens lowered to 500: short writes no more.")
     assert fitted(replace(PROMPT, max_tokens=500), short) == (replace(PROMPT, max_tokens=500), "")
+
+
+def test_of_what_a_program_sent_only_that_is_left_out_which_it_did_not_choose() -> None:
+    old = replace(model("old voice"), task=Task.SPEECH, refuses=frozenset({"stream"}))
+    assert not fitted(Prompt((user("Hello"),), Task.SPEECH), old, UNTOLD)[0].stream
+    cold = replace(model("cold"), refuses=frozenset({"temperature"}))
+    assert fitted(Prompt((user("Hello"),), temperature=0.5), cold, UNTOLD)[0].temperature == 0.5

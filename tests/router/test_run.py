@@ -18,7 +18,7 @@ import pytest
 from dataelan_web.router import exchange, providers, wire
 from dataelan_web.router import run as running
 from dataelan_web.router.candidates import Candidate, Key
-from dataelan_web.router.parameters import fitted
+from dataelan_web.router.parameters import REFUSABLE, fitted
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.run import Result, run
@@ -156,7 +156,7 @@ def hangs_up(connection: socket.socket) -> None:
 class Book:
     """The journal, kept in memory."""
 
-    leaves_out: ClassVar[bool] = True
+    leaves_out: ClassVar[frozenset[str]] = frozenset(REFUSABLE)
     begun: list[str] = field(default_factory=list)
     ended: list[Result] = field(default_factory=list)
     refusals: list[Failure] = field(default_factory=list)
@@ -354,7 +354,7 @@ def test_whoever_refuses_what_was_not_sent_is_not_asked_again(provider: Provider
 
 def test_what_a_program_sent_is_not_changed(provider: Provider) -> None:
     class Verbatim(Book):
-        leaves_out = False
+        leaves_out = frozenset[str]()
 
         def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
             self.begun.append(step.key.label)

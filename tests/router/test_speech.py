@@ -21,6 +21,7 @@ from dataelan_web.router.types import (
     Finish,
     Kind,
     Prompt,
+    Sound,
     Task,
     Unsupported,
     Usage,
@@ -171,6 +172,37 @@ def test_a_stream_is_one_sound_with_tokens_that_are_all_audio() -> None:
     ]
 
 
+LONG = MP3 + bytes(200)
+
+
+def test_a_sound_is_told_as_it_comes_and_then_whole() -> None:
+    format = openai()
+    format.call(speech(), "m", "k")
+    decode = format.decoder()
+    assert list(decode(LONG[:50], False)) == [], "too little to tell what it is"
+    assert list(decode(LONG[50:100], False)) == [Sound("audio/mpeg", LONG[:100])]
+    assert list(decode(LONG[100:], False)) == [Sound("audio/mpeg", LONG[100:])]
+    assert list(decode(b"", True)) == [Asset("audio/mpeg", LONG), Usage(characters=11), DONE]
+
+
+def test_the_events_of_a_stream_are_told_as_they_come() -> None:
+    pieces = [
+        {"type": "speech.audio.delta", "audio": base64.b64encode(part).decode()} for part in (LONG[:90], LONG[90:])
+    ]
+    events = answered(openai(), speech(), stream(*pieces, {"type": "speech.audio.done"}))
+    assert events[:2] == [Sound("audio/mpeg", LONG), Asset("audio/mpeg", LONG)]
+
+
+def test_samples_are_told_as_a_file_without_an_end() -> None:
+    events = answered(openai(), speech(format="pcm"), SAMPLES)
+    told = events[0]
+    assert isinstance(told, Sound)
+    with wave.open(io.BytesIO(told.content)) as recording:
+        assert (recording.getframerate(), recording.getnchannels()) == (24_000, 1)
+    assert told.content[44:] == SAMPLES
+    assert sound_of(events) == (24_000, 1, SAMPLES)
+
+
 def test_a_stream_without_its_end_is_cut_off() -> None:
     piece = {"type": "speech.audio.delta", "audio": base64.b64encode(MP3).decode()}
     assert failed(openai(), stream(piece)).code == "cut_off"
@@ -200,13 +232,15 @@ def test_what_is_no_sound_is_a_failure(body: bytes, says: str) -> None:
 
 def test_elevenlabs_is_asked_for_a_voice_in_the_address() -> None:
     call = elevenlabs().call(speech(voice="a/b", speed=1.1), "eleven_v3", "xi")
-    assert call.url == "https://api.elevenlabs.io/v1/text-to-speech/a%2Fb?output_format=mp3_44100_128"
+    assert call.url == "https://api.elevenlabs.io/v1/text-to-speech/a%2Fb/stream?output_format=mp3_44100_128"
+    whole = elevenlabs().call(replace(speech(), stream=False), "eleven_v3", "xi")
+    assert "/stream" not in whole.url
     assert call.headers == {"xi-api-key": "xi"}
     assert call.body == {"text": "Hello there", "model_id": "eleven_v3", "voice_settings": {"speed": 1.1}}
 
 
 def test_elevenlabs_speaks_with_its_example_voice_unless_told() -> None:
-    assert "/text-to-speech/JBFqnCBsd6RMkjVDRZzb?" in elevenlabs().call(speech(), "m", "k").url
+    assert "/text-to-speech/JBFqnCBsd6RMkjVDRZzb/stream?" in elevenlabs().call(speech(), "m", "k").url
 
 
 def test_a_wav_of_elevenlabs_is_made_of_its_samples() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...models import Execution
+from ...router.providers.anthropic_messages import KIND
 from ...router.providers.json_values import mapping, parse_or_none
 from ...router.types import Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 from .. import errors
@@ -26,7 +27,7 @@ REASONS = {
 
 
 def message(whole: Whole) -> dict[str, Any]:
-    content: list[dict[str, Any]] = list(_thoughts(whole.thoughts))
+    content: list[dict[str, Any]] = [_thought(said, seal) for said, seal in whole.told_thoughts(KIND)]
     if whole.text:
         content.append({"type": "text", "text": whole.text})
     for index, call in whole.answer.tool_calls.items():
@@ -40,19 +41,10 @@ def message(whole: Whole) -> dict[str, Any]:
     }
 
 
-def _thoughts(pieces: list[Event]) -> Iterator[dict[str, Any]]:
-    """A seal ends a thought; one without any is the last."""
-    said = ""
-    for piece in pieces:
-        if not isinstance(piece, Reasoning):
-            continue
-        said += piece.delta
-        if piece.seal:
-            hidden = {"type": "redacted_thinking", "data": piece.seal}
-            yield hidden if piece.is_hidden else {"type": "thinking", "thinking": said, "signature": piece.seal}
-            said = ""
-    if said:
-        yield {"type": "thinking", "thinking": said, "signature": ""}
+def _thought(said: str, sealed: Reasoning | None) -> dict[str, Any]:
+    if sealed and sealed.is_hidden:
+        return {"type": "redacted_thinking", "data": sealed.seal}
+    return {"type": "thinking", "thinking": said, "signature": sealed.seal if sealed else ""}
 
 
 class Events:
@@ -82,6 +74,8 @@ class Events:
 
     def _events(self, event: Event) -> Iterator[bytes]:
         match event:
+            case Reasoning("", kind=kind) if kind != KIND:
+                pass  # what another provider sealed is of no use to Anthropic's clients
             case Reasoning(seal=seal, is_hidden=True):
                 yield self._begin(None, {"type": "redacted_thinking", "data": seal})
             case Reasoning(delta, seal):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ...router.providers.anthropic_messages import KIND
 from ...router.types import (
     FilePart,
     ImagePart,
@@ -22,8 +23,8 @@ from ...router.types import (
 from ..errors import Refused
 from ..json_body import MOST_TOKENS, Strict, unsupported
 from ..text_files import text_file
+from ..tool_calls import split
 
-KIND = "anthropic"
 CHOICES = {"auto": "auto", "none": "none", "any": "required"}
 EFFORTS = ((2_048, "low"), (12_000, "medium"))
 """Up to how many tokens of thinking an effort is meant, for formats that know no such number."""
@@ -191,7 +192,8 @@ def _said(number: int, message: MessageIn) -> list[Message]:
     for place, block in enumerate(message.content):
         if block.type == "thinking" and not block.signature:
             continue  # of another provider, by way of us: Anthropic takes back only what it sealed itself
-        parts.append(_part(f"messages.{number}.content.{place}", block))
+        field = f"messages.{number}.content.{place}"
+        parts += _result(field, block) if block.type == "tool_result" else [_part(field, block)]
         if block.keep:
             found.append(Message(message.role, tuple(parts), block.keep))
             parts = []
@@ -206,8 +208,6 @@ def _part(field: str, block: Block) -> Part:
             return _file(field, block, block.source)
         case "tool_use":
             return ToolUse(block.id, block.name, _json(block.input))
-        case "tool_result":
-            return ToolResult(block.tool_use_id, _result(field, block.content), is_error=bool(block.is_error))
         case "thinking":
             return ThoughtPart(block.thinking, block.signature, KIND)
         case "redacted_thinking":
@@ -227,14 +227,16 @@ def _file(field: str, block: Block, source: Source) -> Part:
     raise unsupported(f"{field}.source", f"sources of type “{source.type}” are kept at one provider only.")
 
 
-def _result(field: str, content: str | list[Block] | None) -> str:
-    if not isinstance(content, list):
-        return content or ""
-    for place, block in enumerate(content):
-        if block.type != "text":
-            why = f"a tool's result can hold text here, and no “{block.type}”."
+def _result(field: str, block: Block) -> list[Part]:
+    """A tool's result, and what is shown in it."""
+    blocks = block.content if isinstance(block.content, list) else []
+    for place, inner in enumerate(blocks):
+        if inner.type not in ("text", "image", "document"):
+            why = f"a tool's result can hold text, pictures and documents here, and no “{inner.type}”."
             raise unsupported(f"{field}.content.{place}", why)
-    return "".join(block.text for block in content)
+    said = [_part(f"{field}.content.{place}", inner) for place, inner in enumerate(blocks)]
+    text, shown = split(said or [TextPart(block.content if isinstance(block.content, str) else "")])
+    return [ToolResult(block.tool_use_id, text, is_error=bool(block.is_error), shown=len(shown)), *shown]
 
 
 def _tool(number: int, tool: ToolIn) -> Tool:

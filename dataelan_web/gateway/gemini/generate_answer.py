@@ -6,14 +6,16 @@ call is told when it is whole. Our own facts stand in the last document as `data
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...models import Execution
+from ...router.providers.gemini_answer import KIND
 from ...router.providers.json_values import mapping, parse_or_none
-from ...router.types import Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
+from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 from .. import errors
-from ..inbound import Whole
+from ..inbound import WORDS, Whole
 from ..sse import compact
 from ..tool_calls import call_id
 
@@ -25,9 +27,11 @@ REASONS = {Finish.LENGTH: "MAX_TOKENS", Finish.CONTENT_FILTER: "SAFETY", Finish.
 def document(whole: Whole) -> dict[str, Any]:
     thought = "".join(whole.answer.reasoning)
     parts: list[dict[str, Any]] = [{"text": thought, "thought": True}] if thought else []
-    if whole.text or not whole.answer.tool_calls:
-        parts.append({"text": whole.text})
-    parts += [_call(whole.execution, index, call) for index, call in whole.answer.tool_calls.items()]
+    if whole.text or not (whole.answer.tool_calls or whole.assets) or WORDS in whole.sealed:
+        parts.append({"text": whole.text} | _signature(whole.sealed.get(WORDS)))
+    parts += map(_inline, whole.assets)
+    calls = whole.answer.tool_calls.items()
+    parts += [_call(whole.execution, index, call) | _signature(whole.sealed.get(index)) for index, call in calls]
     return _document(whole.execution, whole.model, parts, _reason(whole.done)) | {
         "usageMetadata": usage_of(whole.usage)
     }
@@ -39,26 +43,41 @@ class Documents:
     def __init__(self, execution: Execution, model: str, *, is_sse: bool):
         self._execution, self._model, self._is_sse = execution, model, is_sse
         self._calls: dict[int, dict[str, str]] = {}
+        self._seal: Reasoning | None = None
+        """Of what comes next."""
+        self._sealed: dict[int, Reasoning | None] = {}
         self._is_first = True
 
     def of(self, event: Event) -> bytes:
         if isinstance(event, Reasoning):
+            self._seal = event if event.seal else self._seal
             return self._part({"text": event.delta, "thought": True}) if event.delta else b""
         if isinstance(event, Text):
-            return self._part({"text": event.delta})
+            return self._part({"text": event.delta} | self._signed())
+        if isinstance(event, Asset):
+            return self._part(_inline(event))
         if isinstance(event, ToolCall):
+            if event.index not in self._calls:
+                self._sealed[event.index], self._seal = self._seal, None
             call = self._calls.setdefault(event.index, {"id": "", "name": "", "arguments": ""})
             call["id"], call["name"] = call["id"] or event.id, call["name"] or event.name
             call["arguments"] += event.arguments
         return b""
 
     def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
-        parts = [_call(self._execution, index, call) for index, call in self._calls.items()] or [{"text": ""}]
+        parts = [
+            _call(self._execution, index, call) | _signature(self._sealed[index]) for index, call in self._calls.items()
+        ]
+        parts += [{"text": "", **signed}] if (signed := self._signed()) or not parts else []
         made = _document(self._execution, self._model, parts, _reason(done))
         yield self._framed(made | {"usageMetadata": usage_of(usage), "dataelan": facts}) + self._end()
 
     def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
         yield self._framed(errors.told(errors.of(failure)) | {"dataelan": facts}) + self._end()
+
+    def _signed(self) -> dict[str, str]:
+        seal, self._seal = self._seal, None
+        return _signature(seal)
 
     def _part(self, part: dict[str, Any]) -> bytes:
         return self._framed(_document(self._execution, self._model, [part]))
@@ -99,6 +118,16 @@ def _document(execution: Execution, model: str, parts: list[dict[str, Any]], rea
 def _call(execution: Execution, index: int, call: dict[str, str]) -> dict[str, Any]:
     id = call["id"] or call_id(execution, index)
     return {"functionCall": {"id": id, "name": call["name"], "args": mapping(parse_or_none(call["arguments"]))}}
+
+
+def _inline(made: Asset) -> dict[str, Any]:
+    """A picture or a sound that the model made beside its words."""
+    return {"inlineData": {"mimeType": made.media_type, "data": b64encode(made.content).decode()}}
+
+
+def _signature(seal: Reasoning | None) -> dict[str, str]:
+    """What another provider sealed is of no use to Gemini's clients."""
+    return {"thoughtSignature": seal.seal} if seal and seal.kind == KIND else {}
 
 
 def _reason(done: Done | None) -> str:

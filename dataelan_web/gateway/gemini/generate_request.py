@@ -12,7 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
+from ...router.providers.conversation import with_shown
+from ...router.providers.gemini_answer import KIND
+from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, ThoughtPart, Tool, ToolResult, ToolUse
 from ..errors import Refused
 from ..json_body import MOST_TOKENS, checked, unsupported
 
@@ -42,15 +44,22 @@ class FunctionCall(Camel):
     args: dict[str, Any] | None = None
 
 
+class ResponsePart(Camel):
+    inline_data: Blob | None = None
+    file_data: FileData | None = None
+
+
 class FunctionResponse(Camel):
     id: str | None = None
     name: str
     response: Any = None
+    parts: list[ResponsePart] = Field(default_factory=list)
 
 
 class PartIn(Camel):
     text: str | None = None
     thought: bool | None = None
+    thought_signature: str | None = None
     inline_data: Blob | None = None
     file_data: FileData | None = None
     function_call: FunctionCall | None = None
@@ -148,7 +157,7 @@ def messages_of(asked: GenerateRequest) -> tuple[Message, ...]:
 
 def _with_results_apart(message: Message) -> Message:
     """Results of tools are a turn of their own in other formats."""
-    is_result = message.parts and all(isinstance(part, ToolResult) for part in message.parts)
+    is_result = message.parts and all(isinstance(part, ToolResult) for part, _ in with_shown(message.parts))
     return Message("tool", message.parts) if is_result else message
 
 
@@ -172,27 +181,41 @@ class _Ids:
 
 
 def _parts(field: str, content: Content, ids: _Ids) -> list[Part]:
-    return [found for n, part in enumerate(content.parts) if (found := _part(f"{field}.{n}", part, ids))]
+    """What it thought is told for people; it takes back nothing of it but seals."""
+    found: list[Part] = []
+    for n, part in enumerate(content.parts):
+        if part.thought:
+            continue
+        if part.thought_signature:
+            found.append(ThoughtPart("", part.thought_signature, KIND))
+        found.append(_part(f"{field}.{n}", part, ids))
+        if part.function_response:
+            shown = enumerate(part.function_response.parts)
+            found += [_file(f"{field}.{n}.functionResponse.parts.{k}", one) for k, one in shown]
+    return found
 
 
-def _part(field: str, part: PartIn, ids: _Ids) -> Part | None:
-    if part.thought:
-        return None  # what it thought is told for people; it takes nothing back
-    if part.text is not None:
-        return TextPart(part.text)
+def _file(field: str, part: PartIn | ResponsePart) -> Part:
     if blob := part.inline_data:
         is_picture = blob.mime_type.startswith("image/")
         return (ImagePart if is_picture else FilePart)(blob.mime_type, blob.data)
     if file := part.file_data:
         is_picture = file.mime_type.startswith("image/")
         return (ImagePart if is_picture else FilePart)(file.mime_type, url=file.file_uri)
+    raise unsupported(field, "a part of this kind cannot be sent through here.")
+
+
+def _part(field: str, part: PartIn, ids: _Ids) -> Part:
+    if part.text is not None:
+        return TextPart(part.text)
     if call := part.function_call:
         return ToolUse(ids.of_call(call), call.name, _json(call.args or {}))
     if result := part.function_response:
         answer = result.response
         words = answer if isinstance(answer, str) else _json(answer)
-        return ToolResult(ids.of_result(result), words, result.name)
-    raise unsupported(field, "a part of this kind cannot be sent through here.")
+        has_failed = isinstance(answer, dict) and list(answer) == ["error"]
+        return ToolResult(ids.of_result(result), words, result.name, is_error=has_failed, shown=len(result.parts))
+    return _file(field, part)
 
 
 def tools_of(asked: GenerateRequest) -> tuple[Tool, ...]:
@@ -236,7 +259,7 @@ def thinking_of(config: GenerationConfig) -> tuple[str | None, int | None]:
         return thinking.thinking_level.lower(), None
     budget = thinking.thinking_budget
     if budget is None or budget < 0:  # −1: as much as the model likes
-        return ("high", None) if budget or thinking.include_thoughts else (None, None)
+        return ("high", None) if budget else (None, None)
     return next((word for most, word in EFFORTS if budget <= most), "high"), budget
 
 
@@ -271,6 +294,7 @@ def _json(value: Any) -> str:
 def prompt_of(asked: GenerateRequest, *, streams: bool) -> Prompt:
     config = asked.generation_config
     effort, budget = thinking_of(config)
+    is_told = config.thinking_config and config.thinking_config.include_thoughts
     options = {
         "top_k": int(config.top_k) if config.top_k is not None else None,
         "frequency_penalty": config.frequency_penalty or None,
@@ -288,6 +312,7 @@ def prompt_of(asked: GenerateRequest, *, streams: bool) -> Prompt:
         schema=schema_of(config),
         reasoning_effort=effort,
         thinking_budget=budget,
+        summary="auto" if is_told else None,
         options={name: value for name, value in options.items() if value is not None},
         stream=streams,
     )

@@ -99,9 +99,14 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.input_total,
         "completion_tokens": usage.output_total,
         "total_tokens": usage.input_total + usage.output_total,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read or 0},
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read or 0} | written(usage),
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
     }
+
+
+def written(usage: Usage) -> dict[str, int]:
+    """Told by those that charge for it."""
+    return {"cache_write_tokens": usage.cache_write} if usage.cache_write else {}
 
 
 def _envelope(execution: Execution, kind: str, model: str) -> dict[str, Any]:

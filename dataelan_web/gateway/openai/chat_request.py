@@ -13,12 +13,14 @@ from pydantic import Field
 from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
 from ..errors import Refused
 from ..json_body import DATA_URL, MOST_TOKENS, Strict, unsupported
+from ..tool_calls import split
 
 AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 
 class ImageUrl(Strict):
     url: str
+    detail: str = Field(default="", max_length=20)
 
 
 class InputAudio(Strict):
@@ -79,8 +81,20 @@ class NamedTool(Strict):
     function: NamedFunction
 
 
-class JsonSchema(Strict):
-    name: str = "answer"
+class SchemaTold(Strict):
+    """What is said of a schema beside it."""
+
+    name: str | None = Field(default=None, max_length=64)
+    description: str | None = None
+    strict: bool | None = None
+
+    @property
+    def told(self) -> dict[str, Any] | None:
+        said = {"name": self.name, "description": self.description, "strict": self.strict}
+        return {name: value for name, value in said.items() if value is not None} or None
+
+
+class JsonSchema(SchemaTold):
     json_schema: dict[str, Any] = Field(alias="schema", default_factory=dict)
 
 
@@ -144,6 +158,7 @@ class ChatRequest(Strict):
             ),
             tool_choice=choice.function.name if isinstance(choice, NamedTool) else choice,
             schema=_schema(self.response_format),
+            schema_told=_told(self.response_format),
             reasoning_effort=self.reasoning_effort,
             options=self._options(),
             stream=bool(self.stream),
@@ -175,8 +190,9 @@ class ChatRequest(Strict):
 def _message(message: MessageIn) -> Message:
     role = "system" if message.role == "developer" else message.role
     if role == "tool":
-        text = "".join(part.text for part in _parts(message.content) if isinstance(part, TextPart))
-        return Message("tool", (ToolResult(message.tool_call_id or "", text, message.name or ""),))
+        text, shown = split(_parts(message.content))
+        result = ToolResult(message.tool_call_id or "", text, message.name or "", shown=len(shown))
+        return Message("tool", (result, *shown))
     calls = tuple(ToolUse(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
     return Message(role, (*_parts(message.content), *calls))
 
@@ -193,7 +209,8 @@ def _part(part: ContentPart) -> Part:
     if part.type == "image_url" and part.image_url:
         url = part.image_url.url
         inline = DATA_URL.fullmatch(url)
-        return ImagePart(inline[1], inline[2]) if inline else ImagePart(url=url)
+        detail = part.image_url.detail
+        return ImagePart(inline[1], inline[2], detail=detail) if inline else ImagePart(url=url, detail=detail)
     if part.type == "input_audio" and part.input_audio:
         return FilePart(AUDIO[part.input_audio.format], part.input_audio.data)
     if part.type == "file" and part.file and (inline := DATA_URL.fullmatch(part.file.file_data or "")):
@@ -202,6 +219,11 @@ def _part(part: ContentPart) -> Part:
         return TextPart(part.text or part.refusal or "")
     message = f"messages.content: parts of type “{part.type}” cannot be sent through here."
     raise Refused(400, message, "unsupported", "messages")
+
+
+def _told(format: ResponseFormat | None) -> dict[str, Any] | None:
+    is_schema = format is not None and format.type == "json_schema"
+    return format.json_schema.told if format and format.json_schema and is_schema else None
 
 
 def _schema(format: ResponseFormat | None) -> dict[str, Any] | None:

@@ -48,7 +48,7 @@ def read(body: dict[str, Any]) -> Inbound:
 def _answer(is_packed: bool, whole: Whole) -> dict[str, Any]:
     data = [
         {"object": "embedding", "index": one.index, "embedding": _packed(one.vector) if is_packed else one.vector}
-        for one in sorted(whole.vectors, key=lambda one: one.index)
+        for one in sorted(whole.answer.vectors, key=lambda one: one.index)
     ]
     used = {"prompt_tokens": whole.usage.input_total, "total_tokens": whole.usage.input_total}
     return {"object": "list", "data": data, "model": whole.model, "usage": used}

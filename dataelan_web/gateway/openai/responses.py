@@ -37,7 +37,7 @@ def _echo(asked: ResponsesRequest, body: dict[str, Any]) -> responses_answer.Ech
         "metadata": asked.metadata or {},
         "parallel_tool_calls": True if parallel is None else parallel,
         "previous_response_id": asked.previous_response_id,
-        "reasoning": {"effort": asked.reasoning.effort if asked.reasoning else None, "summary": None},
+        "reasoning": asked.reasoning.model_dump() if asked.reasoning else {"effort": None, "summary": None},
         "temperature": asked.temperature,
         "text": body.get("text") or {"format": {"type": "text"}},
         "tool_choice": body.get("tool_choice") or "auto",

@@ -6,16 +6,19 @@ event as `dataelan`, since a stream's headers go out before its cost is known.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...models import Execution
-from ...router.types import Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
+from ...router.providers.openai_responses_answer import KIND
+from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 from .. import errors
-from ..inbound import Whole
+from ..inbound import WORDS, Whole
 from ..sse import event as sse
 from ..tool_calls import call_id
+from .chat_answer import written
 
 INCOMPLETE = {Finish.LENGTH: "max_output_tokens", Finish.CONTENT_FILTER: "content_filter"}
 Echo = dict[str, Any]
@@ -24,15 +27,26 @@ Echo = dict[str, Any]
 
 def response(echo: Echo, whole: Whole) -> dict[str, Any]:
     answer, execution, items = whole.answer, whole.execution, list[_Item]()
-    if answer.reasoning:
-        items.append(_Item("reasoning", f"rs_{execution.id.hex}", "".join(answer.reasoning)))
+    led_to = {id(seal): index for index, seal in whole.sealed.items() if index != WORDS}
+    thoughts: dict[int, list[_Item]] = {}
+    for number, (said, sealed) in enumerate(whole.told_thoughts(KIND)):
+        item = _Item("reasoning", f"rs_{execution.id.hex}{f'_{number}' if number else ''}", said)
+        item.seal = sealed.seal if sealed else ""
+        thoughts.setdefault(led_to.get(id(sealed), WORDS), []).append(item)
+    items += thoughts.get(WORDS, [])
     if whole.text:
         kind = "refusal" if answer.is_refusal else "text"
         items.append(_Item(kind, f"msg_{execution.id.hex}", whole.text))
+    items += [_picture(execution, number, one) for number, one in enumerate(whole.assets) if _is_picture(one)]
     for index, call in answer.tool_calls.items():
-        id = call["id"] or call_id(execution, index)
-        items.append(_Item("call", f"fc_{execution.id.hex}_{index}", call["arguments"], id, call["name"]))
+        named = call["id"] or call_id(execution, index)
+        items += thoughts.get(index, [])
+        items.append(_Item("call", f"fc_{execution.id.hex}_{index}", call["arguments"], named, call["name"]))
     return _ended(execution, whole.model, echo, [item.document("completed") for item in items], whole.done, whole.usage)
+
+
+def _is_picture(event: Event) -> bool:
+    return isinstance(event, Asset) and event.media_type.startswith("image/")
 
 
 @dataclass
@@ -45,12 +59,18 @@ class _Item:
     call_id: str = ""
     name: str = ""
     place: int = 0
+    seal: str = ""
+    has_part: bool = False
 
     def document(self, status: str) -> dict[str, Any]:
         match self.kind:
             case "reasoning":
                 summary = [{"type": "summary_text", "text": self.said}] if self.said else []
-                return {"id": self.id, "type": "reasoning", "summary": summary}
+                sealed = {"encrypted_content": self.seal} if self.seal else {}
+                return {"id": self.id, "type": "reasoning", "summary": summary} | sealed
+            case "picture":
+                made = {"status": status, "result": self.said or None, "output_format": self.name}
+                return {"id": self.id, "type": "image_generation_call"} | made
             case "call":
                 call = {"call_id": self.call_id, "name": self.name, "arguments": self.said}
                 return {"id": self.id, "type": "function_call", "status": status, **call}
@@ -66,7 +86,13 @@ class _Item:
         return {"type": "output_text", "text": self.said, "annotations": [], "logprobs": []}
 
 
-WORDS = {  # kind → (its events, the field of the whole in the last of them)
+def _picture(execution: Execution, number: int, made: Asset) -> _Item:
+    """One that the model made beside its words, as OpenAI's own tool for it does."""
+    format = made.media_type.partition("/")[2]
+    return _Item("picture", f"ig_{execution.id.hex}_{number}", b64encode(made.content).decode(), name=format)
+
+
+TOLD = {  # kind → (its events, the field of the whole in the last of them)
     "text": ("response.output_text", "text"),
     "refusal": ("response.refusal", "refusal"),
     "reasoning": ("response.reasoning_summary_text", "text"),
@@ -104,12 +130,17 @@ class Events:
 
     def _events(self, event: Event) -> Iterator[bytes]:
         match event:
-            case Reasoning(delta) if delta:
-                yield self._say("reasoning", delta)
+            case Reasoning(delta, seal, kind):
+                if delta:
+                    yield self._say("reasoning", delta)
+                if seal and kind == KIND:
+                    yield self._seal(seal)
             case Refusal(delta):
                 yield self._say("refusal", delta)
             case Text(delta):
                 yield self._say("text", delta)
+            case Asset() if _is_picture(event):
+                yield self._show(event)
             case ToolCall(index, id, name, arguments):
                 yield self._stop_speaking()
                 if index not in self._calls:
@@ -127,10 +158,34 @@ class Events:
         if self._speaking is not None and self._speaking.kind == kind:
             return self._add(self._speaking, delta)
         before = self._started() + self._stop_speaking()
+        self._speaking = self._new(kind)
+        return (
+            before + self._begin(self._speaking) + self._begin_part(self._speaking) + self._add(self._speaking, delta)
+        )
+
+    def _new(self, kind: str) -> _Item:
         prefix = "rs_" if kind == "reasoning" else "msg_"
         number = f"_{len(self._items)}" if self._items else ""
-        self._speaking = _Item(kind, f"{prefix}{self._execution.id.hex}{number}")
-        return before + self._begin(self._speaking) + self._add(self._speaking, delta)
+        return _Item(kind, f"{prefix}{self._execution.id.hex}{number}")
+
+    def _show(self, made: Asset) -> bytes:
+        before = self._started() + self._stop_speaking()
+        item = _picture(self._execution, len(self._items), made)
+        before += self._begin(replace(item, said=""))
+        item.place = len(self._items) - 1
+        self._ended[item.place] = item.document("completed")
+        return before + self._as_item(item, "done", self._ended[item.place])
+
+    def _seal(self, seal: str) -> bytes:
+        """It ends its thought, of which nothing may have been told."""
+        if self._speaking is None or self._speaking.kind != "reasoning":
+            before = self._started() + self._stop_speaking()
+            self._speaking = self._new("reasoning")
+            before += self._begin(self._speaking)
+        else:
+            before = b""
+        self._speaking.seal = seal
+        return before + self._stop_speaking()
 
     def _open_call(self, index: int, id: str, name: str) -> bytes:
         before = self._started()
@@ -141,12 +196,15 @@ class Events:
     def _begin(self, item: _Item) -> bytes:
         item.place = len(self._items)
         self._items.append(item)
-        made = self._as_item(item, "added", item.document("in_progress"))
-        return made if item.kind == "call" else made + self._of(item, _part_event(item, "added"), {"part": item.part})
+        return self._as_item(item, "added", item.document("in_progress"))
+
+    def _begin_part(self, item: _Item) -> bytes:
+        item.has_part = True
+        return self._of(item, _part_event(item, "added"), {"part": item.part})
 
     def _add(self, item: _Item, delta: str) -> bytes:
         item.said += delta
-        return self._of(item, f"{WORDS[item.kind][0]}.delta", {"delta": delta} | _beside(item))
+        return self._of(item, f"{TOLD[item.kind][0]}.delta", {"delta": delta} | _beside(item))
 
     def _stop_speaking(self) -> bytes:
         item, self._speaking = self._speaking, None
@@ -156,10 +214,10 @@ class Events:
         return self._stop_speaking() + b"".join(map(self._close, self._calls.values()))
 
     def _close(self, item: _Item) -> bytes:
-        event, name = WORDS[item.kind]
+        event, name = TOLD[item.kind]
         whole = {name: item.said} | ({"name": item.name} if item.kind == "call" else _beside(item))
-        made = self._of(item, f"{event}.done", whole)
-        if item.kind != "call":
+        made = self._of(item, f"{event}.done", whole) if item.has_part or item.kind == "call" else b""
+        if item.has_part:
             made += self._of(item, _part_event(item, "done"), {"part": item.part})
         self._ended[item.place] = item.document("completed")
         return made + self._as_item(item, "done", self._ended[item.place])
@@ -196,7 +254,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     """OpenAI counts cached tokens within the input and reasoning within the output."""
     return {
         "input_tokens": usage.input_total,
-        "input_tokens_details": {"cached_tokens": usage.cache_read or 0},
+        "input_tokens_details": {"cached_tokens": usage.cache_read or 0} | written(usage),
         "output_tokens": usage.output_total,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
         "total_tokens": usage.input_total + usage.output_total,

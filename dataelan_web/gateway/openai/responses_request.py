@@ -6,10 +6,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
+from ...router.providers.openai_responses import SEALED
+from ...router.providers.openai_responses_answer import KIND, sealed_at
+from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, ThoughtPart, Tool, ToolResult, ToolUse
 from ..errors import Refused
 from ..json_body import DATA_URL, MOST_TOKENS, Strict, checked, unsupported
+from ..tool_calls import split
+from .chat_request import SchemaTold
 
+LOGPROBS = "message.output_text.logprobs"
+OPENAI = "https://api.openai.com"
 KEPT_ELSEWHERE = "it names what one provider keeps; send the items themselves."
 
 
@@ -20,6 +26,7 @@ class Piece(Strict):
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
+    detail: str = Field(default="", max_length=20)
     file_data: str | None = None
     file_url: str | None = None
     filename: str = ""
@@ -29,6 +36,9 @@ class Item(Strict):
     type: str = "message"
     role: Literal["user", "assistant", "system", "developer"] = "user"
     content: str | list[Any] | None = None
+    id: str = ""
+    summary: list[Piece] = Field(default_factory=list)
+    encrypted_content: str | None = None
     call_id: str = ""
     name: str = ""
     arguments: str = ""
@@ -48,7 +58,7 @@ class NamedTool(Strict):
     name: str
 
 
-class TextFormat(Strict):
+class TextFormat(SchemaTold):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: dict[str, Any] = Field(alias="schema", default_factory=dict)
 
@@ -60,6 +70,7 @@ class TextConfig(Strict):
 
 class ReasoningConfig(Strict):
     effort: str | None = Field(default=None, max_length=50)
+    summary: str | None = Field(default=None, max_length=50)
 
 
 class ResponsesRequest(Strict):
@@ -81,6 +92,7 @@ class ResponsesRequest(Strict):
     truncation: str | None = None
     top_logprobs: int | None = None
     metadata: dict[str, str] | None = None
+    include: list[str] | None = None
 
     def refuse_what_cannot_be_sent(self) -> None:
         """Raises Refused. Left out, it would change the answer without a word."""
@@ -94,9 +106,12 @@ class ResponsesRequest(Strict):
             raise unsupported("truncation", "a conversation is sent as it is, or not at all.")
         if self.top_logprobs:
             raise unsupported("top_logprobs", "probabilities of tokens are not passed on here.")
+        if LOGPROBS in (self.include or ()):
+            raise unsupported("include", "probabilities of tokens are not passed on here.")
 
     def prompt(self) -> Prompt:
         choice, effort = self.tool_choice, self.reasoning.effort if self.reasoning else None
+        format = self.text.format if self.text else None
         options: dict[str, Any] = {}
         if self.parallel_tool_calls is not None and self.tools:
             options["parallel_tool_calls"] = self.parallel_tool_calls
@@ -109,9 +124,12 @@ class ResponsesRequest(Strict):
             top_p=self.top_p,
             tools=tuple(_tool(number, tool) for number, tool in enumerate(self.tools or ())),
             tool_choice=choice.name if isinstance(choice, NamedTool) else choice,
-            schema=_schema(self.text.format if self.text else None),
+            schema=_schema(format),
+            schema_told=format.told if format and format.type == "json_schema" else None,
             reasoning_effort=effort,
+            summary=self.reasoning.summary if self.reasoning else None,
             options=options,
+            seals=SEALED in (self.include or ()) or None,
             stream=bool(self.stream),
         )
 
@@ -123,15 +141,25 @@ class ResponsesRequest(Strict):
 
 
 def _joined(messages: Any) -> list[Message]:
-    """Calls that follow what the assistant said are of one turn, as other formats have it."""
+    """Calls that follow what the assistant said are of one turn, as other formats have it; and what it thought before
+    either is."""
     found: list[Message] = []
     for message in messages:
-        is_call = message.role == "assistant" and message.parts and isinstance(message.parts[0], ToolUse)
-        if is_call and found and found[-1].role == "assistant":
+        if found and found[-1].role == "assistant" == message.role and _is_one_turn(found[-1], message):
             found[-1] = Message("assistant", (*found[-1].parts, *message.parts))
         else:
             found.append(message)
     return found
+
+
+def _is_one_turn(before: Message, then: Message) -> bool:
+    """Of two that the assistant said."""
+    last, first = before.parts[-1:], then.parts[:1]
+    is_led_to = any(isinstance(part, ThoughtPart) for part in last)
+    has_called = any(isinstance(part, ToolUse) for part in last)
+    return is_led_to or any(
+        isinstance(part, ToolUse) or (has_called and isinstance(part, ThoughtPart)) for part in first
+    )
 
 
 def _message(number: int, raw: dict[str, Any]) -> Message | None:
@@ -144,12 +172,23 @@ def _message(number: int, raw: dict[str, Any]) -> Message | None:
         case "function_call":
             return Message("assistant", (ToolUse(item.call_id, item.name, item.arguments),))
         case "function_call_output":
-            return Message("tool", (ToolResult(item.call_id, _text(f"{field}.output", item.output)),))
+            text, shown = split(_parts(f"{field}.output", item.output))
+            return Message("tool", (ToolResult(item.call_id, text, shown=len(shown)), *shown))
         case "reasoning":
-            return None  # a model thinks anew; no other could read what one has sealed
+            return _thought(item)
         case "item_reference":
             raise unsupported(field, KEPT_ELSEWHERE)
     raise unsupported(f"{field}.type", f"items of type “{item.type}” cannot be sent through here.")
+
+
+def _thought(item: Item) -> Message | None:
+    """A model thinks anew where it gets no seal; what was sealed without us is OpenAI's own."""
+    seal = item.encrypted_content
+    if not seal:
+        return None
+    text = "".join(piece.text or "" for piece in item.summary)
+    sealed = seal if seal.count("/") > 1 else sealed_at(OPENAI, item.id, seal)
+    return Message("assistant", (ThoughtPart(text, sealed, KIND),))
 
 
 def _parts(field: str, content: str | list[Any] | None) -> tuple[Part, ...]:
@@ -158,19 +197,13 @@ def _parts(field: str, content: str | list[Any] | None) -> tuple[Part, ...]:
     return tuple(_part(f"{field}.{n}", checked(piece, Piece, f"{field}.{n}")) for n, piece in enumerate(content))
 
 
-def _text(field: str, output: str | list[Any]) -> str:
-    parts = _parts(field, output)
-    if not all(isinstance(part, TextPart) for part in parts):
-        raise unsupported(field, "a tool's result can hold text here, and no picture or file.")
-    return "".join(part.text for part in parts if isinstance(part, TextPart))
-
-
 def _part(field: str, piece: Piece) -> Part:
     if piece.type in ("input_text", "output_text", "text", "refusal"):
         return TextPart(piece.text or piece.refusal or "")
     if piece.type == "input_image" and piece.image_url:
         inline = DATA_URL.fullmatch(piece.image_url)
-        return ImagePart(inline[1], inline[2]) if inline else ImagePart(url=piece.image_url)
+        told = {"detail": piece.detail}
+        return ImagePart(inline[1], inline[2], **told) if inline else ImagePart(url=piece.image_url, **told)
     if piece.type == "input_file" and piece.file_url:
         return FilePart("application/pdf", url=piece.file_url, name=piece.filename)
     if piece.type == "input_file" and (inline := DATA_URL.fullmatch(piece.file_data or "")):

@@ -11,7 +11,7 @@ from flask import Response
 from pydantic import Field
 
 from ...models import Execution, ModelType
-from ...router.types import Asset, Done, Event, Failure, Prompt, Task, Usage, user
+from ...router.types import Asset, Done, Event, Failure, Prompt, Sound, Task, Usage, user
 from .. import errors
 from ..inbound import Inbound, Whole
 from ..json_body import Strict, checked
@@ -44,34 +44,70 @@ class SpeechRequest(Strict):
 
 
 def read(body: dict[str, Any]) -> Inbound:
-    """Raises Refused (400) naming the first field that is wrong."""
+    """Raises Refused (400) naming the first field that is wrong. Either way it is told as it is made."""
     asked = checked(body, SpeechRequest)
-    is_sse, is_bare = asked.stream_format == "sse", asked.response_format == "pcm"
-    prompt = Prompt((user(asked.input),), Task.SPEECH, asked.media, stream=is_sse)
-    whole = partial(_sound, is_bare)
-    return Inbound(asked.model, prompt, whole, partial(Sound, is_bare=is_bare), ModelType.VOICE)
+    is_bare = asked.response_format == "pcm"
+    prompt = Prompt((user(asked.input),), Task.SPEECH, asked.media, stream=True)
+    if asked.stream_format == "sse":
+        return Inbound(asked.model, prompt, _whole, partial(Events, is_bare=is_bare), ModelType.VOICE)
+    told_bare = partial(_media_type, is_bare)
+    return Inbound(asked.model, prompt, _whole, partial(File, is_bare=is_bare), ModelType.VOICE, told_bare=told_bare)
 
 
-def _sound(is_bare: bool, whole: Whole) -> Response:
-    media_type = whole.assets[0].media_type if whole.assets else "audio/mpeg"
-    content = b"".join(_samples(one, is_bare) for one in whole.assets)
-    return Response(content, mimetype="audio/pcm" if is_bare else media_type)
+def _whole(whole: Whole) -> Response:
+    raise LookupError("a sound is always told as a stream")
 
 
-def _samples(asset: Asset, is_bare: bool) -> bytes:
-    """Raw samples are kept as a WAV file, which plays; who asked for samples gets them without its head."""
-    start = asset.content.find(b"data") if is_bare and asset.content.startswith(b"RIFF") else -1
-    return asset.content if start < 0 else asset.content[start + 8 :]
+def _media_type(is_bare: bool, first: Event) -> str:
+    if is_bare:
+        return "audio/pcm"
+    return first.media_type if isinstance(first, Sound | Asset) else "audio/mpeg"
 
 
-class Sound:
-    def __init__(self, execution: Execution, model: str, *, is_bare: bool):
-        self._is_bare = is_bare
+class _Told:
+    """A sound's bytes as they come: of the whole, which comes last, only what is not told yet. Raw samples are kept as
+    a WAV file, which plays; who asked for samples gets them without its head."""
+
+    def __init__(self, *, is_bare: bool):
+        self._is_bare, self._has_pieces = is_bare, False
 
     def of(self, event: Event) -> bytes:
-        if not isinstance(event, Asset):
+        if isinstance(event, Asset) and not self._has_pieces:
+            return self._samples(event.content)
+        if not isinstance(event, Sound):
             return b""
-        return sse({"type": "speech.audio.delta", "audio": b64encode(_samples(event, self._is_bare)).decode()})
+        is_first, self._has_pieces = not self._has_pieces, True
+        return self._samples(event.content) if is_first else event.content
+
+    def _samples(self, content: bytes) -> bytes:
+        start = content.find(b"data") if self._is_bare and content.startswith(b"RIFF") else -1
+        return content if start < 0 else content[start + 8 :]
+
+
+class File:
+    """The sound and nothing else. That one broke off cannot be told in it, and our server can end an answer only as it
+    ends a whole one: who has to know looks at its execution, or asks for events."""
+
+    def __init__(self, execution: Execution, model: str, *, is_bare: bool):
+        self._told = _Told(is_bare=is_bare)
+
+    def of(self, event: Event) -> bytes:
+        return self._told.of(event)
+
+    def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
+        yield from ()
+
+    def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
+        yield from ()
+
+
+class Events:
+    def __init__(self, execution: Execution, model: str, *, is_bare: bool):
+        self._told = _Told(is_bare=is_bare)
+
+    def of(self, event: Event) -> bytes:
+        piece = self._told.of(event)
+        return sse({"type": "speech.audio.delta", "audio": b64encode(piece).decode()}) if piece else b""
 
     def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
         counts = {"input_tokens": usage.input_total, "output_tokens": usage.output_total}

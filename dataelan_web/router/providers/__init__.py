@@ -149,9 +149,10 @@ def adapter(kind: str, base_url: str, task: Task = Task.CHAT) -> Adapter:
     return found(base_url)
 
 
-def format_for(kind: str, base_url: str, model: str, task: Task) -> str:
-    """The wire format in which a provider of this kind answers for one of its models."""
-    if (kind, task) != ("openai", Task.CHAT) or not names.is_for_responses(model):
+def format_for(kind: str, base_url: str, model: str, task: Task, *, seals: bool = False) -> str:
+    """The wire format in which a provider of this kind answers for one of its models. `seals`: its thoughts are to come
+    sealed, which OpenAI's do in one of its formats only."""
+    if (kind, task) != ("openai", Task.CHAT) or not (seals or names.is_for_responses(model)):
         return kind
     host = urlsplit(base_url).hostname or ""
     return "openai-responses" if host.endswith(RESPONSES_HOSTS) else kind

@@ -5,10 +5,10 @@ Source: anthropics/anthropic-sdk-python (009b0353) and recorded traffic.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dataelan_web.router.providers.conversation import turns
+from dataelan_web.router.providers.conversation import turns, with_shown
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import Frame, decoder
@@ -109,7 +109,10 @@ def _context(prompt: Prompt) -> dict[str, Any]:
     messages = [
         {
             "role": "assistant" if by_assistant else "user",
-            "content": [_block(part) | _kept(keeps.get(id(part), "")) for part in parts],
+            "content": [
+                _block(part, shown) | _kept(keeps.get(id(shown[-1] if shown else part), ""))
+                for part, shown in with_shown(parts)
+            ],
         }
         for by_assistant, parts in turns(prompt.messages)
     ]
@@ -174,9 +177,10 @@ def _output(prompt: Prompt) -> dict[str, Any]:
         body["thinking"] = {"type": "disabled"}
     elif prompt.thinking_budget:
         body["thinking"] = _thinking(prompt.thinking_budget, _most(prompt))
-    elif prompt.reasoning_effort:
+    elif prompt.reasoning_effort or prompt.summary:
         body["thinking"] = {"type": "adaptive"}
-        config["effort"] = "low" if prompt.reasoning_effort == "minimal" else prompt.reasoning_effort
+        effort = "low" if prompt.reasoning_effort == "minimal" else prompt.reasoning_effort
+        config |= {"effort": effort} if effort else {}
     return body | ({"output_config": config} if config else {})
 
 
@@ -192,7 +196,7 @@ def _thinking(budget: int, most: int) -> dict[str, Any]:
     return {"type": "enabled", "budget_tokens": budget if budget < most else most // 2}
 
 
-def _block(part: Part) -> dict[str, Any]:
+def _block(part: Part, shown: Sequence[Part] = ()) -> dict[str, Any]:
     match part:
         case TextPart(text):
             return {"type": "text", "text": text}
@@ -207,7 +211,9 @@ def _block(part: Part) -> dict[str, Any]:
             return {"type": "tool_use", "id": id, "name": name, "input": mapping(parse_or_none(arguments))}
         case ToolResult(id, text):
             failed = {"is_error": True} if part.is_error else {}
-            return {"type": "tool_result", "tool_use_id": id, "content": text} | failed
+            said = [TextPart(text)] if text else []
+            content = [_block(one) for one in (*said, *shown)] if shown else text
+            return {"type": "tool_result", "tool_use_id": id, "content": content} | failed
         case ThoughtPart(text, seal):
             if part.is_hidden:
                 return {"type": "redacted_thinking", "data": seal}

@@ -6,7 +6,7 @@ Source: boto/botocore (0e6e2404), bedrock-runtime 2023-09-30; docs.aws.amazon.co
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -16,7 +16,7 @@ from dataelan_web.router import names
 from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.aws_signature import AccessKey, region_of, signed
 from dataelan_web.router.providers.bedrock_converse_answer import ConverseAnswer
-from dataelan_web.router.providers.conversation import turns
+from dataelan_web.router.providers.conversation import turns, with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import compact, counted, mapping, parse_or_none, written_count
 from dataelan_web.router.types import (
@@ -122,7 +122,10 @@ def converse_body(prompt: Prompt) -> dict[str, Any]:
     content = _Content()
     body: dict[str, Any] = {
         "messages": [
-            {"role": "assistant" if by_assistant else "user", "content": [content.block(part) for part in parts]}
+            {
+                "role": "assistant" if by_assistant else "user",
+                "content": [content.block(part, shown) for part, shown in with_shown(parts)],
+            }
             for by_assistant, parts in turns(prompt.messages)
         ]
     }
@@ -200,7 +203,7 @@ class _Content:
     def __init__(self) -> None:
         self._names: set[str] = set()
 
-    def block(self, part: Part) -> dict[str, Any]:
+    def block(self, part: Part, shown: Sequence[Part] = ()) -> dict[str, Any]:
         match part:
             case TextPart(text):
                 return {"text": text}
@@ -217,7 +220,8 @@ class _Content:
                 return {"toolUse": {"toolUseId": id, "name": name, "input": mapping(parse_or_none(arguments))}}
             case ToolResult(id, text):
                 failed = {"status": "error"} if part.is_error else {}
-                return {"toolResult": {"toolUseId": id, "content": [{"text": text}]} | failed}
+                said = [{"text": text}] if text or not shown else []
+                return {"toolResult": {"toolUseId": id, "content": [*said, *map(self.block, shown)]} | failed}
             case ThoughtPart():
                 raise Unsupported("What a model of another provider thought cannot be taken back.")
 

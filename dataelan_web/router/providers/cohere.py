@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dataelan_web.router.providers.cohere_answer import CohereAnswer
+from dataelan_web.router.providers.conversation import text_of
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.media import decode_base64
@@ -86,7 +87,7 @@ def _document(file: FilePart) -> dict[str, str]:
 def _messages(message: Message) -> list[dict[str, Any]]:
     """One message, or one for each tool result. What the model said before it called tools is its plan for them."""
     said: list[dict[str, Any]] = [
-        {"role": "tool", "tool_call_id": part.id, "content": part.text}
+        {"role": "tool", "tool_call_id": part.id, "content": text_of(part)}
         for part in message.parts
         if isinstance(part, ToolResult)
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from dataelan_web.router.providers.cohere import api_url, documents, key_headers, options
 from dataelan_web.router.providers.cohere_v1_answer import CohereV1Answer
-from dataelan_web.router.providers.conversation import turns
+from dataelan_web.router.providers.conversation import text_of, turns
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import mapping, parse_or_none, sequence, string
 from dataelan_web.router.providers.ndjson import decoder
@@ -103,7 +103,7 @@ def _results(parts: Iterable[Part], uses: Mapping[str, ToolUse]) -> list[dict[st
     return [
         {
             "call": _call(uses.get(part.id) or ToolUse(part.id, part.name, "")),
-            "outputs": [{"output": part.text}],
+            "outputs": [{"output": text_of(part)}],
         }
         for part in parts
         if isinstance(part, ToolResult)

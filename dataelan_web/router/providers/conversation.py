@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 
-from dataelan_web.router.types import Message, Part, TextPart, ToolUse
+from dataelan_web.router.types import Message, Part, TextPart, ToolResult, ToolUse, Unsupported
 
 
 def turns(messages: Iterable[Message]) -> Iterator[tuple[bool, list[Part]]]:
@@ -21,3 +21,17 @@ def turns(messages: Iterable[Message]) -> Iterator[tuple[bool, list[Part]]]:
 def tool_names(messages: Iterable[Message]) -> dict[str, str]:
     """Tool call id -> tool name, for formats that ask for the name with each result."""
     return {part.id: part.name for message in messages for part in message.parts if isinstance(part, ToolUse)}
+
+
+def with_shown(parts: Iterable[Part]) -> Iterator[tuple[Part, list[Part]]]:
+    """Each part with what is shown in it: the pictures and files of a tool's result, and the words between them."""
+    rest = iter(parts)
+    for part in rest:
+        yield part, [*islice(rest, part.shown)] if isinstance(part, ToolResult) else []
+
+
+def text_of(result: ToolResult) -> str:
+    """For formats whose results are text. Raises Unsupported: shown elsewhere, a picture would answer no call."""
+    if result.shown:
+        raise Unsupported("messages: a tool’s result can hold text in its API, and no picture or file.")
+    return result.text

@@ -25,8 +25,11 @@ def decoder(
     raw: Callable[[bytes], Iterator[Event]],
     marks: tuple[bytes, ...] = MARKS,
     event_limit: int = EVENT_LIMIT,
+    *,
+    as_it_comes: bool = False,
 ) -> Decoder:
-    """JSON and events go to `answer` as they become complete; any other body, once it is whole, to `raw`."""
+    """JSON and events go to `answer` as they become complete; any other body to `raw`, once it is whole or else
+    `as_it_comes`."""
     body = _EitherBody(marks, event_limit)
 
     def decode(chunk: bytes, is_last: bool) -> Iterator[Event]:
@@ -34,7 +37,7 @@ def decoder(
         if frames is not None:
             for frame in frames:
                 yield from answer.read(frame)
-        elif is_last:
+        elif is_last or (as_it_comes and body.is_raw):
             yield from raw(body.taken())
         if is_last:
             yield from answer.end()
@@ -48,11 +51,17 @@ class _EitherBody:
         self._frames = Frames(event_limit)
         self._bytes = bytearray()
         self._is_json: bool | None = None
+        self._size = 0
+
+    @property
+    def is_raw(self) -> bool:
+        return self._is_json is False
 
     def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame] | None:
         """The documents that are complete now; None for a raw body, and as long as it cannot be told."""
         self._bytes += chunk
-        if len(self._bytes) > BODY_LIMIT:
+        self._size += 0 if self._is_json else len(chunk)
+        if self._size > BODY_LIMIT:
             raise broken(f"The provider's answer is larger than {BODY_LIMIT // MEBIBYTE} MiB.")
         if self._is_json is None:
             self._look(is_last)

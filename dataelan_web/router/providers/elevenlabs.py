@@ -60,7 +60,8 @@ class ElevenLabsSpeech(Speech):
             body["voice_settings"] = {"speed": speed}
         if prompt.seed is not None:
             body["seed"] = prompt.seed
-        url = f"{self.base_url}/text-to-speech/{quote(voice, safe='')}?output_format={quote(format)}"
+        told = "/stream" if prompt.stream else ""  # as it is made; else when it is whole
+        url = f"{self.base_url}/text-to-speech/{quote(voice, safe='')}{told}?output_format={quote(format)}"
         return Call(url, body, key_headers(key))
 
 

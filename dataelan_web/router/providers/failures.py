@@ -31,6 +31,7 @@ class Reported:
     codes: tuple[str, ...] = ()
     status: int | None = None
     after: float | None = None
+    param: str = ""
 
 
 def failure(status: int, body: bytes) -> Failure:
@@ -71,6 +72,7 @@ def reported(document: Any) -> Reported:
         tuple(dict.fromkeys(_codes(outer, error, details))),
         _status(error.get("status_code"), error.get("raw_status_code"), error.get("code"), error.get("status")),
         _after(error, details, message),
+        string(error.get("param")),
     )
 
 
@@ -367,6 +369,7 @@ def _failure(status: int, said: Reported) -> Failure:
         after=said.after,
         refused=refused_parameter(said.message) if kind is Kind.BAD_REQUEST else "",
         told=_told(kind, status, said.codes),
+        param=masked(said.param)[:100] if kind is Kind.BAD_REQUEST else "",
     )
 
 

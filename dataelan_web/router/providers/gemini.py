@@ -5,12 +5,12 @@ Source: googleapis/python-genai (6680718) and recorded traffic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from dataelan_web.router.providers import failures
-from dataelan_web.router.providers.conversation import tool_names, turns
+from dataelan_web.router.providers.conversation import tool_names, turns, with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.gemini_answer import GeminiAnswer
@@ -46,8 +46,8 @@ EVENT_LIMIT = 32 * MEBIBYTE
 # imitation (ai.google.dev/gemini-api/docs/openai#thinking).
 _THINKING_BUDGETS: Mapping[str, int] = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 
-# Gemini 3 refuses a tool call in the history without the signature it once gave. Ours are gone (another model may
-# have made the call), and this is the documented word for that (ai.google.dev/gemini-api/docs/thought-signatures).
+# Gemini 3 refuses a tool call in the history without the signature it once gave. Where that is gone (another model may
+# have made the call), this is the documented word for it (ai.google.dev/gemini-api/docs/thought-signatures).
 _NO_SIGNATURE = "skip_thought_signature_validator"
 
 
@@ -113,15 +113,23 @@ def model_path(model: str) -> str:
 
 
 def wire_parts(parts: list[Part], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    wire = [_part(part, names) for part in parts]
-    for part in wire:
-        if "functionCall" in part:  # of parallel calls only the first carries a signature
-            part["thoughtSignature"] = _NO_SIGNATURE
-            break
+    wire: list[dict[str, Any]] = []
+    seal: dict[str, str] = {}
+    for part, shown in with_shown(parts):
+        if isinstance(part, ThoughtPart):
+            wire += [{"text": "", **seal}] if seal else []
+            seal = {"thoughtSignature": part.seal}
+            continue
+        wire.append(_part(part, names, shown) | seal)
+        seal = {}
+    wire += [{"text": "", **seal}] if seal else []
+    calls = [part for part in wire if "functionCall" in part]
+    if calls and not any("thoughtSignature" in call for call in calls):
+        calls[0]["thoughtSignature"] = _NO_SIGNATURE  # of parallel calls only the first carries one
     return wire
 
 
-def _part(part: Part, names: Mapping[str, str]) -> dict[str, Any]:
+def _part(part: Part, names: Mapping[str, str], shown: Sequence[Part] = ()) -> dict[str, Any]:
     match part:
         case TextPart(text):
             return {"text": text}
@@ -131,12 +139,21 @@ def _part(part: Part, names: Mapping[str, str]) -> dict[str, Any]:
             return {"inlineData": {"mimeType": media_type or "image/png", "data": data}}
         case ToolUse(_, name, arguments):
             return {"functionCall": {"name": name, "args": mapping(parse_or_none(arguments))}}
-        case ToolResult(id, text, name):
-            answer = parse_or_none(text)
-            response = answer if isinstance(answer, dict) else {"result": text}
-            return {"functionResponse": {"name": name or names.get(id, id), "response": response}}
+        case ToolResult():
+            return {"functionResponse": _result(part, names, shown)}
         case ThoughtPart():
-            raise Unsupported("What a model of another provider thought cannot be taken back.")
+            raise Unsupported("A thought is of the part that follows it.")
+
+
+def _result(result: ToolResult, names: Mapping[str, str], shown: Sequence[Part]) -> dict[str, Any]:
+    """Pictures and files have a place of their own, words have not, and what failed says so under `error`
+    (types.FunctionResponse)."""
+    text = "".join((result.text, *(part.text for part in shown if isinstance(part, TextPart))))
+    answer = parse_or_none(text)
+    response = answer if isinstance(answer, dict) else {"error" if result.is_error else "result": text}
+    files = [_part(part, names) for part in shown if not isinstance(part, TextPart)]
+    said = {"name": result.name or names.get(result.id, result.id), "response": response}
+    return said | ({"parts": files} if files else {})
 
 
 def _generation_config(prompt: Prompt) -> dict[str, Any]:
@@ -160,7 +177,7 @@ def _thinking(prompt: Prompt) -> dict[str, Any] | None:
     effort, budget = prompt.reasoning_effort, prompt.thinking_budget
     if budget is None:
         if not effort:
-            return None
+            return {"includeThoughts": True} if prompt.summary else None
         budget = _THINKING_BUDGETS.get(effort, _THINKING_BUDGETS["high"])
     return {"thinkingBudget": budget, "includeThoughts": True} if budget else {"thinkingBudget": 0}
 

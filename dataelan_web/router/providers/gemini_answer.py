@@ -12,6 +12,8 @@ from dataelan_web.router.providers.measures import part_of
 from dataelan_web.router.providers.media import asset
 from dataelan_web.router.types import Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall, Usage
 
+KIND = "google"
+
 _FINISHES: Mapping[str, Finish] = {
     "STOP": Finish.STOP,
     "MAX_TOKENS": Finish.LENGTH,
@@ -90,7 +92,10 @@ class GeminiAnswer:
         return Finish.TOOL_CALLS if finish is Finish.STOP and self._calls else finish
 
     def _part(self, part: Mapping[str, Any]) -> Iterator[Event]:
-        """Parts of tools that Google runs itself (executableCode, toolCall …) are not ours to answer."""
+        """Parts of tools that Google runs itself (executableCode, toolCall …) are not ours to answer. A signature comes
+        with the words or the call that it seals."""
+        if seal := string(part.get("thoughtSignature")) or string(part.get("thought_signature")):
+            yield Reasoning("", seal, KIND)
         if text := string(part.get("text")):
             yield Reasoning(text) if part.get("thought") is True else Text(text)
         inline = mapping(part.get("inlineData")) or mapping(part.get("inline_data"))

@@ -13,7 +13,7 @@ from typing import Any
 
 from dataelan_web.router.names import is_google_agent
 from dataelan_web.router.providers import gemini
-from dataelan_web.router.providers.conversation import tool_names, turns
+from dataelan_web.router.providers.conversation import text_of, tool_names, turns
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.gemini_interactions_answer import InteractionAnswer
@@ -120,7 +120,7 @@ def _tool_step(part: ToolUse | ToolResult, names: Mapping[str, str]) -> dict[str
         arguments = mapping(parse_or_none(part.arguments))
         return {"type": "function_call", "id": part.id, "name": part.name, "arguments": arguments}
     name = part.name or names.get(part.id, part.id)
-    return {"type": "function_result", "call_id": part.id, "name": name, "result": part.text}
+    return {"type": "function_result", "call_id": part.id, "name": name, "result": text_of(part)}
 
 
 def _content(part: TextPart | ImagePart | FilePart) -> dict[str, Any]:

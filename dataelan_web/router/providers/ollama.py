@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dataelan_web.router.providers import failures
-from dataelan_web.router.providers.conversation import tool_names
+from dataelan_web.router.providers.conversation import text_of, tool_names
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import (
     broken,
@@ -124,7 +124,7 @@ def _messages(message: Message, names: Mapping[str, str]) -> Iterator[dict[str, 
     results = [part for part in message.parts if isinstance(part, ToolResult)]
     for result in results:
         name = result.name or names.get(result.id, "")
-        yield {"role": "tool", "content": result.text, "tool_name": name, "tool_call_id": result.id}
+        yield {"role": "tool", "content": text_of(result), "tool_name": name, "tool_call_id": result.id}
     said: dict[str, Any] = {"role": "user" if message.role == "tool" else message.role, "content": message.text}
     if images := [_image(part) for part in message.parts if isinstance(part, ImagePart)]:
         said["images"] = images

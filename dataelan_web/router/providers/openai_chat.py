@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dataelan_web.router.providers import AZURE
+from dataelan_web.router.providers.conversation import text_of
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.openai_chat_answer import ChatAnswer
@@ -77,7 +78,7 @@ class OpenAIChat(Format):
         body: dict[str, Any] = {"model": model, "messages": messages}
         body |= self._options(prompt) | _tools(prompt)
         if prompt.schema is not None:
-            body["response_format"] = _response_format(prompt.schema)
+            body["response_format"] = {"type": "json_schema", "json_schema": schema_of(prompt)}
         if prompt.stream:
             body["stream"] = True
             if self._dialect.stream_options:  # without it, a stream does not say what it cost
@@ -110,7 +111,7 @@ def _messages(message: Message) -> Iterator[dict[str, Any]]:
     """One message, or one for each tool result: the format wants every result in a message of its own."""
     results = [part for part in message.parts if isinstance(part, ToolResult)]
     for result in results:
-        yield {"role": "tool", "tool_call_id": result.id, "content": result.text}
+        yield {"role": "tool", "tool_call_id": result.id, "content": text_of(result)}
     uses = [part for part in message.parts if isinstance(part, ToolUse)]
     content = _content([part for part in message.parts if isinstance(part, TextPart | ImagePart | FilePart)])
     if uses:
@@ -129,7 +130,7 @@ def _content(parts: list[TextPart | ImagePart | FilePart]) -> str | list[dict[st
 def _content_part(part: Part) -> dict[str, Any]:
     if isinstance(part, ImagePart):
         url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
-        return {"type": "image_url", "image_url": {"url": url}}
+        return {"type": "image_url", "image_url": {"url": url} | ({"detail": part.detail} if part.detail else {})}
     if isinstance(part, FilePart):
         return _file(part)
     return {"type": "text", "text": part.text if isinstance(part, TextPart) else ""}
@@ -175,12 +176,11 @@ def _strict(tool: Tool) -> dict[str, bool]:
     return {} if tool.is_strict is None else {"strict": tool.is_strict}
 
 
-def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Strict where the schema allows it: OpenAI refuses `strict` for schemas with optional or open properties."""
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": "answer", "schema": dict(schema), "strict": is_closed(schema)},
-    }
+def schema_of(prompt: Prompt) -> dict[str, Any]:
+    """Where nobody said otherwise, strict if the schema allows it: OpenAI refuses `strict` for schemas with optional or
+    open properties."""
+    schema = dict(prompt.schema or {})
+    return {"name": "answer", "schema": schema, "strict": is_closed(schema), **(prompt.schema_told or {})}
 
 
 def is_closed(schema: Any) -> bool:

@@ -8,21 +8,26 @@ Source: openai/openai-openapi (f85dbe2) and recorded traffic.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
+from dataelan_web.router.providers.conversation import with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.json_values import counted
-from dataelan_web.router.providers.openai_chat import is_closed, key_headers
-from dataelan_web.router.providers.openai_responses_answer import ResponsesAnswer
+from dataelan_web.router.providers.openai_chat import key_headers, schema_of
+from dataelan_web.router.providers.openai_responses_answer import ResponsesAnswer, opened_at
 from dataelan_web.router.types import (
     Call,
     Decoder,
     FilePart,
     ImagePart,
     Message,
+    Part,
     Prompt,
     TextPart,
+    ThoughtPart,
     Tool,
     ToolResult,
     ToolUse,
@@ -31,6 +36,8 @@ from dataelan_web.router.types import (
 
 # A picture is one event of a stream, and the last event repeats them all.
 EVENT_LIMIT = 32 * MEBIBYTE
+SEALED = "reasoning.encrypted_content"
+"""What to ask for, to be told thoughts as they can be taken back; models that do not think refuse it."""
 
 
 class OpenAIResponses(Format):
@@ -41,11 +48,11 @@ class OpenAIResponses(Format):
         """A seed is a wish, which is passed over; a stop sequence a promise to keep."""
         if prompt.stop:
             raise Unsupported("The Responses format has no stop sequences.")
-        body = {"model": model, "store": False} | _context(prompt) | _options(prompt)
+        body = {"model": model, "store": False} | _context(prompt, self.base_url) | _options(prompt)
         return Call(f"{self.base_url}/responses", body, key_headers(self.base_url, key))
 
     def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
-        body = {"model": model} | _context(prompt)
+        body = {"model": model} | _context(prompt, self.base_url)
         return Call(f"{self.base_url}/responses/input_tokens", body, key_headers(self.base_url, key))
 
     def counted(self, body: bytes) -> int:
@@ -55,12 +62,13 @@ class OpenAIResponses(Format):
         return decoder(ResponsesAnswer(self.base_url), EVENT_LIMIT)
 
 
-def _context(prompt: Prompt) -> dict[str, Any]:
+def _context(prompt: Prompt, base_url: str) -> dict[str, Any]:
     """All that is read, and so counted."""
+    spoken = (message for message in prompt.messages if message.role != "system")
     options = {
-        "input": [item for message in prompt.messages if message.role != "system" for item in _items(message)],
+        "input": [item for message in spoken for some in _stretches(message) for item in _items(some, base_url)],
         "instructions": prompt.system or None,
-        "reasoning": _reasoning(prompt.reasoning_effort) if prompt.reasoning_effort else None,
+        "reasoning": _reasoning(prompt.reasoning_effort, prompt.summary) or None,
         "text": _text(prompt) or None,
     }
     return {name: value for name, value in options.items() if value is not None} | _tools(prompt)
@@ -73,23 +81,21 @@ def _options(prompt: Prompt) -> dict[str, Any]:
         "top_p": prompt.top_p,
         "parallel_tool_calls": prompt.options.get("parallel_tool_calls"),
         "stream": prompt.stream or None,
+        "include": [SEALED] if prompt.seals else None,
     }
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _reasoning(effort: str) -> dict[str, str]:
+def _reasoning(effort: str | None, summary: str | None) -> dict[str, str]:
     """What the model thought is told only when asked for."""
-    return {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
+    said = {"effort": effort} if effort else {}
+    thinks = effort and effort != "none"
+    return said | ({"summary": summary or "auto"} if summary or thinks else {})
 
 
 def _text(prompt: Prompt) -> dict[str, Any]:
     wordy = {"verbosity": prompt.options["verbosity"]} if "verbosity" in prompt.options else {}
-    return wordy | ({"format": _format(prompt)} if prompt.schema is not None else {})
-
-
-def _format(prompt: Prompt) -> dict[str, Any]:
-    schema = dict(prompt.schema or {})
-    return {"type": "json_schema", "name": "answer", "schema": schema, "strict": is_closed(schema)}
+    return wordy | ({"format": {"type": "json_schema", **schema_of(prompt)}} if prompt.schema is not None else {})
 
 
 def _tools(prompt: Prompt) -> dict[str, Any]:
@@ -119,15 +125,41 @@ def _tool(tool: Tool) -> dict[str, Any]:
 # -- the conversation --------------------------------------------------------------------------
 
 
-def _items(message: Message) -> Iterator[dict[str, Any]]:
-    """Results first, as they answer the turn before; then what is said; then the calls the turn ends in."""
-    for part in message.parts:
+def _stretches(message: Message) -> Iterator[Message]:
+    """A turn in which the model stopped to think, cut where it did: a thought is refused without what came of it."""
+    cuts = [n for n, part in enumerate(message.parts) if n and isinstance(part, ThoughtPart)]
+    for start, end in pairwise((0, *cuts, len(message.parts))):
+        yield replace(message, parts=message.parts[start:end])
+
+
+def _items(message: Message, base_url: str) -> Iterator[dict[str, Any]]:
+    """What was thought; results, as they answer the turn before; then what is said; then the calls the turn ends in."""
+    parts = [*with_shown(message.parts)]
+    for part, _ in parts:
+        if isinstance(part, ThoughtPart):
+            yield from _thought(part, base_url)
+    for part, shown in parts:
         if isinstance(part, ToolResult):
-            yield {"type": "function_call_output", "call_id": part.id, "output": part.text}
-    yield from _said(message)
+            yield {"type": "function_call_output", "call_id": part.id, "output": _output(part, shown)}
+    yield from _said(replace(message, parts=tuple(part for part, _ in parts)))
     for part in message.parts:
         if isinstance(part, ToolUse):
             yield {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments or "{}"}
+
+
+def _thought(thought: ThoughtPart, base_url: str) -> Iterator[dict[str, Any]]:
+    """Nobody but who sealed it can open it, and its id is sealed with it."""
+    if opened := opened_at(base_url, thought.seal):
+        id, content = opened
+        summary = [{"type": "summary_text", "text": thought.text}] if thought.text else []
+        yield {"type": "reasoning", "id": id, "summary": summary, "encrypted_content": content}
+
+
+def _output(result: ToolResult, shown: list[Part]) -> str | list[dict[str, Any]]:
+    if not shown:
+        return result.text
+    said = [TextPart(result.text)] if result.text else []
+    return [_content(part) for part in (*said, *shown) if isinstance(part, TextPart | ImagePart | FilePart)]
 
 
 def _said(message: Message) -> Iterator[dict[str, Any]]:
@@ -149,7 +181,7 @@ def _content(part: TextPart | ImagePart | FilePart) -> dict[str, Any]:
     return {
         "type": "input_image",
         "image_url": part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}",
-    }
+    } | ({"detail": part.detail} if part.detail else {})
 
 
 def _file(part: FilePart) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from dataelan_web.router.providers.background import WAITING, Background
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
@@ -32,6 +33,7 @@ from dataelan_web.router.types import (
 )
 
 POLL_SECONDS = 2.0
+KIND = "openai-responses"
 BROKE_OFF = "The provider broke off its answer because of an error."
 
 _INCOMPLETE: Mapping[str, Finish] = {
@@ -65,6 +67,7 @@ Place = int | str
 class ResponsesAnswer:
     def __init__(self, base_url: str) -> None:
         self._background = Background(f"{base_url}/responses", POLL_SECONDS)
+        self._base_url = base_url
         self._model = self._id = ""
         self._done = False
         self._said = _Said()
@@ -108,7 +111,7 @@ class ResponsesAnswer:
             yield from self._response(response)
         elif type in ("response.output_item.added", "response.output_item.done"):
             item = mapping(event.get("item"))
-            yield from self._item(_place(event, item), item)
+            yield from self._item(_place(event, item), item, is_whole=type.endswith("done"))
         elif type in _PIECES:
             place, part = _place(event), _part(event)
             kind, delta = _PIECES[type], string(event.get("delta"))
@@ -149,7 +152,7 @@ class ResponsesAnswer:
 
     # -- items and their parts -----------------------------------------------------------------
 
-    def _item(self, place: Place, item: Mapping[str, Any]) -> Iterator[Event]:
+    def _item(self, place: Place, item: Mapping[str, Any], *, is_whole: bool = True) -> Iterator[Event]:
         """An item that begins, ends, or is there as a whole. Calls of tools that the provider runs itself (web search,
         code interpreter, MCP …) are not ours to answer."""
         match item.get("type"):
@@ -159,6 +162,9 @@ class ResponsesAnswer:
                 for kind, parts in (("summary", item.get("summary")), ("thought", item.get("content"))):
                     for number, part in enumerate(mappings(parts)):
                         yield from self._rest(place, kind, number, string(part.get("text")))
+                seal = string(item.get("encrypted_content"))
+                if seal and is_whole and self._said.first(place, "seal"):  # one that begins has another
+                    yield Reasoning("", sealed_at(self._base_url, string(item.get("id")), seal), KIND)
             case "function_call":
                 yield from self._call(place, item)
             case "image_generation_call" if string(item.get("result")) and self._said.first(place, "picture"):
@@ -199,6 +205,18 @@ class ResponsesAnswer:
 
     def _number(self, place: Place) -> int:
         return self._calls.setdefault(place, len(self._calls))
+
+
+def sealed_at(base_url: str, id: str, content: str) -> str:
+    """A sealed thought with whose it is: its provider's host, and its id there."""
+    return f"{urlsplit(base_url).netloc}/{id}/{content}"
+
+
+def opened_at(base_url: str, seal: str) -> tuple[str, str] | None:
+    """(id, sealed content), as that host is to be told it; None for what another sealed."""
+    host, _, rest = seal.partition("/")
+    id, _, content = rest.partition("/")
+    return (id, content) if content and host == urlsplit(base_url).netloc else None
 
 
 class _Said:

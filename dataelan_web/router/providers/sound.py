@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dataelan_web.router.providers.media import sniffed
-from dataelan_web.router.types import Asset, FilePart, Prompt, Unsupported
+from dataelan_web.router.types import Asset, FilePart, Prompt, Sound, Unsupported
 
 # What the raw samples of OpenAI, ElevenLabs and Gemini have in common: 16 bits, little-endian, one channel.
 SAMPLE_BYTES = 2
@@ -72,19 +72,32 @@ def asset(sound: bytes, spoken: Spoken) -> Asset:
     """The sound as a file: raw PCM gets a WAV header, since nothing plays it without one."""
     if spoken.pcm_rate and not sound.startswith(b"RIFF"):
         return Asset("audio/wav", wav(sound, spoken.pcm_rate))
-    otherwise = MEDIA_TYPES.get(spoken.format, "application/octet-stream")
-    return Asset(sniffed(sound, otherwise), sound)
+    return Asset(_type_of(sound, spoken), sound)
+
+
+def first_piece(start: bytes, spoken: Spoken) -> Sound:
+    """The beginning of a sound that is told while it comes; raw PCM gets the header of a file without an end."""
+    if spoken.pcm_rate and not start.startswith(b"RIFF"):
+        return Sound("audio/wav", _wav_head(_LARGEST_WAV, spoken.pcm_rate) + start)
+    return Sound(_type_of(start, spoken), start)
+
+
+def _type_of(start: bytes, spoken: Spoken) -> str:
+    return sniffed(start, MEDIA_TYPES.get(spoken.format, "application/octet-stream"))
 
 
 def wav(samples: bytes, rate: int, channels: int = 1) -> bytes:
     """16-bit PCM as a RIFF file (Multimedia Programming Interface and Data Specifications 1.0, 1991)."""
+    return _wav_head(min(len(samples), _LARGEST_WAV), rate, channels) + samples
+
+
+def _wav_head(size: int, rate: int, channels: int = 1) -> bytes:
     frame = SAMPLE_BYTES * channels
-    size = min(len(samples), _LARGEST_WAV)
     head = struct.pack("<HHIIHH", 1, channels, rate, rate * frame, frame, 8 * SAMPLE_BYTES)
     return b"".join((
         b"RIFF", struct.pack("<I", 36 + size), b"WAVE",
         b"fmt ", struct.pack("<I", len(head)), head,
-        b"data", struct.pack("<I", size), samples,
+        b"data", struct.pack("<I", size),
     ))  # fmt: skip
 
 

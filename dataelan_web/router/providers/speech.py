@@ -9,9 +9,9 @@ from dataelan_web.router.providers import either_body, failures, sound
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, Frame
 from dataelan_web.router.providers.json_values import broken, first_count, mapping, string
-from dataelan_web.router.providers.media import decode_base64
+from dataelan_web.router.providers.media import SIGNED, decode_base64
 from dataelan_web.router.providers.openai_chat_answer import CUT_OFF
-from dataelan_web.router.types import Decoder, Done, Event, Failure, Finish, Kind, Prompt, Unsupported, Usage
+from dataelan_web.router.types import Decoder, Done, Event, Failure, Finish, Kind, Prompt, Sound, Unsupported, Usage
 
 EVENT_LIMIT = 32 * MEBIBYTE
 
@@ -26,7 +26,7 @@ class Speech(Format):
     def decoder(self) -> Decoder:
         answer = SpeechAnswer(self._spoken)
         marks = either_body.MARKS_BESIDE_SAMPLES if self._spoken.pcm_rate else either_body.MARKS
-        return either_body.decoder(answer, answer.raw, marks, EVENT_LIMIT)
+        return either_body.decoder(answer, answer.raw, marks, EVENT_LIMIT, as_it_comes=True)
 
 
 def words_of(prompt: Prompt) -> str:
@@ -42,18 +42,22 @@ def instructions(prompt: Prompt) -> str:
 
 
 class SpeechAnswer:
-    """A sound, however it is wrapped. What was said is known from the request, so its characters are counted there."""
+    """A sound, however it is wrapped: its pieces as they come, then the whole. What was said is known from the request,
+    so its characters are counted there."""
 
     def __init__(self, spoken: sound.Spoken) -> None:
         self._spoken = spoken
         self._sound = bytearray()
+        self._told = 0
+        """Of its bytes, in pieces."""
+        self._media_type = ""
         self._usage = Usage()
         self._is_whole = False
 
     def raw(self, body: bytes) -> Iterator[Event]:
-        self._sound += body
         self._is_whole = True
-        yield from ()
+        self._sound += body
+        yield from self._pieces()
 
     def read(self, frame: Frame) -> Iterator[Event]:
         if self._is_whole:
@@ -65,10 +69,22 @@ class SpeechAnswer:
             raise failures.failure_in_answer(document)
         # `audio_data`: Mistral, in streams and in whole answers.
         self._sound += decode_base64(string(document.get("audio")) or string(document.get("audio_data")))
+        if not frame.whole:
+            yield from self._pieces()
         if reported := mapping(document.get("usage")):
             self._usage = usage_of(reported)
         self._is_whole = frame.whole or frame.done or document.get("type") == "speech.audio.done"
-        yield from ()
+
+    def _pieces(self) -> Iterator[Sound]:
+        """What is new, once enough came to tell what it is."""
+        size = len(self._sound)
+        if size == self._told or size < SIGNED:
+            return
+        piece = bytes(self._sound[self._told :])
+        first = None if self._told else sound.first_piece(piece, self._spoken)
+        self._media_type = first.media_type if first else self._media_type
+        self._told = size
+        yield first or Sound(self._media_type, piece)
 
     def end(self) -> Iterator[Event]:
         if not self._is_whole:
