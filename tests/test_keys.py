@@ -180,6 +180,8 @@ def test_a_provider_without_a_list_checks_a_key_at_an_address_of_its_own(
     assert words in text
     assert [request["path"] for request in vendor.requests] == ["/v1/account"]
     assert vendor.requests[0]["headers"]["Authorization"] == f"Bearer {OTHER}"
+    made = db.session.scalars(select(APIKey).where(APIKey.provider_id == key.provider_id, APIKey.id != key.id)).first()
+    assert bool(made and made.last_used_at) == (status == 200)
 
 
 def test_a_provider_that_can_check_nothing_says_so(
@@ -307,6 +309,7 @@ def test_a_secret_is_replaced_only_by_one_that_is_accepted(
 ) -> None:
     change(app, acme, key, weight="7", daily_quota="5")
     key.last_error, key.last_error_kind, key.last_error_at = "Revoked", "credential", now()
+    key.last_used_at = now()
     db.session.commit()
     refuses(vendor, f"No such key: {OTHER}")
     answer = submit(app, acme, f"keys/{key.id}/secret", key=OTHER)
@@ -320,6 +323,9 @@ def test_a_secret_is_replaced_only_by_one_that_is_accepted(
     assert (replaced.last_four, replaced.weight, replaced.daily_quota) == ("ther", 7, 5 * MONEY)
     assert (replaced.last_error, replaced.last_error_kind) == ("", "")
     assert replaced.listed_models == ["small"]
+    assert replaced.last_used_at is None, (
+        "its list is open to anyone: what the old one did is no success of the new one"
+    )
     assert "key.replaced" in [event.action for event in events(acme)]
 
 
@@ -344,8 +350,9 @@ def test_a_test_tells_how_a_key_is_doing(app: Flask, vendor: Upstream, acme: peo
     db.session.commit()
     lists(vendor, "small", "new")
     assert "accepts this key" in submit(app, acme, f"keys/{key.id}/test").get_data(as_text=True)
-    assert health_of(fresh(key)).text == "Not used yet"
     assert fresh(key).listed_models == ["small", "new"]
+    assert health_of(fresh(key)).text == "Working", "a test that proves it is a success of the key’s"
+    assert "None yet" not in page(app, acme, f"keys/{key.id}")
 
 
 def test_an_open_list_makes_no_refused_key_well_again(
@@ -355,6 +362,7 @@ def test_an_open_list_makes_no_refused_key_well_again(
     db.session.commit()
     submit(app, acme, f"keys/{key.id}/test")
     assert health_of(fresh(key)).text == "Refused"
+    assert fresh(key).last_used_at is None
 
 
 def test_a_key_that_cannot_be_read_is_sent_nowhere_and_asks_to_be_entered_again(

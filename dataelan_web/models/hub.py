@@ -202,6 +202,7 @@ class APIKey(Base):
     allowed_models: Mapped[JsonList] = mapped_column(default=list)
     """Names it may be used for; empty: for all."""
     last_used_at: Mapped[Time | None]
+    """When its provider last accepted it: for a prompt (to the minute), or in a test that proves it."""
     last_error: Mapped[Long] = mapped_column(default="")
     last_error_kind: Mapped[Name] = mapped_column(default="")
     """router.types.Kind: credential, billing, rate_limit …"""

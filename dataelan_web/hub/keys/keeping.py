@@ -57,6 +57,8 @@ def add_key(
     if provider.organization_id is not None:
         provider.needs_key = True
         assumed.end(provider)
+    if checked.is_proven:
+        key.last_used_at = now()
     _remember(key, checked)
     audit.record("key.created", key, key.organization_id, provider=provider.slug)
     db.session.commit()
@@ -99,6 +101,7 @@ def replace_secret(key: APIKey, secret: str) -> Checked:
     """Another secret in the same row, once the provider has accepted it. Raises router Failure."""
     checked = check(key.provider, secret)
     reseal(key, secret)
+    key.last_used_at = now() if checked.is_proven else None  # what the old one did says nothing of it
     _remember(key, checked)
     audit.record("key.replaced", key, key.organization_id, provider=key.provider.slug)
     db.session.commit()
@@ -126,6 +129,7 @@ def test_key(key: APIKey) -> Checked:
         raise
     if checked.is_proven:
         _is_well(key)
+        key.last_used_at = now()
     _remember(key, checked)
     db.session.commit()
     return checked
