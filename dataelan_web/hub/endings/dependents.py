@@ -122,9 +122,7 @@ def tokens_naming(names: set[str]) -> dict[str, Group]:
         .where(or_(GatewayToken.expires_at.is_(None), GatewayToken.expires_at > func.now()))
     )
     title = func.concat(GatewayToken.label, " (" + ServiceAccount.name + ")")  # NULL, and so nothing, of a person's
-    return _grouped(
-        asking, "projects.tokens", GatewayToken.project_id, title, named.c.value, GatewayToken.created_at
-    )
+    return _grouped(asking, "projects.tokens", GatewayToken.project_id, title, named.c.value, GatewayToken.created_at)
 
 
 def batches_naming(names: set[str]) -> dict[str, Group]:

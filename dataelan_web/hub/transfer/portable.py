@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from ...executions.candidates import IN_FORCE
 from ...extensions import db
-from ...models import NANO, APIKey, Model, Organization, Price, Project, Provider, RoutingRule, RoutingRuleModel
+from ...models import NANO, APIKey, Model, Organization, Price, Project, Provider, RoutingRule, RoutingRuleModel, now
 from ..models import prices
 from .document import Document, KeyEntry, ModelEntry, PriceEntry, ProviderEntry, RuleEntry, RuleModel, Settings
 
@@ -66,14 +66,15 @@ def _model(row: Model) -> ModelEntry:
 
 
 def _own_prices(organization: Organization) -> Iterable[Price]:
+    """In force, or still to come."""
     query = (
         select(Price)
         .join(Model, Model.id == Price.model_id)
         .join(Model.provider)
-        .where(Price.organization_id == organization.id, IN_FORCE)
+        .where(Price.organization_id == organization.id, or_(IN_FORCE, prices.is_to_come(now())))
         .where(Model.archived_at.is_(None), Provider.archived_at.is_(None))
     )
-    return db.session.scalars(query.order_by(Price.effective_at))
+    return db.session.scalars(query.order_by(Price.effective_at, Price.id))
 
 
 def _price(row: Price) -> PriceEntry:
@@ -83,7 +84,8 @@ def _price(row: Price) -> PriceEntry:
         {"when": one["when"], **{name: _usd(one[name]) for name in ("per_image", "per_second") if name in one}}
         for one in row.variants
     ]
-    return PriceEntry.model_validate({"model": _ref(model), "variants": variants} | said)
+    starts_at = row.effective_at if row.effective_at > now() else None
+    return PriceEntry.model_validate({"model": _ref(model), "starts_at": starts_at, "variants": variants} | said)
 
 
 def _rules(organization: Organization) -> Iterable[tuple[RoutingRule, str | None]]:
