@@ -77,7 +77,10 @@ _ABOUT_THE_MODEL = {HTTPStatus.FORBIDDEN: _NOT_GIVEN, HTTPStatus.NOT_FOUND: _NOT
 
 def kind_for_health(failure: Failure) -> Kind:
     """What a refusal tells of a model and its key. A model that its provider does not have, or not for this key, is
-    a trouble of both together: neither of the prompt, nor of the key with its other models."""
+    a trouble of both together: neither of the prompt, nor of the key with its other models. One that was asked for what
+    it does not take is well."""
+    if failure.refused:
+        return failure.kind
     said = _ABOUT_THE_MODEL.get(failure.status or 0)  # type: ignore[call-overload]
     if said and (failure.code == "model_not_found" or said.search(failure.message[:5000])):
         return Kind.TRANSIENT

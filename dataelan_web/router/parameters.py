@@ -15,10 +15,22 @@ from .types import FilePart, Prompt, Task
 SCHEMA, TOOLS, TEMPERATURE, EFFORT = "schema", "tools", "temperature", "reasoning_effort"
 STREAM, HINT = "stream", "prompt"
 """Of sound: that an answer is told piece by piece; and words that help to write a recording down."""
+CHAT_COMPLETIONS = "chat_completions"
+"""No parameter but the format: such a model is asked in the Responses format (run.py)."""
 NAMES = {SCHEMA: "JSON schema", TOOLS: "tools", TEMPERATURE: "temperature", EFFORT: "effort"}
-REFUSABLE = {TEMPERATURE: "temperature", EFFORT: "effort", STREAM: "streaming", HINT: "hint"}
+REFUSABLE = {
+    TEMPERATURE: "temperature",
+    EFFORT: "effort",
+    STREAM: "streaming",
+    HINT: "hint",
+    CHAT_COMPLETIONS: "chat completions",
+}
 """What can be left out of a request that a model would refuse, and the answer still be one to what was asked."""
-OF_TASK = {Task.CHAT: (TEMPERATURE, EFFORT), Task.SPEECH: (STREAM,), Task.TRANSCRIPTION: (STREAM, HINT)}
+OF_TASK = {
+    Task.CHAT: (TEMPERATURE, EFFORT, CHAT_COMPLETIONS),
+    Task.SPEECH: (STREAM,),
+    Task.TRANSCRIPTION: (STREAM, HINT),
+}
 _UNTOLD = (STREAM,)
 """Nobody chose it, so nobody misses it."""
 _NOTHING: dict[str, Any] = {TEMPERATURE: None, EFFORT: None, STREAM: False}
@@ -28,7 +40,7 @@ def omitted(candidate: Candidate) -> frozenset[str]:
     """What of a chat's parameters this model does not take: of SCHEMA, TOOLS, TEMPERATURE and EFFORT."""
     if candidate.task is not Task.CHAT:
         return frozenset()
-    able, missing = candidate.capabilities, candidate.refuses & {*OF_TASK[Task.CHAT]}
+    able, missing = candidate.capabilities, candidate.refuses & {TEMPERATURE, EFFORT}
     if able is None:
         return missing
     needed = ((SCHEMA, "json_schema"), (TOOLS, "tools"), (EFFORT, "reasoning"))
@@ -52,6 +64,8 @@ def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
 
 def has(prompt: Prompt, name: str) -> bool:
     """Is this parameter, one of REFUSABLE, sent with the prompt?"""
+    if name == CHAT_COMPLETIONS:
+        return False
     if name == HINT:
         return prompt.task is Task.TRANSCRIPTION and bool(prompt.words)
     if name == STREAM:

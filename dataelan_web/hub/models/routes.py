@@ -14,7 +14,7 @@ from ... import access
 from ...extensions import db
 from ...models import Model, ModelType, Price, Project, Provider
 from ...once import done_once
-from ...router.parameters import OF_TASK
+from ...router.parameters import CHAT_COMPLETIONS, OF_TASK
 from ...router.types import Task
 from ...web import page_number, redirect, render, toast, with_toast
 from ..archive import shelving
@@ -188,7 +188,11 @@ def _new_page(form: ModelForm, status: int = 200, chosen: Provider | None = None
         status=status,
         form=form,
         fields=form.fields,
-        refusable=[(box, [task.value for task, names in OF_TASK.items() if box.data in names]) for box in form.refuses],
+        refusable=[
+            (box, [task.value for task, names in OF_TASK.items() if box.data in names])
+            for box in form.refuses
+            if box.data != CHAT_COMPLETIONS  # the first refusal tells
+        ],
         price_classes=prices.BY_NAME,
         without_list=[(row.slug, row.name) for row in without],
         chosen=chosen,

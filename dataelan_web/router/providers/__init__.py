@@ -149,12 +149,14 @@ def adapter(kind: str, base_url: str, task: Task = Task.CHAT) -> Adapter:
     return found(base_url)
 
 
-def format_for(kind: str, base_url: str, model: str, task: Task) -> str:
-    """The wire format in which a provider of this kind answers for one of its models."""
-    if (kind, task) != ("openai", Task.CHAT) or not names.is_for_responses(model):
+def format_for(kind: str, base_url: str, model: str, task: Task, *, refuses_chat: bool = False) -> str:
+    """The wire format in which a provider of this kind answers for one of its models. `refuses_chat`: it refused chat
+    completions, and said that it answers in another format. Until then its name tells, at OpenAI and Azure."""
+    if (kind, task) != ("openai", Task.CHAT):
         return kind
     host = urlsplit(base_url).hostname or ""
-    return "openai-responses" if host.endswith(RESPONSES_HOSTS) else kind
+    by_name = host.endswith(RESPONSES_HOSTS) and names.is_for_responses(model)
+    return "openai-responses" if refuses_chat or by_name else kind
 
 
 def lister(kind: str, base_url: str) -> Lister | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from dataelan_web.router.parameters import CHAT_COMPLETIONS
 from dataelan_web.router.providers.json_values import WEB_PAGE, mapping, mappings, parse_or_none, string
 from dataelan_web.router.types import Failure, Fate, Kind
 
@@ -317,12 +318,26 @@ def _not_taken(name: str) -> str:
     )
 
 
+# OpenAI’s “This model is only supported in v1/responses and not in v1/chat/completions.” and, of the same models, “This
+# is not a chat model and thus not supported in the v1/chat/completions endpoint.” (github.com/n8n-io/n8n/issues/18352,
+# Portkey-AI/gateway/issues/1445); Azure’s “The chatCompletion operation does not work with the specified model”
+# (langgenius/dify-plugin-sdks/issues/264); Copilot’s “is not accessible via the /chat/completions endpoint”.
+_NO_CHAT = re.compile(
+    r"\bmodel\b.{0,100}\b(?:only (?:supported|available|accessible) (?:in|with|by|via|through) (?:the )?"
+    r"(?:/?v1/responses|responses (?:api|endpoint))|"
+    r"not (?:supported|available|accessible) (?:in|with|by|via|through) (?:the )?/?(?:v1/)?chat/completions)|"
+    r"chatCompletion operation does not work with the specified model",
+    re.I,
+)
 _SAID = tuple((ours, _not_taken(theirs)) for ours, theirs in _PARAMETERS.items())
 _NOT_TAKEN = {ours: re.compile(said, re.I) for ours, said in _SAID}
 
 
 def refused_parameter(message: str) -> str:
-    """Which parameter the provider says that its model does not take; empty: it says nothing of the kind."""
+    """Which parameter the provider says that its model does not take, or that it does not take chat completions at all;
+    empty: it says nothing of the kind."""
+    if _NO_CHAT.search(message[:5000]):
+        return CHAT_COMPLETIONS
     return next((name for name, said in _NOT_TAKEN.items() if said.search(message[:5000])), "")
 
 
