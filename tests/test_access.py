@@ -529,6 +529,7 @@ ROUTES = (
     Route("hub.model", "GET", "/o/{slug}/hub/models/{model}", SEE),
     Route("hub.model_enablement", "POST", "/o/{slug}/hub/models/{model}/enablement", ADMINISTER),
     Route("hub.model_facts", "POST", "/o/{slug}/hub/models/{model}/facts", ADMINISTER),
+    Route("hub.model_facts_undoing", "POST", "/o/{slug}/hub/models/{model}/facts/undoing", ADMINISTER),
     Route("hub.model_deletion", "POST", "/o/{slug}/hub/models/{other_model}/deletion", ADMINISTER, 303),
     Route("hub.model_session", "POST", "/o/{slug}/hub/models/{model}/sessions", EDIT, 303, {"project_id": "{project}"}),
     Route("hub.model_price", "POST", "/o/{slug}/hub/models/{model}/prices", ADMINISTER, 200, {"state": "free"}),

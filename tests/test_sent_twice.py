@@ -137,7 +137,8 @@ WHY_NOT: dict[str, str] = {
         account.remove_passkey account.turn_off_two_factor
         accounts.come_back accounts.logout acting.end actions.delete admin.end_sign_ins batches.delete
         batches.remove_check dashboards.delete_note dashboards.delete_view hub.delete_key hub.delete_provider
-        hub.model_deletion hub.model_price_ending hub.restore_model hub.restore_provider hub.rule_deletion
+        hub.model_deletion hub.model_facts_undoing hub.model_price_ending hub.restore_model hub.restore_provider
+        hub.rule_deletion
         limits.delete limits.delete_rate members.leave members.let_out members.remove members.revoke
         notices.webhook_deletion organizations.delete organizations.restore playground.delete_asset
         playground.delete_comparison playground.delete_run playground.delete_session programs.delete programs.revoke

@@ -54,6 +54,13 @@ class Priced(NamedTuple):
     id: UUID
 
 
+class Room(NamedTuple):
+    """Tokens that a model holds, and answers with at most; None: nobody says."""
+
+    context_window: int | None
+    max_output_tokens: int | None
+
+
 STREAMING = "streaming"
 
 
@@ -81,6 +88,8 @@ class Candidate:
     """Parameters that are not sent to it, of parameters.REFUSABLE."""
     context_window: int | None = None
     max_output_tokens: int | None = None
+    catalogues: Room | None = None
+    """What everyone's catalogue says of these two, where the organization says something itself."""
     is_simulated: bool = False
     is_own: bool = False
     """The organization's own server or key, rather than the platform's."""

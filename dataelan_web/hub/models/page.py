@@ -18,7 +18,7 @@ from ...router.providers import KINDS
 from ..archive import shelving
 from ..endings import replacements
 from ..endings.dependents import uses_of
-from . import browse, catalogue, parameters, prices
+from . import browse, catalogue, corrections, parameters, prices
 from .browse import FOR_PROGRAMS, Line
 from .prices import Amount
 from .purpose import sought_of
@@ -69,7 +69,9 @@ def page_of(line: Line) -> dict[str, Any]:
         "price_classes": prices.BY_NAME,
         "refused": parameters.in_words(model),
         "refusable": parameters.refusable_by(model),
-        "abilities": sought_of(model.name, model.task, model.capabilities),
+        "abilities": sought_of(model.name, model.task, line.capabilities),
+        "said": corrections.said(line.correction),
+        "catalogues_abilities": sought_of(model.name, model.task, model.capabilities),
         "versions": versions(line),
         "use": use,
         "recent": recent(model),

@@ -4,6 +4,7 @@ dataelan: 1
 settings:  {key_strategy, unknown_price, unknown_price_ceiling_usd?}
 providers: [{slug, name, kind, address, needs_key, catalogue}]        only the organization's own
 models:    [{provider, name, type, task, capabilities, context_window, …}]     only the organization's own
+corrections: [{model: provider/name, capabilities?, context_window?, max_output_tokens?}]      of everyone's models
 prices:    [{model: provider/name, input: "2.50", …, starts_at?}]     only overrides; USD, by price class
 rules:     [{name, project?, type, priority, strategy, enabled, goes_on_unheard, conditions,
             models: [{model, weight, tags}]}]
@@ -83,6 +84,15 @@ class ModelEntry(_Part):
     max_output_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
 
+class CorrectionEntry(_Part):
+    """What is said here of one of everyone's models; what is left out is as the catalogue says."""
+
+    model: Ref
+    capabilities: list[Name] | None = None
+    context_window: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    max_output_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
+
+
 class VariantEntry(_Part):
     """Another price of a picture or a second, where all of this is asked for."""
 
@@ -145,6 +155,7 @@ class Document(_Part):
     settings: Settings | None = None
     providers: list[ProviderEntry] = []
     models: list[ModelEntry] = []
+    corrections: list[CorrectionEntry] = []
     prices: list[PriceEntry] = []
     rules: list[RuleEntry] = []
     keys: list[KeyEntry] = []

@@ -12,12 +12,12 @@ from ... import access, audit
 from ...extensions import db
 from ...models import NANO, Model, Organization, Price, Provider, UnknownPrice, User, new_id, now
 from ...router.providers import KINDS
-from ..models import assumed, catalogue, prices
+from ..models import assumed, catalogue, corrections, prices
 from ..models.own import from_archive
 from ..providers.listing import make
 from ..providers.servers import check_address
 from ..providers.wire_formats import wire_format
-from .document import Document, ModelEntry, PriceEntry, ProviderEntry, Settings, Usd, VariantEntry
+from .document import CorrectionEntry, Document, ModelEntry, PriceEntry, ProviderEntry, Settings, Usd, VariantEntry
 from .report import NotTaken, Report, What
 from .rule_entries import RuleEntries
 
@@ -35,6 +35,7 @@ def bring_in(document: Document, organization: Organization, user: User, *, only
         report.each([document.settings] if document.settings else [], lambda entry: "Settings", visit.settings)
         report.each(document.providers, lambda entry: f"Provider {entry.name} ({entry.address})", visit.provider)
         report.each(document.models, lambda entry: f"Model {entry.provider}/{entry.name}", visit.model)
+        report.each(document.corrections, lambda entry: f"What {entry.model} can do", visit.correction)
         report.each(_those_that_count(document.prices, report), _price_words, visit.price)
         rules.take(document.rules, report)
         for key in document.keys:
@@ -113,6 +114,17 @@ class _Visit:
         prices.refresh([row])
         audit.record("model.imported", row, self.organization.id, provider=provider.slug)
         return "made"
+
+    def correction(self, entry: CorrectionEntry) -> What:
+        model = self.refs.model(entry.model)
+        if model.organization_id is not None:
+            raise NotTaken("it is a model of your own here: its own entry says what it can do")
+        is_there = corrections.of(model, self.organization) is not None
+        facts = entry.model_dump(include={*corrections.FACTS})
+        if not corrections.put(model, self.organization, self.user.id, facts):
+            return "kept"
+        db.session.flush()
+        return "changed" if is_there else "made"
 
     def price(self, entry: PriceEntry) -> What:
         model = self.refs.model(entry.model)

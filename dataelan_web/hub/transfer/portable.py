@@ -4,15 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from ...executions.candidates import IN_FORCE
 from ...extensions import db
-from ...models import NANO, APIKey, Model, Organization, Price, Project, Provider, RoutingRule, RoutingRuleModel, now
-from ..models import prices
-from .document import Document, KeyEntry, ModelEntry, PriceEntry, ProviderEntry, RuleEntry, RuleModel, Settings
+from ...models import (
+    NANO,
+    APIKey,
+    Correction,
+    Model,
+    Organization,
+    Price,
+    Project,
+    Provider,
+    RoutingRule,
+    RoutingRuleModel,
+    now,
+)
+from ..models import corrections, prices
+from .document import (
+    CorrectionEntry,
+    Document,
+    KeyEntry,
+    ModelEntry,
+    PriceEntry,
+    ProviderEntry,
+    RuleEntry,
+    RuleModel,
+    Settings,
+)
 
 
 def export(organization: Organization) -> Document:
@@ -32,6 +55,7 @@ def export(organization: Organization) -> Document:
         ),
         providers=[_provider(row) for row in db.session.scalars(select(Provider).where(own).order_by(Provider.slug))],
         models=[_model(row) for row in db.session.scalars(mine.order_by(Model.name))],
+        corrections=[_correction(*row) for row in _corrections(organization)],
         prices=[_price(row) for row in _own_prices(organization)],
         rules=[rule_entry(row, project) for row, project in _rules(organization)],
         keys=[_key(row) for row in _keys(organization)],
@@ -63,6 +87,16 @@ def _model(row: Model) -> ModelEntry:
             "max_output_tokens": row.max_output_tokens,
         }
     )
+
+
+def _corrections(organization: Organization) -> Iterable[Any]:
+    its = (Correction.organization_id == organization.id, Model.archived_at.is_(None), Provider.archived_at.is_(None))
+    query = select(Correction, Model).join(Model, Model.id == Correction.model_id).join(Model.provider).where(*its)
+    return db.session.execute(query.options(contains_eager(Model.provider)).order_by(Provider.slug, Model.name)).all()
+
+
+def _correction(row: Correction, model: Model) -> CorrectionEntry:
+    return CorrectionEntry.model_validate({"model": _ref(model)} | corrections.said(row))
 
 
 def _own_prices(organization: Organization) -> Iterable[Price]:
