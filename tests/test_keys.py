@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,10 @@ from dataelan_web.models import (
     new_id,
     now,
 )
-from dataelan_web.router.types import Failure
+from dataelan_web.router.candidates import Candidate, Key, Question
+from dataelan_web.router.health import Rest, Vital
+from dataelan_web.router.keys import spread, told
+from dataelan_web.router.types import Failure, Kind
 
 from . import people
 from .conftest import wait_until
@@ -283,6 +287,65 @@ def test_one_key_is_the_default_and_it_can_be_another(app: Flask, acme: people.C
     assert not fresh(key).is_default
     assert fresh(second).is_default
     assert [event.action for event in events(acme)].count("key.made_default") == 1
+
+
+def first_keys(app: Flask, cast: people.Cast, key: APIKey, count: int = 40) -> list[str]:
+    """Labels of the keys that so many prompts would be sent with, as the router sees them now."""
+    db.session.rollback()
+    (candidate,) = (one for one in usable_models(db.session, cast.project) if one.model == "small")
+    draw = random.Random(1)
+    return [next(spread(candidate, Question(), draw)).label for _ in range(count)]
+
+
+def test_the_default_is_asked_first_where_that_is_wanted_and_weights_decide_else(
+    app: Flask, acme: people.Cast, rival: people.Cast, key: APIKey
+) -> None:
+    """Of other keys, and of others' keys of the same provider, nothing changes."""
+    second, third = (seal(key.provider, acme.organization, None, label, OTHER) for label in ("Second", "Third"))
+    third.weight = 0
+    db.session.commit()
+    assert set(first_keys(app, acme, key)) == {"Test key", "Second"}
+    assert "Each prompt draws one by weight." in page(app, acme, f"providers/{key.provider_id}")
+
+    shown = submit(app, acme, f"keys/{key.id}/order", goes_first="yes").get_data(as_text=True)
+    assert "“Test key” is asked first." in shown
+    assert "Default, asked first" in shown
+    assert set(first_keys(app, acme, key)) == {"Test key"}
+    change(app, acme, key, weight="0")
+    assert set(first_keys(app, acme, key)) == {"Test key"}, "whatever its weight"
+
+    assert submit(app, acme, f"keys/{second.id}/default").status_code == 200
+    assert set(first_keys(app, acme, key)) == {"Second"}, "another default goes first then"
+    assert not fresh(key).goes_first
+    submit(app, acme, f"keys/{second.id}/state", is_enabled="no")
+    assert set(first_keys(app, acme, key)) <= {"Test key", "Third"}
+    submit(app, acme, f"keys/{second.id}/deletion")
+    assert set(first_keys(app, acme, key)) == {"Test key"}, "its heir goes first"
+
+    change(app, acme, key, weight="1")
+    third.weight = 1
+    db.session.commit()
+    assert "Weights decide now." in submit(app, acme, f"keys/{key.id}/order", goes_first="no").get_data(as_text=True)
+    assert set(first_keys(app, acme, key)) == {"Test key", "Third"}
+    assert [event.action for event in events(acme)].count("key.order_set") == 2
+
+
+def test_the_key_that_is_asked_first_rests_like_any_other_and_a_receipt_says_that_it_goes_first() -> None:
+    main, spare = Key(new_id(), "Main", "organization", goes_first=True), Key(new_id(), "Spare", "organization")
+    candidate = Candidate(new_id(), "m", new_id(), "P", "openai", "https://x/v1", (spare, main))
+    draw = random.Random(1)
+
+    def order(question: Question) -> list[str]:
+        return [one.label for one in spread(candidate, question, draw)]
+
+    assert order(Question()) == ["Main", "Spare"]
+    resting = Vital(rest=Rest(0, 100, Kind.RATE_LIMIT))
+    vitals = {(candidate.model_id, main.id): resting}
+    assert order(Question(vitals=vitals, now=50)) == ["Spare"]
+    returned = [order(Question(vitals=vitals, now=105))[0] for _ in range(200)]
+    assert 0 < returned.count("Main") < 200, "with the chance of its share"
+    rows = told(candidate, Question(), {}, [main, spare])["keys"]
+    assert rows == [{"key": "Main", "first": True}, {"key": "Spare", "weight": 1}]
 
 
 def test_of_many_that_are_made_the_default_at_once_one_is(app: Flask, acme: people.Cast, key: APIKey) -> None:

@@ -23,6 +23,8 @@ class Key:
     label: str
     payer: str
     weight: int = 1
+    goes_first: bool = False
+    """Before the payer's others, which are its spares."""
 
 
 class UnusedKey(NamedTuple):
