@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from heapq import nsmallest
+from itertools import islice
 from math import inf
 
 from .candidates import UNMEASURED, Choice, Question
@@ -82,12 +83,8 @@ def _waits(choices: Sequence[Choice], question: Question) -> tuple[list[float], 
         scores = [vital.score(now, best) if is_awake else inf for vital, is_awake in counted]
     if len(scores) == len(choices):  # a key each
         return scores, best
-    waits, place = list[float](), 0
-    for choice in choices:
-        end = place + len(choice.candidate.pairs)
-        waits.append(scores[place] if end - place == 1 else min(scores[place:end]))
-        place = end
-    return waits, best
+    counts, taken = [len(choice.candidate.pairs) for choice in choices], iter(scores)
+    return [next(taken) if count == 1 else min(islice(taken, count)) for count in counts], best
 
 
 def _vitals(choices: Sequence[Choice], question: Question) -> list[Vital]:
