@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import signal
 import subprocess
@@ -65,6 +66,7 @@ from dataelan_web.router.types import Failure, Kind, Prompt, Text, user
 from . import people
 from .conftest import process, wait_until
 from .test_playground import ask, fresh, run_of
+from .upstream import Reply, upstream
 
 USD = 1_000_000_000
 
@@ -441,6 +443,43 @@ def test_a_model_remembers_what_it_did_not_take_and_is_not_sent_it_again(acme: p
     assert model.refuses == ["temperature"]
     second = run_warm()
     assert (told(second), second.body.notice) == ([(Outcome.COMPLETED, True)], first.body.notice)
+
+
+NO_CHAT = "This is not a chat model and thus not supported in the v1/chat/completions endpoint."
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_model_that_answers_in_the_responses_format_only_is_asked_in_it_from_then_on(
+    app: Flask, acme: people.Cast, answers: bool
+) -> None:
+    with upstream() as vendor:
+        vendor.answers({"error": {"message": NO_CHAT, "type": "invalid_request_error"}}, status=404)
+        if answers:
+            said = [{"type": "message", "content": [{"type": "output_text", "text": "Hello"}]}]
+            whole = {"status": "completed", "output": said, "usage": {"input_tokens": 3, "output_tokens": 2}}
+            vendor.by_path["/v1/responses"] = Reply(json.dumps(whole).encode())
+        model = people.own_model(acme, people.own_provider(acme, vendor.url), "next-1", input=USD, output=USD)
+
+        def run_once() -> Execution:
+            execution = claimed(acme, "Hi", requested=f"{model.provider.slug}/next-1")
+            with suppress(Failure):
+                list(execute(execution, execution.fence))
+            return fresh(execution.id)
+
+        first, second = run_once(), run_once()
+        paths = [request["path"].removeprefix("/v1/") for request in vendor.requests]
+    if not answers:  # who says so of a model that answers in neither is not believed
+        assert paths == ["chat/completions", "responses"] * 2
+        assert db.session.get_one(Model, model.id).refuses is None
+        return
+    assert paths == ["chat/completions", "responses", "responses"]
+    assert first.body.notice == "next-1 refused chat completions, so it was asked in the Responses format."
+    assert [told.get("note") for told in first.body.receipt["attempts"]] == [None, "asked in the Responses format"]
+    assert (second.state, second.body.notice, second.body.text) == (State.COMPLETED, "", "Hello")
+    receipt = people.browser(app, acme.mia).get(f"{acme.home}/executions/{first.id}").get_data(as_text=True)
+    assert ", asked in the Responses format</p>" in receipt
+    page = people.browser(app, acme.olivia).get(f"{acme.home}/hub/models/{model.id}").get_data(as_text=True)
+    assert "Chat completions" in page
 
 
 # -- Valkey goes away, or lies -------------------------------------------------------------------

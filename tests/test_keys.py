@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,10 @@ from dataelan_web.models import (
     new_id,
     now,
 )
-from dataelan_web.router.types import Failure
+from dataelan_web.router.candidates import Candidate, Key, Question
+from dataelan_web.router.health import Rest, Vital
+from dataelan_web.router.keys import spread, told
+from dataelan_web.router.types import Failure, Kind
 
 from . import people
 from .conftest import wait_until
@@ -180,6 +184,8 @@ def test_a_provider_without_a_list_checks_a_key_at_an_address_of_its_own(
     assert words in text
     assert [request["path"] for request in vendor.requests] == ["/v1/account"]
     assert vendor.requests[0]["headers"]["Authorization"] == f"Bearer {OTHER}"
+    made = db.session.scalars(select(APIKey).where(APIKey.provider_id == key.provider_id, APIKey.id != key.id)).first()
+    assert bool(made and made.last_used_at) == (status == 200)
 
 
 def test_a_provider_that_can_check_nothing_says_so(
@@ -283,6 +289,65 @@ def test_one_key_is_the_default_and_it_can_be_another(app: Flask, acme: people.C
     assert [event.action for event in events(acme)].count("key.made_default") == 1
 
 
+def first_keys(app: Flask, cast: people.Cast, key: APIKey, count: int = 40) -> list[str]:
+    """Labels of the keys that so many prompts would be sent with, as the router sees them now."""
+    db.session.rollback()
+    (candidate,) = (one for one in usable_models(db.session, cast.project) if one.model == "small")
+    draw = random.Random(1)
+    return [next(spread(candidate, Question(), draw)).label for _ in range(count)]
+
+
+def test_the_default_is_asked_first_where_that_is_wanted_and_weights_decide_else(
+    app: Flask, acme: people.Cast, rival: people.Cast, key: APIKey
+) -> None:
+    """Of other keys, and of others' keys of the same provider, nothing changes."""
+    second, third = (seal(key.provider, acme.organization, None, label, OTHER) for label in ("Second", "Third"))
+    third.weight = 0
+    db.session.commit()
+    assert set(first_keys(app, acme, key)) == {"Test key", "Second"}
+    assert "Each prompt draws one by weight." in page(app, acme, f"providers/{key.provider_id}")
+
+    shown = submit(app, acme, f"keys/{key.id}/order", goes_first="yes").get_data(as_text=True)
+    assert "“Test key” is asked first." in shown
+    assert "Default, asked first" in shown
+    assert set(first_keys(app, acme, key)) == {"Test key"}
+    change(app, acme, key, weight="0")
+    assert set(first_keys(app, acme, key)) == {"Test key"}, "whatever its weight"
+
+    assert submit(app, acme, f"keys/{second.id}/default").status_code == 200
+    assert set(first_keys(app, acme, key)) == {"Second"}, "another default goes first then"
+    assert not fresh(key).goes_first
+    submit(app, acme, f"keys/{second.id}/state", is_enabled="no")
+    assert set(first_keys(app, acme, key)) <= {"Test key", "Third"}
+    submit(app, acme, f"keys/{second.id}/deletion")
+    assert set(first_keys(app, acme, key)) == {"Test key"}, "its heir goes first"
+
+    change(app, acme, key, weight="1")
+    third.weight = 1
+    db.session.commit()
+    assert "Weights decide now." in submit(app, acme, f"keys/{key.id}/order", goes_first="no").get_data(as_text=True)
+    assert set(first_keys(app, acme, key)) == {"Test key", "Third"}
+    assert [event.action for event in events(acme)].count("key.order_set") == 2
+
+
+def test_the_key_that_is_asked_first_rests_like_any_other_and_a_receipt_says_that_it_goes_first() -> None:
+    main, spare = Key(new_id(), "Main", "organization", goes_first=True), Key(new_id(), "Spare", "organization")
+    candidate = Candidate(new_id(), "m", new_id(), "P", "openai", "https://x/v1", (spare, main))
+    draw = random.Random(1)
+
+    def order(question: Question) -> list[str]:
+        return [one.label for one in spread(candidate, question, draw)]
+
+    assert order(Question()) == ["Main", "Spare"]
+    resting = Vital(rest=Rest(0, 100, Kind.RATE_LIMIT))
+    vitals = {(candidate.model_id, main.id): resting}
+    assert order(Question(vitals=vitals, now=50)) == ["Spare"]
+    returned = [order(Question(vitals=vitals, now=105))[0] for _ in range(200)]
+    assert 0 < returned.count("Main") < 200, "with the chance of its share"
+    rows = told(candidate, Question(), {}, [main, spare])["keys"]
+    assert rows == [{"key": "Main", "first": True}, {"key": "Spare", "weight": 1}]
+
+
 def test_of_many_that_are_made_the_default_at_once_one_is(app: Flask, acme: people.Cast, key: APIKey) -> None:
     ids = [key.id, *(seal(key.provider, acme.organization, None, f"No. {n}", OTHER).id for n in range(3))]
     db.session.commit()
@@ -307,6 +372,7 @@ def test_a_secret_is_replaced_only_by_one_that_is_accepted(
 ) -> None:
     change(app, acme, key, weight="7", daily_quota="5")
     key.last_error, key.last_error_kind, key.last_error_at = "Revoked", "credential", now()
+    key.last_used_at = now()
     db.session.commit()
     refuses(vendor, f"No such key: {OTHER}")
     answer = submit(app, acme, f"keys/{key.id}/secret", key=OTHER)
@@ -320,6 +386,9 @@ def test_a_secret_is_replaced_only_by_one_that_is_accepted(
     assert (replaced.last_four, replaced.weight, replaced.daily_quota) == ("ther", 7, 5 * MONEY)
     assert (replaced.last_error, replaced.last_error_kind) == ("", "")
     assert replaced.listed_models == ["small"]
+    assert replaced.last_used_at is None, (
+        "its list is open to anyone: what the old one did is no success of the new one"
+    )
     assert "key.replaced" in [event.action for event in events(acme)]
 
 
@@ -344,8 +413,9 @@ def test_a_test_tells_how_a_key_is_doing(app: Flask, vendor: Upstream, acme: peo
     db.session.commit()
     lists(vendor, "small", "new")
     assert "accepts this key" in submit(app, acme, f"keys/{key.id}/test").get_data(as_text=True)
-    assert health_of(fresh(key)).text == "Not used yet"
     assert fresh(key).listed_models == ["small", "new"]
+    assert health_of(fresh(key)).text == "Working", "a test that proves it is a success of the key’s"
+    assert "None yet" not in page(app, acme, f"keys/{key.id}")
 
 
 def test_an_open_list_makes_no_refused_key_well_again(
@@ -355,6 +425,7 @@ def test_an_open_list_makes_no_refused_key_well_again(
     db.session.commit()
     submit(app, acme, f"keys/{key.id}/test")
     assert health_of(fresh(key)).text == "Refused"
+    assert fresh(key).last_used_at is None
 
 
 def test_a_key_that_cannot_be_read_is_sent_nowhere_and_asks_to_be_entered_again(

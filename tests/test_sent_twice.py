@@ -116,13 +116,14 @@ WHY_NOT: dict[str, str] = {
     "What is said last holds, and it is the same": """
         account.rename account.rename_passkey account.set_up_two_factor actions.state
         admin_hub.change_key admin_hub.make_default admin_hub.replace_secret admin_hub.rule_change
-        admin_hub.rule_enablement admin_hub.rule_place admin_hub.set_key_state
+        admin_hub.rule_enablement admin_hub.rule_place admin_hub.set_key_order admin_hub.set_key_state
         admin_limits.change admin_limits.change_rate admin.set_mode admin.switch_home admin.switch_person
         batches.score batches.setup
         dashboards.change_note dashboards.open_view_first dashboards.rename_view dashboards.share_view
         hub.change_key hub.change_project_keys hub.change_provider hub.change_settings hub.make_default
         hub.model_enablement hub.model_facts hub.replace_secret hub.rule_change hub.rule_enablement hub.rule_place
-        hub.set_key_state limits.change limits.change_rate members.change_collaborator members.change_role
+        hub.set_key_order hub.set_key_state limits.change limits.change_rate
+        members.change_collaborator members.change_role
         notices.choose_mail notices.read notices.read_all notices.webhook_state
         organizations.change_kind organizations.change_settings organizations.change_sign_in
         organizations.change_ways
@@ -137,7 +138,8 @@ WHY_NOT: dict[str, str] = {
         account.remove_passkey account.turn_off_two_factor
         accounts.come_back accounts.logout acting.end actions.delete admin.end_sign_ins batches.delete
         batches.remove_check dashboards.delete_note dashboards.delete_view hub.delete_key hub.delete_provider
-        hub.model_deletion hub.model_price_ending hub.restore_model hub.restore_provider hub.rule_deletion
+        hub.model_deletion hub.model_facts_undoing hub.model_price_ending hub.restore_model hub.restore_provider
+        hub.rule_deletion
         limits.delete limits.delete_rate members.leave members.let_out members.remove members.revoke
         notices.webhook_deletion organizations.delete organizations.restore playground.delete_asset
         playground.delete_comparison playground.delete_run playground.delete_session programs.delete programs.revoke

@@ -15,16 +15,20 @@ from dataelan_web.hub.endings.dependents import BY_NAME, Group, Named
 from dataelan_web.models import (
     NANO,
     APIKey,
+    BatchState,
     Execution,
+    GatewayToken,
     Model,
     ModelType,
     Origin,
     PromptSession,
     RoutingRule,
     RoutingRuleModel,
+    ServiceAccount,
     State,
     TemplateLabel,
     TemplateVersion,
+    new_id,
     now,
 )
 from dataelan_web.models.audit import AuditEvent
@@ -315,3 +319,48 @@ def test_a_saved_prompt_that_a_label_keeps_at_an_older_version_is_named_and_once
     shown = page(app, acme, "/hub/shutdowns")
     assert shown.count(f"/prompts/{live.id}") == 1
     assert f"/prompts/{moved_on.id}" not in shown
+
+
+def token(cast: people.Cast, label: str, *allows: str, **values: object) -> GatewayToken:
+    made, _ = GatewayToken.issue(cast.project, cast.olivia.id, label)
+    made.allows = list(allows)
+    for name, value in values.items():
+        setattr(made, name, value)
+    db.session.add(made)
+    db.session.commit()
+    return made
+
+
+def test_tokens_that_may_ask_for_it_are_named_with_their_service_account(
+    app: Flask, acme: people.Cast, rival: people.Cast, old: Model, key: APIKey
+) -> None:
+    account = ServiceAccount(id=new_id(), organization_id=acme.organization.id, name="Crawler")
+    db.session.add(account)
+    token(acme, "Website", "everyday", "old-1")
+    token(acme, "Nightly", f"{key.provider.slug}/old-1", service_account_id=account.id)
+    token(acme, "May ask for all")
+    token(acme, "Asks for another", "new-1")
+    token(acme, "Was revoked", "old-1", revoked_at=now())
+    token(acme, "Is over", "old-1", expires_at=now())
+    token(rival, "Not ours", "old-1")
+    shown = page(app, acme, who="mia")
+    assert re.search(rf'Gateway tokens</dt><dd><a [^>]*href="{acme.home}/projects/{acme.project.id}/tokens">', shown)
+    assert "Website" in shown
+    assert "Nightly (Crawler)" in shown
+    hidden = ("May ask for all", "Asks for another", "Was revoked", "Is over", "Not ours")
+    assert not [word for word in hidden if word in shown]
+    assert "2 gateway tokens ask for it by name" in re.sub("<[^>]+>", "", page(app, acme, f"/hub/models/{old.id}"))
+
+
+@pytest.mark.parametrize("state", list(BatchState))
+def test_batches_that_have_yet_to_ask_for_it_are_named(
+    app: Flask, acme: people.Cast, rival: people.Cast, old: Model, state: BatchState
+) -> None:
+    mine = people.batch(acme, models=["auto", old.name])
+    theirs = people.batch(rival, models=[old.name])
+    mine.state = theirs.state = state
+    db.session.commit()
+    shown = page(app, acme)
+    is_over = state in (BatchState.DONE, BatchState.CANCELLED)
+    assert (f'Batches</dt><dd><a class="link" href="{acme.home}/batches/{mine.id}">A batch</a>' in shown) != is_over
+    assert f"{theirs.id}" not in shown

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 import yaml
@@ -14,6 +16,7 @@ from dataelan_web.hub.models import prices
 from dataelan_web.hub.transfer import document, importing, portable
 from dataelan_web.hub.transfer.document import Document
 from dataelan_web.models import (
+    NANO,
     APIKey,
     Execution,
     KeyStrategy,
@@ -92,6 +95,51 @@ def test_what_was_exported_comes_in_elsewhere_and_a_second_time_changes_nothing(
     assert (theirs.providers, theirs.models, theirs.prices) == (wanted.providers, wanted.models, wanted.prices)
     assert theirs.rules == wanted.rules
     assert db.session.scalar(select(func.count(APIKey.id)).where(APIKey.organization_id == rival.organization.id)) == 0
+
+
+def test_prices_that_are_still_to_come_are_exported_and_come_in_once(
+    furnished: people.Cast, rival: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "check_address", lambda address, may_be_private: False)
+    model = db.session.scalars(select(Model).where(Model.organization_id == furnished.organization.id)).one()
+    new_year, midsummer, easter = (datetime(2999, month, 1, tzinfo=UTC) for month in (1, 6, 4))
+    for begin, output in ((midsummer, 30), (new_year, 20), (easter, 99)):
+        made = prices.set_price(model, furnished.organization, furnished.olivia.id, {"output": output * NANO}, begin)
+        if begin is easter:
+            prices.end_price(made, model)  # called off
+    text = document.write(exported(furnished))
+    told = [(price.get("starts_at"), price.get("output")) for price in yaml.safe_load(text)["prices"]]
+    assert told == [
+        (None, "10"),
+        ("2999-01-01T00:00:00Z", "20"),
+        ("2999-06-01T00:00:00Z", "30"),
+    ]
+    wanted = document.read(text)
+    wanted.rules, wanted.keys = [], []
+    assert {line.what for line in brought_in(wanted, rival).lines} == {"made", "kept"}
+    assert {line.what for line in brought_in(wanted, rival).lines} == {"kept"}
+    assert exported(rival).prices == wanted.prices
+    wanted.prices[2].output = Decimal(7)
+    assert [line.what for line in brought_in(wanted, rival).lines].count("changed") == 1
+    assert exported(rival).prices == wanted.prices
+
+
+def test_of_prices_whose_time_has_come_meanwhile_the_latest_counts_however_often_they_come_in(
+    furnished: people.Cast,
+) -> None:
+    (price,) = exported(furnished).prices
+    text = f"""
+dataelan: 1
+prices:
+- {{model: {price.model}, output: 3, starts_at: 2026-03-01 12:00:00}}
+- {{model: {price.model}, output: 4, starts_at: 2026-04-01}}
+- {{model: {price.model}, output: 1}}
+"""
+    for what in ("changed", "kept"):
+        report = brought_in(document.read(text), furnished)
+        assert [line.subject for line in report.of(what)] == [f"Price of {price.model} from 1 April 2026 on"]
+        assert len(report.of("left")) == 2
+    assert [one.output for one in exported(furnished).prices] == [4]
 
 
 def test_a_preview_saves_nothing(furnished: people.Cast, rival: people.Cast, monkeypatch: pytest.MonkeyPatch) -> None:

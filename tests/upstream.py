@@ -39,11 +39,12 @@ class Reply:
 
 @dataclass
 class Upstream:
-    """`reply` is what the next requests get; those with a key of `by_key` get what is there."""
+    """`reply` is what the next requests get; those with a key of `by_key`, or to a path of `by_path`, what is there."""
 
     url: str = ""
     reply: Reply = field(default_factory=lambda: Reply(b"{}"))
     by_key: dict[str, Reply] = field(default_factory=dict)
+    by_path: dict[str, Reply] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def answers(self, document: Any, status: int = 200) -> None:
@@ -69,7 +70,7 @@ def upstream() -> Iterator[Upstream]:
                 {"path": self.path, "headers": dict(self.headers), "body": json.loads(body) if body else None}
             )
             reply = told.by_key.get((self.headers.get("Authorization") or "").removeprefix("Bearer "), told.reply)
-            reply.to(self)
+            told.by_path.get(self.path, reply).to(self)
 
         do_GET = do_POST = answer  # noqa: N815
 

@@ -17,9 +17,9 @@ from ..router.types import Prompt, Task, Usage
 from ..storage import Unavailable
 from . import assets
 from .bill import charge
-from .candidates import rates_of
 from .measures import counted_tokens, estimated, measured, to_json
 from .prompts import from_json, with_files
+from .rates import rates_of
 
 
 def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:

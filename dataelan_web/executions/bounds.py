@@ -49,9 +49,9 @@ class Bound:
         units = {Unit.TOKENS} if candidate.rates is None else {Unit.TOKENS, Unit.USD}
         caps = any(limit.is_hard and limit.unit in units for limit in limits)
         is_capped = prompt.task is Task.CHAT and (caps or any(rate.tokens_per_minute for rate in rates))
-        longest = candidate.max_output_tokens or OUTPUT_LIMIT
+        window, longest = _room(candidate)
         output = prompt.max_tokens or (min(longest, OUTPUT_LIMIT) if is_capped else longest)
-        size, output = most(prompt, output, candidate.context_window)
+        size, output = most(prompt, output, window)
         rates_here, tokens = candidate.rates and candidate.rates.of(prompt.media), known_tokens(prompt, candidate.rates)
         return cls(prompt, size, output, rates_here, ceiling, tokens, is_capped)
 
@@ -97,3 +97,14 @@ class Bound:
             return limit.left - self.size.input_tokens
         affordable = pricing.affordable_output(self.size, limit.left, self.rates) if self.rates else None
         return -1 if affordable is None else affordable
+
+
+def _room(candidate: Candidate) -> tuple[int | None, int]:
+    """(the context window, the longest answer) that it is reckoned with. What an organization says itself of one of
+    everyone's models makes no hold smaller: the operator's limits, too, are held to by it."""
+    window, longest = candidate.context_window, candidate.max_output_tokens or OUTPUT_LIMIT
+    if (said := candidate.catalogues) is None:
+        return window, longest
+    if window is not None:
+        window = None if said.context_window is None else max(window, said.context_window)
+    return window, max(longest, said.max_output_tokens or OUTPUT_LIMIT)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import selectinload
 
 from ..models import (
     Attempt,
+    Correction,
     KeyStrategy,
     Model,
     ModelType,
@@ -26,14 +27,14 @@ from ..models import (
 )
 from ..models.base import NIL, DbSession
 from ..router import names
-from ..router.candidates import PLATFORM, Candidate, Choice, Key, Priced
+from ..router.candidates import PLATFORM, Candidate, Choice, Key, Priced, Room
 from ..router.conditions import MinWinRate
 from ..router.plan import Step, compatible
-from ..router.pricing import Rates, Variant
 from ..router.prompt import Task
 from ..router.rules import Rule
 from ..router.types import Failure, Kind
 from . import votes
+from .rates import FINER, rates_of
 from .usable_keys import NO_KEYS, Keyring, Policy, keyrings
 
 AUTO = "auto"
@@ -51,6 +52,12 @@ MODEL = (
     Model.archived_at.is_not(None).label("is_archived"),
     Model.listed_at,
 )
+CORRECTED = (
+    Correction.id.label("correction_id"),
+    Correction.capabilities.label("said_capabilities"),
+    Correction.context_window.label("said_window"),
+    Correction.max_output_tokens.label("said_output"),
+)
 PROVIDER = (
     Provider.id.label("provider_id"),
     Provider.name.label("provider"),
@@ -64,16 +71,6 @@ PROVIDER = (
     Provider.archived_at.is_not(None).label("provider_is_archived"),
     Provider.needs_address,
     Provider.models_listed_at,
-)
-FINER = (
-    "cache_write_1h",
-    "input_audio",
-    "input_image",
-    "output_audio",
-    "output_image",
-    "per_image",
-    "per_second",
-    "per_character",
 )
 PRICE = (
     Price.id.label("price_id"),
@@ -107,8 +104,9 @@ _NEWEST = (
 )
 # Built once, and of columns rather than objects: every prompt comes through here.
 _MODELS = (
-    select(*MODEL, *PROVIDER, *PRICE)
+    select(*MODEL, *CORRECTED, *PROVIDER, *PRICE)
     .join(Model.provider)
+    .outerjoin(Correction, and_(Correction.model_id == Model.id, Correction.organization_id == bindparam("here")))
     .outerjoin(Price, Price.id == _NEWEST)
     .where(_ours(Provider.organization_id), _ours(Model.organization_id))
     .order_by(Provider.name, Model.name)
@@ -308,10 +306,8 @@ class _Hub:
             everyones=everyones.get(row.model_id),
             model_type=row.model_type.value,
             task=Task(row.task),
-            capabilities=frozenset(row.capabilities) if row.capabilities else None,
             refuses=names.refused(row.model) if row.refuses is None else frozenset(row.refuses),
-            context_window=row.context_window,
-            max_output_tokens=row.max_output_tokens,
+            **_facts(row),
             is_simulated=row.is_simulated,
             is_own=row.provider_owner is not None,
             is_trusted=row.is_trusted or current_app.extensions["dataelan_settings"].private_addresses,
@@ -337,6 +333,19 @@ class _Hub:
         return ""
 
 
+def _facts(row: Any) -> dict[str, Any]:
+    """What it can do and holds: as the organization says, or else the catalogue."""
+    able = row.capabilities if row.said_capabilities is None else row.said_capabilities
+    window, output = row.said_window or row.context_window, row.said_output or row.max_output_tokens
+    catalogues = Room(row.context_window, row.max_output_tokens) if row.correction_id else None
+    return {
+        "capabilities": frozenset(able) if able else None,
+        "context_window": window,
+        "max_output_tokens": output,
+        "catalogues": catalogues,
+    }
+
+
 def _by(owner: uuid.UUID | None) -> str:
     return "in the Model Hub" if owner else "by whoever runs Dataelan"
 
@@ -348,32 +357,3 @@ def _is_gone(row: Any, keyring: Keyring) -> bool:
         return False
     is_one_list = row.provider_owner is not None or not row.needs_key
     return is_one_list and not keyring.is_listed(row.model)
-
-
-def rates_of(price: Any) -> Rates:
-    """A Price, or a row with its columns, as the router's Rates."""
-    return Rates(
-        price.input,
-        price.output,
-        price.cache_read,
-        price.cache_write,
-        price.per_request,
-        tuple((tier["above"], _tier(tier, price)) for tier in price.tiers),
-        variants=tuple(map(_variant, price.variants)),
-        **{name: getattr(price, name) for name in FINER},
-    )
-
-
-def _variant(stored: Mapping[str, Any]) -> Variant:
-    return Variant(frozenset(stored["when"]), stored.get("per_image"), stored.get("per_second"))
-
-
-def _tier(tier: dict[str, int | None], price: Any) -> Rates:
-    return Rates(
-        tier.get("input") or price.input,
-        tier.get("output") or price.output,
-        tier.get("cache_read"),
-        tier.get("cache_write"),
-        price.per_request,
-        **{name: getattr(price, name) for name in FINER} | {"cache_write_1h": tier.get("cache_write_1h")},
-    )

@@ -72,5 +72,5 @@ def _forget_what_was_asked(organization: Organization) -> None:
 def _destroy_secrets(organization: Organization) -> None:
     """The rows stay: attempts speak of them."""
     keys = update(APIKey).where(APIKey.organization_id == organization.id)
-    gone = {"ciphertext": "", "is_enabled": False, "is_default": False, "archived_at": now()}
+    gone = {"ciphertext": "", "is_enabled": False, "is_default": False, "goes_first": False, "archived_at": now()}
     db.session.execute(keys.values(**gone).execution_options(synchronize_session=False))

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.base import object_state
 
 from .. import quota, traces
 from ..extensions import db
-from ..models import Attempt, Execution, Model, Origin, Outcome, Payer, journal, new_id, now
+from ..models import Attempt, Execution, Origin, Outcome, Payer, journal, new_id, now
 from ..models.journal import COUNTERS
 from ..router.candidates import Candidate
 from ..router.health import Observation, kind_for_health, work_of
@@ -39,6 +39,7 @@ from .answer import Answer
 from .bill import Bill, charge_at_last
 from .health import health
 from .key_use import KeyUse
+from .lessons import Lessons
 from .measures import to_json
 from .refused import REFUSALS, Refusal, facts_of, failure_of
 
@@ -66,7 +67,7 @@ class Record:
         self.notice = self.finish = ""
         self.last: Attempt | None = None
         self.trace = traces.of_run(execution)
-        self._key = KeyUse()
+        self._key, self._lessons = KeyUse(), Lessons()
         self._allowance = Allowance(Prompt(()))
         self._since = 0.0
         self._unpriced = Unpriced.of(execution.project.organization)
@@ -114,7 +115,8 @@ class Record:
         self.last, self._ended, self._allowance, self._since = attempt, None, allowance, time.monotonic()
         self._made.append(attempt)
         self._tell_caller(allowance.left_usd, is_known=self.fence == 1)  # else others may have begun some too
-        self.notice = f"{left_out} {allowance.notice}".strip()
+        notices = left_out, self._lessons.notice(step.candidate), allowance.notice
+        self.notice = " ".join(filter(None, notices))
         health().begin(step.pair, attempt.id)
         self.trace.begin(step, attempt, allowance.prompt)
         return allowance.prompt
@@ -155,10 +157,12 @@ class Record:
         bill = Bill.of(result, self._allowance, self.answer, step.candidate.rates, self.seconds)
         self._ended = _Ended(step.candidate, result, self._values(attempt, result, bill), bill.tokens)
         self._observe(step, attempt, result, bill.usage)
+        note = self._lessons.of_format(step.candidate)
+        self._lessons.heard(step.candidate, failure)
         self._allowance.end(bill.tokens)
         self._is_written = self._is_settled = False
         self.finish = result.done.finish.value if result.done else ""
-        self.attempts.append(_told(attempt, step.key.label))
+        self.attempts.append(_told(attempt, step.key.label) | ({"note": note} if note else {}))
         self.trace.ended(attempt, result, self.answer)
         try:
             if failure and not result.visible:
@@ -185,7 +189,7 @@ class Record:
         self._is_written = True
         if is_ours:
             self._key.note(self._ended.result.failure)
-            _learn(self._ended.candidate, self._ended.result.failure)
+            self._lessons.keep(self._ended.candidate, self._ended.result.failure)
         else:
             self._is_settled, self.execution.is_known = True, False
 
@@ -356,15 +360,6 @@ class Record:
         """Whoever runs it need not ask the database what is known here."""
         self.execution.left_usd, self.execution.is_known = left_usd, is_known
         set_committed_value(self.execution, "attempts", self._made)
-
-
-def _learn(candidate: Candidate, failure: Failure | None) -> None:
-    """A provider said which parameter its model does not take: from now on it is left out beforehand."""
-    if failure is None or not failure.refused or failure.refused in candidate.refuses or candidate.is_simulated:
-        return
-    refuses = sorted(candidate.refuses | {failure.refused})
-    learnt = update(Model).where(Model.id == candidate.model_id).values(refuses=refuses)
-    db.session.execute(learnt.execution_options(synchronize_session=False))
 
 
 def _outcome(result: Result) -> Outcome:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select
 
 from ..models import APIKey, KeyStrategy
 from ..models.base import DbSession
@@ -29,6 +29,7 @@ _KEYS = (
         APIKey.organization_id,
         APIKey.label,
         APIKey.weight,
+        and_(APIKey.is_default, APIKey.goes_first).label("goes_first"),
         APIKey.listed_models,
         APIKey.allowed_models,
         APIKey.is_enabled,
@@ -127,7 +128,7 @@ def _held(rows: Iterable[Any], policy: Policy) -> list[Held]:
         label = PLATFORM if payer is Payer.PLATFORM else row.label
         seen[label] += payer is Payer.ORGANIZATION
         name = f"{label} ({seen[label]})" if seen[label] > 1 else label
-        key = Key(row.id, name, payer, row.weight)
+        key = Key(row.id, name, payer, row.weight, row.goes_first)
         why_not = policy.against(payer) or _state_against(row, payer)
         found.append(Held(key, why_not, frozenset(row.listed_models), frozenset(row.allowed_models)))
     return found

@@ -35,7 +35,7 @@ from .declared_actions import (
 )
 from .executions import Attempt, Execution, ExecutionBody, Origin, Outcome, Payer, State
 from .exports import ExportState, RunExport
-from .hub import APIKey, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
+from .hub import APIKey, Correction, GatewayToken, Model, Price, Provider, RoutingRule, RoutingRuleModel, Strategy
 from .imports import UNDECIDED, Import, ImportedSession
 from .ledger import EntryKind, Hold, LedgerEntry, Reservation, ReservationState
 from .limits import (
@@ -121,6 +121,7 @@ __all__ = [
     "Comparison",
     "ComparisonRun",
     "CopiedAnswer",
+    "Correction",
     "DeclaredAction",
     "Delivery",
     "DeliveryState",

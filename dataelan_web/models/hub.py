@@ -124,6 +124,28 @@ class Model(Base):
     prices: Mapped[list[Price]] = relationship(order_by="Price.effective_at", cascade="all, delete-orphan")
 
 
+class Correction(Base):
+    """What an organization says itself of one of everyone's models, for itself alone. None: as the catalogue says.
+
+    It chooses and plans by it; what limits hold is never less than by the catalogue (router.candidates.Said).
+    """
+
+    __tablename__ = "model_corrections"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "model_id"),
+        CheckConstraint("context_window > 0", name="context_window_is_positive"),
+        CheckConstraint("max_output_tokens > 0", name="max_output_tokens_is_positive"),
+    )
+
+    organization_id: Mapped[uuid.UUID] = parent("organizations.id", index=False)
+    model_id: Mapped[uuid.UUID] = parent("models.id")
+    capabilities: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    context_window: Mapped[int | None]
+    max_output_tokens: Mapped[int | None]
+    created_by: Mapped[uuid.UUID | None] = reference("users.id")
+    updated_at: Mapped[Time] = mapped_column(default=now, onupdate=now)
+
+
 class Price(Base):
     """One version of a model's price in the price book, never changed. In nano-USD, per 1,000,000 tokens, and each
     per picture, second, character and request.
@@ -192,6 +214,8 @@ class APIKey(Base):
     ciphertext: Mapped[Long]
     last_four: Mapped[Name]
     is_default: Mapped[bool] = mapped_column(default=False)
+    goes_first: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Of the default: it is asked first, and its owner's others when it cannot be used. Else weights decide."""
     daily_quota: Mapped[Nano | None]
     """Nano-USD a day this key may spend; None: no limit of its own."""
     weight: Mapped[int] = mapped_column(default=1)
@@ -202,6 +226,7 @@ class APIKey(Base):
     allowed_models: Mapped[JsonList] = mapped_column(default=list)
     """Names it may be used for; empty: for all."""
     last_used_at: Mapped[Time | None]
+    """When its provider last accepted it: for a prompt (to the minute), or in a test that proves it."""
     last_error: Mapped[Long] = mapped_column(default="")
     last_error_kind: Mapped[Name] = mapped_column(default="")
     """router.types.Kind: credential, billing, rate_limit …"""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from . import names
 from .expressions import context
-from .health import Pair, Vital
+from .health import RESTED, Pair, Vital
 from .pricing import Rates
 from .types import FilePart, Prompt, Task
 
@@ -23,6 +23,8 @@ class Key:
     label: str
     payer: str
     weight: int = 1
+    goes_first: bool = False
+    """Before the payer's others, which are its spares."""
 
 
 class UnusedKey(NamedTuple):
@@ -54,6 +56,13 @@ class Priced(NamedTuple):
     id: UUID
 
 
+class Room(NamedTuple):
+    """Tokens that a model holds, and answers with at most; None: nobody says."""
+
+    context_window: int | None
+    max_output_tokens: int | None
+
+
 STREAMING = "streaming"
 
 
@@ -81,6 +90,8 @@ class Candidate:
     """Parameters that are not sent to it, of parameters.REFUSABLE."""
     context_window: int | None = None
     max_output_tokens: int | None = None
+    catalogues: Room | None = None
+    """What everyone's catalogue says of these two, where the organization says something itself."""
     is_simulated: bool = False
     is_own: bool = False
     """The organization's own server or key, rather than the platform's."""
@@ -108,6 +119,11 @@ class Candidate:
         tokens = rates.dearest_input + rates.dearest_output
         media = (rates.per_image or 0) + 60 * (rates.per_second or 0) + 1000 * (rates.per_character or 0)
         return (False, tokens + 1000 * (media + rates.per_request))
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Itself with each of its keys: whose health tells of it."""
+        return tuple((self.model_id, key.id) for key in self.keys)
 
     def paid_by(self, key: Key) -> Candidate:
         """At the price that whoever's key this is pays: what an organization agreed on is for its own keys."""
@@ -194,7 +210,7 @@ class Question:
     @cached_property
     def has_rested(self) -> bool:
         """Does anything rest, or come back from a rest? Rarely; then nobody's rest need be looked at."""
-        return not all(vital.never_rested for vital in self.vitals.values())
+        return any(vital.rest is not RESTED or vital.key_rest is not RESTED for vital in self.vitals.values())
 
     def vital(self, candidate: Candidate, key: Key) -> Vital:
         return self.vitals.get((candidate.model_id, key.id), UNMEASURED)
@@ -202,8 +218,7 @@ class Question:
     def vitals_of(self, candidate: Candidate) -> list[Vital]:
         if not self.vitals:
             return [UNMEASURED] * len(candidate.keys)
-        known, model_id = self.vitals.get, candidate.model_id
-        return [known((model_id, key.id), UNMEASURED) for key in candidate.keys]
+        return [self.vitals.get(pair, UNMEASURED) for pair in candidate.pairs]
 
 
 def facts_of(prompt: Prompt) -> dict[str, Any]:

@@ -36,6 +36,8 @@ IDLE = 20.0
 """Seconds in which what is not called loses about two thirds of its disadvantage, so that it is tried again."""
 LEAST_DISADVANTAGE = 0.02
 """What always stays of it: idleness alone never makes a slow model look as good as the best."""
+LONG_IDLE = -IDLE * math.log(LEAST_DISADVANTAGE)
+"""Seconds after which no more of it is lost."""
 CALLS_AT_EASE = 8
 PACE_ALPHA = 0.1
 """Weight of the newest interval between two ends of calls."""
@@ -77,7 +79,10 @@ _ABOUT_THE_MODEL = {HTTPStatus.FORBIDDEN: _NOT_GIVEN, HTTPStatus.NOT_FOUND: _NOT
 
 def kind_for_health(failure: Failure) -> Kind:
     """What a refusal tells of a model and its key. A model that its provider does not have, or not for this key, is
-    a trouble of both together: neither of the prompt, nor of the key with its other models."""
+    a trouble of both together: neither of the prompt, nor of the key with its other models. One that was asked for what
+    it does not take is well."""
+    if failure.refused:
+        return failure.kind
     said = _ABOUT_THE_MODEL.get(failure.status or 0)  # type: ignore[call-overload]
     if said and (failure.code == "model_not_found" or said.search(failure.message[:5000])):
         return Kind.TRANSIENT
@@ -196,10 +201,10 @@ class Vital:
                 return BUSY_UNTRIED + busy if busy else 0.0
             latency = best or 1.0
         if not busy:
-            disadvantage = max(math.exp(min(self.seen_at - now, 0.0) / IDLE), LEAST_DISADVANTAGE)
-            latency = best + (latency - best) * disadvantage
-            errors *= disadvantage
-        elif busy > CALLS_AT_EASE:
+            idle = now - self.seen_at
+            disadvantage = LEAST_DISADVANTAGE if idle > LONG_IDLE else math.exp(-idle / IDLE) if idle > 0 else 1.0
+            return (best + (latency - best) * disadvantage) * (1 + ERROR_WEIGHT * errors * disadvantage)
+        if busy > CALLS_AT_EASE:
             latency = max(latency, min(busy * self.interval, WORST_BACKLOG * latency))
         return latency * (1 + busy / CALLS_AT_EASE) * (1 + ERROR_WEIGHT * errors)
 
@@ -248,17 +253,17 @@ def ranked(vitals: Sequence[Vital], now: float, draw: random.Random) -> Ranking:
 
     One that returns from a rest takes part with the chance of its share; else it comes after all that are well.
     Those that rest come last, the one that returns soonest before the others. Equals are shuffled."""
-    best, well, held_back, resting = best_latency(vitals), dict[int, float](), dict[int, float](), dict[int, float]()
-    for place, vital in enumerate(vitals):
-        share = 1.0 if vital.never_rested else vital.share(now)
-        if share == 0:
-            resting[place] = vital.resting_until
-        elif share == 1 or draw.random() < share:
-            well[place] = vital.score(now, best) + draw.random() * TOO_LITTLE_TO_TELL
-        else:
-            held_back[place] = vital.score(now, best) + draw.random() * TOO_LITTLE_TO_TELL
-    places = [place for found in (well, held_back, resting) for place in sorted(found, key=found.__getitem__)]
-    return Ranking(places, held_back.keys(), best)
+    best, chance = best_latency(vitals), draw.random
+    scores = [vital.score(now, best) + chance() * TOO_LITTLE_TO_TELL for vital in vitals]
+    at = scores.__getitem__
+    returning = {place: vital.share(now) for place, vital in enumerate(vitals) if not vital.never_rested}
+    if not returning:  # as nearly always
+        return Ranking(sorted(range(len(scores)), key=at), frozenset(), best)
+    held_back = {place for place, share in returning.items() if 0 < share < 1 and chance() >= share}
+    resting = {place for place, share in returning.items() if not share}
+    well = [place for place in range(len(scores)) if place not in held_back and place not in resting]
+    last = sorted(resting, key=lambda place: vitals[place].resting_until)
+    return Ranking([*sorted(well, key=at), *sorted(held_back, key=at), *last], held_back, best)
 
 
 # -- what a call's end changes -------------------------------------------------------------------

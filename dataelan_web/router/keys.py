@@ -30,8 +30,8 @@ class _Step(Protocol):
 
 
 def spread(candidate: Candidate, question: Question, draw: random.Random) -> Iterator[Key]:
-    """Payers in the order given (own before platform); within one payer a weighted draw. Who rests is left out; where
-    all do, the one that wakes first is waited for."""
+    """Payers in the order given (own before platform); within one payer the one that goes first, then a weighted draw.
+    Who rests is left out; where all do, the one that wakes first is waited for."""
     if len(candidate.keys) == 1:
         yield candidate.keys[0]
         return
@@ -42,10 +42,18 @@ def spread(candidate: Candidate, question: Question, draw: random.Random) -> Ite
     for payer in dict.fromkeys(key.payer for key in awake):
         group = [key for key in awake if key.payer == payer]
         while group:
-            weights = [_weight(candidate, key, question) for key in group]
-            key = draw.choices(group, weights)[0] if sum(weights) else group[0]
+            key = _next(candidate, group, question, draw)
             group.remove(key)
             yield key
+
+
+def _next(candidate: Candidate, group: Sequence[Key], question: Question, draw: random.Random) -> Key:
+    """Who goes first and returns from a rest does so with the chance of its share."""
+    first = next((key for key in group if key.goes_first), None)
+    if first and (not question.has_rested or draw.random() < question.vital(candidate, first).share(question.now)):
+        return first
+    weights = [_weight(candidate, key, question) for key in group]
+    return draw.choices(group, weights)[0] if sum(weights) else group[0]
 
 
 def _weight(candidate: Candidate, key: Key, question: Question) -> float:
@@ -64,8 +72,8 @@ def orders(steps: Iterable[_Step]) -> Orders:
 
 
 def told(candidate: Candidate, question: Question, known: Known, order: Sequence[Key] = ()) -> dict[str, Any]:
-    """For its row of a receipt: {keys: [{key, weight?, why?}], more_keys?, unused_as_of?}, or nothing where one key is
-    all there is.
+    """For its row of a receipt: {keys: [{key, weight?, first?, why?}], more_keys?, unused_as_of?}, or nothing where one
+    key is all there is.
 
     First those in the `order` drawn, each with its weight in the draw; then those that were left out, and why, unless
     that was told of another model already (`known`, which this adds to). Keys that are called the same, as the
@@ -86,7 +94,8 @@ def told(candidate: Candidate, question: Question, known: Known, order: Sequence
 
 
 def _in_order(candidate: Candidate, question: Question, order: Sequence[Key]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Those that may be used, by label and why they were not for this prompt; a weight where others had a chance."""
+    """Those that may be used, by label and why they were not for this prompt; where others had a chance, with a weight,
+    or that it goes first."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     drawn_from: dict[str, set[str]] = {}
     for key in order:
@@ -96,7 +105,8 @@ def _in_order(candidate: Candidate, question: Question, order: Sequence[Key]) ->
         why = _rest(candidate, key, question)
         row = found.setdefault((key.label, why), {"key": key.label} | ({"why": why} if why else {}))
         if not why and len(drawn_from.get(key.payer, ())) > 1:
-            row["weight"] = round(_weight(candidate, key, question), 4)
+            said = {"first": True} if key.goes_first else {"weight": round(_weight(candidate, key, question), 4)}
+            row.update(said)
     return found
 
 

@@ -19,6 +19,8 @@ SCHEMA, TOOLS, TEMPERATURE, EFFORT = "schema", "tools", "temperature", "reasonin
 TOP_P, SEED, STOP = "top_p", "seed", "stop"
 STREAM, HINT = "stream", "prompt"
 """Of sound: that an answer is told piece by piece; and words that help to write a recording down."""
+CHAT_COMPLETIONS = "chat_completions"
+"""No parameter but the format: such a model is asked in the Responses format (run.py)."""
 REFUSABLE = {
     TEMPERATURE: "temperature",
     TOP_P: "top p",
@@ -27,14 +29,16 @@ REFUSABLE = {
     EFFORT: "effort",
     STREAM: "streaming",
     HINT: "hint",
+    CHAT_COMPLETIONS: "chat completions",
 }
 """What can be left out of a request that a model would refuse, and the answer still be one to what was asked."""
+_SETTINGS = TEMPERATURE, TOP_P, SEED, STOP, EFFORT
 OF_TASK = {
-    Task.CHAT: (TEMPERATURE, TOP_P, SEED, STOP, EFFORT),
+    Task.CHAT: (*_SETTINGS, CHAT_COMPLETIONS),
     Task.SPEECH: (STREAM,),
     Task.TRANSCRIPTION: (STREAM, HINT),
 }
-OF_CHAT = (SCHEMA, TOOLS, *OF_TASK[Task.CHAT])
+OF_CHAT = (SCHEMA, TOOLS, *_SETTINGS)
 UNTOLD = frozenset({STREAM})
 """Nobody chose it, so nobody misses it."""
 _NOTHING: dict[str, Any] = {TEMPERATURE: None, TOP_P: None, SEED: None, STOP: (), EFFORT: None, STREAM: False}
@@ -46,8 +50,9 @@ def omitted(candidate: Candidate) -> frozenset[str]:
     """What of a chat's parameters (OF_CHAT) this model does not take, or its wire format has no word for."""
     if candidate.task is not Task.CHAT:
         return frozenset()
-    able, missing = candidate.capabilities, candidate.refuses & {*OF_TASK[Task.CHAT]}
-    missing |= wordless(candidate.kind, candidate.base_url, candidate.model)
+    able, missing = candidate.capabilities, candidate.refuses & {*_SETTINGS}
+    refuses_chat = CHAT_COMPLETIONS in candidate.refuses
+    missing |= wordless(candidate.kind, candidate.base_url, candidate.model, refuses_chat=refuses_chat)
     if able is None:
         return missing
     needed = ((SCHEMA, "json_schema"), (TOOLS, "tools"), (EFFORT, "reasoning"))
@@ -88,16 +93,19 @@ def _listed(words: list[str]) -> str:
 
 
 @lru_cache(names.REMEMBERED)
-def wordless(kind: str, base_url: str, model: str) -> frozenset[str]:
+def wordless(kind: str, base_url: str, model: str, *, refuses_chat: bool) -> frozenset[str]:
     """What of a chat's parameters cannot be said in the wire format in which this model is asked."""
     try:
-        return providers.adapter(providers.format_for(kind, base_url, model, Task.CHAT), base_url).wordless(model)
+        format = providers.format_for(kind, base_url, model, Task.CHAT, refuses_chat=refuses_chat)
+        return providers.adapter(format, base_url).wordless(model)
     except (providers.UnknownFormat, ValueError):  # no address: who calls it says so
         return frozenset()
 
 
 def has(prompt: Prompt, name: str) -> bool:
     """Is this parameter, one of REFUSABLE, sent with the prompt?"""
+    if name == CHAT_COMPLETIONS:
+        return False
     if name == HINT:
         return prompt.task is Task.TRANSCRIPTION and bool(prompt.words)
     if name == STREAM:

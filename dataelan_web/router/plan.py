@@ -16,15 +16,15 @@ from .candidates import (
     FALLBACK,
     NOT_LISTED,
     POLICY_FALLBACK,
-    UNMEASURED,
     Candidate,
     Choice,
     Key,
     Question,
 )
-from .health import Pair, Vital, best_latency, ranked
+from .health import Pair
 from .receipt import Drawn, Rejected, Timed
 from .rules import Rule
+from .speed import balanced, soonest
 from .types import Kind
 
 NO_SUCH_MODEL = "model_not_found"
@@ -256,59 +256,10 @@ def _by_strategy(
         case "cheapest":
             primaries = sorted(primaries, key=lambda choice: choice.candidate.price)
         case "fastest":
-            primaries, how = _soonest(primaries, question, draw)
+            primaries, how = soonest(primaries, question, draw, MOST_MODELS)
         case "balanced":
-            primaries, how = _balanced(primaries, question)
+            primaries, how = balanced(primaries, question, MOST_MODELS)
     return [*primaries, *fallbacks], how
-
-
-def _soonest(choices: Sequence[Choice], question: Question, draw: random.Random) -> tuple[list[Choice], Timed]:
-    """A model comes where the best of its keys does."""
-    pairs, now = _measured(choices, question), question.now
-    ranking = ranked([vital for _, vital in pairs], now, draw)
-    waits, chances = dict[int, float](), dict[int, tuple[float, bool]]()
-    for place in ranking.places:
-        choice, vital = pairs[place]
-        if id(choice) not in waits:
-            if len(waits) == MOST_MODELS:
-                break
-            waits[id(choice)] = vital.score(now, ranking.best)
-            if not vital.never_rested and (share := vital.share(now)) < 1:
-                chances[id(choice)] = share, place not in ranking.held_back
-    ordered = list({id(pairs[place][0]): pairs[place][0] for place in ranking.places}.values())
-    return ordered, Timed(waits, chances)
-
-
-def _balanced(choices: Sequence[Choice], question: Question) -> tuple[list[Choice], Timed]:
-    """By wait × price, each as a multiple of the best: half the price makes up for twice the wait. An unknown price
-    counts as the dearest; what was never measured as the fastest, so that it is tried. Of several keys the best that is
-    awake counts."""
-    pairs, now = _measured(choices, question), question.now
-    if question.has_rested:
-        pairs = [pair for pair in pairs if pair[1].share(now)] or pairs
-    best = best_latency(vital for _, vital in pairs) or 1.0
-    waits: dict[int, float] = {}
-    for choice, vital in pairs:
-        waits[id(choice)] = min(vital.score(now, best), waits.get(id(choice), inf))
-    prices = {id(choice): choice.candidate.price for choice in choices}
-    known = [price for is_unknown, price in prices.values() if not is_unknown]
-    cheapest, dearest = max(min(known, default=1), 1), max([*known, 1])
-
-    def product(choice: Choice) -> float:
-        is_unknown, price = prices[id(choice)]
-        return max(waits.get(id(choice), inf), best) * max(dearest if is_unknown else price, cheapest)
-
-    return sorted(choices, key=product), Timed(waits, {})
-
-
-def _measured(choices: Sequence[Choice], question: Question) -> list[tuple[Choice, Vital]]:
-    """Each choice as often as it has keys, with what was measured of it with that key."""
-    known = question.vitals.get
-    return [
-        (choice, known((choice.candidate.model_id, key.id), UNMEASURED))
-        for choice in choices
-        for key in choice.candidate.keys
-    ]
 
 
 def _draw(choices: Sequence[Choice], question: Question, draw: random.Random) -> tuple[list[Choice], Drawn | None]:

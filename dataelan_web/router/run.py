@@ -4,7 +4,8 @@ Three rules hold:
 
 * After the first visible event there is no retry and no fallback.
 * The same candidate is asked again only when it surely did not take the request: it was never sent, or turned away for
-  want of room. One that names a parameter which the model does not take is asked at once without it. Another model is
+  want of room. One that names a parameter which the model does not take is asked at once without it; one that refuses
+  chat completions, in the Responses format. Another model is
   asked also when the provider says that it failed. Silence or a broken line may hide a paid answer: that is the end,
   unless the rule says that another is to be asked all the same (Fate).
 * Every call is announced to the journal before it is made and closed after, whatever happens.
@@ -22,9 +23,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from .candidates import Candidate
 from .exchange import Line, ask, chunks, fetch, stopped, unsendable, with_key
 from .health import KEYS_OWN, kind_for_health
-from .parameters import has
+from .parameters import CHAT_COMPLETIONS, has
 from .plan import Plan, Step
 from .providers import UnknownFormat, adapter, format_for
 from .room import Share
@@ -193,8 +195,7 @@ class _Attempt:
         candidate = self.step.candidate
         self.line.share.begin(prompt.task)
         try:
-            seals = bool(prompt.seals)
-            kind = format_for(candidate.kind, candidate.base_url, candidate.model, prompt.task, seals=seals)
+            kind = _format_of(candidate, prompt)
             format = adapter(kind, candidate.base_url, prompt.task)
             prompt = prompt.as_sent_to(kind)
             if prompt.options and (unknown := prompt.options.keys() - format.options):
@@ -308,11 +309,23 @@ def _bare(failure: Failure) -> Failure:
 
 def _told(steps: deque[Step], failure: Failure, sent: Prompt, leaves_out: Collection[str]) -> deque[Step] | None:
     """The same steps, of which those of this model know now what it does not take, so that it is asked again without
-    that: nothing was begun, and nothing billed. None: that was not why."""
+    that, or in the other format: nothing was begun, and nothing billed. None: that was not why."""
     tried, name = steps[0].candidate, failure.refused
-    if name not in leaves_out or name in tried.refuses or not has(sent, name):
+    if not name or name in tried.refuses:
+        return None
+    if name == CHAT_COMPLETIONS:
+        is_why = tried.kind == "openai" == _format_of(tried, sent)
+    else:
+        is_why = name in leaves_out and has(sent, name)
+    if not is_why:
         return None
     return deque(_knowing(one, name) if one.candidate.model_id == tried.model_id else one for one in steps)
+
+
+def _format_of(candidate: Candidate, prompt: Prompt) -> str:
+    refuses_chat, seals = CHAT_COMPLETIONS in candidate.refuses, bool(prompt.seals)
+    which = candidate.kind, candidate.base_url, candidate.model, prompt.task
+    return format_for(*which, refuses_chat=refuses_chat, seals=seals)
 
 
 def _knowing(step: Step, refused: str) -> Step:

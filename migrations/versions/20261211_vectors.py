@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "vectors"
-down_revision = "second_net"
+down_revision = "corrections"
 branch_labels = None
 depends_on = None
 

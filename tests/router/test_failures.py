@@ -220,6 +220,15 @@ def test_an_unknown_wire_format_is_named_with_the_known_ones() -> None:
         ("`top_p` is deprecated for this model.", "top_p"),
         ("Unrecognized request argument supplied: seed", "seed"),
         ("stop_sequences: Extra inputs are not permitted", "stop"),
+        ("This model is only supported in v1/responses and not in v1/chat/completions.", "chat_completions"),
+        ("This is not a chat model and thus not supported in the v1/chat/completions endpoint. Did you mean to use "
+         "v1/completions?", "chat_completions"),
+        ("The chatCompletion operation does not work with the specified model, m. Please choose a different model and "
+         "try again.", "chat_completions"),
+        ("model m is not accessible via the /chat/completions endpoint", "chat_completions"),
+        ("This is a chat model and not supported in the v1/completions endpoint. Did you mean to use "
+         "v1/chat/completions?", ""),
+        ("The model `m` does not exist or you do not have access to it.", ""),
         # A value that is wrong, a parameter that does not go with another, or one that has another name.
         ("temperature: range: 0..1", ""),
         ("Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 99.0 instead.", ""),

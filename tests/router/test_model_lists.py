@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -117,3 +118,24 @@ def test_what_openrouter_says_that_a_model_draws_is_for_pictures_whatever_it_is_
     rows = [{"id": name, "architecture": {"output_modalities": outputs}} for name, outputs in made.items()]
     listed = adapter("openai", "https://openrouter.ai/api/v1").listed(json.dumps({"data": rows}).encode())
     assert [model.task for model in listed] == [Task.IMAGE, Task.IMAGE, None, None]
+
+
+def test_openrouter_is_asked_for_all_that_can_be_asked_of_it_and_says_what_each_is_for() -> None:
+    """Its list is of what writes text, where nothing is said."""
+    reads = adapter("openai", "https://openrouter.ai/api/v1")
+    asked = dict(parse_qsl(urlsplit(reads.list_call("k").url).query))
+    wanted = {
+        "text": None,
+        "image": Task.IMAGE,
+        "audio": None,
+        "speech": Task.SPEECH,
+        "transcription": Task.TRANSCRIPTION,
+        "embeddings": Task.EMBEDDING,
+        "rerank": Task.RERANK,
+    }
+    assert set(asked["output_modalities"].split(",")) == set(wanted)
+    rows = [{"id": name, "architecture": {"output_modalities": [name]}} for name in wanted]
+    assert [model.task for model in reads.listed(json.dumps({"data": rows}).encode())] == [*wanted.values()]
+    assert (
+        adapter("openai", "https://models.example.com/v1").list_call("k").url == "https://models.example.com/v1/models"
+    )

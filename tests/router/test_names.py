@@ -96,7 +96,9 @@ def test_what_a_name_tells_of_abilities_is_what_people_choose_by_and_says_where_
 )
 def test_some_of_openais_models_are_asked_in_its_responses_format(url: str, name: str, kind: str) -> None:
     assert format_for("openai", url, name, Task.CHAT) == kind
-    assert format_for("openai", url, name, Task.IMAGE) == "openai"
+    assert format_for("openai", url, name, Task.IMAGE, refuses_chat=True) == "openai"
+    assert format_for("openai", url, name, Task.CHAT, refuses_chat=True) == "openai-responses"
+    assert format_for("anthropic", url, name, Task.CHAT, refuses_chat=True) == "anthropic"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 from dataelan_web.router import exchange, providers, wire
 from dataelan_web.router import run as running
 from dataelan_web.router.candidates import Candidate, Key
+from dataelan_web.router.health import kind_for_health
 from dataelan_web.router.parameters import REFUSABLE, fitted
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.rules import Rule
@@ -362,6 +363,42 @@ def test_what_a_program_sent_is_not_changed(provider: Provider) -> None:
 
     provider.answers(NO_TEMPERATURE, whole)
     failing(Verbatim(), step(provider), prompt=WARM)
+    assert len(provider.requests) == 1
+
+
+NO_CHAT = says(response(b'{"error": {"message": "This model is only supported in v1/responses."}}', "404 Not Found"))
+ANSWERED = {
+    "type": "response.completed",
+    "response": {"status": "completed", "output": [], "usage": {"input_tokens": 3, "output_tokens": 2}},
+}
+in_responses = says(
+    OPENING
+    + b'data: {"type": "response.output_text.delta", "delta": "Hello you"}\n\n'
+    + b"data: %s\n\n" % json.dumps(ANSWERED).encode()
+)
+
+
+@pytest.mark.parametrize("leaves_out", [True, False])
+def test_a_model_that_refuses_chat_completions_is_asked_in_the_responses_format_at_once(
+    provider: Provider, leaves_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Book, "leaves_out", leaves_out)
+    book = Book()
+    provider.answers(NO_CHAT, in_responses)
+    assert text(ask(book, step(provider), step(provider, "b"))) == "Hello you"
+    assert [request.split()[1].rpartition("/")[2] for request in provider.requests] == ["completions", "responses"]
+    assert [kind_for_health(one.failure) for one in book.ended if one.failure] == [Kind.BAD_REQUEST], "it is well"
+
+
+def test_a_model_that_answers_in_neither_format_is_asked_once_in_each(provider: Provider, book: Book) -> None:
+    provider.answers(NO_CHAT, NO_CHAT, whole)
+    assert text(ask(book, step(provider), step(provider, "b"))) == "Hello you"
+    assert len(provider.requests) == 3
+
+
+def test_other_formats_have_no_responses_format_beside_them(provider: Provider, book: Book) -> None:
+    provider.answers(NO_CHAT)
+    failing(book, step(provider, kind="anthropic"))
     assert len(provider.requests) == 1
 
 

@@ -13,15 +13,19 @@ from datetime import timedelta
 from typing import Any
 
 from flask import g
-from sqlalchemy import Select, and_, exists, func, or_, select
+from sqlalchemy import Select, and_, exists, func, or_, select, true
 
 from ... import access
 from ...extensions import db
 from ...models import (
+    Batch,
+    BatchState,
     Execution,
+    GatewayToken,
     PromptSession,
     RoutingRule,
     RoutingRuleModel,
+    ServiceAccount,
     Template,
     TemplateLabel,
     TemplateVersion,
@@ -36,7 +40,7 @@ RECENT = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Named:
-    """Something that asks for a model by name, and the page where that is changed."""
+    """Something that asks for a model by name, and the page where that is changed (`id`: what that page is of)."""
 
     id: uuid.UUID
     title: str
@@ -88,7 +92,8 @@ def sessions_naming(names: set[str]) -> dict[str, Group]:
     """Sessions whose next prompt asks for one of these names, by name."""
     named = PromptSession.settings["model"].astext
     asking = access.scoped(PromptSession).where(named.in_(names))
-    return _grouped(asking, PromptSession, PromptSession.title, named, "playground.show")
+    shown = PromptSession.id, PromptSession.title, named, PromptSession.updated_at
+    return _grouped(asking, "playground.show", *shown)
 
 
 def prompts_naming(names: set[str]) -> dict[str, Group]:
@@ -102,13 +107,41 @@ def prompts_naming(names: set[str]) -> dict[str, Group]:
         TemplateVersion.template_id == Template.id, or_(TemplateVersion.number == Template.newest, is_labelled)
     )
     asking = access.scoped(Template).join(TemplateVersion, in_use).where(named.in_(names)).group_by(Template.id, named)
-    return _grouped(asking, Template, Template.name, named, "prompts.show")
+    return _grouped(asking, "prompts.show", Template.id, Template.name, named, Template.updated_at)
 
 
-def _grouped(asking: Select[Any], model: Any, title: Any, named: Any, endpoint: str) -> dict[str, Group]:
-    within = {"partition_by": named, "order_by": model.updated_at.desc()}
+def tokens_naming(names: set[str]) -> dict[str, Group]:
+    """Tokens of programs that may ask for one of these names and for little else, by name; a service account's under
+    its name too. They are changed on the page of their project's tokens, which everyone may look at."""
+    named = _each_of(GatewayToken.allows)
+    asking = (
+        access.scoped(GatewayToken)
+        .join(named, true())
+        .outerjoin(ServiceAccount, ServiceAccount.id == GatewayToken.service_account_id)
+        .where(named.c.value.in_(names), GatewayToken.revoked_at.is_(None))
+        .where(or_(GatewayToken.expires_at.is_(None), GatewayToken.expires_at > func.now()))
+    )
+    title = func.concat(GatewayToken.label, " (" + ServiceAccount.name + ")")  # NULL, and so nothing, of a person's
+    return _grouped(asking, "projects.tokens", GatewayToken.project_id, title, named.c.value, GatewayToken.created_at)
+
+
+def batches_naming(names: set[str]) -> dict[str, Group]:
+    """Batches that have yet to ask for one of these names: not begun, paused or at work."""
+    named = _each_of(Batch.models)
+    is_over = Batch.state.in_([BatchState.DONE, BatchState.CANCELLED])
+    asking = access.scoped(Batch).join(named, true()).where(named.c.value.in_(names), ~is_over)
+    return _grouped(asking, "batches.show", Batch.id, Batch.name, named.c.value, Batch.created_at)
+
+
+def _each_of(column: Any) -> Any:
+    """A row for each name in a list that is kept as JSON."""
+    return func.jsonb_array_elements_text(column).table_valued("value").render_derived(name="named").lateral()
+
+
+def _grouped(asking: Select[Any], endpoint: str, id: Any, title: Any, named: Any, at: Any) -> dict[str, Group]:
+    within = {"partition_by": named, "order_by": at.desc()}
     ranked = asking.with_only_columns(
-        model.id,
+        id.label("id"),
         title.label("title"),
         named.label("named"),
         func.row_number().over(**within).label("place"),
@@ -124,6 +157,8 @@ def _grouped(asking: Select[Any], model: Any, title: Any, named: Any, endpoint: 
 BY_NAME: dict[str, Callable[[set[str]], Mapping[str, Group]]] = {
     "session": sessions_naming,
     "saved prompt": prompts_naming,
+    "gateway token": tokens_naming,
+    "batch": batches_naming,
 }
 """What a page calls one → finds those that ask for any of these names in this organization, by name."""
 

@@ -57,6 +57,8 @@ def add_key(
     if provider.organization_id is not None:
         provider.needs_key = True
         assumed.end(provider)
+    if checked.is_proven:
+        key.last_used_at = now()
     _remember(key, checked)
     audit.record("key.created", key, key.organization_id, provider=provider.slug)
     db.session.commit()
@@ -99,6 +101,7 @@ def replace_secret(key: APIKey, secret: str) -> Checked:
     """Another secret in the same row, once the provider has accepted it. Raises router Failure."""
     checked = check(key.provider, secret)
     reseal(key, secret)
+    key.last_used_at = now() if checked.is_proven else None  # what the old one did says nothing of it
     _remember(key, checked)
     audit.record("key.replaced", key, key.organization_id, provider=key.provider.slug)
     db.session.commit()
@@ -126,6 +129,7 @@ def test_key(key: APIKey) -> Checked:
         raise
     if checked.is_proven:
         _is_well(key)
+        key.last_used_at = now()
     _remember(key, checked)
     db.session.commit()
     return checked
@@ -157,16 +161,28 @@ def make_default(key: APIKey) -> None:
     db.session.commit()
 
 
+def set_order(key: APIKey, *, goes_first: bool) -> None:
+    """Is the default asked first, and its owner's others when it cannot be used? Else weights decide. A key that is not
+    the default becomes it."""
+    one_at_a_time(key.provider_id)
+    db.session.refresh(key)
+    if (key.is_default, key.goes_first) != (True, goes_first):
+        _make_default(key)
+        key.goes_first = goes_first
+        audit.record("key.order_set", key, key.organization_id, provider=key.provider.slug, goes_first=goes_first)
+    db.session.commit()
+
+
 def delete_key(key: APIKey) -> None:
     """Another key of the same provider becomes the default."""
     one_at_a_time(key.provider_id)
     audit.record("key.deleted", key, key.organization_id, provider=key.provider.slug)
-    siblings, was_default = _siblings(key.provider_id, key.organization_id), key.is_default
+    siblings, was_default, went_first = _siblings(key.provider_id, key.organization_id), key.is_default, key.goes_first
     quota.forget(db.session, key.id)
     destroy(key)
     db.session.flush()
     if was_default and (heir := db.session.scalars(select(APIKey).where(siblings).order_by(APIKey.id)).first()):
-        heir.is_default = True
+        heir.is_default, heir.goes_first = True, went_first
     db.session.commit()
 
 
@@ -177,7 +193,7 @@ def destroy(key: APIKey) -> None:
         db.session.delete(key)
         return
     key.ciphertext, key.listed_models = "", []
-    key.is_default = key.is_enabled = False
+    key.is_default = key.goes_first = key.is_enabled = False
     key.archived_at = now()
 
 
@@ -210,9 +226,11 @@ def _limit(key: APIKey, daily_quota: int | None) -> None:
 
 
 def _make_default(key: APIKey) -> None:
-    siblings = _siblings(key.provider_id, key.organization_id)
-    db.session.execute(update(APIKey).where(siblings, APIKey.is_default).values(is_default=False))
-    key.is_default = True
+    """Where the default goes first, the new one does."""
+    its = and_(_siblings(key.provider_id, key.organization_id), APIKey.is_default, APIKey.id != key.id)
+    went_first = db.session.scalar(select(exists().where(its, APIKey.goes_first)))
+    db.session.execute(update(APIKey).where(its).values(is_default=False, goes_first=False))
+    key.is_default, key.goes_first = True, key.goes_first or bool(went_first)
 
 
 def one_at_a_time(provider_id: uuid.UUID) -> None:

@@ -117,6 +117,16 @@ def make_default(id: uuid.UUID) -> Response:
     return with_toast(provider_page(key.provider), f"“{key.label}” is the default now.", "good")
 
 
+@operators_bp.post("/hub/keys/<uuid:id>/order")
+@bp.post("/hub/keys/<uuid:id>/order")
+def set_key_order(id: uuid.UUID) -> Response:
+    """`goes_first`: yes, this key is asked first and the others are its spares; or no, they are drawn by weight."""
+    key = _administered(id)
+    keeping.set_order(key, goes_first=request.form.get("goes_first") == "yes")
+    word = f"“{key.label}” is asked first, the others when it cannot be." if key.goes_first else "Weights decide now."
+    return with_toast(provider_page(key.provider), word, "good")
+
+
 @operators_bp.post("/hub/keys/<uuid:id>/deletion")
 @bp.post("/hub/keys/<uuid:id>/deletion")
 def delete_key(id: uuid.UUID) -> Response:

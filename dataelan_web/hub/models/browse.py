@@ -15,7 +15,8 @@ from sqlalchemy.orm import contains_eager
 
 from ... import access, place
 from ...extensions import db
-from ...models import NANO, APIKey, KeyStrategy, Model, ModelType, Price, Provider, now
+from ...models import NANO, APIKey, Correction, KeyStrategy, Model, ModelType, Price, Provider, now
+from ...models.base import first_of
 from ...models.hub import ENTER_AGAIN
 from ...router import names
 from ...router.candidates import STREAMING
@@ -77,6 +78,8 @@ class Line:
     """There is a key that may be used for it, or none is needed."""
     is_gone: bool
     """Its provider was asked again since, and did not list it any more."""
+    correction: Correction | None = None
+    """What this organization says itself of one of everyone's."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -94,8 +97,22 @@ class Line:
         return days.end_of(self.model.shutdown_on)
 
     @property
+    def capabilities(self) -> list[str]:
+        """As somebody says, this organization before the catalogue; so with what it holds."""
+        said = self.correction.capabilities if self.correction else None
+        return self.model.capabilities if said is None else said
+
+    @property
+    def context_window(self) -> int | None:
+        return (self.correction and self.correction.context_window) or self.model.context_window
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        return (self.correction and self.correction.max_output_tokens) or self.model.max_output_tokens
+
+    @property
     def abilities(self) -> list[str]:
-        return abilities_of(self.model.name, self.model.capabilities)
+        return abilities_of(self.model.name, self.capabilities)
 
     @property
     def full_name(self) -> str:
@@ -139,17 +156,23 @@ def providers_with_models() -> list[Provider]:
     return list(db.session.scalars(access.scoped(Provider).where(Provider.id.in_(have)).order_by(Provider.name)))
 
 
+_ABLE = first_of(Correction.capabilities, Model.capabilities)
+_WINDOW = first_of(Correction.context_window, Model.context_window)
+
+
 def _lines() -> Select[Any]:
+    is_said = and_(Correction.model_id == Model.id, Correction.organization_id == place.owner_id())
     return (
         place.seen(Model)
         .outerjoin(Price, Price.id == prices.in_force(place.owner_id()))
-        .add_columns(Price, _usable().label("is_usable"), _gone().label("is_gone"))
+        .outerjoin(Correction, is_said)
+        .add_columns(Price, Correction, _usable().label("is_usable"), _gone().label("is_gone"))
         .options(contains_eager(Model.provider))
     )
 
 
 def _line(row: Row[Any]) -> Line:
-    return Line(row.Model, row.Price, row.is_usable, row.is_gone)
+    return Line(row.Model, row.Price, row.is_usable, row.is_gone, row.Correction)
 
 
 # -- what is asked of each model -----------------------------------------------------------------
@@ -207,10 +230,10 @@ def _matching(filters: Filters) -> Select[Any]:
     if filters.capability == STREAMING:
         query = query.where(Model.task == Task.CHAT)
     elif filters.capability:
-        said = Model.capabilities.contains([filters.capability])
+        said = _ABLE.contains([filters.capability])
         query = query.where(or_(said, Model.id.in_(_able_by_name(filters.capability))))
     if filters.context.isdecimal():
-        query = query.where(Model.context_window >= min(int(filters.context), 2**31 - 1))
+        query = query.where(min(int(filters.context), 2**31 - 1) <= _WINDOW)
     if filters.usable:
         query = query.where(_usable())
     if filters.ending:
@@ -234,8 +257,8 @@ def _ending_soon() -> list[uuid.UUID]:
 
 def _able_by_name(ability: str) -> list[uuid.UUID]:
     """Those of whom nobody says what they can do, and whose name tells that they can do this."""
-    untold = Model.task == Task.CHAT, _is_empty(Model.capabilities)
-    rows = db.session.execute(access.scoped(Model).with_only_columns(Model.id, Model.name).where(*untold))
+    untold = Model.task == Task.CHAT, _is_empty(_ABLE)
+    rows = db.session.execute(_lines().with_only_columns(Model.id, Model.name).where(*untold))
     return [id for id, name in rows if ability in names.abilities(name)]
 
 
@@ -274,7 +297,7 @@ def _order(sort: str) -> tuple[Any, ...]:
     by_price = (Price.id.is_(None), Price.input + Price.output, *(func.coalesce(unit, 0) for unit in units))
     first: tuple[Any, ...] = {
         "price": by_price,
-        "context": (Model.context_window.desc().nulls_last(),),
+        "context": (_WINDOW.desc().nulls_last(),),
         "newest": (Model.created_at.desc(),),
     }.get(sort, ())
     return (*first, case((Provider.is_simulated, 1), else_=0), func.lower(Model.display_name), Provider.name, Model.id)

@@ -17,7 +17,8 @@ from ...fields import trim
 from ...models import NANO, Model, ModelType, Price, now
 from ...router.parameters import REFUSABLE
 from ...router.types import Task
-from .browse import FREE, PRICED, UNKNOWN
+from .browse import FREE, PRICED, UNKNOWN, Line
+from .corrections import FACTS
 from .parameters import refused_by
 from .prices import BY_NAME, CLASSES, TOKENS
 from .purpose import CAPABILITIES, ability_words
@@ -212,10 +213,9 @@ class OverrideForm(PriceClasses):
             self.other_prices.fill(price)
 
 
-class FactsForm(FlaskForm):
-    """What a model is for, what it holds, can do, and does not take."""
+class SizesForm(FlaskForm):
+    """What a model holds, and can do."""
 
-    purpose = SelectField("What it makes", choices=list(PURPOSES.items()), default="TEXT/chat")
     context_window = IntegerField(
         "Context window", [Optional(), NumberRange(1, LARGEST_CONTEXT, f"From 1 to {LARGEST_CONTEXT:,} tokens.")]
     )
@@ -223,12 +223,28 @@ class FactsForm(FlaskForm):
         "Longest answer", [Optional(), NumberRange(1, LARGEST_CONTEXT, f"From 1 to {LARGEST_CONTEXT:,} tokens.")]
     )
     capabilities = Ticks("Can", choices=[(name, ability_words(name, starts=True)) for name in CAPABILITIES])
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """corrections.FACTS."""
+        return {name: self[name].data for name in FACTS}
+
+    @classmethod
+    def of_line(cls, line: Line) -> SizesForm:
+        """With what holds here, to change from."""
+        return cls(formdata=None, data={name: getattr(line, name) for name in FACTS})
+
+
+class FactsForm(SizesForm):
+    """And what it is for, and does not take."""
+
+    purpose = SelectField("What it makes", choices=list(PURPOSES.items()), default="TEXT/chat")
     refuses = Ticks("Does not take", choices=[(name, words.capitalize()) for name, words in REFUSABLE.items()])
 
     @classmethod
     def of(cls, model: Model) -> FactsForm:
         """With what is known of it, to change from."""
-        known = {name: getattr(model, name) for name in ("context_window", "max_output_tokens", "capabilities")}
+        known = {name: getattr(model, name) for name in FACTS}
         purpose = f"{model.model_type.value}/{model.task}"
         return cls(formdata=None, data=known | {"purpose": purpose, "refuses": refused_by(model)})
 
@@ -242,9 +258,7 @@ class FactsForm(FlaskForm):
         return {
             "model_type": ModelType(str(self.purpose.data).partition("/")[0]),
             "task": self.task,
-            "context_window": self.context_window.data,
-            "max_output_tokens": self.max_output_tokens.data,
-            "capabilities": self.capabilities.data,
+            **self.sizes,
             "refuses": self.refuses.data,
         }
 

@@ -14,13 +14,11 @@ from ...executions import votes
 from ...extensions import db
 from ...models import Execution, Model, Price, Project, State, User, now
 from ...models.base import NIL
-from ...router.parameters import OF_TASK
 from ...router.providers import KINDS
-from ...router.types import Task
 from ..archive import shelving
 from ..endings import replacements
 from ..endings.dependents import uses_of
-from . import browse, catalogue, parameters, prices
+from . import browse, catalogue, corrections, parameters, prices
 from .browse import FOR_PROGRAMS, Line
 from .prices import Amount
 from .purpose import sought_of
@@ -70,8 +68,10 @@ def page_of(line: Line) -> dict[str, Any]:
         "variants": prices.variants(line.price) if line.price else [],
         "price_classes": prices.BY_NAME,
         "refused": parameters.in_words(model),
-        "refusable": OF_TASK.get(Task(model.task), ()),
-        "abilities": sought_of(model.name, model.task, model.capabilities),
+        "refusable": parameters.refusable_by(model),
+        "abilities": sought_of(model.name, model.task, line.capabilities),
+        "said": corrections.said(line.correction),
+        "catalogues_abilities": sought_of(model.name, model.task, model.capabilities),
         "versions": versions(line),
         "use": use,
         "recent": recent(model),

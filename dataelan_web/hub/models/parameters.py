@@ -1,4 +1,4 @@
-"""Which parameters a model refuses, as its page says it and the operator may correct it."""
+"""What a model refuses, as its page says it and the operator may correct it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from ... import audit
 from ...extensions import db
 from ...models import Model
 from ...router import names
-from ...router.parameters import OF_TASK, REFUSABLE
+from ...router.parameters import CHAT_COMPLETIONS, OF_TASK, REFUSABLE
 from ...router.types import Task
+
+
+def refusable_by(model: Model) -> list[str]:
+    """What its task could be sent with. Only one format has another beside it."""
+    has_other = model.provider.kind == "openai"
+    return [name for name in OF_TASK.get(Task(model.task), ()) if name != CHAT_COMPLETIONS or has_other]
 
 
 def refused_by(model: Model) -> list[str]:

@@ -137,6 +137,12 @@ def current(model: Model, organization: Organization) -> Price | None:
     ).first()
 
 
+def coming(model: Model, organization: Organization, at: datetime) -> Price | None:
+    """The organization's own price that is set to begin just then."""
+    its = (Price.model_id == model.id, Price.organization_id == organization.id, Price.effective_at == at)
+    return db.session.scalars(select(Price).where(*its, is_to_come(now())).order_by(Price.id.desc())).first()
+
+
 def history(model: Model, organization: Organization) -> list[Price]:
     """Every version this organization may see: everyone's and its own, the latest first."""
     return list(
@@ -189,7 +195,7 @@ def put_price(
     moment = now()
     begin = max(starts_at or moment, moment)
     own = and_(Price.model_id == model.id, Price.organization_id == organization.id)
-    after = db.session.scalar(select(func.min(Price.effective_at)).where(own, _is_to_come(begin)))
+    after = db.session.scalar(select(func.min(Price.effective_at)).where(own, is_to_come(begin)))
     db.session.execute(
         update(Price)
         .where(own, Price.effective_at <= begin, or_(Price.ends_at.is_(None), Price.ends_at > begin))
@@ -225,7 +231,7 @@ def end_price(price: Price, model: Model) -> None:
     db.session.commit()
 
 
-def _is_to_come(after: datetime) -> ColumnElement[bool]:
+def is_to_come(after: datetime) -> ColumnElement[bool]:
     """Not called off, either."""
     return and_(Price.effective_at > after, or_(Price.ends_at.is_(None), Price.ends_at > Price.effective_at))
 

@@ -14,14 +14,14 @@ from ... import access
 from ...extensions import db
 from ...models import Model, ModelType, Price, Project, Provider
 from ...once import done_once
-from ...router.parameters import OF_TASK
+from ...router.parameters import CHAT_COMPLETIONS, OF_TASK
 from ...router.types import Task
 from ...web import page_number, redirect, render, toast, with_toast
 from ..archive import shelving
 from ..blueprint import bp, id_in
-from . import browse, own, prices
+from . import browse, corrections, own, prices
 from .browse import SORTS, Filters
-from .forms import VARIED, FactsForm, ModelForm, OverrideForm
+from .forms import VARIED, FactsForm, ModelForm, OverrideForm, SizesForm
 from .page import page_of
 from .purpose import SOUGHT
 
@@ -104,11 +104,25 @@ def model_enablement(id: uuid.UUID) -> Response:
 
 @bp.post("/hub/models/<uuid:id>/facts")
 def model_facts(id: uuid.UUID) -> Response:
-    model, form = _own(id), FactsForm()
+    """Of one of everyone's models: for this organization alone."""
+    model = access.administered(Model, id)
+    form = FactsForm() if model.organization_id else SizesForm()
     if not form.validate_on_submit():
         return model_page(id, 422, facts_form=form)
-    own.set_facts(model, form.facts)
-    return with_toast(model_page(id), "Saved.", "good")
+    if isinstance(form, FactsForm):
+        own.set_facts(model, form.facts)
+        return with_toast(model_page(id), "Saved.", "good")
+    is_changed = corrections.correct(model, g.organization, current_user.id, form.sizes)
+    word = "Saved, for your organization alone." if is_changed else "That is what holds here already."
+    return with_toast(model_page(id), word, "good")
+
+
+@bp.post("/hub/models/<uuid:id>/facts/undoing")
+def model_facts_undoing(id: uuid.UUID) -> Response:
+    """What the organization said of one of everyone's models is the catalogue's word again."""
+    model = access.administered(Model, id)
+    corrections.undo(model, g.organization)
+    return with_toast(model_page(id), "What the catalogue says counts here again.", "good")
 
 
 @bp.post("/hub/models/<uuid:id>/deletion")
@@ -162,7 +176,7 @@ def model_page(id: uuid.UUID, status: int = 200, **context: Any) -> FlaskRespons
     empty.fill(line.price)
     page: dict[str, Any] = {"price_form": empty, "problem": "", **page_of(line), **context}
     fields, more_fields = page["price_form"].classes(line.task)
-    page.setdefault("facts_form", FactsForm.of(line.model))
+    page.setdefault("facts_form", FactsForm.of(line.model) if page["is_own"] else SizesForm.of_line(line))
     page["varied"] = VARIED.get(Task(line.task))
     return render(
         "hub/models/model.html",
@@ -188,7 +202,11 @@ def _new_page(form: ModelForm, status: int = 200, chosen: Provider | None = None
         status=status,
         form=form,
         fields=form.fields,
-        refusable=[(box, [task.value for task, names in OF_TASK.items() if box.data in names]) for box in form.refuses],
+        refusable=[
+            (box, [task.value for task, names in OF_TASK.items() if box.data in names])
+            for box in form.refuses
+            if box.data != CHAT_COMPLETIONS  # the first refusal tells
+        ],
         price_classes=prices.BY_NAME,
         without_list=[(row.slug, row.name) for row in without],
         chosen=chosen,

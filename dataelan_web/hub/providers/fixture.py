@@ -60,7 +60,7 @@ PROVIDERS = (
     Row("fireworks", "Fireworks", "openai", "https://api.fireworks.ai/inference/v1",
         "https://fireworks.ai/account/api-keys", catalogue="fireworks"),
     Row("openrouter", "OpenRouter", "openai", "https://openrouter.ai/api/v1", "https://openrouter.ai/settings/keys",
-        (TEXT, IMAGE), "openrouter", check_path="/key"),
+        (TEXT, IMAGE, VOICE), "openrouter", check_path="/key"),
     Row("perplexity", "Perplexity", "openai", "https://api.perplexity.ai",
         "https://www.perplexity.ai/settings/api", catalogue="perplexity"),
     Row("cerebras", "Cerebras", "openai", "https://api.cerebras.ai/v1", "https://cloud.cerebras.ai",

@@ -4,7 +4,8 @@ dataelan: 1
 settings:  {key_strategy, unknown_price, unknown_price_ceiling_usd?}
 providers: [{slug, name, kind, address, needs_key, catalogue}]        only the organization's own
 models:    [{provider, name, type, task, capabilities, context_window, …}]     only the organization's own
-prices:    [{model: provider/name, input: "2.50", …}]                 only overrides; USD, by price class
+corrections: [{model: provider/name, capabilities?, context_window?, max_output_tokens?}]      of everyone's models
+prices:    [{model: provider/name, input: "2.50", …, starts_at?}]     only overrides; USD, by price class
 rules:     [{name, project?, type, priority, strategy, enabled, goes_on_unheard, conditions,
             models: [{model, weight, tags}]}]
 keys:      [{provider, label, weight, daily_quota_usd?, allowed_models, expires_on?}]   told, never imported
@@ -13,11 +14,12 @@ keys:      [{provider, label, weight, daily_quota_usd?, allowed_models, expires_
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ...models import KeyStrategy, ModelType, Strategy, UnknownPrice
 from ...router.types import Task
@@ -34,6 +36,17 @@ Ref = Annotated[str, Field(min_length=3, max_length=402, pattern=r"^[^/]+/.+$")]
 """provider/model, where the model's name may hold slashes."""
 Usd = Annotated[Decimal, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value),
                 Field(ge=0, le=1_000_000, decimal_places=9)]  # fmt: skip
+LAST_DAY = datetime(2999, 12, 31, tzinfo=UTC)
+
+
+def _moment(value: Any) -> Any:
+    """A day is its midnight, and a time without a zone is in UTC, as YAML reads both. Text is left to pydantic."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return datetime.combine(value, time(), UTC) if isinstance(value, date) else value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment), Field(le=LAST_DAY)]
 
 
 class BadDocument(Exception):
@@ -71,6 +84,15 @@ class ModelEntry(_Part):
     max_output_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
 
+class CorrectionEntry(_Part):
+    """What is said here of one of everyone's models; what is left out is as the catalogue says."""
+
+    model: Ref
+    capabilities: list[Name] | None = None
+    context_window: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    max_output_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
+
+
 class VariantEntry(_Part):
     """Another price of a picture or a second, where all of this is asked for."""
 
@@ -83,6 +105,8 @@ class PriceEntry(_Part):
     """USD per 1M tokens, and per picture, second, character and request; a class that is left out has none."""
 
     model: Ref
+    starts_at: Moment | None = None
+    """Of one that is still to come; None: it counts now."""
     input: Usd = Decimal(0)
     output: Usd = Decimal(0)
     cache_read: Usd | None = None
@@ -131,6 +155,7 @@ class Document(_Part):
     settings: Settings | None = None
     providers: list[ProviderEntry] = []
     models: list[ModelEntry] = []
+    corrections: list[CorrectionEntry] = []
     prices: list[PriceEntry] = []
     rules: list[RuleEntry] = []
     keys: list[KeyEntry] = []

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 
 from ... import access, audit
 from ...extensions import db
-from ...models import NANO, Organization, Provider, UnknownPrice, User, new_id
+from ...models import NANO, Model, Organization, Price, Provider, UnknownPrice, User, new_id, now
 from ...router.providers import KINDS
-from ..models import assumed, catalogue, prices
+from ..models import assumed, catalogue, corrections, prices
 from ..models.own import from_archive
 from ..providers.listing import make
 from ..providers.servers import check_address
 from ..providers.wire_formats import wire_format
-from .document import Document, ModelEntry, PriceEntry, ProviderEntry, Settings, Usd, VariantEntry
+from .document import CorrectionEntry, Document, ModelEntry, PriceEntry, ProviderEntry, Settings, Usd, VariantEntry
 from .report import NotTaken, Report, What
 from .rule_entries import RuleEntries
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def bring_in(document: Document, organization: Organization, user: User, *, only_try: bool = False) -> Report:
@@ -31,7 +35,8 @@ def bring_in(document: Document, organization: Organization, user: User, *, only
         report.each([document.settings] if document.settings else [], lambda entry: "Settings", visit.settings)
         report.each(document.providers, lambda entry: f"Provider {entry.name} ({entry.address})", visit.provider)
         report.each(document.models, lambda entry: f"Model {entry.provider}/{entry.name}", visit.model)
-        report.each(document.prices, lambda entry: f"Price of {entry.model}", visit.price)
+        report.each(document.corrections, lambda entry: f"What {entry.model} can do", visit.correction)
+        report.each(_those_that_count(document.prices, report), _price_words, visit.price)
         rules.take(document.rules, report)
         for key in document.keys:
             report.left(f"Key “{key.label}” of {key.provider}", "keys are never in a file: enter it anew")
@@ -110,17 +115,53 @@ class _Visit:
         audit.record("model.imported", row, self.organization.id, provider=provider.slug)
         return "made"
 
+    def correction(self, entry: CorrectionEntry) -> What:
+        model = self.refs.model(entry.model)
+        if model.organization_id is not None:
+            raise NotTaken("it is a model of your own here: its own entry says what it can do")
+        is_there = corrections.of(model, self.organization) is not None
+        facts = entry.model_dump(include={*corrections.FACTS})
+        if not corrections.put(model, self.organization, self.user.id, facts):
+            return "kept"
+        db.session.flush()
+        return "changed" if is_there else "made"
+
     def price(self, entry: PriceEntry) -> What:
         model = self.refs.model(entry.model)
         values = {name: _nano(getattr(entry, name)) for name in prices.BY_NAME}
         variants = [_variant(one) for one in entry.variants]
-        now = prices.current(model, self.organization)
-        is_own = now is not None and now.organization_id is not None
-        if now and is_own and ({name: getattr(now, name) for name in values}, now.variants) == (values, variants):
+        starts_at = entry.starts_at if _is_to_come(entry) else None
+        there = prices.coming(model, self.organization, starts_at) if starts_at else self._own_price(model)
+        if there and ({name: getattr(there, name) for name in values}, there.variants) == (values, variants):
             return "kept"
-        prices.put_price(model, self.organization, self.user.id, values, variants=variants)
+        prices.put_price(model, self.organization, self.user.id, values, starts_at, variants)
         db.session.flush()
-        return "changed" if is_own else "made"
+        return "changed" if there else "made"
+
+    def _own_price(self, model: Model) -> Price | None:
+        """The organization's, in force."""
+        found = prices.current(model, self.organization)
+        return found if found and found.organization_id else None
+
+
+def _those_that_count(entries: Sequence[PriceEntry], report: Report) -> list[PriceEntry]:
+    """The first that begins first. Of those of a model whose time has come, as of a file that was kept for long, the
+    latest: the others are told as left out, and would else take each other's place at every import."""
+    ordered = sorted(entries, key=lambda entry: entry.starts_at or LONG_AGO)
+    latest = {entry.model: entry for entry in ordered if not _is_to_come(entry)}
+    counting = [entry for entry in ordered if _is_to_come(entry) or latest[entry.model] is entry]
+    for entry in ordered:
+        if entry not in counting:
+            report.left(_price_words(entry), "another of this file has taken its place since")
+    return counting
+
+
+def _is_to_come(entry: PriceEntry) -> bool:
+    return entry.starts_at is not None and entry.starts_at > now()
+
+
+def _price_words(entry: PriceEntry) -> str:
+    return f"Price of {entry.model}" + (f" from {entry.starts_at:%-d %B %Y} on" if entry.starts_at else "")
 
 
 def _variant(entry: VariantEntry) -> dict[str, Any]:

@@ -4,15 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from ...executions.candidates import IN_FORCE
 from ...extensions import db
-from ...models import NANO, APIKey, Model, Organization, Price, Project, Provider, RoutingRule, RoutingRuleModel
-from ..models import prices
-from .document import Document, KeyEntry, ModelEntry, PriceEntry, ProviderEntry, RuleEntry, RuleModel, Settings
+from ...models import (
+    NANO,
+    APIKey,
+    Correction,
+    Model,
+    Organization,
+    Price,
+    Project,
+    Provider,
+    RoutingRule,
+    RoutingRuleModel,
+    now,
+)
+from ..models import corrections, prices
+from .document import (
+    CorrectionEntry,
+    Document,
+    KeyEntry,
+    ModelEntry,
+    PriceEntry,
+    ProviderEntry,
+    RuleEntry,
+    RuleModel,
+    Settings,
+)
 
 
 def export(organization: Organization) -> Document:
@@ -32,6 +55,7 @@ def export(organization: Organization) -> Document:
         ),
         providers=[_provider(row) for row in db.session.scalars(select(Provider).where(own).order_by(Provider.slug))],
         models=[_model(row) for row in db.session.scalars(mine.order_by(Model.name))],
+        corrections=[_correction(*row) for row in _corrections(organization)],
         prices=[_price(row) for row in _own_prices(organization)],
         rules=[rule_entry(row, project) for row, project in _rules(organization)],
         keys=[_key(row) for row in _keys(organization)],
@@ -65,15 +89,26 @@ def _model(row: Model) -> ModelEntry:
     )
 
 
+def _corrections(organization: Organization) -> Iterable[Any]:
+    its = (Correction.organization_id == organization.id, Model.archived_at.is_(None), Provider.archived_at.is_(None))
+    query = select(Correction, Model).join(Model, Model.id == Correction.model_id).join(Model.provider).where(*its)
+    return db.session.execute(query.options(contains_eager(Model.provider)).order_by(Provider.slug, Model.name)).all()
+
+
+def _correction(row: Correction, model: Model) -> CorrectionEntry:
+    return CorrectionEntry.model_validate({"model": _ref(model)} | corrections.said(row))
+
+
 def _own_prices(organization: Organization) -> Iterable[Price]:
+    """In force, or still to come."""
     query = (
         select(Price)
         .join(Model, Model.id == Price.model_id)
         .join(Model.provider)
-        .where(Price.organization_id == organization.id, IN_FORCE)
+        .where(Price.organization_id == organization.id, or_(IN_FORCE, prices.is_to_come(now())))
         .where(Model.archived_at.is_(None), Provider.archived_at.is_(None))
     )
-    return db.session.scalars(query.order_by(Price.effective_at))
+    return db.session.scalars(query.order_by(Price.effective_at, Price.id))
 
 
 def _price(row: Price) -> PriceEntry:
@@ -83,7 +118,8 @@ def _price(row: Price) -> PriceEntry:
         {"when": one["when"], **{name: _usd(one[name]) for name in ("per_image", "per_second") if name in one}}
         for one in row.variants
     ]
-    return PriceEntry.model_validate({"model": _ref(model), "variants": variants} | said)
+    starts_at = row.effective_at if row.effective_at > now() else None
+    return PriceEntry.model_validate({"model": _ref(model), "starts_at": starts_at, "variants": variants} | said)
 
 
 def _rules(organization: Organization) -> Iterable[tuple[RoutingRule, str | None]]:

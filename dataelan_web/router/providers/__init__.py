@@ -149,13 +149,17 @@ def adapter(kind: str, base_url: str, task: Task = Task.CHAT) -> Adapter:
     return found(base_url)
 
 
-def format_for(kind: str, base_url: str, model: str, task: Task, *, seals: bool = False) -> str:
-    """The wire format in which a provider of this kind answers for one of its models. `seals`: its thoughts are to come
-    sealed, which OpenAI's do in one of its formats only."""
-    if (kind, task) != ("openai", Task.CHAT) or not (seals or names.is_for_responses(model)):
+def format_for(
+    kind: str, base_url: str, model: str, task: Task, *, refuses_chat: bool = False, seals: bool = False
+) -> str:
+    """The wire format in which a provider of this kind answers for one of its models. `refuses_chat`: it refused chat
+    completions, and said that it answers in another format. Until then its name tells, at OpenAI and Azure. `seals`:
+    its thoughts are to come sealed, which theirs do in that format only."""
+    if (kind, task) != ("openai", Task.CHAT):
         return kind
     host = urlsplit(base_url).hostname or ""
-    return "openai-responses" if host.endswith(RESPONSES_HOSTS) else kind
+    is_known = host.endswith(RESPONSES_HOSTS) and (seals or names.is_for_responses(model))
+    return "openai-responses" if refuses_chat or is_known else kind
 
 
 def lister(kind: str, base_url: str) -> Lister | None:

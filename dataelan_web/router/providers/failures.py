@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from dataelan_web.router.providers.json_values import WEB_PAGE, mapping, mappings, parse_or_none, string
+from dataelan_web.router.providers.refusals import refused_parameter
 from dataelan_web.router.types import Failure, Fate, Kind
 
 LONGEST_MESSAGE = 600
@@ -291,44 +292,6 @@ _LOST = re.compile(r"disconnect/reset before headers|upstream request timeout", 
 def _told(kind: Kind, status: int, codes: tuple[str, ...]) -> Fate:
     is_turned_away = kind is Kind.RATE_LIMIT or status in _TURNED_AWAY or _BUSY.intersection(codes)
     return Fate.NOT_TAKEN if is_turned_away else Fate.FAILED
-
-
-# -- which parameter a model does not take ----------------------------------------------------------
-
-# Our word for a parameter (router/parameters.py) <- what refusals call it.
-_PARAMETERS: Mapping[str, str] = {
-    "temperature": "temperature",
-    "reasoning_effort": r"reasoning|(?:output_config\.)?effort|reasoning[ ._]?effort|reasoningconfig|"
-    r"(?:adaptive )?thinking|thinking[ _]?(?:level|budget|config)",
-    "top_p": "top[_ -]?p",
-    "seed": "(?:random_)?seed",
-    "stop": r"stop(?:[_ ]?sequences?)?",
-    "stream": "stream_format|sse",
-}
-
-
-def _not_taken(name: str) -> str:
-    """A pattern: that a parameter itself is not taken, in so many words; not that its value is out of range, nor that
-    it does not go with another."""
-    named = rf"(?:{name})['\"`\])]{{0,3}}"
-    quoted = rf"['\"`\[(]{{0,3}}(?:body\.)?{named}(?!\w|\.\w)"
-    return (
-        rf"(?:unsupported|unknown|unrecognized|unexpected|extraneous) (?:request )?"
-        rf"(?:parameters?|arguments?|fields?|keys?|names?)(?: supplied)?:? {quoted}(?!.{{0,80}} has moved)|"
-        rf"\b{named}:? (?:(?:parameter|field|is|are|inputs?|extra) ){{0,3}}"
-        rf"(?:not (?:supported|permitted|allowed|enabled)|deprecated|unsupported)|"
-        rf"(?:does not|doesn['’]t) support (?:the )?(?:parameters? )?{quoted}|"
-        rf"\b{named} does not support .{{1,30}} with this model\. Only the default"
-    )
-
-
-_SAID = tuple((ours, _not_taken(theirs)) for ours, theirs in _PARAMETERS.items())
-_NOT_TAKEN = {ours: re.compile(said, re.I) for ours, said in _SAID}
-
-
-def refused_parameter(message: str) -> str:
-    """Which parameter the provider says that its model does not take; empty: it says nothing of the kind."""
-    return next((name for name, said in _NOT_TAKEN.items() if said.search(message[:5000])), "")
 
 
 # -- how it is said ---------------------------------------------------------------------------------

@@ -41,15 +41,22 @@ class Dialect:
     seed: str = "seed"
     stream_options: bool = True
     key_header: str = "Authorization"
+    list_query: str = ""
+    """What its list of models is asked with."""
 
 
 # By end of host name. OpenAI's own newer models refuse `max_tokens` (400, unsupported_parameter), while many
 # compatible servers have never heard of `max_completion_tokens` and would ignore the limit in silence. Mistral
 # answers 422 to fields it does not know; it calls the seed `random_seed` and reports usage without being asked.
+# OpenRouter lists what writes text, and anything else only to who asks for it (openrouter.ai/docs/api_reference/models,
+# “Modality filtering guide”): so for all that can be asked of it here, which is no film.
 DIALECTS: Mapping[str, Dialect] = {
     "api.openai.com": Dialect(max_tokens="max_completion_tokens"),
     **dict.fromkeys(AZURE, Dialect(max_tokens="max_completion_tokens", key_header="api-key")),
     "api.mistral.ai": Dialect(seed="random_seed", stream_options=False),
+    "openrouter.ai": Dialect(
+        list_query="?output_modalities=text,image,audio,speech,transcription,embeddings,rerank",
+    ),
 }
 
 
@@ -101,7 +108,8 @@ class OpenAIChat(Format):
         return decoder(ChatAnswer())
 
     def list_call(self, key: str) -> Call:
-        return Call(f"{self.base_url}/models", headers=key_headers(self.base_url, key), method="GET")
+        address = f"{self.base_url}/models{self._dialect.list_query}"
+        return Call(address, headers=key_headers(self.base_url, key), method="GET")
 
     def listed(self, body: bytes) -> list[ListedModel]:
         return listed(body)

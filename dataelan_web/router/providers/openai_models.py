@@ -29,6 +29,15 @@ _TASKS = {
     "moderation": Task.MODERATION,
     "video": Task.VIDEO,
 }
+# OpenRouter says what comes out of each; what draws, though it may say something beside, is for pictures. Sound beside
+# words (“audio”) is a conversation.
+_MADE = {
+    "image": Task.IMAGE,
+    "speech": Task.SPEECH,
+    "transcription": Task.TRANSCRIPTION,
+    "embeddings": Task.EMBEDDING,
+    "rerank": Task.RERANK,
+}
 _MODALITIES = {"image": "vision", "audio": "audio"}
 
 
@@ -69,15 +78,14 @@ def _model(model: Mapping[str, Any]) -> ListedModel:
         ),
         _shutdown(model.get("deprecation"), model.get("expiration_date"), mapping(said.get("deprecation")).get("date")),
         _capabilities(model),
-        task=_TASKS.get(string(model.get("type"))) or _drawing(model),
+        task=_TASKS.get(string(model.get("type"))) or _making(model),
         refuses=_refuses({string(name) for name in sequence(model.get("supported_parameters"))}),
     )
 
 
-def _drawing(model: Mapping[str, Any]) -> Task | None:
-    """OpenRouter says what comes out of a model: what draws, though it may say something beside, is for pictures."""
+def _making(model: Mapping[str, Any]) -> Task | None:
     made = sequence(mapping(model.get("architecture")).get("output_modalities"))
-    return Task.IMAGE if "image" in made else None
+    return next((task for word, task in _MADE.items() if word in made), None)
 
 
 def _refuses(supported: set[str]) -> tuple[str, ...] | None:

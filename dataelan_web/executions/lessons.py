@@ -1,0 +1,56 @@
+"""What a provider's answers teach of a model, for every prompt after: what it does not take, and its format.
+
+A refusal of a parameter is believed as it stands. That a model refuses chat completions is believed once it has
+answered in the Responses format: some say it of models that answer in neither.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from sqlalchemy import update
+
+from ..extensions import db
+from ..models import Model
+from ..router.candidates import Candidate
+from ..router.parameters import CHAT_COMPLETIONS
+from ..router.types import Failure
+
+IN_RESPONSES = "asked in the Responses format"
+
+
+class Lessons:
+    """Of one run."""
+
+    def __init__(self) -> None:
+        self._refused_chat: set[uuid.UUID] = set()
+        """Models that did, in this run."""
+
+    def of_format(self, candidate: Candidate) -> str:
+        """For the receipt of this call; empty: it is asked as it was expected to be."""
+        return IN_RESPONSES if candidate.model_id in self._refused_chat else ""
+
+    def notice(self, candidate: Candidate) -> str:
+        """For the run; may be empty."""
+        is_news = candidate.model_id in self._refused_chat
+        return f"{candidate.model} refused chat completions, so it was {IN_RESPONSES}." if is_news else ""
+
+    def heard(self, candidate: Candidate, failure: Failure | None) -> None:
+        """How a call ended (None: well)."""
+        if failure is not None and failure.refused == CHAT_COMPLETIONS:
+            self._refused_chat.add(candidate.model_id)
+
+    def keep(self, candidate: Candidate, failure: Failure | None) -> None:
+        """… in the transaction that writes it."""
+        if candidate.is_simulated:
+            return
+        if failure is None and candidate.model_id in self._refused_chat:
+            _learn(candidate, candidate.refuses)
+        elif failure is not None and failure.refused not in {"", CHAT_COMPLETIONS, *candidate.refuses}:
+            _learn(candidate, candidate.refuses | {failure.refused})
+
+
+def _learn(candidate: Candidate, refuses: Iterable[str]) -> None:
+    learnt = update(Model).where(Model.id == candidate.model_id).values(refuses=sorted(refuses))
+    db.session.execute(learnt.execution_options(synchronize_session=False))
