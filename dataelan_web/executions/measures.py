@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -24,8 +23,6 @@ TOKENS_OF_A_CHARACTER, TOKENS_OF_A_SECOND = 10, 100
 """More than any model counts for a spoken character, and for a second of film or of transcript."""
 PAUSES = 30
 """Seconds of speech beside one for each character: digits take the longest."""
-FASTEST = 500
-"""Tokens that a model may think in a second, unheard."""
 SECONDS_OF_A_FILM = 12
 """Where none are asked for: providers make 4 to 10."""
 
@@ -85,14 +82,6 @@ def estimated(prompt: Prompt, known: Usage, said: str) -> Usage:
         input=known.input if known.input is not None else -(-tokens_of(prompt) * 4 // 3),
         output=heard - (known.reasoning or 0),
     )
-
-
-def unheard(prompt: Prompt, seconds: float) -> int:
-    """The output tokens of a chat that was taken, and broke off before a word of it was heard. What was asked for as a
-    whole is written to its end all the same; a stream ends with its reader, and until then the model may have thought.
-    No more than it was told to: where nobody told it, no limit counts its tokens, and nothing is guessed."""
-    most = prompt.max_tokens or 0
-    return min(most, math.ceil(seconds * FASTEST)) if prompt.stream else most
 
 
 def known_tokens(prompt: Prompt, rates: Rates | None) -> int | None:

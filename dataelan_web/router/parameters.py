@@ -50,6 +50,13 @@ def fitted(prompt: Prompt, candidate: Candidate) -> tuple[Prompt, str]:
     return prompt, f"{words} left out: {candidate.model} takes none." if told else ""
 
 
+def may_think(prompt: Prompt, abilities: frozenset[str], kind: str) -> bool:
+    """May a model that can do this, in this wire format, think before it answers? Most that can do so unasked."""
+    if "reasoning" not in abilities or prompt.reasoning_effort == "none" or prompt.thinking_budget == 0:
+        return False
+    return bool(prompt.reasoning_effort or prompt.thinking_budget) or kind != "anthropic"
+
+
 def has(prompt: Prompt, name: str) -> bool:
     """Is this parameter, one of REFUSABLE, sent with the prompt?"""
     if name == HINT:
