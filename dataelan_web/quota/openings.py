@@ -18,12 +18,12 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, func, join, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, join, or_, select
 
-from ..models import Attempt, Budget, BudgetPeriod, Execution, Hold, LedgerEntry, Organization, Reservation, Scope, Unit
+from ..models import Attempt, Budget, BudgetPeriod, Execution, Hold, LedgerEntry, Reservation, Scope, Unit
 from ..models.base import DbSession
-from .setting import USED, counts_for
-from .walking import Sums, Walk
+from .setting import USED, counts_everybody, counts_for, first_of_all
+from .walking import Sums, Walk, by_index
 
 AT_ONCE = timedelta(minutes=1)
 """Around the moment in which a limit was made; the clocks of machines differ too."""
@@ -93,7 +93,8 @@ def _said_of(
     for id, *its_kind in session.execute(kinds.where(BudgetPeriod.id.in_(by_id))):
         of_kind[cast("Kind", tuple(its_kind))].append(by_id[id])
     for kind, alike in of_kind.items():
-        if _counts_everybody(kind):
+        scope, _, is_operators = kind
+        if is_operators and counts_everybody(scope):
             for period in alike:
                 walk = _walked(session, kind, period, walks.get(period.id) or Walk(period.starts_at), until)
                 yield period, walk.sums if walk.at >= period.created_at + AT_ONCE else walk
@@ -102,36 +103,19 @@ def _said_of(
         yield from ((period, sums.get(period.id, NOTHING)) for period in alike)
 
 
-def _counts_everybody(kind: Kind) -> bool:
-    scope, _, is_operators = kind
-    return is_operators and scope is not Scope.ORGANIZATION
-
-
 def _walked(session: DbSession, kind: Kind, period: BudgetPeriod, walk: Walk, until: float) -> Walk:
     asked, written = _sums(*kind).where(BudgetPeriod.id == period.id), LedgerEntry.created_at
 
     def read(since: datetime, to: datetime) -> Sums:
-        rows = _without_reading_all(session, asked.where(written >= since, written < to))
+        rows = by_index(session, asked.where(written >= since, written < to))
         return tuple(map(int, rows[0][1:])) if rows else NOTHING
 
-    first = session.scalar(select(func.min(Organization.created_at))) or walk.at
-    return walk.goes_on(first, period.created_at + AT_ONCE, read, until)
+    return walk.goes_on(first_of_all(session), period.created_at + AT_ONCE, read, until)
 
 
 def _said(session: DbSession, kind: Kind, periods: Collection[BudgetPeriod]) -> Sequence[Line]:
     """By an organization's lines of that time."""
-    return _without_reading_all(session, _sums(*kind).where(BudgetPeriod.id.in_([period.id for period in periods])))
-
-
-def _without_reading_all(session: DbSession, asked: Select[Any, Any, Any, Any, Any]) -> Sequence[Line]:
-    """Left to itself, PostgreSQL reads every call that was ever made."""
-    session.execute(_READS_ALL, {"may": "off"})
-    rows = session.execute(asked).all()
-    session.execute(_READS_ALL, {"may": "on"})
-    return rows
-
-
-_READS_ALL = select(func.set_config("enable_seqscan", bindparam("may"), True))
+    return by_index(session, _sums(*kind).where(BudgetPeriod.id.in_([period.id for period in periods])))
 
 
 def _held_against(period: BudgetPeriod, sure: int, less: int, more: int, likely: int) -> WrongOpening | None:

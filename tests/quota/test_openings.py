@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, event, func, select, text, update
 
 from dataelan_web import quota
 from dataelan_web.executions import bookkeeping
 from dataelan_web.executions.bookkeeping import check_books
 from dataelan_web.extensions import db
 from dataelan_web.jobs.queue import store
-from dataelan_web.models import Budget, BudgetPeriod, LedgerDrift, Organization, Payer, Scope, Unit, Window
+from dataelan_web.models import Budget, BudgetPeriod, LedgerDrift, LedgerEntry, Organization, Payer, Scope, Unit, Window
 from dataelan_web.models.base import NIL
 from dataelan_web.quota import Walk, openings, walking
 from tests import people
@@ -65,7 +65,7 @@ def platform(acme: people.Cast) -> Iterator[Budget]:
     oldest = update(Organization).where(Organization.id == acme.organization.id)
     db.session.execute(oldest.values(created_at=func.now() - timedelta(hours=30)))
     for hours in range(1, 31):
-        made = line(acme.organization.id, hours)
+        made = line(acme.organization.id, hours, tokens=hours)
         made.payer, made.attempt_id = Payer.PLATFORM, attempt(execution(acme).id, payer=Payer.PLATFORM)
         made.created_at = func.now() - timedelta(hours=hours) + timedelta(minutes=10)
         db.session.add(made)
@@ -136,12 +136,32 @@ def row_of(budget: Budget) -> LedgerDrift | None:
     ).one_or_none()
 
 
+def test_a_limit_on_the_platform_sums_up_piece_by_piece_too_when_it_is_made(platform: Budget) -> None:
+    """Over all lines in one statement, there are runs enough somewhere that it could not be made at all."""
+    summed: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        summed.extend([statement] if "sum(ledger_entries.tokens)" in statement else [])
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        made = quota.set_limit(db.session, None, Scope.PLATFORM, NIL, Window.TOTAL, 10**15, Unit.TOKENS)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    assert len(summed) > 4
+    whole = select(func.sum(LedgerEntry.tokens)).where(LedgerEntry.payer != Payer.ORGANIZATION)
+    assert db.session.scalars(select(BudgetPeriod.opening).where(BudgetPeriod.budget_id == made.id)).one() == (
+        db.session.scalar(whole)
+    )
+    db.session.rollback()
+
+
 def test_a_piece_reads_the_lines_of_its_hours_alone(platform: Budget) -> None:
     """By their index: of ten million lines, a piece would read all otherwise, and there are hundreds of pieces."""
     asked = openings._sums(Scope.PLATFORM, Unit.USD, True).where(
-        BudgetPeriod.budget_id == platform.id, openings.LedgerEntry.created_at >= func.now() - timedelta(hours=1)
+        BudgetPeriod.budget_id == platform.id, LedgerEntry.created_at >= func.now() - timedelta(hours=1)
     )
-    db.session.execute(openings._READS_ALL, {"may": "off"})
+    db.session.execute(walking._READS_ALL, {"may": "off"})
     compiled = asked.compile(db.engine, compile_kwargs={"literal_binds": True})
     plan = "\n".join(db.session.scalars(text(f"EXPLAIN {compiled}")))
     assert "Seq Scan on ledger_entries" not in plan
