@@ -56,8 +56,9 @@ def _close(execution: Execution, attempt: Attempt, text: str) -> None:
     most = quota.held(db.session, attempt.id)
     if most and prompt.task is Task.CHAT and not text:
         cost, tokens = most.usd or cost, most.tokens  # nobody heard it; it may have said all that it was allowed to
-    elif most and most.usd:
-        cost = most.usd if cost is None else min(cost, most.usd)
+    elif most:
+        tokens = min(tokens, most.tokens or tokens)
+        cost = (most.usd or None) if cost is None else min(cost, most.usd or cost)
     attempt.cost = cost
     attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, func.clock_timestamp(), True
     attempt.error, attempt.job = "The worker that ran it stopped.", None

@@ -43,7 +43,10 @@ class Bill:
         cost = pricing.cost(usage, rates, allowance.prompt.media)
         if cost is None and allowance.held:  # nobody can say what it cost: the most it could
             cost, is_estimated = allowance.held, True
-        return cls(usage, is_estimated, cost, counted_tokens(allowance.prompt, usage, rates))
+        tokens = counted_tokens(allowance.prompt, usage, rates)
+        if is_estimated:  # what was held is the most that it can have come to
+            cost, tokens = _within(cost, allowance.held), _within(tokens, allowance.held_tokens) or 0
+        return cls(usage, is_estimated, cost, tokens)
 
 
 def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> None:
@@ -94,6 +97,10 @@ def _usage(
     thinks = may_think(prompt, step.candidate.abilities, step.candidate.kind)
     is_heard = result.failure is None or result.visible
     return with_unsaid(guess, prompt, step.pair, seconds, thinks=thinks, is_heard=is_heard), True
+
+
+def _within(guess: int | None, held: int | None) -> int | None:
+    return guess if guess is None or held is None else min(guess, held)
 
 
 def _is_owed(result: Result) -> bool:

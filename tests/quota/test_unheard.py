@@ -15,14 +15,14 @@ from dataelan_web.executions.submit import record
 from dataelan_web.executions.unsaid import FASTEST, may_have_made, speed_of
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue
-from dataelan_web.models import Attempt, Execution, Reservation, State, Unit, new_id
+from dataelan_web.models import Attempt, Execution, Hold, Reservation, State, Unit, new_id
 from dataelan_web.router.health import Observation
 from dataelan_web.router.types import Prompt, user
 from tests import people
 from tests.conftest import wait_until
 from tests.test_executions import let_the_lease_run_out
 
-from .steps import USD, drifted, ledger, limit, state_of
+from .steps import USD, drifted, ledger, limit, lines, state_of
 from .test_in_the_house import name_of, request, run
 
 
@@ -72,6 +72,22 @@ def test_a_thinking_model_that_is_cut_amid_its_words_is_charged_what_it_may_have
     if budget:
         assert state_of(budget) == (cut.cost, 0)
         assert not drifted(budget)
+
+
+@pytest.mark.parametrize("unit", [Unit.USD, Unit.TOKENS])
+def test_no_guess_is_above_what_was_held(acme: people.Cast, simulated: str, unit: Unit) -> None:
+    """A soft limit tells no model how long its answer may be."""
+    key = people.own_provider(acme, simulated)
+    values: dict[str, Any] = {"input": USD, "output": USD, "capabilities": ["reasoning"], "max_output_tokens": 50}
+    model = people.own_model(acme, key, "simulated-fail-cut", **values)
+    budget = limit(acme, 10 * USD, unit=unit, is_hard=False)
+    cut = run(acme, "!simulate after=3 first_token_ms=700\nHi", name_of(model))
+    (attempt,) = cut.attempts
+    (charged,) = lines(attempt.id)
+    assert charged[2] == "estimated", "no overrun"
+    assert "counted more than was held" not in cut.body.notice
+    held = db.session.scalar(select(Hold.amount).join(Reservation).where(Reservation.attempt_id == attempt.id))
+    assert state_of(budget) == (held, 0)
 
 
 @pytest.mark.parametrize("asked", [{"capabilities": ["tools"]}, {"effort": "none", "capabilities": ["reasoning"]}])
