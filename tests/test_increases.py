@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from dataelan_web import quota
 from dataelan_web.accounts.sign_up import create_project
+from dataelan_web.executions.expiries import note_expired
 from dataelan_web.executions.prompts import to_json
 from dataelan_web.extensions import db
 from dataelan_web.models import (
@@ -44,6 +45,7 @@ from dataelan_web.router.types import Prompt as RouterPrompt
 from dataelan_web.router.types import user as said
 
 from . import people, used
+from .conftest import wait_until
 from .test_limits import audited, page, text_of
 
 
@@ -127,6 +129,41 @@ def test_a_grant_ends_by_itself(acme: people.Cast, budget: Budget) -> None:
     increase.expires_at = now() - timedelta(seconds=1)
     db.session.commit()
     assert limit_now(budget) == 50 * NANO
+
+
+def test_that_a_grant_is_over_is_in_the_audit_log_once_however_many_look(
+    app: Flask, acme: people.Cast, budget: Budget
+) -> None:
+    """Four at once, and the worker of this test run beside."""
+    granted = [used.asked(acme, budget, acme.mia, amount=amount * NANO) for amount in (1, 2, 3)]
+    ends = now() + timedelta(hours=1)
+    for increase in granted:
+        assert approve(db.session, increase.id, acme.olivia.id, increase.asked, ends)
+    lasting = used.asked(acme, budget, acme.mia)
+    assert approve(db.session, lasting.id, acme.olivia.id, NANO, ends)
+    over = [increase.id for increase in granted]
+    db.session.execute(update(Increase).where(Increase.id.in_(over)).values(expires_at=now() - timedelta(seconds=1)))
+    db.session.commit()
+    gate = threading.Barrier(4)
+
+    def look() -> None:
+        with app.app_context():
+            gate.wait()
+            note_expired()
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: all(fresh(increase).ended_at for increase in granted))
+    assert note_expired() == 0
+    lines = [detail for action, detail in audited(acme) if action == "increase.ended"]
+    assert sorted(line["amount"] for line in lines) == [1 * NANO, 2 * NANO, 3 * NANO]
+    assert {(line["limit"], line["unit"]) for line in lines} == {(str(budget.id), "usd")}
+    assert "Request for more ended" in text_of(page(app, acme.olivia, f"{acme.home}/audit"))
+    shown = text_of(page(app, acme.mia, f"{acme.home}/limits/{budget.id}"))
+    assert (shown.count("Over $"), shown.count("Granted $")) == (3, 1)
 
 
 def test_a_grant_may_last_until_a_day_in_the_organizations_time(app: Flask, acme: people.Cast, budget: Budget) -> None:

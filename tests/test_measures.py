@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataelan_web.executions.measures import from_json, measured, most, seconds_of, to_json
+from dataelan_web.executions.measures import from_json, measured, most, to_json
 from dataelan_web.executions.prompts import from_json as prompt_from_json
 from dataelan_web.executions.prompts import to_json as prompt_to_json
 from dataelan_web.executions.prompts import with_files
+from dataelan_web.router.recordings import seconds_of
 from dataelan_web.router.types import FilePart, ImagePart, Message, Prompt, Task, TextPart, Usage, user
 
 # The first bytes of what mutagen knows.

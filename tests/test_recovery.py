@@ -36,7 +36,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.models.executions import LEASE, claim, close, renew
 from dataelan_web.playground import stream
-from dataelan_web.router.candidates import tokens_of
+from dataelan_web.router.sizes import tokens_of
 from dataelan_web.router.types import Failure, Prompt, Text, Usage, user
 
 from . import people

@@ -17,8 +17,9 @@ from ..models import Batch, BatchCheck, BatchRow, CheckKind, Execution, ModelTyp
 from ..prompts.content import Content
 from ..prompts.refusals import Refused
 from ..router import pricing
-from ..router.candidates import Candidate, tokens_of
+from ..router.candidates import Candidate
 from ..router.parameters import SCHEMA, TOOLS, fitted, has, omitted
+from ..router.sizes import tokens_of
 from ..router.types import Failure, Prompt, Usage
 from . import judging
 from .asked import Asker

@@ -10,9 +10,10 @@ from sqlalchemy import func, select, update
 
 from .. import quota
 from ..extensions import db
-from ..models import Attempt, Execution, Outcome
+from ..models import Attempt, Execution, Model, Outcome, now
 from ..models.journal import COUNTERS
-from ..router import pricing
+from ..router import names, pricing
+from ..router.parameters import may_think
 from ..router.types import Prompt, Task, Usage
 from ..storage import Unavailable
 from . import assets
@@ -20,6 +21,7 @@ from .bill import charge
 from .measures import counted_tokens, estimated, measured, to_json
 from .prompts import from_json, with_files
 from .rates import rates_of
+from .unsaid import with_unsaid
 
 
 def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:
@@ -47,14 +49,16 @@ def take_back(attempt_id: uuid.UUID) -> None:
 
 
 def _close(execution: Execution, attempt: Attempt, text: str) -> None:
-    usage = estimated(prompt := _prompt_of(execution), measured(prompt, (), Usage()), text)
+    prompt = _prompt_of(execution)
+    usage = _may_have_used(execution, attempt, prompt, estimated(prompt, measured(prompt, (), Usage()), text))
     rates = rates_of(attempt.price) if attempt.price else None
     cost, tokens = pricing.cost(usage, rates, prompt.media), counted_tokens(prompt, usage, rates)
     most = quota.held(db.session, attempt.id)
     if most and prompt.task is Task.CHAT and not text:
         cost, tokens = most.usd or cost, most.tokens  # nobody heard it; it may have said all that it was allowed to
-    elif most and most.usd:
-        cost = most.usd if cost is None else min(cost, most.usd)
+    elif most:
+        tokens = min(tokens, most.tokens or tokens)
+        cost = (most.usd or None) if cost is None else min(cost, most.usd or cost)
     attempt.cost = cost
     attempt.outcome, attempt.ended_at, attempt.usage_is_estimated = Outcome.INTERRUPTED, func.clock_timestamp(), True
     attempt.error, attempt.job = "The worker that ran it stopped.", None
@@ -63,6 +67,17 @@ def _close(execution: Execution, attempt: Attempt, text: str) -> None:
         setattr(attempt, name, counter)
     db.session.flush()
     charge(execution.organization_id, attempt, tokens)
+
+
+def _may_have_used(execution: Execution, attempt: Attempt, prompt: Prompt, usage: Usage) -> Usage:
+    """With what it thought until its worker's lease ran out: when that died before, nobody knows."""
+    model = db.session.get(Model, attempt.model_id) if attempt.model_id else None
+    if model is None:
+        return usage
+    abilities = frozenset(model.capabilities) or names.abilities(model.name)
+    lasted = (execution.lease_until or execution.finished_at or now()) - attempt.started_at
+    pair, thinks = (model.id, attempt.api_key_id), may_think(prompt, abilities, model.provider.kind)
+    return with_unsaid(usage, prompt, pair, max(0.0, lasted.total_seconds()), thinks=thinks, is_heard=True)
 
 
 def _prompt_of(execution: Execution) -> Prompt:

@@ -37,6 +37,8 @@ class Allowance:
     """Some limit counts it, in whatever unit."""
     held: int | None = None
     """Nano-USD that are held for it; None: nothing is, as no limit of money counts it."""
+    held_tokens: int | None = None
+    """… and tokens, of all classes together; None: no limit counts it."""
     lease: quota.Lease | None = None
     """What rates count for it."""
     left_usd: int | None = None
@@ -84,6 +86,7 @@ def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Pro
         " ".join(filter(None, (notice, bound.notice))),
         bool(limits),
         held,
+        bound.use.tokens if limits else None,
         lease,
         left_usd=max(0, min(room) - bound.use.usd) if room else None,
     )
@@ -94,7 +97,8 @@ def take_over(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: P
     counted = quota.applicable(db.session, subjects_of(execution, step))
     lease = rates().go_on(counted.rates, attempt_id) if counted.rates else None
     held = quota.held(db.session, attempt_id)
-    return Allowance(prompt, "", held is not None, (held.usd or None) if held else None, lease)
+    usd, tokens = (held.usd or None, held.tokens or None) if held else (None, None)
+    return Allowance(prompt, "", held is not None, usd, tokens, lease)
 
 
 def rates() -> quota.Rates:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .. import quota
 from ..extensions import db
 from ..models import Attempt, EntryKind, LedgerEntry
 from ..router import pricing
-from ..router.pricing import Rates
+from ..router.parameters import may_think
+from ..router.plan import Step
 from ..router.run import Result
 from ..router.types import Fate, Task, Usage
 from .allowance import Allowance
 from .answer import Answer
-from .measures import counted_tokens, estimated, measured, unheard
+from .measures import counted_tokens, estimated, measured
+from .unsaid import with_unsaid
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +33,20 @@ class Bill:
     """What a limit of tokens counts; None: it was surely not sent, and no limit counts it at all."""
 
     @classmethod
-    def of(cls, result: Result, allowance: Allowance, answer: Answer, rates: Rates | None, seconds: float) -> Bill:
+    def of(cls, result: Result, allowance: Allowance, answer: Answer, step: Step, seconds: float) -> Bill:
         """`seconds`: how long it took."""
-        usage, is_estimated = _usage(result, allowance, answer, seconds)
+        rates = step.candidate.rates
+        usage, is_estimated = _usage(result, allowance, answer, step, seconds)
         if usage is None:
             was_sent = result.failure is None or result.failure.sent
             return cls(None, False, 0, 0 if was_sent else None)
         cost = pricing.cost(usage, rates, allowance.prompt.media)
         if cost is None and allowance.held:  # nobody can say what it cost: the most it could
             cost, is_estimated = allowance.held, True
-        return cls(usage, is_estimated, cost, counted_tokens(allowance.prompt, usage, rates))
+        tokens = counted_tokens(allowance.prompt, usage, rates)
+        if is_estimated:  # what was held is the most that it can have come to
+            cost, tokens = _within(cost, allowance.held), _within(tokens, allowance.held_tokens) or 0
+        return cls(usage, is_estimated, cost, tokens)
 
 
 def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> None:
@@ -73,7 +79,9 @@ def _note(is_over: bool, attempt: Attempt, tokens: int) -> None:
         log.warning("quota.overrun attempt=%s cost=%s tokens=%s", attempt.id, attempt.cost, tokens)
 
 
-def _usage(result: Result, allowance: Allowance, answer: Answer, seconds: float) -> tuple[Usage | None, bool]:
+def _usage(
+    result: Result, allowance: Allowance, answer: Answer, step: Step, seconds: float
+) -> tuple[Usage | None, bool]:
     """(what is charged, estimated?)"""
     if not _is_owed(result):
         return None, False
@@ -84,8 +92,15 @@ def _usage(result: Result, allowance: Allowance, answer: Answer, seconds: float)
     if result.failure is None and (is_counted or (prompt.task is not Task.CHAT and reported.known)):
         return reported, False
     guess = estimated(prompt, reported, answer.said)
-    is_unheard = result.failure is not None and not result.visible and prompt.task is Task.CHAT
-    return replace(guess, output=max(guess.output or 0, unheard(prompt, seconds))) if is_unheard else guess, True
+    if result.done and reported.output is not None:
+        return guess, True
+    thinks = may_think(prompt, step.candidate.abilities, step.candidate.kind)
+    is_heard = result.failure is None or result.visible
+    return with_unsaid(guess, prompt, step.pair, seconds, thinks=thinks, is_heard=is_heard), True
+
+
+def _within(guess: int | None, held: int | None) -> int | None:
+    return guess if guess is None or held is None else min(guess, held)
 
 
 def _is_owed(result: Result) -> bool:

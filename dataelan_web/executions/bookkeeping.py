@@ -7,12 +7,14 @@ told of each once.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import cast
 
 import redis
 from sqlalchemy import delete, func, select
@@ -35,6 +37,9 @@ RECENT = timedelta(days=1)
 """Windows that ended earlier are charged by nobody any more; `flask ledger verify` reads those too."""
 OPENINGS = 20
 """Openings of windows that are summed up anew in one turn; the next turn goes on after them."""
+PATIENCE = 5.0
+"""Seconds in which lines of everybody are read in one turn; whoever has more goes on in the next."""
+KEPT_FOR = 24 * 3600
 KIND = "ledger.drift"
 PATH = "/admin/books"
 TOLD = ("spent", "spent_by_the_ledger", "reserved", "held", "opening", "opening_by_the_ledger")
@@ -45,17 +50,17 @@ def check_books() -> list[quota.Drift]:
     try:
         if not store().set(TURN, 1, nx=True, ex=EVERY):
             return []
-        place: Any = store().get(f"{TURN}:openings")
+        place = _Place.kept()
     except redis.RedisError:
         return []  # it will be somebody's turn when Valkey is back
     began = time.monotonic()
-    found, after = _drifted(uuid.UUID(place.decode()) if place else None)
+    found, place = _drifted(place)
     for one in found:
         log.error("ledger.drift %s", one)
-    _remember(found)
+    _remember(found, place.walks)
     db.session.commit()
     with contextlib.suppress(redis.RedisError):
-        store().set(f"{TURN}:openings", str(after) if after else "", ex=24 * 3600)
+        place.keep()
         store().expire(TURN, max(EVERY, round(SHARE * (time.monotonic() - began))))
     return found
 
@@ -76,24 +81,53 @@ def standing() -> Sequence[LedgerDrift]:
     return db.session.scalars(select(LedgerDrift).order_by(LedgerDrift.created_at, LedgerDrift.id)).all()
 
 
-def _drifted(after: uuid.UUID | None) -> tuple[list[quota.Drift], uuid.UUID | None]:
-    """What drifts: of recent windows, of the next few openings, and what did before, however old. And the place where
-    the next look at openings begins; None: from the first."""
+@dataclass(frozen=True)
+class _Place:
+    """Where the look at openings goes on."""
+
+    after: uuid.UUID | None
+    """This window; None: from the first."""
+    walks: dict[uuid.UUID, quota.Walk]
+    """Windows whose lines were read in part."""
+
+    @classmethod
+    def kept(cls) -> _Place:
+        after, walks = (cast("bytes | None", store().get(f"{TURN}:{name}")) for name in ("openings", "walks"))
+        begun = json.loads(walks) if walks else {}
+        return cls(
+            uuid.UUID(after.decode()) if after else None,
+            {uuid.UUID(id): quota.Walk.of(walk) for id, walk in begun.items()},
+        )
+
+    def keep(self) -> None:
+        begun = {str(id): walk.kept() for id, walk in self.walks.items()}
+        store().set(f"{TURN}:openings", str(self.after) if self.after else "", ex=KEPT_FOR)
+        store().set(f"{TURN}:walks", json.dumps(begun), ex=KEPT_FOR)
+
+
+def _drifted(place: _Place) -> tuple[list[quota.Drift], _Place]:
+    """What drifts: of recent windows, of openings the next few, or those that were not read to their end, and what did
+    before, however old. And the place where the next look goes on."""
     known = select(LedgerDrift.period_id)
     before = list(db.session.scalars(select(BudgetPeriod).where(BudgetPeriod.id.in_(known))))
-    next_ones = quota.first_windows(db.session, after, OPENINGS)
-    openings = quota.wrong_openings(db.session, {row.id: row for row in (*before, *next_ones)}.values())
+    begun = place.walks.keys() - {row.id for row in before}
+    waiting = list(db.session.scalars(select(BudgetPeriod).where(BudgetPeriod.id.in_(begun)))) if begun else []
+    next_ones = waiting or quota.first_windows(db.session, place.after, OPENINGS)
+    wanted = {row.id: row for row in (*next_ones, *before)}.values()
+    looked = quota.look_at_openings(db.session, wanted, place.walks, PATIENCE)
+    openings = looked.wrong
     budgets = {row.budget_id for row in before} | {one.budget_id for one in openings}
     recent = quota.drift(db.session, ended_after=RECENT, openings=openings)
     older = quota.drift(db.session, of=budgets, openings=openings) if budgets else []
     found = {one.period_id: one for one in (*recent, *older)}
-    return list(found.values()), next_ones[-1].id if len(next_ones) == OPENINGS else None
+    last = next_ones[-1].id if len(next_ones) == OPENINGS else None
+    return list(found.values()), _Place(place.after if waiting else last, looked.walks)
 
 
-def _remember(found: Sequence[quota.Drift]) -> None:
+def _remember(found: Sequence[quota.Drift], undecided: Collection[uuid.UUID]) -> None:
     """Superusers hear of what was not known. The caller commits."""
-    agree = delete(LedgerDrift).where(LedgerDrift.period_id.not_in([one.period_id for one in found]))
-    db.session.execute(agree)
+    drifting = [*(one.period_id for one in found), *undecided]
+    db.session.execute(delete(LedgerDrift).where(LedgerDrift.period_id.not_in(drifting)))
     for one in found:
         says = {name: getattr(one, name) for name in TOLD}
         row = insert(LedgerDrift).values(id=new_id(), created_at=func.now(), period_id=one.period_id, **says)

@@ -9,10 +9,11 @@ from flask import current_app
 
 from ..extensions import db
 from ..models import Execution, journal
-from ..router.candidates import Candidate, tokens_of
+from ..router.candidates import Candidate
 from ..router.exchange import ask
 from ..router.plan import Step
 from ..router.providers import counter
+from ..router.sizes import tokens_of
 from ..router.types import Failure, Prompt, Unsupported
 from ..router.wire import Client, Clients
 from .execute import choose

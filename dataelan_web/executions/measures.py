@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import math
-from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-import mutagen
-from mutagen.aac import AAC
-from mutagen.aiff import AIFF
-from mutagen.flac import FLAC
-from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4
-from mutagen.oggopus import OggOpus
-from mutagen.oggvorbis import OggVorbis
-from mutagen.wave import WAVE
-
-from ..router.candidates import token_bound, tokens_of
 from ..router.pricing import Most, Rates
-from ..router.prompt import FilePart, Prompt, Task
+from ..router.prompt import Prompt, Task
+from ..router.recordings import seconds_of
+from ..router.sizes import token_bound, tokens_of
 from ..router.types import Usage
 
 BESIDE_TOKENS = ("cache_write_1h", "input_audio", "input_image", "output_audio", "output_image", "images", "seconds",
                  "characters", "requests", "billed_input", "billed_output")  # fmt: skip
-LOWEST_BITRATE = 750
-"""Bytes a second of the most compressed speech (6 kbit/s): an unreadable recording is at most this long."""
 TOKENS_OF_AN_IMAGE = 20_000
 """More output tokens than any model counts for one picture (the largest documented are about 6,300)."""
-READ = [MP3, WAVE, FLAC, OggOpus, OggVorbis, MP4, AAC, AIFF]
-"""What people record and providers take. Of mutagen's other formats some can be made to read for ever (Musepack)."""
 LONGEST_SPEECH = 16_384
 """Output tokens that a voice may go on for, however short its text (Gemini's limit)."""
 TOKENS_OF_A_CHARACTER, TOKENS_OF_A_SECOND = 10, 100
 """More than any model counts for a spoken character, and for a second of film or of transcript."""
 PAUSES = 30
 """Seconds of speech beside one for each character: digits take the longest."""
-FASTEST = 500
-"""Tokens that a model may think in a second, unheard."""
 SECONDS_OF_A_FILM = 12
 """Where none are asked for: providers make 4 to 10."""
 
@@ -102,14 +84,6 @@ def estimated(prompt: Prompt, known: Usage, said: str) -> Usage:
     )
 
 
-def unheard(prompt: Prompt, seconds: float) -> int:
-    """The output tokens of a chat that was taken, and broke off before a word of it was heard. What was asked for as a
-    whole is written to its end all the same; a stream ends with its reader, and until then the model may have thought.
-    No more than it was told to: where nobody told it, no limit counts its tokens, and nothing is guessed."""
-    most = prompt.max_tokens or 0
-    return min(most, math.ceil(seconds * FASTEST)) if prompt.stream else most
-
-
 def known_tokens(prompt: Prompt, rates: Rates | None) -> int | None:
     """What pictures, sound and film count as in a limit of tokens, where tokens are not what they are paid by: those of
     their prompt, whatever a provider reports. None: what the provider says."""
@@ -145,19 +119,6 @@ def searches_of(prompt: Prompt) -> int:
 def film_seconds(prompt: Prompt) -> Decimal:
     seconds = prompt.media.get("seconds")
     return Decimal(seconds) if isinstance(seconds, int) and seconds > 0 else Decimal(SECONDS_OF_A_FILM)
-
-
-def seconds_of(file: FilePart, *, longest: bool = False) -> Decimal:
-    """How long a recording is, by its own header. Unreadable: 0, or the longest it can be. At the longest a length is
-    rounded as those do who count whole seconds, with one for another reading of the same header."""
-    try:
-        found = mutagen.File(io.BytesIO(b64decode(file.data)), READ)
-    except Exception:  # a stranger's file: mutagen meets it with whatever error comes to it
-        found = None
-    length = getattr(getattr(found, "info", None), "length", None)
-    if isinstance(length, int | float) and 0 < length < math.inf:
-        return Decimal(math.ceil(length) + 1) if longest else Decimal(str(round(length, 3)))
-    return Decimal(-(-file.size // LOWEST_BITRATE)) if longest else Decimal(0)
 
 
 def to_json(usage: Usage) -> dict[str, Any]:

@@ -154,7 +154,7 @@ class Record:
 
     def end(self, step: Step, number: int, result: Result) -> None:
         attempt, failure = self._begun(), result.failure
-        bill = Bill.of(result, self._allowance, self.answer, step.candidate.rates, self.seconds)
+        bill = Bill.of(result, self._allowance, self.answer, step, self.seconds)
         self._ended = _Ended(step.candidate, result, self._values(attempt, result, bill), bill.tokens)
         self._observe(step, attempt, result, bill.usage)
         note = self._lessons.of_format(step.candidate)

@@ -6,6 +6,7 @@
   again; we never repeat a paid call.
 * A hold that outlived its call is settled with its attempt, or given back.
 * A prompt whose turn it is goes on its way, where nobody else let it go.
+* More of a limit that was granted until now is over, and the audit log says so.
 * Once a minute one worker looks whether the limits agree with the ledger.
 * What was in the trash for long enough is purged.
 """
@@ -31,6 +32,7 @@ from ..models.locks import IMPATIENT
 from . import live
 from .abandoned import close_attempts
 from .bookkeeping import check_books
+from .expiries import note_expired
 from .jobs import left_behind
 from .purge import purge_if_due
 from .record import summary
@@ -63,7 +65,7 @@ def sweep(unheard: timedelta | None = UNHEARD) -> None:
     requeue(unheard)
     if close_dead():
         requeue(unheard)  # what none of them had sent
-    for part in (release_forgotten, end_stale_holds, check_books, purge_if_due):
+    for part in (release_forgotten, end_stale_holds, note_expired, check_books, purge_if_due):
         try:
             part()
         except Exception as error:  # one that cannot be done must not keep the others waiting

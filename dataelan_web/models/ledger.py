@@ -65,6 +65,7 @@ class LedgerEntry(Base):
         Index("uq_ledger_entries_charge", "attempt_id", unique=True, postgresql_where=text("kind = 'charge'")),
         Index("ix_ledger_entries_organization_id_created_at", "organization_id", "created_at"),
         Index("ix_ledger_entries_attempt_id", "attempt_id"),
+        Index("ix_ledger_entries_created_at", "created_at", postgresql_using="brin"),  # they are written in its order
     )
 
     # No cascade: nothing that was paid for can be deleted from under its line.

@@ -14,7 +14,7 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, text, upd
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from .accounts import User
-from .base import NIL, Base, DbSession, JsonList, Long, Nano, Time, parent, reference
+from .base import NIL, Base, DbSession, JsonList, Long, Nano, Time, now, parent, reference
 
 OWNER = f"coalesce(organization_id, '{NIL}')"
 
@@ -186,6 +186,11 @@ class Increase(Base):
             "expires_at",
             postgresql_where=text("rate_id IS NOT NULL"),
         ),
+        Index(
+            "ix_budget_increases_in_force",
+            "expires_at",
+            postgresql_where=text("answer = 'approved' AND ended_at IS NULL"),
+        ),
         CheckConstraint("num_nonnulls(budget_id, rate_id) = 1", name="is_of_one_limit"),
         CheckConstraint("(rate_id IS NULL) = (pace IS NULL)", name="a_rate_has_a_pace"),
         CheckConstraint("asked > 0", name="asked_is_positive"),
@@ -205,6 +210,8 @@ class Increase(Base):
     answered_at: Mapped[Time | None]
     granted: Mapped[Nano | None]
     expires_at: Mapped[Time | None]
+    ended_at: Mapped[Time | None]
+    """When the audit log was told that it is over; it is no more in force from `expires_at` on."""
 
     budget: Mapped[Budget | None] = relationship(back_populates="increases")
     rate: Mapped[RateLimit | None] = relationship()
@@ -215,6 +222,11 @@ class Increase(Base):
     def of(self) -> Budget | RateLimit:
         """The limit that more is asked of."""
         return self.budget or cast(RateLimit, self.rate)
+
+    @property
+    def is_over(self) -> bool:
+        """Was it granted, until a time that has come?"""
+        return self.answer is Answer.APPROVED and self.expires_at is not None and self.expires_at <= now()
 
     @property
     def counted_in(self) -> Measure:

@@ -8,12 +8,13 @@ from .amounts import Use, said, usd
 from .books import Drift, correct, drift, mend
 from .holds import GRACE, Settled, commit, held, hold, prolong, reserve, settle, settle_at_last, void
 from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
-from .openings import WrongOpening, first_windows, wrong_openings
+from .openings import WrongOpening, first_windows, look_at_openings, wrong_openings
 from .rates import Lease, Rates
 from .refusals import OverLimit, RateExceeded, RatesUnknown, tightest, whose_limit
 from .setting import delete_limit, forget, set_limit, set_rate
 from .standing import Standing, left_usd, standing
 from .subjects import OPERATORS, Subjects
+from .walking import Walk
 from .windows import window_of
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Standing",
     "Subjects",
     "Use",
+    "Walk",
     "WrongOpening",
     "applicable",
     "commit",
@@ -44,6 +46,7 @@ __all__ = [
     "hold",
     "left_usd",
     "limits_of",
+    "look_at_openings",
     "mend",
     "prolong",
     "reserve",

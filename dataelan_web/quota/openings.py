@@ -2,30 +2,35 @@
 
 An opening never changes, and neither do the lines that it is the sum of; so it need not be looked at each minute, and a
 few at a time are enough, one after the other. Lines that were written while the limit was made may count or not: nobody
-knows which of them it saw. So it is wrong only outside of what is possible.
+knows which of them it saw. So it is wrong only outside of what is possible. Of a limit of the operator's everybody's
+lines count, which may be more than one statement has time for: those are read piece by piece (walking).
 """
 
 from __future__ import annotations
 
+import math
+import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, func, join, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, join, or_, select
 
 from ..models import Attempt, Budget, BudgetPeriod, Execution, Hold, LedgerEntry, Reservation, Scope, Unit
 from ..models.base import DbSession
-from .setting import USED, counts_for
+from .setting import USED, counts_everybody, counts_for, first_of_all
+from .walking import Sums, Walk, by_index
 
 AT_ONCE = timedelta(minutes=1)
 """Around the moment in which a limit was made; the clocks of machines differ too."""
 TOGETHER = 100
 """Windows that are looked at by one statement: it has 30 s, and a window has as many lines as its month had calls."""
 NOTHING = 0, 0, 0, 0
+Line = Row[Any, Any, Any, Any, Any]
 Kind = tuple[Scope, Unit, bool]
 """Of a limit: whom and what it counts, and whether it is the operator's."""
 
@@ -47,42 +52,70 @@ def first_windows(session: DbSession, after: uuid.UUID | None = None, most: int 
     return list(session.scalars(query.order_by(BudgetPeriod.id).limit(most)))
 
 
+@dataclass(frozen=True)
+class Looked:
+    wrong: list[WrongOpening]
+    """Windows whose opening the ledger does not bear out."""
+    walks: dict[uuid.UUID, Walk]
+    """Of those windows that are not decided yet: how far their lines were read."""
+
+
 def wrong_openings(session: DbSession, periods: Collection[BudgetPeriod]) -> list[WrongOpening]:
-    """Those of these windows whose opening the ledger does not bear out."""
-    all_ = list(periods)
-    parts = (all_[start : start + TOGETHER] for start in range(0, len(all_), TOGETHER))
-    return [wrong for part in parts for wrong in _wrong_of(session, part)]
+    """Those of these windows whose opening the ledger does not bear out, however long that takes."""
+    return look_at_openings(session, periods).wrong
 
 
-def _wrong_of(session: DbSession, periods: Collection[BudgetPeriod]) -> list[WrongOpening]:
-    """All of one kind in one statement: there may be thousands of windows, and there are but a few kinds."""
-    ids_of: dict[Kind, list[uuid.UUID]] = defaultdict(list)
+def look_at_openings(
+    session: DbSession,
+    periods: Collection[BudgetPeriod],
+    walks: Mapping[uuid.UUID, Walk] | None = None,
+    seconds: float = math.inf,
+) -> Looked:
+    """Go on from these walks, for so long. Only windows that count everybody's lines may need more than that."""
+    all_, looked, until = list(periods), Looked([], {}), time.monotonic() + seconds
+    for start in range(0, len(all_), TOGETHER):
+        for period, says in _said_of(session, all_[start : start + TOGETHER], walks or {}, until):
+            if isinstance(says, Walk):
+                looked.walks[period.id] = says
+            elif wrong := _held_against(period, *says):
+                looked.wrong.append(wrong)
+    return looked
+
+
+def _said_of(
+    session: DbSession, periods: Collection[BudgetPeriod], walks: Mapping[uuid.UUID, Walk], until: float
+) -> Iterator[tuple[BudgetPeriod, Sums | Walk]]:
+    """What the ledger says of each, or how far it was asked. All of one kind in one statement: there may be thousands
+    of windows, and there are but a few kinds."""
+    of_kind: dict[Kind, list[BudgetPeriod]] = defaultdict(list)
+    by_id = {period.id: period for period in periods}  # without a kind: it was deleted meanwhile
     kinds = select(BudgetPeriod.id, Budget.scope, Budget.unit, Budget.organization_id.is_(None)).join(Budget)
-    for id, *kind in session.execute(kinds.where(BudgetPeriod.id.in_([period.id for period in periods]))):
-        ids_of[cast("Kind", tuple(kind))].append(id)
-    kind_of = {id: kind for kind, ids in ids_of.items() for id in ids}  # without one: it was deleted meanwhile
-    sums = {
-        id: (sure, less, more, likely)
-        for kind, ids in ids_of.items()
-        for id, sure, less, more, likely in _said(session, kind, ids)
-    }
-    looked_at = ((period, sums.get(period.id, NOTHING)) for period in periods if period.id in kind_of)
-    return [wrong for period, says in looked_at if (wrong := _held_against(period, *says))]
+    for id, *its_kind in session.execute(kinds.where(BudgetPeriod.id.in_(by_id))):
+        of_kind[cast("Kind", tuple(its_kind))].append(by_id[id])
+    for kind, alike in of_kind.items():
+        scope, _, is_operators = kind
+        if is_operators and counts_everybody(scope):
+            for period in alike:
+                walk = _walked(session, kind, period, walks.get(period.id) or Walk(period.starts_at), until)
+                yield period, walk.sums if walk.at >= period.created_at + AT_ONCE else walk
+            continue
+        sums: dict[uuid.UUID, Sums] = {row[0]: tuple(row[1:]) for row in _said(session, kind, alike)}
+        yield from ((period, sums.get(period.id, NOTHING)) for period in alike)
 
 
-def _said(session: DbSession, kind: Kind, ids: Collection[uuid.UUID]) -> Sequence[Row[Any, Any, Any, Any, Any]]:
-    """By an organization's lines of that time: left to itself, PostgreSQL reads every call that was ever made."""
-    scope, _, is_operators = kind
-    asked = _sums(*kind).where(BudgetPeriod.id.in_(ids))
-    if is_operators and scope is not Scope.ORGANIZATION:  # everybody's lines have no such index
-        return session.execute(asked).all()
-    session.execute(_READS_ALL, {"may": "off"})
-    rows = session.execute(asked).all()
-    session.execute(_READS_ALL, {"may": "on"})
-    return rows
+def _walked(session: DbSession, kind: Kind, period: BudgetPeriod, walk: Walk, until: float) -> Walk:
+    asked, written = _sums(*kind).where(BudgetPeriod.id == period.id), LedgerEntry.created_at
+
+    def read(since: datetime, to: datetime) -> Sums:
+        rows = by_index(session, asked.where(written >= since, written < to))
+        return tuple(map(int, rows[0][1:])) if rows else NOTHING
+
+    return walk.goes_on(first_of_all(session), period.created_at + AT_ONCE, read, until)
 
 
-_READS_ALL = select(func.set_config("enable_seqscan", bindparam("may"), True))
+def _said(session: DbSession, kind: Kind, periods: Collection[BudgetPeriod]) -> Sequence[Line]:
+    """By an organization's lines of that time."""
+    return by_index(session, _sums(*kind).where(BudgetPeriod.id.in_([period.id for period in periods])))
 
 
 def _held_against(period: BudgetPeriod, sure: int, less: int, more: int, likely: int) -> WrongOpening | None:
@@ -107,7 +140,8 @@ def _sums(scope: Scope, unit: Unit, is_operators: bool) -> Select[Any, Any, Any,
     )
     began = (written >= BudgetPeriod.starts_at, Attempt.started_at >= BudgetPeriod.starts_at, around)
     counted = counts_for(scope, unit, None if is_operators else Budget.organization_id, Budget.subject_id)
-    lines = join(LedgerEntry, Attempt, Attempt.id == LedgerEntry.attempt_id).join(Execution)
+    lines = join(LedgerEntry, Attempt, Attempt.id == LedgerEntry.attempt_id)
+    lines = lines.join(Execution) if not is_operators else lines  # whose limits count no subject that only a run names
     sums = sums.join_from(BudgetPeriod, Budget).join(lines, and_(counted, *began))
     return sums.group_by(BudgetPeriod.id)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, delete, func, select, true
@@ -16,6 +18,7 @@ from ..models import (
     EntryKind,
     Execution,
     LedgerEntry,
+    Organization,
     Payer,
     RateLimit,
     Scope,
@@ -26,6 +29,7 @@ from ..models import (
 from ..models.base import DbSession
 from .limits import Limit, limits_of
 from .subjects import OPERATORS
+from .walking import Walk, by_index
 
 USED: dict[Unit, Any] = {
     Unit.USD: LedgerEntry.amount,
@@ -42,6 +46,9 @@ SPENT_BY: dict[Scope, Any] = {
     Scope.PROVIDER: Attempt.provider_id,
     Scope.MODEL: Attempt.model_id,
 }
+
+BEYOND = timedelta(days=2)
+"""What is written while the lines are read counts too, and clocks differ."""
 
 Row = TypeVar("Row", Budget, RateLimit)
 
@@ -153,7 +160,7 @@ def _change(row: Budget | RateLimit, values: dict[str, Any]) -> None:
 def _open(session: DbSession, budget: Budget) -> None:
     """Its first window, with what was spent in it before."""
     (limit,) = limits_of(session, [budget.id])
-    used = int(session.scalar(_used_since(limit)) or 0)
+    used = _used_since(session, limit)
     session.add(
         BudgetPeriod(
             created_at=func.clock_timestamp(),  # by the clock that lines of the ledger go by (openings)
@@ -180,15 +187,34 @@ def counts_for(
     return and_(counted, subject == subject_id if subject is not None else true())
 
 
-def _used_since(limit: Limit) -> Any:
-    """What the ledger says of calls that began in this window, by the rules that the limit counts by."""
-    return (
-        select(func.sum(USED[limit.unit]))
+def counts_everybody(scope: Scope) -> bool:
+    """Does a limit of the operator's on such a subject count what several organizations use?"""
+    return scope is not Scope.ORGANIZATION
+
+
+def first_of_all(session: DbSession) -> datetime:
+    """When there was an organization: hardly a line of the ledger is older."""
+    return session.scalar(select(func.min(Organization.created_at))) or now()
+
+
+def _used_since(session: DbSession, limit: Limit) -> int:
+    """What the ledger says of calls that began in this window, by the rules that the limit counts by. Everybody's lines
+    may be too many for one statement, so those are read piece by piece, the newest last."""
+    asked = (
+        select(func.coalesce(func.sum(USED[limit.unit]), 0))
         .join(Attempt, Attempt.id == LedgerEntry.attempt_id)
-        .join(Execution, Execution.id == Attempt.execution_id)
         .where(
             counts_for(limit.scope, limit.unit, limit.organization_id, limit.subject_id),
             LedgerEntry.created_at >= limit.starts_at,
             Attempt.started_at >= limit.starts_at,
         )
     )
+    if limit.organization_id is not None or not counts_everybody(limit.scope):
+        return int(session.scalar(asked.join(Execution, Execution.id == Attempt.execution_id)) or 0)
+
+    def read(since: datetime, to: datetime) -> tuple[int, ...]:
+        piece = asked.where(LedgerEntry.created_at >= since, LedgerEntry.created_at < to)
+        return (int(by_index(session, piece)[0][0]),)
+
+    walk = Walk(limit.starts_at, (0,)).goes_on(first_of_all(session), now() + BEYOND, read, math.inf)
+    return walk.sums[0]

@@ -12,7 +12,8 @@ from . import names
 from .expressions import context
 from .health import RESTED, Pair, Vital
 from .pricing import Rates
-from .types import FilePart, Prompt, Task
+from .sizes import tokens_of
+from .types import Prompt, Task
 
 
 @dataclass(frozen=True)
@@ -235,44 +236,6 @@ def facts_of(prompt: Prompt) -> dict[str, Any]:
         "wants_json": prompt.schema is not None,
         "streams": prompt.stream,
     }
-
-
-USUAL_IMAGE, LARGEST_IMAGE = 1_000, 50_000
-"""Tokens of an image: what most models count, and the most that any does (gpt-4o-mini: 48,169)."""
-USUAL_DENSITY = {"audio": 4, "video": 2, "text": 256, "document": 30}
-LARGEST_DENSITY = {"audio": 32, "video": 30, "text": 512, "document": 600}
-"""Tokens of a kilobyte. Models count 32 tokens a second of sound (usually of 8 KB, and of 1 KB at least), 300 a second
-of film (150 KB; 10 KB), a token for four bytes of text (one or two), and 1,500 to 3,000 a page of PDF (50 KB; 5 KB)."""
-TOLD_OF_TOOLS = 600
-"""Tokens in which a provider tells its model how tools are called, and counts them as input (Claude: up to 530)."""
-USUAL_ELSEWHERE, LARGEST_WINDOW = 20_000, 2_097_152
-"""Tokens of a file that the provider fetches, and of the largest window that there is: nobody here knows its size."""
-
-
-def tokens_of(prompt: Prompt) -> int:
-    """A fair guess at the input size: four bytes a token, four tokens a message. Not an upper bound."""
-    files = (USUAL_ELSEWHERE if file.is_elsewhere else _file_tokens(file, USUAL_DENSITY) for file in prompt.files)
-    media = USUAL_IMAGE * len(prompt.images) + sum(files)
-    return prompt.text_bytes // 4 + 4 * len(prompt.messages) + media
-
-
-def token_bound(prompt: Prompt, window: int | None = None) -> int:
-    """More tokens than any tokenizer makes of this text: one a byte, and room for the wire's own markers. With a file
-    that the provider fetches, all that fits into the model's context `window`; None: nobody knows how much that is."""
-    parts = [part for message in prompt.messages for part in message.parts]
-    beside = ("id", "name", "seal")
-    labels = sum(len("".join(f"{getattr(part, name, '')}" for name in beside).encode()) + 16 for part in parts)
-    tools = sum(len(f"{tool.name}{tool.description}{tool.parameters}".encode()) + 16 for tool in prompt.tools)
-    tools += TOLD_OF_TOOLS if prompt.tools or prompt.schema else 0
-    words = prompt.text_bytes + labels + tools + len(f"{prompt.schema or ''}{prompt.schema_told or ''}".encode())
-    files = sum(2 * _file_tokens(file, LARGEST_DENSITY) + 1_000 for file in prompt.files)
-    size = words + 16 * len(prompt.messages) + LARGEST_IMAGE * len(prompt.images) + files + 64
-    return max(size, window or LARGEST_WINDOW) if any(file.is_elsewhere for file in prompt.files) else size
-
-
-def _file_tokens(file: FilePart, density: Mapping[str, int]) -> int:
-    kind = file.media_type.partition("/")[0]
-    return -(-file.size // 1024) * density.get(kind, density["document"])
 
 
 def _needs(prompt: Prompt) -> frozenset[str]:

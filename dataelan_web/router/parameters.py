@@ -102,6 +102,13 @@ def wordless(kind: str, base_url: str, model: str, *, refuses_chat: bool) -> fro
         return frozenset()
 
 
+def may_think(prompt: Prompt, abilities: frozenset[str], kind: str) -> bool:
+    """May a model that can do this, in this wire format, think before it answers? Most that can do so unasked."""
+    if "reasoning" not in abilities or prompt.reasoning_effort == "none" or prompt.thinking_budget == 0:
+        return False
+    return bool(prompt.reasoning_effort or prompt.thinking_budget) or kind != "anthropic"
+
+
 def has(prompt: Prompt, name: str) -> bool:
     """Is this parameter, one of REFUSABLE, sent with the prompt?"""
     if name == CHAT_COMPLETIONS:

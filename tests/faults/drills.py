@@ -12,7 +12,7 @@ from random import Random
 import httpx2
 
 from .client import Answered, Client
-from .load import RUN, Load, Same, body, complete, form, key, session_in, start
+from .load import RUN, WATCHED_FOR, Load, Same, body, complete, form, key, session_in, start
 from .people import BREAKS, ELSE, KEYS_OWN, KINDS, REFUSALS, SPOILS, UNREACHABLE
 
 Drill = Callable[[Load, Client, Random], None]
@@ -163,6 +163,61 @@ def closed_page(load: Load, client: Client, draw: Random) -> None:
             pass
 
 
+def two_tabs(load: Load, client: Client, draw: Random) -> None:
+    """F13. One session in two tabs: both follow a run, one of them is closed and opened again; and both ask at once.
+    Each prompt comes to one run, and each tab to the end of what it follows."""
+    if client.home.name != "Roomy":  # the other's limits may refuse it
+        return
+    id = start(load, client, draw, "two tabs", load.mark(), client.home.model("simulated-fast"))
+    if not id:
+        return
+    session = load.new_session(client)
+    path = f"{client.home.url}/sessions/{session}/executions"
+    asked = [(mark, form(mark, draw, client.home.model("simulated-fast"))) for mark in (load.mark(), load.mark())]
+    closes_after = draw.uniform(0.1, 1.0)
+
+    def ask(mark: str, its_form: dict[str, object]) -> None:
+        load.heard(mark, "two tabs", client.submit(path, its_form))
+
+    tabs = [threading.Thread(target=_follow, args=(load, client, id, leaves)) for leaves in (None, closes_after)]
+    tabs += [threading.Thread(target=ask, args=one) for one in asked]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+
+
+def _follow(load: Load, client: Client, id: str, closes_after: float | None) -> None:
+    """To the end; where its tab is closed once, from where it was."""
+    seen, ends_at = "", time.monotonic() + WATCHED_FOR
+    while time.monotonic() < ends_at:
+        closes_at = time.monotonic() + closes_after if closes_after else ends_at
+        closes_after = None
+        try:
+            with client.watching(id, seen) as events:
+                for line in events.iter_lines():
+                    seen = line[4:] if line.startswith("id: ") else seen
+                    if line == "event: done":
+                        return
+                    if time.monotonic() > closes_at:
+                        break
+        except httpx2.HTTPError as error:
+            client.manners.broken[f"watch: {type(error).__name__}"] += 1
+        if client.stopping.wait(0.3):
+            return
+    load.problems.append(f"a tab never came to the end of {id}")
+
+
+def thought_unheard(load: Load, client: Client, draw: Random) -> None:
+    """F14. A model thinks where nobody can hear it, writes, and is stopped somewhere: it is billed for its thoughts."""
+    mark, thoughts = load.mark(), draw.choice((20, 60, 100))
+    model = client.home.model("simulated-thoughtful")
+    id = start(load, client, draw, "thought unheard", mark, model, f"reasoning={thoughts} tokens=60")
+    client.stopping.wait(draw.uniform(1, 5))
+    if id:
+        client.submit(f"{client.home.url}/executions/{id}/cancellation", {})
+
+
 def reader_gone(load: Load, client: Client, draw: Random) -> None:
     """F13. A program that leaves in the middle of its stream: the call is stopped, and counted."""
     mark, its_key = load.mark(), key(draw)
@@ -197,7 +252,9 @@ DRILLS: dict[str, tuple[str, Drill, float]] = {
     "first prompt sent twice": ("F12", double_first_prompt, 1.5),
     "call sent twice": ("F12", double_call, 2),
     "page closed": ("F13", closed_page, 2),
+    "two tabs": ("F13", two_tabs, 2),
     "reader gone": ("F13", reader_gone, 2),
+    "thought unheard": ("F14", thought_unheard, 2),
     "run cancelled": ("F14", cancelled, 3),
 }
 """What it is called → (its number in the plan, what does it, how often it is drawn)."""

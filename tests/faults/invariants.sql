@@ -20,12 +20,10 @@ ANALYZE;
 CREATE TABLE faults.bills AS
     -- What the provider would bill for one execution's calls, by the price its attempt was held by; the sum of its
     -- ledger; and the most that was held. Exact where every call was whole and said what it used.
-    SELECT r.id, r.mark, r.state, c.calls, c.bill, c.early_bill, c.is_exact, c.is_known, c.is_heard, l.charged, h.held
+    SELECT r.id, r.mark, r.state, c.calls, c.bill, c.early_bill, c.is_exact, c.is_known, l.charged, h.held
     FROM faults.runs r
     JOIN LATERAL (
         SELECT count(*) AS calls, bool_and(coalesce(c.status, 0) <> 0) AS is_known,
-               bool_and(NOT EXISTS (SELECT FROM faults.unheard u
-                                    WHERE c.accepted_at < u.until AND coalesce(c.ended_at, now()) > u.since)) AS is_heard,
                bool_and(c.is_whole AND c.reported IS NOT NULL AND c.output IS NOT NULL
                         AND c.reported ->> 'completion_tokens' = c.output::text
                         AND c.reported ->> 'prompt_tokens' = c.input::text) AS is_exact,
@@ -136,10 +134,31 @@ SELECT id, mark, state, bill, charged, held FROM faults.bills
 WHERE state = 'completed' AND is_exact AND bill <> charged;
 
 -- at rest: I8 a cut answer was charged much less than the provider would bill
--- Without what it said in the second before it was cut, which may have been on its way. Nor of a process that stood
--- still longer than its lease: its provider may have gone on where nobody could hear it.
+-- Without what it said in the second before it was cut, which may have been on its way, or before its reader stood
+-- still: then its provider may have gone on where nobody could hear it. With what it thought, which nobody hears.
 SELECT id, mark, state, bill, early_bill, charged, held FROM faults.bills
-WHERE is_known AND is_heard AND NOT (state = 'completed' AND is_exact) AND charged < early_bill * 0.9;
+WHERE is_known AND NOT (state = 'completed' AND is_exact) AND charged < early_bill * 0.9;
+
+-- at rest: I8 the runs of one prompt together were charged much less than the provider would bill, or more than was held
+-- By the lowest of their prices: the provider does not know which run a call was for.
+SELECT m.mark, l.charged, h.held, c.input * p.input + c.early * p.output AS early_bill
+FROM faults.asked m
+JOIN LATERAL (
+    SELECT bool_and(coalesce(c.status, 0) <> 0) AS is_known, sum(c.input::numeric) AS input,
+           sum(coalesce(c.early, 0)::numeric) AS early
+    FROM faults.calls c WHERE c.mark = m.mark AND coalesce(c.status, 0) < 400) c ON c.is_known
+JOIN LATERAL (
+    SELECT min(p.input) AS input, min(p.output) AS output
+    FROM faults.runs r JOIN attempts a ON a.execution_id = r.id JOIN prices p ON p.id = a.price_id
+    WHERE r.mark = m.mark) p ON true
+JOIN LATERAL (
+    SELECT coalesce(sum(e.amount), 0) AS charged FROM faults.runs r JOIN attempts a ON a.execution_id = r.id
+    JOIN ledger_entries e ON e.attempt_id = a.id WHERE r.mark = m.mark) l ON true
+JOIN LATERAL (
+    SELECT coalesce(sum(s.amount), 0) AS held FROM faults.runs r JOIN reservations s ON s.execution_id = r.id
+    WHERE r.mark = m.mark) h ON true
+WHERE m.runs > 1 AND (l.charged < 0.9 * (c.input * p.input + c.early * p.output) / 1000000
+                      OR (h.held > 0 AND l.charged > h.held));
 
 -- at rest: I8 more was charged than was held
 SELECT id, mark, state, bill, charged, held FROM faults.bills WHERE held > 0 AND charged > held;

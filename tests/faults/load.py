@@ -89,7 +89,7 @@ class Load:
 
     def do(self, act: Callable[..., None], *rest: Any) -> Future[None]:
         """In a thread of the pool, with a Random of its own, so that the schedule does not depend on who is first."""
-        client, draw = self.draw.choices(self.clients, (4, 1))[0], Random(self.draw.random())
+        client, draw = self.draw.choices(self.clients, (4, 1)[: len(self.clients)])[0], Random(self.draw.random())
         future = self._pool.submit(self._guarded, act, client, draw, rest)
         self._open = [one for one in self._open if not one.done()] + [future]
         return future

@@ -38,7 +38,9 @@ from .stack import Stack
 
 PASSWORD = "correct horse battery staple"
 CANARY = "sk-CANARY-7f3a9c51"
-MODELS = ("simulated-fast", "simulated-instant", "simulated-thoughtful")
+THINKS = "simulated-thoughtful"
+"""It thinks before it writes, and the suite's provider tells nobody what."""
+MODELS = ("simulated-fast", "simulated-instant", THINKS)
 REFUSALS = ("rate_limit", "rate_limit_bare", "server_error", "unavailable", "overloaded", "bad_request", "not_found",
             "context_too_long", "content_policy")  # fmt: skip
 KEYS_OWN = ("unauthorized", "billing", "quota", "forbidden")
@@ -178,6 +180,7 @@ def _provider(stack: Stack, organization, user_id, label: str, url: str):  # typ
 
 def _model(provider: Provider, organization_id: uuid.UUID, name: str) -> Model:
     model = Model(id=new_id(), provider_id=provider.id, organization_id=organization_id, name=name, display_name=name)
+    model.capabilities = ["reasoning"] if name == THINKS else []
     model.prices = [Price(source="test", input=100 * NANO, output=500 * NANO)]  # a call holds a good cent
     db.session.add(model)
     db.session.flush()

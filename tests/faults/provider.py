@@ -24,6 +24,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+THINKS = "simulated-thoughtful"
 REFUSED = 500
 LATELY = 1.0
 """Seconds. What was said in the last of them may have been on its way when its reader died."""
@@ -45,13 +46,20 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         return await receive()
 
     async def heard(message: Message) -> None:
-        await send(message)
+        await send(_without_thoughts(message) if call.is_stream and call.thinks else message)
         call.hear(message)
 
     try:
         await simulated(scope, again, heard)
     finally:
         call.end()
+
+
+def _without_thoughts(message: Message) -> Message:
+    """As most providers do: whoever reads it hears that something goes on, and what it came to at the end."""
+    events = message.get("body", b"").split(b"\n\n")
+    told = [b": thinking" if b'"reasoning_content"' in event else event for event in events]
+    return {**message, "body": b"\n\n".join(told)} if "body" in message else message
 
 
 async def _whole(receive: Receive) -> bytes:
@@ -70,10 +78,12 @@ class _Call:
         self.id, self.status, self.is_whole, self.is_stream = uuid.uuid4().hex, 0, False, False
         self.text: list[str] = []
         self.pieces: list[float] = []
+        self.times: list[float] = []
+        """When each was made, by the clock that all share."""
         self.usage, self.left = None, b""
         request = parse(body)
         found = MARK.search(request.prompt)
-        self.mark, self.input = found[0] if found else "", request.tokens
+        self.mark, self.input, self.thinks = found[0] if found else "", request.tokens, request.model == THINKS
         _write({"call": self.id, "mark": self.mark, "at": time.time(), "input": self.input})
 
     def hear(self, message: Message) -> None:
@@ -98,6 +108,7 @@ class _Call:
                 for part in (said.get("reasoning_content"), said.get("content")):
                     if part:
                         self.pieces.append(time.monotonic())
+                        self.times.append(round(time.time(), 2))
                 self.text.append(said.get("content") or "")
             self.usage = document.get("usage") or self.usage
         except (ValueError, AttributeError):
@@ -122,6 +133,7 @@ class _Call:
                 "reported": reported,
                 "output": self._output,
                 "early": sum(at < time.monotonic() - LATELY for at in self.pieces),
+                "times": self.times,
                 "text": "".join(self.text),
             }
         )

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ class Runner:
     starts_at: float = 0.0
     starts: int = 0
     port: int = 0
+    tree: Path = ROOT
+    """Where its code is."""
 
     @property
     def process(self) -> psutil.Process:
@@ -174,12 +176,14 @@ class Stack:
     def await_down(self, runner: Runner, seconds: float = 60) -> None:
         until(lambda: runner.tether is None or runner.tether.poll() is not None, seconds, f"{runner.name} to end")
 
-    def add(self, name: str, program: Program, extra: dict[str, str] | None = None, port: int = 0) -> Runner:
+    def add(
+        self, name: str, program: Program, extra: dict[str, str] | None = None, port: int = 0, tree: Path = ROOT
+    ) -> Runner:
         environ = {**os.environ, **self.environ, "PGAPPNAME": name, **(extra or {})}
         environ.pop(
             "PYTHONDONTWRITEBYTECODE", None
         )  # else each start would compile us anew, unlike where we are installed
-        runner = Runner(name, program, environ, self.data / "log", port=port)
+        runner = Runner(name, program, environ, self.data / "log", port=port, tree=tree)
         self.runners[name] = runner
         return runner
 
@@ -211,7 +215,7 @@ class Stack:
         with open(runner.log / f"{runner.name}.log", "ab") as log:
             runner.tether = subprocess.Popen(
                 runner.program.tethered,
-                cwd=ROOT,
+                cwd=runner.tree,
                 env=runner.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -223,14 +227,21 @@ class Stack:
 
 @contextmanager
 def running(
-    webs: int = 2, workers: int = 2, disk: str = "", settings: Mapping[str, str] | None = None
+    webs: int = 2,
+    workers: int = 2,
+    disk: str = "",
+    settings: Mapping[str, str] | None = None,
+    disks: Mapping[str, str] | None = None,
+    tree: Path = ROOT,
 ) -> Iterator[Stack]:
     """The last web and the last worker have a clock of their own, where that can be made. With `disk`, such as 300m,
-    the database has a disk of this size. Raises NoDisk where none can be made."""
+    the database has a disk of this size; `disks` are those of other folders of the data, such as assets and log. Of
+    another `tree` are the code of webs and workers, and their migrations. Raises NoDisk where none can be made."""
     path = Path(tempfile.mkdtemp(prefix="dataelan-faults-"))
     directory = Directory(path)
     directory.create()
     small = mounted(path / "postgres", disk) if disk else None
+    others = [mounted(path / folder, size) for folder, size in (disks or {}).items()]
     servers = {"postgres": postgres.prepare(directory, True), "valkey": valkey.prepare(directory, True)}
     environ = {
         "DATABASE_URL": postgres.url(directory),
@@ -254,16 +265,17 @@ def running(
     keeper.start()
     try:
         until(lambda: postgres.answers(directory) and valkey.answers(directory), 60, "the servers to answer")
-        _migrate(stack)
-        _start_product(stack, webs, workers)
+        migrate(stack, tree)
+        _start_product(stack, webs, workers, tree)
         yield stack
     finally:
         stopping.set()
         keeper.join()
         stack.engine.dispose()
         os.environ["PGAPPNAME"] = earlier
-        if small:
-            subprocess.run(["umount", "--lazy", str(small)], check=False)
+        for place in (small, *others):
+            if place:
+                subprocess.run(["umount", "--lazy", str(place)], check=False)
         if not os.environ.get("DATAELAN_FAULT_KEEP"):
             shutil.rmtree(path, ignore_errors=True)
             shutil.rmtree(directory.sockets, ignore_errors=True)
@@ -274,7 +286,7 @@ class NoDisk(Exception):
 
 
 def mounted(place: Path, size: str) -> Path:
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "dataelan-faults", str(place)]
     done = subprocess.run(command, capture_output=True, text=True) if shutil.which("mount") else None
     if done is None or done.returncode:
@@ -282,23 +294,30 @@ def mounted(place: Path, size: str) -> Path:
     return place
 
 
-def _migrate(stack: Stack) -> None:
+def migrate(stack: Stack, tree: Path = ROOT) -> None:
     command = [sys.executable, "-m", "dataelan_web.local.migrate"]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, **stack.environ}, check=True, capture_output=True)
+    subprocess.run(command, cwd=tree, env={**os.environ, **stack.environ}, check=True, capture_output=True)
 
 
-def _start_product(stack: Stack, webs: int, workers: int) -> None:
+def _start_product(stack: Stack, webs: int, workers: int, tree: Path) -> None:
     port = int(stack.provider_url.split(":")[2].split("/")[0])
     provider = programs.granian("asgi", "tests.faults.provider:app", "--port", str(port))
     stack.add("provider", Program("provider", provider), {"DATAELAN_FAULT_CALLS": str(stack.calls)}, port)
     for number in range(workers):
-        runner = stack.add(f"worker-{number}", programs.worker(stack.environ))
+        runner = stack.add(f"worker-{number}", of_tree(programs.worker(stack.environ), tree), tree=tree)
         _give_a_clock(stack, runner, number == workers - 1 > 0)
     for number in range(webs):
         port = free_port()
-        runner = stack.add(f"web-{number}", programs.web(stack.environ, port), port=port)
+        web = of_tree(programs.web(stack.environ, port), tree)
+        runner = stack.add(f"web-{number}", web, port=port, tree=tree)
         _give_a_clock(stack, runner, number == webs - 1 > 0)
     until(lambda: all(is_open(runner.port) for runner in stack.webs), 60, "the web to answer")
+
+
+def of_tree(program: Program, tree: Path) -> Program:
+    """The same program, of the code that is there."""
+    python, *words = program.command
+    return replace(program, command=(python, *(word.replace(str(ROOT), str(tree)) for word in words)))
 
 
 def _give_a_clock(stack: Stack, runner: Runner, is_wanted: bool) -> None:

@@ -22,6 +22,8 @@ from .stack import Stack
 HERE = Path(__file__).parent
 NAMED = re.compile(r"^-- (always|at rest): (.+)$", re.M)
 SHOWN = 5
+LATELY = 1.0
+"""Seconds, as in provider.py."""
 
 
 @dataclass
@@ -137,19 +139,14 @@ def _write_down(stack: Stack, load: Load, unheard: Sequence[tuple[float, float]]
             "whole": one.get("whole"),
             "input": one["input"],
             "output": one.get("output"),
-            "early": one.get("early"),
+            "early": _early(one, unheard),
             "reported": json.dumps(one["reported"]) if one.get("reported") else None,
             "said": one.get("text", "").replace("\0", ""),
         }
         for one in calls.values()
     ]
     with stack.engine.begin() as connection:
-        connection.execute(text("TRUNCATE faults.asked, faults.calls, faults.unheard"))
-        for since, until in unheard:
-            values = {"since": since, "until": until}
-            connection.execute(
-                text("INSERT INTO faults.unheard VALUES (to_timestamp(:since), to_timestamp(:until))"), values
-            )
+        connection.execute(text("TRUNCATE faults.asked, faults.calls"))
         if asked:
             connection.execute(text("INSERT INTO faults.asked VALUES (:mark, :kind, :runs, :is_sure)"), asked)
         if rows:
@@ -159,6 +156,15 @@ def _write_down(stack: Stack, load: Load, unheard: Sequence[tuple[float, float]]
                         :whole, :input, :output, :early, CAST(:reported AS jsonb), :said)"""),
                 rows,
             )
+
+
+def _early(call: dict[str, Any], unheard: Sequence[tuple[float, float]]) -> int | None:
+    """Tokens that somebody could hear: of a process that stood still, or was taken for dead, those before that."""
+    early, ended_at = call.get("early"), call.get("ended") or float("inf")
+    since = min((since for since, until in unheard if call["at"] < until and ended_at > since), default=None)
+    if early is None or since is None:
+        return early
+    return min(early, sum(at < since - LATELY for at in call.get("times", ())))
 
 
 # -- in words ------------------------------------------------------------------------------------

@@ -12,9 +12,6 @@ CREATE TABLE faults.calls (
 
 CREATE INDEX ON faults.calls (mark);
 
--- When a process stood still or was taken for dead, so that its provider may have said more than anybody heard.
-CREATE TABLE faults.unheard (since timestamptz, until timestamptz);
-
 CREATE TABLE faults.over_limit (at timestamptz, period_id uuid, used numeric, allowed numeric);
 
 CREATE FUNCTION faults.check_period() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -185,15 +185,22 @@ def test_a_prompt_that_cannot_be_paid_is_refused_and_sends_nothing(acme: people.
     assert state_of(budget) == (0, 0)
 
 
-def test_a_document_that_the_provider_fetches_is_held_as_large_as_the_model_can_read(
-    acme: people.Cast, provider: Upstream
+@pytest.mark.parametrize(
+    "part",
+    [
+        FilePart("application/pdf", url="https://example.com/report.pdf"),
+        FilePart("application/pdf", "JVBERi0x" * 100, name="small.pdf"),
+        ImagePart(url="https://example.com/picture.png"),
+    ],
+)
+def test_a_file_that_may_be_anything_is_held_as_large_as_the_model_can_read(
+    acme: people.Cast, provider: Upstream, part: FilePart | ImagePart
 ) -> None:
-    """Its size is not known here: held for a page, one of a thousand would go beyond the limit."""
+    """Nobody here knows what is in it: held for a page, one of a thousand would go beyond the limit."""
     key = people.own_provider(acme, provider.url)
     name = name_of(people.own_model(acme, key, "m", input=10 * USD, output=10 * USD, context_window=200_000))
     budget = limit(acme, USD)
-    document = FilePart("application/pdf", url="https://example.com/report.pdf")
-    refused = run(acme, "", name, Prompt((Message("user", (document, TextPart("What does it say?"))),)))
+    refused = run(acme, "", name, Prompt((Message("user", (part, TextPart("What does it say?"))),)))
     assert (refused.state, refused.refused_by) == (State.FAILED, budget.id)
     assert (provider.requests, state_of(budget)) == ([], (0, 0))
 

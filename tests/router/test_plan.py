@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import wave
+from base64 import b64encode
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -14,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataelan_web.router import conditions
-from dataelan_web.router.candidates import Candidate, Choice, Key, Question, token_bound, tokens_of
+from dataelan_web.router.candidates import Candidate, Choice, Key, Question
 from dataelan_web.router.plan import Plan, plan
 from dataelan_web.router.pricing import Rates
 from dataelan_web.router.rules import Rule
+from dataelan_web.router.sizes import LARGEST_WINDOW, token_bound, tokens_of
 from dataelan_web.router.types import (
     FilePart,
     ImagePart,
@@ -290,8 +294,8 @@ def test_the_same_draw_gives_the_same_plan(seed: int, weights: list[int]) -> Non
 def test_the_size_of_a_prompt_is_never_underestimated_by_its_bound() -> None:
     plain = Prompt((user("Grüße " * 100),))
     assert token_bound(plain) > len(("Grüße " * 100).encode()) > tokens_of(plain)
-    picture = Prompt((Message("user", (ImagePart(url="https://example.com/a.png"),)),))
-    assert token_bound(picture) >= 48_169
+    picture = Prompt((Message("user", (ImagePart("image/png", "A" * 100),)),))
+    assert 48_169 <= token_bound(picture) < 60_000
     named = Prompt((user("x"),), tools=(Tool("n" * 64, "d" * 500, {"type": "object"}),))
     assert token_bound(named) > token_bound(Prompt((user("x"),))) + 560
     small = Prompt((user("x"),), tools=(Tool("n", "", {}),))
@@ -310,6 +314,47 @@ def test_a_file_that_the_provider_fetches_may_fill_the_whole_window() -> None:
     assert 1_000 < tokens_of(fetched) < 100_000
     words = Prompt((Message("user", (*fetched.messages[0].parts, TextPart("Long. " * 100_000))),))
     assert token_bound(words, 200_000) > 600_000
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        FilePart("application/pdf", "A" * 4_000, name="a thousand pages, packed.pdf"),
+        FilePart("application/pdf", "A" * 40_000_000),
+        FilePart("video/mp4", "A" * 4_000, name="an hour of a black screen.mp4"),
+        FilePart("audio/flac", "A" * 4_000, name="an hour of silence.flac"),
+        FilePart("audio/mpeg", "A" * 4_000, name="no MP3 at all.mp3"),
+        FilePart("", "A" * 4_000),
+        FilePart("text/plain", url="https://example.com/all-of-wikipedia.txt"),
+        ImagePart(url="https://example.com/a-film-it-is.png"),
+        ImagePart("video/mp4", "A" * 4_000),
+    ],
+)
+def test_a_file_that_may_be_anything_is_as_large_as_the_window(part: FilePart | ImagePart) -> None:
+    """Whoever means to packs thousands of pages into a kilobyte; and no more than the window is ever read."""
+    prompt = Prompt((Message("user", (part, TextPart("What is it about?"))),))
+    assert token_bound(prompt, 200_000) == 200_000
+    assert token_bound(prompt) == LARGEST_WINDOW
+
+
+def test_sound_whose_bytes_say_how_long_it_is_at_most_is_held_by_them() -> None:
+    def bound(rate: int) -> int:
+        sound = FilePart("audio/wav", b64encode(_silence(8_000, rate)).decode())
+        return token_bound(Prompt((Message("user", (sound,)),)), 2_000_000)
+
+    assert 1 * 32 < bound(8_000) < 10_000
+    assert 8_000 * 32 < bound(1) < 2_000_000, "played so slowly that a few kilobytes last for two hours"
+
+
+def _silence(samples: int, rate: int) -> bytes:
+    """A WAV file."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(1)
+        file.setframerate(rate)
+        file.writeframes(bytes(samples))
+    return out.getvalue()
 
 
 @pytest.mark.parametrize(

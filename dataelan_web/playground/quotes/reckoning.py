@@ -15,10 +15,11 @@ from ...executions.health import health
 from ...executions.measures import film_seconds, images_of
 from ...models import Execution, Origin, PromptSession
 from ...router import pricing
-from ...router.candidates import Candidate, tokens_of
+from ...router.candidates import Candidate
 from ...router.health import work_of
 from ...router.plan import Step
 from ...router.prompt import FilePart, ImagePart, Message, Part, Prompt, Task, TextPart
+from ...router.sizes import tokens_of
 from ...router.usage import Usage
 from .. import uploads
 from ..forms import PromptForm
