@@ -39,10 +39,11 @@ class WrongOpening:
 
 
 def first_windows(session: DbSession, after: uuid.UUID | None = None, most: int | None = None) -> list[BudgetPeriod]:
-    """Windows that were made along with their limit, in an order of their own, after this one. Only they have an
-    opening: any later one begins with the first call that it counts."""
+    """Windows that were made along with their limit, or counted anew as it came out of the trash, in an order of their
+    own, after this one. Only they have an opening: any other one begins with the first call that it counts."""
     made_along = BudgetPeriod.created_at < Budget.created_at + AT_ONCE
-    query = select(BudgetPeriod).join(Budget).where(or_(made_along, BudgetPeriod.opening != 0))
+    has_one = or_(made_along, BudgetPeriod.counted_at.is_not(None), BudgetPeriod.opening != 0)
+    query = select(BudgetPeriod).join(Budget).where(has_one)
     query = query.where(BudgetPeriod.id > after) if after else query
     return list(session.scalars(query.order_by(BudgetPeriod.id).limit(most)))
 
@@ -95,9 +96,12 @@ def _held_against(period: BudgetPeriod, sure: int, less: int, more: int, likely:
 def _sums(scope: Scope, unit: Unit, is_operators: bool) -> Select[Any, Any, Any, Any, Any]:
     """What the ledger says of windows of such limits: a row for each of which it says something, by its id."""
     used, written = USED[unit], LedgerEntry.created_at
-    before, around = written < BudgetPeriod.created_at - AT_ONCE, written < BudgetPeriod.created_at + AT_ONCE
-    doubtful = and_(~before, ~_is_held())
-    likely = or_(before, and_(doubtful, written <= BudgetPeriod.created_at))
+    counted_at = func.coalesce(BudgetPeriod.counted_at, BudgetPeriod.created_at)
+    long_before, around = written < counted_at - AT_ONCE, written < counted_at + AT_ONCE
+    # Nothing is held against a window before it is there. So only where one was counted anew, this is looked up.
+    before = and_(long_before, or_(BudgetPeriod.counted_at.is_(None), ~_is_held()))
+    doubtful = and_(~long_before, ~_is_held())
+    likely = or_(before, and_(doubtful, written <= counted_at))
     sums = select(
         BudgetPeriod.id,
         func.coalesce(func.sum(used).filter(before), 0),

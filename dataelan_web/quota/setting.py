@@ -1,4 +1,4 @@
-"""Limits and rates are made, changed and deleted. The caller commits."""
+"""Limits and rates are made, changed, and go with their subjects. The caller commits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, delete, f
 from sqlalchemy.dialects.postgresql import insert
 
 from ..models import (
+    APIKey,
     Attempt,
     Budget,
     BudgetPeriod,
@@ -79,12 +80,16 @@ def set_limit(
     else:
         _change(budget, values)
     session.flush()
+    show_on_key(session, budget, limit)
     return budget
 
 
-def delete_limit(session: DbSession, budget: Budget) -> None:
-    """With its windows and increases; what was spent stays in the ledger."""
-    _delete_budgets(session, Budget.id == budget.id)
+def show_on_key(session: DbSession, budget: Budget, limit: int | None) -> None:
+    """A key's page shows its daily limit from the key's own row (hub/keys/keeping.py)."""
+    is_daily = budget.window is Window.DAY and budget.unit is Unit.USD
+    key = session.get(APIKey, budget.subject_id) if budget.scope is Scope.KEY and is_daily else None
+    if key is not None:
+        key.daily_quota = limit
 
 
 def set_rate(
@@ -98,7 +103,7 @@ def set_rate(
     parallel: int | None,
     created_by: uuid.UUID | None = None,
 ) -> RateLimit | None:
-    """Make or change how fast a subject may ask; without any number it is deleted."""
+    """Make or change how fast a subject may ask; without any number there is no such limit any more."""
     which = {"organization_id": organization_id, "scope": scope, "subject_id": subject_id}
     values = {
         "requests_per_minute": requests_per_minute,
@@ -116,31 +121,34 @@ def set_rate(
 
 
 def forget(session: DbSession, *subject_ids: uuid.UUID) -> None:
-    """Every limit and rate of subjects that are deleted."""
-    _delete_budgets(session, Budget.subject_id.in_(subject_ids))
-    session.execute(delete(RateLimit).where(RateLimit.subject_id.in_(subject_ids)))
+    """Every limit and rate of subjects that are deleted, those in the trash too: for good, as their subjects go."""
+    erase(session, Budget.subject_id.in_(subject_ids))
+    rates = delete(RateLimit).where(RateLimit.subject_id.in_(subject_ids))
+    session.execute(rates.execution_options(synchronize_session=False))
 
 
-def _delete_budgets(session: DbSession, which: ColumnElement[bool]) -> None:
-    """Their windows are locked first, in the one order in which every call locks them."""
+def erase(session: DbSession, which: ColumnElement[bool]) -> None:
+    """Such budgets for good, with their windows and increases; what was spent stays in the ledger. Their windows are
+    locked first, in the one order in which every call locks them."""
     session.flush()
     ids = session.scalars(select(Budget.id).where(which).order_by(Budget.id).with_for_update()).all()
     windows = select(BudgetPeriod.id).where(BudgetPeriod.budget_id.in_(ids))
     session.execute(windows.order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at).with_for_update())
-    session.execute(delete(Budget).where(Budget.id.in_(ids)))
+    gone = delete(Budget).where(Budget.id.in_(ids))
+    session.execute(gone.execution_options(synchronize_session=False))
 
 
 def _made_or_found(
     session: DbSession, table: type[Row], which: dict[str, Any], values: dict[str, Any]
 ) -> tuple[Row, bool]:
-    """The row, and whether it is new. Two people at once make one."""
+    """The row, and whether it is new. Two people at once make one; what is in the trash is none."""
     made = session.scalar(insert(table).values(**which, **values).on_conflict_do_nothing().returning(table.id))
     found = select(table).where(*_are(table, which)).execution_options(populate_existing=True)
     return session.scalars(found).one(), made is not None
 
 
 def _are(table: type[Budget | RateLimit], which: dict[str, Any]) -> list[ColumnElement[bool]]:
-    return [getattr(table, name) == value for name, value in which.items()]
+    return [*(getattr(table, name) == value for name, value in which.items()), table.deleted_at.is_(None)]
 
 
 def _change(row: Budget | RateLimit, values: dict[str, Any]) -> None:
@@ -153,7 +161,7 @@ def _change(row: Budget | RateLimit, values: dict[str, Any]) -> None:
 def _open(session: DbSession, budget: Budget) -> None:
     """Its first window, with what was spent in it before."""
     (limit,) = limits_of(session, [budget.id])
-    used = int(session.scalar(_used_since(limit)) or 0)
+    used = int(session.scalar(used_since(limit)) or 0)
     session.add(
         BudgetPeriod(
             created_at=func.clock_timestamp(),  # by the clock that lines of the ledger go by (openings)
@@ -180,7 +188,7 @@ def counts_for(
     return and_(counted, subject == subject_id if subject is not None else true())
 
 
-def _used_since(limit: Limit) -> Any:
+def used_since(limit: Limit) -> Any:
     """What the ledger says of calls that began in this window, by the rules that the limit counts by."""
     return (
         select(func.sum(USED[limit.unit]))
