@@ -124,7 +124,7 @@ def _place(row: Any) -> str:
     if isinstance(row, SavedView):
         return "The dashboard, for everyone" if row.is_shared else "Your dashboard"
     if isinstance(row, Annotation):
-        return "The charts of the dashboard"
+        return "The dashboard"
     if isinstance(row, OF_ALL):
         return ""
     if isinstance(row, PromptSession | Template | Batch):
