@@ -66,7 +66,7 @@ class Budget(Trashable, Base):
     __tablename__ = "budgets"
     __table_args__ = (
         Index(
-            "uq_budgets_subject",
+            "uq_budgets_living",
             text(OWNER),
             "scope",
             "subject_id",
@@ -152,7 +152,7 @@ class RateLimit(Trashable, Base):
 
     __tablename__ = "rate_limits"
     __table_args__ = (
-        Index("uq_rate_limits_subject", text(OWNER), "scope", "subject_id", unique=True, postgresql_where=LIVING),
+        Index("uq_rate_limits_living", text(OWNER), "scope", "subject_id", unique=True, postgresql_where=LIVING),
         Index("ix_rate_limits_subject_id", "subject_id"),
         in_trash("rate_limits"),
         CheckConstraint("requests_per_minute > 0", name="requests_are_positive"),

@@ -18,20 +18,27 @@ PLACES = {
     "rate_limits": [OWNER, "scope", "subject_id"],
 }
 """Of which there is one limit: what is in the trash leaves room for another."""
+COLUMNS = """
+ALTER TABLE {table}
+    ADD COLUMN IF NOT EXISTS deleted_at timestamptz,
+    ADD COLUMN IF NOT EXISTS deleted_by uuid
+        CONSTRAINT fk_{table}_deleted_by REFERENCES users (id) ON DELETE SET NULL
+"""
 
 
 def upgrade() -> None:
-    for table in TABLES:
-        op.add_column(table, sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
-        op.add_column(table, sa.Column("deleted_by", sa.Uuid(), nullable=True))
-        op.create_foreign_key(
-            op.f(f"fk_{table}_deleted_by"), table, "users", ["deleted_by"], ["id"], ondelete="SET NULL"
-        )
-        op.create_index(f"ix_{table}_deleted_at", table, ["deleted_at"], postgresql_where=GONE)
-    for table, place in PLACES.items():
-        op.drop_index(f"uq_{table}_subject", table)
-        op.create_index(f"uq_{table}_subject", table, place, unique=True, postgresql_where=LIVING)
-    op.add_column("budget_periods", sa.Column("counted_at", sa.DateTime(timezone=True), nullable=True))
+    # Each statement by itself: what runs meanwhile waits for one table at a time, and never in a circle with this. Should
+    # it be cut off, it goes on when it is run again.
+    with op.get_context().autocommit_block():
+        for table in TABLES:
+            op.execute(COLUMNS.format(table=table))
+            op.create_index(f"ix_{table}_deleted_at", table, ["deleted_at"], postgresql_where=GONE, if_not_exists=True)
+        for table, place in PLACES.items():
+            op.create_index(
+                f"uq_{table}_living", table, place, unique=True, postgresql_where=LIVING, if_not_exists=True
+            )
+            op.drop_index(f"uq_{table}_subject", table, if_exists=True)
+        op.execute("ALTER TABLE budget_periods ADD COLUMN IF NOT EXISTS counted_at timestamptz")
     for statement in functions().values():
         op.execute(statement)
 
@@ -44,8 +51,8 @@ def downgrade() -> None:
     for table in TABLES:
         op.execute(sa.delete(sa.table(table, sa.column("deleted_at"))).where(GONE))
     for table, place in PLACES.items():
-        op.drop_index(f"uq_{table}_subject", table)
         op.create_index(f"uq_{table}_subject", table, place, unique=True)
+        op.drop_index(f"uq_{table}_living", table)
     for table in reversed(TABLES):
         op.drop_index(f"ix_{table}_deleted_at", table)
         op.drop_constraint(op.f(f"fk_{table}_deleted_by"), table, type_="foreignkey")
