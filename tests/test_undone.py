@@ -110,9 +110,10 @@ def trash(app: Flask, cast: people.Cast, who: str = "olivia") -> str:
     return people.browser(app, cast.people[who]).get(f"{cast.home}/trash").get_data(as_text=True)
 
 
-def of(row: Base) -> list[str]:
-    lines = select(AuditEvent.action).where(AuditEvent.subject_id == row.id).order_by(AuditEvent.id)
-    return [action for action in db.session.scalars(lines) if not action.endswith("created")]
+def of(row: Base) -> dict[str, dict[str, Any]]:
+    """What the audit log says of it: {action: detail}."""
+    lines = select(AuditEvent.action, AuditEvent.detail).where(AuditEvent.subject_id == row.id)
+    return dict(db.session.execute(lines).all())
 
 
 def over(row: Any) -> None:
@@ -139,7 +140,7 @@ def test_it_is_in_the_trash_with_who_and_when_and_comes_back(
     db.session.refresh(row)
     assert (row.deleted_at, row.deleted_by) == (None, None)
     assert title not in trash(app, acme)
-    assert f"{kind}.restored" in of(row)
+    assert of(row)[f"{kind}.restored"] == ({"on": title} if kind in ("limit", "rate") else {})
 
 
 @pytest.mark.parametrize("maker", MAKERS)
