@@ -14,7 +14,6 @@ and where: these are filled in as it is asked, in the request that asks.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -70,12 +69,15 @@ Row = TypeVar("Row", bound=Base)
 RANK = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4}
 PROJECT_RANK = {ProjectRole.VIEWER: 1, ProjectRole.EDITOR: 2}
 SEE, EDIT, ADMINISTER, OWN = 1, 2, 3, 4
+DELETED_BY_ADMINS = (Project, DeclaredAction, Budget, RateLimit, RoutingRule, Webhook)
 
 ASKER: Any = bindparam("asker", type_=Uuid(), callable_=lambda: current_user.id)
 HERE: Any = bindparam("asked_here", type_=Uuid(), callable_=lambda: g.organization.id)
 THROUGH: Any = bindparam("asked_through", type_=Uuid(), callable_=lambda: through())
 BESIDE: Any = bindparam("asked_beside", type_=Uuid(), callable_=lambda: _beside())
 SHOWN: Any = bindparam("asked_shown", callable_=lambda: g.sign_in.shown if "sign_in" in g else [])
+OWN_ONLY: dict[Any, ColumnElement[bool]] = {Comment: Comment.author_id == ASKER, SavedView: ~SavedView.is_shared}
+"""What of a kind is for others than owners and admins to take out of the trash. (Who sees a view says whose it is.)"""
 _THEIRS = select(func.organizations_of(ASKER, type_=Uuid()).column_valued("theirs"))
 """Ids of those that they belong to, or are a guest of: told by the database from inside one of them as well."""
 
@@ -183,13 +185,18 @@ def _with_what_it_is_in(role: Role | None, model: type[Row]) -> Select[Any]:
 
 def in_trash(model: type[Row]) -> Select[Row]:
     """Rows that were put into the trash themselves, in this organization, and can still be taken out of it by the
-    signed-in person, as far as a guest: members may or may not (right_to_delete); of comments one's own."""
+    signed-in person, as far as a guest: members may or may not (right_to_delete); of comments and views one's own."""
     is_kept = getattr(model, "deleted_at") > now() - IN_TRASH  # noqa: B009
     around = (holder.deleted_at.is_(None) for holder in HOLDERS[model] if holder is not model)
-    my_own = (Comment.author_id == ASKER,) if model is Comment and not may(ADMINISTER) else ()
-    query = joined(model).where(is_kept, *_is_here(model, g.role), *around, *my_own)
-    edited = _guest_projects(ASKER, Project.id).where(Collaborator.role == ProjectRole.EDITOR)
-    return query if g.role is not None else query.where(Project.id.in_(edited))
+    query = joined(model).where(is_kept, *_is_here(model, g.role), *around)
+    if model in (Budget, RateLimit):
+        query = query.where(getattr(model, "organization_id") == HERE)  # noqa: B009
+    if model in OWN_ONLY and not may(ADMINISTER):
+        query = query.where(OWN_ONLY[model])
+    if g.role is not None or Project not in HOLDERS[model]:
+        return query
+    edited = guest_projects(ASKER, Project.id).where(Collaborator.role == ProjectRole.EDITOR)
+    return query.where(Project.id.in_(edited))
 
 
 def trashed(model: type[Row], id: uuid.UUID) -> Row:
@@ -198,12 +205,17 @@ def trashed(model: type[Row], id: uuid.UUID) -> Row:
     row = db.session.scalars(query).first()
     if row is None:
         abort(404)
-    require(right_to_delete(model), row)
+    require(right_to_delete(row), row)
     return row
 
 
-def right_to_delete(model: type[Base]) -> int:
-    return ADMINISTER if model in (Project, DeclaredAction) else EDIT
+def right_to_delete(row: Base) -> int:
+    """And to take it out of the trash again. Of one's own view none is needed."""
+    if isinstance(row, SavedView):
+        return ADMINISTER if row.is_shared else 0
+    if isinstance(row, Comment) and row.author_id != current_user.id:
+        return ADMINISTER
+    return ADMINISTER if isinstance(row, DELETED_BY_ADMINS) else EDIT
 
 
 def editable(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
@@ -301,7 +313,7 @@ def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
         return [Notice.user_id == ASKER, Notice.organization_id.in_(homes)]
     if model in HOLDERS:
         here: ColumnElement[bool] = Project.organization_id == HERE
-        return [here] if role is not None else [here, Project.id.in_(_guest_projects(ASKER, Project.id))]
+        return [here] if role is not None else [here, Project.id.in_(guest_projects(ASKER, Project.id))]
     raise LookupError(f"access.py does not know who may see a {model.__name__}")
 
 
@@ -316,7 +328,7 @@ def _limits_here(model: type[Budget] | type[RateLimit], role: Role | None) -> Co
     ours: ColumnElement[bool] = model.organization_id == HERE
     my_own = on(Scope.MEMBER, subject == ASKER)
     if role is None:
-        projects = _guest_projects(ASKER, Project.id)
+        projects = guest_projects(ASKER, Project.id)
         tokens = select(GatewayToken.id).where(GatewayToken.project_id.in_(projects))
         return ours & or_(on(Scope.PROJECT, subject.in_(projects)), on(Scope.TOKEN, subject.in_(tokens)), my_own)
     on_us: ColumnElement[bool] = model.organization_id.is_(None) & on(Scope.ORGANIZATION, subject == HERE)
@@ -329,18 +341,19 @@ def _tell_if_in_trash(model: type[Base], id: uuid.UUID) -> None:
     row = db.session.execute(query, {"id": id}).first()
     subject = next((holder for holder in row or () if holder is not None and holder.deleted_at), None)
     is_kept = subject is not None and subject.deleted_at > now() - IN_TRASH
-    if subject is not None and is_kept and may(right_to_delete(type(subject)), subject):
+    if subject is not None and is_kept and may(right_to_delete(subject), subject):
         raise InTrash(subject)
 
 
-def _guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:
+def guest_projects(user_id: uuid.UUID, column: Any) -> Select[Any]:
+    """Of `column`: the projects that somebody was let into, one by one."""
     here = (Collaborator.project_id == Project.id) & (Collaborator.user_id == user_id)
     return select(column).join(Collaborator, here)
 
 
 def _entered() -> Select[Organization, Role | None]:
     """An organization by its slug, with the role of whoever belongs to it or is a guest."""
-    as_guest = _guest_projects(ASKER, Project.organization_id).where(Project.deleted_at.is_(None))
+    as_guest = guest_projects(ASKER, Project.organization_id).where(Project.deleted_at.is_(None))
     here = (Membership.organization_id == Organization.id) & (Membership.user_id == ASKER)
     return (
         select(Organization, Membership.role)
@@ -360,41 +373,3 @@ _ENTERED, MINE = _entered(), _mine()
 _STAYED_IN = _ENTERED.add_columns(func.stay_inside(Organization.id, ASKER))
 _MINE_BY_NAME = MINE.order_by(Organization.name)
 _ROLE_IN = select(Collaborator.role).filter_by(project_id=bindparam("project"), user_id=ASKER)
-
-
-@dataclass(frozen=True)
-class SumsSeen:
-    """Whose runs the signed-in person may see sums of: everyone's, or those of some projects and their own."""
-
-    everyone: bool
-    projects: tuple[uuid.UUID, ...]
-    user_id: uuid.UUID
-
-
-def sums_seen() -> SumsSeen:
-    """Owners and admins: all of the organization. Who was let into projects: theirs. Everybody: their own."""
-    return _sums_seen(g.organization.id, current_user.id, g.role)
-
-
-def sums_seen_by(organization_id: uuid.UUID, user_id: uuid.UUID) -> SumsSeen | None:
-    """The same for somebody who is not signed in, as they are told by mail. None: they do not belong to it any more."""
-    role = db.session.scalar(select(Membership.role).filter_by(organization_id=organization_id, user_id=user_id))
-    seen = _sums_seen(organization_id, user_id, role)
-    return seen if role or seen.projects else None
-
-
-def limits_told(organization_id: uuid.UUID, seen: SumsSeen) -> ColumnElement[bool]:
-    """Which limits go with such sums: all of the organization's, or those of the projects and one's own."""
-    if seen.everyone:
-        return Budget.organization_id == organization_id
-    on_project = and_(Budget.scope == Scope.PROJECT, Budget.subject_id.in_(seen.projects))
-    my_own = and_(Budget.scope == Scope.MEMBER, Budget.subject_id == seen.user_id)
-    return (Budget.organization_id == organization_id) & or_(on_project, my_own)
-
-
-def _sums_seen(organization_id: uuid.UUID, user_id: uuid.UUID, role: Role | None) -> SumsSeen:
-    if role is not None and RANK[role] >= ADMINISTER:
-        return SumsSeen(True, (), user_id)
-    here = Project.organization_id == organization_id, Project.deleted_at.is_(None)
-    projects = db.session.scalars(_guest_projects(user_id, Project.id).where(*here))
-    return SumsSeen(False, tuple(projects), user_id)

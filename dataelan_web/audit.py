@@ -38,8 +38,13 @@ def impersonator() -> User | None:
     return found
 
 
+def actor_id() -> uuid.UUID | None:
+    """Of the signed-in person; None: it is done by a command or a worker."""
+    return current_user.id if has_request_context() and current_user.is_authenticated else None
+
+
 def _by() -> dict[str, Any]:
-    if not (has_request_context() and current_user.is_authenticated):
+    if actor_id() is None:
         return {}
     by: dict[str, Any] = {"actor_id": current_user.id, "actor_name": current_user.name}
     if behind := impersonator():

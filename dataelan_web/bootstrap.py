@@ -160,7 +160,7 @@ def _secret_of(key: APIKey) -> str | None:
 
 def _rule(organization: Organization, models: list[Model]) -> RoutingRule:
     rule = db.session.scalars(
-        select(RoutingRule).where(RoutingRule.organization_id == organization.id, RoutingRule.name == RULE)
+        select(RoutingRule).filter_by(organization_id=organization.id, name=RULE, deleted_at=None)
     ).first()
     if rule is None:
         rule = RoutingRule(id=new_id(), organization_id=organization.id, name=RULE)

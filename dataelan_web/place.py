@@ -14,7 +14,7 @@ from sqlalchemy import Select
 
 from . import access
 from .extensions import db
-from .models import APIKey, Base, Budget, Increase, Model, Organization, Provider, RateLimit
+from .models import IN_TRASH, APIKey, Base, Budget, Increase, Model, Organization, Provider, RateLimit, Trashable, now
 from .models.holders import joined
 
 Row = TypeVar("Row", bound=Base)
@@ -57,7 +57,25 @@ def seen(model: type[Row]) -> Select[Row]:
     for table in WHOSE.get(model, (model,)):
         query = query.where(table.organization_id.is_(None))
         query = query.where(table.archived_at.is_(None)) if table in ARCHIVABLE else query
+        query = query.where(table.deleted_at.is_(None)) if issubclass(table, Trashable) else query
     return query
+
+
+def in_trash(model: type[Row]) -> Select[Row]:
+    """What of it was deleted here and can be taken back, by who may (access.right_to_delete)."""
+    if owner_id() is not None:
+        return access.in_trash(model)
+    table: Any = model
+    return joined(model).where(table.organization_id.is_(None), table.deleted_at > now() - IN_TRASH)
+
+
+def trashed(model: type[Row], id: uuid.UUID) -> Row:
+    """One of these, as access.trashed has it."""
+    if owner_id() is not None:
+        return access.trashed(model, id)
+    table: Any = model
+    query = in_trash(model).where(table.id == id).with_for_update(of=table)
+    return db.session.scalars(query.execution_options(populate_existing=True)).first() or abort(404)
 
 
 def administered(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
@@ -65,7 +83,17 @@ def administered(model: type[Row], id: uuid.UUID, *options: Any) -> Row:
     if owner_id() is not None:
         return access.administered(model, id, *options)
     table: Any = model
-    return db.session.scalars(seen(model).where(table.id == id).options(*options)).first() or abort(404)
+    found = db.session.scalars(seen(model).where(table.id == id).options(*options)).first()
+    if found is None:
+        _tell_if_in_trash(model, id)
+    return found or abort(404)
+
+
+def _tell_if_in_trash(model: Any, id: uuid.UUID) -> None:
+    """Of the operator's. Raises InTrash."""
+    row = db.session.scalars(in_trash(model).where(model.id == id)).first() if issubclass(model, Trashable) else None
+    if row is not None:
+        raise access.InTrash(row)
 
 
 def visible(model: type[Row], id: uuid.UUID) -> Row:
@@ -86,6 +114,11 @@ def require_see() -> None:
     """403 for a guest of one project, who is told nothing of what else the organization has."""
     if owner_id() is not None:
         access.require(access.SEE)
+
+
+def undo_url(kind: str, id: uuid.UUID) -> str:
+    """Where to POST to take what was just deleted out of the trash again. `kind`: as trash/kinds.py names it."""
+    return url("trash", "restore", kind=kind, id=id)
 
 
 def url(feature: str, name: str, **values: Any) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import JSON, Row, ScalarSelect, Select, func, select
 from . import access, audit
 from .extensions import db
 from .models import Answer, Increase, Organization, Project, PromptSession, Role, Star
-from .models.holders import joined
+from .models.holders import HOLDERS, joined
 from .models.limits import ASKED_OF_OPERATOR
 from .notify import inbox
 
@@ -69,7 +69,7 @@ def shell() -> dict[str, Any]:
         anywhere["acting"] = {"by": behind.name, "until": g.sign_in.acting_until, "end_url": url_for("acting.end")}
     if access.is_superuser(current_user) or access.lacks_a_factor():  # the way there says what is missing
         anywhere["admin_url"] = url_for("admin.start")
-    if request.blueprint in ("admin", "admin_hub", "admin_limits"):
+    if request.blueprint in ("admin", "admin_hub", "admin_limits", "admin_trash"):
         mine = Later(lambda: access.organizations_of(current_user))
         return {**anywhere, "organizations": mine, "nav": Later(platform), "place": "Administration"}
     if "organization" not in g:
@@ -130,6 +130,7 @@ def platform() -> list[dict[str, Any]]:
         ("Limits", "gauge", "admin_limits.overview"),
         ("Audit log", "scroll-text", "admin.show_audit"),
         ("Modes and settings", "settings", "admin.show_settings"),
+        ("Trash", "trash", "admin_trash.trash_page"),
     ]
     counts = {"admin_limits.overview": _asked_of_operator()}
     further = {"admin.show_platform": tuple(f"admin_{name}" for name in HUB)}
@@ -149,7 +150,8 @@ def platform() -> list[dict[str, Any]]:
 def _asked_of_operator() -> int:
     """Requests for more of the operator's limits that wait for an answer: a superuser who belongs to no organization is
     told by nothing else."""
-    open_ones = joined(Increase).where(Increase.answer == Answer.ASKED, ASKED_OF_OPERATOR)
+    is_there = (limit.deleted_at.is_(None) for limit in HOLDERS[Increase])
+    open_ones = joined(Increase).where(Increase.answer == Answer.ASKED, ASKED_OF_OPERATOR, *is_there)
     return db.session.scalar(open_ones.with_only_columns(func.count(Increase.id))) or 0
 
 

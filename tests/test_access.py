@@ -264,6 +264,9 @@ ROUTES = (
     Route("admin_limits.rate", "GET", "/admin/limits/rates/{operators_rate}", SUPER),
     Route("admin_limits.change_rate", "POST", "/admin/limits/rates/{operators_rate}", SUPER, 303, {"parallel": "5"}),
     Route("admin_limits.delete_rate", "POST", "/admin/limits/rates/{operators_rate}/deletion", SUPER, 303),
+    Route("admin_trash.trash_page", "GET", "/admin/trash", SUPER),
+    Route("admin_trash.restore", "POST", "/admin/trash/limit/{trashed_limit}/restoration", SUPER, 303),
+    Route("admin_trash.erase", "POST", "/admin/trash/limit/{trashed_limit}/erasure", SUPER, 303),
     Route("admin.show_audit", "GET", "/admin/audit", SUPER),
     Route("admin.export_audit", "POST", "/admin/audit/export", SUPER, 422, {"form": "none"}),
     Route("organizations.home", "GET", "/o/{slug}/", SEE | GUEST),
@@ -775,6 +778,7 @@ class Ids:
     operators_limit: str = ""
     operators_increase: str = ""
     operators_rate: str = ""
+    trashed_limit: str = ""
     shared_provider: str = ""
     shared_model: str = ""
     platform_key: str = ""
@@ -915,9 +919,12 @@ def operators_limits(cast: people.Cast) -> dict[str, str]:
     rate = quota.set_rate(
         db.session, None, Scope.KEY, new_id(), requests_per_minute=9, tokens_per_minute=None, parallel=None
     )
+    gone = quota.set_limit(db.session, None, Scope.KEY, new_id(), Window.DAY, NANO)
+    quota.delete_limit(db.session, gone)
     db.session.commit()
     more = used.asked(cast, of_all, cast.mia)
-    return {"operators_limit": str(budget.id), "operators_increase": str(more.id), "operators_rate": str(rate.id)}
+    ids = {"operators_limit": budget.id, "operators_increase": more.id, "operators_rate": rate.id}
+    return {name: str(id) for name, id in {**ids, "trashed_limit": gone.id}.items()}
 
 
 def of_the_platform(cast: people.Cast) -> dict[str, str]:
@@ -1118,7 +1125,7 @@ MAKERS = {
     run_and_what_was_said: {"execution", "asset", "comment", "link", "brought"},
     models: {"provider", "key", "model", "other_model", "price", "rule"},
     limits: {"limit", "increase", "rate"},
-    operators_limits: {"operators_limit", "operators_increase", "operators_rate"},
+    operators_limits: {"operators_limit", "operators_increase", "operators_rate", "trashed_limit"},
     of_the_platform: {"shared_provider", "shared_model", "platform_key", "platform_rule"},
     archived: {"archived_model", "archived_provider"},
     told: {"webhook", "delivery", "notice"},

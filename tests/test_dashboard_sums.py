@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select
 
-from dataelan_web.access import SumsSeen
 from dataelan_web.dashboards import ranges, sums
 from dataelan_web.extensions import db
 from dataelan_web.models import Attempt, Execution, LedgerEntry, ModelType, Origin, Project, State, new_id, now
 from dataelan_web.models.base import NIL
 from dataelan_web.models.rollups import Grain
+from dataelan_web.sums_seen import SumsSeen
 
 from . import people
 from .test_rollups import called, count_all, paid

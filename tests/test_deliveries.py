@@ -352,6 +352,7 @@ def test_what_waits_for_a_webhook_that_is_switched_off_or_deleted_is_not_sent(
     deliver.due(app)
     assert program.got == []
     assert (only(off).state, only(off).error) == (DeliveryState.FAILED, webhooks.SWITCHED_OFF)
+    assert (only(gone).state, only(gone).error) == (DeliveryState.FAILED, webhooks.DELETED)
     assert failures(acme) == {}
 
 

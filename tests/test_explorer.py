@@ -20,7 +20,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, text
 
-from dataelan_web.access import SumsSeen
 from dataelan_web.admin import work
 from dataelan_web.dashboards import explorer, export_routes, exporting, ranges, records, runs, sums
 from dataelan_web.dashboards.panels import usd
@@ -51,6 +50,7 @@ from dataelan_web.models.base import NIL
 from dataelan_web.models.exports import being_written
 from dataelan_web.rollups.rebuilding import rebuild
 from dataelan_web.storage import Storage, Stored, Unavailable, storage
+from dataelan_web.sums_seen import SumsSeen
 
 from . import people
 from .conftest import wait_until

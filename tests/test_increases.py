@@ -506,5 +506,8 @@ def test_a_run_one_may_not_see_is_not_there_to_ask_about(app: Flask, acme: peopl
 def test_a_limits_story_goes_with_it(app: Flask, acme: people.Cast, budget: Budget) -> None:
     increase = used.asked(acme, budget, acme.mia)
     assert people.browser(app, acme.olivia).submit(f"{acme.home}/limits/{budget.id}/deletion").status_code == 204
-    assert act(app, acme.olivia, acme, increase, "approval", amount="5").status_code == 404
-    assert uuid.UUID(audited(acme)[-1][1]["subject_id"]) == acme.project.id
+    assert act(app, acme.olivia, acme, increase, "approval", amount="5").status_code == 410
+    people.browser(app, acme.olivia).submit(f"{acme.home}/trash/limit/{budget.id}/restoration")
+    assert act(app, acme.olivia, acme, increase, "approval", amount="5").status_code == 200
+    changed = next(detail for action, detail in audited(acme) if action == "limit.deleted")
+    assert uuid.UUID(changed["subject_id"]) == acme.project.id

@@ -95,8 +95,8 @@ def events(cast: people.Cast) -> list[AuditEvent]:
 
 
 def limit_of(key: APIKey) -> int | None:
-    mine = (Budget.scope == Scope.KEY, Budget.subject_id == key.id, Budget.window == Window.DAY)
-    limit: int | None = db.session.scalar(select(Budget.limit).where(*mine))
+    mine = {"scope": Scope.KEY, "subject_id": key.id, "window": Window.DAY, "deleted_at": None}
+    limit: int | None = db.session.scalar(select(Budget.limit).filter_by(**mine))
     return limit
 
 

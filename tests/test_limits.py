@@ -294,7 +294,7 @@ def form_of(cast: people.Cast, **fields: str) -> dict[str, Any]:
 
 def budgets_of(cast: people.Cast) -> list[Budget]:
     db.session.rollback()
-    mine = select(Budget).where(Budget.organization_id == cast.organization.id).order_by(Budget.id)
+    mine = select(Budget).filter_by(organization_id=cast.organization.id, deleted_at=None).order_by(Budget.id)
     return list(db.session.scalars(mine.execution_options(populate_existing=True)))
 
 
@@ -491,6 +491,10 @@ def test_a_keys_page_and_its_limit_say_the_same(app: Flask, acme: people.Cast) -
     assert (daily.limit, monthly.limit) == (4 * NANO, 3 * NANO)
     assert olivia.submit(f"{acme.home}/limits/{daily.id}/deletion").status_code == 204
     assert _key(key).daily_quota is None
+    assert olivia.submit(f"{acme.home}/trash/limit/{daily.id}/restoration").status_code == 200
+    assert _key(key).daily_quota == 4 * NANO
+    assert olivia.submit(f"{acme.home}/hub/keys/{key.id}/settings", settings | {"daily_quota": ""}).status_code == 204
+    assert db.session.get_one(Budget, daily.id, populate_existing=True).deleted_by == acme.olivia.id
     assert olivia.submit(f"{acme.home}/hub/keys/{key.id}/deletion").status_code == 200
     assert budgets_of(acme) == [], "with a key its limits go"
 
@@ -505,7 +509,7 @@ def _key(key: APIKey) -> APIKey:
 
 def rates_of(cast: people.Cast) -> list[RateLimit]:
     db.session.rollback()
-    mine = select(RateLimit).where(RateLimit.organization_id == cast.organization.id)
+    mine = select(RateLimit).filter_by(organization_id=cast.organization.id, deleted_at=None)
     return list(db.session.scalars(mine.execution_options(populate_existing=True)))
 
 

@@ -25,7 +25,7 @@ START = datetime(2026, 5, 1, tzinfo=UTC)
 
 def written(cast: people.Cast) -> list[Annotation]:
     db.session.expire_all()
-    return list(db.session.scalars(select(Annotation).where(Annotation.organization_id == cast.organization.id)))
+    return list(db.session.scalars(select(Annotation).filter_by(organization_id=cast.organization.id, deleted_at=None)))
 
 
 def marks(text: str) -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import seal, secret_of
 from dataelan_web.hub.rules import drafts
 from dataelan_web.hub.rules.drafts import Draft, Entry
+from dataelan_web.hub.rules.platform import listed
 from dataelan_web.hub.rules.reach import Filter
 from dataelan_web.hub.rules.rehearsal import Rehearsal, rehearse
 from dataelan_web.models import APIKey, AuditEvent, Model, ModelType, Provider, RoutingRule, new_id
@@ -245,8 +246,11 @@ def test_rules_for_everyone_are_written_ordered_switched_off_deleted_and_brought
     assert f"{name} A</a>" in shown(sue, "rules")
 
     gone = sue.submit(f"{HUB}/rules/{first.id}/deletion").get_data(as_text=True)
-    assert f"“{name} A” was deleted." in gone
-    assert f'action="{HUB}/rules"' in gone, "where it is brought back"
+    assert f"“{name} A” is in the trash." in gone
+    assert f'action="/admin/trash/rule/{first.id}/restoration"' in gone, "where it is brought back"
+    assert f"{name} A" in sue.get("/admin/trash").get_data(as_text=True)
+    assert sue.get(f"{HUB}/rules/{first.id}").status_code == 410
+    assert not [rule for rule in listed() if rule.row.id == first.id]
     verbs = "created moved changed".split()
     assert log_of(second.id) == [f"rule.{verb}" for verb in verbs]
     assert log_of(first.id) == ["rule.created", "rule.disabled", "rule.deleted"]

@@ -327,7 +327,7 @@ def test_the_operators_limits_are_made_read_changed_and_deleted_with_lines_in_th
     db.session.refresh(budget)
     assert (budget.limit, budget.is_hard, budget.alerts) == (30 * NANO, False, [])
     assert sue.submit(f"/admin/limits/{budget.id}/deletion").headers["HX-Redirect"] == "/admin/limits"
-    assert db.session.scalars(select(Budget).where(Budget.organization_id.is_(None))).all() == []
+    assert db.session.scalars(select(Budget).filter_by(organization_id=None, deleted_at=None)).all() == []
     lines = of_operator()
     assert [action for action, _ in lines[-3:]] == ["limit.created", "limit.changed", "limit.deleted"]
     assert lines[-2][1]["before"]["limit"] == 40 * NANO
@@ -406,7 +406,7 @@ def test_how_fast_everybody_and_one_may_ask_is_set_changed_and_deleted(
     seen = page(app, acme.mia, f"{acme.home}/limits")
     assert "40 requests a minute" in seen
     assert "9 at the same time" not in seen, "what holds for everybody is the operator's"
-    rates = select(RateLimit).where(RateLimit.organization_id.is_(None)).order_by(RateLimit.id)
+    rates = select(RateLimit).filter_by(organization_id=None, deleted_at=None).order_by(RateLimit.id)
     first, second = db.session.scalars(rates)
     assert people.browser(app, acme.olivia).get(f"{acme.home}/limits/rates/{first.id}").status_code == 403
     assert sue.submit(f"/admin/limits/rates/{first.id}", {"tokens_per_minute": "1000"}).status_code == 204

@@ -116,7 +116,8 @@ def test_only_its_author_changes_a_comment_and_an_admin_may_remove_it(
     gone = adam.submit(f"{one}/deletion").get_data(as_text=True)
     assert "Second" not in gone
     assert f"{one}/restoration" in gone
-    assert mia.submit(one, {"text": "Third"}).status_code == 404, "it is not there"
+    assert mia.submit(one, {"text": "Third"}).status_code == 410, "it is in the trash, and may be taken out of it"
+    assert gina.submit(one, {"text": "Hers"}).status_code == 404
     assert mia.submit(f"{one}/restoration").status_code == 204
     assert "Second" in mia.get(url(acme, run)).get_data(as_text=True)
     query = select(AuditEvent.action).where(AuditEvent.action.startswith("comment."))

@@ -131,7 +131,11 @@ def test_new_sessions_ask_the_default_rule(app: Flask, acme: people.Cast) -> Non
     line = db.session.scalars(select(AuditEvent).where(AuditEvent.organization_id == acme.organization.id)).one()
     assert line.detail["before"] == {"name": "Acme", "default_rule_id": None}
     olivia.submit(f"{acme.home}/hub/rules/{rule.id}/deletion")
-    assert fresh(acme).default_rule_id is None
+    db.session.expire_all()
+    assert _project(acme).first_settings(ModelType.CODE) == {}
+    olivia.submit(f"{acme.home}/trash/rule/{rule.id}/restoration")
+    db.session.expire_all()
+    assert _project(acme).first_settings(ModelType.CODE) == {"model": "House rule"}
 
 
 def test_a_deleted_organization_is_closed_at_once_and_can_be_taken_back_as_it_was(

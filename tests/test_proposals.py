@@ -230,7 +230,7 @@ def test_cases_are_added_changed_and_deleted(app: Flask, acme: people.Cast) -> N
         assert mia.submit(url(acme, other, f"/cases/{case.id}{path}"), changed).status_code == 404
     assert mia.submit(url(acme, template, f"/cases/{case.id}/deletion")).status_code == 204
     assert cases_of(template) == []
-    assert mia.get(url(acme, template, f"/cases/{case.id}")).status_code == 404
+    assert mia.get(url(acme, template, f"/cases/{case.id}")).status_code == 410
 
 
 def test_a_deleted_case_is_in_the_trash_and_comes_back_beside_one_of_its_name(app: Flask, acme: people.Cast) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy import ColumnElement, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from dataelan_web import quota
-from dataelan_web.access import SumsSeen
 from dataelan_web.dashboards import ranges, runs
 from dataelan_web.dashboards.runs import Only, Wanted
 from dataelan_web.dashboards.sums import Asked
@@ -41,6 +40,7 @@ from dataelan_web.rollups.cuts import Cut
 from dataelan_web.rollups.keeping import fold, fold_all, prune
 from dataelan_web.rollups.rebuilding import drift, rebuild, rebuild_due
 from dataelan_web.rollups.retagging import retag
+from dataelan_web.sums_seen import SumsSeen
 
 from . import people
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html import unescape
 from threading import Barrier, Thread
 from typing import Any
@@ -68,6 +69,19 @@ def fields(*models: Model, **changes: Any) -> MultiDict[str, str]:
     return MultiDict((k, str(v)) for k, v in pairs if v is not None)
 
 
+def sent(form: RuleForm) -> Iterator[tuple[str, str]]:
+    """(name, value) of every field, as a browser sends them."""
+    yield from ((name, getattr(form, name)) for name in ("name", "project_id", "model_type", "strategy", "priority"))
+    yield from ((name, "yes") for name in ("is_enabled", "goes_on_unheard") if getattr(form, name))
+    for model in form.models:
+        id = model.id
+        yield from (("model", str(id)), (f"weight-{id}", model.weight), (f"tags-{id}", model.tags))
+        yield from ((f"when-{id}", tag) for tag in model.when)
+    for row in form.conditions:
+        yield "condition", row.name
+        yield from ((f"condition-{row.name}", value) for value in row.values)
+
+
 def post(app: Flask, cast: people.Cast, path: str, form: MultiDict[str, str] | None = None, who: str = "olivia") -> Any:
     client = people.browser(app, getattr(cast, who))
     data = MultiDict(form or {})
@@ -83,7 +97,7 @@ def text_of(answer: Any) -> str:
 def rules_of(cast: people.Cast) -> list[RoutingRule]:
     db.session.rollback()
     db.session.expire_all()
-    query = select(RoutingRule).where(RoutingRule.organization_id == cast.organization.id)
+    query = select(RoutingRule).filter_by(organization_id=cast.organization.id, deleted_at=None)
     return list(db.session.scalars(query.order_by(RoutingRule.priority, RoutingRule.id)))
 
 
@@ -148,7 +162,7 @@ def test_a_saved_rule_comes_back_into_the_form_and_out_of_it_unchanged(
     draft = Draft(
         "All", entries, conditions, ModelType.CODE, Strategy.ORDERED, 70, acme.project.id, False, goes_on_unheard=True
     )
-    again, problems = RuleForm.read(MultiDict(list(RuleForm.of(draft).fields))).draft()
+    again, problems = RuleForm.read(MultiDict(list(sent(RuleForm.of(draft))))).draft()
     assert problems == {}
     assert again == draft
 
@@ -539,19 +553,29 @@ def test_a_rule_is_switched_off_and_then_passed_by(app: Flask, acme: people.Cast
     assert list(actions) == ["rule.created", "rule.disabled"]
 
 
-def test_a_deleted_rule_can_be_made_anew_from_what_the_answer_holds(
+def test_a_deleted_rule_decides_nothing_and_comes_back_as_it_was(
     app: Flask, acme: people.Cast, cheap: Model, dear: Model
 ) -> None:
     rule = saved(acme, cheap, dear, name="Dear to me", conditions={"max_cost": 0.2}, priority=40)
-    before = Draft.of(rule)
-    answer = post(app, acme, f"/{rule.id}/deletion")
-    page = answer.get_data(as_text=True)
-    assert rules_of(acme) == []
-    assert "“Dear to me” was deleted." in text_of(answer)
-    undo = page[page.index('class="notice undo"') : page.index("Undo</span>")]
-    again = MultiDict((name, unescape(value)) for name, value in re.findall(r'name="([^"]+)" value="([^"]*)"', undo))
-    assert post(app, acme, "", again).status_code == 204
-    assert Draft.of(rules_of(acme)[0]) == before
+    acme.organization.default_rule_id = rule.id
+    db.session.commit()
+    before, id = Draft.of(rule), rule.id
+    answer = post(app, acme, f"/{id}/deletion")
+    assert "“Dear to me” is in the trash." in text_of(answer)
+    undo = f"{acme.home}/trash/rule/{id}/restoration"
+    assert f'action="{undo}"' in answer.get_data(as_text=True)
+    db.session.expire_all()
+    assert rules_for(db.session, acme.project, "Dear to me", ModelType.TEXT) == []
+    assert rules_for(db.session, acme.project, "auto", ModelType.TEXT) == []
+    assert acme.project.organization.default_rule is not None
+    assert not acme.project.organization.default_rule.is_for(ModelType.TEXT), "new sessions do not ask it"
+    olivia = people.browser(app, acme.olivia)
+    assert "Dear to me" not in olivia.get(f"{acme.home}/hub/rules").get_data(as_text=True)
+    assert olivia.get(f"{acme.home}/hub/rules/{id}").status_code == 410
+    saved(acme, cheap, name="dear to me")  # its name is free
+    assert olivia.submit(undo).status_code == 200
+    db.session.expire_all()
+    assert Draft.of(db.session.get_one(RoutingRule, id)) == replace(before, name="Dear to me (2)")
 
 
 # -- the form --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ NOUNS = {
     "audit": "Audit log",
     "batch": "Batch",
     "case": "Case",
+    "check": "Check of a batch",
     "checklist": "Checklist",
     "collaborator": "Guest of a project",
     "comment": "Comment",

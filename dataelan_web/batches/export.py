@@ -9,6 +9,7 @@ from sqlalchemy import and_, select
 from ..extensions import db
 from ..formats import BYTE_ORDER_MARK, csv_line, exact_money
 from ..models import Batch, BatchCell, BatchRow, BatchScore, CellState, CheckKind, Execution, ExecutionBody
+from ..models.batches import ENOUGH
 from . import scores
 from .asked import answer_of
 from .results import BAD
@@ -98,5 +99,5 @@ def _words(score: BatchScore) -> str:
     if score.value is None:
         return score.problem
     is_judge = score.check is not None and score.check.kind is CheckKind.JUDGE
-    value = f"{1 + score.value * (scores.BEST - 1):g}" if is_judge else "yes" if score.value >= scores.ENOUGH else "no"
+    value = f"{1 + score.value * (scores.BEST - 1):g}" if is_judge else "yes" if score.value >= ENOUGH else "no"
     return f"{value}: {score.reason}" if score.reason else value

@@ -24,6 +24,7 @@ from ..models import (
     Origin,
     Project,
 )
+from ..models.batches import counts
 
 PAGE = 25
 """Rows."""
@@ -190,7 +191,7 @@ def _cells(which: ColumnElement[bool], most: int) -> list[Shown]:
     found = {
         cell.id: Shown(cell, text or "", is_whole is not False) for cell, text, is_whole in db.session.execute(query)
     }
-    scores = select(BatchScore).where(BatchScore.cell_id.in_(found)).order_by(BatchScore.id)
+    scores = select(BatchScore).where(BatchScore.cell_id.in_(found), counts()).order_by(BatchScore.id)
     with_all = (joinedload(BatchScore.check), joinedload(BatchScore.user))
     for score in db.session.scalars(scores.options(*with_all)) if found else ():
         found[score.cell_id].scores.append(score)

@@ -7,10 +7,11 @@ import uuid
 from flask import abort, request
 from werkzeug.wrappers import Response
 
-from ..extensions import db
+from .. import access
 from ..models import Batch, BatchCheck, BatchState, CheckKind
 from ..once import done_once
 from ..prompts.refusals import Refused
+from ..trash.kinds import undo_url
 from ..web import redirect, toast
 from . import page, results, scores
 from .blueprint import bp
@@ -38,11 +39,11 @@ def add_check(id: uuid.UUID) -> Response:
 @bp.post("/batches/<uuid:id>/checks/<uuid:check_id>/deletion")
 def remove_check(id: uuid.UUID, check_id: uuid.UUID) -> Response:
     batch = page.editable(id)
-    check = db.session.get(BatchCheck, check_id)
-    if check is None or check.batch_id != batch.id:
+    check = access.editable(BatchCheck, check_id)
+    if check.batch_id != batch.id:
         abort(404)
     scores.remove_check(batch, check)
-    toast("The check is gone, and its scores with it.")
+    toast("The check is in the trash, and its scores with it.", undo=undo_url(check))
     return redirect(page.address(batch))
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from flask import g
 from flask_login import current_user
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 
 from .. import audit
 from ..extensions import db
 from ..jobs import queue
 from ..models import Batch, BatchCell, BatchCheck, BatchScore, BatchState, CellState, CheckKind, new_id, now
-from ..models.batches import turn, weigh
+from ..models.batches import ENOUGH as ENOUGH  # which templates ask for here
+from ..models.batches import cells_of, turn, weigh
 from ..prompts.refusals import Refused
 from . import judging, rules
 
-ENOUGH = 0.75
-"""From here on an answer passes: 4 and 5 of 5."""
 BEST = judging.BEST
 MOST_CHECKS = 10
 NAMES = {
@@ -50,10 +49,10 @@ def add_check(batch: Batch, kind: CheckKind, text: str, model: str, *, loosely: 
 
 
 def remove_check(batch: Batch, check: BatchCheck) -> None:
-    """Its scores go with it; what judges cost stays. Commits."""
-    touched = db.session.scalars(select(BatchScore.cell_id).where(BatchScore.check_id == check.id)).all()
-    db.session.execute(delete(BatchCheck).where(BatchCheck.id == check.id))
-    weigh(db.session, list(touched), ENOUGH)
+    """Into the trash: its scores count no more; what judges cost stays. Commits."""
+    check.discard(current_user.id)
+    db.session.flush()
+    weigh(db.session, cells_of(db.session, check))
     audit.record("batch.check_removed", batch, g.organization.id, kind=check.kind.value)
     db.session.commit()
 
@@ -73,7 +72,7 @@ def give(batch: Batch, cell: BatchCell, score: int) -> None:
         query = insert(BatchScore).values(**row, user_id=current_user.id, value=value, reason="", problem="")
         query = query.on_conflict_do_update(index_elements=["cell_id", "user_id"], set_={"value": value})
         db.session.execute(query)
-    weigh(db.session, [cell.id], ENOUGH)
+    weigh(db.session, [cell.id])
     db.session.commit()
 
 

@@ -27,7 +27,6 @@ from ..models.batches import weigh
 from ..router.types import Prompt
 from . import judging, rules
 from .asked import Asker, answer_of
-from .scores import ENOUGH
 
 AT_ONCE = 200
 """Answers that one round scores by rule."""
@@ -41,7 +40,7 @@ def by_rules(batch: Batch) -> None:
             verdict = rules.judge(check.kind, check.settings, _answer(cell), asker.named(cell.row))
             _keep(cell, check, value=float(verdict.passed), reason=verdict.reason)
             touched.add(cell.id)
-    weigh(db.session, sorted(touched), ENOUGH)
+    weigh(db.session, sorted(touched))
     db.session.commit()
 
 
@@ -68,7 +67,7 @@ def judges_are_at_it(batch: Batch) -> bool:
 
 
 def _checks(batch: Batch, *, judges: bool) -> list[BatchCheck]:
-    query = select(BatchCheck).where(BatchCheck.batch_id == batch.id).order_by(BatchCheck.id)
+    query = select(BatchCheck).filter_by(batch_id=batch.id, deleted_at=None).order_by(BatchCheck.id)
     return [check for check in db.session.scalars(query) if (check.kind is CheckKind.JUDGE) is judges]
 
 

@@ -15,7 +15,6 @@ from ..models.batches import turn, weigh
 from ..models.executions import OPEN
 from . import judging
 from .rules import Wrong
-from .scores import ENOUGH
 
 AT_ONCE = 500
 """Ended runs that one round looks at."""
@@ -46,7 +45,7 @@ def settle(batch: Batch) -> int:
             _settle(batch, cell, cell.execution)
     _forget_lost(batch)
     verdicts = _verdicts(batch)
-    weigh(db.session, verdicts, ENOUGH)
+    weigh(db.session, verdicts)
     db.session.commit()
     return len(cells) + len(verdicts)
 

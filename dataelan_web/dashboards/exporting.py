@@ -21,13 +21,13 @@ from flask import g
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from ..access import SumsSeen
 from ..extensions import db
 from ..jobs import queue
 from ..models import ExportState, Leftover, Organization, RunExport, new_id, now
 from ..models.exports import KEPT, UNFINISHED
 from ..notify import tell
 from ..storage import storage
+from ..sums_seen import SumsSeen
 from . import everything, personal, records
 from .runs import Only, Wanted
 from .sums import Asked

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from flask import g
 
-from .. import access
+from .. import sums_seen
 from ..models import ModelType, Origin, Payer, State
 from ..models.executions import OPEN
 from ..models.rollups import TAGS
@@ -84,9 +84,9 @@ def read(args: Mapping[str, str], *, mine: bool = False) -> Filters:
         raise BadFilter(str(bad)) from bad
     said = {name: args[name] for name in NAMES if args.get(name)}
     filters = {DIMENSIONS[name]: _value(name, value) for name, value in said.items()}
-    seen = access.sums_seen()
+    seen = sums_seen.sums_seen()
     if mine:
-        seen = access.SumsSeen(False, (), seen.user_id)
+        seen = sums_seen.SumsSeen(False, (), seen.user_id)
     asked, own = Asked(g.organization.id, seen, filters), {"member": str(seen.user_id)} if mine else {}
     return Filters(over, said, asked, args.get("from", ""), args.get("to", ""), own)
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import DateTimeLocalField, SelectField, StringField
 from wtforms.validators import DataRequired, Length, ValidationError
 
-from .. import access
+from .. import access, place
 from ..fields import trim
 from ..models import Annotation, Happening, now
 from ..once import done_once
@@ -81,7 +81,7 @@ def change_note(id: uuid.UUID) -> AnyResponse:
 @bp.post("/dashboard/notes/<uuid:id>/deletion")
 def delete_note(id: uuid.UUID) -> AnyResponse:
     noting.delete(access.editable(Annotation, id))
-    return _back("The note is deleted.")
+    return _back("The note is in the trash.", "neutral", place.undo_url("note", id))
 
 
 def _form(form: NoteForm, note: Annotation | None = None, status: int = 200) -> Response:
@@ -90,7 +90,7 @@ def _form(form: NoteForm, note: Annotation | None = None, status: int = 200) -> 
     return render("dashboards/note.html", fragment, status, form=form, note=note, zone=zone().key)
 
 
-def _back(said: str) -> AnyResponse:
-    toast(said, "good")
+def _back(said: str, tone: str = "good", undo: str = "") -> AnyResponse:
+    toast(said, tone, undo)
     here = asked_from()
     return redirect(here if "/dashboard" in here and "/notes" not in here else url_for("dashboards.show", range="30d"))

@@ -116,7 +116,7 @@ def open_first(view: SavedView, first: bool) -> None:
 
 
 def delete(view: SavedView) -> None:
-    """Commits."""
+    """Into the trash. Commits."""
     audit.record("view.deleted", view, page=view.page, address=view.address)
-    db.session.delete(view)
+    view.discard(current_user.id)
     db.session.commit()

@@ -1,6 +1,6 @@
 """What a dashboard's numbers are read from: the sums of `rollups`, and nothing else. No run is counted here.
 
-Every query is of one organization, of what the signed-in person may see (access.sums_seen), and given up after a while.
+Every query is of one organization, of what the signed-in person may see (sums_seen.py), and given up after a while.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from sqlalchemy import (
     true,
 )
 
-from ..access import SumsSeen
 from ..extensions import db
 from ..models import ROLLUP_KEYS, ROLLUPS, now
 from ..models.rollups import COUNTERS, TAGS, Grain
 from ..models.rollups import TOKENS as TOKEN_CLASSES
 from ..rollups import histogram
 from ..rollups.cuts import HOURS_KEPT, smallest
+from ..sums_seen import SumsSeen
 from .ranges import Range, Span
 
 GIVES_UP_AFTER = "5s"

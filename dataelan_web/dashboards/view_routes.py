@@ -7,7 +7,7 @@ import uuid
 from flask import Response, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from .. import access
+from .. import access, place
 from ..models import SavedView
 from ..once import done_once
 from ..web import redirect, render, toast, wants_fragment, with_toast
@@ -78,7 +78,7 @@ def delete_view(id: uuid.UUID) -> AnyResponse:
     view = saved.changeable(id)
     name = view.name
     saved.delete(view)
-    return _done(f"“{name}” is deleted.")
+    return _done(f"“{name}” is in the trash.", undo=place.undo_url("view", id))
 
 
 def _stands_against(view: SavedView, shared: bool) -> str:
@@ -90,10 +90,10 @@ def _stands_against(view: SavedView, shared: bool) -> str:
     return FULL if saved.is_full(shared=shared) else ""
 
 
-def _done(said: str, tone: str = "neutral") -> AnyResponse:
+def _done(said: str, tone: str = "neutral", undo: str = "") -> AnyResponse:
     if wants_fragment():
-        return with_toast(_page(), said, tone)
-    toast(said, tone)
+        return with_toast(_page(), said, tone, undo)
+    toast(said, tone, undo)
     return redirect(url_for("dashboards.views"))
 
 

@@ -126,6 +126,7 @@ _RULES = (
     select(RoutingRule)
     .where(
         RoutingRule.is_enabled,
+        RoutingRule.deleted_at.is_(None),
         _ours(RoutingRule.organization_id),
         or_(RoutingRule.project_id == bindparam("project"), RoutingRule.project_id.is_(None)),
     )

@@ -17,6 +17,7 @@ import redis
 from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from .. import quota
 from ..extensions import db
 from ..jobs import queue
 from ..models import (
@@ -25,9 +26,12 @@ from ..models import (
     Action,
     ActionCall,
     ActionRepair,
+    Annotation,
     Asset,
     Attempt,
     Batch,
+    BatchCheck,
+    Budget,
     Collaborator,
     Comment,
     CopiedAnswer,
@@ -42,13 +46,16 @@ from ..models import (
     Project,
     Prompt,
     PromptSession,
+    RateLimit,
     RoutingRule,
+    SavedView,
     SearchDocument,
     SpentChallenge,
     Template,
     TemplateCase,
     TemplateDraft,
     User,
+    Webhook,
     new_id,
     now,
     sent_forms,
@@ -63,6 +70,8 @@ log = logging.getLogger(__name__)
 EVERY = 3600
 """Seconds between two looks into the trash, by whichever worker comes first."""
 DUE = "dataelan:trash"
+PLAIN = (RateLimit, RoutingRule, Webhook, BatchCheck, SavedView, Annotation)
+"""They go with all that hangs on them: deliveries, scores. The database sees to it."""
 BATCH = 500
 SETTLED = timedelta(days=1)
 """Bytes go when they were written so long ago: who puts the same file just now has a row for it by then."""
@@ -97,6 +106,8 @@ def purge() -> int:
         (_over(DeclaredAction), _action),
         (_over(Execution).where(select(ExecutionBody.id).where(ExecutionBody.id == Execution.id).exists()), _run),
         (_over(Asset), _file),
+        (_over(Budget), _limit),
+        *((_over(model), db.session.delete) for model in PLAIN),
     ):
         gone += _one_by_one(query, act)
     _remove_leftovers()
@@ -184,6 +195,11 @@ def _batch(batch: Batch) -> None:
 def _action(action: DeclaredAction) -> None:
     """With its versions, secrets and log. What was called of it stays with the runs."""
     db.session.execute(delete(DeclaredAction).where(DeclaredAction.id == action.id))
+
+
+def _limit(budget: Budget) -> None:
+    """With its windows and what was asked of it. The ledger stays."""
+    quota.erase(db.session, Budget.id == budget.id)
 
 
 def _run(run: Execution) -> None:

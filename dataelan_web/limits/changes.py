@@ -1,4 +1,4 @@
-"""Limits made, changed and deleted. Every verb commits and is in the audit, with what it was before."""
+"""Limits made, changed and put into the trash. Every verb commits and is in the audit, with what it was before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from .. import audit, quota
 from ..extensions import db
-from ..models import APIKey, Budget, Organization, RateLimit, Scope, Unit, Window
+from ..models import Budget, Organization, RateLimit, Scope, Unit, Window
 from . import place
 from .subjects import Pair, Subject
 
@@ -64,16 +64,16 @@ def change(budget: Budget, terms: Terms) -> None:
 
 
 def delete(budget: Budget) -> None:
-    """What it counted goes with it; the ledger stays."""
+    """Into the trash."""
     audit.record("limit.deleted", budget, **_told(budget))
-    show_on_key(budget, None)
-    quota.delete_limit(db.session, budget)
+    quota.delete_limit(db.session, budget, current_user.id)
     db.session.commit()
 
 
 def existing(pair: Pair, unit: Unit, window: Window) -> Budget | None:
     mine = (Budget.scope == pair[0], Budget.subject_id == pair[1], Budget.organization_id == place.owner_id())
-    return db.session.scalars(select(Budget).where(*mine, Budget.unit == unit, Budget.window == window)).first()
+    of_its_kind = (Budget.unit == unit, Budget.window == window, Budget.deleted_at.is_(None))
+    return db.session.scalars(select(Budget).where(*mine, *of_its_kind)).first()
 
 
 def create_rate(subject: Subject, speeds: Speeds) -> RateLimit:
@@ -96,19 +96,20 @@ def change_rate(rate: RateLimit, speeds: Speeds) -> None:
 
 
 def delete_rate(rate: RateLimit) -> None:
+    """Into the trash."""
     audit.record("rate.deleted", rate, **_told_rate(rate))
-    db.session.delete(rate)
+    quota.delete_rate(db.session, rate, current_user.id)
     db.session.commit()
 
 
 def existing_rate(pair: Pair) -> RateLimit | None:
     mine = (RateLimit.scope == pair[0], RateLimit.subject_id == pair[1])
-    of_here = RateLimit.organization_id == place.owner_id()
-    return db.session.scalars(select(RateLimit).where(*mine, of_here)).first()
+    of_here = (RateLimit.organization_id == place.owner_id(), RateLimit.deleted_at.is_(None))
+    return db.session.scalars(select(RateLimit).where(*mine, *of_here)).first()
 
 
 def _set(scope: Scope, subject_id: uuid.UUID, unit: Unit, window: Window, terms: Terms) -> Budget:
-    budget = quota.set_limit(
+    return quota.set_limit(
         db.session,
         place.owner_id(),
         scope,
@@ -120,8 +121,6 @@ def _set(scope: Scope, subject_id: uuid.UUID, unit: Unit, window: Window, terms:
         list(terms.alerts),
         current_user.id,
     )
-    show_on_key(budget, terms.limit)
-    return budget
 
 
 def _set_rate(scope: Scope, subject_id: uuid.UUID, speeds: Speeds) -> RateLimit:
@@ -130,14 +129,6 @@ def _set_rate(scope: Scope, subject_id: uuid.UUID, speeds: Speeds) -> RateLimit:
     if rate is None:
         raise LookupError("a limit of nothing is none: the form asks for a number")
     return rate
-
-
-def show_on_key(budget: Budget, limit: int | None) -> None:
-    """A key's page shows its daily limit from the key's own row (hub/keys.py)."""
-    is_daily = budget.window is Window.DAY and budget.unit is Unit.USD
-    key = db.session.get(APIKey, budget.subject_id) if budget.scope is Scope.KEY and is_daily else None
-    if key is not None:
-        key.daily_quota = limit
 
 
 def _one_at_a_time() -> None:

@@ -80,13 +80,14 @@ def hidden_behind(run: Execution) -> Budget | RateLimit | None:
     this one."""
     id, pace = stopped_by(run) or (None, None)
     limit = (db.session.get(RateLimit, id) if pace else db.session.get(Budget, id)) if id else None
-    return limit if limit is not None and place.is_hidden(limit) else None
+    return limit if limit is not None and limit.deleted_at is None and place.is_hidden(limit) else None
 
 
 def ask(limit: Budget | RateLimit, pace: Pace | None, amount: int, reason: str) -> Increase:
     """One open request a person and limit, and of a rate a pace. Raises Refused."""
     table = type(limit)
-    one_at_a_time = select(table.id).where(table.id == limit.id).with_for_update(key_share=True)
+    still_there = table.id == limit.id, table.deleted_at.is_(None)
+    one_at_a_time = select(table.id).where(*still_there).with_for_update(key_share=True)
     if db.session.scalar(one_at_a_time) is None:
         raise Refused("The limit was deleted meanwhile.")
     if my_open(limit, pace):

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from ..models import Budget
 from ..once import done_once
+from ..place import undo_url
 from ..web import redirect, render, toast
 from . import asked, balance, changes, draft, increases, page, place, words
 from .blueprint import bp, operators_bp
@@ -117,7 +118,7 @@ def delete(id: uuid.UUID) -> Response:
     budget = place.administered(Budget, id)
     subject = names_of([(budget.scope, budget.subject_id)])[budget.scope, budget.subject_id]
     changes.delete(budget)
-    toast(f"The limit on {subject.title} was deleted.", "good")
+    toast(f"The limit on {subject.title} is in the trash: it counts nothing.", undo=undo_url("limit", id))
     return redirect(place.url("overview"))
 
 

@@ -13,7 +13,7 @@ from ..extensions import db
 from ..models import APIKey, Budget, Model, Organization, Provider, RateLimit, Scope, Unit, Window
 from ..models.base import NIL
 from . import words
-from .changes import Speeds, show_on_key
+from .changes import Speeds
 from .subjects import Pair, names_of
 
 FORMS = "platform, organization:SLUG, provider:SLUG, model:PROVIDER/NAME or key:PROVIDER/LABEL"
@@ -32,7 +32,6 @@ def set_limit(
     budget = quota.set_limit(db.session, None, scope, subject_id, window, limit, unit, is_hard, alerts)
     told = {"unit": unit.value, "window": window.value, "limit": limit, "is_hard": is_hard}
     audit.record("limit.set", budget, on=on, **told, alerts=list(budget.alerts))
-    show_on_key(budget, limit)
     db.session.commit()
     return budget
 
@@ -64,18 +63,17 @@ def all_limits() -> Iterator[str]:
 
 
 def delete(id: uuid.UUID) -> str:
-    """A limit or a rate. What it was on. Raises NoSuchThing, for an organization's own too. Commits."""
+    """A limit or a rate, into the trash. What it was on. Raises NoSuchThing, for an organization's own too. Commits."""
     row = _operators(Budget, id) or _operators(RateLimit, id)
     if row is None:
         raise NoSuchThing(f"The operator has no limit {id}.")
     on = _named(names_of([(row.scope, row.subject_id)]), row)
     if isinstance(row, Budget):
         audit.record("limit.deleted", row, on=on, limit=row.limit)
-        show_on_key(row, None)
         quota.delete_limit(db.session, row)
     else:
         audit.record("rate.deleted", row, on=on, limit=words.rate_of(row))
-        db.session.delete(row)
+        quota.delete_rate(db.session, row)
     db.session.commit()
     return on
 
@@ -109,11 +107,15 @@ def subject_of(on: str) -> Pair:
 
 
 def _all(table: type[Any]) -> Sequence[Any]:
-    return db.session.scalars(select(table).where(table.organization_id.is_(None)).order_by(table.id)).all()
+    return db.session.scalars(select(table).where(*_of_operator(table)).order_by(table.id)).all()
 
 
 def _operators(table: type[Any], id: uuid.UUID) -> Any:
-    return db.session.scalars(select(table).where(table.id == id, table.organization_id.is_(None))).first()
+    return db.session.scalars(select(table).where(table.id == id, *_of_operator(table))).first()
+
+
+def _of_operator(table: type[Any]) -> tuple[Any, ...]:
+    return table.organization_id.is_(None), table.deleted_at.is_(None)
 
 
 def _named(names: dict[Pair, Any], row: Budget | RateLimit) -> str:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from ..models import RateLimit
 from ..once import done_once
+from ..place import undo_url
 from ..web import redirect, render, toast
 from . import asked, changes, draft, increases, place
 from .blueprint import bp, operators_bp
@@ -85,7 +86,7 @@ def change_rate(id: uuid.UUID) -> Response:
 @bp.post("/limits/rates/<uuid:id>/deletion")
 def delete_rate(id: uuid.UUID) -> Response:
     changes.delete_rate(place.administered(RateLimit, id))
-    toast("The limit was deleted.", "good")
+    toast("The limit is in the trash: it counts nothing.", undo=undo_url("rate", id))
     return redirect(place.url("overview"))
 
 

@@ -75,7 +75,7 @@ def _by(
     """What there is to say of each of these limits, as far as it is for the signed-in person."""
     if not ids:
         return {}
-    limits = db.session.scalars(select(table).where(table.id.in_(ids))).all()
+    limits = db.session.scalars(select(table).where(table.id.in_(ids), table.deleted_at.is_(None))).all()
     seen = set(db.session.scalars(access.scoped(table).with_only_columns(table.id).where(table.id.in_(ids))))
     stands = stand([limit for limit in limits if limit.id in seen])
     shown = {one.budget.id if isinstance(one, Line) else one.rate.id: one for one in stands}

@@ -10,7 +10,7 @@ import uuid
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, or_, select, text, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, UniqueConstraint, func, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import User
@@ -32,6 +32,8 @@ from .executions import Execution
 from .templates import Template
 from .workspace import Project
 
+ENOUGH = 0.75
+"""From this score on an answer passes: 4 and 5 of 5."""
 TURN = timedelta(seconds=60)
 """How long a worker may take for one round of a batch before another one takes it over."""
 
@@ -113,7 +115,11 @@ class Batch(Trashable, Base):
     project: Mapped[Project] = relationship()
     template: Mapped[Template | None] = relationship()
     creator: Mapped[User | None] = relationship(foreign_keys=[created_by])
-    checks: Mapped[list[BatchCheck]] = relationship(order_by="BatchCheck.id", passive_deletes=True)
+    checks: Mapped[list[BatchCheck]] = relationship(
+        primaryjoin="and_(BatchCheck.batch_id == Batch.id, BatchCheck.deleted_at.is_(None))",
+        order_by="BatchCheck.id",
+        passive_deletes=True,
+    )
 
     def discard(self, user_id: uuid.UUID | None) -> None:
         """What is in the trash asks nothing; taken out of it, it waits for somebody to go on."""
@@ -164,15 +170,23 @@ class BatchCell(Base):
     execution: Mapped[Execution | None] = relationship()
 
 
-class BatchCheck(Base):
-    """How answers are scored without a person. `settings`: what is looked for (batches/rules.py, judging.py)."""
+class BatchCheck(Trashable, Base):
+    """How answers are scored without a person. `settings`: what is looked for (batches/rules.py, judging.py). One in
+    the trash scores nothing, and what it scored counts for nothing."""
 
     __tablename__ = "batch_checks"
+    __table_args__ = (in_trash("batch_checks"),)
 
     batch_id: Mapped[uuid.UUID] = parent("batches.id")
     kind: Mapped[CheckKind]
     settings: Mapped[Json]
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
+
+    batch: Mapped[Batch] = relationship(viewonly=True)
+
+    @property
+    def project_id(self) -> uuid.UUID:
+        return self.batch.project_id
 
 
 class BatchScore(Base):
@@ -240,11 +254,23 @@ def begin_cell(session: DbSession, id: uuid.UUID, execution_id: uuid.UUID) -> bo
     return began is not None
 
 
-def weigh(session: DbSession, cells: list[uuid.UUID], enough: float) -> None:
-    """Sum up the scores of these cells in the cells themselves; passed is what has `enough` of every kind."""
+def counts() -> ColumnElement[bool]:
+    """Of a BatchScore: was it given by a person, or by a check that is not in the trash?"""
+    gone = select(BatchCheck.id).where(BatchCheck.id == BatchScore.check_id, BatchCheck.deleted_at.is_not(None))
+    return ~gone.correlate(BatchScore).exists()
+
+
+def cells_of(session: DbSession, check: BatchCheck) -> list[uuid.UUID]:
+    """Those that it scored, in the order in which all are changed."""
+    scored = select(BatchScore.cell_id).where(BatchScore.check_id == check.id).order_by(BatchScore.cell_id)
+    return list(session.scalars(scored))
+
+
+def weigh(session: DbSession, cells: list[uuid.UUID]) -> None:
+    """Sum up the scores of these cells in the cells themselves; passed is what has ENOUGH of every kind."""
     for id in cells:
-        known = BatchScore.cell_id == id, BatchScore.value.is_not(None)
+        known = BatchScore.cell_id == id, BatchScore.value.is_not(None), counts()
         mean = select(func.avg(BatchScore.value)).where(*known).scalar_subquery()
-        passed = select(func.bool_and(BatchScore.value >= enough)).where(*known).scalar_subquery()
+        passed = select(func.bool_and(BatchScore.value >= ENOUGH)).where(*known).scalar_subquery()
         query = update(BatchCell).where(BatchCell.id == id).values(score=mean, passed=passed)
         session.execute(query.execution_options(synchronize_session=False))

@@ -9,10 +9,10 @@ from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .accounts import User
-from .base import Base, Json, Name, Time, parent, reference
+from .base import Base, Json, Name, Time, Trashable, in_trash, parent, reference
 
 
-class SavedView(Base):
+class SavedView(Trashable, Base):
     """A page of the dashboard with its filters, by name: one's own, or everyone's in the organization. One of these
     opens where the dashboard is opened without filters."""
 
@@ -20,6 +20,7 @@ class SavedView(Base):
     __table_args__ = (
         Index("uq_saved_views_default", "organization_id", unique=True, postgresql_where=text("is_default")),
         CheckConstraint("is_shared OR NOT is_default", name="default_is_shared"),
+        in_trash("saved_views"),
     )
 
     organization_id: Mapped[uuid.UUID] = parent("organizations.id")
@@ -32,7 +33,12 @@ class SavedView(Base):
     is_shared: Mapped[bool] = mapped_column(default=False)
     is_default: Mapped[bool] = mapped_column(default=False)
 
-    author: Mapped[User | None] = relationship()
+    author: Mapped[User | None] = relationship(foreign_keys=[user_id])
+
+    def discard(self, user_id: uuid.UUID | None) -> None:
+        """The dashboard opens with it no more, and may be told to open with another: so it comes back as any other."""
+        super().discard(user_id)
+        self.is_default = False
 
 
 class Happening(StrEnum):
@@ -42,11 +48,11 @@ class Happening(StrEnum):
     OTHER = "other"
 
 
-class Annotation(Base):
+class Annotation(Trashable, Base):
     """Something that happened, as somebody wrote it down: a line on the charts of the organization."""
 
     __tablename__ = "annotations"
-    __table_args__ = (Index("ix_annotations_organization_id_at", "organization_id", "at"),)
+    __table_args__ = (Index("ix_annotations_organization_id_at", "organization_id", "at"), in_trash("annotations"))
 
     organization_id: Mapped[uuid.UUID] = parent("organizations.id", index=False)
     user_id: Mapped[uuid.UUID | None] = reference("users.id")
@@ -54,4 +60,4 @@ class Annotation(Base):
     kind: Mapped[Happening]
     text: Mapped[Name]
 
-    author: Mapped[User | None] = relationship()
+    author: Mapped[User | None] = relationship(foreign_keys=[user_id])

@@ -10,9 +10,12 @@ from sqlalchemy.orm import aliased
 
 from . import (
     ActionCall,
+    Annotation,
     Asset,
     Base,
     Batch,
+    BatchCheck,
+    Budget,
     Collaborator,
     Comment,
     Comparison,
@@ -25,8 +28,12 @@ from . import (
     Project,
     Prompt,
     PromptSession,
+    RateLimit,
+    RoutingRule,
+    SavedView,
     Template,
     TemplateCase,
+    Webhook,
 )
 from .base import first_of
 
@@ -39,6 +46,7 @@ HOLDERS: dict[type[Base], tuple[Any, ...]] = {
     PromptSession: (Project, PromptSession),
     Comparison: (Project, PromptSession),
     Batch: (Project, Batch),
+    BatchCheck: (Project, Batch, BatchCheck),
     Execution: (Project, PromptSession, Batch, Execution),
     Asset: (Project, PromptSession, Batch, Execution, Asset),
     Comment: (Project, PromptSession, Batch, Execution, Comment),
@@ -48,6 +56,8 @@ HOLDERS: dict[type[Base], tuple[Any, ...]] = {
     TemplateCase: (Project, Template, TemplateCase),
     DeclaredAction: (Project, DeclaredAction),
     ActionCall: (Project, PromptSession, Execution),
+    Increase: (Budget, RateLimit),
+    **{model: (model,) for model in (Annotation, Budget, RateLimit, RoutingRule, SavedView, Webhook)},
 }
 """What a row is in, from outside inwards, as far as it can be in the trash."""
 
@@ -81,6 +91,7 @@ _JOINS: dict[type[Base], Callable[[Select[Any]], Select[Any]]] = {
     PromptSession: lambda query: query.join(Project, PromptSession.project_id == Project.id),
     Comparison: lambda query: query.join(Comparison.session).join(Project, PromptSession.project_id == Project.id),
     Batch: lambda query: query.join(Project, Batch.project_id == Project.id),
+    BatchCheck: lambda query: _JOINS[Batch](query.join(Batch, BatchCheck.batch_id == Batch.id)),
     Execution: lambda query: (
         query.outerjoin(PromptSession, Execution.session_id == PromptSession.id)
         .outerjoin(Batch, Execution.batch_id == Batch.id)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import NIL, Base, Json, JsonList, Long, Name, Nano, Time, now, parent, reference
+from .base import NIL, Base, Json, JsonList, Long, Name, Nano, Time, Trashable, in_trash, now, parent, reference
 from .people import ServiceAccount
 from .workspace import ModelType, Project
 
@@ -248,14 +248,17 @@ class Strategy(StrEnum):
     ORDERED = "ordered"
 
 
-class RoutingRule(Base):
+class RoutingRule(Trashable, Base):
     """When `conditions` hold, these models may answer. Lowest `priority` number first; first match wins.
 
-    Scope: platform (no organization), organization, or one project.
+    Scope: platform (no organization), organization, or one project. One in the trash gives its name free.
     """
 
     __tablename__ = "routing_rules"
-    __table_args__ = (Index("ix_routing_rules_organization_id_priority", "organization_id", "priority"),)
+    __table_args__ = (
+        Index("ix_routing_rules_organization_id_priority", "organization_id", "priority"),
+        in_trash("routing_rules"),
+    )
 
     organization_id: Mapped[uuid.UUID | None] = parent("organizations.id", index=False)
     project_id: Mapped[uuid.UUID | None] = parent("projects.id")
@@ -277,7 +280,8 @@ class RoutingRule(Base):
     def is_for(self, model_type: ModelType) -> bool:
         """May a session of this type ask it? Text and code are one conversation to a rule."""
         alike = (ModelType.TEXT, ModelType.CODE)
-        return self.is_enabled and (self.model_type is model_type or {self.model_type, model_type} == set(alike))
+        is_asked = self.is_enabled and self.deleted_at is None
+        return is_asked and (self.model_type is model_type or {self.model_type, model_type} == set(alike))
 
 
 class RoutingRuleModel(Base):

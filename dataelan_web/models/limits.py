@@ -14,9 +14,10 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, text, upd
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from .accounts import User
-from .base import NIL, Base, DbSession, JsonList, Long, Nano, Time, now, parent, reference
+from .base import NIL, Base, DbSession, JsonList, Long, Nano, Time, Trashable, in_trash, now, parent, reference
 
 OWNER = f"coalesce(organization_id, '{NIL}')"
+LIVING = text("deleted_at IS NULL")
 
 
 class Scope(StrEnum):
@@ -55,16 +56,27 @@ Measure = Unit | Pace
 """What an amount of a limit is an amount of."""
 
 
-class Budget(Base):
+class Budget(Trashable, Base):
     """A limit on what one subject may use in each window, in the organization's time zone.
 
-    Without an organization it is the operator's: on the platform, or on one organization, provider or model of it.
+    Without an organization it is the operator's: on the platform, or on one organization, provider or model of it. One
+    in the trash holds nobody up and gives its place free; what was held against it is settled (quota/undoing.py).
     """
 
     __tablename__ = "budgets"
     __table_args__ = (
-        Index("uq_budgets_subject", text(OWNER), "scope", "subject_id", "window", "unit", unique=True),
+        Index(
+            "uq_budgets_living",
+            text(OWNER),
+            "scope",
+            "subject_id",
+            "window",
+            "unit",
+            unique=True,
+            postgresql_where=LIVING,
+        ),
         Index("ix_budgets_subject_id", "subject_id"),
+        in_trash("budgets"),
         CheckConstraint('"limit" >= 0', name="limit_is_not_negative"),
     )
 
@@ -105,7 +117,10 @@ class BudgetPeriod(Base):
     starts_at: Mapped[Time]
     ends_at: Mapped[Time | None]
     opening: Mapped[Nano] = mapped_column(default=0)
-    """What the ledger already said for this window when the budget was made in the middle of it; within `spent`."""
+    """What the ledger already said for this window when the budget was made in the middle of it, or was taken out of
+    the trash: of calls that are not held against it. Within `spent`."""
+    counted_at: Mapped[Time | None]
+    """When it was counted anew, as the budget came out of the trash; None: never."""
     spent: Mapped[Nano] = mapped_column(default=0)
     reserved: Mapped[Nano] = mapped_column(default=0)
     alerted: Mapped[int] = mapped_column(default=0)
@@ -132,13 +147,14 @@ class LedgerDrift(Base):
     period: Mapped[BudgetPeriod] = relationship()
 
 
-class RateLimit(Base):
+class RateLimit(Trashable, Base):
     """How fast one subject may ask: counted in Valkey, over the last minute and at the same moment. None: no limit."""
 
     __tablename__ = "rate_limits"
     __table_args__ = (
-        Index("uq_rate_limits_subject", text(OWNER), "scope", "subject_id", unique=True),
+        Index("uq_rate_limits_living", text(OWNER), "scope", "subject_id", unique=True, postgresql_where=LIVING),
         Index("ix_rate_limits_subject_id", "subject_id"),
+        in_trash("rate_limits"),
         CheckConstraint("requests_per_minute > 0", name="requests_are_positive"),
         CheckConstraint("tokens_per_minute > 0", name="tokens_are_positive"),
         CheckConstraint("parallel > 0", name="parallel_is_positive"),

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import Base, Json, JsonList, Long, Name, Time, now, parent, reference
+from .base import Base, Json, JsonList, Long, Name, Time, Trashable, in_trash, now, parent, reference
 
 
 class Notice(Base):
@@ -33,10 +33,12 @@ class Notice(Base):
     read_at: Mapped[Time | None]
 
 
-class Webhook(Base):
-    """An organization's program to be told: signed as Standard Webhooks say. `ciphertext`: its secret (secrets.py)."""
+class Webhook(Trashable, Base):
+    """An organization's program to be told: signed as Standard Webhooks say. `ciphertext`: its secret (secrets.py). One
+    in the trash is told nothing, and keeps its secret until it goes for good."""
 
     __tablename__ = "webhooks"
+    __table_args__ = (in_trash("webhooks"),)
 
     organization_id: Mapped[uuid.UUID] = parent("organizations.id")
     label: Mapped[Name]
@@ -49,6 +51,10 @@ class Webhook(Base):
     """Which kinds of notices it wants; empty: all."""
     is_enabled: Mapped[bool] = mapped_column(default=True)
     created_by: Mapped[uuid.UUID | None] = reference("users.id")
+
+    @property
+    def is_told(self) -> bool:
+        return self.is_enabled and self.deleted_at is None
 
 
 class DeliveryState(StrEnum):

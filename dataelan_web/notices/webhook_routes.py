@@ -11,7 +11,7 @@ from flask import abort, g, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from .. import access
+from .. import access, place
 from ..extensions import db
 from ..models import Delivery, User, Webhook
 from ..notify import deliver, posting, webhooks
@@ -87,8 +87,8 @@ def webhook_state(id: uuid.UUID) -> Response:
 @bp.post("/webhooks/<uuid:id>/deletion")
 def webhook_deletion(id: uuid.UUID) -> Response:
     webhook = access.administered(Webhook, id)
-    webhooks.delete(webhook)
-    toast(f"“{webhook.label}” was deleted.", "good")
+    webhooks.delete(webhook, current_user.id)
+    toast(f"“{webhook.label}” is in the trash. It is told nothing.", undo=place.undo_url("webhook", id))
     return redirect(url_for("notices.webhooks_page"))
 
 

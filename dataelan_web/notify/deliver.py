@@ -192,7 +192,7 @@ def _prepared(delivery: Delivery) -> Callable[[], Result]:
         except Unreadable:
             return _never(SEALED)
         return lambda: mail.send(letter)
-    if not webhook.is_enabled:
+    if not webhook.is_told:
         return _never(OFF)
     try:
         keys = webhooks.secrets_of(webhook)

@@ -23,10 +23,10 @@ def given_up(session: DbSession, delivery: Delivery, result: Result) -> None:
     webhook = session.get(Webhook, delivery.webhook_id) if delivery.webhook_id else None
     if webhook is None:
         return _mail_failed(session, delivery, result)
-    was_enabled = webhook.is_enabled
+    was_told = webhook.is_told
     if result.is_gone:
         webhooks.set_enabled(webhook, False, why="410 Gone")
-    if was_enabled and delivery.event != TEST:
+    if was_told and delivery.event != TEST:
         _webhook_failed(session, delivery, webhook, result)
     return None
 

@@ -109,7 +109,12 @@ _CURRENT = and_(
 _CROSSED = (
     select(Budget, BudgetPeriod, Budget.limit + _MORE, _REFUSES)
     .join(Budget, Budget.id == BudgetPeriod.budget_id)
-    .where(_CURRENT, BudgetPeriod.spent > 0, _then(_IS_WORTH_A_LOOK, or_(_has_alert_up_to(_WHOLE), _REFUSES)))
+    .where(
+        _CURRENT,
+        Budget.deleted_at.is_(None),
+        BudgetPeriod.spent > 0,
+        _then(_IS_WORTH_A_LOOK, or_(_has_alert_up_to(_WHOLE), _REFUSES)),
+    )
     .execution_options(populate_existing=True)
 )
 """Neither sorted nor limited: either makes PostgreSQL walk all windows there ever were, rather than those that run."""

@@ -104,7 +104,8 @@ def _to_webhooks(session: DbSession, organization: Organization, word: Word, dat
     if not kind_of(word.kind).is_for_programs:
         return
     wants = or_(Webhook.events == [], Webhook.events.contains([word.kind]))
-    mine = select(Webhook.id).where(Webhook.organization_id == organization.id, Webhook.is_enabled, wants)
+    is_told = Webhook.is_enabled, Webhook.deleted_at.is_(None)
+    mine = select(Webhook.id).where(Webhook.organization_id == organization.id, *is_told, wants)
     said = {"organization_id": organization.id, "key": word.key, "event": word.kind}
     said["payload"] = payload(organization, word, data)
     rows = [{**said, "webhook_id": id} for id in session.scalars(mine.order_by(Webhook.id))]

@@ -23,6 +23,7 @@ OVERLAP = timedelta(hours=24)
 MOST = 50
 """Of one organization: each hears every word."""
 SWITCHED_OFF = "The webhook was switched off before it was sent."
+DELETED = "The webhook was deleted before it was sent."
 
 
 class TooMany(Exception):
@@ -34,7 +35,8 @@ def create(
 ) -> tuple[Webhook, str]:
     """A new webhook and its secret, which is never to be seen again. `events` empty: all. Raises AddressRefused or
     TooMany."""
-    if (db.session.scalar(select(func.count()).where(Webhook.organization_id == organization.id)) or 0) >= MOST:
+    living = Webhook.organization_id == organization.id, Webhook.deleted_at.is_(None)
+    if (db.session.scalar(select(func.count()).where(*living)) or 0) >= MOST:
         raise TooMany(f"An organization can have {MOST} webhooks. Delete one that is not needed any more.")
     check_address(url)
     webhook = Webhook(
@@ -92,16 +94,21 @@ def set_enabled(webhook: Webhook, is_enabled: bool, why: str = "") -> None:
         detail = {"why": why} if why else {}
         audit.record("webhook.enabled" if is_enabled else "webhook.disabled", webhook, None, **detail)
     if not is_enabled:
-        waiting = (Delivery.webhook_id == webhook.id, Delivery.state == DeliveryState.WAITING)
-        db.session.execute(update(Delivery).where(*waiting).values(state=DeliveryState.FAILED, error=SWITCHED_OFF))
+        _give_up_what_waits(webhook, SWITCHED_OFF)
     db.session.commit()
 
 
-def delete(webhook: Webhook) -> None:
-    """With all its deliveries."""
+def delete(webhook: Webhook, by: uuid.UUID | None = None) -> None:
+    """Into the trash, with all its deliveries: it is told nothing, and what still waits for it is not sent."""
     audit.record("webhook.deleted", webhook, origin=origin_of(webhook.url))
-    db.session.delete(webhook)
+    webhook.discard(by)
+    _give_up_what_waits(webhook, DELETED)
     db.session.commit()
+
+
+def _give_up_what_waits(webhook: Webhook, why: str) -> None:
+    waiting = (Delivery.webhook_id == webhook.id, Delivery.state == DeliveryState.WAITING)
+    db.session.execute(update(Delivery).where(*waiting).values(state=DeliveryState.FAILED, error=why))
 
 
 def secrets_of(webhook: Webhook) -> list[str]:

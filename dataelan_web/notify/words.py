@@ -16,6 +16,7 @@ from ..models import (
     Organization,
     Project,
     Provider,
+    RateLimit,
     Scope,
     User,
     Window,
@@ -35,12 +36,12 @@ NAMES = {
 LONGEST_NAME = 80
 
 
-def subject(session: DbSession, budget: Budget) -> str:
+def subject(session: DbSession, limit: Budget | RateLimit) -> str:
     """Whose limit it is, to begin a sentence with."""
-    if budget.scope is Scope.PLATFORM:
+    if limit.scope is Scope.PLATFORM:
         return "The platform"
-    words, name, id = NAMES[budget.scope]
-    found = session.scalar(select(name).where(id == budget.subject_id)) or "deleted since"
+    words, name, id = NAMES[limit.scope]
+    found = session.scalar(select(name).where(id == limit.subject_id)) or "deleted since"
     return words.format(found if len(found) <= LONGEST_NAME else f"{found[:LONGEST_NAME]}…")
 
 

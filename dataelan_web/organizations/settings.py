@@ -49,8 +49,10 @@ def lost(organization: Organization, words_days: int | None, runs_days: int | No
 
 def rules(organization: Organization) -> list[tuple[str, str]]:
     """Rules that new sessions could ask: the organization's, for all of its projects."""
-    here = RoutingRule.organization_id == organization.id, RoutingRule.project_id.is_(None), RoutingRule.is_enabled
-    rows = db.session.execute(select(RoutingRule.id, RoutingRule.name).where(*here).order_by(RoutingRule.priority))
+    here = RoutingRule.organization_id == organization.id, RoutingRule.project_id.is_(None)
+    in_use = RoutingRule.is_enabled, RoutingRule.deleted_at.is_(None)
+    query = select(RoutingRule.id, RoutingRule.name).where(*here, *in_use).order_by(RoutingRule.priority)
+    rows = db.session.execute(query)
     return [(str(id), name) for id, name in rows]
 
 

@@ -74,6 +74,7 @@ def _rules(project: Project, types: tuple[str, ...]) -> list[str]:
             select(RoutingRule.name)
             .where(
                 RoutingRule.is_enabled,
+                RoutingRule.deleted_at.is_(None),
                 RoutingRule.model_type.in_(types),
                 or_(RoutingRule.organization_id == project.organization_id, RoutingRule.organization_id.is_(None)),
                 or_(RoutingRule.project_id == project.id, RoutingRule.project_id.is_(None)),

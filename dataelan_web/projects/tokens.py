@@ -129,7 +129,8 @@ def unknown(project: Project, names: list[str]) -> list[str]:
     """Those that no request of this project could name as its model."""
     here = RoutingRule.project_id.is_(None) | (RoutingRule.project_id == project.id)
     ours = RoutingRule.organization_id.is_(None) | (RoutingRule.organization_id == project.organization_id)
-    rules = set(db.session.scalars(select(RoutingRule.name).where(RoutingRule.name.in_(names), here, ours)))
+    called = RoutingRule.name.in_(names), RoutingRule.deleted_at.is_(None)
+    rules = set(db.session.scalars(select(RoutingRule.name).where(*called, here, ours)))
     left = [name for name in names if name != AUTO and name not in rules]
     if not left:
         return []

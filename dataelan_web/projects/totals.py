@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, func, literal, select
 
-from ..access import SumsSeen
 from ..dashboards import ranges, sums
 from ..dashboards.ranges import Span
 from ..extensions import db
 from ..models import Execution, Organization, Project, PromptSession
 from ..models.base import NIL
 from ..models.rollups import Grain
+from ..sums_seen import SumsSeen
 
 TOKENS = sum(
     (

@@ -111,8 +111,8 @@ def _cases(template: Template, specs: list[str]) -> FlaskResponse:
 
 
 def _case(template: Template, id: uuid.UUID) -> TemplateCase:
-    found = db.session.get(TemplateCase, id)
-    if found is None or found.template_id != template.id or found.deleted_at:
+    found = access.visible(TemplateCase, id)
+    if found.template_id != template.id:
         abort(404)
     return found
 

@@ -1,7 +1,7 @@
 """Limits that hold: reserve the most an attempt can use, settle what it used, give back what was never sent.
 
-docs/limits.md tells how limits work. Read: amounts, windows, subjects, limits, refusals, holds; then setting, standing,
-rates and books.
+docs/limits.md tells how limits work. Read: amounts, windows, subjects, limits, refusals, holds; then setting, undoing,
+standing, rates and books.
 """
 
 from .amounts import Use, said, usd
@@ -11,9 +11,10 @@ from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
 from .openings import WrongOpening, first_windows, look_at_openings, wrong_openings
 from .rates import Lease, Rates
 from .refusals import OverLimit, RateExceeded, RatesUnknown, tightest, whose_limit
-from .setting import delete_limit, forget, set_limit, set_rate
+from .setting import erase, forget, set_limit, set_rate
 from .standing import Standing, left_usd, standing
 from .subjects import OPERATORS, Subjects
+from .undoing import Replaced, delete_limit, delete_rate, restore_limit, restore_rate
 from .walking import Walk
 from .windows import window_of
 
@@ -29,6 +30,7 @@ __all__ = [
     "RateExceeded",
     "Rates",
     "RatesUnknown",
+    "Replaced",
     "Settled",
     "Standing",
     "Subjects",
@@ -39,7 +41,9 @@ __all__ = [
     "commit",
     "correct",
     "delete_limit",
+    "delete_rate",
     "drift",
+    "erase",
     "first_windows",
     "forget",
     "held",
@@ -50,6 +54,8 @@ __all__ = [
     "mend",
     "prolong",
     "reserve",
+    "restore_limit",
+    "restore_rate",
     "said",
     "set_limit",
     "set_rate",

@@ -44,10 +44,11 @@ class WrongOpening:
 
 
 def first_windows(session: DbSession, after: uuid.UUID | None = None, most: int | None = None) -> list[BudgetPeriod]:
-    """Windows that were made along with their limit, in an order of their own, after this one. Only they have an
-    opening: any later one begins with the first call that it counts."""
+    """Windows that were made along with their limit, or counted anew as it came out of the trash, in an order of their
+    own, after this one. Only they have an opening: any other one begins with the first call that it counts."""
     made_along = BudgetPeriod.created_at < Budget.created_at + AT_ONCE
-    query = select(BudgetPeriod).join(Budget).where(or_(made_along, BudgetPeriod.opening != 0))
+    has_one = or_(made_along, BudgetPeriod.counted_at.is_not(None), BudgetPeriod.opening != 0)
+    query = select(BudgetPeriod).join(Budget).where(has_one)
     query = query.where(BudgetPeriod.id > after) if after else query
     return list(session.scalars(query.order_by(BudgetPeriod.id).limit(most)))
 
@@ -96,21 +97,25 @@ def _said_of(
         scope, _, is_operators = kind
         if is_operators and counts_everybody(scope):
             for period in alike:
-                walk = _walked(session, kind, period, walks.get(period.id) or Walk(period.starts_at), until)
-                yield period, walk.sums if walk.at >= period.created_at + AT_ONCE else walk
+                walk = _walked(session, kind, period, walks.get(period.id), until)
+                yield period, walk.sums if walk.is_over else walk
             continue
         sums: dict[uuid.UUID, Sums] = {row[0]: tuple(row[1:]) for row in _said(session, kind, alike)}
         yield from ((period, sums.get(period.id, NOTHING)) for period in alike)
 
 
-def _walked(session: DbSession, kind: Kind, period: BudgetPeriod, walk: Walk, until: float) -> Walk:
+def _walked(session: DbSession, kind: Kind, period: BudgetPeriod, walk: Walk | None, until: float) -> Walk:
+    """Anew where the window was counted anew since this walk began."""
+    end = (period.counted_at or period.created_at) + AT_ONCE
+    if walk is None or walk.to != end:
+        walk = Walk(period.starts_at, end)
     asked, written = _sums(*kind).where(BudgetPeriod.id == period.id), LedgerEntry.created_at
 
     def read(since: datetime, to: datetime) -> Sums:
         rows = by_index(session, asked.where(written >= since, written < to))
         return tuple(map(int, rows[0][1:])) if rows else NOTHING
 
-    return walk.goes_on(first_of_all(session), period.created_at + AT_ONCE, read, until)
+    return walk.goes_on(first_of_all(session), read, until)
 
 
 def _said(session: DbSession, kind: Kind, periods: Collection[BudgetPeriod]) -> Sequence[Line]:
@@ -128,9 +133,12 @@ def _held_against(period: BudgetPeriod, sure: int, less: int, more: int, likely:
 def _sums(scope: Scope, unit: Unit, is_operators: bool) -> Select[Any, Any, Any, Any, Any]:
     """What the ledger says of windows of such limits: a row for each of which it says something, by its id."""
     used, written = USED[unit], LedgerEntry.created_at
-    before, around = written < BudgetPeriod.created_at - AT_ONCE, written < BudgetPeriod.created_at + AT_ONCE
-    doubtful = and_(~before, ~_is_held())
-    likely = or_(before, and_(doubtful, written <= BudgetPeriod.created_at))
+    counted_at = func.coalesce(BudgetPeriod.counted_at, BudgetPeriod.created_at)
+    long_before, around = written < counted_at - AT_ONCE, written < counted_at + AT_ONCE
+    # Nothing is held against a window before it is there. So only where one was counted anew, this is looked up.
+    before = and_(long_before, or_(BudgetPeriod.counted_at.is_(None), ~_is_held()))
+    doubtful = and_(~long_before, ~_is_held())
+    likely = or_(before, and_(doubtful, written <= counted_at))
     sums = select(
         BudgetPeriod.id,
         func.coalesce(func.sum(used).filter(before), 0),

@@ -1,4 +1,4 @@
-"""Limits and rates are made, changed and deleted. The caller commits."""
+"""Limits and rates are made, changed, and go with their subjects. The caller commits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, delete, f
 from sqlalchemy.dialects.postgresql import insert
 
 from ..models import (
+    APIKey,
     Attempt,
     Budget,
     BudgetPeriod,
@@ -86,12 +87,16 @@ def set_limit(
     else:
         _change(budget, values)
     session.flush()
+    show_on_key(session, budget, limit)
     return budget
 
 
-def delete_limit(session: DbSession, budget: Budget) -> None:
-    """With its windows and increases; what was spent stays in the ledger."""
-    _delete_budgets(session, Budget.id == budget.id)
+def show_on_key(session: DbSession, budget: Budget, limit: int | None) -> None:
+    """A key's page shows its daily limit from the key's own row (hub/keys/keeping.py)."""
+    is_daily = budget.window is Window.DAY and budget.unit is Unit.USD
+    key = session.get(APIKey, budget.subject_id) if budget.scope is Scope.KEY and is_daily else None
+    if key is not None:
+        key.daily_quota = limit
 
 
 def set_rate(
@@ -105,7 +110,7 @@ def set_rate(
     parallel: int | None,
     created_by: uuid.UUID | None = None,
 ) -> RateLimit | None:
-    """Make or change how fast a subject may ask; without any number it is deleted."""
+    """Make or change how fast a subject may ask; without any number there is no such limit any more."""
     which = {"organization_id": organization_id, "scope": scope, "subject_id": subject_id}
     values = {
         "requests_per_minute": requests_per_minute,
@@ -123,31 +128,34 @@ def set_rate(
 
 
 def forget(session: DbSession, *subject_ids: uuid.UUID) -> None:
-    """Every limit and rate of subjects that are deleted."""
-    _delete_budgets(session, Budget.subject_id.in_(subject_ids))
-    session.execute(delete(RateLimit).where(RateLimit.subject_id.in_(subject_ids)))
+    """Every limit and rate of subjects that are deleted, those in the trash too: for good, as their subjects go."""
+    erase(session, Budget.subject_id.in_(subject_ids))
+    rates = delete(RateLimit).where(RateLimit.subject_id.in_(subject_ids))
+    session.execute(rates.execution_options(synchronize_session=False))
 
 
-def _delete_budgets(session: DbSession, which: ColumnElement[bool]) -> None:
-    """Their windows are locked first, in the one order in which every call locks them."""
+def erase(session: DbSession, which: ColumnElement[bool]) -> None:
+    """Such budgets for good, with their windows and increases; what was spent stays in the ledger. Their windows are
+    locked first, in the one order in which every call locks them."""
     session.flush()
     ids = session.scalars(select(Budget.id).where(which).order_by(Budget.id).with_for_update()).all()
     windows = select(BudgetPeriod.id).where(BudgetPeriod.budget_id.in_(ids))
     session.execute(windows.order_by(BudgetPeriod.budget_id, BudgetPeriod.starts_at).with_for_update())
-    session.execute(delete(Budget).where(Budget.id.in_(ids)))
+    gone = delete(Budget).where(Budget.id.in_(ids))
+    session.execute(gone.execution_options(synchronize_session=False))
 
 
 def _made_or_found(
     session: DbSession, table: type[Row], which: dict[str, Any], values: dict[str, Any]
 ) -> tuple[Row, bool]:
-    """The row, and whether it is new. Two people at once make one."""
+    """The row, and whether it is new. Two people at once make one; what is in the trash is none."""
     made = session.scalar(insert(table).values(**which, **values).on_conflict_do_nothing().returning(table.id))
     found = select(table).where(*_are(table, which)).execution_options(populate_existing=True)
     return session.scalars(found).one(), made is not None
 
 
 def _are(table: type[Budget | RateLimit], which: dict[str, Any]) -> list[ColumnElement[bool]]:
-    return [getattr(table, name) == value for name, value in which.items()]
+    return [*(getattr(table, name) == value for name, value in which.items()), table.deleted_at.is_(None)]
 
 
 def _change(row: Budget | RateLimit, values: dict[str, Any]) -> None:
@@ -160,7 +168,7 @@ def _change(row: Budget | RateLimit, values: dict[str, Any]) -> None:
 def _open(session: DbSession, budget: Budget) -> None:
     """Its first window, with what was spent in it before."""
     (limit,) = limits_of(session, [budget.id])
-    used = _used_since(session, limit)
+    used = used_since(session, limit)
     session.add(
         BudgetPeriod(
             created_at=func.clock_timestamp(),  # by the clock that lines of the ledger go by (openings)
@@ -197,9 +205,9 @@ def first_of_all(session: DbSession) -> datetime:
     return session.scalar(select(func.min(Organization.created_at))) or now()
 
 
-def _used_since(session: DbSession, limit: Limit) -> int:
-    """What the ledger says of calls that began in this window, by the rules that the limit counts by. Everybody's lines
-    may be too many for one statement, so those are read piece by piece, the newest last."""
+def used_since(session: DbSession, limit: Limit, *which: ColumnElement[bool]) -> int:
+    """What the ledger says of calls that began in this window, by the rules that the limit counts by; of `which` lines.
+    Everybody's may be too many for one statement, so those are read piece by piece, the newest last."""
     asked = (
         select(func.coalesce(func.sum(USED[limit.unit]), 0))
         .join(Attempt, Attempt.id == LedgerEntry.attempt_id)
@@ -207,6 +215,7 @@ def _used_since(session: DbSession, limit: Limit) -> int:
             counts_for(limit.scope, limit.unit, limit.organization_id, limit.subject_id),
             LedgerEntry.created_at >= limit.starts_at,
             Attempt.started_at >= limit.starts_at,
+            *which,
         )
     )
     if limit.organization_id is not None or not counts_everybody(limit.scope):
@@ -216,5 +225,5 @@ def _used_since(session: DbSession, limit: Limit) -> int:
         piece = asked.where(LedgerEntry.created_at >= since, LedgerEntry.created_at < to)
         return (int(by_index(session, piece)[0][0]),)
 
-    walk = Walk(limit.starts_at, (0,)).goes_on(first_of_all(session), now() + BEYOND, read, math.inf)
-    return walk.sums[0]
+    walk = Walk(limit.starts_at, now() + BEYOND, (0,))
+    return walk.goes_on(first_of_all(session), read, math.inf).sums[0]

@@ -26,27 +26,33 @@ Sums = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Walk:
-    """How far the lines were read, and what they came to."""
+    """How far the lines were read, how far they are to be read, and what they came to."""
 
     at: datetime
+    to: datetime
     sums: Sums = (0, 0, 0, 0)
     step: timedelta = timedelta(hours=1)
 
+    @property
+    def is_over(self) -> bool:
+        return self.at >= self.to
+
     def kept(self) -> list[str | float]:
         """As JSON can hold it."""
-        return [self.at.isoformat(), self.step.total_seconds(), *self.sums]
+        return [self.at.isoformat(), self.to.isoformat(), self.step.total_seconds(), *self.sums]
 
     @classmethod
     def of(cls, kept: Sequence[str | float]) -> Walk:
-        at, step, *sums = kept
-        return cls(datetime.fromisoformat(str(at)), tuple(map(int, sums)), timedelta(seconds=float(step)))
+        at, to, step, *sums = kept
+        between = datetime.fromisoformat(str(at)), datetime.fromisoformat(str(to))
+        return cls(*between, tuple(map(int, sums)), timedelta(seconds=float(step)))
 
-    def goes_on(self, first: datetime, end: datetime, read: Callable[[datetime, datetime], Sums], until: float) -> Walk:
-        """To the `end`, or until the clock (time.monotonic) says so; by one piece at least. `read` sums up what was
+    def goes_on(self, first: datetime, read: Callable[[datetime, datetime], Sums], until: float) -> Walk:
+        """To its end, or until the clock (time.monotonic) says so; by one piece at least. `read` sums up what was
         written from a time on and before another; before the `first` there is hardly anything, so that is one piece."""
         walk = self
-        while walk.at < end:
-            to = min(end, max(walk.at + walk.step, first))
+        while not walk.is_over:
+            to = min(walk.to, max(walk.at + walk.step, first))
             began = time.monotonic()
             sums = tuple(old + new for old, new in zip(walk.sums, read(walk.at, to), strict=True))
             walk = replace(walk, at=to, sums=sums, step=_next_step(walk.step, time.monotonic() - began))

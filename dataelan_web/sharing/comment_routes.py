@@ -65,7 +65,7 @@ def delete_comment(id: uuid.UUID, comment_id: uuid.UUID) -> Response:
 @bp.post("/executions/<uuid:id>/comments/<uuid:comment_id>/restoration")
 def restore_comment(id: uuid.UUID, comment_id: uuid.UUID) -> Response:
     run = access.editable(Execution, id, *conversation.CARD)
-    comments.restore(comments.one_of(run, comment_id, is_deleted=None))
+    comments.restore(comments.deleted_or_not(run, comment_id))
     toast("The comment is back.", "good")
     return _run_page(run)
 

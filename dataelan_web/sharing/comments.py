@@ -27,12 +27,18 @@ def of(run: Execution) -> Sequence[Comment]:
     return db.session.scalars(query.options(joinedload(Comment.author)).order_by(Comment.id)).all()
 
 
-def one_of(run: Execution, id: uuid.UUID, *, is_deleted: bool | None = False) -> Comment:
-    """404 for what is no comment of this run. `is_deleted`: None: either way."""
-    found = db.session.scalars(select(Comment).where(Comment.execution_id == run.id, Comment.id == id)).first()
-    if found is None or (is_deleted is not None and is_deleted is (found.deleted_at is None)):
-        abort(404)
-    return found
+def one_of(run: Execution, id: uuid.UUID) -> Comment:
+    """404 for what is no comment of this run; who may take it out of the trash is told so."""
+    return _of_this(run, access.visible(Comment, id))
+
+
+def deleted_or_not(run: Execution, id: uuid.UUID) -> Comment:
+    """404 for what is no comment of this run."""
+    return _of_this(run, db.session.get(Comment, id))
+
+
+def _of_this(run: Execution, comment: Comment | None) -> Comment:
+    return comment if comment is not None and comment.execution_id == run.id else abort(404)
 
 
 def write(run: Execution, text: str) -> Comment:

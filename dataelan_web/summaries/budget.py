@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, or_, select
 
 from .. import formats
-from ..access import SumsSeen, limits_told
 from ..dashboards import ranges, sums
 from ..dashboards.overview import LOOKS_BACK, ahead
 from ..dashboards.ranges import Range
@@ -20,6 +19,7 @@ from ..models import Budget, BudgetPeriod, Execution, Organization, Scope, Unit,
 from ..models.rollups import Grain
 from ..notify import words
 from ..quota import said
+from ..sums_seen import SumsSeen, limits_told
 from .periods import Kind, Period, containing
 
 NEARLY = 80
@@ -113,5 +113,6 @@ def _month_limit(organization: Organization, seen: SumsSeen) -> int | None:
     if not seen.everyone:
         return None
     own = Budget.organization_id == organization.id, Budget.scope == Scope.ORGANIZATION
-    query = select(func.min(Budget.limit)).where(*own, Budget.window == Window.MONTH, Budget.unit == Unit.USD)
+    of_month = Budget.window == Window.MONTH, Budget.unit == Unit.USD, Budget.deleted_at.is_(None)
+    query = select(func.min(Budget.limit)).where(*own, *of_month)
     return db.session.scalar(query)

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .. import currencies, formats
-from ..access import SumsSeen
 from ..dashboards import sums
 from ..dashboards.filters import DIMENSIONS, PROBLEMS
 from ..dashboards.names import called, names_of
@@ -20,6 +19,7 @@ from ..dashboards.panels import percent
 from ..dashboards.sums import Asked, Sums
 from ..models import Organization
 from ..models.executions import State
+from ..sums_seen import SumsSeen
 from . import budget, savings
 from .budget import Met
 from .periods import Kind, Period

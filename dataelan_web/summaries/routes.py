@@ -8,7 +8,7 @@ from flask import abort, g, request, url_for
 from sqlalchemy.exc import OperationalError
 from werkzeug.wrappers import Response
 
-from .. import access
+from .. import sums_seen
 from ..dashboards import controls
 from ..models import now
 from ..organizations.blueprint import inside_organization
@@ -34,7 +34,7 @@ def show(address: str) -> Response:
         abort(404)
     summary, status = None, 200
     try:
-        summary = content.summary(g.organization, period, access.sums_seen(), at)
+        summary = content.summary(g.organization, period, sums_seen.sums_seen(), at)
     except OperationalError as error:
         controls.give_up(error)
         status = 503

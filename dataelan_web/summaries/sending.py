@@ -18,12 +18,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import or_, select, union, update
 
-from .. import access, currencies
-from ..access import SumsSeen
+from .. import currencies, sums_seen
 from ..extensions import db
 from ..models import Collaborator, Membership, Organization, Project, Summaries, User, now
 from ..notify import tell
 from ..notify.audience import administrators
+from ..sums_seen import SumsSeen
 from . import content, periods
 from .content import KINDS, Summary
 from .periods import Kind, Period
@@ -123,7 +123,7 @@ def _tell_all(organization: Organization, period: Period, at: datetime) -> None:
             everything = content.summary(organization, period, all_of_it, at)
         _tell(organization, period, everything, people if is_chosen else people & wanting, to_programs=False)
         for user_id in sorted(wanting - people):
-            if seen := access.sums_seen_by(organization.id, user_id):
+            if seen := sums_seen.sums_seen_by(organization.id, user_id):
                 theirs = content.summary(organization, period, seen, at)
                 _tell(organization, period, theirs, [] if theirs.is_empty else [user_id], to_programs=False)
 

@@ -6,41 +6,46 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from flask import g
 from flask_login import current_user
 from sqlalchemy import func, select
 
-from .. import audit
+from .. import audit, place
 from ..executions.keeper import cancel
 from ..executions.purge import purge_soon
 from ..extensions import db
-from ..models import IN_TRASH, Base, Batch, Execution, Project, PromptSession, Trashable, now
+from ..models import IN_TRASH, Base, Batch, Budget, Execution, Project, PromptSession, RateLimit, Trashable, now
 from ..models.executions import OPEN
 from .kinds import kind_of
+from .returning import bring_back
 
 
 def discard(row: Any) -> None:
     """Commits. What still runs in it is asked to stop."""
     row.discard(current_user.id)
-    audit.record(f"{kind_of(row).name}.deleted", row, g.organization.id)
+    audit.record(f"{kind_of(row).name}.deleted", row, place.owner_id())
     db.session.commit()
     for id in _running(row):
         cancel(id)
 
 
 def restore(row: Any) -> None:
-    """Commits."""
-    row.restore()
-    audit.record(f"{kind_of(row).name}.restored", row, g.organization.id)
+    """Commits. Raises returning.Hindered."""
+    bring_back(row)
+    audit.record(f"{kind_of(row).name}.restored", row, place.owner_id(), **_told(row))
     db.session.commit()
 
 
 def erase(row: Any) -> None:
     """As if its 30 days were over: nobody can take it out any more, and a worker purges it in a moment. Commits."""
     row.deleted_at = now() - IN_TRASH
-    audit.record(f"{kind_of(row).name}.erased", row, g.organization.id)
+    audit.record(f"{kind_of(row).name}.erased", row, place.owner_id(), **_told(row))
     db.session.commit()
     purge_soon()
+
+
+def _told(row: Any) -> dict[str, str]:
+    """Limits have no name that a line of the log could say."""
+    return {"on": kind_of(row).title(row)} if isinstance(row, Budget | RateLimit) else {}
 
 
 def _running(row: Base | Trashable) -> Iterator[uuid.UUID]:

@@ -9,19 +9,30 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import or_, select
 
+from .. import place, quota
 from ..extensions import db
 from ..models import (
+    Annotation,
     Asset,
     Base,
     Batch,
+    BatchCheck,
+    Budget,
     Comment,
     DeclaredAction,
     Execution,
     Project,
     PromptSession,
+    RateLimit,
+    RoutingRule,
+    SavedView,
     Template,
     TemplateCase,
+    Unit,
+    Webhook,
+    Window,
 )
+from ..notify import words
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,8 @@ class Kind:
     icon: str
     title: Callable[[Any], str]
     url: Callable[[Any], str]
+    is_operators: bool = False
+    """The operator has such things too, and a trash for them."""
 
     @property
     def nouns(self) -> str:
@@ -78,8 +91,53 @@ def _batch_url(batch: Batch) -> str:
     return url_for("batches.show", id=batch.id)
 
 
+def _check_url(check: BatchCheck) -> str:
+    return url_for("batches.show", id=check.batch_id)
+
+
+def _check_title(check: BatchCheck) -> str:
+    said = check.settings.get("model") or check.settings.get("text", "")
+    return f"{check.kind.value.capitalize()}: {_words(said, 80)}"
+
+
 def _action_url(action: DeclaredAction) -> str:
     return url_for("actions.show", id=action.id)
+
+
+def _limit_title(budget: Budget) -> str:
+    per = "in all" if budget.window is Window.TOTAL else f"per {budget.window.value}"
+    return f"{words.subject(db.session, budget)}: {quota.said(budget.unit, budget.limit)} {per}"
+
+
+def _limit_url(budget: Budget) -> str:
+    return place.url("limits", "limit", id=budget.id)
+
+
+def _rate_title(rate: RateLimit) -> str:
+    minute = ((Unit.REQUESTS, rate.requests_per_minute), (Unit.TOKENS, rate.tokens_per_minute))
+    said = [f"{quota.said(unit, most)} a minute" for unit, most in minute if most is not None]
+    said += [f"{rate.parallel:,} at once"] if rate.parallel is not None else []
+    return f"{words.subject(db.session, rate)}: {', '.join(said)}"
+
+
+def _rate_url(rate: RateLimit) -> str:
+    return place.url("limits", "overview", _anchor=f"rate-{rate.id}")
+
+
+def _rule_url(rule: RoutingRule) -> str:
+    return place.url("hub", "rules_page")
+
+
+def _webhook_url(webhook: Webhook) -> str:
+    return url_for("notices.webhook", id=webhook.id)
+
+
+def _view_url(view: SavedView) -> str:
+    return url_for("dashboards.views")
+
+
+def _note_url(note: Annotation) -> str:
+    return url_for("dashboards.show", range="30d")
 
 
 def _file_url(file: Asset) -> str:
@@ -98,10 +156,17 @@ KINDS = {
         Kind("prompt", Template, "saved prompt", "scroll-text", lambda row: row.name, _template_url),
         Kind("case", TemplateCase, "saved case", "check-check", lambda row: row.name, _case_url),
         Kind("batch", Batch, "batch", "layers", lambda row: row.name, _batch_url),
+        Kind("check", BatchCheck, "batch check", "check", _check_title, _check_url),
         Kind("action", DeclaredAction, "declared action", "zap", lambda row: row.name, _action_url),
         Kind("run", Execution, "run", "activity", _run_title, _run_url),
         Kind("file", Asset, "file", "paperclip", lambda row: row.name, _file_url),
         Kind("comment", Comment, "comment", "reply", lambda row: _words(row.text), _comment_url),
+        Kind("view", SavedView, "saved view", "layout-dashboard", lambda row: row.name, _view_url),
+        Kind("note", Annotation, "note", "pencil", lambda row: _words(row.text), _note_url),
+        Kind("limit", Budget, "limit", "gauge", _limit_title, _limit_url, is_operators=True),
+        Kind("rate", RateLimit, "speed limit", "timer", _rate_title, _rate_url, is_operators=True),
+        Kind("rule", RoutingRule, "routing rule", "route", lambda row: row.name, _rule_url, is_operators=True),
+        Kind("webhook", Webhook, "webhook", "webhook", lambda row: row.label, _webhook_url),
     )
 }
 
@@ -112,4 +177,4 @@ def kind_of(row: Base) -> Kind:
 
 def undo_url(row: Base) -> str:
     """Where to POST to take it out of the trash again."""
-    return url_for("trash.restore", kind=kind_of(row).name, id=row.id)
+    return place.undo_url(kind_of(row).name, row.id)

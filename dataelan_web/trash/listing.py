@@ -12,31 +12,42 @@ from typing import Any
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import joinedload
 
-from .. import access
+from .. import access, place
 from ..extensions import db
 from ..models import (
     IN_TRASH,
+    Annotation,
     Asset,
     Batch,
+    BatchCheck,
+    Budget,
     Comment,
     Execution,
     Origin,
     Project,
     PromptSession,
+    RateLimit,
+    RoutingRule,
+    SavedView,
     Template,
     TemplateCase,
     User,
+    Webhook,
     now,
 )
 from .kinds import KINDS, Kind
 
 PAGE = 50
 WAYS = {Origin.BATCH: "in a batch", Origin.JUDGE: "in a batch", Origin.PLAYGROUND: "of a saved prompt"}
+OF_ADMINS = (Budget, RateLimit, RoutingRule, Webhook)
+OF_ALL = (Project, *OF_ADMINS)
+"""In nothing smaller than the organization."""
 OPTIONS = {
     PromptSession: (joinedload(PromptSession.project),),
     Batch: (joinedload(Batch.project),),
     Execution: (joinedload(Execution.prompt), joinedload(Execution.session), joinedload(Execution.project)),
     TemplateCase: (joinedload(TemplateCase.template),),
+    BatchCheck: (joinedload(BatchCheck.batch),),
     Comment: (joinedload(Comment.execution).options(joinedload(Execution.session), joinedload(Execution.project)),),
 }
 
@@ -54,8 +65,9 @@ class Line:
 
 def lines(kind: str = "", before: str = "") -> tuple[list[Line], str]:
     """(a page of them, where the next begins or nothing)"""
-    kinds = [KINDS[kind]] if kind in KINDS else list(KINDS.values())
-    rows = [(one, row) for one in kinds for row in _rows(one, _cursor(before))]
+    listed = kinds()
+    chosen = [one for one in listed if one.name == kind] or listed
+    rows = [(one, row) for one in chosen for row in _rows(one, _cursor(before))]
     rows.sort(key=lambda pair: (pair[1].deleted_at, pair[1].id), reverse=True)
     page, rest = rows[:PAGE], rows[PAGE:]
     names = _names([row.deleted_by for _, row in page])
@@ -63,9 +75,17 @@ def lines(kind: str = "", before: str = "") -> tuple[list[Line], str]:
     return [_line(one, row, names) for one, row in page], further
 
 
+def kinds() -> list[Kind]:
+    """What there may be in this trash, for the signed-in person."""
+    if place.is_operators():
+        return [kind for kind in KINDS.values() if kind.is_operators]
+    hidden = () if access.may(access.ADMINISTER) else OF_ADMINS
+    return [kind for kind in KINDS.values() if kind.model not in hidden]
+
+
 def _rows(kind: Kind, before: tuple[datetime, uuid.UUID] | None) -> Sequence[Any]:
     model = kind.model
-    query = access.in_trash(model).options(*OPTIONS.get(model, ()))
+    query = place.in_trash(model).options(*OPTIONS.get(model, ()))
     if before:
         query = query.where(tuple_(model.deleted_at, model.id) < before)
     return db.session.scalars(query.order_by(model.deleted_at.desc(), model.id.desc()).limit(PAGE + 1)).all()
@@ -99,10 +119,18 @@ def _place(row: Any) -> str:
         return _place(row.execution)
     if isinstance(row, TemplateCase):
         return row.template.name
+    if isinstance(row, BatchCheck):
+        return row.batch.name
+    if isinstance(row, SavedView):
+        return "The dashboard, for everyone" if row.is_shared else "Your dashboard"
+    if isinstance(row, Annotation):
+        return "The dashboard"
+    if isinstance(row, OF_ALL):
+        return ""
     if isinstance(row, PromptSession | Template | Batch):
         return row.project.name
     if isinstance(row, Asset) and row.is_kept:
         return f"Kept in its project, {row.media_type}"
     if isinstance(row, Asset):
         return f"A file that a model made, {row.media_type}" if row.execution_id else f"Attached, {row.media_type}"
-    return "" if isinstance(row, Project) else str(row)
+    return str(row)

@@ -14,6 +14,7 @@ from dataelan_web.accounts.sign_up import create_project
 from dataelan_web.extensions import db
 from dataelan_web.models import NANO, Answer, Budget, Model, Pace, RateLimit, Scope, State, Unit, Window, now
 from tests import people, test_asking_for_speed, used
+from tests.test_undone import MAKERS, made
 
 from . import steps
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
@@ -26,7 +27,7 @@ Opener = Callable[..., Page]
 
 def budgets_of(cast: people.Cast) -> list[Budget]:
     db.session.rollback()
-    mine = select(Budget).where(Budget.organization_id == cast.organization.id).order_by(Budget.id)
+    mine = select(Budget).filter_by(organization_id=cast.organization.id, deleted_at=None).order_by(Budget.id)
     return list(db.session.scalars(mine.execution_options(populate_existing=True)))
 
 
@@ -246,3 +247,30 @@ def test_a_limit_is_set_without_javascript(open_page: Opener, acme: people.Cast)
     (budget,) = budgets_of(acme)
     assert (budget.scope, budget.subject_id, budget.limit) == (Scope.MEMBER, acme.mia.id, 5 * NANO)
     assert page.url.endswith(f"/limits/{budget.id}")
+
+
+def test_a_deleted_limit_is_undone_and_all_kinds_lie_in_the_trash(
+    look: Look,  # noqa: F811
+    acme: people.Cast,
+) -> None:
+    budget = used.limit(acme, Scope.PROJECT, acme.project.id)
+    page = look(acme.olivia)
+    page.goto(f"{acme.home}/limits/{budget.id}")
+    page.get_by_role("button", name="Delete").click()
+    page.locator("#confirm-ok").click()
+    page.wait_for_url("**/limits")
+    expect(page.locator(".toast-card").last).to_contain_text("is in the trash: it counts nothing")
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_url(f"**/limits/{budget.id}")
+    assert [one.id for one in budgets_of(acme)] == [budget.id]
+    for maker in MAKERS:
+        made(maker, acme)[0].discard(acme.mia.id)
+    db.session.commit()
+    page.goto(f"{acme.home}/trash")
+    expect(page.locator("#trash tbody tr")).to_have_count(len(MAKERS))
+    assert_fine(page, "the trash with all that is not in a project")
+    page.get_by_role("link", name="Limits", exact=True).last.click()
+    expect(page.locator("#trash tbody tr")).to_have_count(1)
+    page.get_by_role("button", name=f"Restore Project {acme.project.name}").click()
+    expect(page.locator(".toast-card").last).to_contain_text("is back")
+    expect(page.locator("#trash tbody tr")).to_have_count(0)

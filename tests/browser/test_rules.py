@@ -48,7 +48,7 @@ def saved(cast: people.Cast, name: str, *models: Model, **values: Any) -> Routin
 def rules_of(cast: people.Cast) -> list[RoutingRule]:
     db.session.rollback()
     db.session.expire_all()
-    query = select(RoutingRule).where(RoutingRule.organization_id == cast.organization.id)
+    query = select(RoutingRule).filter_by(organization_id=cast.organization.id, deleted_at=None)
     return list(db.session.scalars(query.order_by(RoutingRule.priority)))
 
 
@@ -227,7 +227,7 @@ def test_a_rule_is_switched_off_deleted_and_brought_back(
     page.get_by_label("More for Mistake").click()
     page.get_by_role("button", name="Delete").click()
     page.locator("#confirm-ok").click()
-    expect(page.get_by_text("“Mistake” was deleted.")).to_be_visible()
+    expect(page.get_by_text("“Mistake” is in the trash.")).to_be_visible()
     expect(names(page)).to_have_text(["Keep"])
     assert len(rules_of(acme)) == 1
     page.get_by_role("button", name="Undo").click()

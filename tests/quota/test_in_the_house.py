@@ -21,6 +21,7 @@ from dataelan_web.executions.submit import Request, record
 from dataelan_web.extensions import db
 from dataelan_web.jobs.queue import store
 from dataelan_web.models import (
+    Budget,
     Execution,
     LedgerEntry,
     Model,
@@ -433,6 +434,10 @@ def test_a_refused_run_says_which_limit_stopped_it(acme: people.Cast, free: str)
         "left": 0,
     }
     quota.delete_limit(db.session, budget)
+    db.session.commit()
+    db.session.refresh(refused)
+    assert refused.refused_by == budget.id, "should it come back"
+    quota.erase(db.session, Budget.id == budget.id)
     db.session.commit()
     db.session.refresh(refused)
     assert refused.refused_by is None

@@ -41,9 +41,9 @@ def test_pieces_come_to_the_whole_wherever_a_walk_is_left_and_gone_on_with(
         count = sum(since <= one < to for one in lines)
         return count, 0, -count, 2 * count
 
-    walk, leaves = Walk(START), iter(is_left)
+    walk, leaves = Walk(START, end), iter(is_left)
     while walk.at < end:
-        walk = walk.goes_on(START + timedelta(minutes=first), end, read, 0.0 if next(leaves, False) else float("inf"))
+        walk = walk.goes_on(START + timedelta(minutes=first), read, 0.0 if next(leaves, False) else float("inf"))
         walk = Walk.of(json.loads(json.dumps(walk.kept())))
     counted = sum(one < end for one in lines)
     assert walk.sums == (counted, 0, -counted, 2 * counted)
@@ -55,7 +55,7 @@ def test_pieces_come_to_the_whole_wherever_a_walk_is_left_and_gone_on_with(
 def test_a_piece_is_as_long_as_there_is_time_for(seconds: float, hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((0.0, seconds, seconds))
     monkeypatch.setattr(walking.time, "monotonic", lambda: next(clock))
-    walk = Walk(START).goes_on(START, START + timedelta(days=9), lambda since, to: (0, 0, 0, 0), 0.0)
+    walk = Walk(START, START + timedelta(days=9)).goes_on(START, lambda since, to: (0, 0, 0, 0), 0.0)
     assert (walk.at - START, walk.step) == (timedelta(hours=1), timedelta(hours=hours))
 
 

@@ -129,7 +129,7 @@ def test_what_a_model_is_found_to_refuse_changes_no_keys_price() -> None:
     candidate = Candidate(new_id(), "m", new_id(), "Vendor", "openai", "", (), Rates(0, 0))
     steps = [Step(replace(candidate, rates=rates), Key(None, "a", "b")) for rates in (Rates(0, 0), Rates(50, 50))]
     failure = Failure(Kind.BAD_REQUEST, "No", status=400, refused="temperature")
-    told = _told(deque(steps), failure, Prompt((), temperature=1.0))
+    told = _told(deque(steps), failure, Prompt((), temperature=1.0), {"temperature"})
     assert told
     assert [one.candidate.rates for one in told] == [Rates(0, 0), Rates(50, 50)]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import joinedload
 
-from ... import access, audit
+from ... import access, audit, quota
 from ...extensions import db
-from ...models import APIKey, Attempt, Budget, Model, Provider, RoutingRule, RoutingRuleModel, now
+from ...models import APIKey, Attempt, Model, Provider, RoutingRule, RoutingRuleModel, now
 from ..keys.keeping import destroy
 
 
@@ -71,7 +71,12 @@ class Dependents:
 
 def dependents(provider: Provider) -> Dependents:
     models = (Model.provider_id == provider.id, Model.archived_at.is_(None))
-    in_rules = select(func.count(RoutingRuleModel.rule_id.distinct())).join(RoutingRuleModel.model)
+    in_rules = (
+        select(func.count(RoutingRuleModel.rule_id.distinct()))
+        .join(RoutingRuleModel.model)
+        .join(RoutingRule, RoutingRule.id == RoutingRuleModel.rule_id)
+        .where(RoutingRule.deleted_at.is_(None))
+    )
     return Dependents(
         *(
             db.session.scalar(query) or 0
@@ -114,12 +119,11 @@ def _rules_with(model: Model) -> list[str]:
     query = (
         select(RoutingRule.name)
         .join(RoutingRuleModel, RoutingRuleModel.rule_id == RoutingRule.id)
-        .where(RoutingRuleModel.model_id == model.id)
+        .where(RoutingRuleModel.model_id == model.id, RoutingRule.deleted_at.is_(None))
         .order_by(RoutingRule.name)
     )
     return list(db.session.scalars(query))
 
 
 def _forget_limits(subjects: Iterable[uuid.UUID]) -> None:
-    limits = delete(Budget).where(Budget.subject_id.in_(list(subjects)))
-    db.session.execute(limits.execution_options(synchronize_session=False))
+    quota.forget(db.session, *subjects)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from sqlalchemy.orm.attributes import flag_modified
 
 from ... import audit, quota
@@ -213,16 +213,18 @@ def _apply(key: APIKey, settings: KeySettings) -> None:
 
 
 def _limit(key: APIKey, daily_quota: int | None) -> None:
-    """The column is what pages of keys show; the budget is what is held to. They are only ever changed together, here
-    and in limits/changes.py."""
+    """The column is what pages of keys show; the budget is what is held to. Whatever sets, deletes or restores the
+    budget changes both (quota/setting.py)."""
     if daily_quota == key.daily_quota:
         return
-    key.daily_quota = daily_quota
-    if daily_quota is None:
-        mine = (Budget.scope == Scope.KEY, Budget.subject_id == key.id, Budget.window == Window.DAY)
-        db.session.execute(delete(Budget).where(*mine, Budget.unit == Unit.USD))
-    else:
+    if daily_quota is not None:
         quota.set_limit(db.session, key.organization_id, Scope.KEY, key.id, Window.DAY, daily_quota)
+        return
+    mine = (Budget.scope == Scope.KEY, Budget.subject_id == key.id, Budget.window == Window.DAY)
+    living = select(Budget).where(*mine, Budget.unit == Unit.USD, Budget.deleted_at.is_(None))
+    for budget in db.session.scalars(living).all():
+        quota.delete_limit(db.session, budget, audit.actor_id())
+    key.daily_quota = None
 
 
 def _make_default(key: APIKey) -> None:

@@ -160,7 +160,7 @@ def _spent_today(keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
         select(Budget.subject_id, BudgetPeriod.spent + BudgetPeriod.reserved)
         .join(BudgetPeriod, BudgetPeriod.budget_id == Budget.id)
         .where(Budget.scope == Scope.KEY, Budget.window == Window.DAY, Budget.unit == Unit.USD)
-        .where(Budget.subject_id.in_(keys))
+        .where(Budget.subject_id.in_(keys), Budget.deleted_at.is_(None))
         .where(BudgetPeriod.starts_at <= func.now(), BudgetPeriod.ends_at > func.now())
     )
     return dict(db.session.execute(query).all()) if keys else {}

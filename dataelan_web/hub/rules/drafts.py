@@ -32,6 +32,7 @@ from ...models import (
     now,
 )
 from ...models.base import NIL
+from ...models.locks import one_at_a_time
 from ...router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice
 from ...router.conditions import CONDITIONS, ConditionError, Custom
 from ...router.domains import DOMAINS
@@ -43,9 +44,6 @@ STEP = 10
 """Between the priorities of two rules, so that one can be put between them by hand."""
 LONGEST_NAME, LONGEST_TAG = 200, 60
 MOST_PRIORITY, MOST_WEIGHT, MOST_MODELS, MOST_TAGS = 1_000_000, 1_000_000, 100, 20
-
-THE_PLATFORMS = 0x5255_4C45
-"""The advisory lock on the platform's rules, which belong to no row."""
 
 NO_NAME, NO_MODELS = "Give it a name.", "Add at least one model."
 UNFINISHED = frozenset({NO_NAME, NO_MODELS})
@@ -152,7 +150,7 @@ def put(
     draft: Draft, organization: Organization | None, user_id: uuid.UUID | None, row: RoutingRule | None = None
 ) -> RoutingRule:
     """Like `save`, within a transaction of the caller's: several rules are saved together or not at all."""
-    _one_at_a_time(organization)
+    one_at_a_time(db.session, _id(organization))
     if problems := check(draft, organization, row).problems:
         raise Refused(problems)
     before = Draft.of(row) if row else None
@@ -169,13 +167,11 @@ def put(
     return saved
 
 
-def delete(row: RoutingRule) -> Draft:
-    """What it was, so that it can be made anew: its number of runs begins again then. Commits."""
-    draft = Draft.of(row)
-    audit.record("rule.deleted", row, row.organization_id, models=len(draft.models))
-    db.session.delete(row)
+def delete(row: RoutingRule) -> None:
+    """Into the trash. Commits."""
+    audit.record("rule.deleted", row, row.organization_id, models=len(row.models))
+    row.discard(audit.actor_id())
     db.session.commit()
-    return draft
 
 
 def set_enabled(row: RoutingRule, is_enabled: bool) -> None:
@@ -192,7 +188,7 @@ def place(row: RoutingRule, organization: Organization | None, before: uuid.UUID
     Whoever moves at the same time waits, so that every move counts and no rule is lost. Another that is gone
     meanwhile is taken for the end. Raises Refused when the rule itself is gone. Commits.
     """
-    _one_at_a_time(organization)
+    one_at_a_time(db.session, _id(organization))
     rows = _siblings(organization, row.project_id)
     if row not in rows:
         db.session.rollback()
@@ -326,19 +322,11 @@ def _id(organization: Organization | None) -> uuid.UUID | None:
 
 
 def in_scope(organization: Organization | None, project_id: uuid.UUID | None) -> tuple[ColumnElement[bool], ...]:
+    """Without those in the trash."""
     return (
         RoutingRule.organization_id.is_not_distinct_from(_id(organization)),
         RoutingRule.project_id.is_not_distinct_from(project_id),
-    )
-
-
-def _one_at_a_time(organization: Organization | None) -> None:
-    """Until the transaction ends nobody else changes these rules: names stay unique, places whole."""
-    if organization is None:
-        db.session.execute(select(func.pg_advisory_xact_lock(THE_PLATFORMS)))
-        return
-    db.session.execute(
-        select(Organization.id).where(Organization.id == organization.id).with_for_update(key_share=True)
+        RoutingRule.deleted_at.is_(None),
     )
 
 

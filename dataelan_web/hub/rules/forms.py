@@ -9,7 +9,7 @@ remove-model:<id>, up:<id>, down:<id>.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -100,24 +100,6 @@ class RuleForm:
             [_model_row(entry) for entry in draft.models],
             [ConditionRow(name, _as_typed(name, value)) for name, value in draft.conditions.items()],
         )
-
-    @property
-    def fields(self) -> Iterator[tuple[str, str]]:
-        """(name, value) of every field, for sending the form again as it is."""
-        plain = ("name", "project_id", "model_type", "strategy", "priority")
-        yield from ((name, getattr(self, name)) for name in plain)
-        ticked = ("is_enabled", "goes_on_unheard")
-        yield from ((name, "yes") for name in ticked if getattr(self, name))
-        for model in self.models:
-            yield from (
-                ("model", str(model.id)),
-                (f"weight-{model.id}", model.weight),
-                (f"tags-{model.id}", model.tags),
-            )
-            yield from ((f"when-{model.id}", tag) for tag in model.when)
-        for row in self.conditions:
-            yield "condition", row.name
-            yield from ((f"condition-{row.name}", value) for value in row.values)
 
     def change(self, act: str, new_condition: str) -> None:
         """What a button does to the form, without saving. An act on what is not there changes nothing."""

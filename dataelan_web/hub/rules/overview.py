@@ -102,7 +102,8 @@ def _rows() -> list[RoutingRule]:
     query = (
         select(RoutingRule)
         .outerjoin(Project, Project.id == RoutingRule.project_id)
-        .where(or_(ours, RoutingRule.organization_id.is_(None) & RoutingRule.is_enabled), Project.deleted_at.is_(None))
+        .where(or_(ours, RoutingRule.organization_id.is_(None) & RoutingRule.is_enabled))
+        .where(RoutingRule.deleted_at.is_(None), Project.deleted_at.is_(None))
         .options(selectinload(RoutingRule.models))
         .order_by(scope, func.lower(Project.name), Project.id, RoutingRule.priority, RoutingRule.id)
     )

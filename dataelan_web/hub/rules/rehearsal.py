@@ -177,6 +177,7 @@ class _Stage:
             .where(
                 or_(RoutingRule.organization_id == self.organization.id, RoutingRule.organization_id.is_(None)),
                 RoutingRule.is_enabled,
+                RoutingRule.deleted_at.is_(None),
             )
             .options(selectinload(RoutingRule.models))
         )

@@ -122,8 +122,9 @@ def rule_enablement(id: uuid.UUID) -> Response:
 @operators_bp.post("/hub/rules/<uuid:id>/deletion")
 @bp.post("/hub/rules/<uuid:id>/deletion")
 def rule_deletion(id: uuid.UUID) -> Response:
-    draft = drafts.delete(place.administered(RoutingRule, id))
-    return _list(deleted=RuleForm.of(draft))
+    row = place.administered(RoutingRule, id)
+    drafts.delete(row)
+    return _list(deleted=row, undo_url=place.undo_url("rule", id))
 
 
 @bp.post("/hub/rules/dry-run")

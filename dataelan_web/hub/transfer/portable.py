@@ -127,7 +127,7 @@ def _rules(organization: Organization) -> Iterable[tuple[RoutingRule, str | None
     query = (
         select(RoutingRule, Project.name)
         .outerjoin(Project, Project.id == RoutingRule.project_id)
-        .where(RoutingRule.organization_id == organization.id)
+        .where(RoutingRule.organization_id == organization.id, RoutingRule.deleted_at.is_(None))
         .options(models)
         .order_by(Project.name.is_(None), Project.name, RoutingRule.priority, RoutingRule.id)
     )
