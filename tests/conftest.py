@@ -134,8 +134,7 @@ def worker(app: Flask, environment: dict[str, str], simulated: str) -> Iterator[
 def server(environment: dict[str, str], worker: object) -> Iterator[str]:
     """The address of a real web server, for browsers and other programs."""
     port = free_port()
-    kept = "--static-path-mount static --static-path-expires 31536000"  # as in production: by no Python
-    command = f"-m granian --interface wsgi --port {port} --no-ws --blocking-threads 64 {kept} wsgi:app"
+    command = f"-m granian --interface wsgi --port {port} --no-ws --blocking-threads 64 wsgi:app"
     with process(command.split(), environment | {"PORT": str(port)}):
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(f"{url}/healthz"), TO_START)
