@@ -127,7 +127,7 @@ def create_core(settings: Settings | None = None) -> Flask:
     app.config.update(_flask_settings(settings))
     app.extensions["dataelan_settings"] = settings
     app.extensions["dataelan_keyring"] = Keyring(settings.keys)
-    app.extensions["dataelan_http"] = wire.clients(memory=settings.memory_for_answers)
+    app.extensions["dataelan_http"] = wire.clients(memory=settings.memory_for_answers, hosts=settings.reachable_hosts)
     app.extensions["dataelan_storage"] = Storage(settings.storage_url)
     app.extensions["dataelan_keeper"] = keeper.Keeper(app)
     app.extensions["dataelan_draining"] = draining.Draining(app)
