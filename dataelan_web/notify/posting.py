@@ -16,6 +16,7 @@ from ..models import now
 from ..router.addresses import is_listed, is_public, refusal
 from ..router.exchange import Answered, origin, post
 from ..router.lookup import Late, lookups
+from ..router.providers.failures import masked
 from ..router.types import Call, Failure
 from ..router.wire import NOT_LISTED, Client, Clients
 from ..text import visible
@@ -87,7 +88,7 @@ def _problem(answered: Answered) -> str:
         return GONE
     if 300 <= status < 400:
         return MOVED
-    said = visible(" ".join(answered.body.decode(errors="replace").split()))
+    said = masked(visible(" ".join(answered.body.decode(errors="replace").split())))  # it may quote what it got
     shown = f"{said[:MOST_SHOWN]}…" if len(said) > MOST_SHOWN else said
     return f"It answered {status}: {shown}" if shown else f"It answered {status}."
 
