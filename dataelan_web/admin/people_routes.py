@@ -80,7 +80,7 @@ def _person(user: User, status: int = 200, **forms: object) -> Response:
         described=browsers.described,
         is_me=user.id == current_user.id,
         has_passkeys=bool(passkeys.of(current_user)),
-        place=passkeys.place(),
+        passkeys_at=passkeys.place(),
         **empty | forms,
     )
 
