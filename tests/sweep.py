@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -43,7 +44,7 @@ def everything(app: Flask, folder: Path) -> Iterator[Place]:
         yield from values()
         db.session.rollback()
     yield from files(folder)
-    yield from titles()
+    yield from titles(folder)
 
 
 def rows() -> Iterator[Place]:
@@ -87,8 +88,20 @@ def files(folder: Path) -> Iterator[Place]:
                 yield f"file {path.relative_to(folder)}", path.read_bytes()
 
 
-def titles() -> Iterator[Place]:
-    """Of every process of this machine that may be seen."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+def titles(folder: Path) -> Iterator[Place]:
+    """Of the processes that this one began, and of those that work in this folder, as PostgreSQL's do."""
+    above: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            yield f"title of {path.parent.name}", path.read_bytes()
+            above[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    for number in above:
+        path = Path("/proc", str(number))
+        with suppress(OSError):
+            if _is_below(number, os.getpid(), above) or (path / "cwd").resolve().is_relative_to(folder):
+                yield f"title of {number}", (path / "cmdline").read_bytes()
+
+
+def _is_below(number: int, other: int, above: dict[int, int]) -> bool:
+    while number and number != other:
+        number = above.get(number, 0)
+    return number == other
