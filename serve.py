@@ -22,7 +22,6 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
@@ -41,8 +40,6 @@ KILLED_AFTER = 20
 ONE_WISH = 1.0
 """Seconds in which several signals are one: a terminal tells all of its programs, and so does who started them."""
 HURRY = signal.SIGUSR1
-YEAR = 365 * 24 * 3600  # static files carry their version in the address
-STATIC = Path(__file__).parent / "static"
 
 
 class Server(MPServer):
@@ -126,7 +123,6 @@ def options_of(environ: Mapping[str, str], host: str, port: int) -> dict[str, An
         "backpressure": 2048,
         "websockets": False,
         "respawn_failed_workers": True,
-        **({"static_path_mount": [STATIC], "static_path_expires": YEAR} if STATIC.is_dir() else {}),
     }
 
 

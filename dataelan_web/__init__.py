@@ -28,6 +28,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         cli,
         dashboards,
         errors,
+        form_tokens,
         formats,
         gateway,
         headers,
@@ -50,6 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         sharing,
         shell,
         sso,
+        static_files,
         summaries,
         trash,
         web,
@@ -61,6 +63,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = create_core(settings)
     app.url_rule_class = LazyRule
     Migrate(app, db, directory=str(ROOT / "migrations"))
+    form_tokens.init_app()
     csrf.init_app(app)
     login.init_app(app)
     htmx.init_app(app)
@@ -99,6 +102,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     gateway.init_app(app)
     admin.init_app(app)
     cli.init_app(app)
+    static_files.init_app(app, app.extensions["dataelan_settings"])
     return app
 
 
@@ -123,7 +127,7 @@ def create_core(settings: Settings | None = None) -> Flask:
     app.config.update(_flask_settings(settings))
     app.extensions["dataelan_settings"] = settings
     app.extensions["dataelan_keyring"] = Keyring(settings.keys)
-    app.extensions["dataelan_http"] = wire.clients(memory=settings.memory_for_answers)
+    app.extensions["dataelan_http"] = wire.clients(memory=settings.memory_for_answers, hosts=settings.reachable_hosts)
     app.extensions["dataelan_storage"] = Storage(settings.storage_url)
     app.extensions["dataelan_keeper"] = keeper.Keeper(app)
     app.extensions["dataelan_draining"] = draining.Draining(app)

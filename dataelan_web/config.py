@@ -58,6 +58,8 @@ class Settings:
     """Are they superusers only where they signed in by two?"""
     private_addresses: bool
     """May organizations point a provider at loopback and private addresses?"""
+    reachable_hosts: tuple[str, ...]
+    """The only hosts that are called for what people and the catalogue name; none: all that may be reached."""
     trusted_proxies: int
     worker_concurrency: int
     memory_for_answers: int
@@ -117,6 +119,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         open_sign_up=read.flag("DATAELAN_OPEN_SIGN_UP", True),
         superusers_need_two_factors=read.flag("DATAELAN_SUPERUSERS_NEED_TWO_FACTORS", False),
         private_addresses=read.flag("DATAELAN_PRIVATE_ADDRESSES", False),
+        reachable_hosts=read.hosts("DATAELAN_REACHABLE_HOSTS"),
         trusted_proxies=read.number("DATAELAN_TRUSTED_PROXIES", 0, low=0, high=10),
         worker_concurrency=read.number("DATAELAN_WORKER_CONCURRENCY", 200, low=1, high=2000),
         memory_for_answers=read.number("DATAELAN_MEMORY_FOR_ANSWERS", 512, low=64, high=65_536) * 1024 * 1024,
@@ -169,6 +172,14 @@ class _Reader:
         if not value.isdecimal() or not low <= int(value) <= high:
             raise ConfigError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
         return int(value)
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        found = tuple(self(name).lower().split())
+        for one in found:
+            if not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]+", one):
+                hint = "hosts such as api.openai.com or *.example.com, separated by spaces"
+                raise ConfigError(f"{name} must be {hint}, not {one!r}.")
+        return found
 
     def database_url(self) -> str:
         """SQLAlchemy 2.1 takes a bare `postgresql://` for psycopg 3; we ship psycopg 2."""

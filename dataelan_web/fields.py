@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 
 from email_validator import EmailNotValidError, validate_email
 from flask import abort
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
 
 def trim(value: str | None) -> str | None:
@@ -16,6 +18,11 @@ def trim(value: str | None) -> str | None:
 def lower(value: str | None) -> str | None:
     """For addresses, which are one however they are written."""
     return value.strip().lower() if value else value
+
+
+def offered(pairs: Iterable[tuple[str, str]]) -> list[SelectChoice]:
+    """The choices of a field: of each what is sent, and what is read."""
+    return [SelectChoice(value, label) for value, label in pairs]
 
 
 def id_in(text: str | None) -> uuid.UUID:

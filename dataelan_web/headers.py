@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Settings
@@ -52,10 +52,6 @@ def _protect(response: Response) -> Response:
     headers = response.headers
     said = {name.lower(): value for name, value in headers}
     headers.extend({name: value for name, value in PROTECTION.items() if name.lower() not in said})
-    if request.endpoint == "static":
-        if "v" in request.args:
-            headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return response
     if "private" not in said.get("cache-control", ""):  # said on purpose, as of an asset, which never changes
         headers["Cache-Control"] = "no-store"  # send_file alone would let anybody keep a private file for a year
     if "vary" in said:

@@ -4,8 +4,10 @@ PostgreSQL itself leaves them out (row-level security): each table that says who
 migration, which names the organization of the transaction. Policies bind neither superusers nor the owner of a table,
 and Dataelan is mostly both. So from the statement that opens its organization (access.enter_organization) a request
 goes on in a role that may read and write as the owner does, and is bound: `stay_inside` takes it to the end of the
-transaction, and again for each that the request begins later. All else (workers, the gateway, commands, migrations,
-backups, pages of no organization) goes on as the owner, plans its queries as it always did, and pays nothing.
+transaction, and again for each that the request begins later. A program's call goes on in it from the function that
+finds its token (gateway/tokens.py) until it commits, and then no more: to take the role again is a round trip. All else
+(workers, the rest of a call, commands, migrations, backups, pages of no organization) goes on as the owner, plans its
+queries as it always did, and pays nothing.
 
 It is against mistakes, not against who can send any statement: they could leave the role again.
 """

@@ -32,7 +32,7 @@ from dataelan_web.local.databases import databases
 from dataelan_web.models import accounts
 from dataelan_web.starting import starting
 
-from . import people
+from . import leaks, people
 
 ROOT = Path(__file__).parent.parent
 # Whatever the shell says, what pytest made of these files and of ours is kept: to make it takes seconds a process.
@@ -79,7 +79,8 @@ def environment(data_dir: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def app(environment: dict[str, str]) -> Flask:
+def app(environment: dict[str, str], data_dir: Path) -> Iterator[Flask]:
+    """When all tests of this run are over, none of the secrets that they entered stands anywhere."""
     with starting():
         app = create_app(load(environment))
     app.testing = False  # errors are answered, as in production
@@ -87,7 +88,9 @@ def app(environment: dict[str, str]) -> Flask:
     with app.app_context():
         upgrade()
         fixture.load(environment["DATAELAN_SIMULATED_URL"])
-    return app
+    yield app
+    left = leaks.found({"a secret that a test planted": leaks.PLANTED}, leaks.everything(app, data_dir))
+    assert left == []
 
 
 def _compiled_templates() -> Path:
@@ -122,21 +125,22 @@ def simulated(environment: dict[str, str]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def worker(app: Flask, environment: dict[str, str], simulated: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(
+    app: Flask, environment: dict[str, str], simulated: str, data_dir: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """One real worker, taking what the tests submit."""
-    with process(["-m", "dataelan_web.jobs.worker"], environment) as worker:
+    with process(["-m", "dataelan_web.jobs.worker"], environment, data_dir / "worker.log") as worker:
         client = app.test_client()
         wait_until(lambda: client.get("/readyz").status_code == 200, TO_START)
         yield worker
 
 
 @pytest.fixture(scope="session")
-def server(environment: dict[str, str], worker: object) -> Iterator[str]:
+def server(environment: dict[str, str], worker: object, data_dir: Path) -> Iterator[str]:
     """The address of a real web server, for browsers and other programs."""
     port = free_port()
-    kept = "--static-path-mount static --static-path-expires 31536000"  # as in production: by no Python
-    command = f"-m granian --interface wsgi --port {port} --no-ws --blocking-threads 64 {kept} wsgi:app"
-    with process(command.split(), environment | {"PORT": str(port)}):
+    command = f"-m granian --interface wsgi --port {port} --no-ws --blocking-threads 64 wsgi:app"
+    with process(command.split(), environment | {"PORT": str(port)}, data_dir / "web.log"):
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(f"{url}/healthz"), TO_START)
         yield url
@@ -155,16 +159,20 @@ def rival(context: None) -> people.Cast:
 
 
 class process:  # noqa: N801 (reads as a verb: `with process(…)`)
-    """A program for as long as a `with` block; its output is shown when it ends badly."""
+    """A program for as long as a `with` block; its output is shown when it ends badly. `log`: where that is kept."""
 
-    def __init__(self, command: list[str], environment: dict[str, str]):
-        self.command, self.environment = command, environment
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path | None = None):
+        self.command, self.environment, self.log = command, environment, log
 
     def __enter__(self) -> subprocess.Popen[bytes]:
-        self.running = subprocess.Popen([sys.executable, *self.command], env=os.environ | self.environment, cwd=ROOT)
+        said = {} if self.log is None else {"stdout": self.log.open("ab"), "stderr": subprocess.STDOUT}
+        command = [sys.executable, *self.command]
+        self.running = subprocess.Popen(command, env=os.environ | self.environment, cwd=ROOT, **said)
         return self.running
 
     def __exit__(self, *error: object) -> None:
+        if self.log and (error[0] or self.running.poll() is not None):
+            print(self.log.read_text(errors="replace")[-20_000:], file=sys.stderr)
         self.running.terminate()
         try:
             self.running.wait(10)

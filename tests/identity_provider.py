@@ -1,8 +1,8 @@
 """An OpenID provider of its own for tests (oidc-provider-mock, on Authlib), as a program:
 `python -m tests.identity_provider PORT SECRET`.
 
-Two things are added: that a code is given only to who has its verifier (PKCE, S256), and users whose claims say what
-its tokens are to be wrong about: `aud`, `exp`, `nonce`, `iss`.
+Three things are added: that a code is given only to who has its verifier (PKCE, S256), that who breaks off takes the
+state along, and users whose claims say what its tokens are to be wrong about: `aud`, `exp`, `nonce`, `iss`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import warnings
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 warnings.simplefilter("ignore")
@@ -31,6 +31,13 @@ def create(secret: str) -> flask.Flask:
         code = parse_qs(urlsplit(response.headers.get("Location", "")).query).get("code")
         if code and flask.request.args.get("code_challenge_method") == "S256":
             challenges[code[0]] = flask.request.args["code_challenge"]
+        return response
+
+    @app.after_request
+    def break_off_by_the_book(response: flask.Response) -> flask.Response:
+        where, state = response.headers.get("Location", ""), flask.request.args.get("state")
+        if state and "error=" in where and "state=" not in where:
+            response.headers["Location"] = f"{where}&{urlencode({'state': state})}"
         return response
 
     @app.before_request

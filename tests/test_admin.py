@@ -168,6 +168,9 @@ def test_a_superuser_is_made_with_ones_own_password_and_nobody_is_left_without_o
     url, me = f"/admin/people/{acme.mia.id}", sue.person  # type: ignore[attr-defined]
     assert sue.submit(f"{url}/superuser", {"is_superuser": "yes", "current": "wrong"}).status_code == 422
     assert not db.session.get_one(User, acme.mia.id).is_superuser
+    page = sue.get(url).get_data(as_text=True)
+    assert 'name="passkeys"' in page, "a passkey will do, too"
+    assert "Place(" not in page
     sue.submit(f"{url}/superuser", {"is_superuser": "yes", "current": PASSWORD})
     db.session.refresh(acme.mia)
     assert acme.mia.is_superuser

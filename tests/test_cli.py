@@ -304,6 +304,9 @@ def test_good_settings_are_typed_and_do_not_show_their_secrets() -> None:
     assert settings.keys == (OLD,)
     assert settings.open_sign_up is False
     assert settings.private_addresses is False
+    assert settings.reachable_hosts == ()
+    listed = "API.openai.com *.example.com 127.0.0.1 fd00::1"
+    assert load(GOOD | {"DATAELAN_REACHABLE_HOSTS": listed}).reachable_hosts == tuple(listed.lower().split())
     assert settings.worker_concurrency == 7
     assert settings.public_url == "http://127.0.0.1:8000"
     assert settings.mail
@@ -338,6 +341,8 @@ def test_good_settings_are_typed_and_do_not_show_their_secrets() -> None:
         ("DATAELAN_OPEN_SIGN_UP", "perhaps"),
         ("DATAELAN_SECURE_COOKIES", "2"),
         ("DATAELAN_PRIVATE_ADDRESSES", "maybe"),
+        ("DATAELAN_REACHABLE_HOSTS", "api.openai.com https://example.com"),
+        ("DATAELAN_REACHABLE_HOSTS", "api.*.com"),
         ("DATAELAN_TRUSTED_PROXIES", "-1"),
         ("DATAELAN_TRUSTED_PROXIES", "many"),
         ("DATAELAN_WORKER_CONCURRENCY", "0"),

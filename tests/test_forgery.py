@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import Any
 
 import pytest
 from flask import Flask
+from itsdangerous import URLSafeTimedSerializer
 
 from dataelan_web.extensions import db
 
@@ -51,3 +54,22 @@ def attacks(form: dict[str, str], anothers_token: str) -> tuple[dict[str, Any], 
         {"data": '{"name": "x"}', "content_type": "text/plain"},
         {"json": form},
     )
+
+
+def test_a_token_is_the_sessions_secret_and_one_in_a_form_of_before_is_taken_by_that(
+    app: Flask, acme: people.Cast
+) -> None:
+    """Random, and by no SHA-1; forms that Flask-WTF made, with drafts in them, can still be sent."""
+    olivia = people.browser(app, acme.olivia)
+    with olivia.session_transaction() as session:
+        session.pop("csrf_token", None)
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', olivia.get("/account").get_data(as_text=True))[0]
+    with olivia.session_transaction() as session:
+        assert token == session["csrf_token"]
+    assert len(base64.urlsafe_b64decode(f"{token}=")) == 32
+
+    before = URLSafeTimedSerializer("any other secret", salt="wtf-csrf-token")
+    forged = before.dumps(token[:-1]), "[" * 100_000, "é.x", "."
+    for said, status in ((before.dumps(token), 200), *((one, 403) for one in forged)):
+        sent = olivia.post("/account/name", data={"name": "Olivia", "csrf_token": said}, follow_redirects=True)
+        assert sent.status_code == status, said[:50]

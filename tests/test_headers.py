@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import parse_qsl
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 from flask import Flask, request
@@ -15,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from dataelan_web import create_app
 from dataelan_web.config import load
+from dataelan_web.headers import PROTECTION
 
 from . import people
 from .protection import assert_protected
@@ -42,8 +45,25 @@ def test_files_with_a_digest_are_kept_for_ever_and_others_are_not(app: Flask) ->
     address = re.search(r'href="(/static/app\.css\?v=\w+)"', client.get("/login").get_data(as_text=True))[1]  # type: ignore[index]
     assert "immutable" in client.get(address).headers["Cache-Control"]
     assert "immutable" not in client.get("/static/app.css").headers.get("Cache-Control", "")
-    assert client.get("/static/../wsgi.py").status_code == 404
-    assert client.get("/static/%2e%2e/wsgi.py").status_code == 404
+    for path in ("../wsgi.py", "%2e%2e/wsgi.py", "vendor", "vendor/", "none.css"):
+        assert client.get(f"/static/{path}").status_code == 404
+
+
+def test_files_carry_the_headers_of_every_answer_and_say_what_they_are(server: str, secure: Flask) -> None:
+    """Whatever the web server would say of them by itself."""
+    files = {"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8"}
+    files |= {"vendor/icons.svg": "image/svg+xml; charset=utf-8"}
+    files |= {"vendor/fonts/geist-latin-wght-normal.woff2": "font/woff2"}
+    for name, said in files.items():
+        with build_opener(ProxyHandler({})).open(f"{server}/static/{name}") as answer:
+            assert {key: answer.headers[key] for key in PROTECTION} == PROTECTION, name
+            assert answer.headers["Content-Type"] == said
+            assert answer.read() == Path("static", name).read_bytes()
+    client = people.browser(secure)
+    assert client.get("/static/app.css").headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    assert client.head("/static/app.css").data == b""
+    assert client.post("/static/app.css").status_code == 405
+    assert client.open("/static/app.css", method="TRACE").status_code == 405
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from dataelan_web import create_app
 from dataelan_web.extensions import db
 from dataelan_web.hub.providers import servers
 from dataelan_web.models import Model, ModelType, Provider, new_id
+from dataelan_web.notify import posting
 from dataelan_web.router import run
 
 from . import people
@@ -127,6 +128,16 @@ def test_a_form_connects_no_such_address(app: Flask, strict: Flask, acme: people
         assert answer.status_code == 422, url
         assert REFUSED.search(answer.get_data(as_text=True)), url
     assert not db.session.scalars(select(Provider).where(Provider.organization_id == acme.organization.id)).all()
+
+
+def test_where_hosts_are_listed_no_other_can_be_named(app: Flask) -> None:
+    listed = create_app(replace(app.extensions["dataelan_settings"], reachable_hosts=("127.0.0.1",)))
+    checks = (servers.check_address, servers.AddressRefused), (posting.check_address, posting.AddressRefused)
+    with listed.app_context():
+        for check, refused in checks:
+            check("http://127.0.0.1:11434/v1")
+            with pytest.raises(refused, match="is no host that may be called from here"):
+                check("https://models.example.com/v1")
 
 
 def test_a_provider_is_moved_to_no_such_address(

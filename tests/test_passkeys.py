@@ -115,7 +115,10 @@ def test_it_is_the_second_factor_after_the_password_and_a_recovery_code_is_when_
     assert not is_in(client)
     assert answered(client, phone, "/login/code/passkey").status_code == 204
     assert is_in(client)
-    codes = codes_in(client.submit(f"{HERE}/recovery-codes", {"current": PASSWORD}))
+    alone = client.submit(f"{HERE}/recovery-codes", {"current": PASSWORD})
+    assert (alone.status_code, "Your password alone is not enough" in alone.text) == (422, True)
+    proof = {"credential": phone.use(asked(client, "/account/proof/options"))}
+    codes = codes_in(client.submit(f"{HERE}/recovery-codes", proof))
     assert is_in(second(app, ada, codes[0]))
     assert not is_in(second(app, ada, codes[0]))
 
@@ -125,7 +128,7 @@ def test_beside_an_app_either_will_do_and_one_goes_without_the_other(
 ) -> None:
     totp, codes, client = app_of_ada
     device = Device()
-    assert not codes_in(added(client, device)), "those of before go on"
+    assert not codes_in(added(client, device, {"current": PASSWORD, "code": codes[2]})), "those of before go on"
     assert is_in(second(app, ada, totp.at(clock.now)))
     clock.now += 60
     assert client.submit("/account/two-factor/removal", {"code": totp.at(clock.now)}).status_code == 204

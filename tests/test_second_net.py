@@ -20,10 +20,12 @@ from sqlalchemy.exc import ProgrammingError
 from dataelan_web import access, create_app, second_net, shell
 from dataelan_web.config import load
 from dataelan_web.extensions import db
+from dataelan_web.gateway import tokens
 from dataelan_web.models import (
     APIKey,
     Base,
     Budget,
+    GatewayToken,
     Membership,
     Model,
     Notice,
@@ -35,12 +37,14 @@ from dataelan_web.models import (
     RoutingRule,
     Webhook,
     new_id,
+    now,
 )
 from dataelan_web.models.holders import HOLDERS
 
 from . import people
 from .test_access import HTMX, ROUTES, Ids, Route, by_feature, send
 from .test_migrations import some_row
+from .upstream import upstream
 
 Asked = Callable[[Callable[[], Any]], Any]
 
@@ -290,6 +294,66 @@ def test_pages_of_no_organization_are_not_in_it(app: Flask, acme: people.Cast, m
     monkeypatch.setitem(app.view_functions, "account.show", lambda: found.append(role()) or "")
     assert people.browser(app, acme.olivia).get("/account").status_code == 200
     assert not found[0].endswith("_inside")
+
+
+def test_a_program_finds_nothing_of_another_organization_in_what_it_asks_for(
+    app: Flask, acme: people.Cast, rival: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the statement that finds whose its token is until it commits, which a call does once it is announced."""
+    before = seen()
+    theirs = one_in_each_table(rival, before)
+    secret, found = a_token_of(acme), []
+
+    def view() -> str:
+        tokens.authenticate()
+        found.append((seen(), role()))
+        db.session.commit()
+        found.append((seen(), role()))
+        return ""
+
+    monkeypatch.setitem(app.view_functions, "gateway.models", view)
+    assert app.test_client().get("/v1/models", headers={"x-api-key": secret}).status_code == 200
+    (inside, taken), (outside, left) = found
+    assert {name: rows & theirs[name] for name, rows in inside.items() if rows & theirs[name]} == {}
+    assert any(rows & theirs[name] for name, rows in outside.items()), "or nothing of theirs could be seen"
+    assert (taken.endswith("_inside"), left.endswith("_inside")) == (True, False)
+
+
+def a_token_of(cast: people.Cast) -> str:
+    """Used a moment ago: that is noted once a minute, and commits."""
+    token, secret = GatewayToken.issue(cast.project, cast.olivia.id, "A program")
+    token.last_used_at = now()
+    db.session.add(token)
+    db.session.commit()
+    return secret
+
+
+def test_a_call_is_announced_inside_and_asks_nothing_more_for_that(app: Flask, acme: people.Cast) -> None:
+    statements: list[str] = []
+    roles: set[str] = set()
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+        if statement.startswith("WITH announced"):
+            with connection.connection.cursor() as beside:
+                beside.execute("SELECT current_user")
+                roles.add(beside.fetchone()[0])
+
+    with upstream() as vendor:
+        vendor.answers({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "usage": {}})
+        people.own_model(acme, people.own_provider(acme, vendor.url), "mine")
+        asked = {"model": "mine", "messages": [{"role": "user", "content": "Hello"}]}
+        client, headers = app.test_client(), {"x-api-key": a_token_of(acme)}
+        assert client.post("/v1/chat/completions", json=asked, headers=headers).status_code == 200
+        event.listen(db.engine, "before_cursor_execute", note)
+        try:
+            assert client.post("/v1/chat/completions", json=asked, headers=headers).status_code == 200
+        finally:
+            event.remove(db.engine, "before_cursor_execute", note)
+    assert [one.split(" ")[0] for one in statements] == ["SELECT", "WITH", "WITH", "SELECT", "WITH"]
+    assert statements[0] == tokens._CALLER
+    assert len(roles) == 1
+    assert roles.pop().endswith("_inside")
 
 
 def test_a_page_asks_nothing_more_and_what_commits_once_a_transaction(app: Flask, acme: people.Cast) -> None:

@@ -95,9 +95,7 @@ class Home:
         return subject
 
     def says(self, subject: str, **claims: object) -> None:
-        body = json.dumps(claims).encode()
-        headers = {"Content-Type": "application/json"}
-        ask(Request(f"{self.issuer}/users/{subject}", body, headers, method="PUT"))
+        known_at(self.issuer, subject, **claims)
 
     def comes(self, subject: str, client: people.Browser | None = None, next: str = "") -> TestResponse:
         """There and back in a browser; what Dataelan answers."""
@@ -147,6 +145,12 @@ class Home:
                 db.session.commit()
             if one is values:
                 yield
+
+
+def known_at(issuer: str, subject: str, **claims: object) -> None:
+    """What the provider says of somebody from now on."""
+    headers = {"Content-Type": "application/json"}
+    ask(Request(f"{issuer}/users/{subject}", json.dumps(claims).encode(), headers, method="PUT"))
 
 
 def signed_in_there(url: str, subject: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from dataelan_web.accounts import throttle, two_factor, two_factor_routes
+from dataelan_web.accounts import proving, throttle, two_factor
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys import rotation
 from dataelan_web.models import AuditEvent, Authenticator, RecoveryCode, User, now
@@ -105,8 +105,8 @@ def test_wrong_codes_are_counted_for_the_account(app: Flask, ada: User, clock: C
     totp, _, _ = app_of_ada
     client = people.browser(app)
     sign_in(client, ada.email)
-    for _ in range(two_factor_routes.TRIES - 1):
-        throttle.spend("code", str(ada.id), two_factor_routes.TRIES, two_factor_routes.WINDOW)
+    for _ in range(proving.TRIES - 1):
+        throttle.spend("code", str(ada.id), proving.TRIES, proving.WINDOW)
     client.submit("/login/code", {"code": "123456"}, environ_overrides=address())
     blocked = client.submit("/login/code", {"code": totp.at(clock.now)}, environ_overrides=address())
     assert "Too many codes" in blocked.get_data(as_text=True)
@@ -119,7 +119,8 @@ def test_it_goes_off_only_with_a_code_and_new_recovery_codes_want_one_too(
     totp, codes, client = app_of_ada
     assert is_in(client), "the browser that set it up stays signed in"
     assert client.submit(f"{HERE}/removal", {"code": "000000"}).status_code == 422
-    assert client.submit(HERE, {"current": PASSWORD}).status_code == 204
+    proof = {"current": PASSWORD, "code": codes[0]}
+    assert client.submit(HERE, proof).status_code == 204
     assert two_factor.is_on(fresh(ada)), "set up anew it would be off without a code"
     assert client.submit(f"{HERE}/recovery-codes", {"code": "000000"}).status_code == 422
     assert client.submit(f"{HERE}/recovery-codes", {"code": totp.at(clock.now)}).status_code == 200
@@ -127,6 +128,34 @@ def test_it_goes_off_only_with_a_code_and_new_recovery_codes_want_one_too(
     clock.now += 60
     assert client.submit(f"{HERE}/removal", {"code": totp.at(clock.now)}).status_code == 204
     assert sign_in(people.browser(app), ada.email).location != "/login/code"
+
+
+def test_who_has_it_on_proves_both_factors_before_their_account_changes(
+    app: Flask, ada: User, clock: Clock, app_of_ada: Shared
+) -> None:
+    """The password alone, as somebody has it who looked over their shoulder, changes nothing of it."""
+    totp, codes, client = app_of_ada
+    page = client.get("/account").get_data(as_text=True)
+    assert page.count("Code of your app, or a recovery code") == 2
+    changes: dict[str, dict[str, object]] = {
+        "/account/password": {"password": NEW},
+        "/account/address": {"email": "ada-elsewhere@example.com"},
+        "/account/deletion": {"address": ada.email},
+        "/account/export": {},
+        "/account/passkeys/new": {},
+    }
+    for path, form in changes.items():
+        alone = client.submit(path, form | {"current": PASSWORD})
+        assert (alone.status_code, "Your password alone is not enough" in alone.text) == (422, True), path
+        wrong = client.submit(path, form | {"current": PASSWORD, "code": "000000"})
+        assert (wrong.status_code, "not a code that counts now" in wrong.text) == (422, True), path
+    proof: dict[str, object] = {"current": PASSWORD, "code": totp.at(clock.now)}
+    assert client.submit("/account/password", {"password": NEW, **proof, "current": "wrong"}).status_code == 422
+    assert client.submit("/account/password", {"password": NEW, **proof}).status_code == 204, "its code is not used up"
+    assert fresh(ada).has_password(NEW)
+    again = client.submit("/account/passkeys/new", {"current": NEW, "code": totp.at(clock.now)})
+    assert again.status_code == 422, "replayed"
+    assert client.submit("/account/passkeys/new", {"current": NEW, "code": codes[1]}).status_code == 200
 
 
 def test_neither_a_new_password_nor_time_helps_who_has_only_the_password(

@@ -150,7 +150,8 @@ def test_a_passkey_that_is_gone_counts_for_no_sign_in(app: Flask, ada: User) -> 
     client, device = with_passkey(app, ada)
     answered(people.browser(app), device)
     (passkey,) = passkeys.of(ada)
-    assert client.submit(f"{PASSKEYS}/{passkey.id}/removal", {"current": PASSWORD}).status_code == 200
+    proof = {"credential": device.use(asked(client, "/account/proof/options"))}
+    assert client.submit(f"{PASSKEYS}/{passkey.id}/removal", proof).status_code == 200
     assert shown(ada) == [["password"], []]
 
 

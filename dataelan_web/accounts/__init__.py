@@ -1,6 +1,7 @@
 """People: signing up, in and out, and what each may change of their own account."""
 
-from flask import Flask
+from flask import Flask, g
+from flask_login import current_user
 
 from ..extensions import login
 from . import (  # noqa: F401  (whose routes are theirs)
@@ -15,6 +16,7 @@ from . import (  # noqa: F401  (whose routes are theirs)
     two_factor_routes,
 )
 from .cookies import SignedSessions
+from .proving import code_beside
 from .routes import bp
 
 
@@ -26,3 +28,11 @@ def init_app(app: Flask) -> None:
     impersonating.init_app(app)
     login.user_loader(signing_in.load)
     app.session_interface = SignedSessions()
+    app.jinja_env.globals["code_beside"] = _code_beside
+
+
+def _code_beside() -> str:
+    """For each form of a page that asks for the password: found out once."""
+    if "code_beside" not in g:
+        g.code_beside = code_beside(current_user)
+    return str(g.code_beside)

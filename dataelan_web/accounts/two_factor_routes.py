@@ -8,19 +8,14 @@ from flask import url_for
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
-from .. import audit
-from ..extensions import db
 from ..models import User, Way
 from ..once import done_once
 from ..web import redirect, render, toast
-from . import landing, passkeys, second_step, signing_in, throttle, two_factor
+from . import landing, passkeys, second_step, signing_in, two_factor
 from .account_routes import account
 from .forms import CodeForm, OffForm, ProofForm
-from .proving import is_proven
+from .proving import WRONG, is_proven, problem_of_code
 from .routes import bp
-
-TRIES, WINDOW = 10, 15 * 60
-WRONG = "This is not a code that counts now. Each counts once; wait for the next one."
 
 
 @bp.route("/login/code", methods=["GET", "POST"])
@@ -89,17 +84,10 @@ def code_page(user: User, form: CodeForm, status: int) -> Response:
 
 
 def passes(user: User, form: CodeForm | OffForm) -> bool:
-    """Codes are few: wrong ones are counted for the account, wherever they come from. Who tries has the password."""
-    if wait := throttle.spend("code", str(user.id), TRIES, WINDOW):
-        form.code.errors = [f"Too many codes. Try again in {-(-wait // 60)} minutes."]
-        return False
-    if two_factor.passes(user, str(form.code.data)):
-        throttle.forget("code", str(user.id))
-        return True
-    audit.record("account.code_refused", user)
-    db.session.commit()
-    _wrong(form)
-    return False
+    """The code in it counts. Says so in it, if not. Commits."""
+    if problem := problem_of_code(user, str(form.code.data)):
+        form.code.errors = [problem]
+    return not problem
 
 
 def _wrong(form: CodeForm | OffForm) -> CodeForm | OffForm:

@@ -8,12 +8,11 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import RadioField, SelectField, StringField, TextAreaField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from ..acting.declaring import MOST_REPAIRS, Draft
 from ..acting.schemas import BadSchema, check, problem
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import ActionVersion, Approval
 from ..notify.posting import LONGEST as LONGEST_ADDRESS
 from ..router.actions import read_json
@@ -43,15 +42,15 @@ class ActionForm(FlaskForm):
     )
     sample = TextAreaField("Sample arguments", [DataRequired("Write an example."), Length(max=LONGEST)])
     delivery = RadioField(
-        "Delivery", choices=[SelectChoice("none", "None"), SelectChoice("webhook", "Signed webhook")], default="webhook"
+        "Delivery", choices=offered([("none", "None"), ("webhook", "Signed webhook")]), default="webhook"
     )
     url = StringField("Address", [Length(max=LONGEST_ADDRESS)], filters=[trim])
     approval = RadioField(
-        "Approval", choices=[SelectChoice(one.value, one.value) for one in Approval], default=Approval.EDITORS.value
+        "Approval", choices=offered((one.value, one.value) for one in Approval), default=Approval.EDITORS.value
     )
     repairs = SelectField(
         "Repairs",
-        choices=[SelectChoice(str(n), f"At most {n}" if n else "None") for n in range(MOST_REPAIRS + 1)],
+        choices=offered((str(n), f"At most {n}" if n else "None") for n in range(MOST_REPAIRS + 1)),
         default="1",
     )
 

@@ -2,18 +2,13 @@ from __future__ import annotations
 
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField, StringField, TextAreaField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, Length
 
 from ..accounts.forms import CURRENT
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import Mode
 
-MODES = [
-    SelectChoice(Mode.OPEN.value, "Open"),
-    SelectChoice(Mode.READ_ONLY.value, "Read-only"),
-    SelectChoice(Mode.MAINTENANCE.value, "Maintenance"),
-]
+MODES = {Mode.OPEN: "Open", Mode.READ_ONLY: "Read-only", Mode.MAINTENANCE: "Maintenance"}
 
 
 class SuperuserForm(FlaskForm):
@@ -28,5 +23,5 @@ class ActingForm(FlaskForm):
 
 
 class ModeForm(FlaskForm):
-    mode = RadioField("Dataelan is", choices=MODES)
+    mode = RadioField("Dataelan is", choices=offered((one.value, label) for one, label in MODES.items()))
     words = TextAreaField("What people are told", [Length(max=500)], filters=[trim])

@@ -6,7 +6,7 @@ from flask import request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from ..accounts import browsers, impersonating, landing, signing_in
+from ..accounts import browsers, impersonating, landing, passkeys, signing_in
 from ..accounts.proving import is_proven
 from ..models import User
 from ..web import page_number, redirect, render, toast
@@ -79,6 +79,8 @@ def _person(user: User, status: int = 200, **forms: object) -> Response:
         about=people.all_of(user),
         described=browsers.described,
         is_me=user.id == current_user.id,
+        has_passkeys=bool(passkeys.of(current_user)),
+        passkeys_at=passkeys.place(),
         **empty | forms,
     )
 

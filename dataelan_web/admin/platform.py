@@ -80,6 +80,7 @@ def settings() -> list[tuple[str, list[tuple[str, str]]]]:
             [
                 ("Anybody may sign up", _yes(found.open_sign_up)),
                 ("Private addresses of providers", _yes(found.private_addresses)),
+                ("Hosts that are called", ", ".join(found.reachable_hosts) or "All that may be reached"),
                 ("Row-level security", "Yes" if is_spread() else "No: the log of the last flask db upgrade says why"),
             ],
         ),

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from .. import access
 from ..extensions import db
-from ..fields import id_in
+from ..fields import id_in, offered
 from ..models import Batch, BatchRow, Project, Template, TemplateVersion
 from ..once import done_once
 from ..playground.sending import clean_name
@@ -114,7 +114,7 @@ def _new(project: Project, form: NewForm, status: int = 200, problem: str = "") 
     chosen = form.prompt.data or ""
     if "@" in chosen and (known := dict(choices).get(chosen.partition("@")[0])):
         choices.insert(0, (chosen, f"{known.rpartition(' (')[0]} (v{chosen.partition('@')[2][:9]})"))
-    form.prompt.choices = [*choices, ("", "Write one here")]
+    form.prompt.choices = offered([*choices, ("", "Write one here")])
     return page.show(project, "new.html", "new", status, form=form, problem=problem, has_saved=bool(saved))
 
 

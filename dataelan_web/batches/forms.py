@@ -4,7 +4,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, IntegerField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, Optional
 
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import CheckKind
 from ..playground.chat_form import ChatSettings
 from ..playground.forms import bounded
@@ -28,7 +28,7 @@ class SetupForm(FlaskForm):
 
 
 class CheckForm(FlaskForm):
-    kind = SelectField("How", choices=[(kind.value, NAMES[kind]) for kind in CheckKind])
+    kind = SelectField("How", choices=offered((kind.value, NAMES[kind]) for kind in CheckKind))
     text = TextAreaField("What to look for", [Length(max=50_000)])
     loosely = BooleanField("Capitals, spaces and end marks do not count", default=True)
     judge = StringField("The model that judges", [Length(max=200)])

@@ -13,7 +13,7 @@ from wtforms import DateTimeLocalField, SelectField, StringField
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from .. import access, place
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import Annotation, Happening, now
 from ..once import done_once
 from ..web import asked_from, redirect, render, toast
@@ -26,7 +26,7 @@ EARLIEST, AHEAD = 2000, timedelta(days=366)
 
 class NoteForm(FlaskForm):
     at = DateTimeLocalField("When", [DataRequired("Say when: a day and a time.")], format=["%Y-%m-%dT%H:%M"])
-    kind = SelectField("What", choices=[(one.value, said) for one, (said, _, _) in noting.KINDS.items()])
+    kind = SelectField("What", choices=offered((one.value, said) for one, (said, _, _) in noting.KINDS.items()))
     text = StringField(
         "In words",
         [DataRequired("Say what happened."), Length(max=LONGEST, message=f"A note has {LONGEST} letters at most.")],

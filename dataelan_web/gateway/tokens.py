@@ -75,7 +75,7 @@ _USED = (
     .values(last_used_at=func.now())
     .execution_options(synchronize_session=False)
 )
-_CALLER = "SELECT * FROM gateway_caller(%s)"
+_CALLER = "SELECT * FROM gateway_caller_inside(%s)"
 _TOKEN = (
     select(GatewayToken)
     .options(joinedload(GatewayToken.project, innerjoin=True).joinedload(Project.organization, innerjoin=True))
@@ -87,7 +87,8 @@ def _find(secret: str) -> GatewayToken | None:
     """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more. A
     service account's carries the organization's, until it is switched off. In the trash, a project runs nothing.
 
-    That is asked at every call, by one function of the database. What it says of the token, its project and its
+    That is asked at every call, by one function of the database, after which this transaction sees nothing of other
+    organizations (second_net.py). What it says of the token, its project and its
     organization stays in memory until one of their rows is another; these objects belong to no session.
     """
     hash = GatewayToken.digest(secret)

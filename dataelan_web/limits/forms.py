@@ -17,7 +17,7 @@ from flask_wtf import FlaskForm
 from wtforms import DateField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, Optional, ValidationError
 
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import Budget, Measure, RateLimit, Scope, Unit, Window
 from . import amounts
 from .changes import Speeds, Terms
@@ -38,7 +38,9 @@ LAST_YEAR = 2999
 class SubjectForm(FlaskForm):
     """`scope`: what kind of thing is counted; `subject`: which one (see Subject.key); `q` narrows what is offered."""
 
-    scope = SelectField("A limit on", choices=lambda: [(scope.value, kind_here(scope).one) for scope in chosen_from()])
+    scope = SelectField(
+        "A limit on", choices=lambda: offered((scope.value, kind_here(scope).one) for scope in chosen_from())
+    )
     subject = StringField("Which one")
     q = StringField("Search", filters=[trim])
 
@@ -64,7 +66,7 @@ class TermsForm(FlaskForm):
     """How much. `unit` is a field of LimitForm; of a limit that exists it is given, and stays."""
 
     amount = StringField("Amount", [DataRequired("Enter how much.")], filters=[trim])
-    is_hard = RadioField("When it is reached", choices=[("yes", "Refuse"), ("no", "Only tell")], default="yes")
+    is_hard = RadioField("When it is reached", choices=offered([("yes", "Refuse"), ("no", "Only tell")]), default="yes")
     alerts = StringField("Tell at", filters=[trim], default="50, 80, 100")
     limit: int | None = None
     percents: tuple[int, ...] = ()
@@ -88,8 +90,10 @@ class TermsForm(FlaskForm):
 
 
 class LimitForm(SubjectForm, TermsForm):
-    unit = RadioField("Counted in", choices=[(unit.value, label) for unit, label in UNITS.items()], default="usd")
-    window = SelectField("In", choices=[(w.value, label) for w, label in WINDOWS.items()], default="month")
+    unit = RadioField(
+        "Counted in", choices=offered((unit.value, label) for unit, label in UNITS.items()), default="usd"
+    )
+    window = SelectField("In", choices=offered((w.value, label) for w, label in WINDOWS.items()), default="month")
 
     @property
     def counted_in(self) -> Unit:

@@ -9,7 +9,7 @@ from wtforms import PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from ..accounts.forms import NEW_PASSWORD
-from ..fields import is_address, trim
+from ..fields import is_address, offered, trim
 from ..models import ProjectRole, Role
 
 MOST = 50
@@ -34,7 +34,7 @@ class InviteForm(FlaskForm):
 
     def __init__(self, *args: Any, roles: Iterable[tuple[str, str]], **options: Any):
         super().__init__(*args, **options)
-        self.role.choices = list(roles)
+        self.role.choices = offered(roles)
 
     @property
     def addresses(self) -> list[str]:

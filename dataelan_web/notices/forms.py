@@ -4,11 +4,10 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import SelectMultipleField, StringField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, Length, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import Webhook
 from ..notify.kinds import FOR_PROGRAMS, MAILED
 from ..notify.posting import LONGEST
@@ -24,7 +23,7 @@ class KindsField(SelectMultipleField):
 class MailForm(FlaskForm):
     """Which kinds one wants by mail."""
 
-    kinds = KindsField("By mail", choices=[SelectChoice(key, kind.name) for key, kind in MAILED.items()])
+    kinds = KindsField("By mail", choices=offered((key, kind.name) for key, kind in MAILED.items()))
 
 
 class WebhookForm(FlaskForm):
@@ -32,7 +31,7 @@ class WebhookForm(FlaskForm):
     url = StringField("Address", [DataRequired("Enter its address."), Length(max=LONGEST)], filters=[trim])
     events = KindsField(
         "What it is told",
-        choices=[SelectChoice(key, kind.name) for key, kind in FOR_PROGRAMS.items()],
+        choices=offered((key, kind.name) for key, kind in FOR_PROGRAMS.items()),
         default=list(FOR_PROGRAMS),
     )
 

@@ -13,11 +13,12 @@ from typing import Any
 from flask import current_app
 
 from ..models import now
-from ..router.addresses import is_public, refusal
+from ..router.addresses import is_listed, is_public, refusal
 from ..router.exchange import Answered, origin, post
 from ..router.lookup import Late, lookups
+from ..router.providers.failures import masked
 from ..router.types import Call, Failure
-from ..router.wire import Client, Clients
+from ..router.wire import NOT_LISTED, Client, Clients
 from ..text import visible
 from .result import Result
 from .signing import headers
@@ -55,6 +56,9 @@ def check_address(url: str) -> None:
     if place is None or not 0 < place[2] < 65536:
         raise AddressRefused("Enter an address such as https://hooks.example.com/dataelan, without a user name.")
     scheme, host, port = place
+    listed = current_app.extensions["dataelan_settings"].reachable_hosts
+    if listed and not is_listed(host.decode(), listed):
+        raise AddressRefused(NOT_LISTED.format(host.decode()))
     found = _resolved(host.decode(), port)
     refused = next(filter(None, (refusal(address, port) for address in found)), None)
     if refused and not _may_be_private():
@@ -84,7 +88,7 @@ def _problem(answered: Answered) -> str:
         return GONE
     if 300 <= status < 400:
         return MOVED
-    said = visible(" ".join(answered.body.decode(errors="replace").split()))
+    said = masked(visible(" ".join(answered.body.decode(errors="replace").split())))  # it may quote what it got
     shown = f"{said[:MOST_SHOWN]}…" if len(said) > MOST_SHOWN else said
     return f"It answered {status}: {shown}" if shown else f"It answered {status}."
 

@@ -9,20 +9,19 @@ from zoneinfo import available_timezones
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, IntegerField, RadioField, SelectField, SelectMultipleField, StringField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, Length, NumberRange, Optional, ValidationError
 
 from .. import currencies
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import OrganizationKind, Summaries
 
 MOST_DAYS, LEAST_AUDIT = 3650, 30
-SUMMARIES = [
-    SelectChoice(Summaries.NONE.value, "None"),
-    SelectChoice(Summaries.WEEKLY.value, "Each week"),
-    SelectChoice(Summaries.MONTHLY.value, "Each month"),
-    SelectChoice(Summaries.BOTH.value, "Each week and each month"),
-]
+SUMMARIES = {
+    Summaries.NONE: "None",
+    Summaries.WEEKLY: "Each week",
+    Summaries.MONTHLY: "Each month",
+    Summaries.BOTH: "Each week and each month",
+}
 RATE, MOST_RATE = re.compile(r"\d{1,10}(\.\d{1,10})?", re.ASCII), 1_000_000_000
 _DAYS = (Optional(), NumberRange(1, MOST_DAYS, f"Enter a number of days between 1 and {MOST_DAYS:,}."))
 
@@ -38,7 +37,9 @@ NAME = (DataRequired("An organization needs a name."), Length(max=100))
 
 class FoundingForm(FlaskForm):
     name = StringField("Name", NAME, filters=[trim])
-    kind = RadioField("For whom", choices=[(kind.value, kind.value) for kind in OrganizationKind], default="TEAM")
+    kind = RadioField(
+        "For whom", choices=offered((kind.value, kind.value) for kind in OrganizationKind), default="TEAM"
+    )
 
 
 class DeletionForm(FlaskForm):
@@ -68,7 +69,7 @@ class SettingsForm(FlaskForm):
     )
     currency = SelectField("Currency", default="")
     per_usd = StringField("What one US dollar is in it", [Length(max=30)], filters=[trim])
-    summaries = SelectField("Summaries", choices=SUMMARIES)
+    summaries = SelectField("Summaries", choices=offered((one.value, label) for one, label in SUMMARIES.items()))
     is_sure = BooleanField("Delete it for good")
 
     def __init__(
@@ -81,12 +82,12 @@ class SettingsForm(FlaskForm):
     ):
         super().__init__(*args, **options)
         others = [(code, f"{code} – {name}") for code, name in currencies.offered()]
-        self.currency.choices = [("", "US dollars"), *others]
-        self.default_rule.choices = [("", "Automatic, by your rules"), *rules]
-        self.allowed_providers.choices = providers
+        self.currency.choices = offered([("", "US dollars"), *others])
+        self.default_rule.choices = offered([("", "Automatic, by your rules"), *rules])
+        self.allowed_providers.choices = offered(providers)
         known = zones()
-        offered = known if current_zone in known else [current_zone, *known]
-        self.time_zone.choices = [(name, name) for name in offered]
+        listed = known if current_zone in known else [current_zone, *known]
+        self.time_zone.choices = offered((name, name) for name in listed)
 
     @property
     def rate(self) -> Decimal | None:

@@ -12,12 +12,11 @@ from typing import Any, ClassVar
 from jsonschema import validators
 from jsonschema.exceptions import SchemaError
 from wtforms import DecimalField, IntegerField, SelectField, SelectMultipleField, TextAreaField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Length, NumberRange, Optional, ValidationError
 
 from ..executions.candidates import models_named
 from ..extensions import db
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import Project, PromptSession
 from ..router.parameters import OF_CHAT, omitted
 from ..router.types import Message, Part, Prompt, Tool, system
@@ -64,7 +63,7 @@ class ChatSettings:
         filters=[bounded],
     )
     stop = TextAreaField("Stop sequences", [Length(max=LONGEST)], filters=[trim])
-    reasoning_effort = SelectField("Thinking", choices=[SelectChoice(*one) for one in EFFORTS.items()], default="")
+    reasoning_effort = SelectField("Thinking", choices=offered(EFFORTS.items()), default="")
     schema = TextAreaField("JSON schema of the answer", [Length(max=LONGEST)], filters=[trim])
     tools = TextAreaField("Tools", [Length(max=LONGEST)], filters=[trim])
 

@@ -6,7 +6,7 @@ from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField
 from wtforms.validators import DataRequired, Length, ValidationError
 
-from ..fields import trim
+from ..fields import offered, trim
 from ..hub.fields import UsdField
 from ..projects.forms import TokenForm
 
@@ -22,7 +22,7 @@ class ServiceTokenForm(TokenForm):
 
     def __init__(self, *args: Any, projects: list[tuple[str, str]], **options: Any):
         super().__init__(*args, **options)
-        self.project.choices = projects
+        self.project.choices = offered(projects)
 
     def validate_budget(self, field: UsdField) -> None:
         if field.data == 0:

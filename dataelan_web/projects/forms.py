@@ -4,7 +4,7 @@ from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import Project
 from . import tokens
 
@@ -25,24 +25,28 @@ class GatewayForm(FlaskForm):
 
     cache_seconds = SelectField(
         "Stored answers",
-        choices=[
-            ("0", "Off: every call is sent"),
-            ("600", "For 10 minutes"),
-            ("3600", "For an hour"),
-            ("86400", "For a day"),
-            ("604800", "For a week"),
-        ],
+        choices=offered(
+            [
+                ("0", "Off: every call is sent"),
+                ("600", "For 10 minutes"),
+                ("3600", "For an hour"),
+                ("86400", "For a day"),
+                ("604800", "For a week"),
+            ]
+        ),
     )
     reads_on = SelectField(
         "When a program goes away",
-        choices=[("no", "End the call, and charge what came by estimate"), ("yes", "Read its answer to the end")],
+        choices=offered(
+            [("no", "End the call, and charge what came by estimate"), ("yes", "Read its answer to the end")]
+        ),
     )
 
 
 class TokenForm(FlaskForm):
     label = StringField("What is it for?", [DataRequired("Name the program."), Length(max=200)], filters=[trim])
     expires_in = SelectField(
-        "Expires", choices=[("", "Never"), ("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year")]
+        "Expires", choices=offered([("", "Never"), ("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year")])
     )
     allows = StringField("Models and rules it may ask for", [Length(max=4000)], filters=[trim])
 

@@ -8,6 +8,7 @@ Sources: IANA's special-purpose address registries (RFC 6890); https://fetch.spe
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 # IPv4: everything but these is somebody's in the Internet.
@@ -76,6 +77,12 @@ def is_public(address: str) -> bool:
     if isinstance(ip, IPv4Address):
         return not any(ip in network for network in _NOT_PUBLIC_4)
     return ip in _PUBLIC_6 and not any(ip in network for network in _NOT_PUBLIC_6)
+
+
+def is_listed(host: str, listed: Collection[str]) -> bool:
+    """May this name, or address, be called where only these may? `*.example.com` stands for all below it."""
+    name = host.strip("[]").rstrip(".").lower()
+    return name in listed or any(one.startswith("*.") and name.endswith(one[1:]) for one in listed)
 
 
 def refusal(address: str, port: int) -> str | None:

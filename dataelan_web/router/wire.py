@@ -32,7 +32,7 @@ import httpcore2
 import httpx2
 from httpcore2._backends.sync import SyncStream
 
-from .addresses import refusal
+from .addresses import is_listed, refusal
 from .lookup import lookups
 from .room import DEFAULT, Room
 from .stop import Stop
@@ -67,6 +67,9 @@ class Forbidden(Exception):
     """A connection to an address that may not be reached; the message is fit to show."""
 
 
+NOT_LISTED = "{} is no host that may be called from here. Ask the operator to list it (DATAELAN_REACHABLE_HOSTS)."
+
+
 @dataclass(frozen=True)
 class Clients:
     """One of each a process, shared by all its threads."""
@@ -98,14 +101,15 @@ def _trusted() -> ssl.SSLContext:
     return httpx2.create_ssl_context(trust_env=False)
 
 
-def clients(connections: int = 1000, memory: int = DEFAULT) -> Clients:
-    """`memory`: bytes that all their answers may take together."""
-    return Clients(_client(connections, is_public=False), _client(connections, is_public=True), Room(memory))
+def clients(connections: int = 1000, memory: int = DEFAULT, hosts: tuple[str, ...] = ()) -> Clients:
+    """`memory`: bytes that all their answers may take together. `hosts`: the only ones that either calls; none: all."""
+    anywhere, public = (_client(connections, hosts, is_public=is_public) for is_public in (False, True))
+    return Clients(anywhere, public, Room(memory))
 
 
-def _client(connections: int, *, is_public: bool) -> Client:
+def _client(connections: int, hosts: tuple[str, ...], *, is_public: bool) -> Client:
     return httpx2.Client(
-        transport=_Pools(connections, is_public=is_public),
+        transport=_Pools(connections, hosts, is_public=is_public),
         verify=_trusted(),
         trust_env=False,
         follow_redirects=False,
@@ -121,8 +125,8 @@ class _Pools(httpx2.BaseTransport):
     200 in one pool, that cost as much as all else that a call does on its line.
     """
 
-    def __init__(self, connections: int, *, is_public: bool):
-        self.context, self._is_public = _trusted(), is_public
+    def __init__(self, connections: int, hosts: tuple[str, ...], *, is_public: bool):
+        self.context, self._hosts, self._is_public = _trusted(), hosts, is_public
         self._size = min(POOL, connections)
         self._most = -(-connections // self._size)
         self._pools: list[httpx2.HTTPTransport] = []
@@ -177,7 +181,7 @@ class _Pools(httpx2.BaseTransport):
         limits = httpx2.Limits(max_connections=self._size, max_keepalive_connections=self._size)
         transport = httpx2.HTTPTransport(verify=self.context, trust_env=False, limits=limits)
         # httpx has no public way to hand its pool a backend.
-        transport._pool._network_backend = _Backend(self._is_public)
+        transport._pool._network_backend = _Backend(self._hosts, self._is_public)
         return transport
 
 
@@ -222,8 +226,8 @@ def _call() -> tuple[float, Stop | None]:
 class _Backend(httpcore2.SyncBackend):
     """Connections that tell whose request they carry: only they know, and long before the answer begins."""
 
-    def __init__(self, is_public: bool):
-        self._is_public = is_public
+    def __init__(self, hosts: tuple[str, ...], is_public: bool):
+        self._hosts, self._is_public = hosts, is_public
 
     def connect_tcp(
         self,
@@ -234,6 +238,8 @@ class _Backend(httpcore2.SyncBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
         """`timeout` is for all that comes after the name, TLS too. Raises Forbidden and lookup.Late besides."""
+        if self._hosts and not is_listed(host, self._hosts):
+            raise Forbidden(NOT_LISTED.format(host))
         ends_at, stop = _call()
         try:
             addresses = lookups.addresses(host, port, ends_at, stop)

@@ -8,10 +8,9 @@ from flask import g, request, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 from wtforms import BooleanField, SelectField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
 from .. import access
-from ..fields import id_in
+from ..fields import id_in, offered
 from ..models import Execution, PromptSession
 from ..once import done_once
 from ..web import redirect, render, toast, wants_fragment, with_toast
@@ -20,9 +19,7 @@ from .blueprint import bp
 
 
 class LinkForm(FlaskForm):
-    lasts = SelectField(
-        "It ends after", choices=[SelectChoice(key, words) for key, words in links.LASTS.items()], default=links.USUAL
-    )
+    lasts = SelectField("It ends after", choices=offered(links.LASTS.items()), default=links.USUAL)
     shows_names = BooleanField("Show who asked")
     shows_cost = BooleanField("Show tokens and cost")
 

@@ -4,11 +4,10 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, SelectField, StringField, TextAreaField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from ..accounts.forms import CODE, CURRENT
-from ..fields import trim
+from ..fields import offered, trim
 from ..models import IdentityProvider, Role
 from ..notify.posting import AddressRefused, check_address
 from . import domains
@@ -31,11 +30,9 @@ class SettingsForm(FlaskForm):
     viewers = TextAreaField("Groups of viewers", [Length(max=8000)])
     default_role = SelectField(
         "Who is in none of these",
-        choices=[
-            SelectChoice("MEMBER", "Comes in as a member"),
-            SelectChoice("VIEWER", "Comes in as a viewer"),
-            SelectChoice("", "Does not come in"),
-        ],
+        choices=offered(
+            [("MEMBER", "Comes in as a member"), ("VIEWER", "Comes in as a viewer"), ("", "Does not come in")]
+        ),
     )
 
     def __init__(self, *args: Any, found: IdentityProvider | None, is_enforced: bool, **options: Any):

@@ -125,7 +125,7 @@ def go_beside(slug: str) -> Response:
     else:
         return redirect(_next() or url_for("organizations.home", slug=slug))
     form = BesideForm()
-    if not form.validate_on_submit() or not is_proven(form):
+    if not form.validate_on_submit() or not is_proven(form, password_is_enough=True):
         return gate.show(form, 422, _next())
     gate.go_beside(signing_in.here(), g.organization)
     return redirect(_next() or url_for("organizations.home", slug=slug))
@@ -140,7 +140,7 @@ def sign_in_anew(slug: str) -> Response:
         access.enter_organization(slug)
     except access.AnotherWay:
         form = AnewForm()
-        if not gate.may_show_more() or not form.validate_on_submit() or not is_proven(form):
+        if not gate.may_show_more() or not form.validate_on_submit() or not is_proven(form, password_is_enough=True):
             return gate.show(anew_form=form, status=422, next_url=_next())
     return redirect(_next() or url_for("organizations.home", slug=slug))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -53,6 +54,7 @@ def test_an_account_is_looked_after(look: Callable[..., Page], acme: people.Cast
     mia.get_by_label("The six digits that it shows").fill(app.now())
     mia.get_by_role("button", name="Switch it on").click()
     expect(mia.locator("#recovery-codes")).to_be_visible()
+    recovery = re.findall(r"[a-z2-7]{4}(?:-[a-z2-7]{4}){5}", mia.locator("#recovery-codes").inner_text())
     assert_fine(mia, "recovery codes")
     mia.get_by_role("link", name="I have kept them").click()
     expect(mia.get_by_text("of which 10 are left")).to_be_visible()
@@ -79,6 +81,10 @@ def test_an_account_is_looked_after(look: Callable[..., Page], acme: people.Cast
     device.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
     phone.goto(f"{by_name}/account/passkeys")
     phone.get_by_label("Your password").fill(PASSWORD)
+    phone.get_by_role("button", name="Continue").click()
+    expect(phone.get_by_text("Your password alone is not enough")).to_be_visible()
+    phone.get_by_label("Your password").fill(PASSWORD)
+    phone.get_by_label("Code of your app, or a recovery code").fill(recovery[0])
     phone.get_by_role("button", name="Continue").click()
     phone.get_by_label("Name").fill("My phone")
     phone.get_by_role("button", name="Make the passkey").click()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataelan_web.router import wire
-from dataelan_web.router.addresses import is_public, refusal
+from dataelan_web.router.addresses import is_listed, is_public, refusal
 from dataelan_web.router.exchange import Line, ask, fetch, origin
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.providers.failures import failure as failure_of
@@ -187,6 +187,24 @@ def test_the_message_says_where_the_name_leads(http: Clients, monkeypatch: pytes
         "models.example.com leads to a private address. Ask the operator to allow it (DATAELAN_PRIVATE_ADDRESSES)."
     )
     assert (caught.value.kind, caught.value.code, caught.value.sent) == (Kind.BAD_REQUEST, "address_refused", False)
+
+
+def test_only_listed_hosts_are_called_where_there_is_a_list(victim: Provider, provider: Provider) -> None:
+    """Trusted or not, and whatever a name leads to: it is not even looked up."""
+    with wire.clients(hosts=("localhost", "*.example.com")) as http:
+        for client in (http.anywhere, http.public):
+            for url in (victim.url, "https://example.com/v1", "https://example.com.evil.test/v1"):
+                with pytest.raises(Failure) as caught:
+                    ask(client, Call(f"{url}/models", method="GET"), failure_of)
+                assert caught.value.message.endswith(
+                    "is no host that may be called from here. Ask the operator to list it (DATAELAN_REACHABLE_HOSTS)."
+                )
+                assert (caught.value.code, caught.value.sent) == ("address_refused", False)
+        here = provider.url.replace("127.0.0.1", "localhost")
+        ask(http.anywhere, Call(f"{here}/models", method="GET"), failure_of)
+    assert victim.requests == []
+    for host, listed in (("API.Example.com.", True), ("example.com", False), ("[fd00::1]", True), ("fd00::2", False)):
+        assert is_listed(host, ("*.example.com", "fd00::1")) is listed, host
 
 
 def test_a_trusted_provider_may_lie_anywhere(http: Clients, provider: Provider) -> None:

@@ -13,7 +13,7 @@ from wtforms import DateField, IntegerField, RadioField, SelectField, SelectMult
 from wtforms.validators import DataRequired, Length, NumberRange, Optional, ValidationError
 from wtforms.widgets import CheckboxInput, ListWidget, TextArea, TextInput
 
-from ...fields import trim
+from ...fields import offered, trim
 from ...models import NANO, Model, ModelType, Price, now
 from ...router.parameters import REFUSABLE
 from ...router.types import Task
@@ -117,7 +117,7 @@ class VariantsField(StringField):
 class PriceClasses(FlaskForm):
     """A field for each class of prices, named price_<class>."""
 
-    state = RadioField("Price", choices=[(PRICED, "Priced"), (FREE, "Free")], default=PRICED)
+    state = RadioField("Price", choices=offered([(PRICED, "Priced"), (FREE, "Free")]), default=PRICED)
 
     @property
     def values(self) -> dict[str, int | None] | None:
@@ -222,7 +222,7 @@ class SizesForm(FlaskForm):
     max_output_tokens = IntegerField(
         "Longest answer", [Optional(), NumberRange(1, LARGEST_CONTEXT, f"From 1 to {LARGEST_CONTEXT:,} tokens.")]
     )
-    capabilities = Ticks("Can", choices=[(name, ability_words(name, starts=True)) for name in CAPABILITIES])
+    capabilities = Ticks("Can", choices=offered((name, ability_words(name, starts=True)) for name in CAPABILITIES))
 
     @property
     def sizes(self) -> dict[str, Any]:
@@ -238,8 +238,8 @@ class SizesForm(FlaskForm):
 class FactsForm(SizesForm):
     """And what it is for, and does not take."""
 
-    purpose = SelectField("What it makes", choices=list(PURPOSES.items()), default="TEXT/chat")
-    refuses = Ticks("Does not take", choices=[(name, words.capitalize()) for name, words in REFUSABLE.items()])
+    purpose = SelectField("What it makes", choices=offered(PURPOSES.items()), default="TEXT/chat")
+    refuses = Ticks("Does not take", choices=offered((name, words.capitalize()) for name, words in REFUSABLE.items()))
 
     @classmethod
     def of(cls, model: Model) -> FactsForm:
@@ -267,7 +267,7 @@ class ModelForm(PriceClasses, FactsForm):
     """A model typed in by hand."""
 
     state = RadioField(
-        "Price", choices=[(UNKNOWN, "Not known yet"), (FREE, "Free"), (PRICED, "Priced")], default=UNKNOWN
+        "Price", choices=offered([(UNKNOWN, "Not known yet"), (FREE, "Free"), (PRICED, "Priced")]), default=UNKNOWN
     )
     provider_id = SelectField("Provider", coerce=str)
     name = StringField(

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from ... import access
 from ...extensions import db
+from ...fields import offered
 from ...models import Model, ModelType, Price, Project, Provider
 from ...once import done_once
 from ...router.parameters import CHAT_COMPLETIONS, OF_TASK
@@ -63,7 +64,7 @@ def model_add() -> Response:
     access.require(access.ADMINISTER)
     form = ModelForm()
     provider = access.visible(Provider, id_in(form.provider_id.data))
-    form.provider_id.choices = [(str(provider.id), provider.name)]
+    form.provider_id.choices = offered([(str(provider.id), provider.name)])
     if not form.validate_on_submit() or not form.check_prices(form.task):
         return _new_page(form, 422)
     try:
@@ -191,7 +192,7 @@ def model_page(id: uuid.UUID, status: int = 200, **context: Any) -> FlaskRespons
 
 def _new_page(form: ModelForm, status: int = 200, chosen: Provider | None = None) -> FlaskResponse:
     providers = list(db.session.scalars(access.scoped(Provider).order_by(Provider.name)))
-    form.provider_id.choices = [(str(row.id), row.name) for row in providers if not row.needs_address]
+    form.provider_id.choices = offered((str(row.id), row.name) for row in providers if not row.needs_address)
     asked = request.args.get("provider", "")
     form.provider_id.data = form.provider_id.data or next((str(row.id) for row in providers if row.slug == asked), None)
     without = own.without_list()

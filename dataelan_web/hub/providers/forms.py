@@ -9,7 +9,7 @@ from genai_prices import data_snapshot
 from wtforms import BooleanField, PasswordField, SelectField, StringField
 from wtforms.validators import DataRequired, Length, ValidationError
 
-from ...fields import trim
+from ...fields import offered, trim
 from ..fields import LONGEST_KEY, PLAIN
 from .wire_formats import FORMATS
 
@@ -18,10 +18,12 @@ class ProviderForm(FlaskForm):
     """To connect a provider. `pattern` is the slug of the fixture's row it was started from, if any."""
 
     name = StringField("Name", [DataRequired("Give it a name."), Length(max=190)], filters=[trim])
-    kind = SelectField("Wire format", default="openai", choices=lambda: [(one.kind, one.name) for one in FORMATS])
+    kind = SelectField(
+        "Wire format", default="openai", choices=lambda: offered((one.kind, one.name) for one in FORMATS)
+    )
     base_url = StringField("Address", [DataRequired("Enter its address."), Length(max=500)], filters=[trim])
     key = PasswordField("Key", [Length(max=LONGEST_KEY), PLAIN], filters=[trim])
-    catalogue = SelectField("Prices", default="", choices=lambda: catalogues())
+    catalogue = SelectField("Prices", default="", choices=lambda: offered(catalogues()))
     has_no_list = BooleanField("It has no list of models")
     pattern = StringField("Pattern")
     session_id = StringField("Session")

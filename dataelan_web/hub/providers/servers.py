@@ -14,9 +14,10 @@ from sqlalchemy import select
 
 from ...extensions import db
 from ...models import Organization, Provider
-from ...router.addresses import is_public
+from ...router.addresses import is_listed, is_public
 from ...router.lookup import Late, lookups
 from ...router.types import Failure
+from ...router.wire import NOT_LISTED
 from .listing import list_models
 
 NAMES = {11434: "Ollama", 1234: "LM Studio", 8080: "llama.cpp", 18080: "A local model server"}
@@ -47,6 +48,9 @@ def found_locally(organization: Organization) -> list[Found]:
 
 def check_address(base_url: str, *, may_be_private: bool = False) -> bool:
     """May a person name this address? If so: is it a private one? Raises AddressRefused."""
+    host, listed = host_of(base_url)[0], current_app.extensions["dataelan_settings"].reachable_hosts
+    if listed and not is_listed(host, listed):
+        raise AddressRefused(NOT_LISTED.format(host))
     is_inside = is_private(base_url)
     if is_inside and not (may_be_private or current_app.extensions["dataelan_settings"].private_addresses):
         raise AddressRefused("Private addresses may not be used here. Ask the operator (DATAELAN_PRIVATE_ADDRESSES).")

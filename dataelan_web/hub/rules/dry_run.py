@@ -13,6 +13,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from ...executions.candidates import AUTO, last_rule, rules_for
 from ...executions.execute import question_of
 from ...extensions import db
+from ...fields import offered
 from ...models import Execution, ModelType, Origin, Project, User
 from ...router.plan import Plan, plan
 from ...router.types import ImagePart, Message, Prompt, Task, TextPart
@@ -39,7 +40,7 @@ class DryRunForm(FlaskForm):
     text = TextAreaField("Prompt", [Length(max=200_000, message="At most 200,000 characters.")])
     project_id = SelectField("Project", coerce=str)
     model_type = SelectField(
-        "Type", choices=[(one.value, one.value.capitalize()) for one in ModelType], default=ModelType.TEXT.value
+        "Type", choices=offered((one.value, one.value.capitalize()) for one in ModelType), default=ModelType.TEXT.value
     )
     max_tokens = IntegerField(
         "Longest answer", [Optional(), NumberRange(1, MOST_TOKENS, WHOLE.format(1, MOST_TOKENS))], filters=[_bounded]
@@ -49,7 +50,7 @@ class DryRunForm(FlaskForm):
     )
     needs = SelectMultipleField(
         "Needs",
-        choices=[(name, ability_words(name)) for name in CAPABILITIES],
+        choices=offered((name, ability_words(name)) for name in CAPABILITIES),
         option_widget=CheckboxInput(),
         widget=ListWidget(prefix_label=False),
     )

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from ... import access, place
 from ...extensions import db
+from ...fields import offered
 from ...models import ModelType, Project, RoutingRule
 from ...once import done_once
 from ...web import redirect, render, toast, with_toast
@@ -206,5 +207,5 @@ def _dry_run_form(*, is_empty: bool = False) -> DryRunForm:
     projects = db.session.execute(
         access.scoped(Project).with_only_columns(Project.id, Project.name).order_by(Project.name)
     )
-    form.project_id.choices = [(str(id), name) for id, name in projects]
+    form.project_id.choices = offered((str(id), name) for id, name in projects)
     return form

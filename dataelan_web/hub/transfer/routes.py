@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from wtforms import FileField, RadioField, TextAreaField
 
 from ... import access
+from ...fields import offered
 from ...once import done_once
 from ...web import render, toast
 from ..blueprint import bp
@@ -24,7 +25,7 @@ FORMATS = [("dataelan", "Dataelan’s own export"), ("litellm", "A LiteLLM confi
 
 
 class ImportForm(FlaskForm):
-    format = RadioField("What it is", choices=FORMATS, default="dataelan")
+    format = RadioField("What it is", choices=offered(FORMATS), default="dataelan")
     text = TextAreaField("The file’s text")
     file = FileField("Or the file")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import request
 from wtforms import BooleanField, Form, SelectField, StringField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Length
 
 from ...executions import waiting
+from ...fields import offered
 from ...models import PromptSession
 from ...router.types import Message, Part, Prompt
 from ..chat_form import ChatForm, ChatSettings
@@ -34,9 +34,7 @@ class CompareForm(ChatForm):
     is_blind = BooleanField("Blind: hide names, costs and speeds until I choose")
     repeats = SelectField(
         "Repeat",
-        choices=[
-            SelectChoice(str(n), "Once each" if n == 1 else f"{n} times each") for n in range(1, MOST_REPEATS + 1)
-        ],
+        choices=offered((str(n), "Once each" if n == 1 else f"{n} times each") for n in range(1, MOST_REPEATS + 1)),
         default="1",
     )
 
