@@ -264,7 +264,7 @@ def test_what_was_asked_of_a_rate_goes_with_it(app: Flask, acme: people.Cast, sl
     increase = used.asked(acme, slow, acme.mia, 20, pace=Pace.REQUESTS)
     run = stopped(acme, slow, Pace.REQUESTS)
     assert people.browser(app, acme.olivia).submit(f"{acme.home}/limits/rates/{slow.id}/deletion").status_code == 204
-    assert act(app, acme.olivia, acme, increase, "approval", amount="5").status_code == 404
+    assert act(app, acme.olivia, acme, increase, "approval", amount="5").status_code == 410
     shown = text_of(page(app, acme.mia, f"{acme.home}/executions/{run.id}"))
     assert "stopped this" not in shown
     assert "Too many requests at once" in shown

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import func, select, update
 
 from dataelan_web.extensions import db
-from dataelan_web.models import Delivery, Notice, Webhook, now
+from dataelan_web.models import Notice, Webhook, now
 from dataelan_web.notices.lists import PAGE
 from dataelan_web.notify import tell
 from tests import people
@@ -148,5 +148,5 @@ def test_a_webhook_from_its_making_to_its_end(look: Look, acme: people.Cast) -> 
     page.locator("#confirm-ok").click()
     expect(page.get_by_role("heading", name="No webhooks yet")).to_be_visible()
     db.session.rollback()
-    assert not db.session.scalars(select(Webhook).where(Webhook.organization_id == acme.organization.id)).all()
-    assert not db.session.scalars(select(Delivery).where(Delivery.organization_id == acme.organization.id)).all()
+    webhook = db.session.scalars(select(Webhook).where(Webhook.organization_id == acme.organization.id)).one()
+    assert (webhook.deleted_by, webhook.is_told) == (acme.olivia.id, False), "it is in the trash"

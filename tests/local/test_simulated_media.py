@@ -24,6 +24,7 @@ from dataelan_web.router.types import (
     Message,
     Prompt,
     Segment,
+    Sound,
     Task,
     Text,
     TextPart,
@@ -33,7 +34,7 @@ from dataelan_web.router.types import (
 
 
 def asked(client: httpx.Client, prompt: Prompt, model: str) -> list[Event]:
-    """What the adapter of this task makes of the answer, or the Failure it raises."""
+    """What the adapter of this task makes of the answer as a whole, or the Failure it raises."""
     format = adapter("openai", f"{client.base_url}/v1", prompt.task)
     call = format.call(prompt, model, "sk-any")
     files = {upload.name: (upload.filename, upload.content, upload.media_type) for upload in call.uploads}
@@ -41,7 +42,8 @@ def asked(client: httpx.Client, prompt: Prompt, model: str) -> list[Event]:
     if answer.status_code >= 400:
         raise format.failure(answer.status_code, answer.content)
     decode = format.decoder()
-    return [*decode(answer.content, False), *decode(b"", True)]
+    events = (*decode(answer.content, False), *decode(b"", True))
+    return [event for event in events if not isinstance(event, Sound)]
 
 
 def speech(words: str, **options: object) -> Prompt:
