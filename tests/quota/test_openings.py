@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -98,9 +99,10 @@ def window_of(budget: Budget) -> BudgetPeriod:
     return db.session.scalars(select(BudgetPeriod).where(BudgetPeriod.budget_id == budget.id)).one()
 
 
-def a_minute_later() -> tuple[set[object], dict[str, object]]:
-    """(what drifted, which windows are read in part)"""
+def a_minute_later(budget: Budget) -> tuple[set[object], dict[str, object]]:
+    """(what drifted, which windows are read in part). Of those that are looked at in turn, it is this limit's."""
     store().delete(bookkeeping.TURN)
+    store().set(f"{bookkeeping.TURN}:openings", str(UUID(int=window_of(budget).id.int - 1)))
     found = {one.budget_id for one in check_books()}
     return found, json.loads(store().get(f"{bookkeeping.TURN}:walks") or "{}")  # type: ignore[arg-type]
 
@@ -115,7 +117,8 @@ def test_a_limit_on_the_platform_is_checked_in_as_many_turns_as_it_takes_and_exa
     platform: Budget, turn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bookkeeping, "PATIENCE", 0.0)  # one piece a turn
-    monkeypatch.setattr(bookkeeping, "OPENINGS", 10_000)
+    monkeypatch.setattr(bookkeeping, "OPENINGS", 1)
+    store().delete(f"{bookkeeping.TURN}:walks")
     oldest = now() - timedelta(hours=30)  # whatever organizations other tests made older
     monkeypatch.setattr(openings, "first_of_all", lambda session: oldest)
     window = window_of(platform)
@@ -124,18 +127,18 @@ def test_a_limit_on_the_platform_is_checked_in_as_many_turns_as_it_takes_and_exa
     turns = 0
     while turns < 60:
         turns += 1
-        found, begun = a_minute_later()
+        found, begun = a_minute_later(platform)
         if platform.id in found:
             break
         assert str(window.id) in begun, "it goes on where it was, and does not begin anew"
     assert 4 < turns < 40
     assert row_of(platform) is not None
-    found, begun = a_minute_later()
+    found, begun = a_minute_later(platform)
     assert (platform.id in found, str(window.id) in begun) == (False, True), "looked at again, and not decided yet"
     assert row_of(platform) is not None, "until then it is as it was"
     wrong_by(platform, -1)
     for _ in range(60):
-        a_minute_later()
+        a_minute_later(platform)
         if row_of(platform) is None:
             break
     assert row_of(platform) is None
