@@ -176,7 +176,7 @@ class _Reader:
     def hosts(self, name: str) -> tuple[str, ...]:
         found = tuple(self(name).lower().split())
         for one in found:
-            if not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]+", one):
+            if not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f:.]+", one):
                 hint = "hosts such as api.openai.com or *.example.com, separated by spaces"
                 raise ConfigError(f"{name} must be {hint}, not {one!r}.")
         return found
