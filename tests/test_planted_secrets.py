@@ -80,6 +80,7 @@ def shown(client: people.Browser, ids: Ids) -> list[leaks.Place]:
     return [(f"page {name}", answer.get_data() + str(answer.headers).encode()) for name, answer in answers]
 
 
+@pytest.mark.sweep
 def test_no_secret_is_found_outside_its_ciphertext(
     app: Flask,
     environment: dict[str, str],
@@ -105,6 +106,7 @@ def test_no_secret_is_found_outside_its_ciphertext(
     assert leaks.found(known, leaks.everything(app, data_dir)) == []
 
 
+@pytest.mark.sweep
 def test_what_is_searched_for_is_found_in_each_of_these_places(app: Flask, data_dir: Path, context: None) -> None:
     """Or nothing found would say nothing."""
     made = people.user("olivia")

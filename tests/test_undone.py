@@ -325,10 +325,12 @@ def test_a_check_in_the_trash_counts_for_nothing_and_its_scores_come_back(app: F
     mia.get(page)  # the toast
     assert "Remove this check" not in mia.get(page).get_data(as_text=True)
     assert "hello" not in mia.get(f"{page}/results.csv").get_data(as_text=True).partition("\n")[0].lower()
+    ended_before = batch.finished_at
     mia.submit(f"{acme.home}/trash/check/{check.id}/restoration")
     assert stands() == (0.5, False)
     db.session.refresh(batch)
-    assert batch.state is BatchState.RUNNING, "what was answered meanwhile is scored"
+    is_done_again = batch.finished_at != ended_before  # by a worker, which may be quicker
+    assert batch.state is BatchState.RUNNING or is_done_again, "what was answered meanwhile is scored"
     assert db.session.get_one(BatchCheck, check.id).batch_id == batch.id
 
 

@@ -1,4 +1,5 @@
-"""The short part of the fault suite: one small Dataelan, a few faults of each sort. The long: `make test-faults`."""
+"""The short parts of the fault suite: one small Dataelan, and in it a few faults; among the sweeps, some of each sort.
+The long part: `make test-faults`."""
 
 from __future__ import annotations
 
@@ -16,8 +17,13 @@ PROGRAMS = ("worker killed", "Valkey killed", "connections cut", "messages doubl
 DRILLED = tuple(name for name in DRILLS if name != "provider stalls")  # it takes a minute
 
 
-def test_whatever_breaks_nothing_is_lost_and_nothing_is_paid_twice() -> None:
-    kinds = (*PROGRAMS, *DRILLED)
+FEW = (*PROGRAMS, "provider breaks off", "form sent twice", "run cancelled")
+
+
+@pytest.mark.parametrize(
+    "kinds", [FEW, pytest.param((*PROGRAMS, *DRILLED), marks=pytest.mark.sweep)], ids=["a few", "of each sort"]
+)
+def test_whatever_breaks_nothing_is_lost_and_nothing_is_paid_twice(kinds: tuple[str, ...]) -> None:
     words: list[str] = []
     plan = Plan(SEED, len(kinds), rate=2.0, only=kinds, webs=1, workers=1, is_in_a_hurry=True)
     verdict = run(plan, words.append)

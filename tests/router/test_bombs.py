@@ -93,6 +93,7 @@ def bombed(victim: subprocess.Popen[str]) -> Bombed:
     return bombed
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
@@ -247,6 +248,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("what", ["chat", "list", "asset"])
 @pytest.mark.parametrize("encoding", BOMBS)
 def test_a_compressed_answer_is_not_unpacked(encoding: str, what: str, bombed: Bombed) -> None:

@@ -222,6 +222,7 @@ AROUND = ("^{}$", "{}$", "^{}!$", "^{}b$", "{}[^a!]", "^x*{}y", "({}){}", "(?i){
 """Together a hundred patterns, each known to keep an engine that goes back busy for ever."""
 
 
+@pytest.mark.sweep
 def test_a_hundred_nasty_patterns_read_100_kb_in_a_moment_or_are_refused() -> None:
     facts = context({"prompt": {"text": "a" * 100_000 + "!"}})
     slow = list[tuple[str, float]]()
@@ -253,6 +254,7 @@ TOGETHER = 250
 """Tried between two looks at the memory, which take longer than they do: together they may take as much as one."""
 
 
+@pytest.mark.sweep
 def test_lines_of_pieces_do_nothing_but_hold_or_be_refused_quickly() -> None:
     """Half in any order, half such as could be meant: of those some can be computed."""
     computed = 0
@@ -295,6 +297,7 @@ ATOMS = ("a", ".", r"\w", r"\S", r"\pL", "(a?)", "(a|.)", r"(\w*)", "[^x]", r"[\
 AROUND_THEM = (("", "!"), ("", "$"), (".*", r"\b"), ("(?i)", "x"), ("[01]*1", r"\z"))
 
 
+@pytest.mark.sweep
 def test_the_largest_regular_expressions_that_are_allowed_read_the_longest_text_in_time_and_little_memory() -> None:
     tried = 0
     for atom in ATOMS:
