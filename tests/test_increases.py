@@ -453,7 +453,7 @@ def test_what_others_may_spend_is_not_told_by_a_refused_run(app: Flask, acme: pe
     olivia = text_of(page(app, acme.olivia, acme.session_url))
     assert "777" in olivia
     assert "888" in olivia
-    assert "999" not in olivia, "what everybody spends together is for the operator"
+    assert "$999" not in olivia, "what everybody spends together is for the operator"
     used.nothing_of_the_operators()
 
 
