@@ -18,6 +18,7 @@ from dataelan_web.hub.models import corrections
 from dataelan_web.hub.transfer import document, importing, portable
 from dataelan_web.models import AuditEvent, Correction, Model, ModelType, Price, Provider, new_id
 from dataelan_web.router.candidates import Candidate
+from dataelan_web.router.parameters import may_think
 from dataelan_web.router.types import FilePart, Message, Prompt, TextPart, user
 
 from . import people
@@ -153,6 +154,17 @@ def test_where_the_catalogue_says_nothing_the_usual_is_reckoned_with_at_least(ac
     corrections.correct(model, acme.organization, None, {"context_window": 1, "max_output_tokens": 1})
     after = Bound.of(LINKED, seen(acme, model), [], [], 0)
     assert (after.use.usd, after.output) == (before.use.usd, OUTPUT_LIMIT)
+
+
+def test_who_says_that_a_model_does_not_think_pays_for_its_thoughts_all_the_same(
+    acme: people.Cast, model: Model
+) -> None:
+    model.capabilities = ["reasoning"]
+    db.session.commit()
+    corrections.correct(model, acme.organization, None, {"capabilities": ["tools"]})
+    found = seen(acme, model)
+    assert found.abilities == {"tools"}
+    assert may_think(Prompt((user("Hi"),)), found.abilities_at_most, found.kind)
 
 
 def test_it_is_in_the_hubs_export_and_comes_in_once(acme: people.Cast, rival: people.Cast, model: Model) -> None:

@@ -94,7 +94,7 @@ def _usage(
     guess = estimated(prompt, reported, answer.said)
     if result.done and reported.output is not None:
         return guess, True
-    thinks = may_think(prompt, step.candidate.abilities, step.candidate.kind)
+    thinks = may_think(prompt, step.candidate.abilities_at_most, step.candidate.kind)
     is_heard = result.failure is None or result.visible
     return with_unsaid(guess, prompt, step.pair, seconds, thinks=thinks, is_heard=is_heard), True
 

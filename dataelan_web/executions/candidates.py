@@ -27,7 +27,7 @@ from ..models import (
 )
 from ..models.base import NIL, DbSession
 from ..router import names
-from ..router.candidates import PLATFORM, Candidate, Choice, Key, Priced, Room
+from ..router.candidates import PLATFORM, Candidate, Catalogued, Choice, Key, Priced
 from ..router.conditions import MinWinRate
 from ..router.plan import Step, compatible
 from ..router.prompt import Task
@@ -336,14 +336,13 @@ class _Hub:
 
 def _facts(row: Any) -> dict[str, Any]:
     """What it can do and holds: as the organization says, or else the catalogue."""
-    able = row.capabilities if row.said_capabilities is None else row.said_capabilities
-    window, output = row.said_window or row.context_window, row.said_output or row.max_output_tokens
-    catalogues = Room(row.context_window, row.max_output_tokens) if row.correction_id else None
+    catalogue = Catalogued(frozenset(row.capabilities or ()) or None, row.context_window, row.max_output_tokens)
+    able = catalogue.capabilities if row.said_capabilities is None else frozenset(row.said_capabilities) or None
     return {
-        "capabilities": frozenset(able) if able else None,
-        "context_window": window,
-        "max_output_tokens": output,
-        "catalogues": catalogues,
+        "capabilities": able,
+        "context_window": row.said_window or catalogue.context_window,
+        "max_output_tokens": row.said_output or catalogue.max_output_tokens,
+        "catalogues": catalogue if row.correction_id else None,
     }
 
 

@@ -127,7 +127,8 @@ class Model(Base):
 class Correction(Base):
     """What an organization says itself of one of everyone's models, for itself alone. None: as the catalogue says.
 
-    It chooses and plans by it; what limits hold is never less than by the catalogue (router.candidates.Said).
+    It chooses and plans by it; what is held and charged is never less than by the catalogue
+    (router.candidates.Catalogued).
     """
 
     __tablename__ = "model_corrections"

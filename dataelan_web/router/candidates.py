@@ -57,9 +57,10 @@ class Priced(NamedTuple):
     id: UUID
 
 
-class Room(NamedTuple):
-    """Tokens that a model holds, and answers with at most; None: nobody says."""
+class Catalogued(NamedTuple):
+    """What everyone's catalogue says that a model can do, holds, and answers with at most; None: nobody says."""
 
+    capabilities: frozenset[str] | None
     context_window: int | None
     max_output_tokens: int | None
 
@@ -91,8 +92,8 @@ class Candidate:
     """Parameters that are not sent to it, of parameters.REFUSABLE."""
     context_window: int | None = None
     max_output_tokens: int | None = None
-    catalogues: Room | None = None
-    """What everyone's catalogue says of these two, where the organization says something itself."""
+    catalogues: Catalogued | None = None
+    """Where the organization says something of it itself."""
     is_simulated: bool = False
     is_own: bool = False
     """The organization's own server or key, rather than the platform's."""
@@ -141,7 +142,15 @@ class Candidate:
     @property
     def abilities(self) -> frozenset[str]:
         """What it can do, as somebody says; or else at least this, as its name tells."""
-        return names.abilities(self.model) if self.capabilities is None else self.capabilities
+        return self._able(self.capabilities)
+
+    @property
+    def abilities_at_most(self) -> frozenset[str]:
+        """With what everyone's catalogue says: whoever says less of a model pays for it all the same."""
+        return self.abilities | self._able(self.catalogues.capabilities) if self.catalogues else self.abilities
+
+    def _able(self, said: frozenset[str] | None) -> frozenset[str]:
+        return names.abilities(self.model) if said is None else said
 
     def lacks(self, needed: frozenset[str]) -> frozenset[str]:
         """What of this nobody says it can do. The answer of a chat comes as it is written in every wire format."""

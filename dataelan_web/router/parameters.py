@@ -71,7 +71,7 @@ def fitted(prompt: Prompt, candidate: Candidate, only: Collection[str] = REFUSAB
         prompt = _without(prompt, name)
     told = [REFUSABLE[name] for name in left_out if name not in UNTOLD]
     said = [f"{_listed(told).capitalize()} left out: {candidate.model} takes none."] if told else []
-    if only == UNTOLD:
+    if only == UNTOLD:  # what a program wishes goes as it is
         return prompt, " ".join(said)
     if has(prompt, TEMPERATURE) and has(prompt, TOP_P) and names.takes_one_of_both(candidate.model):
         prompt = _without(prompt, TOP_P)

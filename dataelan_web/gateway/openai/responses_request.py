@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ...router.providers.openai_responses import SEALED
-from ...router.providers.openai_responses_answer import KIND, sealed_at
+from ...router.providers.openai_responses_answer import KIND, NAMED_BY_US, sealed_at
 from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, ThoughtPart, Tool, ToolResult, ToolUse
 from ..errors import Refused
 from ..json_body import DATA_URL, MOST_TOKENS, Strict, checked, unsupported
@@ -187,7 +187,7 @@ def _thought(item: Item) -> Message | None:
     if not seal:
         return None
     text = "".join(piece.text or "" for piece in item.summary)
-    sealed = seal if seal.count("/") > 1 else sealed_at(OPENAI, item.id, seal)
+    sealed = seal if seal.startswith(NAMED_BY_US) else sealed_at(OPENAI, item.id, seal)
     return Message("assistant", (ThoughtPart(text, sealed, KIND),))
 
 

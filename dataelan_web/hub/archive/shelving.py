@@ -6,8 +6,6 @@ under what they were charged for, and past runs go on saying its name. Every ver
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, func, select
@@ -34,7 +32,7 @@ def remove_model(model: Model) -> bool:
         named = ", ".join(f"“{name}”" for name in rules)
         raise InUse(f"{len(rules)} {'rule uses' if len(rules) == 1 else 'rules use'} it: {named}. Take it out first.")
     _hold(model)
-    _forget_limits([model.id])
+    quota.forget(db.session, model.id)
     return _remove(model, "model", provider=model.provider.slug)
 
 
@@ -44,7 +42,7 @@ def remove_provider(provider: Provider) -> bool:
     _hold(provider)
     keys = db.session.scalars(select(APIKey).where(APIKey.provider_id == provider.id)).all()
     models = select(Model.id).where(Model.provider_id == provider.id)
-    _forget_limits([provider.id, *(key.id for key in keys), *db.session.scalars(models)])
+    quota.forget(db.session, provider.id, *(key.id for key in keys), *db.session.scalars(models))
     if was_used(provider):
         for key in keys:
             destroy(key)
@@ -123,7 +121,3 @@ def _rules_with(model: Model) -> list[str]:
         .order_by(RoutingRule.name)
     )
     return list(db.session.scalars(query))
-
-
-def _forget_limits(subjects: Iterable[uuid.UUID]) -> None:
-    quota.forget(db.session, *subjects)

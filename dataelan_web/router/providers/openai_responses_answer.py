@@ -207,14 +207,18 @@ class ResponsesAnswer:
         return self._calls.setdefault(place, len(self._calls))
 
 
+NAMED_BY_US = "at:"
+"""A colon is in no base64."""
+
+
 def sealed_at(base_url: str, id: str, content: str) -> str:
     """A sealed thought with whose it is: its provider's host, and its id there."""
-    return f"{urlsplit(base_url).netloc}/{id}/{content}"
+    return f"{NAMED_BY_US}{urlsplit(base_url).netloc}/{id}/{content}"
 
 
 def opened_at(base_url: str, seal: str) -> tuple[str, str] | None:
     """(id, sealed content), as that host is to be told it; None for what another sealed."""
-    host, _, rest = seal.partition("/")
+    host, _, rest = seal.removeprefix(NAMED_BY_US).partition("/")
     id, _, content = rest.partition("/")
     return (id, content) if content and host == urlsplit(base_url).netloc else None
 
