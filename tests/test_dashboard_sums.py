@@ -21,7 +21,7 @@ from dataelan_web.models.rollups import Grain
 from dataelan_web.sums_seen import SumsSeen
 
 from . import people
-from .test_rollups import called, count_all, paid
+from .test_rollups import count_all, paid
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 AT = datetime(2026, 5, 20, 10, 7, tzinfo=UTC)
@@ -37,10 +37,13 @@ def some_runs(cast: people.Cast, dice: random.Random, count: int, at: datetime =
     for _ in range(count):
         model, asked = dice.choice(models), at - timedelta(minutes=dice.randrange(40 * 24 * 60))
         took = timedelta(milliseconds=10 ** dice.uniform(1, 5))
+        further = [(dice.choice(models), dice.randrange(1000), None)] if dice.random() < 0.3 else []
         run = paid(
             cast,
             dice.choice([None, 0, dice.randrange(10**9)]),
             model,
+            further,
+            attempts_made=1 + len(further),
             project_id=dice.choice([cast.project.id, other.id]),
             user_id=dice.choice([cast.mia.id, cast.adam.id, None]),
             state=dice.choice([State.COMPLETED, State.COMPLETED, State.FAILED, State.CANCELLED]),
@@ -55,10 +58,6 @@ def some_runs(cast: people.Cast, dice: random.Random, count: int, at: datetime =
             tokens_input=dice.randrange(1000),
             tokens_output=dice.randrange(1000),
         )
-        if dice.random() < 0.3:
-            called(run, dice.randrange(1000), dice.choice(models), 2)
-            run.attempts_made = 2
-            db.session.commit()
         made.append(run)
     count_all()
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -45,11 +46,24 @@ from dataelan_web.sums_seen import SumsSeen
 from . import people
 
 
-def paid(cast: people.Cast, cost: int | None, model: Model | None = None, **values: object) -> Execution:
-    """A run with two tags and one call that cost this much, and its line. Commits."""
+def paid(
+    cast: people.Cast,
+    cost: int | None,
+    model: Model | None = None,
+    further: Iterable[tuple[Model, int | None, str | None]] = (),
+    **values: object,
+) -> Execution:
+    """A run with two tags and one call that cost this much, and its line. Commits.
+
+    further: model, cost and error of each call after the first. The run ends with its calls there, as any does: a
+    worker of another test counts it at once."""
     usual = {"cost": cost, "attempts_made": 1, "labels": {"tags": ["nightly", "eu"]}}
-    run = people.ended(cast, "How much?", via_gateway=True, **usual | values)
+    over = {"state": State.COMPLETED, "finished_at": now(), **values}
+    run = people.ended(cast, "How much?", via_gateway=True, **usual | over | {"state": State.RUNNING})
     called(run, cost, model, 1)
+    for number, (other, paid_for_it, error) in enumerate(further, start=2):
+        called(run, paid_for_it, other, number).error_kind = error
+    run.state = over["state"]  # type: ignore[assignment]
     db.session.commit()
     return run
 
@@ -291,10 +305,9 @@ def tags_counted(cast: people.Cast) -> dict[tuple[str, ...], tuple[int, int, int
 
 def test_calls_count_where_they_were_made_and_open_into_their_runs(app: Flask, acme: people.Cast) -> None:
     first, second = people.simulated_model(), people.simulated_model("simulated-fast")
-    run = paid(acme, None, first, model_id=second.id, provider_id=second.provider_id, attempts_made=3)
-    for number, model in ((2, first), (3, second)):
-        called(run, None, model, number).error_kind = "rate_limit" if number == 2 else None
-    paid(acme, 3, second, model_id=second.id, provider_id=second.provider_id)
+    answered = {"model_id": second.id, "provider_id": second.provider_id}
+    paid(acme, None, first, further=((first, None, "rate_limit"), (second, None, None)), attempts_made=3, **answered)
+    paid(acme, 3, second, **answered)
     paid(acme, None, None, attempts_made=0, state=State.FAILED, error_kind="rate_limit")
     count_all()
     names = ("attempts", "retries", "fallbacks", "rate_limited")
