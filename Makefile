@@ -1,11 +1,11 @@
 # Dataelan: `make` tells what there is. All it needs is Python 3.11 or later; the rest it installs into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run flask test test-sweeps test-faults lint bench vendor lock clean
+.PHONY: help run flask test test-browser test-sweeps test-faults lint bench vendor lock clean
 
 # The tests wait as well as work: three processes for two cores, each with servers of its own.
 SIDE_BY_SIDE := -n 3 --dist worksteal
-PYTEST_ARGS ?= $(SIDE_BY_SIDE) -m "not kills and not sweep"
+PYTEST_ARGS ?= $(SIDE_BY_SIDE) -m "not kills and not sweep and not browser"
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALL := $(PYTHON) -m pip install -qq --disable-pip-version-check --no-input --require-hashes
@@ -23,6 +23,9 @@ flask: $(VENV)/run ## run a flask command against the same data: make flask ARGS
 
 test: $(VENV)/dev ## run the tests, or some: make test PYTEST_ARGS="tests/router -x"
 	@exec $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-browser: $(VENV)/dev ## walk through the pages in a real Chromium, which has to be installed
+	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) -m "browser and not sweep"
 
 test-sweeps: $(VENV)/dev ## ask the same of every route, page, pattern and recording
 	@exec $(PYTHON) -m pytest $(SIDE_BY_SIDE) -m sweep

@@ -40,6 +40,11 @@ RESTING = "/healthz"
 """Has no scripts, and the headers of any page of ours: without those, the browser begins a new renderer."""
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """All that is in this folder."""
+    item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)

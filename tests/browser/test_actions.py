@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from dataelan_web.extensions import db
@@ -15,8 +14,6 @@ from tests.receiver import receiver
 
 from . import steps
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
-
-pytestmark = pytest.mark.browser
 
 Opener = Callable[..., Page]
 

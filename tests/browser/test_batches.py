@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
@@ -19,8 +18,6 @@ from . import steps  # noqa: F401  (patience)
 from .test_finding import AWAY
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
 from .test_session import WATCH_TEXT
-
-pytestmark = pytest.mark.browser
 
 ROWS = "text\texpected\nGuten Tag\tGerman\nBuongiorno\tItalian\n!simulate fail=unauthorized\tBroken\nHello\tEnglish"
 SLOW = "simulated/simulated-fast"

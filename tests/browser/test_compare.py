@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests import people
@@ -13,8 +12,6 @@ from tests.test_quotes import priced
 
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
 from .test_quote import shoot
-
-pytestmark = pytest.mark.browser
 
 Opener = Callable[..., Page]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from dataelan_web.models import Scope, Window, now
@@ -16,8 +15,6 @@ from tests import people, used
 from tests.test_rollups import paid
 
 from .test_pages import assert_fine, look  # noqa: F401 (a fixture)
-
-pytestmark = pytest.mark.browser
 
 
 def assert_fine_at_rest(page: Page, name: str) -> None:

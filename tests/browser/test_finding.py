@@ -19,7 +19,6 @@ from .test_pages import assert_fine, look
 
 __all__ = ["look"]
 
-pytestmark = pytest.mark.browser
 
 FAST = "simulated/simulated-fast"
 Opener = Callable[..., Page]

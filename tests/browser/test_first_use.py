@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 
-import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
@@ -12,8 +11,6 @@ from dataelan_web.extensions import db
 from dataelan_web.models import Model, Provider, new_id
 
 from . import steps
-
-pytestmark = pytest.mark.browser
 
 
 def sign_up(page: Page) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
@@ -14,8 +13,6 @@ from dataelan_web.models import APIKey, Provider, now
 from tests import people
 
 from .test_pages import assert_fine, look  # noqa: F401 (a fixture)
-
-pytestmark = pytest.mark.browser
 
 Look = Callable[..., Page]
 SECRET = "sk-CANARY-4f5a6b7c8d9e"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
@@ -18,8 +17,6 @@ from tests.test_undone import MAKERS, made
 
 from . import steps
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
-
-pytestmark = pytest.mark.browser
 
 Look = Callable[..., Page]
 Opener = Callable[..., Page]

@@ -20,7 +20,6 @@ from .test_pages import assert_fine, look
 
 __all__ = ["look"]
 
-pytestmark = pytest.mark.browser
 
 Opener = Callable[..., Page]
 File = dict[str, Any]

@@ -30,8 +30,6 @@ from tests.test_archive import use
 from . import steps
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
 
-pytestmark = pytest.mark.browser
-
 Opener = Callable[..., Page]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import func, select, update
 
@@ -19,8 +18,6 @@ from tests.receiver import receiver
 
 from . import steps
 from .test_pages import assert_fine, look  # noqa: F401 (a fixture)
-
-pytestmark = pytest.mark.browser
 
 Look = Callable[..., Page]
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"

@@ -16,8 +16,6 @@ from tests import people
 from . import steps  # noqa: F401  (sets how patient `expect` is)
 from .test_pages import look  # noqa: F401  (a fixture)
 
-pytestmark = pytest.mark.browser
-
 Opener = Callable[..., Page]
 
 

@@ -16,8 +16,6 @@ from tests.test_increases import refused
 
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture
 def cleared(context: None) -> Iterator[None]:

@@ -21,7 +21,7 @@ from tests import people
 
 from . import steps
 
-pytestmark = [pytest.mark.browser, pytest.mark.sweep]
+pytestmark = pytest.mark.sweep
 
 AXE = f"globalThis.startAxe = () => {{ {(Path(__file__).parent / 'axe.min.js').read_text()} }}"
 """Half a megabyte, which the browser reads once: it lies ready in every page, and starts where it is asked."""

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable
 
 import httpx2
-import pytest
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import select
 
@@ -20,8 +19,6 @@ from tests.conftest import wait_until
 
 from . import steps
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
-
-pytestmark = pytest.mark.browser
 
 Look = Callable[..., Page]
 Opener = Callable[..., Page]

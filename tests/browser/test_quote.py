@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from dataelan_web.extensions import db
@@ -16,8 +15,6 @@ from tests.test_quotes import priced
 
 from . import steps
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
-
-pytestmark = pytest.mark.browser
 
 Opener = Callable[..., Page]
 

@@ -11,13 +11,10 @@ from tests import people
 from tests.browser import steps
 from tests.browser.conftest import Opener
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        "DATAELAN_TEST_MODEL_SERVER" not in os.environ,
-        reason="DATAELAN_TEST_MODEL_SERVER is not set (the base URL of an OpenAI-compatible server with a small model)",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    "DATAELAN_TEST_MODEL_SERVER" not in os.environ,
+    reason="DATAELAN_TEST_MODEL_SERVER is not set (the base URL of an OpenAI-compatible server with a small model)",
+)
 
 
 def test_a_real_model_is_connected_and_answers_in_the_browser(open_page: Opener, acme: people.Cast) -> None:

@@ -18,8 +18,6 @@ from tests.test_rehearsal import made
 
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
 
-pytestmark = pytest.mark.browser
-
 Look = Callable[..., Page]
 Opener = Callable[..., Page]
 LOOKED_AT = "**/hub/rules/preview"

@@ -16,8 +16,6 @@ from tests import people
 from . import steps
 from .wire import Wire
 
-pytestmark = pytest.mark.browser
-
 FAST = "simulated/simulated-fast"
 INSTANT = "simulated/simulated-instant"
 """Where it does not matter how an answer comes."""

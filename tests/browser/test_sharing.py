@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from dataelan_web.extensions import db
@@ -14,8 +13,6 @@ from tests import people
 
 from . import steps  # noqa: F401  (sets how patient `expect` is)
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
-
-pytestmark = pytest.mark.browser
 
 EXPORT = Path(__file__).parent.parent / "exports" / "chatgpt.json"
 Opener = Callable[..., Page]

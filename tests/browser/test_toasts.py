@@ -9,8 +9,6 @@ from playwright.sync_api import Page
 
 from tests import people
 
-pytestmark = pytest.mark.browser
-
 TELL = """(words) => {
   const toast = document.getElementById('unreachable').content.firstElementChild.cloneNode(true);
   toast.querySelector('strong').remove();

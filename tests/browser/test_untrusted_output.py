@@ -20,8 +20,6 @@ from tests.test_markdown import payloads
 from . import steps
 from .hostile import Hostile, hostile_provider
 
-pytestmark = pytest.mark.browser
-
 Opener = Callable[..., Page]
 
 PAYLOADS = payloads()
