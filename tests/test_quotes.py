@@ -271,6 +271,11 @@ def test_files_count_by_what_the_browser_tells_of_them(app: Flask, acme: people.
     large = read(quote(app, acme, "Sum it up", model=model, quoted_files="text/plain 400000"))
     assert 70_000 < large - small < 80_000
     assert read(quote(app, acme, "Sum it up", model=model, quoted_files="nonsense")) == small
+    quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.MONTH, USD // 10)
+    db.session.commit()
+    page = quote(app, acme, "Sum it up", model=model, quoted_files="application/pdf 4000")
+    assert "Would be stopped" in line(page)
+    assert "all that it can read is reckoned with" in page
 
 
 def test_pictures_are_quoted_by_their_own_prices(app: Flask, acme: people.Cast) -> None:

@@ -165,7 +165,7 @@ def _held(
             break
         bound = bound.within(refused, counted)
     if refused:
-        raise quota.OverLimit(quota.tightest(refused), counted.zone)
+        raise quota.OverLimit(quota.tightest(refused), counted.zone, bound.because)
     return bound
 
 

@@ -11,6 +11,7 @@ from ..router import pricing
 from ..router.candidates import Candidate
 from ..router.pricing import Rates
 from ..router.run import limited
+from ..router.sizes import may_be_anything
 from ..router.types import Prompt, Task
 from .measures import known_tokens, most
 
@@ -65,6 +66,16 @@ class Bound:
         usd = self.ceiling if self.rates is None else pricing.upper_bound(self.size, self.output, self.rates)
         return quota.Use(usd, self.size.input_tokens + self.output if self.tokens is None else self.tokens)
 
+    @property
+    def because(self) -> str:
+        """Why it may use so much, where that is not seen in the prompt's length."""
+        if not may_be_anything(self.asked):
+            return ""
+        return (
+            "How much the model reads in an attached file is not known beforehand, so all that it can read is reckoned"
+            f" with: {self.size.input_tokens:,} tokens. A model with a smaller context window needs less."
+        )
+
     def exceeds(self, limit: quota.Limit) -> bool:
         return limit.is_hard and self.use.of(limit.unit) > limit.left
 
@@ -74,7 +85,7 @@ class Bound:
             return self
         room = {limit.id: self._room_in(limit) for limit in refusing}
         if hopeless := [limit for limit in refusing if room[limit.id] < min(FEWEST, self.output)]:
-            raise quota.OverLimit(quota.tightest(hopeless), counted.zone)
+            raise quota.OverLimit(quota.tightest(hopeless), counted.zone, self.because)
         least = min(refusing, key=lambda limit: room[limit.id])
         output = min(self.output, room[least.id])
         notice = f"The answer is limited to {output:,} tokens. {quota.OverLimit(least, counted.zone).message}"

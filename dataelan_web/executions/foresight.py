@@ -31,6 +31,8 @@ class Foresight:
     limit: quota.Limit | None = None
     """The limit that would stop it or lower its output; else the hard one of which least is left."""
     is_refused: bool = False
+    because: str = ""
+    """Why the prompt may use more than that limit has left, where that may astonish."""
     most_output: int | None = None
     """Output tokens to which a limit would lower the answer."""
     zone: ZoneInfo = UTC
@@ -62,7 +64,8 @@ def _of(execution: Execution, prompt: Prompt, plan: Plan, step: Step, unpriced: 
         lowered = bound.within(refusing, counted).slowed(counted.rates)
         rates().look(counted.rates, lowered.use.tokens)
     except quota.OverLimit as refused:
-        return Foresight(plan, step, limit=refused.budget, is_refused=True, zone=counted.zone)
+        why = refused.because
+        return Foresight(plan, step, limit=refused.budget, is_refused=True, because=why, zone=counted.zone)
     except (Failure, quota.RateExceeded, quota.RatesUnknown) as refused:
         return Foresight(plan, step, problem=refused.message, is_refused=True)
     least = min((limit for limit in limits if limit.is_hard), key=lambda one: one.left / (one.limit or 1), default=None)

@@ -20,11 +20,12 @@ FEWER = {
 
 
 class OverLimit(Exception):
-    """A hard limit has less left than was asked for. Amounts are in its unit."""
+    """A hard limit has less left than was asked for. Amounts are in its unit. `because`: a sentence on why so much
+    was asked for, where that may astonish."""
 
-    def __init__(self, budget: Limit, zone: ZoneInfo = UTC):
+    def __init__(self, budget: Limit, zone: ZoneInfo = UTC, because: str = ""):
         super().__init__(budget)
-        self.budget, self.zone = budget, zone
+        self.budget, self.zone, self.because = budget, zone, because
 
     @property
     def limit(self) -> int:
@@ -45,9 +46,10 @@ class OverLimit(Exception):
         budget = self.budget
         per = "in all" if budget.window is Window.TOTAL else f"per {budget.window.value}"
         whose = whose_limit(budget.scope, budget.organization_id)
+        why = f" {self.because}" if self.because and budget.unit is not Unit.REQUESTS else ""
         return (
             f"{whose} of {said(budget.unit, budget.limit)} {per} has {said(budget.unit, budget.left)} left"
-            f"{FEWER[budget.unit]}.{self._resets}"
+            f"{FEWER[budget.unit]}.{why}{self._resets}"
         )
 
     @property

@@ -13,7 +13,7 @@ USUAL_DENSITY = {"audio": 4, "video": 2, "text": 256, "document": 30}
 LARGEST_DENSITY = {"audio": 32, "video": 30, "text": 512, "document": 600}
 """Tokens of a kilobyte. Models count 32 tokens a second of sound (usually of 8 KB, and of 1 KB at least), 300 a second
 of film (150 KB; 10 KB), a token for four bytes of text (one or two), and 1,500 to 3,000 a page of PDF (50 KB; 5 KB).
-Whoever means to can make a file of far more: see `_may_be_anything`."""
+Whoever means to can make a file of far more: see `may_be_anything`."""
 TOKENS_OF_A_SECOND = 64
 """Twice what models count for a second of sound."""
 TOLD_OF_TOOLS = 600
@@ -39,13 +39,20 @@ def token_bound(prompt: Prompt, window: int | None = None) -> int:
     tools += TOLD_OF_TOOLS if prompt.tools or prompt.schema else 0
     words = prompt.text_bytes + labels + tools + len(f"{prompt.schema or ''}{prompt.schema_told or ''}".encode())
     words += 16 * len(prompt.messages) + LARGEST_IMAGE * len(prompt.images) + 64
-    if prompt.task is Task.CHAT and any(_may_be_anything(part) for part in parts):
+    if may_be_anything(prompt):
         return max(words, window or LARGEST_WINDOW)
     return words + sum(_most_of(file) for file in prompt.files)
 
 
-def _may_be_anything(part: Part) -> bool:
-    """Can nobody here say what a model would read in it? It is fetched by the provider (a film at a picture's address
+def may_be_anything(prompt: Prompt) -> bool:
+    """Has a chat a file of which nobody here can say how much a model would read in it?"""
+    return prompt.task is Task.CHAT and any(
+        _is_of_any_size(part) for message in prompt.messages for part in message.parts
+    )
+
+
+def _is_of_any_size(part: Part) -> bool:
+    """It is fetched by the provider (a film at a picture's address
     is watched where the model can); or packed: a few kilobytes of PDF can have a thousand pages, and of film hours."""
     if isinstance(part, ImagePart):
         return bool(part.url and not part.data) or not (part.media_type or "image/").startswith("image/")

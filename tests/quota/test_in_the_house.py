@@ -203,6 +203,7 @@ def test_a_file_that_may_be_anything_is_held_as_large_as_the_model_can_read(
     budget = limit(acme, USD)
     refused = run(acme, "", name, Prompt((Message("user", (part, TextPart("What does it say?"))),)))
     assert (refused.state, refused.refused_by) == (State.FAILED, budget.id)
+    assert "all that it can read is reckoned with: 200,000 tokens." in refused.body.error
     assert (provider.requests, state_of(budget)) == ([], (0, 0))
 
 

@@ -87,7 +87,7 @@ def _limit(foresight: Foresight) -> str:
         return "A limit of tokens per minute applies."
     if not _is_visible(limit):
         return "A limit that applies here has too little left; its amounts are not for you to see."
-    return quota.OverLimit(limit, foresight.zone).message
+    return quota.OverLimit(limit, foresight.zone, foresight.because).message
 
 
 def _left(foresight: Foresight) -> str:
