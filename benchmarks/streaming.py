@@ -45,15 +45,19 @@ OVER = ".run[data-state=completed]"
 
 def measure() -> None:
     tokens = int(os.environ.get("TOKENS", TOKENS))
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        raise SystemExit(f"no Chromium: none of {', '.join(PROGRAMS)} is installed")
     with running() as stack, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program(), args=ARGUMENTS)
         try:
             watch(browser, page_of(stack, browser), tokens)
         finally:
             browser.close()
+
+
+def program() -> str:
+    """Where a Chromium is."""
+    if found := next(filter(None, map(shutil.which, PROGRAMS)), None):
+        return found
+    raise SystemExit(f"no Chromium: none of {', '.join(PROGRAMS)} is installed")
 
 
 def watch(browser: Browser, page: Page, tokens: int) -> None:
