@@ -390,7 +390,7 @@ def test_rules_of_the_platform_that_use_it_are_named_where_it_can_be_used_and_re
     off.organization_id, off.is_enabled = None, False
     db.session.commit()
     shown = page(app, acme)
-    assert "House <span class=\"soft\">(the operator’s)</span>" in shown
+    assert 'House <span class="soft">(the operator’s)</span>' in shown
     assert "Switched off" not in shown
     assert "Replace in" not in shown
     assert "House" in page(app, acme, f"/hub/models/{simulated.id}")

@@ -81,9 +81,7 @@ def uses_of(models: Sequence[Line]) -> dict[uuid.UUID, Use]:
     rules, platforms = _rules(models), _platforms_rules(models)
     runs, names = _runs(models), names_of(models)
     named = {kind: find(names) for kind, find in BY_NAME.items()}
-    return {
-        line.id: Use(rules[line.id], _of(line, named), runs.get(line.id, 0), platforms[line.id]) for line in models
-    }
+    return {line.id: Use(rules[line.id], _of(line, named), runs.get(line.id, 0), platforms[line.id]) for line in models}
 
 
 def _of(line: Line, named: Mapping[str, Mapping[str, Group]]) -> dict[str, Group]:
