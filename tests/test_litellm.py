@@ -70,6 +70,46 @@ def test_order_and_fallbacks_become_tags(made: Translation) -> None:
     assert any("nowhere is not in the model_list" in line for line in made.left)
 
 
+def test_one_model_may_be_the_fallback_for_everything() -> None:
+    made = translate("""
+model_list:
+  - {model_name: usual, litellm_params: {model: openai/gpt-4o}}
+  - {model_name: spare, litellm_params: {model: anthropic/claude-3}}
+litellm_settings:
+  fallbacks: [{usual: [spare]}]
+  context_window_fallbacks: [{usual: [spare]}]
+  content_policy_fallbacks: [{usual: [spare]}]
+""")
+    tags = {entry.model: entry.tags for entry in rule(made, "usual").models}
+    assert tags == {"openai/gpt-4o": [], "anthropic/claude-3": ["fallback", "context-fallback", "policy-fallback"]}
+
+
+def test_a_fallback_that_makes_something_else_is_left_out_and_told() -> None:
+    made = translate("""
+model_list:
+  - {model_name: usual, litellm_params: {model: openai/gpt-4o}}
+  - {model_name: ear, litellm_params: {model: openai/whisper-1}}
+litellm_settings: {default_fallbacks: [usual]}
+""")
+    assert [entry.model for entry in rule(made, "ear").models] == ["openai/whisper-1"]
+    assert "ear: its fallback usual is for chat, not for transcription" in made.left
+
+
+def test_a_provider_at_an_address_of_ones_own_is_connected_there() -> None:
+    made = translate("""
+model_list:
+  - {model_name: a, litellm_params: {model: databricks/dbrx, api_base: "https://adb-1.example.net/serving-endpoints"}}
+  - {model_name: b, litellm_params: {model: cloudflare/@cf/meta/llama-3,
+     api_base: "https://api.cloudflare.com/client/v4/accounts/x/ai/run/"}}
+  - {model_name: c, litellm_params: {model: databricks/dbrx}}
+""")
+    assert [(one.kind, one.address, one.catalogue) for one in made.document.providers] == [
+        ("openai", "https://adb-1.example.net/serving-endpoints", "databricks"),
+        ("openai", "https://api.cloudflare.com/client/v4/accounts/x/ai/v1", "cloudflare"),
+    ]
+    assert any("“databricks” needs an address of your own" in line for line in made.left)
+
+
 def test_an_alias_is_another_rule_with_the_same_models(made: Translation) -> None:
     assert rule(made, "smart").models == rule(made, "gpt-4").models
 

@@ -94,11 +94,15 @@ def rule(cast: people.Cast, name: str, *models: Model) -> RoutingRule:
         ),
         (
             (ModelType.IMAGE, Task.IMAGE),
-            "gpt-image-1 dall-e-3 gemini-2.5-flash-image imagen-4.0-generate-001 flux-pro sdxl-turbo",
+            "gpt-image-1 dall-e-3 gemini-2.5-flash-image imagen-4.0-generate-001 flux-pro sdxl-turbo "
+            "nano-banana-pro-preview bytedance/seedream-4 ideogram-v3 recraft-v3",
         ),
         ((ModelType.VIDEO, Task.VIDEO), "sora-2 veo-3.0-generate-001 image-to-video-1"),
-        ((ModelType.VOICE, Task.SPEECH), "tts-1-hd gpt-4o-mini-tts orpheus-v1-english text-to-speech-2"),
-        ((ModelType.VOICE, Task.TRANSCRIPTION), "whisper-1 gpt-4o-transcribe voxtral-mini speech-to-text-1"),
+        ((ModelType.VOICE, Task.SPEECH), "tts-1-hd gpt-4o-mini-tts orpheus-v1-english text-to-speech-2 voxtral-tts-1"),
+        (
+            (ModelType.VOICE, Task.TRANSCRIPTION),
+            "whisper-1 gpt-4o-transcribe voxtral-mini speech-to-text-1 canary-1b-asr",
+        ),
         ((ModelType.VOICE, Task.CHAT), "gpt-4o-audio-preview"),
         ((ModelType.TEXT, Task.EMBEDDING), "text-embedding-3-small gemini-embedding-001 BAAI/bge-m3 mistral-embed"),
         ((ModelType.TEXT, Task.RERANK), "rerank-2 rerank-v3.5 bge-reranker-base BAAI/bge-reranker-v2-m3"),
@@ -106,7 +110,7 @@ def rule(cast: people.Cast, name: str, *models: Model) -> RoutingRule:
         (
             None,
             "llama-guard-4 gpt-4o-realtime-preview mistral-ocr "
-            "gpt-live-1 babbage-002 davinci-002 gpt-3.5-turbo-instruct gpt-3.5-turbo-instruct-0914 aqa",
+            "gpt-live-1 babbage-002 davinci-002 gpt-3.5-turbo-instruct gpt-3.5-turbo-instruct-0914 aqa lyria-3",
         ),
     ],
 )

@@ -15,7 +15,9 @@ from dataelan_web.hub.endings.dependents import BY_NAME, Group, Named
 from dataelan_web.models import (
     NANO,
     APIKey,
+    BatchCheck,
     BatchState,
+    CheckKind,
     Execution,
     GatewayToken,
     Model,
@@ -364,3 +366,34 @@ def test_batches_that_have_yet_to_ask_for_it_are_named(
     is_over = state in (BatchState.DONE, BatchState.CANCELLED)
     assert (f'Batches</dt><dd><a class="link" href="{acme.home}/batches/{mine.id}">A batch</a>' in shown) != is_over
     assert f"{theirs.id}" not in shown
+
+
+def test_judges_that_have_yet_to_score_with_it_are_named(app: Flask, acme: people.Cast, old: Model) -> None:
+    batch = people.batch(acme, models=["auto"], state=BatchState.RUNNING)
+    batch.checks = [BatchCheck(kind=CheckKind.JUDGE, settings={"model": f"{old.provider.slug}/old-1"})]
+    db.session.commit()
+    judges = f'Judges</dt><dd><a class="link" href="{acme.home}/batches/{batch.id}">A batch</a>'
+    assert judges in page(app, acme)
+    batch.state = BatchState.DONE
+    db.session.commit()
+    assert judges not in page(app, acme)
+
+
+def test_rules_of_the_platform_that_use_it_are_named_where_it_can_be_used_and_replaced_by_their_operator_only(
+    app: Flask, acme: people.Cast
+) -> None:
+    simulated = db.session.scalars(select(Model).where(Model.name == "simulated-fast")).one()
+    simulated.shutdown_on = in_days(30)
+    house = rule(acme, "House", simulated)
+    house.organization_id = None
+    off = rule(acme, "Switched off", simulated)
+    off.organization_id, off.is_enabled = None, False
+    db.session.commit()
+    shown = page(app, acme)
+    assert 'House <span class="soft">(the operator’s)</span>' in shown
+    assert "Switched off" not in shown
+    assert "Replace in" not in shown
+    assert "House" in page(app, acme, f"/hub/models/{simulated.id}")
+    simulated.is_enabled = False
+    db.session.commit()
+    assert "House" not in page(app, acme)

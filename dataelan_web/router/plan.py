@@ -49,6 +49,8 @@ class Step:
     """Kept for after a failure of this kind: a prompt too long for the others, or one they would not answer."""
     wait: float = 0.0
     """Seconds until it has rested enough, where all others rest too."""
+    also_after: frozenset[Kind] = frozenset()
+    """A fallback like any other, and the next one after a failure of these kinds."""
 
     @property
     def pair(self) -> Pair:
@@ -208,7 +210,7 @@ def _arrange(
 ) -> tuple[list[Step], list[Choice], Drawn | Timed | None]:
     """The steps, the models they stand for in order, and the draw that was made or what was measured."""
     kept = {tag: found for tag in RESERVED if tag in rule.tags and (found := [c for c in passed if tag in c.tags])}
-    ready = [choice for choice in passed if not choice.tags & RESERVED.keys()] if kept else passed
+    ready = [choice for choice in passed if _is_for_all(choice)] if kept else passed
     if not ready:  # such as a prompt that only the models for long ones can take
         ready, kept = passed, {}
     awake = ready
@@ -221,12 +223,18 @@ def _arrange(
         wait = _rest(ordered[0].candidate, question)
         wait = wait if wait <= LONGEST_REST else 0.0
     ordered = ordered[:MOST_MODELS]
-    steps = list(_steps(ordered, question, draw, wait=wait))
+    steps, first = list(_steps(ordered, question, draw, wait=wait)), set(map(id, ordered))
     for tag, choices in kept.items():
-        steps += _steps(choices[:MOST_MODELS], question, draw, only_after=RESERVED[tag])
+        others = [choice for choice in choices if id(choice) not in first]
+        steps += _steps(others[:MOST_MODELS], question, draw, only_after=RESERVED[tag])
         planned = set(map(id, ordered))
-        ordered = [*ordered, *(choice for choice in choices if id(choice) not in planned)]
+        ordered = [*ordered, *(choice for choice in others if id(choice) not in planned)]
     return steps, ordered, how
+
+
+def _is_for_all(choice: Choice) -> bool:
+    """Not kept for after one kind of failure alone."""
+    return FALLBACK in choice.tags or not choice.tags & RESERVED.keys()
 
 
 def _order(
@@ -337,5 +345,6 @@ def _steps(
 ) -> Iterator[Step]:
     """All keys of a model before the next model."""
     for place, choice in enumerate(ordered):
+        also = frozenset[Kind]() if only_after else frozenset(RESERVED[tag] for tag in choice.tags & RESERVED.keys())
         for key in keys.spread(choice.candidate, question, draw):
-            yield Step(choice.candidate.paid_by(key), key, only_after, wait if place == 0 else 0.0)
+            yield Step(choice.candidate.paid_by(key), key, only_after, wait if place == 0 else 0.0, also)

@@ -29,6 +29,10 @@ MOST_REASONS = 20
 """Of those beyond: the most frequent, and how many fell for others."""
 ENOUGH_OTHERS = "enough others come before it"
 OTHER_REASONS = "other reasons"
+KEPT_FOR: Mapping[str, str] = {
+    CONTEXT_FALLBACK: "prompts too long for the others",
+    POLICY_FALLBACK: "prompts the others refuse",
+}
 LAST_LISTED = "its provider no longer lists it"
 
 Receipt = dict[str, Any]
@@ -197,11 +201,10 @@ def _place(choice: Choice, place: int) -> str:
         return f"first choice, though {LAST_LISTED}" if place == 0 else f"last, for {LAST_LISTED}"
     if place == 0:
         return "first choice"
-    if CONTEXT_FALLBACK in choice.tags:
-        return "kept for prompts too long for the others"
-    if POLICY_FALLBACK in choice.tags:
-        return "kept for prompts the others refuse"
-    return "fallback, should all before it fail" if FALLBACK in choice.tags else "next, should those before it fail"
+    kept = " and ".join(words for tag, words in KEPT_FOR.items() if tag in choice.tags)
+    if FALLBACK in choice.tags:
+        return "fallback, should all before it fail" + (f", and next for {kept}" if kept else "")
+    return f"kept for {kept}" if kept else "next, should those before it fail"
 
 
 def _row(

@@ -347,16 +347,22 @@ def _after(steps: deque[Step], failure: Failure) -> deque[Step]:
     """What is left to try: another key where the key was the trouble, a model kept for this kind of failure (from
     now on a model like any other), or simply the next one. Models kept for another kind wait for theirs."""
     tried, rest = steps[0], list(steps)[1:]
-    kept = [replace(step, only_after=None) for step in rest if step.only_after is failure.kind]
+    kept = [replace(step, only_after=None, also_after=frozenset()) for step in rest if _is_for(failure, step, tried)]
     if failure.advice is Advice.STOP:
         return deque(kept)
     if failure.sent and kind_for_health(failure) in KEYS_OWN:  # refused, it is so for every model
         rest = [step for step in rest if step.key.id is None or step.key.id != tried.key.id]
     if failure.advice is not Advice.NEXT_KEY:
         rest = [step for step in rest if step.candidate.model_id != tried.candidate.model_id]
-    ready = [step for step in rest if step.only_after is None]
+    ready = [step for step in rest if step.only_after is None and failure.kind not in step.also_after]
     others = [step for step in rest if step.only_after not in (None, failure.kind)]
     return deque([*kept, *ready, *others]) if kept or ready else deque()
+
+
+def _is_for(failure: Failure, step: Step, tried: Step) -> bool:
+    """Is it for after this kind of failure, and another model than the one that failed?"""
+    is_kept = step.only_after is failure.kind or failure.kind in step.also_after
+    return is_kept and step.candidate.model_id != tried.candidate.model_id
 
 
 def limited(prompt: Prompt, max_tokens: int) -> Prompt:

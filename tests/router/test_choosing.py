@@ -58,6 +58,28 @@ def test_models_kept_for_long_or_refused_prompts_wait_for_their_failure() -> Non
     assert told["frank"] == "kept for prompts the others refuse"
 
 
+def test_a_fallback_may_also_be_the_one_for_long_or_refused_prompts() -> None:
+    usual, next_one, both = model("usual"), model("next"), model("both")
+    made = planned(
+        rule(
+            Choice(both, tags=frozenset({FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK})),
+            Choice(usual),
+            Choice(next_one, tags=frozenset({FALLBACK})),
+            strategy="ordered",
+        )
+    )
+    assert [(step.candidate.model, step.only_after, step.also_after) for step in made.steps] == [
+        ("usual", None, frozenset()),
+        ("both", None, {Kind.CONTEXT_TOO_LONG, Kind.CONTENT_POLICY}),
+        ("next", None, frozenset()),
+    ]
+    told = {row["model"]: row["reason"] for row in made.receipt["candidates"]}
+    assert told["both"] == (
+        "fallback, should all before it fail, and next for prompts too long for the others"
+        " and prompts the others refuse"
+    )
+
+
 def test_a_prompt_that_only_the_model_for_long_ones_can_take_goes_there_at_once() -> None:
     short, long = model("short", context_window=1_000), model("long", context_window=100_000)
     made = planned(

@@ -237,6 +237,8 @@ def test_an_unknown_wire_format_is_named_with_the_known_ones() -> None:
         ("`temperature` may only be set to 1 when thinking is enabled.", ""),
         ("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: …",
          ""),
+        ("This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium", ""),
+        ("This model does not support thinking level 'minimal'.", ""),
         ("Unsupported parameter: 'reasoning_effort'. In the Responses API, this parameter has moved to 'reasoning…'.",
          ""),
         ('"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive".', ""),

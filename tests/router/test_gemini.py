@@ -113,6 +113,42 @@ def test_thoughts_images_and_calls_are_told_apart() -> None:
     ]
 
 
+def calling(name: str = "", *pieces: Any, goes_on: bool = False) -> dict[str, Any]:
+    said = {"name": name, "willContinue": goes_on, "partialArgs": [*pieces]}
+    return candidate({"functionCall": {key: value for key, value in said.items() if value}})
+
+
+def at(place: str, **value: Any) -> dict[str, Any]:
+    return {"jsonPath": place, **value}
+
+
+def test_a_call_that_comes_in_pieces_is_one_call() -> None:
+    """As models stream the arguments of functions: vercel/ai, google-stream-tool-call-arguments.chunks.txt."""
+    events, failure = stream(
+        calling("now"),
+        calling("plan", goes_on=True),
+        calling("", at("$.stops[0].city", stringValue="Os", willContinue=True), goes_on=True),
+        calling("", at("$.stops[0].city", stringValue="lo"), goes_on=True),
+        calling("", at("$.stops[0].nights", numberValue=2), at("$.stops[1].city", stringValue="Rome"), goes_on=True),
+        calling("", at("$['by train']", boolValue=True), at("$.note", nullValue=None), goes_on=True),
+        candidate({"functionCall": {}}),
+        calling("weather", goes_on=True),
+        calling("", at("$.city", stringValue="Rome")),
+        candidate({"functionCall": {}}),
+        calling("cut", at("$.far[999].a", stringValue="x"), goes_on=True),
+        candidate({"text": ""}, finishReason="STOP"),
+    )
+    assert failure is None
+    stops = '{"stops":[{"city":"Oslo","nights":2},{"city":"Rome"}],"by train":true,"note":null}'
+    assert events == [
+        ToolCall(0, "", "now", "{}"),
+        ToolCall(1, "", "plan", stops),
+        ToolCall(2, "", "weather", '{"city":"Rome"}'),
+        ToolCall(3, "", "cut", '{"far":[{"a":"x"}]}'),
+        Done(Finish.TOOL_CALLS, "STOP"),
+    ]
+
+
 def test_tokens_of_pictures_and_sound_are_told_apart() -> None:
     usage = {
         "promptTokenCount": 300,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -21,6 +22,7 @@ KNOWN = {
         None,
         "2026-08-31T12:00:00Z",
         ("chat", "tools", "vision"),
+        "mistral-medium-3-5",
     ),
     "openrouter.models-list.models.bc4b4ef354": ListedModel(
         "openai/gpt-5-nano",
@@ -64,6 +66,44 @@ def test_a_model_list_has_every_model(id: str) -> None:
 @pytest.mark.parametrize("id", KNOWN)
 def test_a_model_list_keeps_what_the_provider_says_of_a_model(id: str) -> None:
     assert KNOWN[id] in adapter("openai", BASE_URLS["openai"]).listed(answer(id)[1])
+
+
+def test_mistral_says_what_speaks_and_writes_down_and_its_readers_of_scans_are_no_chat() -> None:
+    said = {
+        "chat": {"completion_chat": True, "function_calling": True},
+        "tts": {"completion_chat": False, "function_calling": True, "audio_speech": True},
+        "ear": {"completion_chat": False, "function_calling": False, "audio_transcription": True},
+        "ocr": {"completion_chat": False, "function_calling": True, "vision": True},
+    }
+    body = {"data": [{"id": name, "capabilities": flags} for name, flags in said.items()]}
+    found = adapter("openai", BASE_URLS["openai"]).listed(json.dumps(body).encode())
+    assert [(model.name, model.task, model.capabilities) for model in found] == [
+        ("chat", None, ("chat", "tools")),
+        ("tts", Task.SPEECH, ()),
+        ("ear", Task.TRANSCRIPTION, ()),
+        ("ocr", None, ("vision",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "ends", "instead"),
+    [
+        (
+            {"deprecation": "2026-01-31T12:00:00Z", "deprecation_replacement_model": "ministral-8b-latest"},  # Mistral
+            "2026-01-31T12:00:00Z",
+            "ministral-8b-latest",
+        ),
+        # Azure (learn.microsoft.com/rest/api/azureopenai/models/list)
+        ({"deprecation": {"fine_tune": 1677662127, "inference": 1796083200}}, "2026-12-01T00:00:00+00:00", ""),
+        ({"expiration_date": 10**30}, None, ""),
+        ({"deprecation": None, "deprecation_replacement_model": None}, None, ""),
+    ],
+)
+def test_when_a_model_ends_and_what_its_provider_says_to_use_instead(
+    said: dict[str, Any], ends: str | None, instead: str
+) -> None:
+    (found,) = adapter("openai", BASE_URLS["openai"]).listed(json.dumps({"data": [{"id": "m", **said}]}).encode())
+    assert (found.shutdown_at, found.replacement) == (ends, instead)
 
 
 def test_anthropic_says_limits_and_capabilities_of_newer_models_only() -> None:

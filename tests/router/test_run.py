@@ -683,6 +683,29 @@ def test_a_model_kept_for_refused_prompts_is_asked_with_each_of_its_keys(provide
     assert provider.keys == ["k1", "k2", "k3"]
 
 
+def test_a_fallback_that_is_for_refused_prompts_too_is_asked_after_a_refusal_and_the_others_are_not(
+    provider: Provider, book: Book
+) -> None:
+    provider.answers(refuses("400 Bad Request", "content_policy_violation"))
+    both = [replace(step(provider, "both", label), also_after=frozenset({Kind.CONTENT_POLICY})) for label in "ab"]
+    assert failing(book, step(provider), step(provider, "next", "k2"), *both).kind is Kind.CONTENT_POLICY
+    assert provider.keys == ["k1", "a"]
+
+
+def test_a_fallback_that_is_for_long_prompts_too_comes_first_after_one_and_only_once(
+    provider: Provider, book: Book
+) -> None:
+    too_long, down = refuses("400 Bad Request", "context_length_exceeded"), refuses("500 Internal Server Error")
+    both = replace(step(provider, "both", "k3"), also_after=frozenset({Kind.CONTEXT_TOO_LONG}))
+    steps = step(provider), step(provider, "next", "k2"), both
+    provider.answers(too_long, down, whole)
+    assert text(ask(book, *steps)) == "Hello you"
+    assert provider.keys == ["k1", "k3", "k2"]
+    provider.answers(down, down, whole)
+    assert text(ask(book, *steps)) == "Hello you"
+    assert provider.keys[3:] == ["k1", "k2", "k3"]
+
+
 def test_the_second_model_kept_for_refused_prompts_is_asked_when_the_first_is_down(
     provider: Provider, book: Book
 ) -> None:

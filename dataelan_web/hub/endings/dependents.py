@@ -19,7 +19,9 @@ from ... import access
 from ...extensions import db
 from ...models import (
     Batch,
+    BatchCheck,
     BatchState,
+    CheckKind,
     Execution,
     GatewayToken,
     PromptSession,
@@ -64,18 +66,22 @@ class Use:
     """What kind of thing → those that ask for it."""
     runs: int = 0
     """In the last 30 days."""
+    platforms_rules: list[RoutingRule] = field(default_factory=list)
+    """The operator's, of a model that can be used here: only the operator changes them."""
 
     def __bool__(self) -> bool:
-        return bool(self.rules or self.runs or any(group.count for group in self.by_name.values()))
+        named = any(group.count for group in self.by_name.values())
+        return bool(self.rules or self.platforms_rules or self.runs or named)
 
 
 def uses_of(models: Sequence[Line]) -> dict[uuid.UUID, Use]:
     """What needs each of these models: a query for each kind of thing, however many models there are."""
     if not models:
         return {}
-    rules, runs, names = _rules(models), _runs(models), names_of(models)
+    rules, platforms = _rules(models), _platforms_rules(models)
+    runs, names = _runs(models), names_of(models)
     named = {kind: find(names) for kind, find in BY_NAME.items()}
-    return {line.id: Use(rules[line.id], _of(line, named), runs.get(line.id, 0)) for line in models}
+    return {line.id: Use(rules[line.id], _of(line, named), runs.get(line.id, 0), platforms[line.id]) for line in models}
 
 
 def _of(line: Line, named: Mapping[str, Mapping[str, Group]]) -> dict[str, Group]:
@@ -133,6 +139,15 @@ def batches_naming(names: set[str]) -> dict[str, Group]:
     return _grouped(asking, "batches.show", Batch.id, Batch.name, named.c.value, Batch.created_at)
 
 
+def judges_naming(names: set[str]) -> dict[str, Group]:
+    """Judges that have yet to score the answers of a batch and ask for one of these names, by name: under the batch's,
+    on whose page they are changed."""
+    named = BatchCheck.settings["model"].astext
+    is_over = Batch.state.in_([BatchState.DONE, BatchState.CANCELLED])
+    asking = access.scoped(BatchCheck).where(BatchCheck.kind == CheckKind.JUDGE, named.in_(names), ~is_over)
+    return _grouped(asking, "batches.show", Batch.id, Batch.name, named, Batch.created_at)
+
+
 def _each_of(column: Any) -> Any:
     """A row for each name in a list that is kept as JSON."""
     return func.jsonb_array_elements_text(column).table_valued("value").render_derived(name="named").lateral()
@@ -159,15 +174,25 @@ BY_NAME: dict[str, Callable[[set[str]], Mapping[str, Group]]] = {
     "saved prompt": prompts_naming,
     "gateway token": tokens_naming,
     "batch": batches_naming,
+    "judge": judges_naming,
 }
 """What a page calls one → finds those that ask for any of these names in this organization, by name."""
 
 
 def _rules(models: Sequence[Line]) -> dict[uuid.UUID, list[RoutingRule]]:
+    return _by_model(access.scoped(RoutingRule), models)
+
+
+def _platforms_rules(models: Sequence[Line]) -> dict[uuid.UUID, list[RoutingRule]]:
+    """Those in use: every organization's prompts try them after its own (hub.rules.overview shows them too)."""
+    in_use = RoutingRule.organization_id.is_(None), RoutingRule.is_enabled, RoutingRule.deleted_at.is_(None)
+    return _by_model(select(RoutingRule).where(*in_use), [line for line in models if line.is_usable])
+
+
+def _by_model(rules: Select[Any], models: Sequence[Line]) -> dict[uuid.UUID, list[RoutingRule]]:
     found: dict[uuid.UUID, list[RoutingRule]] = defaultdict(list)
     query = (
-        access.scoped(RoutingRule)
-        .join(RoutingRuleModel, RoutingRuleModel.rule_id == RoutingRule.id)
+        rules.join(RoutingRuleModel, RoutingRuleModel.rule_id == RoutingRule.id)
         .where(RoutingRuleModel.model_id.in_([line.id for line in models]))
         .add_columns(RoutingRuleModel.model_id)
         .order_by(RoutingRule.priority, RoutingRule.name)

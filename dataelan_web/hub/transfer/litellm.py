@@ -213,10 +213,13 @@ def _add_rule(
             entries[deployment.ref].weight = min(entries[deployment.ref].weight + weight, MOST_WEIGHT)
         else:
             entries[deployment.ref] = RuleModel(model=deployment.ref, weight=weight, tags=tags)
+    first = set(entries)
     for tag, by_group in fallbacks.items():
         named = by_group.get(group, []) or (defaults if tag == FALLBACK else [])
-        for deployment in _members(made, deployments, group, named):
-            entries.setdefault(deployment.ref, RuleModel(model=deployment.ref, tags=[tag]))
+        for deployment in _members(made, deployments, own[0], named):
+            entry = entries.setdefault(deployment.ref, RuleModel(model=deployment.ref, tags=[tag]))
+            if deployment.ref not in first and tag not in entry.tags:
+                entry.tags.append(tag)
     rule = RuleEntry(name=group[:200], type=own[0].kind[0], strategy=strategy, models=list(entries.values()))
     made.document.rules.append(rule)
     how = f", weighted by {by}" if by else ""
@@ -244,12 +247,19 @@ def _whole_shares(sizes: list[Decimal]) -> list[int]:
     return [size // gcd(*whole) for size in whole]
 
 
-def _members(made: Translation, deployments: list[_Deployment], group: str, named: list[str]) -> Iterator[_Deployment]:
+def _members(
+    made: Translation, deployments: list[_Deployment], of: _Deployment, named: list[str]
+) -> Iterator[_Deployment]:
+    """Those of the groups `named` as fallbacks of the group of `of`: one that makes something else could not answer."""
     for name in named:
         found = [deployment for deployment in deployments if deployment.group == name]
         if not found:
-            made.left.append(f"{group}: its fallback {name} is not in the model_list")
-        yield from found
+            made.left.append(f"{of.group}: its fallback {name} is not in the model_list")
+        for deployment in found:
+            if deployment.kind == of.kind:
+                yield deployment
+            else:
+                made.left.append(f"{of.group}: its fallback {name} is for {deployment.kind[1]}, not for {of.kind[1]}")
 
 
 def _fallbacks(settings: list[Mapping[str, Any]], name: str) -> dict[str, list[str]]:

@@ -28,11 +28,13 @@ PREFIXES: Mapping[str, str] = {
 ADDRESSED: Mapping[str, str] = {
     "azure": "openai", "azure_ai": "openai", "hosted_vllm": "openai", "vllm": "openai", "lm_studio": "openai",
     "litellm_proxy": "openai", "custom_openai": "openai", "ollama": "ollama", "ollama_chat": "ollama",
-    "bedrock": "bedrock",
+    "bedrock": "bedrock", "databricks": "openai", "cloudflare": "openai",
 }  # fmt: skip
 KEYLESS = {"hosted_vllm", "vllm", "lm_studio", "ollama", "ollama_chat"}
 """Servers that ask for no key, unless the file names one; the others then take theirs from the environment."""
-CATALOGUES: Mapping[str, str] = {"azure": "azure", "azure_ai": "azure", "bedrock": "aws"}
+CATALOGUES: Mapping[str, str] = {
+    "azure": "azure", "azure_ai": "azure", "bedrock": "aws", "databricks": "databricks", "cloudflare": "cloudflare",
+}  # fmt: skip
 """Whose prices are known, though their addresses are everyone's own."""
 BARE = ("openai", "anthropic", "cohere", "google")
 """Whose models are known by a bare name: LiteLLM has a list of them, we ask the price catalogue."""
@@ -85,6 +87,8 @@ class Homes:
         host = _host(address).removeprefix("bedrock-runtime.") or "server"
         if prefix.startswith("azure") and not address.endswith("/v1"):
             address = f"{address}/openai/v1"
+        if prefix == "cloudflare":  # theirs is the address of Cloudflare's own format
+            address = f"{address.removesuffix('/run').removesuffix('/v1')}/v1"
         if address not in self.made:
             slug = re.sub(r"[^a-z0-9]+", "-", f"{prefix}-{host}".lower()).strip("-")[:60]
             taken = {entry.slug for entry in self.made.values()}

@@ -7,10 +7,11 @@ from typing import Any
 
 from dataelan_web.router.providers.failures import failure_in_answer
 from dataelan_web.router.providers.framing import Frame
-from dataelan_web.router.providers.json_values import broken, compact, count, mapping, mappings, string
+from dataelan_web.router.providers.gemini_calls import Calls
+from dataelan_web.router.providers.json_values import broken, count, mapping, mappings, string
 from dataelan_web.router.providers.measures import part_of
 from dataelan_web.router.providers.media import asset
-from dataelan_web.router.types import Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall, Usage
+from dataelan_web.router.types import Done, Event, Failure, Finish, Kind, Reasoning, Text, Usage
 
 KIND = "google"
 
@@ -53,7 +54,7 @@ class GeminiAnswer:
     def __init__(self) -> None:
         self._model = self._id = self._finish = self._blocked = ""
         self._whole = self._done = False
-        self._calls = self._images = 0
+        self._calls, self._images = Calls(), 0
         self._counts: dict[str, int] = {}
 
     def read(self, frame: Frame) -> Iterator[Event]:
@@ -81,6 +82,7 @@ class GeminiAnswer:
         if not (self._finish or self._blocked or self._whole):
             raise Failure(Kind.TRANSIENT, "The provider's answer broke off before its end.", code="cut_off")
         self._done = True
+        yield from self._calls.close()
         if self._images:
             yield Usage(images=self._images)
         yield Done(self._normalised(), self._finish or self._blocked, self._model, self._id)
@@ -89,7 +91,7 @@ class GeminiAnswer:
         if self._blocked and not self._finish:
             return Finish.CONTENT_FILTER
         finish = _FINISHES.get(self._finish, Finish.OTHER)
-        return Finish.TOOL_CALLS if finish is Finish.STOP and self._calls else finish
+        return Finish.TOOL_CALLS if finish is Finish.STOP and self._calls.count else finish
 
     def _part(self, part: Mapping[str, Any]) -> Iterator[Event]:
         """Parts of tools that Google runs itself (executableCode, toolCall …) are not ours to answer. A signature comes
@@ -103,9 +105,8 @@ class GeminiAnswer:
             made = asset(string(inline.get("mimeType")) or string(inline.get("mime_type")), string(inline.get("data")))
             self._images += made.media_type.startswith("image/")
             yield made
-        if call := mapping(part.get("functionCall")):
-            yield ToolCall(self._calls, string(call.get("id")), string(call.get("name")), _arguments(call))
-            self._calls += 1
+        if "functionCall" in part:
+            yield from self._calls.read(mapping(part["functionCall"]))
 
     def _cost(self, metadata: Mapping[str, Any]) -> Iterator[Usage]:
         """Counters grow from document to document, and not every document has all of them."""
@@ -114,10 +115,6 @@ class GeminiAnswer:
         if found and found != self._counts:
             self._counts |= found
             yield _usage(self._counts)
-
-
-def _arguments(call: Mapping[str, Any]) -> str:
-    return compact(mapping(call.get("args")))
 
 
 def _parts(metadata: Mapping[str, Any]) -> dict[str, int]:

@@ -38,6 +38,8 @@ _MADE = {
     "embeddings": Task.EMBEDDING,
     "rerank": Task.RERANK,
 }
+# Mistral has a flag for each.
+_FLAGGED = {"audio_speech": Task.SPEECH, "audio_transcription": Task.TRANSCRIPTION}
 _MODALITIES = {"image": "vision", "audio": "audio"}
 
 
@@ -76,16 +78,25 @@ def _model(model: Mapping[str, Any]) -> ListedModel:
             said.get("maxCompletionTokens"),
             limits.get("max_output_tokens"),
         ),
-        _shutdown(model.get("deprecation"), model.get("expiration_date"), mapping(said.get("deprecation")).get("date")),
+        _shutdown(
+            model.get("deprecation"),
+            model.get("expiration_date"),
+            mapping(said.get("deprecation")).get("date"),
+            mapping(model.get("deprecation")).get("inference"),  # Azure
+        ),
         _capabilities(model),
+        string(model.get("deprecation_replacement_model")),  # Mistral
         task=_TASKS.get(string(model.get("type"))) or _making(model),
         refuses=_refuses({string(name) for name in sequence(model.get("supported_parameters"))}),
     )
 
 
 def _making(model: Mapping[str, Any]) -> Task | None:
-    made = sequence(mapping(model.get("architecture")).get("output_modalities"))
-    return next((task for word, task in _MADE.items() if word in made), None)
+    flags = mapping(model.get("capabilities"))
+    if made := next((task for word, task in _FLAGGED.items() if flags.get(word) is True), None):
+        return made
+    words = sequence(mapping(model.get("architecture")).get("output_modalities"))
+    return next((task for word, task in _MADE.items() if word in words), None)
 
 
 def _refuses(supported: set[str]) -> tuple[str, ...] | None:
@@ -100,8 +111,8 @@ def _shutdown(*candidates: Any) -> str | None:
     for value in candidates:
         if text := string(value):
             return text
-        if seconds := first_count(value):
-            return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds < 10**11 else None
+        if type(value) is int and 0 < value < 10**11:
+            return datetime.fromtimestamp(value, UTC).isoformat()
     return None
 
 
@@ -115,6 +126,10 @@ def _capabilities(model: Mapping[str, Any]) -> tuple[str, ...] | None:
     if not (inputs or flags or parameters):
         return None
     true = {name for name, value in flags.items() if value} | parameters
+    if (
+        flags.get("completion_chat") is False
+    ):  # Mistral says of its models that read scans or speak that they call tools
+        true.discard("function_calling")
     able = {ours for ours, theirs in _ABILITIES.items() if true.intersection(theirs)}
     able |= {_MODALITIES[name] for name in map(string, sequence(inputs)) if name in _MODALITIES}
     return tuple(sorted(able))

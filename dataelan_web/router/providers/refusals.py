@@ -29,7 +29,7 @@ def _not_taken(name: str) -> str:
         rf"(?:parameters?|arguments?|fields?|keys?|names?)(?: supplied)?:? {quoted}(?!.{{0,80}} has moved)|"
         rf"\b{named}:? (?:(?:parameter|field|is|are|inputs?|extra) ){{0,3}}"
         rf"(?:not (?:supported|permitted|allowed|enabled)|deprecated|unsupported)|"
-        rf"(?:does not|doesn['’]t) support (?:the )?(?:parameters? )?{quoted}|"
+        rf"(?:does not|doesn['’]t) support (?:the )?(?:parameters? )?{quoted}(?! ?(?:levels?|values?)\b| ['\"])|"
         rf"\b{named} does not support .{{1,30}} with this model\. Only the default"
     )
 
