@@ -218,6 +218,22 @@ def test_parallel_calls_are_numbered_by_their_items() -> None:
     assert events[-1] == replace(DONE, finish=Finish.TOOL_CALLS)
 
 
+def test_a_call_in_free_words_has_them_as_its_arguments() -> None:
+    """What OpenAI calls a custom tool."""
+    whole = item("custom_tool_call", call_id="a", name="sql", input="SELECT 1")
+    in_pieces = stream(
+        {**item("custom_tool_call", call_id="a", name="sql", input=""), "type": "response.output_item.added"},
+        delta("custom_tool_call_input", "SELECT"),
+        delta("custom_tool_call_input", " 1"),
+        whole,
+        COMPLETED,
+    )
+    for events, _ in (stream(whole, COMPLETED), in_pieces):
+        calls = [event for event in events if isinstance(event, ToolCall)]
+        assert ("".join(call.name for call in calls), "".join(call.arguments for call in calls)) == ("sql", "SELECT 1")
+        assert events[-1] == replace(DONE, finish=Finish.TOOL_CALLS)
+
+
 def test_calls_that_the_provider_answers_itself_are_not_ours() -> None:
     events, _ = stream(item("web_search_call", status="completed"), item("mcp_call", 1, name="roll"), COMPLETED)
     assert events == [DONE]

@@ -50,6 +50,7 @@ _PIECES = {
     "response.reasoning_text.delta": "thought",
     "response.reasoning_summary_text.delta": "summary",
     "response.function_call_arguments.delta": "arguments",
+    "response.custom_tool_call_input.delta": "arguments",
 }
 _WHOLES = {
     "response.output_text.done": ("text", "text"),
@@ -57,6 +58,7 @@ _WHOLES = {
     "response.reasoning_text.done": ("thought", "text"),
     "response.reasoning_summary_text.done": ("summary", "text"),
     "response.function_call_arguments.done": ("arguments", "arguments"),
+    "response.custom_tool_call_input.done": ("arguments", "input"),
 }
 _ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
@@ -165,7 +167,7 @@ class ResponsesAnswer:
                 seal = string(item.get("encrypted_content"))
                 if seal and is_whole and self._said.first(place, "seal"):  # one that begins has another
                     yield Reasoning("", sealed_at(self._base_url, string(item.get("id")), seal), KIND)
-            case "function_call":
+            case "function_call" | "custom_tool_call":
                 yield from self._call(place, item)
             case "image_generation_call" if string(item.get("result")) and self._said.first(place, "picture"):
                 yield _picture(item)
@@ -183,7 +185,7 @@ class ResponsesAnswer:
         call_id, name = string(item.get("call_id")) or string(item.get("id")), string(item.get("name"))
         if name and self._said.first(place, "name"):
             yield ToolCall(self._number(place), call_id, name)
-        arguments = item.get("arguments")
+        arguments = item.get("arguments", item.get("input"))
         text = compact(arguments) if isinstance(arguments, dict) else string(arguments)
         yield from self._rest(place, "arguments", 0, text)
 
