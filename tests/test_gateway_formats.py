@@ -317,6 +317,33 @@ def test_a_response_goes_on_from_an_earlier_one_of_its_own_project(
     assert theirs.status_code == unknown.status_code == 404
 
 
+def test_items_of_an_earlier_answer_can_be_named_in_place_of_saying_them_again(
+    program: Program, acme: people.Cast, provider: Upstream, app: Flask, rival: people.Cast
+) -> None:
+    """As the Vercel AI SDK sends a conversation, unless it is told otherwise."""
+    people.own_model(acme, people.own_provider(acme, provider.url, "openai"), "theirs")
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
+    said = {"role": "assistant", "content": "Let me look.", "reasoning_content": "Hm.", "tool_calls": [call]}
+    provider.answers({"model": "theirs", "choices": [{"message": said, "finish_reason": "tool_calls"}]})
+    asked = {"role": "user", "content": "What is the weather in Rome?"}
+    output = program.post("/v1/responses", {"model": "theirs", "input": [asked]}).json["output"]
+    assert [item["type"] for item in output] == ["reasoning", "message", "function_call"]
+    named = [{"type": "item_reference", "id": item["id"]} for item in output]
+    twice = {"type": "item_reference", "id": f"{output[1]['id']}_2"}  # where words stood in two items
+    result = {"type": "function_call_output", "call_id": "c1", "output": "18 degrees"}
+    then = {"model": "theirs", "input": [asked, *named[:2], twice, named[2], result]}
+    assert program.post("/v1/responses", then).status_code == 200
+    sent = provider.requests[-1]["body"]["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool"]
+    assert (sent[1]["content"], sent[1]["tool_calls"], sent[2]["tool_call_id"]) == ("Let me look.", [call], "c1")
+
+    theirs = Program(app, rival.token()).post("/v1/responses", {**then, "model": "auto"})
+    gone = program.post("/v1/responses", {**then, "input": [asked, {**named[2], "id": f"{output[2]['id'][:-2]}_7"}]})
+    for refused in (theirs, gone):
+        assert (refused.status_code, refused.json["error"]["code"]) == (404, "item_not_found")
+        assert refused.json["error"]["param"] == "input.1"
+
+
 def test_tokens_are_counted_without_a_run(program: Program, acme: people.Cast, provider: Upstream) -> None:
     said = {"model": "simulated-instant", "messages": [{"role": "user", "content": "Hello you"}]}
     guessed = program.post("/v1/messages/count_tokens", said)
