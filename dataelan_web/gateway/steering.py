@@ -14,7 +14,7 @@ from .errors import Refused
 RULE, TAGS, SESSION, CACHE, KEY = (
     "x-dataelan-rule", "x-dataelan-tags", "x-dataelan-session", "x-dataelan-cache", "Idempotency-Key",
 )  # fmt: skip
-MOST_TAGS, LONGEST = 10, 200
+MOST_TAGS, LONGEST_TAG, LONGEST = 10, 64, 200
 
 
 class Cache(StrEnum):
@@ -44,8 +44,8 @@ class Steering:
 def steering() -> Steering:
     """Of this request. Raises Refused (400) naming the header."""
     tags = tuple(dict.fromkeys(tag for part in _said(TAGS, 2000).split(",") if (tag := part.strip())))
-    if len(tags) > MOST_TAGS or any(len(tag) > 64 for tag in tags):
-        raise Refused(400, f"{TAGS}: {MOST_TAGS} tags of 64 characters at most.", "invalid_value", TAGS)
+    if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):
+        raise Refused(400, f"{TAGS}: {MOST_TAGS} tags of {LONGEST_TAG} characters at most.", "invalid_value", TAGS)
     cache = _said(CACHE).lower() or Cache.ON
     if cache not in list(Cache):
         raise Refused(400, f"{CACHE}: one of {', '.join(Cache)}.", "invalid_value", CACHE)
