@@ -21,7 +21,7 @@ def test_the_vercel_ai_sdk_does_all_that_it_can_through_us(server: str, acme: pe
     if node is None:
         pytest.skip("there is no node here")
     command = [node, str(SCRIPT), server, acme.token(), form]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    made = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if made.returncode == NOT_INSTALLED:
         pytest.skip(f"{made.stdout.strip()} is not in a node_modules of NODE_PATH")
     assert made.returncode == 0, made.stderr
