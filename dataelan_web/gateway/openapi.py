@@ -12,8 +12,8 @@ from .steering import CACHE, KEY, LONGEST, LONGEST_TAG, MOST_TAGS, TAGS, Cache
 TAG = f"[^,]{{0,{LONGEST_TAG}}}"
 SAID: dict[str, dict[str, Any]] = {
     CACHE: {"enum": list(Cache)},
-    KEY: {},
-    TAGS: {"pattern": f"^{TAG}(,{TAG}){{0,{MOST_TAGS - 1}}}$"},
+    KEY: {"minLength": 1},
+    TAGS: {"minLength": 1, "pattern": f"^{TAG}(,{TAG}){{0,{MOST_TAGS - 1}}}$"},
 }
 """What a header may hold, where that is not any text up to a length."""
 EVENTS = {"description": "Messages, as they are made, each with a line of `data`."}
@@ -97,7 +97,7 @@ def _in_path(call: Call) -> list[dict[str, Any]]:
 
 
 def _header(name: str, words: str) -> dict[str, Any]:
-    values = SAID.get(name, {"maxLength": LONGEST})
+    values = SAID.get(name, {"minLength": 1, "maxLength": LONGEST})
     return {"name": name, "in": "header", "description": words, "schema": {"type": "string", **values}}
 
 

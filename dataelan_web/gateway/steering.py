@@ -49,11 +49,21 @@ def steering() -> Steering:
     cache = _said(CACHE).lower() or Cache.ON
     if cache not in list(Cache):
         raise Refused(400, f"{CACHE}: one of {', '.join(Cache)}.", "invalid_value", CACHE)
-    return Steering(_said(RULE), tags, _said(SESSION), Cache(cache), request.headers.get(KEY, ""))
+    return Steering(_said(RULE), tags, _said(SESSION), Cache(cache), _sent(KEY))
 
 
 def _said(name: str, longest: int = LONGEST) -> str:
-    value = request.headers.get(name, "").strip()
+    value = _sent(name).strip()
     if len(value) > longest or not value.isprintable():
         raise Refused(400, f"{name}: {longest} printable characters at most.", "invalid_value", name)
     return value
+
+
+def _sent(name: str) -> str:
+    """Without the header, empty. What is sent and comes empty was written in letters that our server does not read, and
+    passing over it would ask another model, or pay twice. Raises Refused (400)."""
+    value = request.headers.get(name)
+    if value is not None and not value.strip():
+        message = f"{name}: it came empty. Headers hold ASCII only; a rule of any name can be named as `model`."
+        raise Refused(400, message, "invalid_value", name)
+    return value or ""
