@@ -432,6 +432,15 @@ def test_a_wrong_field_is_400_and_named(raw: httpx2.Client, field: str, value: o
     assert error["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("header", ["x-dataelan-rule", "x-dataelan-tags", "Idempotency-Key"])
+def test_a_header_in_letters_that_our_server_does_not_read_is_400_and_not_passed_over(
+    raw: httpx2.Client, header: str
+) -> None:
+    asked = {"model": "simulated-instant", "messages": ASK}
+    answer = raw.post("/chat/completions", json=asked, headers={header: "Günstig".encode()})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, header)
+
+
 def test_openais_client_raises_bad_request_for_two_answers_at_once(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="n: Input should be 1") as error:
         ask(client, n=2)

@@ -9,8 +9,11 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 
 from dataelan_web.gateway.calls import CALLS, LEARN, STEER
+from dataelan_web.gateway.steering import CACHE, SESSION, TAGS
 
 from . import people
+
+COUNTED = {"model": "simulated-instant", "messages": [{"role": "user", "content": "Hi"}]}
 
 
 def test_every_call_of_the_gateway_is_documented_and_no_other(app: Flask) -> None:
@@ -38,6 +41,36 @@ def test_the_openapi_document_is_whole_and_its_schemas_are_such(app: Flask) -> N
         for operation in item.values():
             named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
             assert named == set(re.findall(r"{(\w+)}", path))
+
+
+def test_what_the_document_says_of_our_headers_is_what_is_taken(app: Flask, simulated: str, acme: people.Cast) -> None:
+    document = app.test_client().get("/v1/openapi.json").json
+    operation = document["paths"]["/v1/messages/count_tokens"]["post"]
+    schemas = {one["name"]: one["schema"] for one in operation["parameters"]}
+    long = "x" * 64
+    tags = ("", "a", ",".join([long] * 10), "a, b", ",".join("abcdefghijk"), f"{long}x")
+    tried = [
+        *((TAGS, value) for value in tags),
+        *((SESSION, value) for value in ("", long * 3, long * 4, "é")),
+        *((CACHE, value) for value in ("on", "no")),
+    ]
+    taken = []
+    for name, value in tried:
+        headers = {"Authorization": f"Bearer {acme.token()}", name: value}
+        answer = app.test_client().post("/v1/messages/count_tokens", json=COUNTED, headers=headers)
+        is_said = Draft202012Validator(schemas[name]).is_valid(value)
+        assert answer.status_code == (200 if is_said else 400), (name, value, answer.text)
+        taken.append(is_said)
+    assert (sum(taken), len(taken)) == (6, 12)
+
+
+def test_a_stream_is_not_said_to_be_one_text(app: Flask) -> None:
+    """Schemathesis holds each message of a stream against its schema."""
+    paths = app.test_client().get("/v1/openapi.json").json["paths"]
+    told = [one["responses"]["200"]["content"] for item in paths.values() for one in item.values()]
+    streams = [content["text/event-stream"] for content in told if "text/event-stream" in content]
+    assert len(streams) == 7
+    assert all("type" not in stream["schema"] for stream in streams)
 
 
 def test_examples_are_answered_and_the_page_shows_every_call_and_header(

@@ -38,6 +38,16 @@ SAID: list[Event] = [
 DONE = Done(Finish.TOOL_CALLS, "tool_calls", "theirs")
 
 
+DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Dear Ada"}}
+BRIEF = {"max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+GENERATE = "/v1beta/models/auto:generateContent"
+HI = [{"parts": [{"text": "Hi"}]}]
+
+
+def brief(*content: dict[str, Any]) -> dict[str, Any]:
+    return {**BRIEF, "messages": [{"role": "user", "content": list(content)}]}
+
+
 class Program:
     """A program with a token, which speaks to the gateway in this process."""
 
@@ -218,6 +228,21 @@ def test_what_is_asked_in_one_form_is_sent_in_the_providers_own(
         ("/v1/images/generations", {"prompt": "x", "response_format": "url"}, "response_format"),
         ("/v1/audio/speech", {"input": "x", "speed": 9}, "speed"),
         ("/v1/audio/transcriptions", {}, "file"),
+        ("/v1/messages", {**BRIEF, "inference_geo": "us"}, "inference_geo"),
+        ("/v1/messages", {**BRIEF, "tools": [{"name": "t", "input_schema": {}, "input_examples": [{}]}]},
+         "tools.0.input_examples"),
+        ("/v1/messages", {**BRIEF, "tools": [{"name": "t", "input_schema": {}, "defer_loading": True}]},
+         "tools.0.defer_loading"),
+        ("/v1/messages", brief(DOCUMENT | {"citations": {"enabled": True}}), "messages.0.content.0.citations"),
+        ("/v1/messages", brief(DOCUMENT | {"context": "A letter"}), "messages.0.content.0.context"),
+        (GENERATE, {"contents": HI, "safetySettings": [{"category": "x", "threshold": "BLOCK_LOW_AND_ABOVE"}]},
+         "safetySettings"),
+        (GENERATE, {"contents": HI, "generationConfig": {"mediaResolution": "MEDIA_RESOLUTION_LOW"}},
+         "generationConfig.mediaResolution"),
+        (GENERATE, {"contents": [{"parts": [{"text": "Hi", "videoMetadata": {"fps": 1}}]}]},
+         "contents.0.parts.0.videoMetadata"),
+        ("/v1/responses", {"input": "Hi", "context_management": [{"type": "compaction"}]}, "context_management"),
+        ("/v1/images/generations", {"prompt": "x", "moderation": "low"}, "moderation"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_carried_is_400_and_named(program: Program, path: str, body: Any, field: str) -> None:
@@ -225,6 +250,23 @@ def test_what_cannot_be_carried_is_400_and_named(program: Program, path: str, bo
     assert answer.status_code == 400
     assert field in answer.text
     assert field in answer.json["error"]["message"]
+
+
+def test_what_only_openai_does_with_a_recording_is_400_and_named(program: Program) -> None:
+    for name, value in (("chunking_strategy", '{"type":"server_vad"}'), ("known_speaker_names[]", "Ada")):
+        form = {"model": "simulated-ear", name: value, "file": (io.BytesIO(b"RIFF\0\0\0\0WAVEfmt "), "a.wav")}
+        headers = {"Authorization": f"Bearer {program.token}"}
+        answer = program.http.post("/v1/audio/transcriptions", data=form, headers=headers)
+        assert (answer.status_code, answer.json["error"]["param"]) == (400, name.removesuffix("[]"))
+
+
+def test_what_a_whole_request_of_anthropics_is_to_keep_is_kept_to_its_end(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    people.own_model(acme, people.own_provider(acme, provider.url, "anthropic"), "theirs")
+    program.post("/v1/messages", {**BRIEF, "model": "theirs", "cache_control": {"type": "ephemeral", "ttl": "1h"}})
+    (block,) = provider.requests[-1]["body"]["messages"][0]["content"]
+    assert block["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
 
 
 def test_odd_bodies_are_answered_as_any_other(program: Program) -> None:
@@ -315,6 +357,33 @@ def test_a_response_goes_on_from_an_earlier_one_of_its_own_project(
     theirs = Program(app, rival.token()).post("/v1/responses", then)
     unknown = program.post("/v1/responses", {**then, "previous_response_id": "resp_0"})
     assert theirs.status_code == unknown.status_code == 404
+
+
+def test_items_of_an_earlier_answer_can_be_named_in_place_of_saying_them_again(
+    program: Program, acme: people.Cast, provider: Upstream, app: Flask, rival: people.Cast
+) -> None:
+    """As the Vercel AI SDK sends a conversation, unless it is told otherwise."""
+    people.own_model(acme, people.own_provider(acme, provider.url, "openai"), "theirs")
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
+    said = {"role": "assistant", "content": "Let me look.", "reasoning_content": "Hm.", "tool_calls": [call]}
+    provider.answers({"model": "theirs", "choices": [{"message": said, "finish_reason": "tool_calls"}]})
+    asked = {"role": "user", "content": "What is the weather in Rome?"}
+    output = program.post("/v1/responses", {"model": "theirs", "input": [asked]}).json["output"]
+    assert [item["type"] for item in output] == ["reasoning", "message", "function_call"]
+    named = [{"type": "item_reference", "id": item["id"]} for item in output]
+    twice = {"type": "item_reference", "id": f"{output[1]['id']}_2"}  # where words stood in two items
+    result = {"type": "function_call_output", "call_id": "c1", "output": "18 degrees"}
+    then = {"model": "theirs", "input": [asked, *named[:2], twice, named[2], result]}
+    assert program.post("/v1/responses", then).status_code == 200
+    sent = provider.requests[-1]["body"]["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool"]
+    assert (sent[1]["content"], sent[1]["tool_calls"], sent[2]["tool_call_id"]) == ("Let me look.", [call], "c1")
+
+    theirs = Program(app, rival.token()).post("/v1/responses", {**then, "model": "auto"})
+    gone = program.post("/v1/responses", {**then, "input": [asked, {**named[2], "id": f"{output[2]['id'][:-2]}_7"}]})
+    for refused in (theirs, gone):
+        assert (refused.status_code, refused.json["error"]["code"]) == (404, "item_not_found")
+        assert refused.json["error"]["param"] == "input.1"
 
 
 def test_tokens_are_counted_without_a_run(program: Program, acme: people.Cast, provider: Upstream) -> None:

@@ -6,9 +6,18 @@ from functools import cache
 from typing import Any
 
 from ..api_errors import Api
-from .calls import CALLS, LEARN, STEER, Call
-from .steering import KEY, LONGEST, Cache
+from .calls import CALLS, LEARN, STEER, TEXT, Call
+from .steering import CACHE, KEY, LONGEST, LONGEST_TAG, MOST_TAGS, TAGS, Cache
 
+TAG = f"[^,]{{0,{LONGEST_TAG}}}"
+SAID: dict[str, dict[str, Any]] = {
+    CACHE: {"enum": list(Cache)},
+    KEY: {"minLength": 1},
+    TAGS: {"minLength": 1, "pattern": f"^{TAG}(,{TAG}){{0,{MOST_TAGS - 1}}}$"},
+}
+"""What a header may hold, where that is not any text up to a length."""
+EVENTS = {"description": "Messages, as they are made, each with a line of `data`."}
+"""No schema: what one is of, tools read in two ways (the text of all, or each message)."""
 TITLE = "Dataelan’s gateway"
 ABOUT = "The APIs of OpenAI, Anthropic and Gemini, each of which reaches any model that a project may use."
 REFUSED = {
@@ -88,15 +97,13 @@ def _in_path(call: Call) -> list[dict[str, Any]]:
 
 
 def _header(name: str, words: str) -> dict[str, Any]:
-    values: dict[str, Any] = {"x-dataelan-cache": {"enum": list(Cache)}, KEY: {}}.get(name, {"maxLength": LONGEST})
+    values = SAID.get(name, {"minLength": 1, "maxLength": LONGEST})
     return {"name": name, "in": "header", "description": words, "schema": {"type": "string", **values}}
 
 
 def _answered(call: Call) -> dict[str, Any]:
-    content = {
-        media_type: {"schema": call.answer if media_type == "application/json" else {"type": "string"}}
-        for media_type in call.media_types
-    }
+    schemas = {"application/json": call.answer, "text/event-stream": EVENTS}
+    content = {media_type: {"schema": schemas.get(media_type, TEXT)} for media_type in call.media_types}
     headers = {name: {"description": words, "schema": {"type": "string"}} for names, words in LEARN
                for name in names.split(", ")} if call.method == "POST" else {}  # fmt: skip
     return {"description": call.summary, "content": content, "headers": headers}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from ..executions import cache
@@ -38,14 +38,19 @@ def by_id(project: Project, id: str) -> Execution | None:
         return None
     return db.session.scalars(
         select(Execution)
-        .where(
-            Execution.id == wanted,
-            Execution.project_id == project.id,
-            Execution.origin == Origin.GATEWAY,
-            Execution.deleted_at.is_(None),
-        )
+        .where(*of_programs(project, {wanted}))
         .options(joinedload(Execution.body), selectinload(Execution.attempts))
     ).first()
+
+
+def of_programs(project: Project, ids: set[uuid.UUID]) -> tuple[ColumnElement[bool], ...]:
+    """Those of them that a program of this project asked for, and nobody deleted."""
+    return (
+        Execution.id.in_(ids),
+        Execution.project_id == project.id,
+        Execution.origin == Origin.GATEWAY,
+        Execution.deleted_at.is_(None),
+    )
 
 
 def told(run: Execution) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from .errors import Refused
 RULE, TAGS, SESSION, CACHE, KEY = (
     "x-dataelan-rule", "x-dataelan-tags", "x-dataelan-session", "x-dataelan-cache", "Idempotency-Key",
 )  # fmt: skip
-MOST_TAGS, LONGEST = 10, 200
+MOST_TAGS, LONGEST_TAG, LONGEST = 10, 64, 200
 
 
 class Cache(StrEnum):
@@ -44,16 +44,26 @@ class Steering:
 def steering() -> Steering:
     """Of this request. Raises Refused (400) naming the header."""
     tags = tuple(dict.fromkeys(tag for part in _said(TAGS, 2000).split(",") if (tag := part.strip())))
-    if len(tags) > MOST_TAGS or any(len(tag) > 64 for tag in tags):
-        raise Refused(400, f"{TAGS}: {MOST_TAGS} tags of 64 characters at most.", "invalid_value", TAGS)
+    if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):
+        raise Refused(400, f"{TAGS}: {MOST_TAGS} tags of {LONGEST_TAG} characters at most.", "invalid_value", TAGS)
     cache = _said(CACHE).lower() or Cache.ON
     if cache not in list(Cache):
         raise Refused(400, f"{CACHE}: one of {', '.join(Cache)}.", "invalid_value", CACHE)
-    return Steering(_said(RULE), tags, _said(SESSION), Cache(cache), request.headers.get(KEY, ""))
+    return Steering(_said(RULE), tags, _said(SESSION), Cache(cache), _sent(KEY))
 
 
 def _said(name: str, longest: int = LONGEST) -> str:
-    value = request.headers.get(name, "").strip()
+    value = _sent(name).strip()
     if len(value) > longest or not value.isprintable():
         raise Refused(400, f"{name}: {longest} printable characters at most.", "invalid_value", name)
     return value
+
+
+def _sent(name: str) -> str:
+    """Without the header, empty. What is sent and comes empty was written in letters that our server does not read, and
+    passing over it would ask another model, or pay twice. Raises Refused (400)."""
+    value = request.headers.get(name)
+    if value is not None and not value.strip():
+        message = f"{name}: it came empty. Headers hold ASCII only; a rule of any name can be named as `model`."
+        raise Refused(400, message, "invalid_value", name)
+    return value or ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
@@ -42,11 +43,18 @@ class Source(Strict):
     url: str = ""
 
 
+class Citations(Strict):
+    enabled: bool | None = None
+
+
 class Block(Strict):
     type: str
     text: str = ""
     source: Source | None = None
     title: str | None = None
+    context: str | None = None
+    citations: Citations | list[Any] | None = None
+    """Wanted of a document; of words that were said, where they were from."""
     id: str = ""
     name: str = ""
     input: Any = None
@@ -74,6 +82,8 @@ class ToolIn(Strict):
     description: str | None = None
     input_schema: dict[str, Any] | None = None
     strict: bool | None = None
+    input_examples: list[Any] | None = None
+    defer_loading: bool | None = None
     cache_control: CacheControl | None = None
 
 
@@ -163,6 +173,9 @@ class MessagesRequest(CountRequest):
     temperature: float | None = Field(default=None, ge=0, le=1)
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=0, le=1_000_000)
+    cache_control: CacheControl | None = None
+    """Of all that is said: as if it stood at the end of the last message."""
+    inference_geo: str | None = Field(default=None, max_length=50)
     container: Any = None
     mcp_servers: list[Any] | None = None
     context_management: dict[str, Any] | None = None
@@ -174,6 +187,15 @@ class MessagesRequest(CountRequest):
         for field in ("container", "mcp_servers", "context_management"):
             if getattr(self, field):
                 raise unsupported(field, "what a provider runs or keeps itself is not passed on here.")
+        if self.inference_geo not in (None, "global"):
+            raise unsupported("inference_geo", "it is not passed on here; a rule says which models may answer.")
+
+    def prompt(self) -> Prompt:
+        made = super().prompt()
+        if self.cache_control is None or not made.messages:
+            return made
+        *before, last = made.messages
+        return replace(made, messages=(*before, replace(last, keep=last.keep or self.cache_control.ttl)))
 
 
 # -- what is said ------------------------------------------------------------------------------------
@@ -216,6 +238,10 @@ def _part(field: str, block: Block) -> Part:
 
 
 def _file(field: str, block: Block, source: Source) -> Part:
+    if isinstance(block.citations, Citations) and block.citations.enabled:
+        raise unsupported(f"{field}.citations", "where words are from is not passed on here.")
+    if block.context:
+        raise unsupported(f"{field}.context", "say it in a text before the document.")
     if source.type == "url":
         return ImagePart(url=source.url) if block.type == "image" else FilePart("application/pdf", url=source.url)
     if source.type == "base64":
@@ -242,6 +268,9 @@ def _result(field: str, block: Block) -> list[Part]:
 def _tool(number: int, tool: ToolIn) -> Tool:
     if tool.type not in (None, "custom"):
         raise unsupported(f"tools.{number}.type", f"“{tool.type}” is a tool that its provider runs itself.")
+    for name in ("input_examples", "defer_loading"):
+        if getattr(tool, name):
+            raise unsupported(f"tools.{number}.{name}", "it is not passed on here; say it in the description.")
     keep = tool.cache_control.ttl if tool.cache_control else ""
     return Tool(tool.name, tool.description or "", tool.input_schema or {}, tool.strict, keep)
 

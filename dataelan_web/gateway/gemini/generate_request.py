@@ -10,7 +10,7 @@ import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 
 from ...router.providers.conversation import with_shown
 from ...router.providers.gemini_answer import KIND
@@ -20,6 +20,10 @@ from ..json_body import MOST_TOKENS, checked, unsupported
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 CHOICES = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
+UNBLOCKED = {"OFF", "BLOCK_NONE", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"}
+"""As Gemini's models do by themselves (ai.google.dev/gemini-api/docs/safety-settings)."""
+UNSAID = {None, "MEDIA_RESOLUTION_UNSPECIFIED"}
+HOW_IT_IS_SEEN = "how finely a file is looked at is not passed on here."
 EFFORTS = ((0, "none"), (1_024, "low"), (8_192, "medium"))
 """Up to how many tokens of thinking an effort is meant (ai.google.dev/gemini-api/docs/openai#thinking)."""
 
@@ -44,6 +48,11 @@ class FunctionCall(Camel):
     args: dict[str, Any] | None = None
 
 
+class SafetySetting(Camel):
+    category: str = ""
+    threshold: str = ""
+
+
 class ResponsePart(Camel):
     inline_data: Blob | None = None
     file_data: FileData | None = None
@@ -60,6 +69,8 @@ class PartIn(Camel):
     text: str | None = None
     thought: bool | None = None
     thought_signature: str | None = None
+    media_resolution: dict[str, Any] | str | None = None
+    video_metadata: dict[str, Any] | None = None
     inline_data: Blob | None = None
     file_data: FileData | None = None
     function_call: FunctionCall | None = None
@@ -109,6 +120,7 @@ class GenerationConfig(Camel):
     response_modalities: list[str] | None = None
     response_logprobs: bool | None = None
     speech_config: dict[str, Any] | None = None
+    media_resolution: str | None = None
     thinking_config: ThinkingConfig | None = None
 
 
@@ -119,6 +131,7 @@ class GenerateRequest(Camel):
     tool_config: ToolConfig | None = None
     generation_config: GenerationConfig = Field(default_factory=GenerationConfig)
     cached_content: str | None = None
+    safety_settings: list[SafetySetting] | None = None
 
     def refuse_what_cannot_be_sent(self) -> None:
         """Raises Refused. Left out, it would change the answer without a word."""
@@ -127,6 +140,10 @@ class GenerateRequest(Camel):
             raise Refused(400, "contents: at least one is needed.", "invalid_value", "contents")
         if self.cached_content:
             raise unsupported("cachedContent", "what one provider keeps cannot be named here.")
+        if any(one.threshold not in UNBLOCKED for one in self.safety_settings or ()):
+            raise unsupported("safetySettings", "what is blocked is not passed on here: only to block nothing of it.")
+        if config.media_resolution not in UNSAID:
+            raise unsupported("generationConfig.mediaResolution", HOW_IT_IS_SEEN)
         if config.response_logprobs:
             raise unsupported("generationConfig.responseLogprobs", "probabilities of tokens are not passed on here.")
         if config.speech_config or [m for m in config.response_modalities or () if m.upper() != "TEXT"]:
@@ -186,6 +203,9 @@ def _parts(field: str, content: Content, ids: _Ids) -> list[Part]:
     for n, part in enumerate(content.parts):
         if part.thought:
             continue
+        for name in ("mediaResolution", "videoMetadata"):
+            if getattr(part, to_snake(name)):
+                raise unsupported(f"{field}.{n}.{name}", HOW_IT_IS_SEEN)
         if part.thought_signature:
             found.append(ThoughtPart("", part.thought_signature, KIND))
         found.append(_part(f"{field}.{n}", part, ids))

@@ -33,6 +33,7 @@ class ImagesRequest(Strict):
     output_compression: int | None = None
     response_format: Literal["url", "b64_json"] | None = None
     style: str | None = None
+    moderation: str | None = Field(default=None, max_length=50)
     stream: bool | None = None
     partial_images: int | None = Field(default=None, ge=0, le=3)
 
@@ -42,6 +43,8 @@ class ImagesRequest(Strict):
             raise unsupported("response_format", "pictures come as `b64_json`; nothing is kept at an open address.")
         if self.style:
             raise unsupported("style", "say it in the prompt; only one model knows this parameter.")
+        if self.moderation not in (None, "auto"):
+            raise unsupported("moderation", "only one provider knows this parameter.")
         if self.output_compression not in (None, 100):
             raise unsupported("output_compression", "pictures come as their model made them.")
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ...models import Project
-from ..continued import conversation
+from ..continued import conversation, with_items
 from ..inbound import Inbound
 from ..json_body import checked
 from ..stored_prompts import OWN, named
@@ -16,8 +16,9 @@ from .responses_request import ResponsesRequest
 
 
 def read(body: dict[str, Any], project: Project) -> Inbound:
-    """Raises Refused: 400 naming the first field that is wrong, 404 for a response to go on from that is not there."""
+    """Raises Refused: 400 naming the first field that is wrong, 404 for an answer to go on from that is not there."""
     stored = named(body, body.get("model"))
+    body = {**body, "input": with_items(project, body["input"])} if "input" in body else body
     asked = checked({"model": OWN, **body} if stored else body, ResponsesRequest)
     if not stored or asked.input:
         asked.refuse_what_cannot_be_sent()

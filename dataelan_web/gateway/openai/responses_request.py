@@ -90,6 +90,7 @@ class ResponsesRequest(Strict):
     conversation: Any = None
     background: bool | None = None
     truncation: str | None = None
+    context_management: Any = None
     top_logprobs: int | None = None
     metadata: dict[str, str] | None = None
     include: list[str] | None = None
@@ -104,6 +105,8 @@ class ResponsesRequest(Strict):
             raise unsupported("background", "an answer is waited for here; stream it if that takes long.")
         if self.truncation not in (None, "disabled"):
             raise unsupported("truncation", "a conversation is sent as it is, or not at all.")
+        if self.context_management:
+            raise unsupported("context_management", "a conversation is sent as it is, or not at all.")
         if self.top_logprobs:
             raise unsupported("top_logprobs", "probabilities of tokens are not passed on here.")
         if LOGPROBS in (self.include or ()):

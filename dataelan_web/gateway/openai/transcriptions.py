@@ -20,6 +20,7 @@ from ..inbound import Inbound, Whole
 from ..json_body import Strict, checked, storable, unsupported
 from ..sse import event as sse
 
+LISTED_BY_ONE = ("keywords", "languages", "known_speaker_names", "known_speaker_references")
 TIMED = ("verbose_json", "srt", "vtt")
 
 
@@ -32,6 +33,11 @@ class TranscriptionRequest(Strict):
     stream: bool | None = None
     timestamp_granularities: list[str] = Field(default_factory=list)
     include: list[str] = Field(default_factory=list)
+    chunking_strategy: str | None = None
+    keywords: list[str] = Field(default_factory=list)
+    languages: list[str] = Field(default_factory=list)
+    known_speaker_names: list[str] = Field(default_factory=list)
+    known_speaker_references: list[str] = Field(default_factory=list)
 
     @property
     def media(self) -> dict[str, Any]:
@@ -50,6 +56,11 @@ def read(form: MultiDict[str, str], files: MultiDict[str, FileStorage]) -> Inbou
         raise unsupported("timestamp_granularities", "times are told of stretches of speech, not of single words.")
     if asked.include:
         raise unsupported("include", "probabilities of tokens are not passed on here.")
+    if asked.chunking_strategy not in (None, "auto"):
+        raise unsupported("chunking_strategy", "where a recording is cut is not passed on here: only “auto” is.")
+    for name in LISTED_BY_ONE:
+        if getattr(asked, name):
+            raise unsupported(name, "only one provider knows this parameter; say it in the prompt.")
     words = (TextPart(asked.prompt),) if asked.prompt else ()
     prompt = Prompt(
         (Message("user", (*words, _recording(files.get("file")))),),
@@ -65,7 +76,7 @@ def read(form: MultiDict[str, str], files: MultiDict[str, FileStorage]) -> Inbou
 def _fields(form: MultiDict[str, str]) -> dict[str, Any]:
     """What a form can only say as text, as what it is. Raises Refused (400)."""
     said: dict[str, Any] = {name: value for name, value in form.items() if not name.endswith("[]")}
-    for name in ("timestamp_granularities", "include"):
+    for name in ("timestamp_granularities", "include", *LISTED_BY_ONE):
         said[name] = form.getlist(f"{name}[]") or form.getlist(name)
     if "stream" in said:
         said["stream"] = {"true": True, "false": False}.get(said["stream"].lower(), said["stream"])
