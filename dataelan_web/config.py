@@ -54,6 +54,8 @@ class Settings:
     """OpenAI-compatible servers on this machine to offer when they answer."""
     secure_cookies: bool
     open_sign_up: bool
+    sign_up_domains: tuple[str, ...]
+    """Only who has an address of one of these signs up without an invitation; none: anybody."""
     superusers_need_two_factors: bool
     """Are they superusers only where they signed in by two?"""
     private_addresses: bool
@@ -117,6 +119,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         local_servers=tuple((read("DATAELAN_LOCAL_SERVERS") or " ".join(LOCAL_SERVERS)).split()),
         secure_cookies=read.flag("DATAELAN_SECURE_COOKIES", False),
         open_sign_up=read.flag("DATAELAN_OPEN_SIGN_UP", True),
+        sign_up_domains=read.sign_up_domains(),
         superusers_need_two_factors=read.flag("DATAELAN_SUPERUSERS_NEED_TWO_FACTORS", False),
         private_addresses=read.flag("DATAELAN_PRIVATE_ADDRESSES", False),
         reachable_hosts=read.hosts("DATAELAN_REACHABLE_HOSTS"),
@@ -179,6 +182,17 @@ class _Reader:
             if not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f:.]+", one):
                 hint = "hosts such as api.openai.com or *.example.com, separated by spaces"
                 raise ConfigError(f"{name} must be {hint}, not {one!r}.")
+        return found
+
+    def sign_up_domains(self) -> tuple[str, ...]:
+        """Anybody can type an address of a domain: it says something only where its mailbox is asked."""
+        name = "DATAELAN_SIGN_UP_DOMAINS"
+        found = tuple(self(name).lower().split())
+        for one in found:
+            if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", one):
+                raise ConfigError(f"{name} must be domains such as example.com, separated by spaces, not {one!r}.")
+        if found and not self("DATAELAN_MAIL_URL"):
+            raise ConfigError(f"{name} needs DATAELAN_MAIL_URL: addresses are confirmed by a letter.")
         return found
 
     def database_url(self) -> str:

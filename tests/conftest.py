@@ -79,8 +79,8 @@ def environment(data_dir: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def app(request: pytest.FixtureRequest, environment: dict[str, str], data_dir: Path) -> Iterator[Flask]:
-    """When all tests of a run with sweeps are over, none of the secrets that they entered stands anywhere."""
+def app(environment: dict[str, str], data_dir: Path) -> Iterator[Flask]:
+    """When all tests of a run are over, none of the secrets that they entered stands anywhere."""
     with starting():
         app = create_app(load(environment))
     app.testing = False  # errors are answered, as in production
@@ -89,8 +89,6 @@ def app(request: pytest.FixtureRequest, environment: dict[str, str], data_dir: P
         upgrade()
         fixture.load(environment["DATAELAN_SIMULATED_URL"])
     yield app
-    if not any(test.get_closest_marker("sweep") for test in request.session.items):
-        return
     left = leaks.found({"a secret that a test planted": leaks.PLANTED}, leaks.everything(app, data_dir))
     assert left == []
 

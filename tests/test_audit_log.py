@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from dataelan_web.audit_log import words
@@ -23,6 +23,23 @@ from dataelan_web.models import AuditEvent, Organization, new_id, now
 from dataelan_web.models.audit import Source
 
 from . import people
+from .test_access import HTMX, ROUTES, Ids, Route, by_feature, rows_of, send
+
+CHANGES = [one for one in ROUTES if one.method == "POST" and one.is_inside and "olivia" in one.allowed]
+SAYS_ITSELF = {
+    *("playground.create", "playground.create_execution", "playground.retry", "playground.retry_comparison"),
+    *("prompts.run", "prompts.run_cases", "prompts.open_session", "hub.model_session", "batches.setup"),
+}
+"""Sessions, runs and drafts of batches, which are made: each says who made it, and when."""
+THEIR_OWN = {
+    "playground.star",
+    "sharing.rate",
+    "batches.score",
+    "notices.read",
+    "notices.read_all",
+    "prompts.keep_draft",
+}
+"""What of it is one person's own, and changes nothing for others."""
 
 
 def event(cast: people.Cast, action: str = "key.created", **values: object) -> AuditEvent:
@@ -53,6 +70,26 @@ def test_a_change_is_told_with_who_made_it_from_where_and_what_it_was_before(app
     assert f"{told}Acme &amp; Söhne</ins>" in page
     assert "Firefox on Linux<small>127.0.0.1</small>" in page
     assert f"person={acme.adam.id}" in page
+
+
+@pytest.mark.sweep
+@by_feature([one for one in CHANGES if one.status < 400])
+def test_whatever_a_form_changes_is_a_line(
+    app: Flask, routes: list[Route], acme: people.Cast, subtests: pytest.Subtests
+) -> None:
+    ids, client = Ids.of(acme, routes), people.browser(app, acme.olivia)
+
+    def lines() -> int:
+        return db.session.scalar(select(func.count()).select_from(AuditEvent)) or 0
+
+    for route in routes:
+        with subtests.test(str(route)):
+            before, rows = lines(), rows_of(acme)
+            answer = send(client, route, ids, client.csrf(), HTMX)
+            is_told = lines() > before or route.endpoint in SAYS_ITSELF | THEIR_OWN
+            assert is_told or rows_of(acme) == rows, f"{route} changed something, and the log says nothing"
+            if answer.status_code < 400:
+                ids = ids.with_new(acme, route.names)
 
 
 def test_it_is_filtered_by_person_kind_subject_source_and_days(app: Flask, acme: people.Cast) -> None:

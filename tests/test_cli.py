@@ -339,6 +339,8 @@ def test_good_settings_are_typed_and_do_not_show_their_secrets() -> None:
         ("DATAELAN_KEYS", f"{GOOD['DATAELAN_KEYS']},{GOOD['DATAELAN_KEYS']}"),
         ("DATAELAN_KEYS", f"{GOOD['DATAELAN_KEYS']},"),
         ("DATAELAN_OPEN_SIGN_UP", "perhaps"),
+        ("DATAELAN_SIGN_UP_DOMAINS", "@example.com"),
+        ("DATAELAN_SIGN_UP_DOMAINS", "example.com,example.org"),
         ("DATAELAN_SECURE_COOKIES", "2"),
         ("DATAELAN_PRIVATE_ADDRESSES", "maybe"),
         ("DATAELAN_REACHABLE_HOSTS", "api.openai.com https://example.com"),
@@ -366,6 +368,13 @@ def test_a_wrong_setting_stops_the_start_and_is_named(name: str, value: str) -> 
         load(GOOD | {name: value})
     assert OLD[1].decode() not in str(error.value)
     assert "secret-password" not in str(error.value)
+
+
+def test_domains_that_may_sign_up_are_named_only_where_addresses_are_confirmed() -> None:
+    named = {"DATAELAN_SIGN_UP_DOMAINS": "Example.com example.org"}
+    assert load(GOOD | named).sign_up_domains == ("example.com", "example.org")
+    with pytest.raises(ConfigError, match="needs DATAELAN_MAIL_URL"):
+        load(GOOD | named | {"DATAELAN_MAIL_URL": ""})
 
 
 def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:

@@ -164,6 +164,25 @@ def test_the_last_owner_can_neither_step_down_nor_leave_nor_be_taken_out(app: Fl
     assert owners(acme) == 1
 
 
+def test_an_owner_who_was_switched_off_is_none_that_an_organization_could_be_left_to(
+    app: Flask, acme: people.Cast
+) -> None:
+    adam, olivia = member(acme, "adam"), people.browser(app, acme.olivia)
+    adam.role, acme.adam.disabled_at = Role.OWNER, now()
+    db.session.commit()
+    olivia.submit(f"{acme.home}/departure")
+    assert role(acme, acme.olivia) is Role.OWNER
+    mine = f"{acme.home}/members/{member(acme, 'olivia').id}/role"
+    assert olivia.submit(mine, {"role": "MEMBER"}).status_code == 422
+    member(acme, "adam").role = Role.ADMIN
+    db.session.commit()
+    assert olivia.submit(f"{acme.home}/settings/owner", {"to": str(adam.id)}).status_code == 422
+    member(acme, "adam").role = Role.OWNER
+    db.session.commit()
+    assert olivia.submit(f"{acme.home}/members/{adam.id}/removal").status_code == 200, "but whoever can act is left"
+    assert owners(acme) == 1
+
+
 def test_two_owners_who_remove_or_demote_each_other_at_once_leave_one(app: Flask, acme: people.Cast) -> None:
     here, ids = acme.organization.id, (acme.olivia.id, acme.adam.id)
 

@@ -84,8 +84,11 @@ def test_a_webhook_is_made_tested_rotated_and_deleted(app: Flask, acme: people.C
     events = db.session.scalars(select(AuditEvent).where(AuditEvent.organization_id == acme.organization.id)).all()
     assert [event.action for event in sorted(events, key=lambda event: event.id)] == [
         "webhook.created",
+        "webhook.tested",
+        "webhook.tested",
         "webhook.rotated",
         "webhook.disabled",
+        "webhook.tested",
         "webhook.enabled",
         "webhook.deleted",
     ]

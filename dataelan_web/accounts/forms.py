@@ -43,6 +43,16 @@ class SignUpForm(FlaskForm):
     email = EmailField("E-mail", EMAIL, filters=[lower])
     password = PasswordField("Password", NEW_PASSWORD)
 
+    def __init__(self, *args: object, domains: tuple[str, ...] = (), **options: object):
+        """`domains`: those whose addresses may sign up; none: all."""
+        super().__init__(*args, **options)
+        self.domains = domains
+
+    def validate_email(self, field: EmailField) -> None:
+        if self.domains and (field.data or "").rpartition("@")[2] not in self.domains:
+            named = " or ".join(self.domains)
+            raise ValidationError(f"Sign up with an address of {named}, or ask for an invitation.")
+
 
 class NameForm(FlaskForm):
     name = StringField("Your name", [DataRequired("Tell us what to call you."), Length(max=100)], filters=[trim])

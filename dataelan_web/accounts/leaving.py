@@ -99,9 +99,8 @@ def _is_last_owner(user_id: uuid.UUID):  # type: ignore[no-untyped-def]
     """Of this organization, of those that nobody has deleted."""
     here = Membership.organization_id == Organization.id, Membership.role == Role.OWNER
     mine = exists().where(*here, Membership.user_id == user_id)
-    others = (
-        select(Membership.id).join(User).where(*here, Membership.user_id != user_id, User.deleted_at.is_(None)).exists()
-    )
+    can_act = User.deleted_at.is_(None), User.disabled_at.is_(None)
+    others = select(Membership.id).join(User).where(*here, Membership.user_id != user_id, *can_act).exists()
     return Organization.deleted_at.is_(None) & mine & ~others
 
 

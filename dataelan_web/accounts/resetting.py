@@ -64,6 +64,7 @@ def reset(secret: str, password: str) -> User | None:
         return None
     link.user.set_password(password)
     changing.forget_links(link.user)
+    changing.note_confirmed(link.user)
     audit.record("account.password_reset", link.user)
     changing.tell(link.user.email, "Your password was changed", f"By a link for a new one. {changing.NOT_YOU}")
     db.session.commit()

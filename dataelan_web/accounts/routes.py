@@ -11,12 +11,13 @@ from .. import audit
 from ..extensions import db
 from ..models import PromptSession, User, Way, waste_a_hash
 from ..web import local_path, redirect, render
-from . import coming_back, factors, landing, passkeys, second_step, signing_in
+from . import changing, coming_back, confirming, factors, landing, passkeys, second_step, signing_in
 from .forms import LoginForm, SignUpForm
 from .sign_up import AddressTaken, Home, find, sign_up
 from .throttle import blocked, failed, spend, succeeded
 
 SWITCHED_OFF = "This account is switched off. Ask whoever looks after Dataelan for you."
+UNCONFIRMED = "Confirm your address first: a link is in your mailbox. It works once, for a day."
 
 bp = Blueprint("accounts", __name__)
 log = logging.getLogger(__name__)
@@ -31,19 +32,20 @@ def start() -> Response:
 
 @bp.route("/signup", methods=["GET", "POST"])
 def signup() -> Response:
-    if not current_app.extensions["dataelan_settings"].open_sign_up:
-        abort(403, "Sign-up is closed here. Ask an administrator for an invitation.")
-    form = SignUpForm()
+    form = _sign_up_form()
     if not form.validate_on_submit():
         return _form("accounts/signup.html", form)
     if wait := spend("sign-up", request.remote_addr or "", SIGN_UPS, HOUR):
         form.form_errors = [f"Many accounts were made from here. Try again in {-(-wait // 60)} minutes."]
         return _form("accounts/signup.html", form, status=429)
     try:
-        home = sign_up(str(form.email.data), str(form.password.data), str(form.name.data))
+        home = _sign_up(form)
     except AddressTaken:
         form.email.errors = ["There is an account with this address. Sign in instead?"]
         return _form("accounts/signup.html", form)
+    if confirming.is_awaited(home.user):
+        confirming.ask(home.user)
+        return _form("accounts/signup.html", form, status=200, sent_to=home.user.email)
     signing_in.begin(home.user, Way.PASSWORD)
     return redirect(_session_url(home))
 
@@ -79,6 +81,20 @@ def logout() -> Response:
     return answer
 
 
+def _sign_up_form() -> SignUpForm:
+    """403 where nobody signs up by themselves."""
+    settings = current_app.extensions["dataelan_settings"]
+    if not settings.open_sign_up:
+        abort(403, "Sign-up is closed here. Ask an administrator for an invitation.")
+    return SignUpForm(domains=settings.sign_up_domains)
+
+
+def _sign_up(form: SignUpForm) -> Home:
+    """Raises AddressTaken."""
+    fields = str(form.email.data), str(form.password.data), str(form.name.data)
+    return sign_up(*fields, is_confirmed=not changing.mails())
+
+
 def _told_to_wait(form: LoginForm, seconds: int) -> Response:
     log.warning("signing in is refused for a while to %s: too many wrong passwords", request.remote_addr)
     form.form_errors = [f"Too many wrong passwords. Try again in {-(-seconds // 60)} minutes."]
@@ -99,6 +115,10 @@ def _whose_password(form: LoginForm) -> User | None:
     succeeded(email, address)
     if user.disabled_at is not None:
         form.form_errors = [SWITCHED_OFF]
+        return None
+    if confirming.is_awaited(user):
+        confirming.ask(user)
+        form.form_errors = [UNCONFIRMED]
         return None
     return user
 

@@ -18,6 +18,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from .. import audit
 from ..extensions import db, waits
 from ..models import (
     ActionAttempt,
@@ -134,6 +135,7 @@ def send_test(action: DeclaredAction, user_id: uuid.UUID) -> tuple[Result, Actio
     except Unreadable:
         payload, keys = {}, []
     url = version.url
+    audit.record("action.tested", action, action.project.organization_id)
     tried = _begin(action.id, id, 1, url, user_id=user_id)
     result = _send(url, payload, keys, id) if keys else Result(error=UNREADABLE, is_final=True)
     return result, _end(tried, result)

@@ -78,7 +78,8 @@ def settings() -> list[tuple[str, list[tuple[str, str]]]]:
         (
             "Who may what",
             [
-                ("Anybody may sign up", _yes(found.open_sign_up)),
+                ("Who may sign up", _who_signs_up(found)),
+                ("Who signs up confirms their address", _yes(mail is not None)),
                 ("Private addresses of providers", _yes(found.private_addresses)),
                 ("Hosts that are called", ", ".join(found.reachable_hosts) or "All that may be reached"),
                 ("Row-level security", "Yes" if is_spread() else "No: the log of the last flask db upgrade says why"),
@@ -113,6 +114,13 @@ def _calls() -> dict[uuid.UUID, tuple[int, int]]:
         .group_by(ROLLUP_KEYS.c.provider_id)
     )
     return {row[0]: (int(row[1]), int(row[2])) for row in db.session.execute(query)}
+
+
+def _who_signs_up(found: Settings) -> str:
+    if not found.open_sign_up:
+        return "Who is invited"
+    domains = ", ".join(found.sign_up_domains)
+    return f"Who is invited, or has an address of {domains}" if domains else "Anybody"
 
 
 def _without_a_name(url: str) -> str:

@@ -177,7 +177,6 @@ def retry_delivery(id: uuid.UUID) -> bool:
     delivery = db.session.get(Delivery, id) or abort(404)
     if delivery.state is not DeliveryState.FAILED:
         return False
-    audit.record("delivery.retried", delivery, event=delivery.event)
     result = deliver.again(delivery)
     return result is not None and result.is_delivered
 

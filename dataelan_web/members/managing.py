@@ -50,7 +50,7 @@ def change_role(membership: Membership, role: Role, by: User) -> None:
         db.session.rollback()
         return
     if before is Role.OWNER:
-        _need_another_owner(organization)
+        _need_another_owner(organization, membership)
     membership.role = role
     audit.record(
         "member.role_changed",
@@ -68,7 +68,7 @@ def remove(membership: Membership, by: User) -> int:
     made stays under their name; their batches pause when they come to the next row. Raises LastOwner."""
     organization, membership = _held(membership, by, membership.role)
     if membership.role is Role.OWNER:
-        _need_another_owner(organization)
+        _need_another_owner(organization, membership)
     revoked = _take_out(organization, membership)
     audit.record("member.removed", membership.user, organization.id, role=membership.role.value, tokens_revoked=revoked)
     db.session.commit()
@@ -80,7 +80,7 @@ def leave(organization: Organization, user: User) -> None:
     organization = lock(organization)
     membership = _of(organization.id, user.id)
     if membership is not None and membership.role is Role.OWNER:
-        _need_another_owner(organization)
+        _need_another_owner(organization, membership)
     if membership is not None:
         _take_out(organization, membership)
     else:
@@ -98,6 +98,8 @@ def transfer(organization: Organization, to: Membership, by: User) -> None:
         abort(403)
     if theirs is None or theirs.user_id == by.id or theirs.user.deleted_at:
         abort(404)
+    if theirs.user.disabled_at:
+        abort(422, f"{theirs.user.name} is switched off, and could not look after it.")
     theirs.role, mine.role = Role.OWNER, Role.ADMIN
     audit.record("organization.transferred", organization, organization.id, to=theirs.user.name, by=by.name)
     db.session.commit()
@@ -130,10 +132,11 @@ def _of(organization_id: uuid.UUID, user_id: uuid.UUID) -> Membership | None:
     return db.session.scalars(select(Membership).where(*here).execution_options(populate_existing=True)).first()
 
 
-def _need_another_owner(organization: Organization) -> None:
-    """One who deleted their account is none any more, though they may come back to it."""
-    owners = Membership.organization_id == organization.id, Membership.role == Role.OWNER, User.deleted_at.is_(None)
-    if (db.session.scalar(select(func.count(Membership.id)).join(User).where(*owners)) or 0) < 2:
+def _need_another_owner(organization: Organization, than: Membership) -> None:
+    """One who deleted their account is none, nor is one who was switched off, though both may come back."""
+    owners = Membership.organization_id == organization.id, Membership.role == Role.OWNER, Membership.id != than.id
+    can_act = User.deleted_at.is_(None), User.disabled_at.is_(None)
+    if not db.session.scalar(select(func.count(Membership.id)).join(User).where(*owners, *can_act)):
         db.session.rollback()
         raise LastOwner
 

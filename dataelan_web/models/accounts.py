@@ -81,6 +81,8 @@ class User(UserMixin, Base):
     password_hash: Mapped[Name]
     """Empty: there is none, and none is right."""
     is_superuser: Mapped[bool] = mapped_column(default=False)
+    unconfirmed_since: Mapped[Time | None]
+    """They signed up with an address that its mailbox has not confirmed (accounts/confirming.py)."""
     disabled_at: Mapped[Time | None]
     """By a superuser: nobody signs in as them, and their tokens are refused."""
     deleted_at: Mapped[Time | None]

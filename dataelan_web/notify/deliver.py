@@ -22,6 +22,7 @@ from flask import Flask, current_app
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
 
+from .. import audit
 from ..extensions import db, waits
 from ..models import Delivery, DeliveryState, Organization, Webhook, new_id, now
 from ..models.base import DbSession
@@ -117,6 +118,7 @@ def claim(session: DbSession) -> list[tuple[uuid.UUID, int]]:
 def again(delivery: Delivery) -> Result | None:
     """A person wants it tried now: its tries begin anew, with this one. Commits."""
     delivery.state, delivery.tries, delivery.next_at = DeliveryState.WAITING, 1, now() + LEASE
+    audit.record("delivery.retried", delivery, event=delivery.event)
     db.session.commit()
     return attempt(delivery.id, 1)
 
@@ -137,6 +139,7 @@ def send_test(webhook: Webhook) -> Result | None:
             next_at=now() + LEASE,
         )
     )
+    audit.record("webhook.tested", webhook)
     db.session.commit()
     return attempt(id, 1)
 

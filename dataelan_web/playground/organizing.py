@@ -51,6 +51,14 @@ def star(session: PromptSession, user_id: uuid.UUID, is_on: bool) -> None:
     db.session.commit()
 
 
+def rename(session: PromptSession, title: str) -> None:
+    """Commits."""
+    if session.title != title:
+        before, session.title = session.title, title
+        audit.record("session.renamed", session, g.organization.id, before=before, after=title)
+    db.session.commit()
+
+
 def archive(session: PromptSession, is_on: bool) -> None:
     """Commits."""
     session.archived_at = now() if is_on else None
@@ -72,12 +80,15 @@ def tag(session: PromptSession, words: str) -> None:
     if len(session.tags) >= MOST_TAGS:
         raise Refused(f"A session has at most {MOST_TAGS} tags. Remove one first.")
     session.tags = [*session.tags, name]
+    audit.record("session.tagged", session, g.organization.id, tag=name)
     db.session.commit()
 
 
 def untag(session: PromptSession, name: str) -> None:
     """Commits."""
-    session.tags = [one for one in session.tags if one != name]
+    if name in session.tags:
+        session.tags = [one for one in session.tags if one != name]
+        audit.record("session.untagged", session, g.organization.id, tag=name)
     db.session.commit()
 
 

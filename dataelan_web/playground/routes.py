@@ -14,7 +14,7 @@ from ..models import Project, PromptSession
 from ..once import done_once
 from ..storage import Unavailable
 from ..web import redirect, toast, wants_fragment, with_toast
-from . import asking, composer, conversation, page, starts
+from . import asking, composer, conversation, organizing, page, starts
 from .blueprint import bp
 from .forms import SessionForm, TitleForm
 from .quotes import kept
@@ -64,8 +64,7 @@ def rename(id: uuid.UUID) -> Response:
     form = TitleForm()
     if not form.validate_on_submit():
         return with_toast(FlaskResponse("", 422), "A session needs a title.", "danger")
-    session.title = str(form.title.data)
-    db.session.commit()
+    organizing.rename(session, str(form.title.data))
     if request.htmx:  # type: ignore[attr-defined]
         return FlaskResponse("", 204)
     return redirect(url_for("playground.show", id=session.id))

@@ -131,6 +131,7 @@ def comment(template: Template, proposal: Proposal, text: str) -> None:
     others = {proposal.author_id, *(earlier.author_id for earlier in proposal.comments)} - {None, current_user.id}
     key = f"comment {len(proposal.comments) + 1}"
     _tell(template, proposal, {id for id in others if id}, key, f"{current_user.name} commented on a proposal", text)
+    audit.record("proposal.commented", template, g.organization.id, proposal=proposal.number)
     db.session.commit()
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import audit
+from ..accounts.changing import note_confirmed
 from ..accounts.sign_up import find
 from ..extensions import db
 from ..members import managing
@@ -64,6 +65,7 @@ def link(provider: IdentityProvider, person: Person, user: User) -> Entry:
     before = delete(Identity).where(Identity.provider_id == provider.id, Identity.user_id == user.id)
     db.session.execute(before.execution_options(synchronize_session=False))
     _keep(provider, person, user)
+    note_confirmed(user)
     audit.record("sso.linked", user, organization.id, issuer=provider.issuer, address=user.email)
     return _enter(provider, organization, user, role)
 
