@@ -25,6 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         admin,
         audit_log,
         batches,
+        bodies,
         cli,
         dashboards,
         errors,
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     request_ids.init_app(app)
     requests.init_app(app)
+    bodies.init_app(app)
     headers.init_app(app, app.extensions["dataelan_settings"])
     errors.init_app(app)
     formats.init_app(app)
