@@ -14,7 +14,7 @@ from ..extensions import db
 from ..models import Comparison, ComparisonRun, Execution, PromptSession
 from ..storage import Unavailable
 from ..trash.discarding import discard
-from ..web import piece, redirect, render, toast, wants_fragment
+from ..web import known_as, piece, redirect, render, toast, wants_fragment
 from . import composer
 from .blueprint import bp
 from .compare import board, choosing, differences, forms, listing, quoting, starting, votes
@@ -37,10 +37,9 @@ def draft_comparison(id: uuid.UUID) -> Response:
     session = _session(id)
     form = forms.CompareForm(session)
     form.change(request.form.get("add", ""), request.form.get("remove", ""))
-    answer = _composer(session, form, fragment="pick")
     names = [column.model.data for column in form.columns]
-    answer.headers["HX-Replace-Url"] = url_for("playground.new_comparison", id=session.id, model=names)
-    return answer
+    url = url_for("playground.new_comparison", id=session.id, model=names)
+    return known_as(_composer(session, form, fragment="pick"), url)
 
 
 @bp.post("/sessions/<uuid:id>/comparisons/quote")
