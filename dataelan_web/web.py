@@ -129,7 +129,7 @@ def redirect(url: str, fragment_status: int = 204) -> AnyResponse:
     return plain_redirect(url, code=303)
 
 
-def known_as(response: Response, url: str) -> Response:
+def known_as(response: AnyResponse, url: str) -> AnyResponse:
     """A fragment after which the page is at another address, so that a reload brings the same."""
     response.headers["HX-Replace-Url"] = url
     return response
