@@ -129,6 +129,12 @@ def redirect(url: str, fragment_status: int = 204) -> AnyResponse:
     return plain_redirect(url, code=303)
 
 
+def known_as(response: AnyResponse, url: str) -> AnyResponse:
+    """A fragment after which the page is at another address, so that a reload brings the same."""
+    response.headers["HX-Replace-Url"] = url
+    return response
+
+
 def toast(text: str, tone: str = "neutral", undo: str = "") -> None:
     """A short word at the corner of the next page. `undo`: where to POST to take back what it tells of.
     For a fragment, see `with_toast`."""

@@ -189,6 +189,7 @@
   // Drafts are one person's: the browser may be shared, and whoever signs in again finds their own. Who signs out leaves none.
   const draftOf = (area) => area.dataset.draft && `draft:${document.body.dataset.person ?? ''}:${area.dataset.draft}`;
   on('input', 'textarea[data-submit]', (area) => { grow(area); if (area.dataset.draft) store.set(draftOf(area), area.value); });
+  on('click', 'form [data-drops]', (link) => link.closest('form').querySelectorAll('[data-draft]').forEach((field) => store.set(draftOf(field), '')));
   on('input', '#editor [aria-invalid]', (field) => field.removeAttribute('aria-invalid'));   // the server says so again if it still is
   on('submit', 'form[data-signs-out]', () => {
     try {
@@ -197,12 +198,16 @@
     } catch { /* closed to us */ }
   });
   // Settings, as far as they differ from what the page came with: cleared ones too, which a blank stands for.
-  const cameWith = (field) => field.defaultValue ?? ([...field.options].find(({ defaultSelected }) => defaultSelected) ?? field.options[0]).value;
-  on('input', '[data-draft]:not([data-submit])', (field) => store.set(draftOf(field), field.value === cameWith(field) ? '' : field.value || ' '));
+  const says = (field) => (field.type === 'checkbox' ? String(field.checked) : field.value);
+  const cameWith = (field) => (field.type === 'checkbox' ? String(field.defaultChecked) : field.type === 'radio' ? field.defaultChecked && field.value
+    : field.defaultValue ?? ([...field.options].find(({ defaultSelected }) => defaultSelected) ?? field.options[0]).value);
+  on('input', '[data-draft]:not([data-submit])', (field) => store.set(draftOf(field), says(field) === cameWith(field) ? '' : says(field) || ' '));
   const wakeSetting = (field) => {
-    const draft = store.get(draftOf(field));
-    if (!draft) return;
-    field.value = draft.trim() ? draft : '';
+    const draft = store.get(draftOf(field)), value = draft?.trim() ? draft : '';
+    if (!draft || (field.options && ![...field.options].some((one) => one.value === value))) return;   // such as a model that is gone
+    if (field.type === 'checkbox') field.checked = value === 'true';
+    else if (field.type === 'radio') field.checked ||= field.value === value;
+    else field.value = value;
     const more = field.closest('.composer-more') && field.form.querySelector('[data-composer-more]');
     if (more) more.checked = true;                                          // what is folded away would be sent unseen
     for (let fold = field.closest('details'); fold; fold = fold.parentElement.closest('details')) fold.open = true;
@@ -212,23 +217,25 @@
     if (draft) area.value = draft;
     grow(area);
   };
-  let sentText = '';
-  document.addEventListener('submit', ({ target }) => { if (target.matches('form[data-composer]')) sentText = target.querySelector('textarea[data-submit]').value; });
+  const sentTexts = new WeakMap();
+  document.addEventListener('submit', ({ target }) => { sentTexts.set(target, target.querySelector('textarea[data-submit]')?.value); });
   document.addEventListener('htmx:after:request', (event) => {
     const { sourceElement: form, response } = event.detail.ctx ?? {};
     if (!form?.matches?.('form[data-composer], form[data-drafted]') || !response?.raw?.ok) return;
     form.querySelectorAll('[data-draft]:not([data-submit])').forEach((field) => {
       store.set(draftOf(field), '');                                        // the session, or the batch, knows them now
       if (field.options) for (const one of field.options) one.defaultSelected = one.selected;
+      else if (field.type === 'checkbox') field.defaultChecked = field.checked;
       else field.defaultValue = field.value;
     });
     const area = form.querySelector('textarea[data-submit]');
     if (!area) return;
-    if (area.value === sentText) {                                          // else the next prompt is being written already
+    if (area.value === sentTexts.get(form)) {                               // else the next prompt is being written already
       area.value = '';
       store.set(draftOf(area), '');
       grow(area);
     }
+    if (!form.matches('[data-composer]')) return;
     area.focus({ preventScroll: true });
     following = true;
     document.getElementById('connect')?.removeAttribute('open');           // it has had its moment
@@ -294,7 +301,9 @@
 
   // What was written at home and is a run now is no draft any more.
   const sent = `draft:${document.body.dataset.person ?? ''}:home`, waiting = store.get(sent)?.trim();
-  if (waiting && [...document.querySelectorAll('#runs .prompt-text')].some((asked) => asked.textContent.trim() === waiting)) store.set(sent, '');
+  if (waiting && [...document.querySelectorAll('#runs .prompt-text')].some((asked) => asked.textContent.trim() === waiting)) {
+    [sent, `${sent}:model`, `${sent}:model_type`].forEach((key) => store.set(key, ''));
+  }
 
   // New elements, wherever they come from.
   const all = (root, selector) => [...(root.matches?.(selector) ? [root] : []), ...root.querySelectorAll(selector)];

@@ -19,11 +19,13 @@ from dataelan_web.extensions import db
 from dataelan_web.models import (
     Collaborator,
     CopiedAnswer,
+    DeclaredAction,
     Execution,
     ModelType,
     Project,
     ProjectRole,
     PromptSession,
+    RoutingRule,
     Star,
     State,
     new_id,
@@ -32,6 +34,8 @@ from dataelan_web.models import (
 from dataelan_web.projects import totals
 from dataelan_web.router.types import ImagePart, Message, TextPart
 from dataelan_web.router.types import Prompt as RouterPrompt
+from dataelan_web.search import places
+from dataelan_web.shell import KEYS
 
 from . import people
 from .test_rollups import count_all
@@ -363,6 +367,49 @@ def test_every_page_that_the_palette_names_opens_for_whom_it_is_offered(app: Fla
         pages = "".join(browser.get(f"{acme.home}/palette?q={said}").get_data(as_text=True) for said in typed)
         for url in {*re.findall(r'<a class="palette-item"[^>]+href="([^"#]+)"', pages)}:
             assert browser.get(url).status_code in (200, 303), (who, url)
+
+
+NO_PAGES = frozenset("notices.count search.show_palette hub.export".split())
+
+
+def test_the_palette_leads_to_every_page_that_is_of_nothing_but_an_organization_or_a_project(
+    app: Flask, acme: people.Cast
+) -> None:
+    typed = [place.label for place in (*places.OF_ORGANIZATION, *places.OF_ACCOUNT, *places.OF_PROJECT)]
+    shown = "".join(get(app, acme, "/palette", "olivia", q=said) for said in ("", "a", "e", *typed))
+    led = {html.unescape(url).partition("?")[0] for url in re.findall(r'href="([^"#]+)', shown)}
+    adapter = app.url_map.bind("localhost")
+    there = {adapter.match(url)[0] for url in led}
+    for rule in app.url_map.iter_rules():
+        is_of_organization = rule.rule.startswith("/o/<slug>") and rule.arguments == {"slug"}
+        is_of_project = rule.rule.startswith("/o/<slug>/projects/") and rule.arguments <= {"slug", "id", "project_id"}
+        if "GET" not in (rule.methods or ()) or not (is_of_organization or is_of_project):
+            continue
+        assert rule.endpoint in there | NO_PAGES, f"nothing in the palette leads to {rule.rule}"
+
+
+def test_the_palette_leads_to_what_of_the_hub_and_of_actions_has_a_name(app: Flask, acme: people.Cast) -> None:
+    key = people.own_provider(acme, "https://initrode.example.com/v1")
+    model = people.own_model(acme, key, "initrode-small")
+    rule = RoutingRule(id=new_id(), organization_id=acme.organization.id, name="Initrode first", model_type="TEXT")
+    action = DeclaredAction(id=new_id(), project_id=acme.project.id, name="initrode_ticket")
+    db.session.add_all([rule, action])
+    db.session.commit()
+    pages = {
+        f"/hub/models/{model.id}": {"adam", "mia", "victor"},
+        f"/hub/rules/{rule.id}": {"adam"},
+        f"/actions/{action.id}": {"adam", "mia", "victor", "gina"},
+    }
+    for who in ("adam", "mia", "victor", "gina"):
+        shown = get(app, acme, "/palette", who, q="initrode")
+        for page, whose in pages.items():
+            assert (page in shown) == (who in whose), (who, page)
+
+
+def test_the_list_of_keys_has_all_that_lead_somewhere(app: Flask, acme: people.Cast) -> None:
+    shown = get(app, acme, "/")
+    for key in KEYS.values():
+        assert f"<kbd>G</kbd><kbd>{key.upper()}</kbd>" in shown
 
 
 def test_the_palette_offers_nobody_what_they_may_not(app: Flask, acme: people.Cast, rival: people.Cast) -> None:

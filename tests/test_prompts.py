@@ -162,6 +162,10 @@ def test_what_openai_was_sent_is_pasted_as_a_prompt(app: Flask, acme: people.Cas
     made = mia.submit(index, {"name": "Pasted", "pasted": json.dumps(body)})
     assert "Answer in {{language}}." in (shown := page(mia.get(made.headers["HX-Redirect"])))
     assert '<option value="low" selected>Low</option>' in shown
+    assert '<option value="gpt-4o" selected>gpt-4o<small> not offered here</small></option>' in shown, "and no other"
+    people.own_model(acme, people.own_provider(acme, "https://models.example.com/v1"), "gpt-4o")
+    shown = page(mia.get(made.headers["HX-Redirect"]))
+    assert '<option value="gpt-4o" selected>gpt-4o<small> of any provider</small></option>' in shown
 
 
 def test_what_of_a_pasted_prompt_does_not_come_along_is_told(app: Flask, acme: people.Cast) -> None:

@@ -103,6 +103,42 @@ def test_a_priced_model_is_quoted_as_a_range_and_nothing_is_written(app: Flask, 
     assert before == after
 
 
+def test_the_first_prompt_is_quoted_where_a_session_begins_and_the_quote_kept_with_its_run(
+    app: Flask, acme: people.Cast
+) -> None:
+    model, mia = priced(acme), people.browser(app, acme.mia)
+    at = f"{acme.home}/projects/{acme.project.id}"
+    assert 'action="' + f'{at}/sessions"' in (home := mia.get(f"{acme.home}/").get_data(as_text=True))
+    assert f'hx-post="{at}/quote"' in home
+    form = {"text": "What is a token? " * 20, "model": model, "model_type": "TEXT"}
+    before = db.session.scalar(select(func.count()).select_from(PromptSession))
+    page = unescape(mia.submit(f"{at}/quote", form).get_data(as_text=True))
+    assert re.match(r"≈ \$0\.001[0-9]*–0\.011", line(page)), line(page)
+    assert db.session.scalar(select(func.count()).select_from(PromptSession)) == before, "nothing is written"
+    assert line(mia.submit(f"{at}/quote", form | {"text": " "}).get_data(as_text=True)) == ""
+    picture = mia.submit(f"{at}/quote", form | {"model_type": "IMAGE"})
+    assert "simulated-image" in picture.get_data(as_text=True), "the model of a text session is none for it"
+    for sent, is_kept in (({"quote": token(page)}, True), ({"quote": token(page), "text": "Other words"}, False)):
+        made = mia.submit(f"{at}/sessions", form | sent)
+        session_id = made.headers["HX-Redirect"].rpartition("/")[2]
+        run = db.session.scalars(select(Execution.id).where(Execution.session_id == session_id)).one()
+        assert (db.session.get(Quote, run) is not None) == is_kept
+
+
+def test_other_words_for_a_prompt_are_quoted_with_what_was_before_them(app: Flask, acme: people.Cast) -> None:
+    model, mia = priced(acme), people.browser(app, acme.mia)
+    run = people.ended(acme, "What is a token?", "A piece of a word.", requested=model)
+    shown = mia.get(f"{acme.home}/executions/{run.id}/rewording", headers={"HX-Request": "true"}).get_data(as_text=True)
+    assert f'hx-post="{acme.home}/executions/{run.id}/rewording/quote"' in shown
+    before = db.session.scalar(select(func.count()).select_from(Execution))
+    at = f"{acme.home}/executions/{run.id}/rewording/quote"
+    few, many = (mia.submit(at, {"text": "What is a token? " * count}).get_data(as_text=True) for count in (1, 2000))
+    assert re.match(r"≈ \$0\.00", line(unescape(few))), few
+    assert line(unescape(few)) != line(unescape(many))
+    assert db.session.scalar(select(func.count()).select_from(Execution)) == before
+    assert "quote-line" not in mia.submit(at, {"text": ""}).get_data(as_text=True)
+
+
 def test_free_simulated_and_unknown_are_said_and_never_zero_dollars(app: Flask, acme: people.Cast) -> None:
     assert line(quote(app, acme, "Hi", model="simulated/simulated-fast")).startswith("Free, simulated")
     free = priced(acme, name="free-one", input=0, output=0)

@@ -169,7 +169,8 @@ WHY_NOT: dict[str, str] = {
         admin.export_audit audit_log.export_file hub.preview_import hub.refresh_models
         hub.rule_draft hub.rule_dry_run hub.rule_preview hub.rule_rehearsal hub.test_key limits.draft_anew
         limits.draft_rate limits.preview limits.preview_rate playground.draft_comparison playground.quote
-        playground.quote_comparison prompts.quote sso.find sso_settings.test""",
+        playground.quote_comparison playground.quote_first playground.quote_rewording prompts.quote sso.find
+        sso_settings.test""",
     "The letter that it sends has the same address, and few are sent an hour": "forgotten.ask",
 }
 

@@ -15,6 +15,7 @@ from ..executions.submit import Offer, Request, earlier, submit
 from ..extensions import db
 from ..models import Asset, Execution, ModelType, Origin, Project, Prompt, PromptSession, new_id
 from ..router.types import Message, TextPart, ToolResult, ToolUse, assistant
+from ..router.types import Prompt as AskedPrompt
 from . import uploads
 from .forms import PromptForm, SessionForm
 
@@ -23,14 +24,20 @@ UNNAMED = ("First session", "New session")
 
 def new_session(project: Project, form: SessionForm, user_id: uuid.UUID) -> PromptSession:
     """To be committed: with its first prompt, if it has one, so that neither is there twice."""
+    session = begun(project, form, user_id)
+    db.session.add(session)
+    db.session.flush()
+    return session
+
+
+def begun(project: Project, form: SessionForm, user_id: uuid.UUID) -> PromptSession:
+    """As it would begin; nothing is written."""
     session = PromptSession(id=new_id(), project=project, created_by=user_id)
     session.title = form.title.data or title_of(form.text.data or "")
     session.model_type = ModelType(form.model_type.data or "TEXT")
     is_chat = session.model_type in (ModelType.TEXT, ModelType.CODE)
     model = (form.model.data if is_chat else "") or "auto"
     session.settings = {**project.first_settings(session.model_type), "model": model}
-    db.session.add(session)
-    db.session.flush()
     return session
 
 
@@ -121,15 +128,13 @@ def _beside(
     first: Execution, session: PromptSession, text: str, files: Sequence[Asset], user_id: uuid.UUID, key: str | None
 ) -> Execution:
     """The first one's last message, said otherwise: these words, these files."""
-    asked = from_json(first.body.request)
-    *before, last = asked.messages
     assets = uploads.keep([], files, session, user_id)
-    parts = (*(uploads.part_of(asset) for asset in assets), TextPart(text))
+    prompt = otherwise(first, text, assets)
     session.remember()
     return submit(
         Request(
             project=session.project,
-            prompt=replace(asked, messages=(*before, replace(last, parts=parts)), stream=True),
+            prompt=prompt,
             origin=Origin.PLAYGROUND,
             requested=first.requested,
             user_id=user_id,
@@ -140,6 +145,14 @@ def _beside(
             continues_id=first.continues_id,
         )
     )
+
+
+def otherwise(first: Execution, text: str, files: Sequence[Asset]) -> AskedPrompt:
+    """What a run asked, with other words and files in its last message."""
+    asked = from_json(first.body.request)
+    *before, last = asked.messages
+    parts = (*map(uploads.part_of, files), TextPart(text))
+    return replace(asked, messages=(*before, replace(last, parts=parts)), stream=True)
 
 
 def answer_tools(answered: Execution, session: PromptSession, results: Sequence[str], user_id: uuid.UUID) -> Execution:

@@ -14,7 +14,7 @@ from ..extensions import db
 from ..models import Comparison, ComparisonRun, Execution, PromptSession
 from ..storage import Unavailable
 from ..trash.discarding import discard
-from ..web import piece, redirect, render, toast, wants_fragment
+from ..web import known_as, piece, redirect, render, toast, wants_fragment
 from . import composer
 from .blueprint import bp
 from .compare import board, choosing, differences, forms, listing, quoting, starting, votes
@@ -26,17 +26,20 @@ from .stream import as_they_come
 
 @bp.get("/sessions/<uuid:id>/comparisons/new")
 def new_comparison(id: uuid.UUID) -> Response:
+    """`model`: a column each; without, those of the time before."""
     session = _session(id)
-    return _composer(session, forms.fresh(session))
+    return _composer(session, forms.fresh(session, request.args.getlist("model")))
 
 
 @bp.post("/sessions/<uuid:id>/comparisons/draft")
 def draft_comparison(id: uuid.UUID) -> Response:
-    """A column more (`add`) or less (`remove`). Writes nothing."""
+    """A column more (`add`) or less (`remove`). Writes nothing; the address says which there are, for a reload."""
     session = _session(id)
     form = forms.CompareForm(session)
     form.change(request.form.get("add", ""), request.form.get("remove", ""))
-    return _composer(session, form, fragment="pick")
+    names = [column.model.data for column in form.columns]
+    url = url_for("playground.new_comparison", id=session.id, model=names)
+    return known_as(_composer(session, form, fragment="pick"), url)
 
 
 @bp.post("/sessions/<uuid:id>/comparisons/quote")

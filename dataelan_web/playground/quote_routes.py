@@ -7,11 +7,12 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from .. import access
-from ..models import PromptSession
-from . import composer
+from ..models import Project, PromptSession
+from . import asking, composer
 from .blueprint import bp
+from .forms import SessionForm
 from .quotes import kept, reckoning, shown
-from .quotes.where import in_session
+from .quotes.where import before_a_session, in_session
 
 
 @bp.post("/sessions/<uuid:id>/quote")
@@ -25,3 +26,18 @@ def quote(id: uuid.UUID) -> Response:
     prompt = reckoning.prompt_of(session, form, files)
     asked = kept.asked_in_session(session, current_user.id, form, len(files))
     return shown.quote(in_session(session), prompt, form.requested, current_user.id, asked)
+
+
+@bp.post("/projects/<uuid:project_id>/quote")
+def quote_first(project_id: uuid.UUID) -> Response:
+    """The same of a prompt that a session would begin with (playground.create)."""
+    project, form = access.editable(Project, project_id), SessionForm()
+    if not form.validate():
+        return shown.nothing()
+    session = asking.begun(project, form, current_user.id)
+    first = composer.first(session)
+    if not reckoning.is_whole(first, ()):
+        return shown.nothing()
+    asked = kept.asked_first(project.id, current_user.id, form)
+    requested, where = str(session.settings["model"]), before_a_session(project, session.model_type)
+    return shown.quote(where, first.prompt((), ()), requested, current_user.id, asked)

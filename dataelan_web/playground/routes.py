@@ -33,6 +33,7 @@ def create(project_id: uuid.UUID) -> Response:
     first = composer.first(session)
     if first.text.data and first.validate():
         run = asking.ask(session, first, current_user.id, is_first=True)
+        kept.keep(run, kept.asked_first(project.id, current_user.id, form), request.form.get("quote", ""))
         return redirect(url_for("playground.show", id=run.session_id))
     db.session.commit()
     if first.text.data:

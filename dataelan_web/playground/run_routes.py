@@ -26,7 +26,8 @@ from . import asking, conversation, files, page
 from .blueprint import bp
 from .compare.hiding import refuse_blind
 from .forms import LONGEST, RewordForm
-from .quotes import kept
+from .quotes import kept, shown
+from .quotes.where import in_session
 from .stream import as_they_come
 from .stream import events as event_stream
 
@@ -157,6 +158,17 @@ def reword(id: uuid.UUID) -> Response:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(_place_of(run))
     return page.branched(run, session)
+
+
+@bp.post("/executions/<uuid:id>/rewording/quote")
+def quote_rewording(id: uuid.UUID) -> Response:
+    """What the branch would cost, take and meet. Writes nothing."""
+    found, session = _spoken(id)
+    form = RewordForm()
+    if not form.validate():
+        return shown.nothing()
+    prompt = asking.otherwise(found, str(form.text.data), found.prompt.assets)
+    return shown.line(in_session(session), prompt, found.requested, current_user.id)
 
 
 def _spoken(id: uuid.UUID) -> tuple[Any, PromptSession]:

@@ -1,4 +1,4 @@
-"""Projects, sessions, saved prompts and batches by name: every word of what was typed somewhere in it."""
+"""What has a name, by it: every word of what was typed somewhere in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import contains_eager
 
 from .. import access
 from ..extensions import db
-from ..models import Batch, Project, PromptSession, Star, Template
+from ..models import Batch, DeclaredAction, Model, Project, PromptSession, Provider, RoutingRule, Star, Template
 from ..text import ESCAPE, like
 
 WORDS = 8
@@ -39,6 +39,29 @@ def prompts(typed: str, limit: int) -> list[Template]:
 
 def batches(typed: str, limit: int) -> list[Batch]:
     return _latest(Batch, Batch.created_at, typed, limit)
+
+
+def actions(typed: str, limit: int) -> list[DeclaredAction]:
+    query = access.scoped(DeclaredAction).options(contains_eager(DeclaredAction.project))
+    return _by_name(query, DeclaredAction.name, typed, limit)
+
+
+def providers(typed: str, limit: int) -> list[Provider]:
+    return _by_name(access.scoped(Provider), Provider.name, typed, limit)
+
+
+def models(typed: str, limit: int) -> list[Model]:
+    return _by_name(access.scoped(Model).options(contains_eager(Model.provider)), Model.name, typed, limit)
+
+
+def rules(typed: str, limit: int) -> list[RoutingRule]:
+    return _by_name(access.scoped(RoutingRule), RoutingRule.name, typed, limit)
+
+
+def _by_name(query: Select[Any], name: Any, typed: str, limit: int) -> list[Any]:
+    """Those that begin so, then by the alphabet."""
+    found = query.where(_fits(name, typed)).order_by(_begins(name, typed), func.lower(name))
+    return list(db.session.scalars(found.limit(limit)))
 
 
 def _latest(model: Any, time: Any, typed: str, limit: int) -> list[Any]:

@@ -65,12 +65,26 @@ def _inside_projects(typed: str) -> Iterator[Item]:
 
 
 def _named(typed: str) -> Iterator[Group]:
-    """Saved prompts and batches, once something is typed."""
+    """What else of projects has a name, and of the hub; once something is typed."""
     for title, icon, to, found in (
         ("Prompts", "scroll-text", "prompts.show", names.prompts(typed, OTHERS)),
         ("Batches", "layers", "batches.show", names.batches(typed, OTHERS)),
+        ("Actions", "zap", "actions.show", names.actions(typed, OTHERS)),
     ):
         yield Group(title, [Item(one.name, url_for(to, id=one.id), icon, one.project.name) for one in found])
+    yield Group("Hub", list(_of_hub(typed)))
+
+
+def _of_hub(typed: str) -> Iterator[Item]:
+    """For whom it is open: no guest of a project, and rules for those who may change them."""
+    if not access.may(access.SEE):
+        return
+    for provider in names.providers(typed, OTHERS):
+        yield Item(provider.name, url_for("hub.provider", id=provider.id), "key", "Provider")
+    for model in names.models(typed, OTHERS):
+        yield Item(model.name, url_for("hub.model", id=model.id), "boxes", model.provider.name)
+    for rule in names.rules(typed, OTHERS) if access.may(access.ADMINISTER) else ():
+        yield Item(rule.name, url_for("hub.rule", id=rule.id), "route", "Routing rule")
 
 
 def _pages(typed: str) -> Iterator[Item]:

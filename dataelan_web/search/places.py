@@ -19,7 +19,7 @@ PROJECTS = 3
 
 @dataclass(frozen=True)
 class Place:
-    """`right`: in the organization (access.SEE …); 0: whoever is in it, as a guest too."""
+    """`right`: in the organization, or the project (access.SEE …); 0: whoever is in it, as a guest too."""
 
     label: str
     icon: str
@@ -40,8 +40,14 @@ OF_ORGANIZATION = (
     Place("All runs", "activity", "dashboards.explore", 0),
     Place("Views of the dashboard", "bar-chart-3", "dashboards.views", 0),
     Place("Weekly and monthly summaries", "bar-chart-3", "summaries.latest", 0),
+    Place("Note on the charts", "bar-chart-3", "dashboards.new_note", access.EDIT),
     Place("Models that end", "clock", "hub.shutdowns_page", access.SEE),
     Place("Price catalogue", "boxes", "hub.price_catalogue", access.SEE),
+    Place("Add a provider", "plus", "hub.new_provider", access.ADMINISTER),
+    Place("Add a model", "plus", "hub.model_form", access.ADMINISTER),
+    Place("New routing rule", "plus", "hub.rule_new", access.ADMINISTER),
+    Place("New limit", "plus", "limits.new", access.ADMINISTER),
+    Place("New limit on speed", "plus", "limits.new_rate", access.ADMINISTER),
     Place("Archive of the hub", "archive", "hub.archive", access.ADMINISTER),
     Place("Import and export of the hub", "download", "hub.transfer", access.ADMINISTER),
     Place("Settings of the hub", "settings", "hub.hub_settings", access.ADMINISTER),
@@ -62,10 +68,15 @@ OF_ACCOUNT = (
 OF_PROJECT = (
     Place("Prompts", "scroll-text", "prompts.index", 0),
     Place("Batches", "layers", "batches.index", 0),
+    Place("New batch", "layers", "batches.new", access.EDIT),
     Place("Actions", "zap", "actions.index", 0),
+    Place("Waiting for approval", "zap", "actions.approvals", 0),
+    Place("Calls of actions", "zap", "actions.calls", 0),
+    Place("New action", "plus", "actions.new", access.ADMINISTER),
     Place("Files", "paperclip", "playground.files", 0, project_is="id"),
     Place("Gateway tokens", "key", "projects.tokens", 0, project_is="id"),
     Place("API", "terminal", "gateway_docs.show", 0, project_is="id"),
+    Place("Import conversations", "download", "imports.new_import", access.EDIT, project_is="id"),
     Place("People", "users", "members.project_people", 0, project_is="id"),
 )
 
@@ -90,6 +101,8 @@ def of_projects(typed: str) -> Iterator[tuple[Project, Place, str]]:
         if len(rest) == len(words):
             continue
         for project in names.projects(" ".join(rest), PROJECTS):
+            if place.right and not access.may(place.right, project):
+                continue
             named: dict[str, Any] = {place.project_is: project.id}
             yield project, place, url_for(place.endpoint, **named)
 

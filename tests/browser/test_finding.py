@@ -226,6 +226,92 @@ def test_settings_that_were_not_run_yet_outlive_a_reload_in_sight(
     expect(system).to_have_value("")  # what was cleared is not there again
 
 
+def drafts(page: Page) -> list[str]:
+    return page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))")  # type: ignore[no-any-return]
+
+
+def test_the_model_that_was_chosen_other_words_and_a_comment_outlive_a_reload(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = open_page(acme.mia)
+    page.goto(acme.session_url)
+    steps.finished(steps.ask(page, "Hello", "simulated/simulated-instant"))
+    assert drafts(page) == []
+    model = page.locator("#composer select[name=model]")
+    model.select_option("simulated/simulated-thoughtful")
+    page.reload()
+    expect(model).to_have_value("simulated/simulated-thoughtful")
+    model.select_option("simulated/simulated-instant")
+    assert drafts(page) == [], "as the page came"
+    page.evaluate(
+        "id => localStorage.setItem(`draft:${document.body.dataset.person}:session-${id}:model`, 'gone/model')",
+        str(acme.session.id),
+    )
+    page.reload()
+    expect(model).to_have_value("simulated/simulated-instant")
+    steps.finished(steps.ask(page, "Hello again"))
+    assert drafts(page) == []
+
+    other_words, written = page.get_by_label("Say it otherwise, as a branch").first, page.locator(".reword textarea")
+    other_words.click()
+    written.fill("Good evening")
+    page.reload()
+    other_words.click()
+    expect(written).to_have_value("Good evening")
+    page.locator(".reword").get_by_role("link", name="Cancel").click()
+    expect(written).to_have_count(0)
+    other_words.click()
+    expect(written).to_have_value("Hello")  # what was given up is not there again
+    written.fill("Good night")
+    page.locator(".reword").get_by_role("button", name="Run").click()
+    expect(page.locator(".run")).to_have_count(1)
+    steps.finished(steps.card(page))
+    assert drafts(page) == []
+
+    talk, comment = page.locator(".talk"), page.locator(".comment-form textarea")
+    talk.get_by_role("button", name="Comment").click()
+    comment.fill("Half a remark")
+    page.reload()
+    talk.get_by_role("button", name="Comment").click()
+    expect(comment).to_have_value("Half a remark")
+    comment.press("Control+Enter")
+    expect(page.locator(".comment-text")).to_have_text("Half a remark")
+    expect(comment).to_have_value("")
+    assert drafts(page) == []
+
+
+def test_the_columns_of_a_comparison_and_what_is_begun_at_home_outlive_a_reload(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = open_page(acme.mia)
+    page.goto(f"{acme.session_url}/comparisons/new")
+    for name in ("simulated/simulated-fast", "simulated/simulated-instant"):
+        page.get_by_label("Add a model or rule").select_option(name)
+        expect(page.locator(".compare-name").last).to_have_text(name)
+    page.get_by_label("Repeat").select_option("2")
+    page.get_by_label("Blind").check()
+    page.reload()
+    expect(page.locator(".compare-name")).to_have_text(["simulated/simulated-fast", "simulated/simulated-instant"])
+    expect(page.get_by_label("Repeat")).to_have_value("2")
+    expect(page.get_by_label("Blind")).to_be_checked()
+    page.get_by_role("button", name="Remove simulated/simulated-fast").click()
+    expect(page.locator(".compare-name")).to_have_count(1)
+    page.reload()
+    expect(page.locator(".compare-name")).to_have_text(["simulated/simulated-instant"])
+
+    page.goto(f"{acme.home}/")
+    page.locator("#quick-text").fill("Write it in Python")
+    page.locator(".quick label").filter(has_text="Code").click()
+    page.reload()
+    expect(page.locator("#quick-text")).to_have_value("Write it in Python")
+    expect(page.locator(".quick [value=CODE]")).to_be_checked()
+    page.locator("#quick-text").press("Control+Enter")
+    page.wait_for_url("**/sessions/*")
+    expect(page.locator("#composer")).to_have_attribute("data-type", "CODE")
+    steps.finished(steps.card(page))
+    assert not [key for key in drafts(page) if ":home" in key]
+
+
 def test_a_draft_survives_the_end_of_the_sign_in_but_not_a_sign_out(open_page: Opener, acme: people.Cast) -> None:
     acme.mia.set_password("a few words work well")
     db.session.commit()

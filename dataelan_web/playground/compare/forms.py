@@ -83,10 +83,10 @@ class CompareForm(ChatForm):
         return self.settings | {"compared": [column.model.data for column in self.columns]}
 
 
-def fresh(session: PromptSession) -> CompareForm:
-    """An empty prompt, with the settings and the models of the time before."""
+def fresh(session: PromptSession, chosen: Sequence[str] = ()) -> CompareForm:
+    """An empty prompt, with the settings of the time before, and its models where none are `chosen`."""
     known = {name: session.settings[name] for name in CompareForm.REMEMBERED if session.settings.get(name) is not None}
-    names = session.settings.get("compared") or []
+    names = [name for name in chosen if name] or session.settings.get("compared") or []
     columns = [_column(place, {"model": name}, ()) for place, name in enumerate(names[:MOST])]
     return CompareForm(session, columns, formdata=None, data=known)
 

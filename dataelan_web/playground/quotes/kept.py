@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ...extensions import db
 from ...models import Execution, PromptSession, Quote, State, now
-from ..forms import PromptForm
+from ..forms import PromptForm, SessionForm
 from .reckoning import Reckoning
 from .where import Where
 
@@ -63,6 +63,11 @@ def _sealer() -> URLSafeTimedSerializer:
 def asked_in_session(session: PromptSession, user_id: uuid.UUID, form: PromptForm, files: int) -> str:
     """`files`: how many come with it, beside those that are used once more."""
     return digest(session.id, user_id, form.text.data, form.requested, form.settings, files + len(form.referenced))
+
+
+def asked_first(project_id: uuid.UUID, user_id: uuid.UUID, form: SessionForm) -> str:
+    """Of a prompt that a session begins with."""
+    return digest(project_id, user_id, form.text.data, form.model_type.data, form.model.data)
 
 
 def digest(*said: Any) -> str:

@@ -28,6 +28,12 @@ def quote(where: Where, prompt: Prompt, requested: str, user_id: uuid.UUID, aske
     )
 
 
+def line(where: Where, prompt: Prompt, requested: str, user_id: uuid.UUID) -> Response:
+    """Beside a Run of a small form: what it costs and how long it takes, and what would stop it."""
+    found = reckon(where, prompt, requested, user_id)
+    return piece("playground/quotes/line.html", said=words.said(found), is_chosen_by_rule=True, is_alone=True)
+
+
 def nothing() -> Response:
     """It could not be run as it stands."""
     return piece("playground/quotes/quote.html")

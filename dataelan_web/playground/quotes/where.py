@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, false, select
 
 from ...models import Execution, ModelType, Project, PromptSession, Template, TemplateRun
 
@@ -26,6 +26,11 @@ class Where:
 def in_session(session: PromptSession) -> Where:
     latest = select(Execution.id).where(Execution.session_id == session.id).order_by(Execution.created_at.desc())
     return Where(session.id, "this session", session.project, session.model_type, latest.limit(LATEST))
+
+
+def before_a_session(project: Project, model_type: ModelType) -> Where:
+    """Where the first prompt is written, nothing was asked yet."""
+    return Where(project.id, "this session", project, model_type, select(Execution.id).where(false()))
 
 
 def of_template(template: Template, model_type: ModelType) -> Where:
