@@ -22,7 +22,9 @@ PAGES = {
     "mine": "/mine",
 }
 RANGES = ("30d", "365d")
-LOADS, CHANGES = 5, 20
+LOADS, CHANGES = 5, 30
+LOOKS = 400
+"""Milliseconds that somebody looks at an answer, at the least, before the next filter."""
 WATCH = """
 window.watched = { largest: 0, changed: 0, took: [] };
 new PerformanceObserver((list) => list.getEntries().forEach(({ startTime }) => { watched.largest = startTime; }))
@@ -85,9 +87,10 @@ def filtered(page: Page, name: str, url: str) -> None:
     page.goto(url)
     page.wait_for_load_state("networkidle")
     for number in range(CHANGES):
+        page.wait_for_timeout(LOOKS)
         filter = page.locator(".dash-filters select").first
-        options = filter.locator("option")
-        filter.select_option(index=min(2 if number % 2 else 1, options.count() - 1))
+        is_range = filter.get_attribute("name") == "range"
+        filter.select_option(RANGES[number % 2 - 1] if is_range else None, index=None if is_range else 1 - number % 2)
         page.wait_for_load_state("networkidle")
         while not page.evaluate("watched.took.length"):
             page.wait_for_timeout(20)

@@ -83,9 +83,12 @@
     part.removeAttribute('aria-busy');
     part.querySelector('.panel-head a').textContent = 'This did not come. Try again';
   });
-  // What a filter brings is drawn as it comes; what Plotly adds inside a figure is no new one.
-  new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((node) => {
-    if (node.nodeType === Node.ELEMENT_NODE && !node.closest('[data-figure]')) node.querySelectorAll('[data-figure]').forEach(draw);
+  // What a filter brings is drawn once its numbers stand; what Plotly adds inside a figure is no new one.
+  const painted = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
+  new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach(async (node) => {
+    if (node.nodeType !== Node.ELEMENT_NODE || node.closest('[data-figure]')) return;
+    await painted();
+    node.querySelectorAll('[data-figure]').forEach(draw);
   }))).observe(document.querySelector('#content'), { childList: true, subtree: true });
   drawAll();
 })();
