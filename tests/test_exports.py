@@ -311,13 +311,49 @@ def test_a_transcript_is_asked_for_with_a_form_whatever_is_in_it(
     assert b64decode(media.files[0].data) == b"ID3sound"
 
 
-def test_a_film_has_no_call_of_the_gateway(app: Flask, acme: people.Cast) -> None:
+@pytest.mark.parametrize(
+    ("kind", "model", "place", "header"),
+    [
+        ("google", "veo-x", "/models/veo-x:predictLongRunning", "x-goog-api-key: k3y"),
+        ("replicate", "studio/films", "/models/studio/films/predictions", "Authorization: Bearer k3y"),
+        ("fal", "studio/films", "/studio/films", "Authorization: Key k3y"),
+    ],
+)
+def test_a_film_is_asked_for_at_its_provider_since_the_gateway_has_no_call_for_it(
+    app: Flask, acme: people.Cast, kind: str, model: str, place: str, header: str
+) -> None:
+    key = people.own_provider(acme, "https://films.example/v1", kind, "a secret of Acme's")
+    films = people.own_model(acme, key, model)
+    run = people.ended(acme, "A harbour")
+    run.model_id, run.provider_id = films.id, films.provider_id
+    words = user("$(touch /tmp/x) A 'harbour'")
+    run.body.request = to_json(Prompt(messages=(words,), task=Task.VIDEO, media={"seconds": 8}))
+    db.session.commit()
+    page = exported(app, acme, f"/executions/{run.id}/code").get_data(as_text=True)
+    assert "asked of Own itself" in page
+    shell = exported(app, acme, f"/executions/{run.id}/export/sh").get_data(as_text=True)
+    told = ran(shell, "cat >&2")
+    assert told.stdout.splitlines()[1].endswith(place)
+    assert header in told.stdout.splitlines()
+    program = exported(app, acme, f"/executions/{run.id}/export/py").get_data(as_text=True)
+    assert literal(program) == json.loads(told.stderr)
+    assert "$(touch /tmp/x) A 'harbour'" in str(literal(program))
+    assert "a secret of" not in page + shell + program
+    compile(program, "program", "exec")
+
+
+def test_code_of_a_film_is_for_those_who_may_see_providers(app: Flask, acme: people.Cast) -> None:
     run = people.ended(acme, "A harbour")
     run.body.request = {**run.body.request, "task": "video"}
     db.session.commit()
     victor = people.browser(app, acme.victor)
     assert victor.get(f"{acme.home}/executions/{run.id}/export/py").status_code == 404
-    assert "no call for" in victor.get(f"{acme.home}/executions/{run.id}/code").get_data(as_text=True)
+    assert "cannot be told here" in victor.get(f"{acme.home}/executions/{run.id}/code").get_data(as_text=True)
+    films = people.own_model(acme, people.own_provider(acme, "https://films.example/v1", "fal"), "studio/films")
+    run.model_id, run.provider_id = films.id, films.provider_id
+    db.session.commit()
+    assert victor.get(f"{acme.home}/executions/{run.id}/export/py").status_code == 200
+    assert people.browser(app, acme.gina).get(f"{acme.home}/executions/{run.id}/export/py").status_code == 404
 
 
 def test_code_names_the_token_and_holds_none(app: Flask, acme: people.Cast) -> None:
@@ -343,7 +379,7 @@ def shelled(call: Call) -> dict[str, Any]:
 def ran(command: str, then: str = ":") -> subprocess.CompletedProcess[str]:
     """By a shell in which curl says what it was called with."""
     script = f'curl() {{ printf "%s\\n" "$@"; {then}; }}\n{command}'
-    bash, environment = shutil.which("bash") or "bash", {"DATAELAN_TOKEN": "t0k"}
+    bash, environment = shutil.which("bash") or "bash", {"DATAELAN_TOKEN": "t0k", "PROVIDER_KEY": "k3y"}
     return subprocess.run([bash, "--norc"], input=script, capture_output=True, text=True, env=environment, check=True)
 
 

@@ -18,7 +18,7 @@ from ..playground import sending
 from ..playground.compare.hiding import refuse_blind
 from ..storage import Unavailable
 from ..web import render
-from . import gateway_call, session_document, session_markdown, snippets, timeline
+from . import gateway_call, provider_call, session_document, session_markdown, snippets, timeline
 from .blueprint import bp
 
 TYPES = {
@@ -72,7 +72,7 @@ def code(id: uuid.UUID) -> Response:
 
 def _call(run: Execution) -> gateway_call.Call | None:
     try:
-        return gateway_call.repeats(run)
+        return gateway_call.repeats(run) or provider_call.repeats(run)
     except Unavailable as problem:
         abort(503, str(problem))
 
@@ -84,7 +84,7 @@ def _written(session: PromptSession, cards: Any, form: str) -> str:
 
 
 def _address(call: gateway_call.Call) -> str:
-    return f"{request.host_url.rstrip('/')}{call.path}"
+    return call.url or f"{request.host_url.rstrip('/')}{call.path}"
 
 
 def _name(run: Execution) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..models import Asset, Execution
 from ..router.types import FilePart, ImagePart, Message, Part, Prompt, Task, TextPart, Tool, ToolResult, ToolUse
 from ..storage import storage
 
+TOKEN = "DATAELAN_TOKEN"  # noqa: S105 - the name of a variable
 LARGEST_FILES = 1_000_000
 """Bytes of all files that a call may hold; more makes no sense in a program's text."""
 PATHS = {
@@ -42,6 +43,11 @@ class Call:
     task: Task = Task.CHAT
     file: str = ""
     """A plain name: of what comes back, where that is saved; of a transcript, of the recording that is sent."""
+    of: str = ""
+    """The provider that is asked instead (provider_call.py), then at this address and with these headers."""
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Authorization": f"Bearer ${TOKEN}"})
+    """`$NAME` in one is for a variable that holds the secret."""
 
     @property
     def path(self) -> str:
@@ -118,14 +124,14 @@ def _ending(run: Execution, usual: str) -> str:
 
 
 def _chat(call: Call, run: Execution, prompt: Prompt) -> None:
-    prompt = with_files(prompt, _reader(run))
+    prompt = with_files(prompt, reader(run))
     call.body["messages"] = [said for message in prompt.messages for said in _message(message, call.left_out)]
     call.body |= _parameters(prompt)
     call.left_out += [f"top_k {prompt.options['top_k']}"] if "top_k" in prompt.options else []
     call.left_out += [f"a budget of {prompt.thinking_budget} tokens to think"] if prompt.thinking_budget else []
 
 
-def _reader(run: Execution) -> Callable[[str], bytes]:
+def reader(run: Execution) -> Callable[[str], bytes]:
     """Of the organization's own files; nothing for what is gone, too large, or of a kind that no chat takes."""
     left = [LARGEST_FILES]
 

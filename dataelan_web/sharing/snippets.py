@@ -12,16 +12,14 @@ from pprint import pformat
 from ..router.types import Task
 from .gateway_call import Call
 
-TOKEN = "DATAELAN_TOKEN"  # noqa: S105 - the name of a variable
 END = "DATAELAN_REQUEST"
 """Ends the here-document: no line of indented JSON is this word."""
 _PLAIN = re.compile(r"[A-Za-z0-9/_.:-]*", re.ASCII)
 
 
 def curl(call: Call, url: str) -> str:
-    head = f"""{_notes(call)}curl -sS {shlex.quote(url)} \\
-  -H "Authorization: Bearer ${TOKEN}" \\
-"""
+    headers = "".join(f'  -H "{name}: {value}" \\\n' for name, value in call.headers.items())
+    head = f"{_notes(call)}curl -sS {shlex.quote(url)} \\\n{headers}"
     if call.task is Task.TRANSCRIPTION:
         fields = [f"  --form-string {shlex.quote(name)}={_word(str(value))} \\\n" for name, value in call.body.items()]
         return f"{head}{''.join(fields)}  -F file=@{shlex.quote(call.file)}\n"
@@ -53,7 +51,7 @@ def python(call: Call, url: str) -> str:
 
 body = {body}
 
-{shown.format(url=ascii(url), token=TOKEN, file=ascii(call.file))}
+{shown.format(url=ascii(url), headers=_headers(call), file=ascii(call.file))}
 with urllib.request.urlopen(request) as response:
 {_READ[call.task].format(file=ascii(call.file), stem=call.file.rpartition(".")[0], ending=call.file.rpartition(".")[2])}
 """
@@ -62,7 +60,7 @@ with urllib.request.urlopen(request) as response:
 _JSON = """request = urllib.request.Request(
     {url},
     data=json.dumps(body).encode(),
-    headers={{"Authorization": "Bearer " + os.environ["{token}"], "Content-Type": "application/json"}},
+    headers={{{headers}, "Content-Type": "application/json"}},
 )"""
 _FORM = r"""edge = uuid.uuid4().hex
 name = '--' + edge + '\r\nContent-Disposition: form-data; name="'
@@ -73,12 +71,13 @@ request = urllib.request.Request(
     {url},
     data=form + ('\r\n--' + edge + '--\r\n').encode(),
     headers={{
-        "Authorization": "Bearer " + os.environ["{token}"],
+        {headers},
         "Content-Type": "multipart/form-data; boundary=" + edge,
     }},
 )"""
 _READ = {
     Task.CHAT: '    answer = json.load(response)\nprint(answer["choices"][0]["message"]["content"])',
+    Task.VIDEO: "    print(response.read().decode())  # the job: ask its provider after it until it is done",
     Task.EMBEDDING: '    answer = json.load(response)\nprint([one["embedding"] for one in answer["data"]])',
     Task.TRANSCRIPTION: '    answer = json.load(response)\nprint(answer["text"])',
     Task.SPEECH: '    sound = response.read()\nwith open({file}, "wb") as file:\n    file.write(sound)',
@@ -88,6 +87,15 @@ for number, picture in enumerate(answer["data"], 1):
         file.write(base64.b64decode(picture["b64_json"]))""",
 }
 """What is done with the answer."""
+
+
+def _headers(call: Call) -> str:
+    """As entries of a dict, with what a variable holds taken from it."""
+    said = ((name, value.partition("$")) for name, value in call.headers.items())
+    return ", ".join(
+        f"{json.dumps(name)}: {json.dumps(before)}" + (f" + os.environ[{json.dumps(variable)}]" if variable else "")
+        for name, (before, _, variable) in said
+    )
 
 
 def _notes(call: Call) -> str:
