@@ -384,6 +384,8 @@ def test_items_of_an_earlier_answer_can_be_named_in_place_of_saying_them_again(
     for refused in (theirs, gone):
         assert (refused.status_code, refused.json["error"]["code"]) == (404, "item_not_found")
         assert refused.json["error"]["param"] == "input.1"
+    many = program.post("/v1/responses", {**then, "input": [asked, *named[:1] * 1_001]})
+    assert (many.status_code, many.json["error"]["param"]) == (400, "input")
 
 
 def test_tokens_are_counted_without_a_run(program: Program, acme: people.Cast, provider: Upstream) -> None:

@@ -20,6 +20,8 @@ from .tool_calls import call_id
 PREFIX = "resp_"
 ITEM = re.compile(r"(msg|rs|fc)_([0-9a-f]{32})(?:_([0-9]{1,4}))?")
 """Items of our answers: words, thoughts and calls, each named after its run (openai/responses_answer.py)."""
+MOST_ITEMS = 1_000
+"""That one call may name: each is looked for."""
 
 
 def conversation(project: Project, response_id: str, *, keeps_system: bool) -> Sequence[Message]:
@@ -40,10 +42,12 @@ def conversation(project: Project, response_id: str, *, keeps_system: bool) -> S
 
 def with_items(project: Project, input: Any) -> Any:
     """A response's input, with our own items in place of `item_reference`s to them: the Vercel AI SDK, unless told
-    otherwise, sends what was answered as such. Raises Refused (404); references to others' items stay as they are."""
+    otherwise, sends what was answered as such. Raises Refused (404; 400: too many); others' stay as they are."""
     if not isinstance(input, list):
         return input
     named = {number: found for number, item in enumerate(input) if (found := _reference(item))}
+    if len(named) > MOST_ITEMS:
+        raise Refused(400, f"input: {MOST_ITEMS:,} references at most.", "invalid_value", "input")
     answers = _answers(project, {uuid.UUID(found[2]) for found in named.values()}) if named else {}
     told, made = set[uuid.UUID](), list[Any]()
     for number, item in enumerate(input):

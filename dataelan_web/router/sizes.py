@@ -52,8 +52,8 @@ def may_be_anything(prompt: Prompt) -> bool:
 
 
 def _is_of_any_size(part: Part) -> bool:
-    """It is fetched by the provider (a film at a picture's address
-    is watched where the model can); or packed: a few kilobytes of PDF can have a thousand pages, and of film hours."""
+    """It is fetched by the provider (a film at a picture's address is watched where the model can), or packed: a few
+    kilobytes of PDF can have a thousand pages, and of film hours."""
     if isinstance(part, ImagePart):
         return bool(part.url and not part.data) or not (part.media_type or "image/").startswith("image/")
     if not isinstance(part, FilePart) or (part.media_type.startswith("text/") and part.data):

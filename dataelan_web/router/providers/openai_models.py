@@ -126,9 +126,7 @@ def _capabilities(model: Mapping[str, Any]) -> tuple[str, ...] | None:
     if not (inputs or flags or parameters):
         return None
     true = {name for name, value in flags.items() if value} | parameters
-    if (
-        flags.get("completion_chat") is False
-    ):  # Mistral says of its models that read scans or speak that they call tools
+    if flags.get("completion_chat") is False:  # so Mistral says of models that read scans or speak, and that they call
         true.discard("function_calling")
     able = {ours for ours, theirs in _ABILITIES.items() if true.intersection(theirs)}
     able |= {_MODALITIES[name] for name in map(string, sequence(inputs)) if name in _MODALITIES}
