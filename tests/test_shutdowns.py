@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from dataelan_web.executions.execute import execute
 from dataelan_web.extensions import db
 from dataelan_web.hub.endings.days import end_of
 from dataelan_web.hub.endings.dependents import BY_NAME, Group, Named
@@ -36,6 +37,8 @@ from dataelan_web.models import (
 from dataelan_web.models.audit import AuditEvent
 
 from . import people
+from .test_executions import claimed
+from .upstream import upstream
 
 
 def in_days(number: int) -> str:
@@ -384,16 +387,37 @@ def test_rules_of_the_platform_that_use_it_are_named_where_it_can_be_used_and_re
 ) -> None:
     simulated = db.session.scalars(select(Model).where(Model.name == "simulated-fast")).one()
     simulated.shutdown_on = in_days(30)
-    house = rule(acme, "House", simulated)
-    house.organization_id = None
-    off = rule(acme, "Switched off", simulated)
-    off.organization_id, off.is_enabled = None, False
+    house, off = rule(acme, "House", simulated), rule(acme, "Switched off", simulated)
+    house.organization_id = off.organization_id = None
+    off.is_enabled = False
     db.session.commit()
-    shown = page(app, acme)
-    assert 'House <span class="soft">(the operator’s)</span>' in shown
-    assert "Switched off" not in shown
-    assert "Replace in" not in shown
-    assert "House" in page(app, acme, f"/hub/models/{simulated.id}")
-    simulated.is_enabled = False
-    db.session.commit()
-    assert "House" not in page(app, acme)
+    try:
+        shown = page(app, acme)
+        assert 'House <span class="soft">(the operator’s)</span>' in shown
+        assert "Switched off" not in shown
+        assert "Replace in" not in shown
+        assert "House" in page(app, acme, f"/hub/models/{simulated.id}")
+        simulated.is_enabled = False
+        db.session.commit()
+        assert "House" not in page(app, acme)
+    finally:  # they are everybody's
+        simulated.shutdown_on, simulated.is_enabled = None, True
+        db.session.delete(house)
+        db.session.delete(off)
+        db.session.commit()
+
+
+def test_an_end_that_a_provider_tells_with_its_answers_is_shown(app: Flask, acme: people.Cast) -> None:
+    """Gemini's list of models says nothing of it, and its answers do."""
+    with upstream() as google:
+        said = {"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP"}
+        status = {"modelStage": "DEPRECATED", "retirementTime": f"{in_days(40)}T00:00:00Z"}
+        google.answers({"candidates": [said], "modelStatus": status})
+        model = people.own_model(acme, people.own_provider(acme, google.url, "google"), "old-flash")
+        execution = claimed(acme, "Hi", requested=f"{model.provider.slug}/old-flash")
+        list(execute(execution, execution.fence))
+    db.session.expire_all()
+    assert db.session.get_one(Model, model.id).shutdown_on == status["retirementTime"]
+    page = people.browser(app, acme.olivia).get(f"{acme.home}/hub/shutdowns").get_data(as_text=True)
+    assert "old-flash" in page
+    assert "40 days" in page

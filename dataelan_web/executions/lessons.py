@@ -1,4 +1,4 @@
-"""What a provider's answers teach of a model, for every prompt after: what it does not take, and its format.
+"""What a provider's answers teach of a model, for every prompt after: what it does not take, its format, its end.
 
 A refusal of a parameter is believed as it stands. That a model refuses chat completions is believed once it has
 answered in the Responses format: some say it of models that answer in neither.
@@ -15,6 +15,7 @@ from ..extensions import db
 from ..models import Model
 from ..router.candidates import Candidate
 from ..router.parameters import CHAT_COMPLETIONS
+from ..router.run import Result
 from ..router.types import Failure
 
 IN_RESPONSES = "asked in the Responses format"
@@ -41,14 +42,24 @@ class Lessons:
         if failure is not None and failure.refused == CHAT_COMPLETIONS:
             self._refused_chat.add(candidate.model_id)
 
-    def keep(self, candidate: Candidate, failure: Failure | None) -> None:
+    def keep(self, candidate: Candidate, result: Result) -> None:
         """… in the transaction that writes it."""
         if candidate.is_simulated:
             return
+        failure = result.failure
+        if result.done and result.done.model_ends:
+            _learn_end(candidate, result.done.model_ends)
         if failure is None and candidate.model_id in self._refused_chat:
             _learn(candidate, candidate.refuses)
         elif failure is not None and failure.refused not in {"", CHAT_COMPLETIONS, *candidate.refuses}:
             _learn(candidate, candidate.refuses | {failure.refused})
+
+
+def _learn_end(candidate: Candidate, said: str) -> None:
+    """Written only where it is news: models that end say so with every answer."""
+    is_news = Model.shutdown_on.is_distinct_from(said[:200])
+    learnt = update(Model).where(Model.id == candidate.model_id, is_news).values(shutdown_on=said[:200])
+    db.session.execute(learnt.execution_options(synchronize_session=False))
 
 
 def _learn(candidate: Candidate, refuses: Iterable[str]) -> None:

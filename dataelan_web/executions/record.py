@@ -189,7 +189,7 @@ class Record:
         self._is_written = True
         if is_ours:
             self._key.note(self._ended.result.failure)
-            self._lessons.keep(self._ended.candidate, self._ended.result.failure)
+            self._lessons.keep(self._ended.candidate, self._ended.result)
         else:
             self._is_settled, self.execution.is_known = True, False
 

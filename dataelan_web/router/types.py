@@ -237,6 +237,8 @@ class Done:
     response_id: str = ""
     stopped_by: str = ""
     """The stop sequence that ended it, where the provider says which."""
+    model_ends: str = ""
+    """When the provider will end the model, in its own words, where it says so beside an answer."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class GeminiAnswer:
     """The documents of one answer as Events. Only the first candidate is read: we never ask for more."""
 
     def __init__(self) -> None:
-        self._model = self._id = self._finish = self._blocked = ""
+        self._model = self._id = self._finish = self._blocked = self._model_ends = ""
         self._whole = self._done = False
         self._calls, self._images = Calls(), 0
         self._counts: dict[str, int] = {}
@@ -68,6 +68,7 @@ class GeminiAnswer:
         self._whole = self._whole or frame.whole
         self._model = self._model or string(document.get("modelVersion"))
         self._id = self._id or string(document.get("responseId"))
+        self._model_ends = string(mapping(document.get("modelStatus")).get("retirementTime")) or self._model_ends
         self._blocked = self._blocked or string(mapping(document.get("promptFeedback")).get("blockReason"))
         for candidate in mappings(document.get("candidates"))[:1]:
             for part in mappings(mapping(candidate.get("content")).get("parts")):
@@ -85,7 +86,8 @@ class GeminiAnswer:
         yield from self._calls.close()
         if self._images:
             yield Usage(images=self._images)
-        yield Done(self._normalised(), self._finish or self._blocked, self._model, self._id)
+        said = self._finish or self._blocked
+        yield Done(self._normalised(), said, self._model, self._id, model_ends=self._model_ends)
 
     def _normalised(self) -> Finish:
         if self._blocked and not self._finish:
