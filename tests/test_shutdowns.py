@@ -385,7 +385,7 @@ def test_judges_that_have_yet_to_score_with_it_are_named(app: Flask, acme: peopl
 def test_rules_of_the_platform_that_use_it_are_named_where_it_can_be_used_and_replaced_by_their_operator_only(
     app: Flask, acme: people.Cast
 ) -> None:
-    simulated = db.session.scalars(select(Model).where(Model.name == "simulated-fast")).one()
+    simulated = people.simulated_model("simulated-fast")
     simulated.shutdown_on = in_days(30)
     house, off = rule(acme, "House", simulated), rule(acme, "Switched off", simulated)
     house.organization_id = off.organization_id = None
