@@ -35,14 +35,7 @@ ORGANIZATIONS = 20
 """The first has two fifths of the runs."""
 ROUNDS = 100
 EMAIL, PASSWORD = "demo@example.com", "a password for it"
-PAGES = {
-    "overview": "",
-    "spend": "/spend",
-    "performance": "/performance",
-    "quota": "/quota",
-    "routing": "/routing",
-    "runs": "/runs",
-    "mine": "/mine",
+PAGES = painting.PAGES | {
     "spend, one tag": "/spend?tag=prod",
     "unusual hours": "/parts/unusual",
     "map of the week": "/parts/heat",

@@ -7,13 +7,14 @@ import io
 import json
 import re
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from flask import Flask
 from flask.testing import FlaskClient
 from plotly import graph_objects
 from sqlalchemy import event
 
-from dataelan_web.dashboards import treemap
+from dataelan_web.dashboards import figures, ranges, treemap
 from dataelan_web.dashboards.routes import PAGES
 from dataelan_web.dashboards.treemap import Box
 from dataelan_web.extensions import db
@@ -38,6 +39,13 @@ def page(client: FlaskClient, cast: people.Cast, at: str = "", status: int = 200
 
 def rows(client: FlaskClient, cast: people.Cast, at: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(page(client, cast, at))))
+
+
+def test_the_first_day_of_all_is_seen_while_it_runs() -> None:
+    over = ranges.preset("30d", ZoneInfo("UTC"), now())
+    whole, running = figures.lines(over, {"p50": [None] * (len(over.slots) - 1) + [2.0]}, "s")["data"]
+    assert set(whole["y"]) == {None}
+    assert (running["y"], running["mode"], running["marker"]["size"]) == ([None, 2.0], "lines+markers", [0, 6])
 
 
 def test_every_page_draws_figures_that_plotly_knows(app: Flask, acme: people.Cast) -> None:

@@ -341,6 +341,14 @@ def test_a_film_is_asked_for_at_its_provider_since_the_gateway_has_no_call_for_i
     assert "a secret of" not in page + shell + program
     compile(program, "program", "exec")
 
+    gone = Message("user", (*words.parts, ImagePart("image/png", asset=str(new_id()))))
+    run.body.request = to_json(Prompt(messages=(gone,), task=Task.VIDEO, media={"seconds": 8}))
+    db.session.commit()
+    page = exported(app, acme, f"/executions/{run.id}/code").get_data(as_text=True)
+    assert "too large for a program’s text: a picture to work from." in page
+    without = exported(app, acme, f"/executions/{run.id}/export/py").get_data(as_text=True)
+    assert literal(without) == literal(program)
+
 
 def test_code_of_a_film_is_for_those_who_may_see_providers(app: Flask, acme: people.Cast) -> None:
     run = people.ended(acme, "A harbour")

@@ -52,8 +52,8 @@ def stacked(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[st
 
 
 def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str, Any]:
-    """Straight lines with gaps where there was nothing; up to the slot that still runs, which is dotted, or, alone, a
-    pale point."""
+    """Straight lines with gaps where there was nothing; up to the slot that still runs, which is dotted and ends in a
+    pale point: all that is seen where nothing was before it."""
     times, running = _times(over), _is_running(over)
     data: list[dict[str, Any]] = []
     for n, (said, values) in enumerate(parts.items()):
@@ -69,10 +69,10 @@ def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str,
                 "x": times[running - 1 :],
                 "y": list(values[running - 1 :]),
                 "line": dotted,
+                "marker": {"color": colour, "size": [0, *[6] * (len(times) - running)]},
                 "opacity": PALE,
             }
-            rest: dict[str, Any] = {"type": "scatter", "mode": "lines", "name": name, "showlegend": False}
-            data.append(rest | last)
+            data.append(line | {"showlegend": False} | last)
     return {"data": data, "layout": _layout(unit, showlegend=len(parts) > 1)}
 
 

@@ -15,6 +15,7 @@ from dataelan_web.router.types import ToolCall
 
 DEEPEST = 50
 """Steps of a place; whatever lies deeper is left out."""
+VALUES = {"stringValue", "numberValue", "boolValue", "nullValue"}
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\[['\"]([^'\"]*)['\"]\]")
 
 
@@ -39,7 +40,9 @@ class Calls:
         if self._open is None:
             return
         for piece in pieces:
-            self._open = _with(self._open, _steps(string(piece.get("jsonPath"))), _value(piece))
+            steps = _steps(string(piece.get("jsonPath")))
+            if steps and VALUES & piece.keys():  # else it only says that the value goes on, or has ended
+                self._open = _with(self._open, steps, _value(piece))
         if not goes_on:
             yield from self.close()
 
