@@ -13,6 +13,7 @@ from ..models import APIKey
 from ..models.hub import address_of
 from ..router.types import Failure, Kind
 from ..secrets import Place, Unreadable, keyring
+from . import remembered
 
 
 @dataclass(frozen=True)
@@ -50,5 +51,6 @@ class KeyUse:
                 "last_error_at": func.now(),
             }
         if values and self.id:
+            remembered.keys().forget(self.id)
             changed = update(APIKey).where(APIKey.id == self.id).values(**values)
             db.session.execute(changed.execution_options(synchronize_session=False))
