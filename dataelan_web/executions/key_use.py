@@ -50,7 +50,7 @@ class KeyUse:
                 "last_error_kind": failure.kind.value,
                 "last_error_at": func.now(),
             }
+            remembered.keys().forget(self.id)  # for the next success to be noted
         if values and self.id:
-            remembered.keys().forget(self.id)
             changed = update(APIKey).where(APIKey.id == self.id).values(**values)
             db.session.execute(changed.execution_options(synchronize_session=False))

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from flask import current_app
 
@@ -59,13 +59,21 @@ class Limits(Memory[quota.Applicable]):
         self.put(subjects, version, replace(counted, limits=untouched), seconds)
 
 
-class Keys(Memory[Any]):
-    """Rows as the journal reads them, sealed as they are there."""
+class Sealed(NamedTuple):
+    """A key as the journal reads it."""
 
+    organization_id: uuid.UUID | None
+    label: str
+    ciphertext: str
+    base_url: str
+    is_stale: bool = False
+    """Whoever read it notes its use, and nobody else does for as long as it is remembered."""
+
+
+class Keys(Memory[Sealed]):
     def keep(self, id: uuid.UUID | None, version: int | None, row: Any) -> None:
-        """Not where its use is yet to be noted."""
-        if id and version is not None and row.ciphertext is not None and not row.is_stale:
-            self.put(id, version, row, KEYS_FOR)
+        if id and version is not None and row.ciphertext is not None:
+            self.put(id, version, Sealed(row.organization_id, row.label, row.ciphertext, row.base_url), KEYS_FOR)
 
 
 def limits() -> Limits:
