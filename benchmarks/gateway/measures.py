@@ -21,7 +21,8 @@ WAITING = 200
 """Clients of the slow provider."""
 STREAMS = (200, 500)
 ROUNDS = 2
-"""Of streams; before them, a few to warm up."""
+"""Of streams; before them, a few to warm up. Where one takes longer than LONG seconds, it is the last."""
+LONG = 5.0
 SECONDS = 4.0
 """That each rate is counted."""
 ALL = ("rates", "slow", "streams")
@@ -85,23 +86,26 @@ class Measured:
         return self.figures
 
     def rate(self, connections: int, model: str = INSTANT, warm: float = 1.0) -> Answers:
-        before = self._processors()
+        before = processes.seconds(self.product.pid)
         told = self._load(connections=connections, model=model, seconds=self.seconds, warm=warm)
         spent = self._spent(before, told["answered"])
         never = float("inf")
         return Answers(told["rate"], told["p50"] or never, told["p99"] or never, _total(spent), dict(spent))
 
     def stream(self, connections: int) -> Streams:
-        before = self._processors()
-        told = [self._load(connections=connections, streams=True, looks=is_last) for is_last in _rounds()]
-        spent = self._spent(before, connections * ROUNDS)
+        before = processes.seconds(self.product.pid)
+        told: list[dict[str, Any]] = []
+        while len(told) < ROUNDS and all(one["took"] < LONG for one in told):
+            told.append(self._load(connections=connections, streams=True, looks=True))
+        spent = self._spent(before, connections * len(told))
         firsts = [one["p50"] or float("inf") for one in told]
         intact, took = sum(one["intact"] for one in told), max(one["took"] for one in told)
-        return Streams(intact, connections * ROUNDS, mean(firsts), took, _total(spent))
+        return Streams(intact, connections * len(told), mean(firsts), took, _total(spent))
 
     def _load(self, looks: bool = False, model: str = INSTANT, **asked: Any) -> dict[str, Any]:
         """What load.py says. Where it `looks`, the memory in the midst of it is noted too."""
         given = asked | {"url": self.product.url, "headers": dict(self.product.headers), "model": model}
+        given["says_done"] = self.product.says_done
         command = [sys.executable, str(HERE / "load.py"), json.dumps(given)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
             assert load.stdout
@@ -118,23 +122,16 @@ class Measured:
         return told
 
     def _look(self) -> None:
-        if self.product.pid is not None:
-            now = processes.memory(self.product.pid)
-            if _total(now) > _total(self.figures.memory):
-                self.figures.memory, self.figures.threads = now, processes.threads(self.product.pid)
-
-    def _processors(self) -> Counter[str]:
-        return processes.seconds(self.product.pid) if self.product.pid is not None else Counter()
+        now = processes.memory(self.product.pid)
+        if _total(now) > _total(self.figures.memory):
+            self.figures.memory, self.figures.threads = now, processes.threads(self.product.pid)
 
     def _spent(self, before: Counter[str], requests: int) -> Counter[str]:
         """Seconds a request since then, with what is done of them a little later."""
         time.sleep(1)
-        return Counter({name: used / max(1, requests) for name, used in (self._processors() - before).items()})
-
-
-def _rounds() -> list[bool]:
-    """Is it the last?"""
-    return [place == ROUNDS - 1 for place in range(ROUNDS)]
+        return Counter(
+            {name: used / max(1, requests) for name, used in (processes.seconds(self.product.pid) - before).items()}
+        )
 
 
 def _total(used: Counter[str]) -> float:

@@ -37,6 +37,7 @@ class Peer:
     """What is in its file, given where the provider answers."""
     headers: Callable[[str], Mapping[str, str]] = lambda upstream: {"authorization": f"Bearer {TOKEN}"}
     environment: Mapping[str, str] = field(default_factory=dict)
+    says_done: bool = True
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def peer(wanted: Peer, upstream: Product) -> Iterator[Product]:
         with running(command, log, environment) as process:
             url = f"http://127.0.0.1:{port}/v1/chat/completions"
             headers = wanted.headers(base(upstream))
-            product = Product(f"{wanted.name} {wanted.version(program)}", url, headers, process.pid)
+            product = Product(f"{wanted.name} {wanted.version(program)}", url, headers, process.pid, wanted.says_done)
             try:
                 await_answer(product, process)
             except NotThere as reason:
@@ -159,4 +160,5 @@ MLFLOW = Peer(
     ("{program}", "gateway", "start", "--config-path", "{config}", "--port", "{port}"),  # two workers, as it comes
     mlflow_file,
     environment={"MLFLOW_DISABLE_TELEMETRY": "true"},
+    says_done=False,
 )

@@ -32,8 +32,10 @@ class Product:
     url: str
     """Of chat completions."""
     headers: Mapping[str, str]
-    pid: int | None
-    """The process that all its others come from; None where its processes are not told apart."""
+    pid: int
+    """The process that all its others come from."""
+    says_done: bool = True
+    """Does it end a stream with OpenAI's [DONE]?"""
 
 
 @contextmanager

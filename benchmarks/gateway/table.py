@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isinf
 
 from .measures import CONNECTIONS, OTHERS, STREAMS, WAITING, Answers, Figures, Streams
@@ -21,11 +21,18 @@ HEADS = (
 )
 
 
-def table(rows: Mapping[str, Figures | str]) -> str:
-    """In Markdown; a product that could not be measured has the reason in its row."""
-    lines = [HEADS, ("---",) * len(HEADS)]
-    lines += [(name, *(cells(row) if isinstance(row, Figures) else (row,))) for name, row in rows.items()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def heads() -> str:
+    """Of the table, in Markdown."""
+    return f"{_line(HEADS)}\n{_line(['---'] * len(HEADS))}"
+
+
+def row_of(name: str, row: Figures | str) -> str:
+    """A product that could not be measured has the reason in its row."""
+    return _line((name, *(cells(row) if isinstance(row, Figures) else (row,))))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def cells(row: Figures) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -11,7 +10,7 @@ from .dataelan import dataelan
 from .measures import ALL, SECONDS, Figures, Measured
 from .peers import LITELLM, MLFLOW, PORTKEY, peer
 from .products import NotThere, Product, upstream
-from .table import bars, table
+from .table import bars, heads, row_of
 
 PRODUCTS: dict[str, Callable[[Product], AbstractContextManager[Product]]] = {
     "direct": nullcontext,
@@ -28,9 +27,9 @@ def run(products: Collection[str] = tuple(PRODUCTS), wanted: Collection[str] = A
     """Prints the table and the bars. What cannot be started has the reason in its row, and the others go on."""
     rows: dict[str, Figures | str] = {}
     shown: dict[str, str] = {}
+    print(heads(), flush=True)
     with upstream() as provider:
         for short in products:
-            began = time.monotonic()
             try:
                 with PRODUCTS[short](provider) as product:
                     shown[short] = product.name
@@ -38,8 +37,8 @@ def run(products: Collection[str] = tuple(PRODUCTS), wanted: Collection[str] = A
             except (NotThere, OSError, RuntimeError, SystemExit) as reason:
                 shown.setdefault(short, NAMES.get(short, short))
                 rows[short] = str(reason)
-            print(f"  {shown[short]}: {time.monotonic() - began:.0f} s", flush=True)
-    print("\n" + table({shown[short]: row for short, row in rows.items()}) + "\n")
+            print(row_of(shown[short], rows[short]), flush=True)
+    print()
     for short, row in rows.items():
         if isinstance(row, Figures):
             parts(shown[short], row, is_ours=short in ("one", "two"))
