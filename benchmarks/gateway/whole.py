@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -25,6 +26,7 @@ NAMES = {"litellm": LITELLM.name, "portkey": PORTKEY.name, "mlflow": MLFLOW.name
 
 def run(products: Collection[str] = tuple(PRODUCTS), wanted: Collection[str] = ALL, seconds: float = SECONDS) -> None:
     """Prints the table and the bars. What cannot be started has the reason in its row, and the others go on."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started ends with it
     rows: dict[str, Figures | str] = {}
     shown: dict[str, str] = {}
     print(heads(), flush=True)
