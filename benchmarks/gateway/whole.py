@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 
 from .dataelan import dataelan
@@ -25,12 +25,13 @@ NAMES = {"litellm": LITELLM.name, "portkey": PORTKEY.name, "mlflow": MLFLOW.name
 
 
 def run(products: Collection[str] = tuple(PRODUCTS), wanted: Collection[str] = ALL, seconds: float = SECONDS) -> None:
-    """Prints the table and the bars. What cannot be started has the reason in its row, and the others go on."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started ends with it
+    """Prints the table and the bars. What cannot be started has the reason in its row, and the others go on. Asked to
+    end, it leaves nothing behind, and tells of what it has."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     rows: dict[str, Figures | str] = {}
     shown: dict[str, str] = {}
     print(heads(), flush=True)
-    with upstream() as provider:
+    with suppress(KeyboardInterrupt), upstream() as provider:
         for short in products:
             try:
                 with PRODUCTS[short](provider) as product:
