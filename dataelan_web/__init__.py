@@ -140,12 +140,14 @@ def create_core(settings: Settings | None = None) -> Flask:
 
 
 def _flask_settings(settings: Settings) -> dict[str, object]:
+    from . import pool
     from .models.base import storable_json
 
     return {
         "SECRET_KEY": settings.secret_key,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": {
+            "poolclass": pool.Patient,
             "pool_size": 10,
             "max_overflow": 20,
             "pool_timeout": 20,

@@ -1,6 +1,7 @@
-"""Is a pooled connection still good? It is looked at when it is taken, and asked only where that does not tell.
+"""The pooled connections to the database: few, kept, and still good.
 
-SQLAlchemy's own `pool_pre_ping` asks at every turn: a round trip before each request and each step of a run.
+Is one still good? It is looked at when it is taken, and asked only where that does not tell. SQLAlchemy's own
+`pool_pre_ping` asks at every turn: a round trip before each request and each step of a run.
 """
 
 from __future__ import annotations
@@ -13,11 +14,30 @@ from flask import Flask
 from psycopg2 import Error
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.util.queue import Empty
 
 from .extensions import db
 
 IDLE = 30
 """Seconds after which something on the way may have forgotten the connection without a word to us."""
+
+
+MOMENT = 1.0
+"""Seconds that one waits for a kept connection before one more is made. A step of a run holds one for milliseconds."""
+
+
+class Patient(QueuePool):
+    """Makes no more than it keeps as long as these come back soon. SQLAlchemy's own makes one at once where all are
+    out, and closes it after its turn: under load that is one for every few calls, which doubles PostgreSQL's work."""
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        if self.checkedout() >= self.size():
+            try:
+                return self._pool.get(True, MOMENT)
+            except Empty:
+                pass
+        return super()._do_get()
 
 
 def init_app(app: Flask) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from flask import Flask
@@ -51,3 +53,22 @@ def test_one_that_lay_idle_is_asked_before_it_is_used(
     monkeypatch.setattr(pool, "IDLE", -1)
     assert backend() == before
     assert asked == ["alive?"]
+
+
+def test_no_more_are_made_than_are_kept_where_these_come_back_soon(
+    context: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = db.engine.pool
+    assert isinstance(kept, pool.Patient)
+    with ExitStack() as all_out:
+        taken = [all_out.enter_context(db.engine.connect()) for _ in range(kept.size())]
+        pid = taken[0].scalar(text("SELECT pg_backend_pid()"))
+        back = threading.Timer(0.1, taken[0].close)
+        back.start()
+        with db.engine.connect() as next_one:
+            assert next_one.scalar(text("SELECT pg_backend_pid()")) == pid
+            monkeypatch.setattr(pool, "MOMENT", 0.05)
+            with db.engine.connect() as one_more:  # nobody gives one back
+                assert one_more.scalar(text("SELECT 1")) == 1
+                assert kept.checkedout() == kept.size() + 1
+        back.join()
