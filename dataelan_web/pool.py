@@ -6,6 +6,7 @@ Is one still good? It is looked at when it is taken, and asked only where that d
 
 from __future__ import annotations
 
+import logging
 import select
 import time
 from typing import Any
@@ -30,6 +31,8 @@ MOMENT = 1.0
 class Patient(QueuePool):
     """Makes no more than it keeps as long as these come back soon. SQLAlchemy's own makes one at once where all are
     out, and closes it after its turn: under load that is one for every few calls, which doubles PostgreSQL's work."""
+
+    logging.getLogger(f"{__name__}.Patient").setLevel(logging.WARNING)  # SQLAlchemy tells of its pools at INFO
 
     def _do_get(self) -> ConnectionPoolEntry:
         if self.checkedout() >= self.size():
