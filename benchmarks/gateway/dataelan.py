@@ -14,7 +14,7 @@ from dataelan_web.models import Organization, Scope, Unit, Window
 
 from ..stack import Stack
 from ..stack import running as stack_running
-from .products import Product, base
+from .products import NotThere, Product, ask, base
 from .upstream import INSTANT, SLOW
 
 
@@ -34,7 +34,10 @@ def product(stack: Stack, upstream: Product, webs: int = 1) -> Product:
         db.engine.dispose()  # its connections would count as processes of PostgreSQL
     name = f"Dataelan, {webs} web process{'es' if webs > 1 else ''}"
     headers = {"authorization": f"Bearer {token}"}
-    return Product(name, f"{stack.url}/v1/chat/completions", headers, stack.supervisor.pid)
+    ours = Product(name, f"{stack.url}/v1/chat/completions", headers, stack.supervisor.pid)
+    if not float(ask(ours).headers["x-dataelan-cost-usd"]):
+        raise NotThere("its calls cost nothing, so that not all is measured that a call takes")
+    return ours
 
 
 def offer(url: str, model: str) -> tuple[str, ...]:

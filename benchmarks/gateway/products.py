@@ -74,15 +74,19 @@ def running(
 
 def await_answer(product: Product, process: subprocess.Popen[bytes]) -> None:
     """Raises NotThere where it ends, or does not answer one question in time."""
-    asked = {"model": INSTANT, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
     deadline, last = time.monotonic() + STARTS_WITHIN, "nothing answers"
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise NotThere(f"does not start: it ended with {process.returncode}")
         with suppress(httpx2.HTTPError):
-            answer = httpx2.post(product.url, json=asked, headers=product.headers, trust_env=False, timeout=30)
+            answer = ask(product)
             if answer.status_code == 200:
                 return
             last = f"{answer.status_code} {answer.text[:200]}"
         time.sleep(0.2)
     raise NotThere(f"does not start: {last}")
+
+
+def ask(product: Product) -> httpx2.Response:
+    asked = {"model": INSTANT, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
+    return httpx2.post(product.url, json=asked, headers=product.headers, trust_env=False, timeout=30)
