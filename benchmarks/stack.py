@@ -38,10 +38,10 @@ class Stack:
         done = subprocess.run(command, cwd=ROOT, env=_environment(self.data_dir), capture_output=True, check=True)
         return done.stdout.decode()
 
-    def bootstrap(self) -> dict[str, str]:
-        line = self.flask(
-            "bootstrap", "--email", "bench@example.com", "--password", PASSWORD, "--org", "Bench", "--project", "Bench"
-        )
+    def bootstrap(self, *offers: str) -> dict[str, str]:
+        """What it printed. `offers` are its options for providers."""
+        who = ("--email", "bench@example.com", "--password", PASSWORD, "--org", "Bench", "--project", "Bench")
+        line = self.flask("bootstrap", *who, *offers)
         found: dict[str, str] = json.loads(line.strip().splitlines()[-1])
         return found
 

@@ -7,6 +7,7 @@ Is one still good? It is looked at when it is taken, and asked only where that d
 from __future__ import annotations
 
 import select
+import threading
 import time
 from typing import Any, cast
 
@@ -20,6 +21,12 @@ from .extensions import db
 
 IDLE = 30
 """Seconds after which something on the way may have forgotten the connection without a word to us."""
+
+AT_ONCE, PATIENCE = 8, 0.25
+"""Messages of a process that are under way, and seconds that one more waits for a place: then they may be waiting for
+somebody's limit, which is nobody else's trouble. More threads than processors add nothing but connections, which each
+would hold while it waits for its turn to run."""
+_places = threading.BoundedSemaphore(AT_ONCE)
 
 
 def init_app(app: Flask) -> None:
@@ -64,6 +71,15 @@ def say(message: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
     """The first row of the answer to one message, which may be several statements: whatever transactions there are, it
     begins and commits them itself. Past SQLAlchemy, whose work for a statement is that of a statement; for what every
     call of a program does. Raises SQLAlchemyError as all else that asks the database, with its error as `orig`."""
+    has_place = _places.acquire(timeout=PATIENCE)
+    try:
+        return _said(message, values)
+    finally:
+        if has_place:
+            _places.release()
+
+
+def _said(message: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
     try:
         line = db.engine.raw_connection()
     except Error as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
@@ -10,6 +12,8 @@ from sqlalchemy import Connection, create_engine, text
 
 from dataelan_web import pool
 from dataelan_web.extensions import db
+
+from .conftest import wait_until
 
 
 @pytest.fixture
@@ -51,3 +55,21 @@ def test_one_that_lay_idle_is_asked_before_it_is_used(
     monkeypatch.setattr(pool, "IDLE", -1)
     assert backend() == before
     assert asked == ["alive?"]
+
+
+def test_few_messages_are_under_way_at_once_but_none_waits_long(
+    app: Flask, context: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def say(seconds: float) -> float:
+        started = time.monotonic()
+        with app.app_context():
+            pool.say("SELECT pg_sleep(%(seconds)s)", {"seconds": seconds})
+        return time.monotonic() - started
+
+    before = db.engine.pool.checkedout()
+    with ThreadPoolExecutor(pool.AT_ONCE + 1) as threads:
+        slow = [threads.submit(say, 1.0) for _ in range(pool.AT_ONCE)]
+        wait_until(lambda: db.engine.pool.checkedout() == before + pool.AT_ONCE, 5)
+        assert pool.PATIENCE <= threads.submit(say, 0.0).result() < 0.9, "whoever else is waited for"
+        assert all(one.result() >= 1.0 for one in slow)
+    assert db.engine.pool.checkedout() == before
