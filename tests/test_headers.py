@@ -45,8 +45,29 @@ def test_files_with_a_digest_are_kept_for_ever_and_others_are_not(app: Flask) ->
     address = re.search(r'href="(/static/app\.css\?v=\w+)"', client.get("/login").get_data(as_text=True))[1]  # type: ignore[index]
     assert "immutable" in client.get(address).headers["Cache-Control"]
     assert "immutable" not in client.get("/static/app.css").headers.get("Cache-Control", "")
-    for path in ("../wsgi.py", "%2e%2e/wsgi.py", "vendor", "vendor/", "none.css"):
-        assert client.get(f"/static/{path}").status_code == 404
+    up = (
+        "../wsgi.py",
+        "%2e%2e/wsgi.py",
+        "..%2fwsgi.py",
+        "%2e%2e%2f%2e%2e%2fetc/passwd",
+        "....//wsgi.py",
+        "..\\wsgi.py",
+    )
+    absolute = ("/etc/passwd", "//etc/passwd", "%2fetc%2fpasswd", "C:/windows/win.ini", "file:///etc/passwd")
+    odd = (
+        "vendor",
+        "vendor/",
+        "none.css",
+        "app.css%00",
+        "app.css%00.png",
+        "con",
+        "nul.css",
+        "app.css/",
+        "./app.css",
+        "..\\wsgi.py",
+    )
+    for path in (*up, *absolute, *odd):
+        assert client.get(f"/static/{path}", follow_redirects=True).status_code == 404, path
 
 
 def test_files_carry_the_headers_of_every_answer_and_say_what_they_are(server: str, secure: Flask) -> None:
