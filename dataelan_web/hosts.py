@@ -15,6 +15,7 @@ from flask import Flask
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_host
 
+from . import logs
 from .config import Settings
 from .headers import PROTECTION, VARIES
 from .router.addresses import is_listed
@@ -45,6 +46,7 @@ class Hosts:
         host = get_host(environ)
         if environ.get("PATH_INFO", "") in ASKED_BY_NUMBER or is_listed(_name(host), self._names):
             return self._app(environ, start_response)
+        logs.begin(environ.get("HTTP_X_REQUEST_ID", ""))  # or the line would be of what this thread did before
         log.warning("refused with 400: asked by the name %.200r", host)
         headers = {**PROTECTION, "Cache-Control": "no-store", "Vary": VARIES}
         return Response(WORDS, 400, headers, mimetype="text/plain")(environ, start_response)
