@@ -148,8 +148,9 @@ def _flask_settings(settings: Settings) -> dict[str, object]:
         "SECRET_KEY": settings.secret_key,
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": {
-            "pool_size": 10,
-            "max_overflow": 20,
+            "pool_size": 30,
+            "max_overflow": 0,  # what overflows is closed when given back, and to connect anew costs as much as a call
+            "pool_use_lifo": True,  # the fewest that suffice stay in use
             "pool_timeout": 20,
             "json_serializer": storable_json,
             "query_cache_size": 4000,  # statements kept ready: we have more than the usual 500

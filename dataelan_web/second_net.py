@@ -4,10 +4,10 @@ PostgreSQL itself leaves them out (row-level security): each table that says who
 migration, which names the organization of the transaction. Policies bind neither superusers nor the owner of a table,
 and Dataelan is mostly both. So from the statement that opens its organization (access.enter_organization) a request
 goes on in a role that may read and write as the owner does, and is bound: `stay_inside` takes it to the end of the
-transaction, and again for each that the request begins later. A program's call goes on in it from the function that
-finds its token (gateway/tokens.py) until it commits, and then no more: to take the role again is a round trip. All else
-(workers, the rest of a call, commands, migrations, backups, pages of no organization) goes on as the owner, plans its
-queries as it always did, and pays nothing.
+transaction, and again for each that the request begins later. A program's call goes on in it from where its token is
+found (gateway/tokens.py) until it commits, and then no more: to take the role again is a round trip. All else (workers,
+the rest of a call, commands, migrations, backups, pages of no organization) goes on as the owner, plans its queries as
+it always did, and pays nothing. Neither does a call for which nothing is read (executions/at_once.py).
 
 It is against mistakes, not against who can send any statement: they could leave the role again.
 """
@@ -15,6 +15,7 @@ It is against mistakes, not against who can send any statement: they could leave
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,11 +38,28 @@ def init_app(app: Flask) -> None:
     """Must be called where `db` is bound."""
     if not event.contains(db.session, "after_begin", _go_on_inside):
         event.listen(db.session, "after_begin", _go_on_inside)
+        event.listen(db.session, "after_commit", lambda session: leave())
+
+
+def until_commit(organization_id: uuid.UUID, person_id: uuid.UUID | None) -> None:
+    """What this request reads from now on is of this organization, until it commits, or leaves."""
+    g.inside_until_commit = {"organization": organization_id, "person": person_id}
+
+
+def leave() -> None:
+    if has_request_context():
+        g.pop("inside_until_commit", None)
+
+
+def _inside() -> dict[str, Any] | None:
+    """The organization and the person of this request, while it is inside."""
+    found = (g.get("inside") or g.get("inside_until_commit")) if has_request_context() else None
+    return found or None
 
 
 def _go_on_inside(session: Any, transaction: Any, connection: Connection) -> None:
-    """The first transaction of a request is inside from the statement that opened its organization."""
-    if has_request_context() and (inside := g.get("inside")) and not transaction.nested:
+    """The first transaction of a page is inside from the statement that opened its organization."""
+    if (inside := _inside()) and not transaction.nested:
         connection.execute(STAY_INSIDE, inside)
 
 
@@ -50,7 +68,7 @@ def lifted() -> Iterator[None]:
     """To look out: for who is told of this in other organizations, and for a statement that names its tenant and is too
     slow inside: behind a policy PostgreSQL looks into no index by what it does not take for leakproof, such as the day
     of a time. Two round trips; where nobody is inside, none."""
-    inside = has_request_context() and g.get("inside")
+    inside = _inside()
     if inside:
         db.session.execute(text("SET LOCAL ROLE NONE"))
     try:

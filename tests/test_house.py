@@ -59,7 +59,7 @@ MAY_IMPORT = {
     "notify": {"notify", "quota", "audit", "secrets", "models", "extensions", "router", "config", "text"},
     "acting": {"acting", "executions", "notify", "audit", "secrets", "models", "extensions", "router", "text"},
     "executions": {"executions", "notify", "quota", "audit", "secrets", "storage", "jobs", "models", "extensions",
-                   "router", "logs", "traces"},
+                   "router", "logs", "traces", "pool", "second_net"},
     "access": {"extensions", "models"},
     "place": {"access", "extensions", "models"},
     "sums_seen": {"access", "extensions", "models"},
@@ -68,8 +68,8 @@ MAY_IMPORT = {
     "modes": {"extensions", "models"},
     "shell": {"access", "audit", "extensions", "models", "notify"},
     "local": {"local"},
-    **{name: FEATURES | WEB | {"acting", "executions", "logs", "notify", "quota", "rollups", "secrets", "storage",
-                               "jobs", "models", "extensions", "router"}
+    **{name: FEATURES | WEB | {"acting", "executions", "logs", "notify", "pool", "quota", "rollups", "secrets",
+                               "storage", "jobs", "models", "extensions", "router"}
        for name in FEATURES},
 }  # fmt: skip
 """Room → the rooms it may import from. What is not in here (cli, bootstrap, worker …) stands above all of them."""

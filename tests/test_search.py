@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 import time
 import uuid
 from datetime import timedelta
+from html import unescape
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,7 +27,7 @@ from dataelan_web.models import (
     now,
 )
 from dataelan_web.models.search import facet
-from dataelan_web.search import walk
+from dataelan_web.search import results, walk
 from dataelan_web.search.excerpts import Piece, excerpt
 from dataelan_web.search.words import wanted
 
@@ -149,7 +149,7 @@ def test_pages_follow_each_other_without_loss_or_doubling(app: Flask, acme: peop
         shown = mia.get(url).get_data(as_text=True)
         seen += runs_on(shown)
         further = re.search(r'href="([^"]+)" rel="next"', shown)
-        url = html.unescape(further[1]) if further else None
+        url = unescape(further[1]) if further else None
     assert seen == [run.id for run in reversed(runs)]
 
 
@@ -288,20 +288,51 @@ def test_excerpts_are_escaped_and_marked(app: Flask, acme: people.Cast) -> None:
     assert "<script>alert(" not in page(app, acme, '<script>alert("gnu")</script>')
 
 
-def test_a_walk_that_takes_too_long_says_how_far_it_came(
+def test_a_walk_that_takes_too_long_says_how_far_it_came_and_goes_on(
     app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people.ended(acme, "An echidna", created_at=now() - timedelta(days=9))
     people.ended(acme, "A gull")
     monkeypatch.setattr(walk, "SECONDS", 0.0)
+    monkeypatch.setattr(walk, "FIRST_STEP", 0.0)
     acme.organization.time_zone = "Asia/Kolkata"
     db.session.commit()
     shown = page(app, acme, "echidna")
     assert "Nothing was found" not in shown, "also if it came nowhere"
-    assert f"everything since {now().astimezone(ZoneInfo('Asia/Kolkata')):%-d %B %Y, %H:}" in shown
+    assert f"Everything since {now().astimezone(ZoneInfo('Asia/Kolkata')):%-d %B %Y, %H:}" in shown
     monkeypatch.undo()
-    further = re.search(r'href="([^"]+)" rel="next">Search on', shown)[1].replace("&amp;", "&")  # type: ignore[index]
-    assert "<mark>echidna</mark>" in people.browser(app, acme.mia).get(further).get_data(as_text=True)
+    browser, by_hand, by_itself = people.browser(app, acme.mia), *(address(shown, how) for how in ("href", "hx-get"))
+    assert "<mark>echidna</mark>" in browser.get(by_hand).get_data(as_text=True)
+    more = browser.get(by_itself, headers={"HX-Request": "true"}).get_data(as_text=True)
+    assert "<mark>echidna</mark>" in more
+    assert 'id="results"' not in more, "only what takes the place of the last line"
+    assert ">1 run</hx-partial>" in more, "whoever listens is told how it ended"
+
+
+def address(shown: str, how: str) -> str:
+    """Of where a search goes on."""
+    found = re.search(rf'<li class="hits-end".*? {how}="([^"]+/search\?[^"]+)"', shown, re.S)
+    assert found
+    return unescape(found[1])
+
+
+def test_a_search_goes_on_until_its_page_is_full(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [people.ended(acme, f"Quokka {n}", created_at=now() - timedelta(days=n)) for n in range(results.PAGE + 2)]
+    browser = people.browser(app, acme.mia)
+    html = page(app, acme, "quokka nothere")
+    assert "Nothing was found" in html
+    url = f"{acme.home}/search?q=quokka+&shown={results.PAGE - 3}"
+    more = browser.get(url, headers={"HX-Request": "true"}).get_data(as_text=True)
+    assert more.count('class="hit"') == 3
+    assert "Older" in more
+    assert str(runs[2].id) in unescape(more), "that is where the next page begins"
+    monkeypatch.setattr(walk, "SECONDS", 0.0)
+    monkeypatch.setattr(walk, "FIRST_STEP", 0.0)
+    for nonsense in ("-5", "9999", "x"):
+        answer = browser.get(f"{acme.home}/search?q=quokka+&shown={nonsense}", headers={"HX-Request": "true"})
+        assert answer.status_code == 200
 
 
 def test_an_answer_that_cannot_be_indexed_is_recorded_all_the_same(app: Flask, acme: people.Cast) -> None:

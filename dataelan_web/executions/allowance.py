@@ -6,7 +6,8 @@ Where that is more than is left, the output is lowered to what is. It is never l
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,6 +20,7 @@ from ..models import Execution, Organization, Payer, Unit, UnknownPrice
 from ..router.candidates import Candidate
 from ..router.plan import Step
 from ..router.types import Failure, Kind, Prompt
+from . import remembered
 from .bounds import Bound
 
 TRIES = 3
@@ -44,6 +46,26 @@ class Allowance:
     left_usd: int | None = None
     """Nano-USD that are left then of the hard limit that has least; None: none of money counts it."""
 
+    @classmethod
+    def of(
+        cls,
+        limits: Sequence[quota.Limit],
+        bound: Bound,
+        lease: quota.Lease | None,
+        notice: str = "",
+        left_usd: int | None = None,
+    ) -> Allowance:
+        """What was held against these limits, and said beforehand of them."""
+        return cls(
+            bound.prompt,
+            " ".join(filter(None, (notice, bound.notice))),
+            bool(limits),
+            bound.use.usd if any(limit.unit is Unit.USD for limit in limits) else None,
+            bound.use.tokens if limits else None,
+            lease,
+            left_usd,
+        )
+
     def end(self, tokens: int | None) -> None:
         """It used so many tokens; None: it was not sent."""
         if self.lease:
@@ -66,30 +88,18 @@ class Unpriced:
 def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt, unpriced: Unpriced) -> Allowance:
     """Commits what is held, with all that was written before. Raises Failure, quota.OverLimit, quota.RateExceeded or
     quota.RatesUnknown; nothing is held or counted then."""
-    counted = quota.applicable(db.session, subjects_of(execution, step))
+    subjects = subjects_of(execution, step)
+    counted = quota.applicable(db.session, subjects)
+    remembered.limits().keep(subjects, execution.hub_version, counted)
     if not (counted.limits or counted.rates):
         return Allowance(prompt)
     limits, ceiling, notice = counting(counted.limits, step.candidate, unpriced)
     bound = Bound.of(prompt, step.candidate, limits, counted.rates, ceiling)
     bound = bound.within([limit for limit in limits if bound.exceeds(limit)], counted).slowed(counted.rates)
-    lease = rates().take(counted.rates, attempt_id, bound.use.tokens) if counted.rates else None
-    try:
+    with leased(counted.rates, attempt_id, bound) as lease:
         bound = _held(counted, limits, execution.id, attempt_id, bound)
-    except BaseException:
-        if lease:
-            rates().end(lease, None)
-        raise
-    held = bound.use.usd if any(limit.unit is Unit.USD for limit in limits) else None
     room = [limit.left for limit in limits if limit.unit is Unit.USD and limit.is_hard]
-    return Allowance(
-        bound.prompt,
-        " ".join(filter(None, (notice, bound.notice))),
-        bool(limits),
-        held,
-        bound.use.tokens if limits else None,
-        lease,
-        left_usd=max(0, min(room) - bound.use.usd) if room else None,
-    )
+    return Allowance.of(limits, bound, lease, notice, max(0, min(room) - bound.use.usd) if room else None)
 
 
 def take_over(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt) -> Allowance:
@@ -99,6 +109,18 @@ def take_over(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: P
     held = quota.held(db.session, attempt_id)
     usd, tokens = (held.usd or None, held.tokens or None) if held else (None, None)
     return Allowance(prompt, "", held is not None, usd, tokens, lease)
+
+
+@contextmanager
+def leased(counting: Sequence[quota.Rate], attempt_id: uuid.UUID, bound: Bound) -> Iterator[quota.Lease | None]:
+    """What rates count for it, given back where it is not held after all. Raises quota.RateExceeded or RatesUnknown."""
+    lease = rates().take(counting, attempt_id, bound.use.tokens) if counting else None
+    try:
+        yield lease
+    except BaseException:
+        if lease:
+            rates().end(lease, None)
+        raise
 
 
 def rates() -> quota.Rates:

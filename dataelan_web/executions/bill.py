@@ -51,17 +51,12 @@ class Bill:
 
 def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> None:
     """Settle what is held for an attempt with its cost and tokens, and write the ledger's line."""
-    _note(quota.settle(db.session, attempt.id, _entry(organization_id, attempt, tokens)), attempt, tokens)
+    is_over = quota.settle(db.session, attempt.id, line_for(organization_id, attempt, tokens))
+    note_overrun(attempt, tokens, is_over=is_over)
 
 
-def charge_at_last(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> quota.Settled:
-    """The same as the last that the transaction writes, committed at once."""
-    settled = quota.settle_at_last(db.session, attempt.id, _entry(organization_id, attempt, tokens))
-    _note(settled.is_over, attempt, tokens)
-    return settled
-
-
-def _entry(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> LedgerEntry:
+def line_for(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> LedgerEntry:
+    """The ledger's, of what a call came to."""
     return LedgerEntry(
         organization_id=organization_id,
         kind=EntryKind.CHARGE,
@@ -73,7 +68,7 @@ def _entry(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> LedgerE
     )
 
 
-def _note(is_over: bool, attempt: Attempt, tokens: int) -> None:
+def note_overrun(attempt: Attempt, tokens: int, *, is_over: bool) -> None:
     """What came to more than was held is logged under a name of its own, to be counted; the count should be 0."""
     if is_over:
         log.warning("quota.overrun attempt=%s cost=%s tokens=%s", attempt.id, attempt.cost, tokens)

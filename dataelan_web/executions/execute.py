@@ -8,14 +8,14 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from .. import logs
@@ -42,8 +42,9 @@ from .health import health
 from .hub_view import HubView
 from .jobs import left_behind
 from .keeper import keeper
+from .outcomes import summary
 from .prompts import from_json, with_files
-from .record import Record, summary
+from .record import Record
 from .refused import end_of
 from .waiting import release_quietly
 
@@ -143,9 +144,9 @@ def execute(execution: Execution, fence: int, share: Share | None = None) -> Gen
         prompt = with_files(from_json(execution.body.request), assets.read)
         chosen, job = choose(execution, prompt), _job(execution, record, prompt)
         record.trace.decided(chosen)
-        if execution in db.session:
+        if session := object_session(execution):
             # From here on plain values: a rollback would empty them, and a reader may leave in another session.
-            db.session.expunge(execution)
+            session.expunge(execution)
         if job or chosen.waits:  # else its row, if its caller runs it itself, is committed with its first call's
             record.plan_is_made()
         with keeper().hold(execution.id, fence) as stop:
@@ -269,6 +270,12 @@ def _write_end(
         "notice": record.notice,
     }
     told_again = vectors.packed(answer.vectors) if state is State.COMPLETED and _is_told_again(execution) else None
+    calls = [ToolCall(index, **call) for index, call in answer.tool_calls.items()]
+    found = [{"kind": one.kind, "title": one.title[:200], "payload": one.payload} for one in actions(text, calls)]
+    is_plain = record.is_plain and failure is None and not (found or told_again or answer.assets)
+    if is_plain and len(text) <= LARGE and record.end_at_once(columns, said):
+        _has_ended(execution, state, columns)
+        return
     if max(len(text), len(told_again or b"")) > LARGE:
         db.session.connection().detach()  # libpq keeps room for the largest statement as long as the connection lives
     is_closed, is_call_ours = journal.finish(
@@ -282,8 +289,6 @@ def _write_end(
         journal.say(db.session, execution, vectors=told_again)
     if refused := end_of(record.attempts):
         journal.put(db.session, execution, **refused)
-    calls = [ToolCall(index, **call) for index, call in answer.tool_calls.items()]
-    found = [{"kind": one.kind, "title": one.title[:200], "payload": one.payload} for one in actions(text, calls)]
     journal.act(db.session, execution, found)
     if state is State.COMPLETED:
         db.session.add_all(calls_in(db.session, execution, answer))
@@ -292,8 +297,13 @@ def _write_end(
     db.session.flush()
     record.wrote(is_ours=is_call_ours)
     record.commit()
+    _has_ended(execution, state, columns)
+
+
+def _has_ended(execution: Execution, state: State, columns: Mapping[str, Any]) -> None:
+    """For whoever ran it: by this worker."""
     for name, value in (("state", state), ("cost", columns["cost"])):
-        set_committed_value(execution, name, value)  # for whoever ran it: it has ended, and by this worker
+        set_committed_value(execution, name, value)
 
 
 def _is_told_again(execution: Execution) -> bool:

@@ -5,8 +5,9 @@ the next value, and a script puts it only where the one it was computed from sti
 member of one sorted set, with the time until which its process has vouched for it, and is counted in a hash; what
 a killed process leaves behind is taken off both by the next reader.
 
-A prompt waits only for reading, and no longer than SLOWEST. One thread a process writes, with more patience: however
-many calls end at once, that takes a few round trips, and they do not race each other.
+A prompt waits only for reading, and no longer than SLOWEST; what was just read will do for the next as well. One thread
+a process writes, with more patience: however many calls end at once, that takes a few round trips, and they do not race
+each other. It gathers what goes well for a moment, and hurries with what does not, for others are to heed that.
 
 Valkey may be empty (then nothing was ever measured) or away: then reads find nothing, writes are dropped, and for a
 moment it is not asked again.
@@ -49,6 +50,8 @@ CLOCK_KEPT = 60.0
 VOUCHED = 60.0
 VOUCH_EVERY = 20.0
 TRIES = 10
+GATHERED = 0.05
+"""Seconds that a note waits for others, and that what was read will do: a call's worth of news is hardly older."""
 AT_ONCE = 1000
 """Pairs a script is asked for; Lua takes no more than some thousands of values."""
 
@@ -137,6 +140,17 @@ class _Note:
     observation: Observation | None = None
     """None: the call has begun."""
 
+    @property
+    def is_urgent(self) -> bool:
+        return self.observation is not None and self.observation.kind is not None
+
+
+@dataclass(frozen=True)
+class _Read:
+    pairs: Sequence[Pair]
+    found: Mapping[Pair, Vital]
+    until: float
+
 
 class ValkeyHealth:
     """What router.health.Health asks for. Safe to use from many threads."""
@@ -150,12 +164,17 @@ class ValkeyHealth:
         self._open: set[str] = set()
         self._lock = threading.Lock()
         self._is_writing = self._is_away = False
+        self._hurry = threading.Event()
+        self._last: _Read | None = None
 
     def read(self, pairs: Iterable[Pair]) -> Mapping[Pair, Vital]:
-        """In one round trip for up to AT_ONCE pairs."""
-        wanted, found = list(pairs), dict[Pair, Vital]()
+        """In one round trip for up to AT_ONCE pairs; in none where the same were read a moment ago."""
+        wanted, found, last = list(pairs), dict[Pair, Vital](), self._last
+        if last and last.pairs == wanted and time.monotonic() < last.until:
+            return last.found
         for start in range(0, len(wanted), AT_ONCE):
             found |= self._found(wanted[start : start + AT_ONCE])
+        self._last = _Read(wanted, found, time.monotonic() + GATHERED)
         return found
 
     def begin(self, pair: Pair, call_id: UUID) -> None:
@@ -178,7 +197,9 @@ class ValkeyHealth:
 
     def settle(self) -> None:
         """Wait until all that was noted so far is written, or dropped."""
+        self._hurry.set()
         self._notes.join()
+        self._last = None
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -221,6 +242,8 @@ class ValkeyHealth:
                 self._is_writing = True
                 threading.Thread(target=self._write_forever, name="health", daemon=True).start()
         self._notes.put(note)
+        if note.is_urgent:
+            self._hurry.set()
 
     def _write_forever(self) -> None:
         vouched_at = time.monotonic()
@@ -233,14 +256,17 @@ class ValkeyHealth:
                     self.vouch()
             except Exception:  # this thread must not end: nothing would be learnt any more
                 log.exception("health statistics could not be written")
+            self._last = None
             for _ in notes:
                 self._notes.task_done()
 
     def _taken(self, patience: float) -> list[_Note]:
-        """All there is, or what comes first within `patience` seconds."""
+        """What comes within `patience` seconds, with what comes in the moment after it."""
         notes = []
         try:
             notes.append(self._notes.get(timeout=max(patience, 0)))
+            self._hurry.wait(GATHERED)
+            self._hurry.clear()
             while len(notes) < AT_ONCE:
                 notes.append(self._notes.get_nowait())
         except queue.Empty:
@@ -248,21 +274,28 @@ class ValkeyHealth:
         return notes
 
     def _write(self, notes: Sequence[_Note]) -> None:
-        ends, learnt = [], dict[Names, list[_Learnt]]()
+        """A call that began and ended in these notes was never in flight for anybody else. What is kept of a pair is
+        read once, however many calls of it ended."""
+        begun = {note.call for note in notes if note.observation is None}
+        brief = begun & {note.call for note in notes if note.observation}
+        asked, learnt = list[Names | None](), dict[Names, list[_Learnt]]()
         with self._patient.valkey.pipeline(transaction=False) as pipeline:
             for note in notes:
                 if note.observation is None:
-                    self._open.add(note.call)
-                    self._begin([CALLS, COUNTS, note.names[0]], [note.call, note.at + VOUCHED], pipeline)
-                else:
-                    ends.append(note)
+                    if note.call not in brief:
+                        self._open.add(note.call)
+                        self._begin([CALLS, COUNTS, note.names[0]], [note.call, note.at + VOUCHED], pipeline)
+                        asked.append(None)
+                    continue
+                is_read = note.names in learnt
+                learnt.setdefault(note.names, []).append((note.observation, note.at))
+                if not (is_read and note.call in brief):
                     self._open.discard(note.call)
-                    self._end([CALLS, COUNTS, *note.names], [note.call], pipeline)
-                    learnt.setdefault(note.names, []).append((note.observation, note.at))
-            answers = self._ask(self._patient, pipeline.execute) if notes else None
+                    self._end([CALLS, COUNTS, *note.names], ["" if note.call in brief else note.call], pipeline)
+                    asked.append(note.names)
+            answers = self._ask(self._patient, pipeline.execute) if asked else None
         if answers is not None:
-            found = (answer for note, answer in zip(notes, answers, strict=True) if note.observation)
-            self._learn(learnt, {note.names: answer for note, answer in zip(ends, found, strict=True)})
+            self._learn(learnt, {names: found for names, found in zip(asked, answers, strict=True) if names})
 
     def _learn(self, learnt: Mapping[Names, Sequence[_Learnt]], found: dict[Names, list[bytes | None]]) -> None:
         """Put what was learnt into what was found. Who loses a race TRIES times gives up, but not a rest."""

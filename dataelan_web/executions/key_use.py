@@ -13,6 +13,7 @@ from ..models import APIKey
 from ..models.hub import address_of
 from ..router.types import Failure, Kind
 from ..secrets import Place, Unreadable, keyring
+from . import remembered
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class KeyUse:
                 "last_error_kind": failure.kind.value,
                 "last_error_at": func.now(),
             }
+            remembered.keys().forget(self.id)  # for the next success to be noted
         if values and self.id:
             changed = update(APIKey).where(APIKey.id == self.id).values(**values)
             db.session.execute(changed.execution_options(synchronize_session=False))

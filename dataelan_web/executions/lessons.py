@@ -42,6 +42,11 @@ class Lessons:
         if failure is not None and failure.refused == CHAT_COMPLETIONS:
             self._refused_chat.add(candidate.model_id)
 
+    def has_any(self, candidate: Candidate, result: Result) -> bool:
+        """Is there something to keep of a call that completed?"""
+        is_news = self._refused_chat or (result.done and result.done.model_ends)
+        return bool(is_news) and not candidate.is_simulated
+
     def keep(self, candidate: Candidate, result: Result) -> None:
         """… in the transaction that writes it."""
         if candidate.is_simulated:

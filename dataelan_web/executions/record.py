@@ -12,8 +12,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -26,21 +25,21 @@ from .. import quota, traces
 from ..extensions import db
 from ..models import Attempt, Execution, Origin, Outcome, Payer, journal, new_id, now
 from ..models.journal import COUNTERS
-from ..router.candidates import Candidate
 from ..router.health import Observation, kind_for_health, work_of
 from ..router.parameters import REFUSABLE, UNTOLD, fitted
 from ..router.plan import Step
 from ..router.run import Result
-from ..router.types import OUR_OWN, Again, Failure, Fate, Kind, Prompt, Task, Usage
-from . import jobs
+from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
+from . import at_once, jobs, outcomes, remembered
 from .abandoned import take_back
 from .allowance import Allowance, Unpriced, reserve, take_over
 from .answer import Answer
-from .bill import Bill, charge_at_last
+from .bill import Bill, line_for, note_overrun
 from .health import health
 from .key_use import KeyUse
 from .lessons import Lessons
 from .measures import to_json
+from .outcomes import Ended
 from .refused import REFUSALS, Refusal, facts_of, failure_of
 
 log = logging.getLogger(__name__)
@@ -48,16 +47,6 @@ log = logging.getLogger(__name__)
 KEPT_FOR = 300.0
 """Seconds after which a job that goes on is written down anew, and its hold prolonged."""
 OVERRUN = "The provider counted more than was held for this prompt: {}. It is charged in full."
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """How a call ended, to be written until it is."""
-
-    candidate: Candidate
-    result: Result
-    values: dict[str, Any]
-    tokens: int | None
 
 
 class Record:
@@ -76,9 +65,11 @@ class Record:
         self.is_there = not object_state(execution).transient
         """Is the execution's own row committed? That of a run that its caller runs itself comes with its first call."""
         self._made, self._unsent = list[Attempt](), list[uuid.UUID]()
-        self._ended: _Ended | None = None
+        self._ended: Ended | None = None
         self._is_written = self._is_settled = True
-        self._is_lost = False
+        self._is_lost = not execution.is_announced
+        """Is the run's own row to be written, with whatever is written next?"""
+        self._is_at_once = False
         self._kept_until = 0.0
 
     # -- the router's journal ------------------------------------------------------------------
@@ -91,14 +82,18 @@ class Record:
             if not self._is_settled:
                 self.write()
                 self.commit()
-            self.announce()
-            begun = journal.begin(db.session, attempt, self.fence)
-            if begun is None:
-                raise Failure(Kind.ABORTED, "Stopped.", sent=False)
-            self._key = KeyUse.of(step.key.id, begun)
-            allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
-            if not allowance.is_held:  # else that is committed with what is held
-                db.session.commit()
+            if (plain := self._begun_at_once(attempt, step, prompt)) is not None:
+                allowance = plain
+            else:
+                self.announce()
+                begun = journal.begin(db.session, attempt, self.fence)
+                if begun is None:
+                    raise Failure(Kind.ABORTED, "Stopped.", sent=False)
+                self._key = KeyUse.of(step.key.id, begun)
+                allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
+                if not allowance.is_held:  # else that is committed with what is held
+                    db.session.commit()
+                remembered.keys().keep(step.key.id, self.execution.hub_version, begun)
             self.is_there = True
         except (Failure, *REFUSALS) as refusal:
             self._forget(attempt)
@@ -155,14 +150,14 @@ class Record:
     def end(self, step: Step, number: int, result: Result) -> None:
         attempt, failure = self._begun(), result.failure
         bill = Bill.of(result, self._allowance, self.answer, step, self.seconds)
-        self._ended = _Ended(step.candidate, result, self._values(attempt, result, bill), bill.tokens)
+        self._ended = Ended(step.candidate, result, self._values(attempt, result, bill), bill.tokens)
         self._observe(step, attempt, result, bill.usage)
         note = self._lessons.of_format(step.candidate)
         self._lessons.heard(step.candidate, failure)
         self._allowance.end(bill.tokens)
         self._is_written = self._is_settled = False
         self.finish = result.done.finish.value if result.done else ""
-        self.attempts.append(_told(attempt, step.key.label) | ({"note": note} if note else {}))
+        self.attempts.append(outcomes.told(attempt, step.key.label) | ({"note": note} if note else {}))
         self.trace.ended(attempt, result, self.answer)
         try:
             if failure and not result.visible:
@@ -201,16 +196,36 @@ class Record:
         self._is_settled = True
         attempt, is_held, tokens = self._begun(), self._allowance.is_held, self._ended.tokens
         if tokens is not None and (attempt.cost or is_held):
-            settled = charge_at_last(self.execution.organization_id, attempt, tokens)
-            self.execution.left_usd = settled.left_usd
-            if settled.is_over:
-                self._tell_overrun(attempt)
+            line = line_for(self.execution.organization_id, attempt, tokens)
+            self._settled(attempt, tokens, quota.settle_at_last(db.session, attempt.id, line))
         elif is_held:
             quota.void(db.session, attempt.id)
             quota.commit(db.session)
             self.execution.is_known = False
         else:
             db.session.commit()
+
+    @property
+    def is_plain(self) -> bool:
+        """It began at once, its only call completed, and there is nothing to learn of it."""
+        ended = self._ended
+        if ended is None or self._is_written or not self._is_at_once or len(self.attempts) != 1:
+            return False
+        return not self._lessons.has_any(ended.candidate, ended.result)
+
+    def end_at_once(self, columns: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
+        """All that `write` and `commit` do, with the run's own end: its columns, and those of its body. False: that was
+        not plain after all, and nothing is written."""
+        attempt, tokens, line = self._begun(), (self._ended and self._ended.tokens) or 0, None
+        if attempt.cost or self._allowance.is_held:
+            line = line_for(self.execution.organization_id, attempt, tokens)
+        settled = at_once.end(self.execution, attempt, columns, said, line)
+        if settled is None:
+            return False
+        self._is_written = self._is_settled = True
+        if line:
+            self._settled(attempt, tokens, settled)
+        return True
 
     def roll_back(self) -> None:
         """Forget what this transaction wrote, to write it again later."""
@@ -221,6 +236,7 @@ class Record:
 
     def plan_is_made(self) -> None:
         """Commits, with the row of a run that its caller runs itself; no connection is held while it waits."""
+        self.announce()
         db.session.commit()
         self.is_there = True
 
@@ -231,7 +247,7 @@ class Record:
             self._unsent.pop()
 
     def announce(self) -> None:
-        """Write the run's own row anew, if a rollback took it: then it was never committed."""
+        """Write the run's own row, if it is not written yet, or a rollback took it: then it was never committed."""
         if self._is_lost:
             journal.announce(db.session, self.execution)
             self._is_lost = False
@@ -252,12 +268,27 @@ class Record:
     def tell(self, made: Sequence[Attempt]) -> None:
         """Attempts that were closed elsewhere, all there are so far, for the receipt and the sums."""
         if made:
-            self.attempts, self.last = [_told(attempt) for attempt in made], made[-1]
+            self.attempts, self.last = [outcomes.told(attempt) for attempt in made], made[-1]
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _tell_overrun(self, attempt: Attempt) -> None:
-        """Commits, after what it tells of."""
+    def _begun_at_once(self, attempt: Attempt, step: Step, prompt: Prompt) -> Allowance | None:
+        """Its first call, with its own row, in one message; None: it is to begin the long way."""
+        if not self._is_lost or attempt.number != 1:
+            return None
+        begun = at_once.begin(self.execution, attempt, step, prompt, self._unpriced)
+        if begun is None:
+            return None
+        self.execution.created_at = attempt.started_at = begun.at
+        self._key, self._is_lost, self._is_at_once = begun.key, False, True
+        return begun.allowance
+
+    def _settled(self, attempt: Attempt, tokens: int, settled: quota.Settled) -> None:
+        """Commits, where there is more to tell of it than what is left."""
+        self._is_settled, self.execution.left_usd = True, settled.left_usd
+        note_overrun(attempt, tokens, is_over=settled.is_over)
+        if not settled.is_over:
+            return
         self.notice = f"{self.notice} {OVERRUN.format(quota.usd(attempt.cost or 0))}".strip()
         try:
             journal.say(db.session, self.execution, notice=self.notice)
@@ -317,7 +348,7 @@ class Record:
         failure, done, first = result.failure, result.done, result.first_token_at
         ended_at = attempt.started_at + timedelta(seconds=self.seconds)
         values: dict[str, Any] = {
-            "outcome": _outcome(result),
+            "outcome": outcomes.outcome(result),
             "ended_at": ended_at,
             "first_token_at": max(ended_at - (now() - first), attempt.started_at) if first else None,
             "cost": bill.cost,
@@ -360,36 +391,3 @@ class Record:
         """Whoever runs it need not ask the database what is known here."""
         self.execution.left_usd, self.execution.is_known = left_usd, is_known
         set_committed_value(self.execution, "attempts", self._made)
-
-
-def _outcome(result: Result) -> Outcome:
-    if result.failure is None:
-        return Outcome.COMPLETED
-    if result.failure.kind is Kind.ABORTED:
-        return Outcome.CANCELLED
-    return Outcome.INTERRUPTED if result.visible or result.failure.fate is Fate.UNKNOWN else Outcome.FAILED
-
-
-def _told(attempt: Attempt, key: str = "") -> dict[str, Any]:
-    """One attempt as the decision receipt shows it. Cost in nano-USD."""
-    return {
-        "number": attempt.number,
-        "model": f"{attempt.provider_name} / {attempt.model_name}",
-        "key": key,
-        "payer": attempt.payer.value,
-        "outcome": attempt.outcome.value,
-        "error": attempt.error,
-        "status": attempt.status,
-        "seconds": attempt.seconds,
-        "cost": attempt.cost,
-        "estimated": attempt.usage_is_estimated,
-    }
-
-
-def summary(last: Attempt | None, costs: Sequence[int | None]) -> dict[str, Any]:
-    """The narrow row's share: the last attempt speaks for speed and tokens, the cost is of all of them."""
-    names = ("provider_id", "model_id", "api_key_id", "payer", "first_token_at", "measures", *COUNTERS)
-    if last is None:
-        return dict.fromkeys(names) | {"measures": {}, "cost": 0}
-    known = [cost for cost in costs if cost is not None]
-    return {name: getattr(last, name) for name in names} | {"cost": sum(known) if len(known) == len(costs) else None}

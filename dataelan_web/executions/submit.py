@@ -122,12 +122,16 @@ def record(request: Request, claimed_by: str | None = None, row: Execution | Non
 
 
 def announce(request: Request, claimed_by: str) -> Execution:
-    """The same for a caller that runs it itself at once: committed with its plan, before anything is sent."""
+    """The same for a caller that runs it itself at once: committed before anything is sent, with its first call. Where
+    it is under no key that another may be under too, it is also written with that."""
     if request.made_from:
         return record(request, claimed_by)
     execution = unsaved(request)
     execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
     execution.attempts_made, execution.measures = 0, {}
+    if not request.idempotency_key:
+        execution.is_announced = False
+        return execution
     while not journal.announce(db.session, execution):
         first = earlier(request.project, request.idempotency_key)
         if first:  # else it was refused at this moment, and has given its key free

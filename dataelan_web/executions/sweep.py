@@ -34,8 +34,8 @@ from .abandoned import close_attempts
 from .bookkeeping import check_books
 from .expiries import note_expired
 from .jobs import left_behind
+from .outcomes import summary
 from .purge import purge_if_due
-from .record import summary
 from .waiting import release_forgotten
 
 log = logging.getLogger(__name__)

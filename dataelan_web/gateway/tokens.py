@@ -9,7 +9,7 @@ from flask import current_app, g, request
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from .. import logs, modes
+from .. import logs, modes, pool, second_net
 from ..extensions import db
 from ..models import GatewayToken, Mode, Project, now
 from .errors import Refused
@@ -75,7 +75,7 @@ _USED = (
     .values(last_used_at=func.now())
     .execution_options(synchronize_session=False)
 )
-_CALLER = "SELECT * FROM gateway_caller_inside(%s)"
+_CALLER = "SELECT token::text, stamp, mode, hub FROM gateway_caller(%(hash)s)"
 _TOKEN = (
     select(GatewayToken)
     .options(joinedload(GatewayToken.project, innerjoin=True).joinedload(Project.organization, innerjoin=True))
@@ -87,31 +87,32 @@ def _find(secret: str) -> GatewayToken | None:
     """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more. A
     service account's carries the organization's, until it is switched off. In the trash, a project runs nothing.
 
-    That is asked at every call, by one function of the database, after which this transaction sees nothing of other
-    organizations (second_net.py). What it says of the token, its project and its
-    organization stays in memory until one of their rows is another; these objects belong to no session.
+    That is asked at every call, by one function of the database; what is read after it is nothing of other
+    organizations (second_net.py). What there is to say of the token, its project and its organization stays in memory
+    until one of their rows is another; these objects belong to no session.
     """
     hash = GatewayToken.digest(secret)
-    caller = db.session.connection().exec_driver_sql(_CALLER, (hash,)).first()
+    caller = pool.say(_CALLER, {"hash": hash})
     if caller is None:
         return None
-    modes.remember(Mode(caller.mode) if caller.mode else None)
-    g.hub_version = caller.hub
+    id, now_stamped, mode, g.hub_version = caller
+    modes.remember(Mode(mode) if mode else None)
     known = _known()
     stamp, token = known.get(hash, ("", None))
-    if token is None or stamp != caller.stamp:
-        token = _read(caller.token)
+    if token is None or stamp != now_stamped:
+        token = _read(uuid.UUID(id))
         if token is None:
             return None
         if len(known) >= MOST:
             known.clear()
-        known[hash] = caller.stamp, token
+        known[hash] = now_stamped, token
+    second_net.until_commit(token.project.organization_id, token.created_by)
     return token
 
 
 def _read(id: uuid.UUID) -> GatewayToken | None:
     """With its project and organization, by a session of their own, which is over at once. None: it has just gone."""
-    with Session(db.session.connection()) as apart:
+    with Session(db.engine) as apart:
         return apart.scalars(_TOKEN, {"token": id}).first()
 
 

@@ -45,7 +45,7 @@ class Storable(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return _storable(value) if value else value
+        return storable(value) if value else value
 
 
 class LongStorable(Storable):
@@ -58,11 +58,11 @@ _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 def storable_json(value: Any) -> str:
     """JSON that PostgreSQL takes: the engine's serializer for JSONB."""
-    said = _storable(_encoded(value))
+    said = storable(_encoded(value))
     return re.sub(r"(\\\\)|\\u0000", r"\1", said) if "\\u0000" in said else said  # an escaped backslash stays
 
 
-def _storable(words: str) -> str:
+def storable(words: str) -> str:
     return words.replace("\x00", "").encode("utf-8", "replace").decode()
 
 

@@ -198,6 +198,8 @@ class Execution(Measured, Trashable, Base):
 
     hub_version = cast(int | None, None)
     """See executions.submit.Request."""
+    is_announced = True
+    """Is its row written? That of a run that its caller runs itself may be with its first call."""
 
     if TYPE_CHECKING:
         blind_in: Mapped[uuid.UUID | None]  # see comparisons.py

@@ -6,7 +6,21 @@ standing, rates and books.
 
 from .amounts import Use, said, usd
 from .books import Drift, correct, drift, mend
-from .holds import GRACE, Settled, commit, held, hold, prolong, reserve, settle, settle_at_last, void
+from .holds import (
+    GRACE,
+    REFUSED,
+    Settled,
+    commit,
+    held,
+    hold,
+    prolong,
+    reserve,
+    settle,
+    settle_at_last,
+    to_hold,
+    to_settle,
+    void,
+)
 from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
 from .openings import WrongOpening, first_windows, look_at_openings, wrong_openings
 from .rates import Lease, Rates
@@ -21,6 +35,7 @@ from .windows import window_of
 __all__ = [
     "GRACE",
     "OPERATORS",
+    "REFUSED",
     "Applicable",
     "Drift",
     "Lease",
@@ -63,6 +78,8 @@ __all__ = [
     "settle_at_last",
     "standing",
     "tightest",
+    "to_hold",
+    "to_settle",
     "usd",
     "used_percent",
     "void",

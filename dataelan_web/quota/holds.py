@@ -62,22 +62,7 @@ def hold(
 ) -> dict[uuid.UUID, Limit]:
     """Hold this use against every limit, or nothing: then the limits that refuse, as they are now. Where it is the last
     that the transaction writes, what is held is committed at once, with all that was written before."""
-    new_ids = [new_id() for _ in range(2 * len(limits) + 1)]
-    asked = {
-        "reservation": str(new_ids[-1]),
-        "attempt": str(attempt_id),
-        "execution": str(execution_id),
-        "usd": use.usd,
-        "tokens": use.tokens,
-        "stands": GRACE,
-        "budget_ids": array(limit.id for limit in limits),
-        "starts": array(limit.starts_at for limit in limits),
-        "ends": array(limit.ends_at for limit in limits),
-        "period_ids": array(limit.period_id for limit in limits),
-        "new_ids": array(new_ids[: len(limits)]),
-        "amounts": array(use.of(limit.unit) for limit in limits),
-        "hold_ids": array(new_ids[len(limits) : -1]),
-    }
+    asked = {"attempt": str(attempt_id), "execution": str(execution_id), **to_hold(limits, use)}
     session.flush()
     database = session.connection()
     try:
@@ -90,6 +75,24 @@ def hold(
     if is_last:
         session.commit()
     return {}
+
+
+def to_hold(limits: Sequence[Limit], use: Use) -> dict[str, object]:
+    """What quota_hold is told of these limits, by name."""
+    new_ids = [new_id() for _ in range(2 * len(limits) + 1)]
+    return {
+        "reservation": str(new_ids[-1]),
+        "usd": use.usd,
+        "tokens": use.tokens,
+        "stands": GRACE,
+        "budget_ids": array(limit.id for limit in limits),
+        "starts": array(limit.starts_at for limit in limits),
+        "ends": array(limit.ends_at for limit in limits),
+        "period_ids": array(limit.period_id for limit in limits),
+        "new_ids": array(new_ids[: len(limits)]),
+        "amounts": array(use.of(limit.unit) for limit in limits),
+        "hold_ids": array(new_ids[len(limits) : -1]),
+    }
 
 
 def _refusing(limits: Sequence[Limit], detail: str) -> dict[uuid.UUID, Limit]:
@@ -111,7 +114,7 @@ def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry) -> boo
     True: it used more than was held for it.
     """
     session.flush()
-    said = session.connection().exec_driver_sql(_SETTLE, _line(attempt_id, entry)).one()
+    said = session.connection().exec_driver_sql(_SETTLE, to_settle(attempt_id, entry)).one()
     return bool(said[-1] == "true")
 
 
@@ -119,12 +122,13 @@ def settle_at_last(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry
     """The same as the last that the transaction writes: committed at once, with all that was written before."""
     session.flush()
     message = f"{_SETTLE}; {_END}{_HOW_IT_STANDS}"
-    *_, is_over, left = session.connection().exec_driver_sql(message, _line(attempt_id, entry)).one()
+    *_, is_over, left = session.connection().exec_driver_sql(message, to_settle(attempt_id, entry)).one()
     session.commit()
     return Settled(is_over == "true", left)
 
 
-def _line(attempt_id: uuid.UUID, entry: LedgerEntry) -> dict[str, object]:
+def to_settle(attempt_id: uuid.UUID, entry: LedgerEntry) -> dict[str, object]:
+    """What quota_settle is told of a call and the ledger's line for it, by name."""
     return {
         "line": str(new_id()),
         "organization": str(entry.organization_id),

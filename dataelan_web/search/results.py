@@ -43,10 +43,12 @@ class Found:
     further: str = ""
     """Where the next page begins."""
     searched_to: datetime | None = None
-    """It took too long: only what is newer was looked at."""
+    """Only what is newer was looked at so far, and the page is not full: whoever shows this goes on from there."""
 
 
-def find(filters: Filters) -> Found:
+def find(filters: Filters, shown: int = 0) -> Found:
+    """`shown`: how many of its page were found before, by a search that this one goes on with."""
+    size = max(PAGE - shown, 1)
     asked = wanted(filters.q)
     if asked.is_empty and not filters.is_narrow:
         return Found(asked)
@@ -54,20 +56,17 @@ def find(filters: Filters) -> Found:
     try:
         for step in candidates(_query(filters, asked)):
             seen += _visible(step)
-            if len(seen) > PAGE:
+            if len(seen) > size:
                 break
     except OutOfTime as end:
         searched_to = end.place
-    page = seen[:PAGE]
-    further = (
-        _place(page[-1])
-        if len(seen) > PAGE
-        else f"{searched_to[0].isoformat()}_{searched_to[1]}"
-        if searched_to
-        else ""
-    )
-    said = searched_to[0].astimezone(ZoneInfo(g.organization.time_zone)) if searched_to else None
-    return Found(asked, _hits(page, asked), further, said)
+    page = seen[:size]
+    if len(seen) > size:
+        return Found(asked, _hits(page, asked), _place(page[-1].created_at, page[-1].id))
+    if searched_to is None:
+        return Found(asked, _hits(page, asked))
+    said = searched_to[0].astimezone(ZoneInfo(g.organization.time_zone)) if len(page) < size else None
+    return Found(asked, _hits(page, asked), _place(*searched_to), said)
 
 
 def _query(filters: Filters, asked: Wanted) -> Query:
@@ -145,5 +144,5 @@ def _hit(run: Execution, answer: str, message: dict[str, Any] | None, asked: Wan
     )
 
 
-def _place(run: Execution) -> str:
-    return f"{run.created_at.isoformat()}_{run.id}"
+def _place(at: datetime, id: uuid.UUID) -> str:
+    return f"{at.isoformat()}_{id}"

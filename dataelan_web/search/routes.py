@@ -15,19 +15,30 @@ from .filters import Filters
 
 @bp.get("/search")
 def search() -> Response:
-    filters = Filters.of(request.args)
-    found = results.find(filters)
+    filters, before = Filters.of(request.args), _shown_before()
+    found = results.find(filters, before or 0)
+    shown = len(found.hits) + (before or 0)
+    further = {**filters.said, "after": found.further}
     is_first = not filters.after and bool(filters.q.strip()) and not filters.is_narrow
     return render(
         "search/search.html",
-        "results",
+        "results" if before is None else "more",
         filters=filters,
         found=found,
+        shown=shown,
+        goes_on=before is not None,
         sessions=names.sessions(filters.q, 5) if is_first else [],
         projects=names.projects(filters.q, 3) if is_first else [],
         choices={} if wants_fragment() else _choices(),
-        further_url=url_for("search.search", **filters.said, after=found.further) if found.further else None,
+        further_url=url_for("search.search", **further) if found.further else None,
+        goes_on_url=url_for("search.search", **further, shown=shown),
     )
+
+
+def _shown_before() -> int | None:
+    """How many are on a page already that goes on with its search. None: it begins."""
+    shown = request.args.get("shown", type=int) if wants_fragment() else None
+    return shown if shown is None else min(max(shown, 0), results.PAGE)
 
 
 def _choices() -> dict[str, list[tuple[str, str]]]:

@@ -4,7 +4,10 @@ Every condition is a word of its own in the GIN index, the slice among them, and
 (`words @@ …` once a condition): only then does PostgreSQL skip from one's next row to the other's. So a slice of
 2,048 runs costs well under a millisecond where nothing fits and a few where everything does, and a word that is in
 every run of a million costs no more than one that is in none. A beginning of a word has no such short way: it is
-looked for in the rows that the rest leaves. What it all may take is bounded by a clock.
+looked for in the rows that the rest leaves.
+
+What one walk may take is bounded by a clock, so that whoever asks is answered at once; it says how far it came, and the
+page goes on from there by itself.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from ..models import now
 from ..models.search import facet
 from .words import Wanted
 
-SECONDS = 0.7
+SECONDS = 0.08
 """That a search may walk. Then it says how far it came, and can go on from there."""
+FIRST_STEP = 0.7
+"""Seconds for the first step, though those above be over: on a busy machine, too, each walk comes somewhere."""
 FIRST, MOST = 1, 64
 """Slices in the first step; in the longest."""
 CANDIDATES = 64
@@ -62,34 +67,51 @@ def candidates(query: Query) -> Iterator[list[Place]]:
 
     Raises OutOfTime.
     """
-    deadline = time.monotonic() + SECONDS
-    steps = _sessions(query, deadline) if query.sessions is not None else _slices(query, deadline)
-    yield from steps
+    clock = _Clock()
+    yield from _sessions(query, clock) if query.sessions is not None else _slices(query, clock)
 
 
-def _slices(query: Query, deadline: float) -> Iterator[list[Place]]:
+class _Clock:
+    """What is left of a walk's time."""
+
+    def __init__(self) -> None:
+        self._began, self._first = time.monotonic(), True
+
+    def left(self) -> float:
+        """Seconds for the next step; none: the walk ends here."""
+        most, self._first = (max(FIRST_STEP, SECONDS) if self._first else SECONDS), False
+        return most - (time.monotonic() - self._began)
+
+    def slices(self, before: int, seconds: float) -> int:
+        """How many to look through next, where so many took so long: no more than there is time for."""
+        fit = int(0.8 * (SECONDS - (time.monotonic() - self._began)) * before / max(seconds, 1e-6))
+        return max(1, min(before * 4, MOST, fit))
+
+
+def _slices(query: Query, clock: _Clock) -> Iterator[list[Place]]:
     place = query.after
     with db.engine.connect() as connection:  # its own: a statement that is timed out ends a transaction
         slices = _slices_of(connection, query)
         at, size = 0, FIRST
         while at < len(slices):
-            step = slices[at : at + size]
-            found = _ask(connection, _IN_SLICES, query, deadline, place, slices=[row.id for row in step])
+            step, began = slices[at : at + size], time.monotonic()
+            found = _ask(connection, _IN_SLICES, query, clock, place, slices=[row.id for row in step])
+            took = time.monotonic() - began
             if found:
                 place = found[-1]
                 yield found
             if len(found) == CANDIDATES:  # there may be more in the slice of the last one
                 at += next(n for n, row in enumerate(step) if row.starts_at <= found[-1][0])
                 continue
-            at, size = at + len(step), min(size * 4, MOST)
+            at, size = at + len(step), clock.slices(len(step), took)
             place = (step[-1].starts_at, uuid.UUID(int=0))
 
 
-def _sessions(query: Query, deadline: float) -> Iterator[list[Place]]:
+def _sessions(query: Query, clock: _Clock) -> Iterator[list[Place]]:
     place = query.after
     with db.engine.connect() as connection:
         while True:
-            found = _ask(connection, _IN_SESSIONS, query, deadline, place, sessions=query.sessions)
+            found = _ask(connection, _IN_SESSIONS, query, clock, place, sessions=query.sessions)
             if not found:
                 return
             place = found[-1]
@@ -107,10 +129,10 @@ def _slices_of(connection: Connection, query: Query) -> Sequence[Row[Any]]:
 
 
 def _ask(
-    connection: Connection, frame: str, query: Query, deadline: float, place: Place | None, **values: Any
+    connection: Connection, frame: str, query: Query, clock: _Clock, place: Place | None, **values: Any
 ) -> list[Place]:
-    left = deadline - time.monotonic()
-    if left <= 0.01:
+    left = clock.left()
+    if left <= 0.005:
         raise OutOfTime(place)
     statement, parameters = _statement(frame, query, place)
     try:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as TookTooLong
 
 from dataelan_web.extensions import db
 from dataelan_web.models import ModelType, PromptSession, State, new_id, now
+from dataelan_web.search import walk
 from tests import people
 
 from . import steps
@@ -159,6 +161,28 @@ def test_what_was_said_is_found_and_opened_where_it_was_said(open_page: Opener, 
         expect(page.locator(f"#run-{last.id}")).to_have_count(1)
     ids = page.evaluate("[...document.querySelectorAll('#runs > .run')].map(run => run.id)")
     assert ids == sorted(set(ids)), "in order, and none twice"
+
+
+def test_a_search_that_takes_long_goes_on_by_itself(
+    open_page: Opener, acme: people.Cast, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.ended(acme, "Where does a heron sleep?", "Standing.")
+    address = f"{acme.home}/search?q=heron+"
+    with monkeypatch.context() as patch:
+        patch.setattr(walk, "SECONDS", 0.0)
+        patch.setattr(walk, "FIRST_STEP", 0.0)
+        out_of_time = people.browser(app, acme.mia).get(address).get_data(as_text=True)
+    assert "Nothing so far; looking further back" in out_of_time
+    page = open_page(acme.mia)
+    page.route(
+        lambda url: url.endswith(address),
+        lambda route: route.fulfill(body=out_of_time, content_type="text/html"),
+    )
+    page.goto(address)
+    expect(page.locator(".hit")).to_have_count(1)
+    expect(page.locator(".hit mark")).to_have_text(["heron"])
+    expect(page.get_by_text("looking further back")).to_have_count(0)
+    expect(page.locator("#search-said")).to_have_text("1 run")
 
 
 def test_older_runs_come_without_a_jump(open_page: Opener, acme: people.Cast) -> None:

@@ -1,0 +1,86 @@
+"""What a process remembers of limits and keys, for calls that come one after the other.
+
+As of rules (hub_view.py): until the database counts a change of the organization's hub or of its limits, or of
+everyone's. That count comes with the token of each call, so a change holds at once, in every process. What changes by
+itself is read anew after a moment.
+
+It is never more than a guess of what is left: whether a limit is kept to, the database says as it holds.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any, Generic, NamedTuple, TypeVar, cast
+
+from flask import current_app
+
+from .. import quota
+
+MOST = 10_000
+"""Of each kind."""
+LIMITS_FOR = 5.0
+"""Seconds. The more that was granted of a rate ends by itself."""
+KEYS_FOR = 60.0
+"""… as often as its use is noted."""
+
+Value = TypeVar("Value")
+
+
+class Memory(Generic[Value]):
+    """By the version that they were read at. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, tuple[int, float, Value]] = {}
+
+    def find(self, key: Hashable, version: int) -> Value | None:
+        known_at, until, value = self._kept.get(key, (None, 0.0, None))
+        return value if known_at == version and time.monotonic() < until else None
+
+    def put(self, key: Hashable, version: int, value: Value, seconds: float) -> None:
+        if len(self._kept) >= MOST:
+            self._kept.clear()
+        self._kept[key] = version, time.monotonic() + seconds, value
+
+    def forget(self, key: Hashable) -> None:
+        self._kept.pop(key, None)
+
+
+class Limits(Memory[quota.Applicable]):
+    def keep(self, subjects: quota.Subjects, version: int | None, counted: quota.Applicable) -> None:
+        """Not where a window of one has yet to begin: that is written by the first call in it."""
+        if version is None or any(limit.period_id is None for limit in counted.limits):
+            return
+        ends = [limit.ends_at for limit in counted.limits if limit.ends_at]
+        seconds = min([LIMITS_FOR, *((end - counted.now).total_seconds() for end in ends)])
+        untouched = tuple(replace(limit, spent=0, reserved=0) for limit in counted.limits)
+        self.put(subjects, version, replace(counted, limits=untouched), seconds)
+
+
+class Sealed(NamedTuple):
+    """A key as the journal reads it."""
+
+    organization_id: uuid.UUID | None
+    label: str
+    ciphertext: str
+    base_url: str
+    is_stale: bool = False
+    """Whoever read it notes its use, and nobody else does for as long as it is remembered."""
+
+
+class Keys(Memory[Sealed]):
+    def keep(self, id: uuid.UUID | None, version: int | None, row: Any) -> None:
+        if id and version is not None and row.ciphertext is not None:
+            self.put(id, version, Sealed(row.organization_id, row.label, row.ciphertext, row.base_url), KEYS_FOR)
+
+
+def limits() -> Limits:
+    """This application's."""
+    return cast(Limits, current_app.extensions.setdefault("dataelan_limits_remembered", Limits()))
+
+
+def keys() -> Keys:
+    """This application's."""
+    return cast(Keys, current_app.extensions.setdefault("dataelan_keys_remembered", Keys()))

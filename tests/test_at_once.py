@@ -1,0 +1,423 @@
+"""A plain run in two messages: what it writes is what the long way writes, and whatever is not plain goes that way."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, func, select, text, update
+from sqlalchemy.exc import OperationalError
+
+from dataelan_web import pool, quota
+from dataelan_web.executions import at_once, remembered
+from dataelan_web.extensions import db
+from dataelan_web.models import (
+    APIKey,
+    Attempt,
+    Budget,
+    BudgetPeriod,
+    Execution,
+    ExecutionBody,
+    GatewayToken,
+    Hold,
+    LedgerEntry,
+    Model,
+    Outcome,
+    Project,
+    Reservation,
+    Scope,
+    SearchDocument,
+    State,
+    Unit,
+    Window,
+    new_id,
+    now,
+)
+
+from . import people
+from .upstream import Upstream, upstream
+
+USD = 1_000_000_000
+OWN = {"id", "created_at", "started_at", "ended_at", "finished_at", "first_token_at", "execution_id", "attempt_id"} | {
+    "reservation_id", "lease_until", "expires_at",
+}  # fmt: skip
+"""Columns in which no two runs are alike."""
+COST = 13_000
+"""Nano-USD of the answer below."""
+ANSWER = {
+    "id": "chatcmpl-1",
+    "model": "mine-2026",
+    "choices": [{"message": {"content": "Hi\u0000 there"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 8, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2}},
+}
+
+
+class Program:
+    """Asks one model of an organization's own, which costs $1 a million tokens, by one token."""
+
+    def __init__(self, app: Flask, cast: people.Cast, vendor: Upstream):
+        self.app, self.cast, self.vendor = app, cast, vendor
+        self.key = people.own_provider(cast, vendor.url)
+        self.model = people.own_model(cast, self.key, "mine", input=USD, output=USD, context_window=100_000)
+        token, self.secret = GatewayToken.issue(cast.project, cast.olivia.id, "A program")
+        token.last_used_at = now()
+        db.session.add(token)
+        db.session.commit()
+        self.token_id = token.id
+
+    def ask(self, words: str = "Hello", **more: Any) -> Any:
+        db.session.rollback()  # its transaction is this test's own, which it would go on in
+        asked = {"model": "mine", "messages": [{"role": "user", "content": words}], "max_tokens": 600, **more}
+        headers = {"Authorization": f"Bearer {self.secret}", "x-dataelan-tags": "one,two"}
+        return self.app.test_client().post("/v1/chat/completions", json=asked, headers=headers)
+
+    def run(self, words: str = "Hello", **more: Any) -> Execution:
+        """The one that an answer is of."""
+        answer = self.ask(words, **more)
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        assert answer.get_data()
+        return run_of(answer)
+
+    def warm(self) -> None:
+        """Its window has begun, and it and the key are remembered."""
+        for _ in range(2):
+            self.run()
+
+
+def run_of(answer: Any) -> Execution:
+    db.session.rollback()
+    id = uuid.UUID(answer.headers["x-dataelan-execution-id"])
+    return db.session.get_one(Execution, id, populate_existing=True)
+
+
+@pytest.fixture
+def vendor() -> Iterator[Upstream]:
+    with upstream() as vendor:
+        vendor.answers(ANSWER)
+        yield vendor
+
+
+@pytest.fixture
+def program(app: Flask, acme: people.Cast, vendor: Upstream) -> Program:
+    return Program(app, acme, vendor)
+
+
+def limit(cast: people.Cast, amount: int = 100 * USD, unit: Unit = Unit.USD) -> Budget:
+    made = quota.set_limit(
+        db.session, cast.organization.id, Scope.ORGANIZATION, cast.organization.id, Window.MONTH, amount, unit
+    )
+    db.session.commit()
+    return made
+
+
+def books(cast: people.Cast) -> list[quota.Drift]:
+    """What of its limits does not agree with its ledger."""
+    mine = db.session.scalars(select(Budget.id).where(Budget.organization_id == cast.organization.id)).all()
+    return quota.drift(db.session, of=mine)
+
+
+@contextmanager
+def the_long_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(at_once, "begin", lambda *_: None)
+        yield
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Those by SQLAlchemy: each is of the long way."""
+    seen: list[str] = []
+
+    def note(*details: Any) -> None:
+        seen.append(details[2])
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+def written(run: Execution) -> dict[str, list[dict[str, Any]]]:
+    """Table → its rows about this run, without what is its own."""
+    mine = select(Attempt.id).where(Attempt.execution_id == run.id).scalar_subquery()
+    reserved = select(Reservation.id).where(Reservation.execution_id == run.id).scalar_subquery()
+    about = {
+        "executions": Execution.id == run.id,
+        "execution_bodies": ExecutionBody.id == run.id,
+        "attempts": Attempt.execution_id == run.id,
+        "reservations": Reservation.execution_id == run.id,
+        "holds": Hold.reservation_id == reserved,
+        "ledger_entries": LedgerEntry.attempt_id == mine,
+        "search_documents": SearchDocument.id == run.id,
+    }
+    found = {}
+    for name, condition in about.items():
+        table = db.metadata.tables[name]
+        rows = db.session.execute(select(*table.c).where(condition)).mappings()
+        found[name] = [{key: said(value) for key, value in row.items() if key not in OWN} for row in rows]
+    return found
+
+
+def said(value: Any) -> Any:
+    """A receipt without the seconds that its call took."""
+    if isinstance(value, dict):
+        return {name: said(one) for name, one in value.items() if name != "seconds"}
+    return [said(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("with_limit", [True, False])
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_written_is_what_the_long_way_writes(
+    program: Program, acme: people.Cast, monkeypatch: pytest.MonkeyPatch, with_limit: bool, stream: bool
+) -> None:
+    if with_limit:
+        limit(acme)
+    program.warm()
+    if stream:
+        pieces = {**ANSWER, "choices": [{"delta": {"content": "Hi\u0000 there"}, "finish_reason": "stop"}]}
+        program.vendor.streams(pieces, "[DONE]")
+    with the_long_way(monkeypatch):
+        long = program.run("Hello, half a pair: \ud83d", stream=stream)
+    with statements() as seen:
+        answer = program.ask("Hello, half a pair: \ud83d", stream=stream)
+        assert answer.get_data()
+    assert seen == []
+    short = run_of(answer)
+    assert written(short) == written(long)
+    assert (short.state, short.cost, short.tags) == (State.COMPLETED, COST, ["one", "two"])
+    assert bool(written(short)["holds"]) is with_limit
+    assert short.created_at <= short.finished_at  # type: ignore[operator]
+    assert books(acme) == []
+
+
+def test_what_is_left_is_told(program: Program, acme: people.Cast) -> None:
+    limit(acme, USD // 100)
+    program.warm()
+    spent = 2 * COST
+    for stream in (False, True):
+        with statements() as seen:
+            answer = program.ask(stream=stream)
+            answer.get_data()
+        assert seen == []
+        left, spent = float(answer.headers["x-dataelan-limit-left-usd"]), spent + COST
+        after = (USD // 100 - spent) / USD
+        assert left == pytest.approx(after) if not stream else left < after, "of a stream, with what is held for it"
+
+
+def test_a_limit_holds_from_when_it_is_made_and_however_it_is_changed(program: Program, acme: people.Cast) -> None:
+    program.warm()
+    made = limit(acme, 2_000_000)
+    refused = program.ask(max_tokens=4000)
+    assert refused.status_code in (200, 402)
+    assert run_of(refused).body.notice or refused.status_code == 402, "lowered, or refused"
+    made.limit = 10
+    db.session.commit()
+    refused = program.ask()
+    assert refused.status_code == 402
+    run = run_of(refused)
+    assert (run.state, run.refused_by, run.attempts) == (State.FAILED, made.id, [])
+    made.limit = 100 * USD
+    db.session.commit()
+    assert program.run().state is State.COMPLETED
+
+
+def test_what_a_limit_has_not_left_is_refused_or_lowered_the_long_way(program: Program, acme: people.Cast) -> None:
+    made = limit(acme, 100 * USD)
+    program.warm()
+    db.session.execute(update(BudgetPeriod).where(BudgetPeriod.budget_id == made.id).values(spent=made.limit - 1))
+    db.session.commit()
+    refused = program.ask()
+    assert refused.status_code == 402
+    assert (run_of(refused).refused_by, run_of(refused).attempts) == (made.id, [])
+    assert db.session.scalar(select(func.count()).select_from(Reservation).where(Reservation.state == "held")) == 0
+    period = update(BudgetPeriod).where(BudgetPeriod.budget_id == made.id)
+    db.session.execute(period.values(spent=made.limit - 400_000))
+    db.session.commit()
+    lowered = program.run()
+    assert "The answer is limited to" in lowered.body.notice
+
+
+def test_what_more_was_granted_of_a_limit_holds_at_once(program: Program, acme: people.Cast) -> None:
+    made = limit(acme, 10 * USD)
+    program.warm()
+    db.session.execute(update(Budget).where(Budget.id == made.id).values(limit=1))
+    db.session.commit()
+    assert program.ask().status_code == 402
+    db.session.execute(
+        text(
+            "INSERT INTO budget_increases (id, created_at, organization_id, budget_id, asked, granted, answer, reason,"
+            " answer_note) VALUES (:id, now(), :organization, :budget, :more, :more, 'approved', '', '')"
+        ),
+        {"id": new_id(), "organization": acme.organization.id, "budget": made.id, "more": USD},
+    )
+    db.session.commit()
+    assert program.run().state is State.COMPLETED
+
+
+CHANGES: dict[str, Callable[[Program], Any]] = {
+    "its key is switched off": lambda program: (
+        update(APIKey).where(APIKey.id == program.key.id).values(is_enabled=False)
+    ),
+    "its key was deleted": lambda program: update(APIKey).where(APIKey.id == program.key.id).values(archived_at=now()),
+    "its model is switched off": lambda program: (
+        update(Model).where(Model.id == program.model.id).values(is_enabled=False)
+    ),
+    "its project is in the trash": lambda program: (
+        update(Project).where(Project.id == program.cast.project.id).values(deleted_at=now())
+    ),
+    "its token is revoked": lambda program: (
+        update(GatewayToken).where(GatewayToken.id == program.token_id).values(revoked_at=now())
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_holds_from_the_next_call(program: Program, change: Callable[[Program], Any]) -> None:
+    program.warm()
+    asked = len(program.vendor.requests)
+    db.session.execute(change(program))
+    db.session.commit()
+    assert program.ask().status_code >= 400
+    assert len(program.vendor.requests) == asked, "nobody was asked"
+
+
+def test_another_secret_of_a_key_is_used_at_once(program: Program, acme: people.Cast) -> None:
+    program.warm()
+    other = people.own_provider(acme, program.vendor.url, secret="sk-test-another-7890")
+    row = db.session.get_one(APIKey, program.key.id)
+    before = program.vendor.requests[-1]["headers"]["Authorization"]
+    provider = db.session.get_one(APIKey, other.id).provider
+    db.session.execute(update(Model).where(Model.id == program.model.id).values(provider_id=provider.id))
+    db.session.commit()
+    program.run()
+    assert before != program.vendor.requests[-1]["headers"]["Authorization"]
+    version = text("SELECT sum(version) FROM hub_versions WHERE hub = :hub")
+    counted = db.session.scalar(version, {"hub": acme.organization.id})
+    row.ciphertext = row.ciphertext[::-1]
+    db.session.flush()
+    assert db.session.scalar(version, {"hub": acme.organization.id}) > counted, "what processes remember is old then"
+    db.session.rollback()
+
+
+def test_a_rate_is_kept_to_and_given_back(program: Program, acme: people.Cast) -> None:
+    quota.set_rate(
+        db.session,
+        acme.organization.id,
+        Scope.PROJECT,
+        acme.project.id,
+        requests_per_minute=4,
+        tokens_per_minute=None,
+        parallel=1,
+    )
+    db.session.commit()
+    program.warm()
+    with statements() as seen:
+        assert [program.ask().status_code for _ in range(2)] == [200, 200], "one after the other"
+    assert seen == []
+    assert program.ask().status_code == 429
+
+
+def test_an_end_that_another_has_written_is_not_written_again(
+    program: Program, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a sweeper's, which took the process for dead."""
+    limit(acme)
+    program.warm()
+    begin = at_once.begin
+
+    def begun(execution: Execution, *more: Any) -> Any:
+        found = begin(execution, *more)
+        with db.engine.begin() as beside:
+            beside.execute(update(Execution).where(Execution.id == execution.id).values(fence=2))
+        return found
+
+    monkeypatch.setattr(at_once, "begin", begun)
+    answer = program.ask()
+    run = run_of(answer)
+    assert (run.state, run.fence, run.attempts[0].outcome) == (State.RUNNING, 2, Outcome.SENT)
+    assert written(run)["ledger_entries"] == []
+    assert [row["state"] for row in written(run)["reservations"]] == ["held"]
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_a_line_that_is_cut_as_it_begins_sends_nothing(
+    program: Program, acme: people.Cast, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    limit(acme)
+    program.warm()
+    asked, say = len(program.vendor.requests), pool.say
+
+    def cut(message: str, values: dict[str, Any]) -> Any:
+        if "run_begins" not in message:
+            return say(message, values)
+        if is_committed:
+            say(message, values)
+        raise OperationalError("", None, Exception("cut"), connection_invalidated=True)
+
+    monkeypatch.setattr(pool, "say", cut)
+    answer = program.ask()
+    assert answer.status_code == 503
+    assert len(program.vendor.requests) == asked
+    run = run_of(answer)
+    assert run.state is State.FAILED
+    assert [one.outcome for one in run.attempts] == ([Outcome.FAILED] if is_committed else [])
+    assert [row["state"] for row in written(run)["reservations"]] == (["voided"] if is_committed else [])
+    assert books(acme) == []
+
+
+def test_a_line_that_is_cut_as_it_ends_is_written_again(
+    program: Program, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(acme)
+    program.warm()
+    say, cuts = pool.say, [True]
+
+    def cut(message: str, values: dict[str, Any]) -> Any:
+        if "run_ends" in message and cuts:
+            cuts.clear()
+            raise OperationalError("", None, Exception("cut"), connection_invalidated=True)
+        return say(message, values)
+
+    monkeypatch.setattr(pool, "say", cut)
+    run = program.run()
+    assert (run.state, run.cost) == (State.COMPLETED, COST)
+    assert len(written(run)["ledger_entries"]) == 1
+    assert books(acme) == []
+
+
+def test_an_answer_with_something_to_find_in_it_goes_the_long_way(program: Program) -> None:
+    program.warm()
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    program.vendor.answers({**ANSWER, "choices": [{"message": {"content": table}, "finish_reason": "stop"}]})
+    run = program.run()
+    assert run.state is State.COMPLETED
+    assert [action.kind for action in run.actions] == ["table"]
+
+
+def test_what_is_remembered_is_bounded(context: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "MOST", 3)
+    memory = remembered.Memory[int]()
+    for number in range(5):
+        memory.put(number, 1, number, 60)
+    assert [memory.find(number, 1) for number in range(5)] == [None, None, None, 3, 4]
+    assert memory.find(4, 2) is None, "of another version"
+    memory.put(9, 1, 9, 0)
+    assert memory.find(9, 1) is None, "its time is over"
+
+
+# -- one message -----------------------------------------------------------------------------------
+
+
+def test_a_message_that_fails_leaves_its_connection_as_it_was(context: None) -> None:
+    for _ in range(3):
+        with pytest.raises(Exception, match="division by zero"):
+            pool.say("BEGIN; SELECT 1 / %(zero)s; COMMIT; SELECT 2", {"zero": 0})
+        assert pool.say("SELECT %(one)s", {"one": 1}) == (1,)
+        assert db.session.scalar(text("SELECT 3")) == 3
+        db.session.rollback()
+    assert pool.say("SELECT 1 WHERE false", {}) is None
