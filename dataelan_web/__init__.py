@@ -34,6 +34,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         gateway,
         headers,
         health,
+        hosts,
         hub,
         imports,
         limits,
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     request_ids.init_app(app)
     requests.init_app(app)
     bodies.init_app(app)
+    hosts.init_app(app, app.extensions["dataelan_settings"])
     headers.init_app(app, app.extensions["dataelan_settings"])
     errors.init_app(app)
     formats.init_app(app)

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -79,6 +80,8 @@ class Settings:
     """Do traces hold what was asked and answered?"""
     public_url: str
     """Where people reach it, without a slash at the end: for links in mail and webhooks."""
+    trusted_hosts: tuple[str, ...]
+    """The only names by which it answers; none: any."""
     mail: MailServer | None
     """None: no mail is sent."""
 
@@ -103,6 +106,9 @@ LOCAL_SERVERS = (
     "http://127.0.0.1:8080/v1",  # llama.cpp
     "http://127.0.0.1:18080/v1",  # llama-cpp-python, as in our own end-to-end check
 )
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+"""By which this machine asks itself."""
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -133,6 +139,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         traces_url=read.traces_url(),
         traces_words=read.flag("DATAELAN_TRACES_WORDS", False),
         public_url=read.public_url(),
+        trusted_hosts=read.trusted_hosts(),
         mail=read.mail(),
     )
 
@@ -226,6 +233,16 @@ class _Reader:
         if url is None or url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
             raise ConfigError("DATAELAN_PUBLIC_URL must be an address such as https://dataelan.example.com.")
         return value.rstrip("/")
+
+    def trusted_hosts(self) -> tuple[str, ...]:
+        """Who never said where people reach it may come by any name: this machine's, or a number."""
+        named = self.hosts("DATAELAN_TRUSTED_HOSTS")
+        if not named and not self("DATAELAN_PUBLIC_URL"):
+            return ()
+        public = urlsplit(self.public_url()).hostname or ""
+        with suppress(UnicodeError):
+            public = public.encode("idna").decode()  # as browsers ask for it
+        return (*named, public, *LOCAL_NAMES)
 
     def mail(self) -> MailServer | None:
         """smtp://user:password@host:port, with TLS begun by STARTTLS unless ?tls=off; smtps:// with TLS at once."""

@@ -45,7 +45,7 @@ PROTECTION = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), payment=()",
 }
-_VARIES = ", ".join(VARIES_BY)
+VARIES = ", ".join(VARIES_BY)
 
 
 def _protect(response: Response) -> Response:
@@ -57,7 +57,7 @@ def _protect(response: Response) -> Response:
     if "vary" in said:
         response.vary.update(VARIES_BY)
     else:
-        headers["Vary"] = _VARIES
+        headers["Vary"] = VARIES
     return response
 
 

@@ -345,6 +345,8 @@ def test_good_settings_are_typed_and_do_not_show_their_secrets() -> None:
         ("DATAELAN_PRIVATE_ADDRESSES", "maybe"),
         ("DATAELAN_REACHABLE_HOSTS", "api.openai.com https://example.com"),
         ("DATAELAN_REACHABLE_HOSTS", "api.*.com"),
+        ("DATAELAN_TRUSTED_HOSTS", "https://dataelan.example.com"),
+        ("DATAELAN_TRUSTED_HOSTS", "web:8000"),
         ("DATAELAN_TRUSTED_PROXIES", "-1"),
         ("DATAELAN_TRUSTED_PROXIES", "many"),
         ("DATAELAN_WORKER_CONCURRENCY", "0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -12,9 +13,10 @@ from sqlalchemy import select
 
 from dataelan_web.accounts import confirming, resetting
 from dataelan_web.accounts.sign_up import find
+from dataelan_web.executions import departed, purge
 from dataelan_web.extensions import db
 from dataelan_web.members import inviting
-from dataelan_web.models import AuditEvent, Role, User
+from dataelan_web.models import IN_TRASH, AuditEvent, Role, User, now
 
 from . import people
 from .test_accounts import PASSWORD, address, is_in, newcomer, sign_in
@@ -78,6 +80,51 @@ def test_a_link_for_a_new_password_confirms_the_address_too(app: Flask, context:
     assert people.browser(app).submit(f"/reset/{path}", {"password": NEW}).headers["HX-Redirect"] == "/login"
     assert sign_in(people.browser(app), email, NEW).status_code == 303
     assert sign_in(people.browser(app), email).status_code == 422
+
+
+def test_an_address_that_is_taken_is_told_to_whose_it_is_and_to_nobody_else(
+    app: Flask, context: None, mail: None
+) -> None:
+    """By three letters an hour at most, none of which is a way in; also while nobody has confirmed it."""
+    _, email = sign_up(app)
+    before = person(email).password_hash
+    for n in range(confirming.LETTERS + 1):
+        client, _ = sign_up(app, email=email, password=f"{PASSWORD} {n}", name=f"Eve {n}")
+        assert not is_in(client)
+    assert person(email).password_hash == before
+    assert person(email).name == "Nora"
+    to_confirm, *told = letters_to(email)
+    assert [letter.payload["title"] for letter in told] == ["You have an account already"] * confirming.LETTERS
+    assert {link_in(letter) for letter in told} == {"/login"}
+    assert people.browser(app).submit(link_in(to_confirm)).headers["HX-Redirect"] == "/login", "the first one counts"
+    sign_up(app, email=email)
+    assert sign_in(people.browser(app), email).status_code == 303
+
+
+@pytest.mark.parametrize("came", ["never", "confirmed", "in", "lately"])
+def test_an_account_that_nobody_ever_confirmed_is_gone_after_30_days(
+    app: Flask, context: None, mail: None, came: str
+) -> None:
+    """And its address is free again; whoever confirmed it, or came in while no mail was sent, keeps theirs."""
+    client, email = sign_up(app)
+    if came == "confirmed":
+        client.submit(link_in(letters_to(email)[0]))
+    one = person(email)
+    one.last_seen_at = now() if came == "in" else None
+    if one.unconfirmed_since:
+        one.unconfirmed_since = now() - IN_TRASH + timedelta(hours=1 if came == "lately" else -1)
+    home = one.memberships[0].organization
+    db.session.commit()
+    for _ in range(3):  # the organization goes first, with one look, and its owner with the next
+        purge.purge()
+    db.session.expire_all()
+    assert (find(email) is None) == (came == "never")
+    assert (home.purged_at is not None) == (came == "never")
+    if came == "never":
+        assert one.name == departed.NAME
+        assert letters_to(email) == []
+        sign_up(app, email=email)
+        assert person(email).id != one.id
 
 
 def test_where_no_mail_is_sent_any_more_nobody_waits_for_any(app: Flask, context: None, mail: None) -> None:

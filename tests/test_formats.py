@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import timedelta
 
 import pytest
@@ -128,3 +130,11 @@ def test_long_ago_is_a_date_and_no_time_is_never() -> None:
     then = now() - timedelta(days=400)
     assert formats.ago(then) == f"{then:%-d %b %Y}"
     assert formats.ago(None) == "never"
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠", " =", "\n=", "\u3000="])
+def test_no_cell_of_an_export_begins_as_a_formula(sign: str) -> None:
+    """Of half and of full width; a number stays one."""
+    cell = f"{sign}cmd|' /C calc'!A0"
+    assert next(csv.reader(io.StringIO(formats.csv_line([cell]), newline=""))) == [f"'{cell}"]
+    assert formats.csv_line(["-3.5", "+1e9", "-5 %"]) == "-3.5,+1e9,-5 %\r\n"

@@ -45,8 +45,18 @@ def test_files_with_a_digest_are_kept_for_ever_and_others_are_not(app: Flask) ->
     address = re.search(r'href="(/static/app\.css\?v=\w+)"', client.get("/login").get_data(as_text=True))[1]  # type: ignore[index]
     assert "immutable" in client.get(address).headers["Cache-Control"]
     assert "immutable" not in client.get("/static/app.css").headers.get("Cache-Control", "")
-    for path in ("../wsgi.py", "%2e%2e/wsgi.py", "vendor", "vendor/", "none.css"):
-        assert client.get(f"/static/{path}").status_code == 404
+    up = (
+        "../wsgi.py",
+        "%2e%2e/wsgi.py",
+        "..%2fwsgi.py",
+        "%2e%2e%2f%2e%2e%2fetc/passwd",
+        "....//wsgi.py",
+        "..\\wsgi.py",
+    )
+    absolute = ("/etc/passwd", "//etc/passwd", "%2fetc%2fpasswd", "C:/windows/win.ini", "file:///etc/passwd")
+    odd = ("vendor", "vendor/", "none.css", "app.css%00", "app.css%00.png", "con", "nul.css", "..\\wsgi.py")
+    for path in (*up, *absolute, *odd):
+        assert client.get(f"/static/{path}", follow_redirects=True).status_code == 404, path
 
 
 def test_files_carry_the_headers_of_every_answer_and_say_what_they_are(server: str, secure: Flask) -> None:
@@ -94,6 +104,14 @@ def test_the_address_of_a_caller_is_what_the_trusted_proxies_say_and_no_more(sec
     assert people.browser(secure).get("/whence", headers={"X-Real-IP": "1.1.1.1"}).text == "127.0.0.1"
 
 
+def test_of_two_proxies_the_second_address_from_the_end_counts(environment: dict[str, str]) -> None:
+    """And of fewer than that none that a header says: somebody went around them."""
+    made = create_app(load(environment | {"DATAELAN_TRUSTED_PROXIES": "2"}))
+    made.add_url_rule("/whence", "whence", lambda: request.remote_addr or "")
+    for said, whence in (("1.1.1.1, 2001:db8::7, 3.3.3.3", "2001:db8::7"), ("3.3.3.3", "127.0.0.1"), ("", "127.0.0.1")):
+        assert made.test_client().get("/whence", headers={"X-Forwarded-For": said}).text == whence
+
+
 def test_people_at_the_same_time_never_get_each_others_pages(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
     def look(cast: people.Cast) -> list[str]:
         client = people.browser(app, cast.mia)
@@ -115,7 +133,8 @@ PAYLOAD = "'\"><script>alert(1)</script>"
 def test_nothing_of_a_requests_headers_or_address_comes_back_unescaped(app: Flask, acme: people.Cast) -> None:
     ids = Ids.of(acme, PAGES)
     names = ("Accept-Language", "Referer", "User-Agent", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-For")
-    names += ("HX-Current-URL", "HX-Target", "HX-Trigger", "HX-Prompt", "Origin")
+    names += ("HX-Current-URL", "HX-Target", "HX-Trigger", "HX-Trigger-Name", "HX-Source", "HX-Boosted", "HX-Prompt")
+    names += ("Origin", "Host", "Content-Type", "Forwarded", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Request-ID")
     query = dict.fromkeys(("q", "next", "provider", "capability", "page", "before", "error", "message"), PAYLOAD)
     shells: set[str] = set()
     for person in (None, acme.olivia):

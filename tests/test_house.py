@@ -147,6 +147,7 @@ def test_every_room_is_known_to_the_rules() -> None:
         "fields",
         "form_tokens",
         "headers",
+        "hosts",
         "static_files",
         "formats",
         "markdown",

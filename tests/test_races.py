@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pyotp
 import pytest
 from flask import Flask, g
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
-from dataelan_web.accounts import resetting, signing_in, two_factor
+from dataelan_web.accounts import leaving, resetting, signing_in, two_factor
 from dataelan_web.accounts.sign_up import find, sign_up
 from dataelan_web.extensions import db
-from dataelan_web.members import inviting
+from dataelan_web.members import inviting, managing
 from dataelan_web.models import Authenticator, Invitation, Membership, Role, SignIn, User
 
 from . import people
@@ -80,6 +80,31 @@ def test_who_is_invited_and_taken_back_is_in_or_out_and_never_both(app: Flask, a
     assert ended["done"] == 1, ended
     row = db.session.get_one(Invitation, invitation, populate_existing=True)
     assert (row.accepted_at is None) == (role(acme, sam) is None) == (row.revoked_at is not None)
+
+
+def test_the_last_two_owners_who_go_in_every_way_at_once_leave_one(app: Flask, acme: people.Cast, round: int) -> None:
+    """Demoted, removed, handing it over, leaving, or with the account: fifty acts of the two on each other."""
+    here, two = acme.organization.id, (acme.olivia.id, acme.adam.id)
+    db.session.execute(update(Membership).where(Membership.user_id == two[1]).values(role=Role.OWNER))
+    db.session.commit()
+
+    def act(place: int) -> None:
+        one, other = (db.session.get_one(User, id) for id in (two if place % 2 else two[::-1]))
+        theirs = db.session.query(Membership).filter_by(organization_id=here, user_id=other.id).one()
+        ways = (
+            lambda: managing.change_role(theirs, Role.VIEWER, one),
+            lambda: managing.remove(theirs, one),
+            lambda: managing.transfer(theirs.organization, theirs, one),
+            lambda: managing.leave(theirs.organization, one),
+            lambda: leaving.delete(one),
+        )
+        ways[place // 2 % len(ways)]()
+
+    ended = at_once(app, each(act))
+    assert ended["done"] >= 1, ended
+    assert not set(ended) - {"done", "LastOwner", "InTheWay", "Forbidden", "NotFound", "NoResultFound"}
+    is_there = User.deleted_at.is_(None), Membership.organization_id == here, Membership.role == Role.OWNER
+    assert db.session.scalar(select(func.count()).select_from(Membership).join(User).where(*is_there)) == 1
 
 
 def test_fifty_who_sign_up_with_one_address_make_one_account(app: Flask, context: None, round: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from dataelan_web.accounts import changing, resetting
+from dataelan_web.accounts import alike, changing, resetting
 from dataelan_web.extensions import db
 from dataelan_web.models import AccountLink, User, now
 
@@ -60,7 +60,7 @@ def test_a_known_and_an_unknown_address_are_answered_alike(app: Flask, ada: User
 def test_an_answer_takes_the_same_time_either_way(app: Flask, ada: User, mail: None, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     rested: list[float] = []
     monkeypatch.setattr(resetting, "TAKES", 5.0)
-    monkeypatch.setattr(resetting, "sleep", rested.append)
+    monkeypatch.setattr(alike, "sleep", rested.append)
     for email in (ada.email, f"nobody-{ada.email}"):
         ask(app, email)
     assert len(rested) == 2

@@ -209,6 +209,28 @@ def test_with_the_tenant_filter_removed_no_list_has_anything_of_another_organiza
         assert not ids & theirs[model], model.__name__
 
 
+OPERATORS = {"shared_provider", "shared_model", "platform_key", "platform_rule", "operators_rate"}
+"""Of `Ids`, what is everybody's."""
+
+
+@pytest.mark.sweep
+@by_feature([route for route in ROUTES if route.method == "GET" and route.is_inside])
+def test_with_the_tenant_filter_removed_no_page_names_anything_of_another_organization(
+    app: Flask, routes: list[Route], acme: people.Cast, rival: people.Cast, unfiltered: None
+) -> None:
+    """Nor of what hangs on its rows, whose tables are not in the net: whatever a page lists leads to where it is."""
+    theirs, ours = Ids.of(rival, ROUTES), Ids.of(acme, routes)
+    foreign = {id: name for name, id in vars(theirs).items() if id and name not in OPERATORS}
+    assert len(foreign) > 40
+    olivia = people.browser(app, acme.olivia)
+    for route in routes:
+        for headers in (None, HTMX):
+            answer = send(olivia, route, ours, "", headers)
+            assert answer.status_code < 400, str(route)
+            told = answer.get_data().decode(errors="replace") + str(answer.headers)
+            assert not {name for id, name in foreign.items() if id in told}, str(route)
+
+
 def listed() -> set[str]:
     """Tables that pages list by access.scoped."""
     return {

@@ -209,6 +209,27 @@ def test_who_is_in_no_group_that_may_come_in_is_out_everywhere(acmes: Home) -> N
         assert "None of your groups" in str(acmes.log("sso.refused")[0]["why"])
 
 
+def test_where_two_factors_are_wanted_a_provider_that_tells_of_one_is_not_enough(acmes: Home) -> None:
+    """Of one that tells nothing it is taken that it asks for what the organization wants."""
+    ada, one = acmes.knows("ada"), {"email_verified": True, "name": "Ada"}
+    email = f"{ada}@{acmes.domain}"
+    weak = (["pwd"], ["pwd", "pin"], ["otp"], "pwd", ["face", "fpt"])
+    for methods in weak:
+        acmes.says(ada, **one, email=email, amr=methods)
+        assert acmes.comes(ada).status_code == 303, "nobody wants two"
+    acmes.cast.organization.needs_two_factor = True
+    db.session.commit()
+    for methods in weak:
+        acmes.says(ada, **one, email=email, amr=methods)
+        answer = acmes.comes(ada)
+        assert answer.status_code == 403, methods
+        assert "your provider says that you showed one" in answer.text
+    assert len(acmes.log("sso.refused")) == len(weak)
+    for methods in (["pwd", "otp"], ["mfa"], ["pwd", "mfa"], ["hwk", "pin"], ["fido"], [], None, 7):
+        acmes.says(ada, **one, email=email, amr=methods)
+        assert acmes.comes(ada).status_code == 303, methods
+
+
 def test_an_answer_counts_once_and_in_the_browser_that_asked_for_it(acmes: Home) -> None:
     ada, mallory = acmes.knows("ada"), people.browser(acmes.app)
     theirs = acmes.answer(ada, mallory)

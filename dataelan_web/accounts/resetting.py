@@ -6,7 +6,6 @@ Whoever asks learns nothing of who has an account: every answer is the same, and
 from __future__ import annotations
 
 from datetime import timedelta
-from time import monotonic, sleep
 
 from flask import current_app
 
@@ -14,7 +13,7 @@ from .. import audit
 from ..extensions import db
 from ..models import AccountLink, Proof, User
 from ..notify import letters
-from . import changing, throttle
+from . import alike, changing, throttle
 from .sign_up import find
 
 PATH = "/reset/"
@@ -30,15 +29,14 @@ BODY = "Somebody wants to set a new password for this address on Dataelan. The l
 def ask(email: str, address: str) -> int:
     """Send a link, if the address is somebody's and was not sent many lately. Seconds to wait, for who asks too often
     from `address`; 0: it was taken. Commits."""
-    answered_at = monotonic() + TAKES
-    wait = throttle.spend("reset-from", address, PER_ADDRESS, HOUR)
-    is_many = throttle.spend("reset", email, PER_ACCOUNT, HOUR) > 0
-    if not wait and not is_many and (user := find(email)):
-        path = PATH + _issue(user)
-        letters.about_account(user.email, "Set a new password", BODY, path, is_secret=True)
-        audit.record("account.reset_asked", user)
-    db.session.commit()  # from here on no connection is held
-    sleep(max(answered_at - monotonic(), 0))
+    with alike.taking(TAKES):
+        wait = throttle.spend("reset-from", address, PER_ADDRESS, HOUR)
+        is_many = throttle.spend("reset", email, PER_ACCOUNT, HOUR) > 0
+        if not wait and not is_many and (user := find(email)):
+            path = PATH + _issue(user)
+            letters.about_account(user.email, "Set a new password", BODY, path, is_secret=True)
+            audit.record("account.reset_asked", user)
+        db.session.commit()
     return wait
 
 

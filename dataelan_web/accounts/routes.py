@@ -11,7 +11,7 @@ from .. import audit
 from ..extensions import db
 from ..models import PromptSession, User, Way, waste_a_hash
 from ..web import local_path, redirect, render
-from . import changing, coming_back, confirming, factors, landing, passkeys, second_step, signing_in
+from . import alike, changing, coming_back, confirming, factors, landing, passkeys, second_step, signing_in
 from .forms import LoginForm, SignUpForm
 from .sign_up import AddressTaken, Home, find, sign_up
 from .throttle import blocked, failed, spend, succeeded
@@ -23,6 +23,8 @@ bp = Blueprint("accounts", __name__)
 log = logging.getLogger(__name__)
 SIGN_UPS, HOUR = 50, 3600
 """From one address, an hour; also those of addresses that are somebody's, so that few can be asked for."""
+REFUSAL_TAKES = 0.1
+"""Seconds after the password was checked, which takes as long for an address that is nobody's."""
 
 
 @bp.get("/")
@@ -38,14 +40,15 @@ def signup() -> Response:
     if wait := spend("sign-up", request.remote_addr or "", SIGN_UPS, HOUR):
         form.form_errors = [f"Many accounts were made from here. Try again in {-(-wait // 60)} minutes."]
         return _form("accounts/signup.html", form, status=429)
+    fields = str(form.email.data), str(form.password.data), str(form.name.data)
+    if changing.mails():
+        confirming.sign_up(*fields)
+        return _form("accounts/signup.html", form, status=200, sent_to=fields[0])
     try:
-        home = _sign_up(form)
+        home = sign_up(*fields)
     except AddressTaken:
         form.email.errors = ["There is an account with this address. Sign in instead?"]
         return _form("accounts/signup.html", form)
-    if confirming.is_awaited(home.user):
-        confirming.ask(home.user)
-        return _form("accounts/signup.html", form, status=200, sent_to=home.user.email)
     signing_in.begin(home.user, Way.PASSWORD)
     return redirect(_session_url(home))
 
@@ -89,12 +92,6 @@ def _sign_up_form() -> SignUpForm:
     return SignUpForm(domains=settings.sign_up_domains)
 
 
-def _sign_up(form: SignUpForm) -> Home:
-    """Raises AddressTaken."""
-    fields = str(form.email.data), str(form.password.data), str(form.name.data)
-    return sign_up(*fields, is_confirmed=not changing.mails())
-
-
 def _told_to_wait(form: LoginForm, seconds: int) -> Response:
     log.warning("signing in is refused for a while to %s: too many wrong passwords", request.remote_addr)
     form.form_errors = [f"Too many wrong passwords. Try again in {-(-seconds // 60)} minutes."]
@@ -105,11 +102,12 @@ def _whose_password(form: LoginForm) -> User | None:
     email, password, address = str(form.email.data), str(form.password.data), request.remote_addr or ""
     user = find(email)
     if not (user.has_password(password) if user else waste_a_hash(password)) or user is None:
-        failed(email, address)
-        if user is not None:
-            audit.record("account.sign_in_refused", user)
-            db.session.commit()
-        log.warning("a wrong password%s, from %s", "" if user else " of nobody", address)
+        with alike.taking(REFUSAL_TAKES):  # it is written down of whom there is alone
+            failed(email, address)
+            if user is not None:
+                audit.record("account.sign_in_refused", user)
+                db.session.commit()
+            log.warning("a wrong password%s, from %s", "" if user else " of nobody", address)
         form.form_errors = ["This address and password do not match."]
         return None
     succeeded(email, address)

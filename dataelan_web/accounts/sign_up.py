@@ -18,7 +18,6 @@ from ..models import (
     Role,
     User,
     new_id,
-    now,
     slug_for,
 )
 
@@ -39,18 +38,20 @@ class Home:
     session: PromptSession
 
 
-def sign_up(email: str, password: str, name: str, *, is_confirmed: bool = True) -> Home:
-    """Raises AddressTaken. Commits. `is_confirmed`: nobody asks the mailbox."""
-    if find(email):
-        raise AddressTaken
-    user = create_user(email, password, name)
-    user.unconfirmed_since = None if is_confirmed else now()
+def sign_up(email: str, password: str, name: str) -> Home:
+    """Where nobody asks the mailbox. Raises AddressTaken. Commits."""
+    return settle(create_user(email, password, name))
+
+
+def settle(user: User) -> Home:
+    """A person whom nobody has seen before, with what is theirs. Raises AddressTaken: somebody has their address, or
+    had it a moment sooner. Commits."""
     try:
         db.session.flush()
-    except IntegrityError as error:  # the same form twice at once: the other one was first
+    except IntegrityError as error:
         db.session.rollback()
         raise AddressTaken from error
-    organization = create_organization(user, f"{name}’s workspace", OrganizationKind.SOLO)
+    organization = create_organization(user, f"{user.name}’s workspace", OrganizationKind.SOLO)
     project = create_project(organization, user, "First project")
     session = PromptSession(id=new_id(), project=project, title="First session", created_by=user.id)
     session.settings = {"starter": STARTER}

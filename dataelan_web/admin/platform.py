@@ -69,6 +69,7 @@ def settings() -> list[tuple[str, list[tuple[str, str]]]]:
             "Where it is",
             [
                 ("Address", found.public_url),
+                ("Names by which it answers", ", ".join(found.trusted_hosts) or "Any"),
                 ("Files", _without_a_name(found.storage_url)),
                 ("Data directory", str(found.data_dir)),
                 ("Cookies over HTTPS only", _yes(found.secure_cookies)),

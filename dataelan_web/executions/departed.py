@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, or_, select, update
 from .. import audit
 from ..extensions import db
 from ..models import (
+    IN_TRASH,
     AccountLink,
     Authenticator,
     Collaborator,
@@ -49,6 +50,15 @@ THEIRS = (
     Collaborator,
 )
 """Rows that are a person's alone. What they thought of answers and brought in from elsewhere stays where it is."""
+
+
+def give_up_unconfirmed() -> None:
+    """Who signed up and in 30 days neither confirmed the address nor came in: as if they had deleted the account when
+    they made it. Commits."""
+    forgotten = User.unconfirmed_since < func.now() - IN_TRASH, User.last_seen_at.is_(None), ~User.is_superuser
+    given_up = update(User).where(*forgotten, User.deleted_at.is_(None)).values(deleted_at=User.unconfirmed_since)
+    db.session.execute(given_up.execution_options(synchronize_session=False))
+    db.session.commit()
 
 
 class StillOwner(Exception):

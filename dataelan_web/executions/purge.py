@@ -62,7 +62,7 @@ from ..models import (
 )
 from ..models.executions import OPEN
 from ..storage import Unavailable, storage
-from .departed import StillOwner, depart
+from .departed import StillOwner, depart, give_up_unconfirmed
 from .farewell import farewell
 
 log = logging.getLogger(__name__)
@@ -95,6 +95,7 @@ def purge_soon() -> None:
 def purge() -> int:
     """Everything whose time is over, one by one; then the bytes of files. Commits. Returns how many things went."""
     gone = 0
+    give_up_unconfirmed()
     for query, act in (
         (_over(Organization).where(Organization.purged_at.is_(None)), _organization),
         (_over(User).where(User.purged_at.is_(None)), _person),

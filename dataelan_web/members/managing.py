@@ -96,7 +96,10 @@ def transfer(organization: Organization, to: Membership, by: User) -> None:
     mine, theirs = _of(organization.id, by.id), _of(organization.id, to.user_id)
     if mine is None or mine.role is not Role.OWNER:
         abort(403)
-    if theirs is None or theirs.user_id == by.id or theirs.user.deleted_at:
+    if theirs is None or theirs.user_id == by.id:
+        abort(404)
+    db.session.refresh(theirs.user)  # who deleted their account while this waited in line is no owner
+    if theirs.user.deleted_at:
         abort(404)
     if theirs.user.disabled_at:
         abort(422, f"{theirs.user.name} is switched off, and could not look after it.")

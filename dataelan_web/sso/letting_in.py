@@ -24,6 +24,10 @@ from . import domains
 from .person import Person
 
 HOW = "single sign-on"
+ONE_FACTOR = (
+    "Your organization wants two factors, and your provider says that you showed one. Set up a second one there, and "
+    "begin again."
+)
 
 
 class NotLetIn(Exception):
@@ -48,6 +52,8 @@ class Entry:
 def let_in(provider: IdentityProvider, person: Person) -> Entry:
     """Raises NotLetIn, NeedsProof. The caller commits, whatever was raised."""
     organization = managing.lock(provider.organization)
+    if organization.needs_two_factor and person.is_by_one_factor:
+        raise NotLetIn(ONE_FACTOR)
     role = _role(provider, person)
     identity = _identity(provider, person)
     user = identity.user if identity else _by_address(provider, organization, person)

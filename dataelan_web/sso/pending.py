@@ -96,6 +96,7 @@ def ask_for_proof(provider: IdentityProvider, person: Person, next_url: str) -> 
     role = person.role(provider.roles, None)
     decisive = [group for group in person.groups if role and provider.roles.get(group) == role.value]
     said = {**asdict(person), "groups": decisive[:1]}
+    del said["is_by_one_factor"]  # what is not enough got nobody here
     session[PROVING] = {
         "provider": str(provider.id),
         "issuer": provider.issuer,

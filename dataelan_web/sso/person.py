@@ -18,6 +18,12 @@ ANYBODYS = {"https://accounts.google.com": "hd"}
 """Issuers that are one for everybody, whose claim says in which domain somebody has their account. Without it an
 address was theirs when they signed up, years ago perhaps, and may be another's now."""
 LONGEST_NAME = 100
+FACTORS = {
+    **dict.fromkeys(("pwd", "pin", "kba"), "known"),
+    **dict.fromkeys(("otp", "hwk", "swk", "sc", "sms", "tel", "pop"), "had"),
+    **dict.fromkeys(("face", "fpt", "iris", "retina", "vbm"), "is"),
+}
+"""What a value of `amr` shows that somebody knows, has or is (RFC 8176)."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,8 @@ class Person:
     """Does the provider say that the address is theirs?"""
     name: str
     groups: tuple[str, ...]
+    is_by_one_factor: bool = False
+    """Does the provider say that they showed it one, and no more? Many say nothing of it."""
 
     @property
     def domain(self) -> str:
@@ -47,7 +55,8 @@ def read(claims: Mapping[str, Any], groups_claim: str) -> Person:
         email=email,
         is_verified=bool(email) and _is_verified(claims, email),
         name=_name(claims) or email.partition("@")[0],
-        groups=_groups(claims.get(groups_claim)),
+        groups=_texts(claims.get(groups_claim)),
+        is_by_one_factor=_is_by_one_factor(_texts(claims.get("amr"))),
     )
 
 
@@ -87,7 +96,12 @@ def _name(claims: Mapping[str, Any]) -> str:
     return " ".join(said.split())[:LONGEST_NAME]
 
 
-def _groups(said: object) -> tuple[str, ...]:
+def _texts(said: object) -> tuple[str, ...]:
     """A list of texts, or one text."""
     found = [said] if isinstance(said, str) else said if isinstance(said, list) else []
     return tuple(one for one in found if isinstance(one, str))
+
+
+def _is_by_one_factor(methods: tuple[str, ...]) -> bool:
+    """What has another name than the standard's may be two in one, as a passkey is."""
+    return bool(methods) and len({FACTORS.get(one) for one in methods}) == 1 and methods[0] in FACTORS
