@@ -4,7 +4,8 @@
 (() => {
   'use strict';
   const home = document.querySelector('meta[name=passkeys]')?.content;
-  if (!globalThis.PublicKeyCredential || home !== location.origin) return;
+  const isHere = document.documentElement.classList.contains('passkeys');   // already: what opens over a page brings it along
+  if (!globalThis.PublicKeyCredential || home !== location.origin || isHere) return;
   document.documentElement.classList.add('passkeys');
 
   // The browser's own reading and writing of JSON, and what it does, for browsers without.

@@ -8,9 +8,11 @@ from . import (  # noqa: F401  (whose routes are theirs)
     account_routes,
     acting_routes,
     impersonating,
+    lately,
     leaving_routes,
     needed_routes,
     passkey_routes,
+    proof_routes,
     reset_routes,
     signing_in,
     two_factor_routes,
@@ -26,6 +28,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(reset_routes.forgotten)
     app.register_blueprint(acting_routes.bp)
     impersonating.init_app(app)
+    lately.init_app(app)
     login.user_loader(signing_in.load)
     app.session_interface = SignedSessions()
     app.jinja_env.globals["code_beside"] = _code_beside

@@ -19,7 +19,8 @@ ALSO = "Your password alone is not enough, as you have a second factor: enter a 
 def is_proven(form: FlaskForm, *, password_is_enough: bool = False) -> bool:
     """Did they enter their password, in the field `current`, and a code beside it if they have a second factor; or show
     a passkey, which is both? It counts for the sign-in as if it had begun so. Wrong passwords and codes are noted, and
-    counted with those of signing in. `password_is_enough`: where it only adds to how they came in. Commits."""
+    counted with those of signing in. `password_is_enough`: where it only adds to how they came in; it then proves no
+    more than that. Commits."""
     if said := request.form.get("credential"):
         return _shows_a_passkey(form, said)
     email, address = current_user.email, request.remote_addr or ""
@@ -31,6 +32,8 @@ def is_proven(form: FlaskForm, *, password_is_enough: bool = False) -> bool:
             form.current.errors = [problem]
             return False
         signing_in.note_shown(Way.PASSWORD)
+        if not password_is_enough or not factors.any_of(current_user):
+            signing_in.note_proven()
         signing_in.renew()
         return True
     throttle.failed(email, address)
@@ -71,8 +74,11 @@ def _shows_a_passkey(form: FlaskForm, said: str) -> bool:
     try:
         passkeys.used(passkeys.proof(current_user), said, current_user)
     except passkeys.Refused as problem:
+        audit.record("account.passkey_refused", current_user)
+        db.session.commit()
         form.current.errors = [str(problem)]
         return False
     signing_in.note_shown(Way.PASSKEY)
+    signing_in.note_proven()
     signing_in.renew()
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from flask import g, request, session
@@ -31,10 +32,16 @@ _BY_SECRET = (
 )
 
 
-def begin(user: User, *ways: Way, through: Organization | None = None, is_two_factor: bool = False) -> None:
+def begin(
+    user: User,
+    *ways: Way,
+    through: Organization | None = None,
+    is_two_factor: bool = False,
+    proven_at: datetime | None = None,
+) -> None:
     """A fresh session at every sign-in, so that a cookie planted before it is worth nothing. `ways`: what of their own
-    they showed just now; `through`: whose single sign-on said who they are. Who deleted their account may only take it
-    back (coming_back.py). Commits."""
+    they showed just now; `through`: whose single sign-on said who they are; `proven_at`: when they showed it there, if
+    not just now. Who deleted their account may only take it back (coming_back.py). Commits."""
     before = _shown_before(user) if through is None else []
     session.clear()
     if user.deleted_at is not None:
@@ -47,6 +54,7 @@ def begin(user: User, *ways: Way, through: Organization | None = None, is_two_fa
     g.sign_in.ways = sorted({*before, *(way.value for way in ways)})
     db.session.execute(delete(SignIn).where(SignIn.user_id == user.id, ~_counts(user.session_key)))
     g.sign_in.through_id = through.id if through else None
+    g.sign_in.proven_at = proven_at
     db.session.add(g.sign_in)
     user.last_seen_at = now()
     detail: dict[str, Any] = {"through": through.name} if through else {}
@@ -67,6 +75,11 @@ def note_shown(way: Way) -> None:
     row = here()
     if way not in row.ways:
         row.ways = sorted({*row.ways, way.value})
+
+
+def note_proven() -> None:
+    """It is they who sit there, with all that they have to show for it. The caller commits."""
+    here().proven_at = now()
 
 
 def forget_shown(user: User, way: Way) -> None:

@@ -11,10 +11,11 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..accounts import lately
 from ..models import Invitation, Project, Role
 from ..once import done_once
 from ..web import with_toast
-from . import inviting, throttle
+from . import inviting, managing, throttle
 from .blueprint import bp
 from .inviting import Made, NotInvited
 from .pages import invite_form, members_page, people_page
@@ -29,6 +30,8 @@ def invite() -> Response:
     form = invite_form()
     if not form.validate_on_submit():
         return members_page(422, form=form)
+    if Role(form.role.data) in managing.WITH_POWER:
+        lately.require()
     if wait := throttle.blocked("invites", str(current_user.id), throttle.INVITATIONS):
         form.emails.errors = [TOO_MANY.format(wait // 60 + 1)]
         return members_page(429, form=form)
@@ -42,6 +45,8 @@ def invite() -> Response:
 @done_once(tells_secret=True)
 def renew(id: uuid.UUID) -> Response:
     invitation = access.administered(Invitation, id)
+    if invitation.role in managing.WITH_POWER:
+        lately.require()
     if wait := throttle.blocked("invites", str(current_user.id), throttle.INVITATIONS):
         return _shown(invitation, 429, problem=TOO_MANY.format(wait // 60 + 1))
     try:

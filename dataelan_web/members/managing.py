@@ -16,6 +16,9 @@ from ..extensions import db
 from ..models import Collaborator, GatewayToken, Membership, Organization, Project, Role, User, new_id, now
 from ..notify import tell
 
+WITH_POWER = (Role.OWNER, Role.ADMIN)
+"""Roles that give roles: who gives or takes one proves first that it is they (accounts/lately.py)."""
+
 
 class LastOwner(Exception):
     """An organization keeps one owner at least."""

@@ -9,6 +9,8 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..accounts import lately
+from ..accounts.lately import proven_lately
 from ..extensions import db
 from ..models import Membership, Role
 from ..web import redirect, toast, with_toast
@@ -26,6 +28,7 @@ def show() -> Response:
 
 
 @bp.post("/members/<uuid:id>/role")
+@proven_lately
 def change_role(id: uuid.UUID) -> Response:
     membership = access.administered(Membership, id)
     role = _role(request.form.get("role", ""))
@@ -47,6 +50,8 @@ def remove(id: uuid.UUID) -> Response:
     name, is_me = membership.user.name, membership.user_id == current_user.id
     if is_me:
         abort(403)  # one leaves, which asks differently
+    if membership.role in managing.WITH_POWER:
+        lately.require()  # or who sits at another's desk would be the only one left
     try:
         revoked = managing.remove(membership, current_user)
     except managing.LastOwner:

@@ -22,6 +22,8 @@ LONGEST_THROUGH = timedelta(hours=24)
 """One through an organization's provider, which is then asked again whether they still belong there."""
 SEEN_EVERY = timedelta(hours=1)
 """How exactly it is known when one was last used: to look at a page writes nothing but that, and not each time."""
+LATELY = timedelta(minutes=15)
+"""How long it counts that somebody proved who they are, before what gives power (accounts/lately.py)."""
 
 
 class Way(StrEnum):
@@ -54,6 +56,8 @@ class SignIn(Base):
     ways: Mapped[JsonList] = mapped_column(default=list, server_default="[]")
     """Which secrets of their own (Way) they showed in this browser, when it began or since. Empty: with single sign-on,
     and where it began before this was noted."""
+    proven_at: Mapped[Time | None]
+    """When it was last proven that its person sits there. None: when it began."""
     acting_as_id: Mapped[uuid.UUID | None] = reference("users.id")
     """Whom a superuser acts as in this browser, until `acting_until` (accounts/impersonating.py)."""
     acting_until: Mapped[Time | None]
@@ -87,6 +91,10 @@ class SignIn(Base):
     def is_by_two(self) -> bool:
         """By two factors, or through an organization's single sign-on, which asks for what that organization wants."""
         return self.is_two_factor or self.through_id is not None
+
+    @property
+    def is_proven_lately(self) -> bool:
+        return (self.proven_at or self.created_at) > now() - LATELY
 
     @property
     def is_beside(self) -> bool:

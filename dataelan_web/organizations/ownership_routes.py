@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..accounts.lately import proven_lately
 from ..dashboards import everything
 from ..extensions import db
 from ..fields import id_in
@@ -50,6 +51,7 @@ def show_ownership() -> Response:
 
 
 @bp.post("/settings/owner")
+@proven_lately
 def transfer() -> Response:
     access.require(access.OWN)
     membership = access.visible(Membership, id_in(request.form.get("to")))
@@ -59,6 +61,7 @@ def transfer() -> Response:
 
 
 @bp.post("/export")
+@proven_lately
 @done_once()
 def export() -> Response:
     """Everything, as a zip that a worker writes: its page tells how far it is."""
@@ -68,6 +71,7 @@ def export() -> Response:
 
 
 @bp.post("/deletion")
+@proven_lately
 def delete() -> Response:
     access.require(access.OWN)
     form = DeletionForm(expected=g.organization.name)

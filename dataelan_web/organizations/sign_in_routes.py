@@ -9,6 +9,7 @@ from flask import abort, g, request
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..accounts.lately import proven_lately
 from ..accounts.signing_in import here
 from ..sso.settings import CannotEnforce
 from ..web import render, with_toast
@@ -29,6 +30,7 @@ def show_sign_in() -> Response:
 
 
 @bp.post("/settings/sign-in")
+@proven_lately
 def change_sign_in() -> Response:
     """`two_factor`: needed, or not."""
     access.require(access.ADMINISTER)
@@ -45,6 +47,7 @@ def change_sign_in() -> Response:
 
 
 @bp.post("/settings/sign-in/ways")
+@proven_lately
 def change_ways() -> Response:
     """`way`: each that leads in."""
     access.require(access.ADMINISTER)

@@ -8,6 +8,7 @@ from flask import abort, g, request, url_for
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..accounts.lately import proven_lately
 from ..extensions import db
 from ..fields import id_in
 from ..models import GatewayToken, Project, ServiceAccount
@@ -28,6 +29,7 @@ def index() -> Response:
 
 
 @bp.post("/service-accounts")
+@proven_lately
 @done_once()
 def create() -> Response:
     access.require(access.ADMINISTER)
@@ -77,6 +79,7 @@ def delete(id: uuid.UUID) -> Response:
 
 
 @bp.post("/service-accounts/<uuid:id>/tokens")
+@proven_lately
 @done_once(tells_secret=True)
 def issue(id: uuid.UUID) -> Response:
     account, form = access.administered(ServiceAccount, id), _token_form()
@@ -90,6 +93,7 @@ def issue(id: uuid.UUID) -> Response:
 
 
 @bp.post("/service-accounts/<uuid:id>/tokens/<uuid:token_id>/rotation")
+@proven_lately
 @done_once(tells_secret=True)
 def rotate(id: uuid.UUID, token_id: uuid.UUID) -> Response:
     account, token = _both(id, token_id)

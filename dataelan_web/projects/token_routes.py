@@ -11,6 +11,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from .. import access, audit
+from ..accounts.lately import proven_lately
 from ..extensions import db
 from ..models import GatewayToken, Project
 from ..once import done_once
@@ -26,6 +27,7 @@ def tokens(id: uuid.UUID) -> Response:
 
 
 @bp.post("/projects/<uuid:id>/tokens")
+@proven_lately
 @done_once(tells_secret=True)
 def create_token(id: uuid.UUID) -> Response:
     project = access.editable(Project, id)
@@ -38,6 +40,7 @@ def create_token(id: uuid.UUID) -> Response:
 
 
 @bp.post("/projects/<uuid:id>/tokens/<uuid:token_id>/rotation")
+@proven_lately
 @done_once(tells_secret=True)
 def rotate_token(id: uuid.UUID, token_id: uuid.UUID) -> Response:
     project, token = _both(id, token_id)

@@ -25,6 +25,8 @@ LASTS = 10 * 60
 AT_ONCE = 3
 """Tabs in which one may sign in at the same time."""
 
+PROVES = "proof."
+"""What the state of a proof begins with; that of a sign-in has no dot."""
 LONGEST_NEXT = 500
 """Characters. A browser keeps no cookie of more than 4,096 bytes."""
 
@@ -37,6 +39,12 @@ class Begun:
     verifier: str
     next_url: str
     at: int
+
+    @property
+    def proves(self) -> bool:
+        """Is it to prove that somebody still sits there who is signed in already? The state says so, which nobody else
+        writes: what was begun before has no other place for it."""
+        return self.state.startswith(PROVES)
 
     @property
     def challenge(self) -> str:
@@ -58,9 +66,9 @@ class Begun:
         }
 
 
-def begin(provider: IdentityProvider, next_url: str) -> Begun:
+def begin(provider: IdentityProvider, next_url: str, *, proves: bool = False) -> Begun:
     made = Begun(
-        state=secrets.token_urlsafe(32),
+        state=f"{PROVES if proves else ''}{secrets.token_urlsafe(32)}",
         provider_id=str(provider.id),
         nonce=secrets.token_urlsafe(32),
         verifier=secrets.token_urlsafe(48),
@@ -96,7 +104,7 @@ def ask_for_proof(provider: IdentityProvider, person: Person, next_url: str) -> 
     role = person.role(provider.roles, None)
     decisive = [group for group in person.groups if role and provider.roles.get(group) == role.value]
     said = {**asdict(person), "groups": decisive[:1]}
-    del said["is_by_one_factor"]  # what is not enough got nobody here
+    del said["is_by_one_factor"], said["signed_in_at"]  # what is not enough got nobody here; a password is asked now
     session[PROVING] = {
         "provider": str(provider.id),
         "issuer": provider.issuer,

@@ -37,6 +37,8 @@ class Person:
     groups: tuple[str, ...]
     is_by_one_factor: bool = False
     """Does the provider say that they showed it one, and no more? Many say nothing of it."""
+    signed_in_at: int | None = None
+    """When they signed in there (`auth_time`), in seconds since 1970; None: it does not say."""
 
     @property
     def domain(self) -> str:
@@ -57,6 +59,7 @@ def read(claims: Mapping[str, Any], groups_claim: str) -> Person:
         name=_name(claims) or email.partition("@")[0],
         groups=_texts(claims.get(groups_claim)),
         is_by_one_factor=_is_by_one_factor(_texts(claims.get("amr"))),
+        signed_in_at=_time(claims.get("auth_time")),
     )
 
 
@@ -105,3 +108,8 @@ def _texts(said: object) -> tuple[str, ...]:
 def _is_by_one_factor(methods: tuple[str, ...]) -> bool:
     """What has another name than the standard's may be two in one, as a passkey is."""
     return bool(methods) and len({FACTORS.get(one) for one in methods}) == 1 and methods[0] in FACTORS
+
+
+def _time(said: object) -> int | None:
+    """Of what is none, nothing: what a calendar does not hold would end in an error."""
+    return int(said) if type(said) in (int, float) and 0 < said < 1 << 32 else None  # type: ignore[operator, call-overload]

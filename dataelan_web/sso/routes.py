@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,9 +18,9 @@ from .. import access, audit
 from ..accounts import signing_in, throttle
 from ..accounts.proving import is_proven
 from ..extensions import db
-from ..models import ClaimedDomain, IdentityProvider, Organization, OrganizationKind, Way
+from ..models import ClaimedDomain, IdentityProvider, Organization, OrganizationKind, Way, now
 from ..web import local_path, redirect, render
-from . import domains, gate, letting_in, linking, pending, provider, returning, settings
+from . import domains, gate, letting_in, linking, pending, provider, proving, returning, settings
 from .forms import AnewForm, BesideForm, LinkForm, WhoForm
 from .id_token import Untrusted
 from .letting_in import Entry, NeedsProof, NotLetIn
@@ -70,8 +71,9 @@ def start(slug: str) -> Response:
         said = provider.discover(found.issuer)
     except Unusable as problem:
         return _nowhere(slug, str(problem), 502)
-    begun = pending.begin(found, _next())
+    begun = pending.begin(found, _next(), proves=bool(request.args.get("proof")) and proving.is_for(found))
     asked = begun.asks(found.client_id, settings.redirect_uri(found.organization), said.scopes)
+    asked |= proving.wish(found.issuer) if begun.proves else {}
     return plain_redirect(f"{said.authorization}{'&' if '?' in said.authorization else '?'}{urlencode(asked)}", 303)
 
 
@@ -84,7 +86,10 @@ def callback(slug: str) -> Response:
     who = None
     try:
         who = returning.who(found, begun, request.args)
-        return _inside(letting_in.let_in(found, who), begun.next_url)
+        if begun.proves:
+            proving.note(found, begun, who)
+            return render("sso/proven.html", found=found)
+        return _inside(letting_in.let_in(found, who), begun.next_url, who.signed_in_at)
     except NeedsProof as proof:
         db.session.commit()
         pending.ask_for_proof(found, proof.person, begun.next_url)
@@ -163,10 +168,12 @@ def _provider(slug: str) -> IdentityProvider | None:
     return db.session.scalars(here.options(contains_eager(IdentityProvider.organization))).first()
 
 
-def _inside(entry: Entry, next_url: str) -> Response:
-    """Signed in, which commits what let them in."""
+def _inside(entry: Entry, next_url: str, signed_in_at: int | None = None) -> Response:
+    """Signed in, which commits what let them in. `signed_in_at`: when they showed the provider who they are, which may
+    be long ago, as it says; None: just now."""
     home = url_for("organizations.home", slug=entry.organization.slug)
-    signing_in.begin(entry.user, through=entry.organization)
+    proven_at = min(now(), datetime.fromtimestamp(signed_in_at, UTC)) if signed_in_at else None
+    signing_in.begin(entry.user, through=entry.organization, proven_at=proven_at)
     audit.record("sso.signed_in", entry.user, entry.organization.id, issuer=entry.provider.issuer)
     db.session.commit()
     return redirect(local_path(next_url) or home)

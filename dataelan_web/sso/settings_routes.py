@@ -11,6 +11,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from .. import access
+from ..accounts.lately import proven_lately
 from ..models import ClaimedDomain, Identity, IdentityProvider
 from ..once import done_once
 from ..organizations.abilities import HAS_SSO
@@ -32,6 +33,7 @@ def show() -> Response:
 
 
 @settings_bp.post("/settings/single-sign-on")
+@proven_lately
 def change() -> Response:
     access.require(access.ADMINISTER)
     form = _form()
@@ -56,6 +58,7 @@ def test() -> Response:
 
 
 @settings_bp.post("/settings/single-sign-on/removal")
+@proven_lately
 def remove() -> Response:
     access.require(access.ADMINISTER)
     if found := settings.of(g.organization):
@@ -65,6 +68,7 @@ def remove() -> Response:
 
 
 @settings_bp.post("/settings/single-sign-on/enforcement")
+@proven_lately
 def enforce() -> Response:
     access.require(access.ADMINISTER)
     found, is_enforced = settings.of(g.organization), request.form.get("is_enforced") == "yes"
@@ -94,6 +98,7 @@ def claim() -> Response:
 
 
 @settings_bp.post("/settings/single-sign-on/domains/<uuid:id>/check")
+@proven_lately
 def check_domain(id: uuid.UUID) -> Response:
     domain = access.administered(ClaimedDomain, id)
     if not _has_it():

@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
 from ... import access, place
+from ...accounts.lately import proven_lately
 from ...extensions import db
 from ...models import APIKey, PromptSession, Provider, User
 from ...once import done_once
@@ -28,6 +29,7 @@ from .forms import KeyForm, KeySettingsForm, SecretForm
 
 @operators_bp.post("/hub/keys")
 @bp.post("/hub/keys")
+@proven_lately
 @done_once()
 def create_key() -> Response:
     """From a provider's page, or from the card in a newcomer's session (which then goes on with the key's models)."""
@@ -75,6 +77,7 @@ def change_key(id: uuid.UUID) -> Response:
 
 @operators_bp.post("/hub/keys/<uuid:id>/secret")
 @bp.post("/hub/keys/<uuid:id>/secret")
+@proven_lately
 def replace_secret(id: uuid.UUID) -> Response:
     key, form = _administered(id), SecretForm()
     if not form.validate_on_submit():
