@@ -178,6 +178,7 @@ ROUTES = (
     Route("accounts.show_way_back", "GET", "/login/deleted", PUBLIC, 303),  # nobody who deleted their account signed in
     Route("accounts.come_back", "POST", "/login/deleted", PUBLIC, 303),
     Route("account.proof_options", "POST", "/account/proof/options", SIGNED_IN),
+    Route("account.prove", "POST", "/account/proof", SIGNED_IN, 422),
     Route("account.show_passkeys", "GET", "/account/passkeys", SIGNED_IN),
     Route("account.prepare_passkey", "POST", "/account/passkeys/new", SIGNED_IN, 422),
     Route("account.add_passkey", "POST", "/account/passkeys", SIGNED_IN, 422, NAMED),

@@ -114,7 +114,7 @@ their pages)."""
 
 WHY_NOT: dict[str, str] = {
     "What is said last holds, and it is the same": """
-        account.rename account.rename_passkey account.set_up_two_factor actions.state
+        account.prove account.rename account.rename_passkey account.set_up_two_factor actions.state
         admin_hub.change_key admin_hub.make_default admin_hub.replace_secret admin_hub.rule_change
         admin_hub.rule_enablement admin_hub.rule_place admin_hub.set_key_order admin_hub.set_key_state
         admin_limits.change admin_limits.change_rate admin.set_mode admin.switch_home admin.switch_person

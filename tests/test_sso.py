@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
@@ -14,7 +16,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 import pyotp
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from werkzeug.test import TestResponse
 
 from dataelan_web.accounts import two_factor
@@ -36,7 +38,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.models.sign_ins import LONGEST_THROUGH
 from dataelan_web.notify import tell
-from dataelan_web.sso import domains, settings
+from dataelan_web.sso import domains, proving, settings
 
 from . import people
 from .conftest import TO_START, answers, free_port, process, wait_until
@@ -627,3 +629,93 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, list[str]]]:
         server.sendto(b"", server.getsockname())
         thread.join()
         server.close()
+
+
+# -- proving it anew ---------------------------------------------------------------------------------
+
+
+def proves(home: Home, subject: str, client: people.Browser) -> TestResponse:
+    """Signed in at the provider anew, from the page that asks for it."""
+    begun = client.get(f"/sso/{home.slug}?proof=yes")
+    asked = parse_qs(urlsplit(begun.location).query)
+    assert (asked["prompt"], asked["max_age"]) == (["login"], ["0"])
+    return client.get(signed_in_there(begun.location, subject))
+
+
+def grow_old(user: User) -> None:
+    before = now() - timedelta(minutes=16)
+    db.session.execute(update(SignIn).where(SignIn.user_id == user.id).values(proven_at=before))
+    db.session.commit()
+
+
+def test_who_came_by_it_proves_by_it_that_they_still_sit_there(acmes: Home) -> None:
+    """In another tab, after which the form of the first goes on as it was: it is the same sign-in, with a new secret."""
+    with acmes.changed(roles=ROLES):
+        ada, ben = acmes.knows("ada", groups=["admins"]), acmes.knows("ben", groups=["admins"])
+        acmes.comes(ben)
+        acmes.comes(ada)
+        client, made = acmes.last, acmes.user(ada)
+        assert made is not None
+        form = {"csrf_token": client.csrf(), "name": "Nightly"}
+        url = f"{acmes.cast.home}/service-accounts"
+        grow_old(made)
+        page = client.post(url, data=form).get_data(as_text=True)
+        assert f"/sso/{acmes.slug}?proof=yes" in page
+        assert f'action="{url}"' in page
+        assert 'name="name" value="Nightly"' in page
+        assert 'type="password"' not in page
+        assert "proof=yes" in client.submit(url, {"name": "Nightly"}).get_data(as_text=True)
+        assert client.submit("/account/proof", {"current": PASSWORD}).status_code == 403  # theirs is not asked
+
+        answer = proves(acmes, ben, client)
+        assert (answer.status_code, "is not who is signed in" in answer.get_data(as_text=True)) == (403, True)
+        long_ago = {"email": f"{ada}@{acmes.domain}", "email_verified": True, "auth_time": int(time.time()) - 3600}
+        acmes.says(ada, groups=["admins"], **long_ago)
+        assert "did not ask who you are" in proves(acmes, ada, client).get_data(as_text=True)
+        assert [line["address"] for line in acmes.log("sso.refused")] == [f"{one}@{acmes.domain}" for one in (ben, ada)]
+        assert client.post(url, data=form).status_code == 422
+
+        acmes.says(ada, groups=["admins"], **long_ago | {"auth_time": int(time.time())})
+        assert "It is you" in proves(acmes, ada, client).get_data(as_text=True)
+        assert client.post(url, data=form).status_code == 303
+        assert acmes.log("account.proven") == [{"how": "single sign-on"}]
+        assert len(acmes.log("sso.signed_in")) == 2
+
+
+def test_a_provider_that_says_nothing_of_when_is_taken_at_its_word(acmes: Home) -> None:
+    with acmes.changed(roles=ROLES):
+        ada = acmes.knows("ada", groups=["admins"], auth_time=None)
+        acmes.comes(ada)
+        grow_old(acmes.user(ada))  # type: ignore[arg-type]
+        assert "It is you" in proves(acmes, ada, acmes.last).get_data(as_text=True)
+
+
+def test_what_the_provider_took_from_a_sign_in_of_before_proves_nothing(acmes: Home) -> None:
+    with acmes.changed(roles=ROLES):
+        ada = acmes.knows("ada", groups=["admins"], auth_time=int(time.time()) - 3600)
+        acmes.comes(ada)
+        url = f"{acmes.cast.home}/service-accounts"
+        assert acmes.last.get(url).status_code == 200
+        assert acmes.last.submit(url, {"name": "Nightly"}).status_code == 422
+        for odd in ("yesterday", -1, 1e300, True, int(time.time()) + 10**6):
+            acmes.says(ada, email=f"{ada}@{acmes.domain}", email_verified=True, groups=["admins"], auth_time=odd)
+            assert acmes.comes(ada).location == f"{acmes.cast.home}/", odd
+            assert acmes.last.submit(url, {"name": f"Nightly {odd}"}).status_code == 204
+
+
+def test_a_proof_is_of_a_sign_in_that_is_there(acmes: Home) -> None:
+    """Without one it is a sign-in like any other; where it has ended meanwhile, nothing."""
+    ada = acmes.knows("ada")
+    client = people.browser(acmes.app)
+    begun = client.get(f"/sso/{acmes.slug}?proof=yes")
+    assert "prompt" not in parse_qs(urlsplit(begun.location).query)
+    assert client.get(signed_in_there(begun.location, ada)).location == f"{acmes.cast.home}/"
+    begun = client.get(f"/sso/{acmes.slug}?proof=yes")
+    back = signed_in_there(begun.location, ada)
+    db.session.execute(delete(SignIn).where(SignIn.user_id == acmes.user(ada).id))  # type: ignore[union-attr]
+    db.session.commit()
+    assert "has ended" in client.get(back).get_data(as_text=True)
+
+
+def test_google_is_asked_for_the_account_as_it_takes_no_other_wish() -> None:
+    assert proving.wish("https://accounts.google.com") == {"prompt": "select_account"}

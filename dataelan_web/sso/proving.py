@@ -19,9 +19,7 @@ AHEAD = 120
 """Seconds that the provider's clock may differ from ours."""
 ANOTHER = "Whom your provider knows is not who is signed in here. Sign in there as yourself, or sign out here first."
 GONE = "The sign-in that this was for has ended. Sign in again."
-NOT_ANEW = (
-    "Your provider did not ask who you are: it took the sign-in that you have there. End that one, and try again."
-)
+NOT_ANEW = "Your provider did not ask who you are: it took the sign-in that you have there. End it, and try again."
 
 
 def is_for(provider: IdentityProvider) -> bool:
