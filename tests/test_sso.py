@@ -649,7 +649,7 @@ def grow_old(user: User) -> None:
 
 
 def test_who_came_by_it_proves_by_it_that_they_still_sit_there(acmes: Home) -> None:
-    """In another tab, after which the form of the first goes on as it was: it is the same sign-in, with a new secret."""
+    """In another tab, after which the form of the first goes on: it is the same sign-in, with a new secret."""
     with acmes.changed(roles=ROLES):
         ada, ben = acmes.knows("ada", groups=["admins"]), acmes.knows("ben", groups=["admins"])
         acmes.comes(ben)

@@ -17,6 +17,7 @@ from ..once import done_once
 from ..web import redirect, render, toast
 from . import browsers, changing, passkeys, signing_in, throttle, two_factor
 from .forms import AddressForm, NameForm, PasswordForm
+from .lately import proven_lately
 from .proving import is_proven
 from .sign_up import AddressTaken
 
@@ -96,6 +97,7 @@ def change_password() -> Response:
 
 @account.post("/sign-ins/<uuid:id>/revocation")
 @login_required
+@proven_lately
 def end_sign_in(id: uuid.UUID) -> Response:
     row = signing_in.end(current_user, id)
     if row is None:
@@ -107,6 +109,7 @@ def end_sign_in(id: uuid.UUID) -> Response:
 
 @account.post("/sign-ins/revocation")
 @login_required
+@proven_lately
 def end_others() -> Response:
     signing_in.end_others(current_user)
     audit.record("account.sign_ins_ended", current_user)
