@@ -29,7 +29,8 @@ from .test_two_factor import Shared, app_of_ada, clock  # noqa: F401  (fixtures)
 from .upstream import Upstream
 
 ALWAYS = set(
-    "account.end_others account.end_sign_in admin_hub.create_key admin_hub.replace_secret hub.create_key hub.replace_secret members.change_role"
+    "account.end_others account.end_sign_in"
+    " admin_hub.create_key admin_hub.replace_secret hub.create_key hub.replace_secret members.change_role"
     " organizations.change_sign_in organizations.change_ways organizations.delete organizations.export"
     " organizations.transfer programs.create programs.issue programs.rotate projects.create_token projects.rotate_token"
     " sso_settings.change sso_settings.check_domain sso_settings.enforce sso_settings.remove".split()
