@@ -6,15 +6,19 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 
+from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
 from dataelan_web.extensions import db
 from dataelan_web.models import SignIn, User, now
 from tests import people
+from tests.test_sso import ROLES, issuer  # noqa: F401  (a fixture)
+from tests.test_sso import home as enterprise
 
 from .test_account import DEVICE
 from .test_pages import PHONE, WIDE, assert_fine, look  # noqa: F401  (a fixture)
+from .test_single_sign_on import only_the_provider_was_asked, provider_is_plain
 
 PASSWORD = "correct horse battery"
 
@@ -109,7 +113,7 @@ def test_a_passkey_is_enough(look: Callable[..., Page], acme: people.Cast, serve
     adam.get_by_role("button", name="Continue").click()
     adam.get_by_label("Name").fill("A laptop")
     adam.get_by_role("button", name="Make the passkey").click()
-    expect(adam.get_by_text("On one device only")).to_be_visible()
+    expect(adam.locator("#recovery-codes")).to_be_visible()
     for name in ("Nightly", "Weekly"):  # twice, as the dialog brings the script along each time
         adam.goto(f"{by_name}{acme.home}/service-accounts")
         adam.get_by_label("Name").fill(name)
@@ -122,3 +126,38 @@ def test_a_passkey_is_enough(look: Callable[..., Page], acme: people.Cast, serve
         adam.get_by_role("button", name="Create").click()
         dialog.get_by_role("button", name="Use a passkey instead").click()
         expect(adam.get_by_role("heading", name=name)).to_be_visible()
+
+
+def test_who_came_by_single_sign_on_signs_in_there_in_another_tab(
+    look: Callable[..., Page],  # noqa: F811
+    app: Flask,
+    acme: people.Cast,
+    issuer: str,  # noqa: F811
+) -> None:
+    home = enterprise(app, acme, issuer)
+    with home.changed(roles=ROLES):
+        subject = home.knows("ada", groups=["admins"])
+        ada = look()
+        provider_is_plain(ada)
+        ada.goto(f"/sso/{home.slug}?next={acme.home}/service-accounts")
+        ada.get_by_placeholder("sub").fill(subject)
+        ada.get_by_role("button", name="Authorize").click()
+        ada.get_by_label("Name").fill("Nightly")
+        only_the_provider_was_asked(ada, issuer)
+        person = home.user(subject)
+        assert person is not None
+        grow_old(person)
+        ada.get_by_role("button", name="Create").click()
+        dialog = ada.get_by_role("dialog", name="Is it still you?")
+        expect(dialog.get_by_text("Sign in at its provider once more")).to_be_visible()
+        assert_fine(ada, "the provider is to ask who sits there")
+        dialog.get_by_role("button", name="Go on").click()  # too early: it is asked again
+        with ada.expect_popup() as opened:
+            dialog.get_by_role("link", name="Sign in again").click()
+        tab = opened.value
+        tab.get_by_placeholder("sub").fill(subject)
+        tab.get_by_role("button", name="Authorize").click()
+        expect(tab.get_by_role("heading", name="It is you")).to_be_visible()
+        tab.close()
+        dialog.get_by_role("button", name="Go on").click()
+        expect(ada.get_by_role("heading", name="Nightly")).to_be_visible()
