@@ -93,7 +93,12 @@ def said(text: str, tone: str) -> AnyResponse:
         toast(text, tone)
         return plain_redirect(asked_from() or "/", code=303)
     ui = current_app.jinja_env.globals["ui"]
-    response = make_response(partial("#toasts", ui.toast(text, tone, link=asked_from())))  # type: ignore[attr-defined]
+    return alone(partial("#toasts", ui.toast(text, tone, link=asked_from())))  # type: ignore[attr-defined]
+
+
+def alone(pieces: str, status: int = 200) -> Response:
+    """Only pieces for other elements (`partial`): what asked stays as it is."""
+    response = make_response(pieces, status)
     response.headers["HX-Reswap"] = "none"
     return response
 

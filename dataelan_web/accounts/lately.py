@@ -24,7 +24,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from .. import access, audit, errors
 from ..extensions import db
 from ..models import Organization
-from ..web import MARK, local_path, partial, piece, render, wants_fragment
+from ..web import MARK, alone, local_path, partial, piece, render, wants_fragment
 from . import passkeys, signing_in
 from .forms import ProofForm
 
@@ -82,8 +82,7 @@ def ask(to: str, form: FlaskForm | None = None) -> Response:
         fields = [(name, said) for name, said in request.form.items(multi=True) if name not in NOT_KEPT]
         return render("accounts/proof.html", status=422, fields=fields, **context)
     dialog = piece("accounts/_proof_dialog.html", **context).get_data(as_text=True)
-    response = make_response(partial("#proof", dialog, "innerHTML"), 422)
-    response.headers["HX-Reswap"] = "none"
+    response = alone(partial("#proof", dialog, "innerHTML"), 422)
     response.headers[SAYS] = "needed"
     return response
 
