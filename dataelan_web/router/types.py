@@ -115,7 +115,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Text:
+    """`logprobs`: of each of its tokens, where that was asked for, as OpenAI tells it: {token, logprob, bytes,
+    top_logprobs: [{token, logprob, bytes}]}. There may be some of a text that is empty: half a letter's bytes."""
+
     delta: str
+    logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ call is told when it is whole. Our own facts stand in the last document as `data
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...models import Execution
@@ -19,6 +19,7 @@ from ..inbound import WORDS, Whole
 from ..sse import compact
 from ..tool_calls import call_id
 
+Likely = Sequence[Mapping[str, Any]]
 OWN = {"STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
        "MALFORMED_FUNCTION_CALL", "OTHER"}  # fmt: skip
 REASONS = {Finish.LENGTH: "MAX_TOKENS", Finish.CONTENT_FILTER: "SAFETY", Finish.OTHER: "OTHER"}
@@ -32,9 +33,8 @@ def document(whole: Whole) -> dict[str, Any]:
     parts += map(_inline, whole.assets)
     calls = whole.answer.tool_calls.items()
     parts += [_call(whole.execution, index, call) | _signature(whole.sealed.get(index)) for index, call in calls]
-    return _document(whole.execution, whole.model, parts, _reason(whole.done)) | {
-        "usageMetadata": usage_of(whole.usage)
-    }
+    made = _document(whole.execution, whole.model, parts, _reason(whole.done), whole.likely)
+    return made | {"usageMetadata": usage_of(whole.usage)}
 
 
 class Documents:
@@ -53,7 +53,7 @@ class Documents:
             self._seal = event if event.seal else self._seal
             return self._part({"text": event.delta, "thought": True}) if event.delta else b""
         if isinstance(event, Text):
-            return self._part({"text": event.delta} | self._signed())
+            return self._part({"text": event.delta} | self._signed(), event.logprobs)
         if isinstance(event, Asset):
             return self._part(_inline(event))
         if isinstance(event, ToolCall):
@@ -79,8 +79,8 @@ class Documents:
         seal, self._seal = self._seal, None
         return _signature(seal)
 
-    def _part(self, part: dict[str, Any]) -> bytes:
-        return self._framed(_document(self._execution, self._model, [part]))
+    def _part(self, part: dict[str, Any], likely: Likely = ()) -> bytes:
+        return self._framed(_document(self._execution, self._model, [part], likely=likely))
 
     def _framed(self, made: dict[str, Any]) -> bytes:
         before = "data: " if self._is_sse else "[" if self._is_first else ",\r\n"
@@ -108,11 +108,27 @@ def usage_of(usage: Usage) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count or name in list(counts)[:3]}
 
 
-def _document(execution: Execution, model: str, parts: list[dict[str, Any]], reason: str = "") -> dict[str, Any]:
-    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
+def _document(
+    execution: Execution, model: str, parts: list[dict[str, Any]], reason: str = "", likely: Likely = ()
+) -> dict[str, Any]:
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0} | _told(likely)
     if reason:
         candidate["finishReason"] = reason
     return {"candidates": [candidate], "modelVersion": model, "responseId": execution.id.hex}
+
+
+def _told(likely: Likely) -> dict[str, Any]:
+    """How likely each token was; its number in Gemini's own list is not known here."""
+    if not likely:
+        return {}
+    found = [one["logprob"] for one in likely if isinstance(one.get("logprob"), int | float)]
+    others = [{"candidates": [_token(other) for other in one.get("top_logprobs") or ()]} for one in likely]
+    told = {"chosenCandidates": [_token(one) for one in likely], "topCandidates": others}
+    return {"avgLogprobs": sum(found) / len(found) if found else None, "logprobsResult": told}
+
+
+def _token(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {"token": one.get("token"), "logProbability": one.get("logprob")}
 
 
 def _call(execution: Execution, index: int, call: dict[str, str]) -> dict[str, Any]:

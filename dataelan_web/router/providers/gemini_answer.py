@@ -71,8 +71,12 @@ class GeminiAnswer:
         self._model_ends = string(mapping(document.get("modelStatus")).get("retirementTime")) or self._model_ends
         self._blocked = self._blocked or string(mapping(document.get("promptFeedback")).get("blockReason"))
         for candidate in mappings(document.get("candidates"))[:1]:
+            likely = _likely(mapping(candidate.get("logprobsResult")))
             for part in mappings(mapping(candidate.get("content")).get("parts")):
-                yield from self._part(part)
+                for event in self._part(part):
+                    if likely and isinstance(event, Text):
+                        event, likely = Text(event.delta, likely), ()
+                    yield event
             self._finish = string(candidate.get("finishReason")) or self._finish
         yield from self._cost(mapping(document.get("usageMetadata")))
 
@@ -117,6 +121,21 @@ class GeminiAnswer:
         if found and found != self._counts:
             self._counts |= found
             yield _usage(self._counts)
+
+
+def _likely(told: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """In OpenAI's words, which tells bytes besides."""
+    others = [mappings(step.get("candidates")) for step in mappings(told.get("topCandidates"))]
+    chosen = mappings(told.get("chosenCandidates"))
+    return tuple(
+        {**_token(one), "top_logprobs": [_token(other) for other in (others[n] if n < len(others) else ())]}
+        for n, one in enumerate(chosen)
+    )
+
+
+def _token(one: Mapping[str, Any]) -> dict[str, Any]:
+    token = string(one.get("token"))
+    return {"token": token, "logprob": one.get("logProbability"), "bytes": list(token.encode())}
 
 
 def _parts(metadata: Mapping[str, Any]) -> dict[str, int]:

@@ -7,7 +7,7 @@ so that whatever comes whole adds what has not been said yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -118,7 +118,7 @@ class ResponsesAnswer:
             place, part = _place(event), _part(event)
             kind, delta = _PIECES[type], string(event.get("delta"))
             if delta and self._said.add(place, kind, part, delta):
-                yield self._words(place, kind, delta)
+                yield self._words(place, kind, delta, mappings(event.get("logprobs")))
         elif type in _WHOLES:
             kind, field = _WHOLES[type]
             yield from self._rest(_place(event), kind, _part(event), string(event.get(field)))
@@ -179,7 +179,8 @@ class ResponsesAnswer:
             if part.get("type") == "refusal":
                 yield from self._rest(place, "refusal", number, string(part.get("refusal")))
             else:
-                yield from self._rest(place, "text", number, string(part.get("text")))
+                likely = mappings(part.get("logprobs"))
+                yield from self._rest(place, "text", number, string(part.get("text")), likely)
 
     def _call(self, place: Place, item: Mapping[str, Any]) -> Iterator[Event]:
         call_id, name = string(item.get("call_id")) or string(item.get("id")), string(item.get("name"))
@@ -189,20 +190,22 @@ class ResponsesAnswer:
         text = compact(arguments) if isinstance(arguments, dict) else string(arguments)
         yield from self._rest(place, "arguments", 0, text)
 
-    def _rest(self, place: Place, kind: str, part: int, whole: str) -> Iterator[Event]:
-        """What of a text that is now whole has not been said in pieces."""
+    def _rest(
+        self, place: Place, kind: str, part: int, whole: str, likely: Sequence[Mapping[str, Any]] = ()
+    ) -> Iterator[Event]:
+        """What of a text that is now whole has not been said in pieces. `likely`: of each token of the whole."""
         rest = self._said.rest(place, kind, part, whole)
         if rest and self._said.add(place, kind, part, rest):
-            yield self._words(place, kind, rest)
+            yield self._words(place, kind, rest, likely if rest == whole else ())
 
-    def _words(self, place: Place, kind: str, words: str) -> Event:
+    def _words(self, place: Place, kind: str, words: str, likely: Sequence[Mapping[str, Any]] = ()) -> Event:
         match kind:
             case "arguments":
                 return ToolCall(self._number(place), arguments=words)
             case "refusal":
                 return Refusal(words)
             case "text":
-                return Text(words)
+                return Text(words, tuple(likely))
         return Reasoning(words)
 
     def _number(self, place: Place) -> int:
