@@ -19,10 +19,10 @@ from dataelan_web.gateway.inbound import Pieces, Whole
 from dataelan_web.gateway.openai import chat_answer, responses_answer
 from dataelan_web.models import Execution, new_id, now
 from dataelan_web.router.providers import adapter
-from dataelan_web.router.types import Done, Event, Finish, Reasoning, Text, ToolCall, Usage
+from dataelan_web.router.types import Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 
 from . import people
-from .upstream import Upstream, upstream
+from .upstream import RECORDINGS, Upstream, upstream
 
 USED = Usage(input=10, cache_read=5, output=7, reasoning=3)
 SAID: list[Event] = [
@@ -197,6 +197,44 @@ def test_what_is_asked_in_one_form_is_sent_in_the_providers_own(
     assert sent["contents"][1]["parts"][0]["functionCall"] == {"name": "weather", "args": {"city": "Rome"}}
     assert sent["contents"][2]["parts"][0]["functionResponse"]["name"] == "weather"
     assert sent["generationConfig"]["responseJsonSchema"] == {"type": "integer"}
+
+
+KINDS = {
+    "openai-chat": "openai",
+    "openai-responses": "openai-responses",
+    "anthropic-messages": "anthropic",
+    "gemini-generate": "google",
+}
+
+
+@pytest.mark.sweep
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"no recorded traffic at {RECORDINGS}")
+@pytest.mark.parametrize("api", KINDS)
+def test_every_recorded_answer_is_one_message_in_anthropics_events(api: str) -> None:
+    """It begins once, has one block open at a time, and ends once."""
+    tried = 0
+    for row in json.loads((RECORDINGS / "index.json").read_text()):
+        if row["api"] != api or row["status"] != 200:
+            continue
+        answer = json.loads((RECORDINGS / "corpus" / f"{row['id']}.json").read_text())["response"]
+        decode, writer = adapter(KINDS[api], "http://x/v1").decoder(), messages_answer.Events(run(), "theirs")
+        try:
+            told = b"".join(map(writer.of, decode(answer["body"].encode(), True)))
+        except Failure:  # some were cut while recording
+            continue
+        told += b"".join(writer.last(DONE, USED, {}))
+        events = [json.loads(line[6:]) for line in told.decode().splitlines() if line.startswith("data: ")]
+        begun, *blocks, ended, over = events
+        assert [begun["type"], ended["type"], over["type"]] == ["message_start", "message_delta", "message_stop"]
+        place, is_open = -1, False
+        for event in blocks:
+            what = event["type"].removeprefix("content_block_")
+            place += what == "start"
+            assert (event["index"], is_open) == (place, what != "start"), row["id"]
+            is_open = what != "stop"
+        assert not is_open
+        tried += 1
+    assert tried >= 80
 
 
 @pytest.mark.parametrize(
