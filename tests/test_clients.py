@@ -44,6 +44,25 @@ FORMS = {  # form → (whose recordings, of which providers, our kind, its base 
 }
 
 
+OTHERWISE = {
+    "openai.openai-chat.tools.5885f4d90d": "its calls of tools end with `tool_calls`, also where one was demanded",
+    "openai.openai-chat.tools.02ce4e9924": "custom tools cannot be asked for; their calls come as those of functions",
+    "openai.openai-chat.tools.8a32dbb9d3": "`functions`, as `tools` were before, cannot be asked for",
+    "openai.openai-responses.error.501de15e94": "it failed before a first word, which has a status",
+    "gemini.gemini-generate.structured.b965c4994b": "tools that Google runs itself cannot be asked for",
+    "vertexai.gemini-generate.refusal-or-filter.31740ed294": "a prompt that was blocked ends an empty answer",
+    "vertexai.gemini-generate.refusal-or-filter.9f7e311450": "…",
+    "vertexai.gemini-generate.refusal-or-filter.4a30cdba80": "…",
+    "vertexai.gemini-generate.refusal-or-filter.f9bb798bdb": "…",
+    "vertexai.gemini-generate.stream.30368d97b8": "it broke off before its end, which Google's client does not see",
+}
+"""What is told in another way on purpose."""
+UNASKED = ("empty-or-job", "audio-out")
+"""Jobs in the background, and a chat that is answered in sound, cannot be asked for."""
+OUR_KEY = {401: 502, 403: 502}
+"""That a provider does not take our key is no fault of the program."""
+
+
 @contextmanager
 def client_of(form: str) -> Iterator[Callable[[Said], Said]]:
     command = [PYTHON, str(HERE / "recorded.py"), form]
@@ -68,7 +87,7 @@ def recordings(api: str, providers: tuple[str, ...]) -> Iterator[tuple[Said, Rep
         if row["api"] != api or row["provider"] not in providers:
             continue
         answer = json.loads((RECORDINGS / "corpus" / f"{row['id']}.json").read_text())["response"]
-        if (row["stream"] and answer["framing"] != "sse") or row["modality"] == "empty-or-job":
+        if (row["stream"] and answer["framing"] != "sse") or row["modality"] in UNASKED:
             continue
         text = answer["body"]
         body = base64.b64decode(text) if answer["body_encoding"] == "base64" else text.encode()
@@ -94,8 +113,28 @@ def test_an_official_client_is_told_the_same_by_us_as_by_its_provider(
             direct = ask({**asked, "url": host, "key": "key"})
             ours = ask({**asked, "url": server, "key": token})
             tried += 1
-            if ours != direct:
-                names = [name for name in {**direct, **ours} if direct.get(name) != ours.get(name)]
-                differ[row["id"]] = {name: (direct.get(name), ours.get(name)) for name in names}
-    print(tried, json.dumps(differ, indent=1))
-    assert differ == {}
+            if found := differing(direct, ours):
+                differ[row["id"]] = found
+    assert tried >= 60
+    expected = {id for id in OTHERWISE if id.startswith(tuple(f"{name}.{api}." for name in providers))}
+    assert {id: told for id, told in differ.items() if id not in expected} == {}
+    assert expected <= differ.keys(), "nothing is told in another way that need not be"
+
+
+def differing(direct: Said, ours: Said) -> Said:
+    if "raised" in direct and direct["status"] in OUR_KEY:
+        return {} if ours["status"] == OUR_KEY[direct["status"]] else {"status": (direct, ours)}
+    names = [name for name in {**direct, **ours} if direct.get(name) != ours.get(name)]
+    if not is_counted(direct):
+        names = [name for name in names if name != "usage"]
+    return {name: (direct.get(name), ours.get(name)) for name in names}
+
+
+def is_counted(direct: Said) -> bool:
+    """Where a provider tells no usage, or half of it, we guess the rest; what its own tools read is of the prompt."""
+    match direct.get("usage"):
+        case [0, *_] | [_, 0, *_] | None:
+            return False
+        case [prompt, output, total, _, thought]:
+            return bool(total in (prompt + output, prompt + output + thought))
+    return True

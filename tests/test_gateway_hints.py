@@ -217,8 +217,8 @@ KEPT = {"prompt_cache_key": "k", "prompt_cache_retention": "24h"}
 HEARD: dict[tuple[str, str], dict[str, Any]] = {
     ("openai", OPENAI): {**KEPT, "safety_identifier": "ada", "service_tier": "default"},
     ("openai-responses", OPENAI): {**KEPT, "safety_identifier": "ada", "service_tier": "default"},
-    ("openai", AZURE): {**KEPT, "user": "ada"},
-    ("openai-responses", AZURE): {**KEPT, "user": "ada"},
+    ("openai", AZURE): {},
+    ("openai-responses", AZURE): {},
     ("anthropic", "https://api.anthropic.com/v1"): {"metadata": {"user_id": "ada"}, "service_tier": "standard_only"},
     ("openai", "https://api.mistral.ai/v1"): {},
     ("google", "https://generativelanguage.googleapis.com/v1beta"): {},
@@ -293,3 +293,15 @@ def test_what_costs_other_than_the_price_that_is_known_is_400_and_named(
         program.post(path, {**SAID[path], field: value})
         is_said = value in ("default", "standard_only") or (value, field) == ("standard", "serviceTier")
         assert sent(provider).get("service_tier") == ("standard_only" if is_said else None), value
+
+
+def test_a_request_is_named_where_each_client_looks_for_it(program: Program) -> None:
+    """Anthropic's: a header of its own, and a field of errors."""
+    named = {"X-Request-ID": "mine-7"}
+    answer = program.post(MESSAGES, {**SAID[MESSAGES], "model": "none"}, **named)
+    assert (answer.headers["Request-Id"], answer.json["request_id"]) == ("mine-7", "mine-7")
+    broken = program.http.post("/v1/messages/none", headers=named)
+    assert (broken.status_code, broken.json["request_id"]) == (404, "mine-7")
+    other = program.post(CHAT, {**SAID[CHAT], "model": "none"}, **named)
+    assert (other.headers["X-Request-ID"], other.headers.get("Request-Id")) == ("mine-7", None)
+    assert "request_id" not in other.json

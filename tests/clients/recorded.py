@@ -184,7 +184,17 @@ def answered(asked: Said) -> Said:
         return ask(importlib.import_module(module), asked)
     except Exception as error:
         code = getattr(error, "status_code", None) or getattr(error, "code", None)
-        return {"raised": type(error).__name__, "status": code if isinstance(code, int) else None, "said": str(error)}
+        status = code if isinstance(code, int) else None
+        return {"raised": type(error).__name__, "status": status, "said": said_by(error)}
+
+
+def said_by(error: Any) -> str:
+    """The provider's own words in it, without what a client writes around them: how they begin, as we keep no endless
+    ones."""
+    body = getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    words = str((inner or {}).get("message") or getattr(error, "message", None) or error)
+    return " ".join(words.split())[:200]
 
 
 def main(form: str) -> int:

@@ -54,16 +54,18 @@ class Dialect:
 # answers 422 to fields it does not know; it calls the seed `random_seed` and reports usage without being asked.
 # OpenRouter lists what writes text, and anything else only to who asks for it (openrouter.ai/docs/api_reference/models,
 # “Modality filtering guide”): so for all that can be asked of it here, which is no film.
-# Azure's v1 knows a person by `user` still.
-CACHED = {"prompt_cache_key": "prompt_cache_key", "prompt_cache_retention": "prompt_cache_retention"}
+# Azure has models of others beside OpenAI's, which refuse `prompt_cache_key` (vectorize-io/hindsight#3518).
 DIALECTS: Mapping[str, Dialect] = {
     "api.openai.com": Dialect(
         max_tokens="max_completion_tokens",
-        hints={**CACHED, "user_id": "safety_identifier", "service_tier": "service_tier"},
+        hints={
+            "prompt_cache_key": "prompt_cache_key",
+            "prompt_cache_retention": "prompt_cache_retention",
+            "user_id": "safety_identifier",
+            "service_tier": "service_tier",
+        },
     ),
-    **dict.fromkeys(
-        AZURE, Dialect(max_tokens="max_completion_tokens", key_header="api-key", hints={**CACHED, "user_id": "user"})
-    ),
+    **dict.fromkeys(AZURE, Dialect(max_tokens="max_completion_tokens", key_header="api-key")),
     "api.mistral.ai": Dialect(seed="random_seed", stream_options=False),
     "openrouter.ai": Dialect(
         list_query="?output_modalities=text,image,audio,speech,transcription,embeddings,rerank",
