@@ -50,10 +50,6 @@ OTHERWISE = {
     "openai.openai-chat.tools.8a32dbb9d3": "`functions`, as `tools` were before, cannot be asked for",
     "openai.openai-responses.error.501de15e94": "it failed before a first word, which has a status",
     "gemini.gemini-generate.structured.b965c4994b": "tools that Google runs itself cannot be asked for",
-    "vertexai.gemini-generate.refusal-or-filter.31740ed294": "a prompt that was blocked ends an empty answer",
-    "vertexai.gemini-generate.refusal-or-filter.9f7e311450": "…",
-    "vertexai.gemini-generate.refusal-or-filter.4a30cdba80": "…",
-    "vertexai.gemini-generate.refusal-or-filter.f9bb798bdb": "…",
     "vertexai.gemini-generate.stream.30368d97b8": "it broke off before its end, which Google's client does not see",
 }
 """What is told in another way on purpose."""

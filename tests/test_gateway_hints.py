@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -13,6 +14,9 @@ from flask import Flask
 from dataelan_web.extensions import db
 from dataelan_web.gateway.hints import LONGEST_HINT
 from dataelan_web.router.providers import adapter
+from dataelan_web.router.providers.logprobs import of_gemini, of_openai
+from dataelan_web.router.room import Room
+from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import Prompt, Task, Text, user
 
 from . import people
@@ -151,6 +155,26 @@ def test_half_a_letters_probability_is_told_without_a_text() -> None:
     body = f"data: {json.dumps({'choices': [choice]})}\n\ndata: [DONE]\n\n"
     first, *_ = adapter("openai", "http://x/v1").decoder()(body.encode(), True)
     assert first == Text("", (half,))
+
+
+def test_what_no_number_is_and_what_is_missing_is_told_as_openai_would() -> None:
+    told = [{"token": "é", "logprob": float("-inf"), "bytes": "x", "top_logprobs": 3}, {"logprob": None}, "no"]
+    unlikely = {"logprob": -9999.0, "top_logprobs": []}
+    assert list(of_openai(told)) == [
+        {"token": "é", "bytes": [195, 169], **unlikely},
+        {"token": "", "bytes": [], **unlikely},
+    ]
+    assert of_gemini({"chosenCandidates": [{"token": "a", "logProbability": -1}], "topCandidates": 5}) == (
+        {"token": "a", "logprob": -1, "bytes": [97], "top_logprobs": []},
+    )
+    room = Room()
+    share = room.share()
+    share.became(Text("é", of_openai(told)))
+    share.came(10_000, time.monotonic() + 1, Stop())
+    assert room.taken == 0
+    share.became(Text("", of_openai(told * 1000)))
+    share.came(10_000, time.monotonic() + 1, Stop())
+    assert room.taken > 600 * 1000, "they are held until they have gone"
 
 
 def test_an_answer_with_probabilities_is_neither_stored_nor_told_again_without_them(

@@ -243,6 +243,8 @@ class Done:
     """The stop sequence that ended it, where the provider says which."""
     model_ends: str = ""
     """When the provider will end the model, in its own words, where it says so beside an answer."""
+    is_blocked: bool = False
+    """A filter before the model refused the prompt, and `raw` says which."""
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,10 @@ def generate(genai: Any, asked: Said) -> Said:
         told = list(client.models.generate_content_stream(**wanted))
     else:
         told = [client.models.generate_content(**wanted)]
-    said: Said = {"text": "", "thought": "", "seals": [], "calls": [], "files": [], "end": None, "usage": None}
+    said: Said = {"text": "", "thought": "", "seals": [], "calls": [], "files": []}
+    said |= {"blocked": None, "end": None, "usage": None}
     for document in told:
+        said["blocked"] = of(document, "prompt_feedback", "block_reason", "value") or said["blocked"]
         for candidate in (document.candidates or ())[:1]:
             for part in of(candidate, "content", "parts") or ():
                 said["thought" if part.thought else "text"] += part.text or ""

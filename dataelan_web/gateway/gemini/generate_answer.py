@@ -22,6 +22,7 @@ from ..tool_calls import call_id
 Likely = Sequence[Mapping[str, Any]]
 OWN = {"STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
        "MALFORMED_FUNCTION_CALL", "OTHER"}  # fmt: skip
+ENDED = Done(Finish.STOP)
 REASONS = {Finish.LENGTH: "MAX_TOKENS", Finish.CONTENT_FILTER: "SAFETY", Finish.OTHER: "OTHER"}
 
 
@@ -33,7 +34,7 @@ def document(whole: Whole) -> dict[str, Any]:
     parts += map(_inline, whole.assets)
     calls = whole.answer.tool_calls.items()
     parts += [_call(whole.execution, index, call) | _signature(whole.sealed.get(index)) for index, call in calls]
-    made = _document(whole.execution, whole.model, parts, _reason(whole.done), whole.likely)
+    made = _document(whole.execution, whole.model, parts, whole.done or ENDED, whole.likely)
     return made | {"usageMetadata": usage_of(whole.usage)}
 
 
@@ -69,7 +70,7 @@ class Documents:
             _call(self._execution, index, call) | _signature(self._sealed[index]) for index, call in self._calls.items()
         ]
         parts += [{"text": "", **signed}] if (signed := self._signed()) or not parts else []
-        made = _document(self._execution, self._model, parts, _reason(done))
+        made = _document(self._execution, self._model, parts, done or ENDED)
         yield self._framed(made | {"usageMetadata": usage_of(usage), "dataelan": facts}) + self._end()
 
     def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
@@ -109,12 +110,16 @@ def usage_of(usage: Usage) -> dict[str, int]:
 
 
 def _document(
-    execution: Execution, model: str, parts: list[dict[str, Any]], reason: str = "", likely: Likely = ()
+    execution: Execution, model: str, parts: list[dict[str, Any]], done: Done | None = None, likely: Likely = ()
 ) -> dict[str, Any]:
+    """`done`: why it ended, in the last document. Of a prompt that was blocked there is no candidate."""
+    made = {"modelVersion": model, "responseId": execution.id.hex}
+    if done and done.is_blocked:
+        return made | {"promptFeedback": {"blockReason": done.raw}}
     candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0} | _told(likely)
-    if reason:
-        candidate["finishReason"] = reason
-    return {"candidates": [candidate], "modelVersion": model, "responseId": execution.id.hex}
+    if done:
+        candidate["finishReason"] = _reason(done)
+    return {"candidates": [candidate], **made}
 
 
 def _told(likely: Likely) -> dict[str, Any]:
@@ -146,7 +151,6 @@ def _signature(seal: Reasoning | None) -> dict[str, str]:
     return {"thoughtSignature": seal.seal} if seal and seal.kind == KIND else {}
 
 
-def _reason(done: Done | None) -> str:
+def _reason(done: Done) -> str:
     """In the provider's own word, where that is one of these."""
-    finish, raw = (done.finish, done.raw) if done else (Finish.STOP, "")
-    return raw if raw in OWN else REASONS.get(finish, "STOP")
+    return done.raw if done.raw in OWN else REASONS.get(done.finish, "STOP")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dataelan_web.router.providers import logprobs
 from dataelan_web.router.providers.failures import failure_in_answer
 from dataelan_web.router.providers.framing import Frame
 from dataelan_web.router.providers.gemini_calls import Calls
@@ -71,7 +72,7 @@ class GeminiAnswer:
         self._model_ends = string(mapping(document.get("modelStatus")).get("retirementTime")) or self._model_ends
         self._blocked = self._blocked or string(mapping(document.get("promptFeedback")).get("blockReason"))
         for candidate in mappings(document.get("candidates"))[:1]:
-            likely = _likely(mapping(candidate.get("logprobsResult")))
+            likely = logprobs.of_gemini(candidate.get("logprobsResult"))
             for part in mappings(mapping(candidate.get("content")).get("parts")):
                 for event in self._part(part):
                     if likely and isinstance(event, Text):
@@ -91,7 +92,9 @@ class GeminiAnswer:
         if self._images:
             yield Usage(images=self._images)
         said = self._finish or self._blocked
-        yield Done(self._normalised(), said, self._model, self._id, model_ends=self._model_ends)
+        is_blocked = bool(self._blocked and not self._finish)
+        made = self._normalised(), said, self._model, self._id
+        yield Done(*made, model_ends=self._model_ends, is_blocked=is_blocked)
 
     def _normalised(self) -> Finish:
         if self._blocked and not self._finish:
@@ -121,21 +124,6 @@ class GeminiAnswer:
         if found and found != self._counts:
             self._counts |= found
             yield _usage(self._counts)
-
-
-def _likely(told: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """In OpenAI's words, which tells bytes besides."""
-    others = [mappings(step.get("candidates")) for step in mappings(told.get("topCandidates"))]
-    chosen = mappings(told.get("chosenCandidates"))
-    return tuple(
-        {**_token(one), "top_logprobs": [_token(other) for other in (others[n] if n < len(others) else ())]}
-        for n, one in enumerate(chosen)
-    )
-
-
-def _token(one: Mapping[str, Any]) -> dict[str, Any]:
-    token = string(one.get("token"))
-    return {"token": token, "logprob": one.get("logProbability"), "bytes": list(token.encode())}
 
 
 def _parts(metadata: Mapping[str, Any]) -> dict[str, int]:

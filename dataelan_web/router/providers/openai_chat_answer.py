@@ -16,6 +16,7 @@ from dataelan_web.router.providers.json_values import (
     mappings,
     string,
 )
+from dataelan_web.router.providers.logprobs import Logprobs, of_openai
 from dataelan_web.router.providers.measures import billed_usd, part_of
 from dataelan_web.router.providers.media import asset_from_data_url, decode_base64, sniffed
 from dataelan_web.router.types import (
@@ -32,7 +33,6 @@ from dataelan_web.router.types import (
     Usage,
 )
 
-Logprobs = tuple[Mapping[str, Any], ...]
 CUT_OFF = "The provider's answer broke off before its end."
 
 _FINISHES: Mapping[str, Finish] = {
@@ -111,7 +111,8 @@ class ChatAnswer:
     def _choice(self, choice: Mapping[str, Any], whole: bool) -> Iterator[Event]:
         if is_error(choice):
             raise failure_in_answer(choice)
-        likely = tuple(mappings(mapping(choice.get("logprobs")).get("content"))) if choice.get("logprobs") else ()
+        told = choice.get("logprobs")
+        likely = of_openai(mapping(told).get("content")) if told else ()
         yield from self._message(self._said(choice, whole), likely)
         if finish := string(choice.get("finish_reason")):
             self._finish = finish
