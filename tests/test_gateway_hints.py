@@ -329,3 +329,12 @@ def test_a_request_is_named_where_each_client_looks_for_it(program: Program) -> 
     other = program.post(CHAT, {**SAID[CHAT], "model": "none"}, **named)
     assert (other.headers["X-Request-ID"], other.headers.get("Request-Id")) == ("mine-7", None)
     assert "request_id" not in other.json
+
+
+@pytest.mark.parametrize(("told", "status"), [(400, 400), (401, 502), (402, 402), (403, 502), (404, 404)])
+def test_a_providers_refusal_has_the_status_that_it_had_but_for_our_own_key(
+    program: Program, acme: people.Cast, provider: Upstream, told: int, status: int
+) -> None:
+    model_of(acme, provider, "openai")
+    provider.answers({"error": {"message": "No", "type": "invalid_request_error"}}, told)
+    assert program.post(CHAT, SAID[CHAT]).status_code == status
