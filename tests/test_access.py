@@ -666,6 +666,7 @@ ROUTES = (
     Route("prompts.move_label", "POST", f"{TEMPLATE}/labels", EDIT | GUEST, 303, {"name": "staging", "to": "1"}),
     Route("prompts.label", "GET", f"{TEMPLATE}/labels/production", SEE | GUEST),
     Route("prompts.remove_label", "POST", f"{TEMPLATE}/labels/production/removal", ADMINISTER, 303),
+    Route("prompts.put_back_label", "POST", f"{TEMPLATE}/labels/production/return", ADMINISTER, 404),
     Route("prompts.protect_label", "POST", f"{TEMPLATE}/labels/staging/protection", ADMINISTER, 303),
     Route("prompts.all_cases", "GET", f"{TEMPLATE}/cases", SEE | GUEST),
     Route("prompts.new_case", "GET", f"{TEMPLATE}/cases/new", EDIT | GUEST),
