@@ -194,7 +194,7 @@
   on('submit', 'form[data-signs-out]', () => {
     try {
       indexedDB.deleteDatabase('attached');                                 // their files (playground.js)
-      Object.keys(localStorage).filter((key) => key.startsWith('draft:')).forEach((key) => localStorage.removeItem(key));
+      Object.keys(localStorage).filter((key) => /^(draft|watched):/.test(key)).forEach((key) => localStorage.removeItem(key));
     } catch { /* closed to us */ }
   });
   // Settings, as far as they differ from what the page came with: cleared ones too, which a blank stands for.

@@ -737,6 +737,7 @@ ROUTES = (
     Route("batches.cancel", "POST", f"{BATCH}/cancel", EDIT | GUEST, 422),
     Route("batches.retry", "POST", f"{BATCH}/retry", EDIT | GUEST, 422),
     Route("batches.delete", "POST", f"{BATCH}/deletion", EDIT | GUEST, 303),
+    Route("batches.states", "GET", f"{BATCH}/states", SEE | GUEST),
     Route("batches.results_csv", "GET", f"{BATCH}/results.csv", SEE | GUEST),
     Route("batches.failed_rows_csv", "GET", f"{BATCH}/failed-rows.csv", SEE | GUEST),
     Route("batches.answer", "GET", f"{BATCH}/answers/1/0", SEE | GUEST),
