@@ -145,8 +145,8 @@ WHY_NOT: dict[str, str] = {
         playground.delete_comparison playground.delete_run playground.delete_session programs.delete programs.revoke
         projects.delete projects.revoke_token prompts.delete prompts.delete_case prompts.drop_draft
         prompts.put_back_label prompts.remove_label prompts.restore prompts.take_back_draft sharing.delete_comment
-        sharing.restore_comment sharing.revoke_link sso_settings.forget sso_settings.release_domain sso_settings.remove trash.erase
-        trash.restore admin_trash.erase admin_trash.restore""",
+        sharing.restore_comment sharing.revoke_link sso_settings.forget sso_settings.release_domain sso_settings.remove
+        trash.erase trash.restore admin_trash.erase admin_trash.restore""",
     "It leads from one state to another, and finds the second there": """
         actions.approve actions.decline actions.retry admin.mend_all admin_limits.approve admin_limits.decline
         admin.cancel_export admin.cancel_run admin.make_superuser
