@@ -434,6 +434,7 @@ ROUTES = (
     ),
     Route("playground.asset", "GET", "/o/{slug}/assets/{asset}", SEE | GUEST),
     Route("playground.files", "GET", "/o/{slug}/projects/{project}/files", SEE | GUEST),
+    Route("playground.add_files", "POST", "/o/{slug}/projects/{project}/files", EDIT | GUEST, 422),
     Route("playground.choose_file", "GET", "/o/{slug}/sessions/{session}/files", EDIT | GUEST),
     Route("playground.keep_asset", "POST", "/o/{slug}/assets/{asset}/keeping", EDIT | GUEST, 303),
     Route("playground.vary", "POST", "/o/{slug}/assets/{asset}/variations", EDIT | GUEST, 422),

@@ -156,7 +156,8 @@ WHY_NOT: dict[str, str] = {
         playground.cancel_comparison playground.choose_answer playground.continue_from playground.move
         prompts.decide""",
     "There can be one only: the database says so": """
-        accounts.signup joining.accept members.let_in playground.keep_asset playground.keep_found sso.link""",
+        accounts.signup joining.accept members.let_in playground.add_files playground.keep_asset
+        playground.keep_found sso.link""",
     "A secret, code or challenge counts once": """
         account.add_passkey account.change_password account.confirm_address accounts.code accounts.passkey
         accounts.second_passkey forgotten.reset""",
