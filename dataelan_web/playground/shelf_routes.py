@@ -42,8 +42,8 @@ def add_files(id: uuid.UUID) -> Response:
     for kept in added:
         audit.record("file.kept", kept, g.organization.id)
     db.session.commit()
-    words = {0: "They are among the project’s files already.", 1: "One file more."}
-    toast(words.get(len(added), f"{len(added)} files more."), "good")
+    words = {0: "They are among the project’s files already.", 1: "One file is added."}
+    toast(words.get(len(added), f"{len(added)} files are added."), "good")
     return redirect(url_for("playground.files", id=project.id))
 
 
