@@ -9,9 +9,10 @@
   const nameOf = (field) => field.name.replace(/^c\d+-/, '');
   const columns = () => [...form().querySelectorAll('.compare-chip')].map((column) => ({ column, model: column.querySelector('[data-model]').value }));
   const keep = () => {
-    const kept = columns().map(({ column, model }) => ({ model, settings: Object.fromEntries(fieldsOf(column).filter(({ value }) => value).map((field) => [nameOf(field), field.value])) }));
-    const isBlank = kept.every(({ settings }) => !Object.keys(settings).length);
-    try { isBlank ? localStorage.removeItem(key()) : localStorage.setItem(key(), JSON.stringify(kept)); } catch { /* closed to us, or full */ }
+    const kept = columns().map(({ column, model }) => ({ model, settings: Object.fromEntries(fieldsOf(column).map((field) => [nameOf(field), field.value])) }));
+    const isBlank = kept.every(({ settings }) => !Object.values(settings).some(Boolean));
+    // What was emptied is kept as well, where something was kept before: the page may come with what it was the last time.
+    try { if (!isBlank || localStorage.getItem(key())) localStorage.setItem(key(), JSON.stringify(kept)); } catch { /* closed to us, or full */ }
   };
   const wake = () => {
     let kept = [];
@@ -22,7 +23,7 @@
       const [{ settings }] = kept.splice(place, 1);
       for (const field of fieldsOf(column).filter((one) => nameOf(one) in settings)) {
         field.value = settings[nameOf(field)];
-        for (let fold = field.closest('details'); fold; fold = fold.parentElement.closest('details')) fold.open = true;
+        if (field.value) for (let fold = field.closest('details'); fold; fold = fold.parentElement.closest('details')) fold.open = true;
       }
     }
   };
