@@ -8,11 +8,11 @@
   const fieldsOf = (column) => [...column.querySelectorAll('.column-settings :is(input, select, textarea)')];
   const nameOf = (field) => field.name.replace(/^c\d+-/, '');
   const columns = () => [...form().querySelectorAll('.compare-chip')].map((column) => ({ column, model: column.querySelector('[data-model]').value }));
-  const keep = () => {
+  const keep = (isTyped) => {
     const kept = columns().map(({ column, model }) => ({ model, settings: Object.fromEntries(fieldsOf(column).map((field) => [nameOf(field), field.value])) }));
     const isBlank = kept.every(({ settings }) => !Object.values(settings).some(Boolean));
-    // What was emptied is kept as well, where something was kept before: the page may come with what it was the last time.
-    try { if (!isBlank || localStorage.getItem(key())) localStorage.setItem(key(), JSON.stringify(kept)); } catch { /* closed to us, or full */ }
+    // What somebody emptied is kept as well: the page may come with what it was the last time.
+    try { if (isTyped || !isBlank || localStorage.getItem(key())) localStorage.setItem(key(), JSON.stringify(kept)); } catch { /* closed to us, or full */ }
   };
   const wake = () => {
     let kept = [];
@@ -27,9 +27,9 @@
       }
     }
   };
-  for (const type of ['input', 'change']) document.addEventListener(type, ({ target }) => { if (target.closest?.('.column-settings')) keep(); });
+  for (const type of ['input', 'change']) document.addEventListener(type, ({ target }) => { if (target.closest?.('.column-settings')) keep(true); });
   new MutationObserver((changes) => {                                          // a column came, or went
-    if (changes.some(({ addedNodes }) => [...addedNodes].some(({ id }) => id === 'compare-pick'))) keep();
+    if (changes.some(({ addedNodes }) => [...addedNodes].some(({ id }) => id === 'compare-pick'))) keep(false);
   }).observe(document.body, { childList: true, subtree: true });
   document.addEventListener('htmx:after:request', ({ detail }) => {
     const { sourceElement, response } = detail?.ctx ?? {};
