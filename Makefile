@@ -38,6 +38,7 @@ test-faults: $(VENV)/dev ## break a Dataelan of its own 1,000 times: DATAELAN_FA
 	DATAELAN_RACES=$${DATAELAN_RACES:-1000} $(PYTHON) -m pytest -q tests/test_races.py || failed=1; \
 	DATAELAN_EXPRESSIONS=$${DATAELAN_EXPRESSIONS:-50000} $(PYTHON) -m pytest -q \
 		tests/router/test_expressions.py tests/router/test_contradictions.py || failed=1; \
+	DATAELAN_CALLS=$${DATAELAN_CALLS:-300} $(PYTHON) -m pytest -q tests/test_gateway_schema.py || failed=1; \
 	exit $$failed
 
 lint: $(VENV)/dev ## check style and types

@@ -57,8 +57,10 @@ def api_of(path: str, headers: Headers) -> Api:
     return Api.OPENAI
 
 
-def body_of(problem: Problem, api: Api) -> dict[str, Any]:
-    return _BODIES[api](problem)
+def body_of(problem: Problem, api: Api, request_id: str = "") -> dict[str, Any]:
+    """`request_id`: the name of this request (request_ids), which Anthropic tells beside an error."""
+    named = {"request_id": request_id} if request_id and api is Api.ANTHROPIC else {}
+    return _BODIES[api](problem) | named
 
 
 def _openai(problem: Problem) -> dict[str, Any]:

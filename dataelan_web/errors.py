@@ -105,7 +105,8 @@ def _bare(code: int, context: dict[str, Any]) -> Response:
 def _json(code: int, message: str | None, error_id: str | None) -> Response:
     """The form of whose API was called, which its clients understand."""
     problem = api_errors.Problem(code, message or WORDS.get(code, "It failed."), code=error_id or "")
-    return make_response(jsonify(api_errors.body_of(problem, api_errors.api_of(request.path, request.headers))), code)
+    api = api_errors.api_of(request.path, request.headers)
+    return make_response(jsonify(api_errors.body_of(problem, api, g.get("request_id", ""))), code)
 
 
 def _sign_in() -> AnyResponse:

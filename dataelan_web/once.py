@@ -219,10 +219,10 @@ def _id(mark: str) -> uuid.UUID:
 def _said() -> Iterator[str]:
     for name, words in request.form.items(multi=True):
         if name not in NOT_SAID:
-            yield name
+            yield name or ""  # a part of a form may have none
             yield words
     for name, file in request.files.items(multi=True):
-        yield name
+        yield name or ""
         yield file.filename or ""
         yield hashlib.file_digest(file.stream, "sha256").hexdigest()  # type: ignore[arg-type]
         file.stream.seek(0)

@@ -9,8 +9,10 @@ import time
 from flask import Flask, Response, g, request
 
 from . import logs
+from .api_errors import PATHS, Api, api_of
 
-HEADER = "X-Request-ID"
+HEADER, ANTHROPICS = "X-Request-ID", "Request-Id"
+"""OpenAI's clients read the first, Anthropic's the second."""
 ASKED_OFTEN = {"health", "metrics"}
 """By machines: of these no line is written."""
 PROGRAMS = {"gateway", "metrics"}
@@ -32,6 +34,8 @@ def _name() -> None:
 def _give_back(response: Response) -> Response:
     if "request_id" in g:
         response.headers[HEADER] = g.request_id
+        if request.path.startswith(PATHS) and api_of(request.path, request.headers) is Api.ANTHROPIC:
+            response.headers[ANTHROPICS] = g.request_id
     if is_refused(response.status_code):
         log.warning("refused with %d: %s %s", response.status_code, request.method, _route())
     if "request_id" in g and request.blueprint not in ASKED_OFTEN:

@@ -193,9 +193,21 @@
   on('input', '#editor [aria-invalid]', (field) => field.removeAttribute('aria-invalid'));   // the server says so again if it still is
   on('submit', 'form[data-signs-out]', () => {
     try {
-      indexedDB.deleteDatabase('attached');                                 // their files (playground.js)
-      Object.keys(localStorage).filter((key) => key.startsWith('draft:')).forEach((key) => localStorage.removeItem(key));
+      indexedDB.deleteDatabase('attached');                                 // their files
+      Object.keys(localStorage).filter((key) => /^(draft|watched):/.test(key)).forEach((key) => localStorage.removeItem(key));
     } catch { /* closed to us */ }
+  });
+  // Files of drafts have a base of this browser's: `act` is given its store, {of: the draft, files, …}, in one change.
+  globalThis.draftFiles = (act) => new Promise((resolve, reject) => {
+    const opening = indexedDB.open('attached', 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore('drafts', { keyPath: 'of' });
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+      const base = opening.result, change = base.transaction('drafts', 'readwrite'), asked = act(change.objectStore('drafts'));
+      const over = (settle) => () => { base.close(); settle(change.error ?? asked?.result); };
+      change.oncomplete = over(resolve);
+      change.onabort = over(reject);
+    };
   });
   // Settings, as far as they differ from what the page came with: cleared ones too, which a blank stands for.
   const says = (field) => (field.type === 'checkbox' ? String(field.checked) : field.value);

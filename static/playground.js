@@ -68,17 +68,7 @@
   // They outlive a reload as the draft does: in this browser, for this person and this draft; those of ten drafts, a month.
   const MOST_DRAFTS = 10, LONGEST = 30 * 86400e3;
   const draftOf = () => `${document.body.dataset.person ?? ''}:${composer().querySelector('textarea').dataset.draft}`;
-  const shelf = (act) => new Promise((resolve, reject) => {
-    const opening = indexedDB.open('attached', 1);
-    opening.onupgradeneeded = () => opening.result.createObjectStore('drafts', { keyPath: 'of' });
-    opening.onerror = () => reject(opening.error);
-    opening.onsuccess = () => {
-      const base = opening.result, change = base.transaction('drafts', 'readwrite'), asked = act(change.objectStore('drafts'));
-      const over = (settle) => () => { base.close(); settle(change.error ?? asked?.result); };
-      change.oncomplete = over(resolve);
-      change.onabort = over(reject);
-    };
-  });
+  const shelf = globalThis.draftFiles;
   const references = () => [...chips().querySelectorAll('[data-reference-chip]')].map((one) => ({
     reference: one.querySelector('[name=references]').value, name: one.querySelector('.file-name').textContent,
     sizeWords: one.querySelector('small').textContent, bytes: one.dataset.size, src: one.querySelector('img')?.getAttribute('src'),

@@ -1,6 +1,6 @@
 // A session's runs: older and newer ones come as one scrolls, and the end of a run is told to whoever looks elsewhere.
 // So is the end of a comparison, and of what a saved prompt is tried with: whatever stands in [data-states], which names
-// where to ask how it is; and of a batch, whose page asks by itself, and where nobody else tells a screen reader.
+// where to ask how it is; and of a batch (data-batch), whose page asks by itself, and where nobody else tells a screen reader.
 (() => {
   'use strict';
   const runs = document.querySelector('[data-states]');
@@ -26,41 +26,35 @@
     link.dispatchEvent(new CustomEvent('come', { bubbles: true }));
   }), { rootMargin: '1200px 0px' });
 
-  // Which runs are open, and what becomes of them.
-  const OVER = { completed: 'Answer ready', failed: 'The run failed', cancelled: 'Stopped', interrupted: 'The run was interrupted', answered: 'All answers are there', done: 'The batch is done', paused: 'The batch has paused' };
-  const GOOD = ['completed', 'answered', 'done'], isBatch = !runs.dataset.states;
+  // Which runs are open, and what becomes of them: watch.js tells it, here and on every other page.
+  const OVER = ['completed', 'failed', 'cancelled', 'interrupted', 'answered', 'done', 'paused'], isBatch = 'batch' in runs.dataset;
   const open = new Set();
-  const title = document.title;
+  const { states } = runs.dataset, name = document.title.split(' · ')[0], page = states.replace(/\/states$/, '');
+  const about = (id) => ({ id, states, name, href: page.includes('/sessions/') ? `${page}?run=${id}` : page });
   const told = (id, state) => {
     if (!open.delete(id)) return;
-    if (isBatch) { say(OVER[state]); document.querySelectorAll('[data-notify]').forEach((bell) => { bell.hidden = true; }); }
+    if (isBatch) { say({ done: 'The batch is done', paused: 'The batch has paused' }[state] ?? 'Stopped'); document.querySelectorAll('[data-notify]').forEach((bell) => { bell.hidden = true; }); }
     document.body.dispatchEvent(new CustomEvent('run-ended'));
-    if (!document.hidden || state === 'cancelled') return;
-    document.title = `${GOOD.includes(state) ? '✓' : '!'} ${OVER[state]} · ${title}`;
-    if (kept('notify') !== 'on' || globalThis.Notification?.permission !== 'granted') return;
-    try {
-      const note = new Notification(OVER[state], { body: title.split(' · ')[0], tag: id, icon: document.querySelector('link[rel=icon]').href });
-      note.onclick = () => { focus(); document.getElementById(`run-${id}`)?.scrollIntoView(); note.close(); };
-    } catch { /* a phone's browser takes them from a service worker only; the title tells it */ }
+    dispatchEvent(new CustomEvent('run-over', { detail: { ...about(id), state } }));
   };
   const RUN = '.run, [data-run]';
   const look = (run) => {
     const id = run.dataset.run ?? run.id.slice(4);
-    if (OVER[run.dataset.state]) return told(id, run.dataset.state);
+    if (OVER.includes(run.dataset.state)) return told(id, run.dataset.state);
     if (isBatch && !open.has(id)) say('The batch is running');
     if (run.dataset.state !== 'copied') open.add(id);
+    if (run.dataset.by && run.dataset.by === document.body.dataset.person) dispatchEvent(new CustomEvent('run-open', { detail: about(id) }));
     showBells(isBatch ? document : run);
   };
   // A hidden page holds no stream open, so it asks now and then.
   setInterval(async () => {
     if (!document.hidden || !open.size || isBatch) return;
     try {
-      const answer = await fetch(runs.dataset.states, { headers: { Accept: 'application/json' } });
+      const answer = await fetch(states, { headers: { Accept: 'application/json' } });
       if (!answer.ok) return;
-      for (const [id, state] of Object.entries(await answer.json())) if (OVER[state]) told(id, state);
+      for (const [id, state] of Object.entries(await answer.json())) if (OVER.includes(state)) told(id, state);
     } catch { /* asked again in a moment */ }
   }, 4000);
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) document.title = title; });
 
   // Notifications are asked for by this button, and by nothing else.
   const showBells = (root) => root.querySelectorAll('[data-notify]').forEach((bell) => {

@@ -434,6 +434,7 @@ ROUTES = (
     ),
     Route("playground.asset", "GET", "/o/{slug}/assets/{asset}", SEE | GUEST),
     Route("playground.files", "GET", "/o/{slug}/projects/{project}/files", SEE | GUEST),
+    Route("playground.add_files", "POST", "/o/{slug}/projects/{project}/files", EDIT | GUEST, 422),
     Route("playground.choose_file", "GET", "/o/{slug}/sessions/{session}/files", EDIT | GUEST),
     Route("playground.keep_asset", "POST", "/o/{slug}/assets/{asset}/keeping", EDIT | GUEST, 303),
     Route("playground.vary", "POST", "/o/{slug}/assets/{asset}/variations", EDIT | GUEST, 422),
@@ -666,6 +667,7 @@ ROUTES = (
     Route("prompts.move_label", "POST", f"{TEMPLATE}/labels", EDIT | GUEST, 303, {"name": "staging", "to": "1"}),
     Route("prompts.label", "GET", f"{TEMPLATE}/labels/production", SEE | GUEST),
     Route("prompts.remove_label", "POST", f"{TEMPLATE}/labels/production/removal", ADMINISTER, 303),
+    Route("prompts.put_back_label", "POST", f"{TEMPLATE}/labels/production/return", ADMINISTER, 404),
     Route("prompts.protect_label", "POST", f"{TEMPLATE}/labels/staging/protection", ADMINISTER, 303),
     Route("prompts.all_cases", "GET", f"{TEMPLATE}/cases", SEE | GUEST),
     Route("prompts.new_case", "GET", f"{TEMPLATE}/cases/new", EDIT | GUEST),
@@ -736,6 +738,7 @@ ROUTES = (
     Route("batches.cancel", "POST", f"{BATCH}/cancel", EDIT | GUEST, 422),
     Route("batches.retry", "POST", f"{BATCH}/retry", EDIT | GUEST, 422),
     Route("batches.delete", "POST", f"{BATCH}/deletion", EDIT | GUEST, 303),
+    Route("batches.states", "GET", f"{BATCH}/states", SEE | GUEST),
     Route("batches.results_csv", "GET", f"{BATCH}/results.csv", SEE | GUEST),
     Route("batches.failed_rows_csv", "GET", f"{BATCH}/failed-rows.csv", SEE | GUEST),
     Route("batches.answer", "GET", f"{BATCH}/answers/1/0", SEE | GUEST),
@@ -1203,7 +1206,8 @@ def _rows_of_each_table() -> Iterator[str]:
         where = "id = $1" if table.name == "organizations" else ""
         where = where or next((sql for column, sql in OWNERS.items() if column in table.columns), "")
         if where and not table.name.startswith("rollup"):  # which are counted meanwhile
-            yield f"(SELECT '{table.name}: ' || row::text FROM {table.name} row WHERE {where} ORDER BY row.id)"
+            told = "row.id" if table.name == "run_exports" else "row"  # a worker makes what was asked for, meanwhile
+            yield f"(SELECT '{table.name}: ' || {told}::text FROM {table.name} row WHERE {where} ORDER BY row.id)"
 
 
 def counts() -> dict[str, int]:

@@ -107,7 +107,7 @@ def test_a_model_that_was_used_is_hidden_everywhere_and_its_past_stays(
 ) -> None:
     (run,) = db.session.scalars(select(Execution).where(Execution.model_id == model.id))
     id, price_id, run_id = model.id, model.prices[0].id, run.id
-    assert "it goes into the archive" in page(app, acme, f"hub/models/{id}")
+    assert "It goes into the archive" in page(app, acme, f"hub/models/{id}")
     assert post(app, acme, f"models/{id}/deletion") == 204
     assert "faithful" not in page(app, acme, f"hub/models/{id}")
     for path in ("hub/models?q=faithful", "hub/rules/new?q=faithful"):
@@ -146,16 +146,18 @@ def test_a_model_that_is_added_again_is_the_archived_one(app: Flask, acme: peopl
     assert len(prices.history(added, acme.organization)) == 2
 
 
-def test_what_was_never_used_is_deleted_and_leaves_nothing(app: Flask, acme: people.Cast, model: Model) -> None:
+def test_what_was_never_used_comes_back_as_well(app: Flask, acme: people.Cast, model: Model) -> None:
     key = people.own_provider(acme, "https://other.example.com/v1")
     unused = people.own_model(acme, key, "unused", input=1, output=1)
-    ids = unused.id, key.provider_id
-    assert "nothing was asked of it yet" in page(app, acme, f"hub/models/{ids[0]}")
-    assert post(app, acme, f"models/{ids[0]}/deletion") == 204
-    assert post(app, acme, f"providers/{ids[1]}/deletion") == 204
-    assert db.session.get(Model, ids[0]) is None
-    assert db.session.get(Provider, ids[1]) is None
-    assert {"model.deleted", "provider.deleted"} <= actions(acme)
+    id, provider_id = unused.id, key.provider_id
+    assert post(app, acme, f"models/{id}/deletion") == 204
+    assert "unused" in page(app, acme, "hub/archive")
+    assert post(app, acme, f"archive/models/{id}/restoration") == 204
+    assert post(app, acme, f"providers/{provider_id}/deletion") == 204
+    assert db.session.scalars(select(APIKey).where(APIKey.provider_id == provider_id)).all() == []
+    assert post(app, acme, f"archive/providers/{provider_id}/restoration") == 204
+    assert "unused" in page(app, acme, f"hub/models/{id}")
+    assert {"model.archived", "provider.archived", "provider.restored"} <= actions(acme)
 
 
 def test_an_archived_provider_takes_its_keys_secrets_with_it_and_comes_back_without(

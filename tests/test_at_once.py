@@ -407,7 +407,9 @@ def test_what_is_remembered_is_bounded(context: None, monkeypatch: pytest.Monkey
     assert [memory.find(number, 1) for number in range(5)] == [None, None, None, 3, 4]
     assert memory.find(4, 2) is None, "of another version"
     memory.put(9, 1, 9, 0)
-    assert memory.find(9, 1) is None, "its time is over"
+    assert [memory.find(9, 1) for _ in range(3)] == [None, 9, 9], "its time is over: one asks anew, others go on"
+    memory.put(9, 1, 9, 60, longest=0)
+    assert [memory.find(9, 1) for _ in range(2)] == [None, None], "but not beyond its end"
 
 
 # -- one message -----------------------------------------------------------------------------------

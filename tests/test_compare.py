@@ -200,6 +200,32 @@ def test_columns_are_added_and_removed_and_remembered(app: Flask, acme: people.C
     assert re.findall(r'name="c\d-model" value="([^"]+)"', html) == [INSTANT, FAST]
 
 
+def test_what_each_column_was_set_to_is_there_the_next_time(app: Flask, acme: people.Cast) -> None:
+    own = {"in_step": "", "c0-temperature": "0.5", "c1-system": "Be brief.", "c2-seed": "7"}
+    compare(app, acme, "One", [FAST, INSTANT, FAST], **own)
+    mia, url = people.browser(app, acme.mia), f"{acme.session_url}/comparisons/new"
+
+    def shown(query: str = "") -> tuple[str, ...]:
+        html = mia.get(f"{url}{query}").get_data(as_text=True)
+        fields = {
+            name: re.findall(rf'value="([^"]*)"[^>]*name="{name}"|name="{name}"[^>]*value="([^"]*)"', html)
+            for name in ("c0-temperature", "c2-seed", "c1-seed")
+        }
+        found = (next(iter("".join(one) for one in fields[name]), "") for name in fields)
+        return (
+            *found,
+            "Be brief." if "Be brief." in html else "",
+            "checked" if re.search(r"<input checked[^>]*in_step", html) else "",
+        )
+
+    assert shown() == ("0.50", "7", "", "Be brief.", "")
+    assert shown(f"?model={FAST}&model={FAST}") == ("0.50", "", "7", "", ""), (
+        "each finds its own, whatever else is gone"
+    )
+    compare(app, acme, "Two", [FAST, INSTANT])
+    assert shown()[-2:] == ("", "checked"), "in step again"
+
+
 def test_who_may_only_look_reaches_each_run_and_copies_its_answer(
     app: Flask, worker: object, acme: people.Cast
 ) -> None:

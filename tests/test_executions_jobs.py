@@ -111,7 +111,7 @@ def test_a_job_whose_key_cannot_be_read_any_more_is_not_free(begun: Execution, s
 def test_a_job_of_a_model_that_was_deleted_is_not_free(begun: Execution, studio: Studio) -> None:
     model, budget = studio
     dead(begun)
-    assert remove_model(db.session.get_one(Model, model.id))
+    remove_model(db.session.get_one(Model, model.id))
     execute_queued(begun.id)
     assert (fresh(begun).state, fresh(begun).attempts_made) == (State.INTERRUPTED, 1)
     was_paid_for_once(begun, budget, A_FILM)

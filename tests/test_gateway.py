@@ -500,7 +500,7 @@ def test_an_unknown_address_and_method_are_json_too(raw: httpx2.Client) -> None:
         ("billing", openai.APIStatusError, 402),
         ("quota", openai.APIStatusError, 402),
         ("unauthorized", openai.InternalServerError, 502),
-        ("not_found", openai.BadRequestError, 400),
+        ("not_found", openai.NotFoundError, 404),
     ],
 )
 def test_a_providers_failure_is_the_clients_own_exception(

@@ -391,3 +391,18 @@ def test_the_field_that_a_provider_or_a_format_refuses_is_the_errors_param(
     assert secret not in program.post("/v1/chat/completions", asked).text
     _, shown = ASKED["anthropic"]
     assert program.post("/v1/messages", {"model": "theirs", **shown}).json["error"]["param"] == "messages"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_prompt_that_google_blocked_is_told_as_it_tells_it(
+    program: Program, acme: people.Cast, provider: Upstream, *, streams: bool
+) -> None:
+    model_of(acme, provider, "google")
+    blocked = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 3}}
+    (provider.streams if streams else provider.answers)(blocked)
+    path = GENERATE.replace("generateContent", "streamGenerateContent") if streams else GENERATE
+    told = program.post(path, {"contents": [{"parts": [{"text": "Hi"}]}]}).json
+    told = told[-1] if streams else told
+    assert (told["promptFeedback"], "candidates" in told) == ({"blockReason": "PROHIBITED_CONTENT"}, False)
+    chat = program.post("/v1/chat/completions", {"model": "theirs", "messages": [{"role": "user", "content": "Hi"}]})
+    assert streams or chat.json["choices"][0]["finish_reason"] == "content_filter"

@@ -19,10 +19,10 @@ from dataelan_web.gateway.inbound import Pieces, Whole
 from dataelan_web.gateway.openai import chat_answer, responses_answer
 from dataelan_web.models import Execution, new_id, now
 from dataelan_web.router.providers import adapter
-from dataelan_web.router.types import Done, Event, Finish, Reasoning, Text, ToolCall, Usage
+from dataelan_web.router.types import Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 
 from . import people
-from .upstream import Upstream, upstream
+from .upstream import RECORDINGS, Upstream, upstream
 
 USED = Usage(input=10, cache_read=5, output=7, reasoning=3)
 SAID: list[Event] = [
@@ -199,10 +199,48 @@ def test_what_is_asked_in_one_form_is_sent_in_the_providers_own(
     assert sent["generationConfig"]["responseJsonSchema"] == {"type": "integer"}
 
 
+KINDS = {
+    "openai-chat": "openai",
+    "openai-responses": "openai-responses",
+    "anthropic-messages": "anthropic",
+    "gemini-generate": "google",
+}
+
+
+@pytest.mark.sweep
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"no recorded traffic at {RECORDINGS}")
+@pytest.mark.parametrize("api", KINDS)
+def test_every_recorded_answer_is_one_message_in_anthropics_events(api: str) -> None:
+    """It begins once, has one block open at a time, and ends once."""
+    tried = 0
+    for row in json.loads((RECORDINGS / "index.json").read_text()):
+        if row["api"] != api or row["status"] != 200:
+            continue
+        answer = json.loads((RECORDINGS / "corpus" / f"{row['id']}.json").read_text())["response"]
+        decode, writer = adapter(KINDS[api], "http://x/v1").decoder(), messages_answer.Events(run(), "theirs")
+        try:
+            told = b"".join(map(writer.of, decode(answer["body"].encode(), True)))
+        except Failure:  # some were cut while recording
+            continue
+        told += b"".join(writer.last(DONE, USED, {}))
+        events = [json.loads(line[6:]) for line in told.decode().splitlines() if line.startswith("data: ")]
+        begun, *blocks, ended, over = events
+        assert [begun["type"], ended["type"], over["type"]] == ["message_start", "message_delta", "message_stop"]
+        place, is_open = -1, False
+        for event in blocks:
+            what = event["type"].removeprefix("content_block_")
+            place += what == "start"
+            assert (event["index"], is_open) == (place, what != "start"), row["id"]
+            is_open = what != "stop"
+        assert not is_open
+        tried += 1
+    assert tried >= 80
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "logprobs": True}, "logprobs"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "top_logprobs": 2}, "top_logprobs"),
         ("/v1/responses", {"input": "Hi", "background": True}, "background"),
         ("/v1/responses", {"input": "Hi", "tools": [{"type": "web_search"}]}, "tools.0.type"),
         ("/v1/responses", {"input": [{"type": "item_reference", "id": "x"}]}, "input.0"),
@@ -235,14 +273,12 @@ def test_what_is_asked_in_one_form_is_sent_in_the_providers_own(
          "tools.0.defer_loading"),
         ("/v1/messages", brief(DOCUMENT | {"citations": {"enabled": True}}), "messages.0.content.0.citations"),
         ("/v1/messages", brief(DOCUMENT | {"context": "A letter"}), "messages.0.content.0.context"),
-        (GENERATE, {"contents": HI, "safetySettings": [{"category": "x", "threshold": "BLOCK_LOW_AND_ABOVE"}]},
-         "safetySettings"),
         (GENERATE, {"contents": HI, "generationConfig": {"mediaResolution": "MEDIA_RESOLUTION_LOW"}},
          "generationConfig.mediaResolution"),
         (GENERATE, {"contents": [{"parts": [{"text": "Hi", "videoMetadata": {"fps": 1}}]}]},
          "contents.0.parts.0.videoMetadata"),
         ("/v1/responses", {"input": "Hi", "context_management": [{"type": "compaction"}]}, "context_management"),
-        ("/v1/images/generations", {"prompt": "x", "moderation": "low"}, "moderation"),
+        ("/v1/images/generations", {"prompt": "x", "style": "vivid"}, "style"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_carried_is_400_and_named(program: Program, path: str, body: Any, field: str) -> None:
@@ -421,3 +457,11 @@ def test_pictures_voices_transcripts_and_vectors_are_made_and_replayed(program: 
         for form in ("float", "base64")
     )
     assert len(base64.b64decode(packed.json["data"][0]["embedding"])) == 4 * len(floats.json["data"][0]["embedding"])
+
+
+def test_a_field_without_a_name_is_passed_over(program: Program) -> None:
+    """As Schemathesis found: such a part of a form has none at all."""
+    body = b"--x\r\nContent-Disposition: form-data\r\n\r\nhi\r\n--x--\r\n"
+    headers = {"Authorization": f"Bearer {program.token}", "Content-Type": "multipart/form-data; boundary=x"}
+    answer = program.http.post("/v1/audio/transcriptions", data=body, headers=headers)
+    assert (answer.status_code, answer.json["error"]["param"]) == (400, "file")

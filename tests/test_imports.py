@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sqlalchemy import func, select, update
 from dataelan_web.executions.purge import purge
 from dataelan_web.extensions import db
 from dataelan_web.imports import bringing_in, reading
-from dataelan_web.imports.conversations import Conversation, Node, Said, lines, when
+from dataelan_web.imports.conversations import CannotCome, Conversation, Node, Said, tree, when
 from dataelan_web.imports.reading import Refused, read
 from dataelan_web.models import (
     Execution,
@@ -41,8 +42,13 @@ def export(name: str) -> bytes:
     return (EXPORTS / f"{name}.json").read_bytes()
 
 
-def said(one: Conversation) -> list[tuple[str, list[str]]]:
-    return [(turn.asked.text, [answer.text for answer in turn.answers]) for turn in one.turns]
+def said(one: Conversation) -> list[tuple[str, str, int | None]]:
+    """(what was asked, the answer, the place of what it goes on from)"""
+    return [(one.prompts[turn.prompt].text, turn.answer.text, turn.after) for turn in one.turns]
+
+
+def models(one: Conversation) -> list[str]:
+    return [turn.answer.model for turn in one.turns]
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -50,19 +56,17 @@ def said(one: Conversation) -> list[tuple[str, list[str]]]:
 
 def test_chatgpt_keeps_branches_regenerated_answers_dates_and_models() -> None:
     found = read(export("chatgpt"))
-    fjords, branch, untitled = found.conversations
+    fjords, untitled = found.conversations
     assert found.source == "chatgpt"
+    picture = "[a picture, which the export does not hold here]"
     assert said(fjords) == [
-        ("What is a fjord?", ["First try", "A drowned valley."]),
-        (
-            "[a picture, which the export does not hold here]\n\nWhich is deepest?",
-            ["<script>alert(1)</script> Skelton Inlet."],
-        ),
-    ]
-    assert [answer.model for answer in fjords.turns[0].answers] == ["gpt-4o-mini", "gpt-4o"]
-    assert fjords.turns[0].asked.at == "2024-06-01T10:00:01+00:00"
-    assert (branch.title, branch.branch_of) == ("Fjords (branch 2)", 0)
-    assert said(branch)[1] == ("Which is longest?", ["Scoresby Sund."])
+        ("What is a fjord?", "First try", None),
+        ("What is a fjord?", "A drowned valley.", None),
+        ("Which is longest?", "Scoresby Sund.", 1),
+        (f"{picture}\n\nWhich is deepest?", "<script>alert(1)</script> Skelton Inlet.", 1),
+    ], "the branch that was looked at last is the last"
+    assert models(fjords)[:2] == ["gpt-4o-mini", "gpt-4o"]
+    assert fjords.prompts[0].at == "2024-06-01T10:00:01+00:00"
     assert untitled.title == "Untitled"
     assert len(found.left_out) == 1
     assert "Broken" in found.left_out[0]
@@ -70,15 +74,15 @@ def test_chatgpt_keeps_branches_regenerated_answers_dates_and_models() -> None:
 
 def test_claude_keeps_what_was_attached_as_text_and_no_thinking() -> None:
     (poem,) = read(export("claude")).conversations
-    assert said(poem) == [('Write a poem\n\n<file name="notes.txt">\nsea & salt\n</file>', ["Salt on the stone."])]
-    assert poem.turns[0].answers[0].at == "2024-07-01T10:00:09+00:00"
+    assert said(poem) == [('Write a poem\n\n<file name="notes.txt">\nsea & salt\n</file>', "Salt on the stone.", None)]
+    assert poem.turns[0].answer.at == "2024-07-01T10:00:09+00:00"
 
 
 def test_librechat_is_read_as_a_tree_and_as_a_row() -> None:
     tree = json.loads(export("librechat"))
     (names,) = read(export("librechat")).conversations
-    assert said(names) == [("Name a boat", ["Petrel", "Fulmar"]), ("Another", ["Skua"])]
-    assert names.turns[1].answers[0].model == "gpt-4o"
+    assert said(names) == [("Name a boat", "Petrel", None), ("Name a boat", "Fulmar", None), ("Another", "Skua", 1)]
+    assert models(names)[2] == "gpt-4o"
 
     flat: list[Any] = []
     waiting = list(tree["messages"])
@@ -92,21 +96,131 @@ def test_librechat_is_read_as_a_tree_and_as_a_row() -> None:
 
 def test_open_webui_keeps_the_answers_of_several_models() -> None:
     (tides,) = read(export("open_webui")).conversations
-    assert said(tides) == [("Why tides?", ["The moon.", "The moon, and the sun."])]
-    assert [answer.model for answer in tides.turns[0].answers] == ["llama3:8b", "mistral"]
+    assert said(tides) == [("Why tides?", "The moon.", None), ("Why tides?", "The moon, and the sun.", None)]
+    assert models(tides) == ["llama3:8b", "mistral"]
     assert tides.at == "2024-07-03T09:46:40+00:00"
+
+
+TREE = [
+    # (id, the one before, from a person?, words)
+    ("u1", "", True, "Name a sea"),
+    ("a1", "u1", False, "The Baltic"),
+    ("u2", "a1", True, "And a lake"),
+    ("a2", "u2", False, "Ladoga"),
+    ("a1-again", "u1", False, "The Adriatic"),
+    ("u3", "a1-again", True, "How deep?"),
+    ("a3", "u3", False, "1,233 m"),
+    ("u3-otherwise", "a1-again", True, "How salty?"),
+    ("a4", "u3-otherwise", False, "38 per mille"),
+    ("u5", "a2", True, "How cold?"),
+]
+
+
+def as_chatgpt() -> Any:
+    mapping = {
+        id: {
+            "parent": above or "root",
+            "message": {
+                "author": {"role": "user" if asks else "assistant"},
+                "content": {"content_type": "text", "parts": [words]},
+            },
+        }
+        for id, above, asks, words in TREE
+    }
+    hidden = {"root": {"parent": None, "message": None}}
+    return [{"title": "Seas", "id": "1", "current_node": "a3", "mapping": hidden | mapping}]
+
+
+def as_claude() -> Any:
+    root = "00000000-0000-4000-8000-000000000000"
+    messages = [
+        {"uuid": id, "parent_message_uuid": above or root, "sender": "human" if asks else "assistant", "text": words}
+        for id, above, asks, words in TREE
+    ]
+    return [{"name": "Seas", "uuid": "1", "current_leaf_message_uuid": "a3", "chat_messages": messages}]
+
+
+def as_librechat() -> Any:
+    """It says nowhere which branch was looked at: the last leaf is."""
+    rows = sorted(TREE, key=lambda one: one[0] == "a3")
+    messages = [
+        {"messageId": id, "parentMessageId": above or "0", "isCreatedByUser": asks, "text": words}
+        for id, above, asks, words in rows
+    ]
+    return {"title": "Seas", "conversationId": "1", "messages": messages}
+
+
+def as_open_webui() -> Any:
+    messages = {
+        id: {"parentId": above or None, "role": "user" if asks else "assistant", "content": words}
+        for id, above, asks, words in TREE
+    }
+    return [{"title": "Seas", "id": "1", "chat": {"history": {"currentId": "a3", "messages": messages}}}]
+
+
+@pytest.mark.parametrize("written", [as_chatgpt, as_claude, as_librechat, as_open_webui])
+def test_a_tree_stays_a_tree_whoever_wrote_it(written: Callable[[], Any]) -> None:
+    (seas,) = read(json.dumps(written()).encode()).conversations
+    assert said(seas) == [
+        ("Name a sea", "The Baltic", None),
+        ("And a lake", "Ladoga", 0),
+        ("How cold?", "", 1),
+        ("Name a sea", "The Adriatic", None),
+        ("How salty?", "38 per mille", 3),
+        ("How deep?", "1,233 m", 3),
+    ]
+    assert len(seas.prompts) == 5, "what was asked again is one prompt"
+    assert Conversation.from_json(json.loads(json.dumps(seas.to_json()))) == seas
+
+
+def test_what_one_side_says_in_a_row_is_one_message_on_each_of_its_branches() -> None:
+    rows = [
+        ("a", "", "assistant"),
+        ("b", "a", "user"),
+        ("c", "b", "user"),
+        ("d", "c", "assistant"),
+        ("e", "b", "assistant"),
+    ]
+    prompts, turns = tree([Node(id, above, role, Said(id.upper())) for id, above, role in rows], "e")
+    assert [(prompts[turn.prompt].text, turn.answer.text, turn.after) for turn in turns] == [
+        ("", "A", None),
+        ("B\n\nC", "D", 0),
+        ("B", "E", 0),
+    ]
+
+
+def test_what_would_grow_without_end_by_its_branches_is_left_out() -> None:
+    rows = [Node(str(n), str(n - 1), "user", Said("word " * 2000)) for n in range(1, 200)]
+    rows += [Node(f"a{n}", str(n), "assistant", Said("yes")) for n in range(1, 200)]
+    with pytest.raises(CannotCome, match="too much"):
+        tree(rows, "")
+
+
+def test_what_the_version_before_looked_into_can_still_be_chosen() -> None:
+    turns = [
+        {"asked": {"text": "One"}, "answers": [{"text": "A"}, {"text": "B"}]},
+        {"asked": {"text": "Two"}, "answers": []},
+    ]
+    kept = {"source_id": "1", "title": "Old", "turns": turns, "at": "", "branch_of": None, "type": "TEXT"}
+    assert said(Conversation.from_json(kept)) == [("One", "A", None), ("One", "B", None), ("Two", "", 1)]
 
 
 def test_what_is_exported_here_comes_back_as_it_was(app: Flask, acme: people.Cast) -> None:
     first = people.ended(acme, "One", "Answer one", requested="gpt-4o")
-    again = people.ended(acme, "", "Answer two")
-    again.prompt = first.prompt
     people.ended(acme, "Two", "Answer three")
-    path = f"{acme.home}/sessions/{acme.session.id}/export/json"
+    again = people.ended(acme, "", "Answer two", continues_id=None)
+    again.prompt = first.prompt
+    people.ended(acme, "Two, otherwise", "Answer four", continues_id=again.id)
+    path = f"{acme.home}/sessions/{acme.session.id}/export/json?branches=all"
     (back,) = read(people.browser(app, acme.mia).get(path).data).conversations
-    assert said(back) == [("One", ["Answer one", "Answer two"]), ("Two", ["Answer three"])]
+    assert said(back) == [
+        ("One", "Answer one", None),
+        ("Two", "Answer three", 0),
+        ("One", "Answer two", None),
+        ("Two, otherwise", "Answer four", 2),
+    ]
     assert back.title == "Acme session"
-    assert back.turns[0].answers[0].model == "gpt-4o"
+    assert models(back)[0] == "gpt-4o"
 
 
 def zipped(**files: bytes) -> bytes:
@@ -178,7 +292,8 @@ def test_a_file_with_anything_anywhere_is_read_or_refused(name: str, data: st.Da
 
 def test_a_tree_that_bites_its_tail_ends() -> None:
     nodes = [Node(id, parent, "user", Said(id)) for id, parent in (("a", "b"), ("b", "a"), ("c", "c"))]
-    assert lines(nodes, "a")
+    _, turns = tree(nodes, "a")
+    assert turns
 
 
 @pytest.mark.parametrize("value", [True, None, "", "soon", 1e300, float("nan"), -1e20, [], {}, "2024-13-01"])
@@ -214,18 +329,37 @@ def runs(session: PromptSession) -> list[Execution]:
 def test_nothing_is_made_before_it_is_chosen_and_then_only_what_was(app: Flask, acme: people.Cast) -> None:
     page, to = upload(app, acme, export("chatgpt"))
     assert sessions(acme) == []
-    assert "3 conversations from ChatGPT" in page
+    assert "2 conversations from ChatGPT" in page
     assert "1 conversation cannot come along" in page
-    done = people.browser(app, acme.mia).submit(to, {"take": ["0", "1"]}).get_data(as_text=True)
-    assert "2 conversations are here" in done
-    fjords, branch = sessions(acme)
-    assert (fjords.title, branch.title) == ("Fjords", "Fjords (branch 2)")
-    assert branch.forked_from_id == fjords.id
+    done = people.browser(app, acme.mia).submit(to, {"take": ["0"]}).get_data(as_text=True)
+    assert "1 conversation is here" in done
+    (fjords,) = sessions(acme)
+    assert fjords.title == "Fjords"
     assert fjords.created_at.isoformat() == "2024-06-01T10:00:00.500000+00:00"
     assert fjords.updated_at.isoformat() == "2024-06-01T10:03:30+00:00"
-    again = people.browser(app, acme.mia).submit(to, {"take": ["2"]}).get_data(as_text=True)
-    assert "2 conversations are here" in again
-    assert len(sessions(acme)) == 2, "once"
+    again = people.browser(app, acme.mia).submit(to, {"take": ["1"]}).get_data(as_text=True)
+    assert "1 conversation is here" in again
+    assert len(sessions(acme)) == 1, "once"
+
+
+def test_the_branches_of_what_came_along_are_walked_in_its_session(app: Flask, acme: people.Cast) -> None:
+    _, to = upload(app, acme, export("chatgpt"))
+    mia = people.browser(app, acme.mia)
+    mia.submit(to, {"take": ["0"]})
+    (fjords,) = sessions(acme)
+    first, again, longest, deepest = runs(fjords)
+    assert (first.continues_id, again.continues_id) == (None, None)
+    assert {longest.continues_id, deepest.continues_id} == {again.id}
+    page = mia.get(f"{acme.home}/sessions/{fjords.id}").get_data(as_text=True)
+    assert "Skelton Inlet" in page, "it opens at the branch that was looked at last"
+    assert "Scoresby Sund" not in page
+    assert page.count("2 / 2") == 2
+    other = mia.get(f"{acme.home}/sessions/{fjords.id}?run={longest.id}").get_data(as_text=True)
+    assert "Scoresby Sund" in other
+    assert "A drowned valley." in other
+    beginning = mia.get(f"{acme.home}/sessions/{fjords.id}?run={first.id}").get_data(as_text=True)
+    assert "First try" in beginning
+    assert "A drowned valley." not in beginning
 
 
 def test_runs_that_came_along_cost_nothing_and_say_so(app: Flask, acme: people.Cast) -> None:
@@ -233,17 +367,18 @@ def test_runs_that_came_along_cost_nothing_and_say_so(app: Flask, acme: people.C
     mia = people.browser(app, acme.mia)
     mia.submit(to, {"take": ["0"]})
     (fjords,) = sessions(acme)
-    first, regenerated, deepest = runs(fjords)
+    first, regenerated, longest, deepest = runs(fjords)
     assert first.prompt_id == regenerated.prompt_id
     assert [run.requested for run in (first, regenerated, deepest)] == ["gpt-4o-mini", "gpt-4o", "gpt-4o"]
-    assert {(run.origin, run.cost, run.model_id) for run in (first, regenerated, deepest)} == {(Origin.IMPORT, 0, None)}
+    came = (first, regenerated, longest, deepest)
+    assert {(run.origin, run.cost, run.model_id) for run in came} == {(Origin.IMPORT, 0, None)}
     entries = select(func.count(LedgerEntry.id)).where(LedgerEntry.organization_id == acme.organization.id)
     assert db.session.scalar(entries) == 0
     page = mia.get(f"{acme.home}/sessions/{fjords.id}").get_data(as_text=True)
     assert "Imported from ChatGPT" in page
     assert "<script>alert" not in page
     found = db.session.scalar(select(func.count(SearchDocument.id)).where(SearchDocument.session_id == fjords.id))
-    assert found == 3, "what came along can be searched"
+    assert found == 4, "what came along can be searched"
     body = deepest.body.request["messages"]
     assert [message["role"] for message in body] == ["user", "assistant", "user"], "and gone on with"
     assert body[1]["parts"][0]["text"] == "A drowned valley."
@@ -251,7 +386,7 @@ def test_runs_that_came_along_cost_nothing_and_say_so(app: Flask, acme: people.C
         update(Execution).where(Execution.session_id == fjords.id).values(created_at=now(), finished_at=now())
     )
     assert totals.this_month(acme.organization).runs == 0
-    assert totals.of_session(fjords).runs == 3
+    assert totals.of_session(fjords).runs == 4
     db.session.rollback()
 
 

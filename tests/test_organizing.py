@@ -99,8 +99,15 @@ def test_tags_are_typed_known_to_the_project_and_taken_off_again(app: Flask, acm
     for number in range(10):
         act(app, acme, f"{path}/tags", tag=f"tag {number}")
     assert "at most 12 tags" in act(app, acme, f"{path}/tags", tag="one more").get_data(as_text=True)
+    gone = act(app, acme, f"{path}/tags/removal", tag="urgent").get_data(as_text=True)
+    db.session.refresh(acme.session)
+    assert "urgent" not in acme.session.tags
+    assert "data-undo" in gone
+    act(app, acme, f"{path}/tags?tag=urgent")
+    db.session.refresh(acme.session)
+    assert "urgent" in acme.session.tags, "what was taken off by mistake is on again"
     act(app, acme, f"{path}/tags/removal", tag="urgent")
-    act(app, acme, f"{path}/tags/removal", tag="never there")
+    assert "data-undo" not in act(app, acme, f"{path}/tags/removal", tag="never there").get_data(as_text=True)
     db.session.refresh(acme.session)
     assert "urgent" not in acme.session.tags
     assert len(acme.session.tags) == 11

@@ -462,6 +462,36 @@ def test_a_file_that_is_kept_outlives_its_run_and_is_at_hand_in_every_session_of
     assert f"assets/{kept.id}" in mia.get(shelf).get_data(as_text=True)
 
 
+def test_files_are_added_to_a_project_from_a_disk(app: Flask, worker: object, acme: people.Cast) -> None:
+    mia, shelf = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/files"
+
+    def add(*files: tuple[bytes, str]) -> Any:
+        form = {"csrf_token": mia.csrf(), "files": [(io.BytesIO(content), name) for content, name in files]}
+        return mia.post(shelf, data=form)
+
+    notes = "Grüße aus Köln".encode("cp1252")
+    for _ in range(2):  # the second time they are there
+        assert add((notes, "Notizen.txt"), (PNG, "map.png")).status_code == 303
+    ours = Asset.is_kept, Asset.project_id == acme.project.id
+    found = db.session.scalars(select(Asset).where(*ours).order_by(Asset.id)).all()
+    assert [(one.name, one.media_type) for one in found] == [("Notizen.txt", "text/plain"), ("map.png", "image/png")]
+    assert {one.user_id for one in found} == {acme.mia.id}
+    assert mia.get(f"{acme.home}/assets/{found[0].id}?download").data.decode() == "Grüße aus Köln"
+    to = session(acme, "TEXT")
+    assert f'data-reference="{found[1].id}"' in mia.get(f"{acme.home}/sessions/{to.id}/files").get_data(as_text=True)
+    asked = ask(app, acme, to, "What is it?", model=INSTANT, references=[str(found[0].id)])
+    assert asked.state is State.COMPLETED, asked.body.error
+    for files, words in (
+        ((), "Choose the files"),
+        (((b"\x00\x01", "a.bin"),), "cannot be used here"),
+        (((b"x", "a.txt"),) * 11, "11 files"),
+    ):
+        refused = add(*files)
+        assert refused.status_code == 422
+        assert words in refused.get_data(as_text=True)
+    assert len(db.session.scalars(select(Asset).where(*ours)).all()) == 2
+
+
 def test_a_refused_form_still_has_its_references(app: Flask, worker: object, acme: people.Cast) -> None:
     to = session(acme, "IMAGE")
     (made,) = ask(app, acme, to, f"{AT_ONCE}A fox").assets

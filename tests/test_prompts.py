@@ -668,10 +668,16 @@ def test_a_label_is_moved_with_the_difference_in_view_and_its_history_is_kept(ap
     assert mia.get(url(acme, template, "/labels/other")).status_code == 404
     mia.submit(url(acme, template, "/labels/staging/removal"))
     assert labels_of(template) == {}
+    (undo,) = re.findall(r'action="([^"]+/labels/staging/return)"', page(mia.get(url(acme, template, "/versions"))))
+    mia.submit(undo)
+    assert "stands for version 2 again" in page(mia.get(url(acme, template, "/versions")))
+    assert labels_of(template) == {"staging": 2}
+    assert mia.submit(undo).status_code == 404, "it is there"
+    mia.submit(url(acme, template, "/labels/staging/removal"))
     moves = (
         db.session.query(LabelMove.before, LabelMove.after).filter_by(template_id=template.id).order_by(LabelMove.id)
     )
-    assert [tuple(row) for row in moves] == [(None, 1), (1, 2), (2, None)]
+    assert [tuple(row) for row in moves] == [(None, 1), (1, 2), (2, None), (None, 2), (2, None)]
 
 
 def test_a_protected_label_is_moved_by_owners_and_admins_and_proposed_by_others(app: Flask, acme: people.Cast) -> None:

@@ -144,9 +144,9 @@ WHY_NOT: dict[str, str] = {
         notices.webhook_deletion organizations.delete organizations.restore playground.delete_asset
         playground.delete_comparison playground.delete_run playground.delete_session programs.delete programs.revoke
         projects.delete projects.revoke_token prompts.delete prompts.delete_case prompts.drop_draft
-        prompts.remove_label prompts.restore prompts.take_back_draft sharing.delete_comment sharing.restore_comment
-        sharing.revoke_link sso_settings.forget sso_settings.release_domain sso_settings.remove trash.erase
-        trash.restore admin_trash.erase admin_trash.restore""",
+        prompts.put_back_label prompts.remove_label prompts.restore prompts.take_back_draft sharing.delete_comment
+        sharing.restore_comment sharing.revoke_link sso_settings.forget sso_settings.release_domain sso_settings.remove
+        trash.erase trash.restore admin_trash.erase admin_trash.restore""",
     "It leads from one state to another, and finds the second there": """
         actions.approve actions.decline actions.retry admin.mend_all admin_limits.approve admin_limits.decline
         admin.cancel_export admin.cancel_run admin.make_superuser
@@ -156,7 +156,8 @@ WHY_NOT: dict[str, str] = {
         playground.cancel_comparison playground.choose_answer playground.continue_from playground.move
         prompts.decide""",
     "There can be one only: the database says so": """
-        accounts.signup joining.accept members.let_in playground.keep_asset playground.keep_found sso.link""",
+        accounts.signup joining.accept members.let_in playground.add_files playground.keep_asset
+        playground.keep_found sso.link""",
     "A secret, code or challenge counts once": """
         account.add_passkey account.change_password account.confirm_address accounts.code accounts.passkey
         accounts.second_passkey forgotten.reset""",

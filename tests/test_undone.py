@@ -384,8 +384,10 @@ def test_the_operators_limits_and_rules_have_a_trash_of_their_own(
 ENDS = re.compile(
     r"\.(\w*_)?(delet|remov|revok|drop|forget|releas|leave|let_out|untag|end_|ending|erase|logout|turn_off)"
 )
-BACK = {"account.delete": 30, "organizations.delete": 30, "prompts.drop_draft": 30}
-"""They have a way back of their own, for so many days."""
+BACK = {"account.delete": 30, "organizations.delete": 30, "prompts.drop_draft": 30} | dict.fromkeys(
+    ("hub.delete_provider", "hub.model_deletion")
+)
+"""They have a way back of their own, for so many days; an archive, without an end."""
 
 
 def test_every_delete_is_undone_or_says_why_not(app: Flask) -> None:

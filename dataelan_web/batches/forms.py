@@ -12,7 +12,7 @@ from .scores import NAMES
 
 
 class NewForm(FlaskForm, ChatSettings):
-    """The file is not a field: what was wrong with it is told in words, and a browser does not send it again."""
+    """The file is not a field: what was wrong with it is told in words, and static/kept_file.js keeps it."""
 
     name = StringField("Name", [Length(max=200)], filters=[trim])
     prompt = SelectField("Prompt", validate_choice=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Response as FlaskResponse
-from flask import abort, request, stream_with_context, url_for
+from flask import abort, jsonify, request, stream_with_context, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
@@ -31,6 +31,12 @@ def show(id: uuid.UUID) -> Response:
     if batch.state is BatchState.DRAFT:
         return show_setup(batch)
     return show_results(batch)
+
+
+@bp.get("/batches/<uuid:id>/states")
+def states(id: uuid.UUID) -> Response:
+    """How it stands, for whoever began it and is elsewhere by now (static/watch.js): {id: state}."""
+    return jsonify({str(id): page.visible(id).state.value})
 
 
 @bp.get("/batches/<uuid:id>/answers/<int(max=99999):position>/<int(max=9):model>")

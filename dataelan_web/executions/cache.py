@@ -32,18 +32,23 @@ log = logging.getLogger(__name__)
 FROM = "cached_from"
 WHOLE = {Finish.STOP, Finish.TOOL_CALLS}
 """How an answer has to end to be given again: one that was cut off is of no more use to the next."""
+NO_HINTS = frozenset[str]()
 NOTICE = "Answered from this project’s cache, as an earlier run was: nothing was sent, and nothing is owed."
 
 
 def key_of(request: Request) -> str:
     """One for each project and each prompt, however its answer is read."""
-    asked = {name: value for name, value in to_json(request.prompt).items() if name != "stream"}
+    prompt = request.prompt.as_heard_by(NO_HINTS)
+    asked = {name: value for name, value in to_json(prompt).items() if name != "stream"}
     said = json.dumps([request.requested, request.model_type.value, asked], sort_keys=True)
     return f"dataelan:cache:{request.project.id}:{hashlib.sha256(said.encode(errors='replace')).hexdigest()}"
 
 
 def find(request: Request) -> Execution | None:
-    """The run that answered this, with its answer; None where there is none, or no more."""
+    """The run that answered this, with its answer; None where there is none, or no more. How likely tokens were is kept
+    of none."""
+    if "logprobs" in request.prompt.options:
+        return None
     try:
         id = store().get(key_of(request))  # bytes: this connection decodes nothing
     except redis.RedisError as error:

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Hashable
 from dataclasses import replace
+from math import inf
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from flask import current_app
@@ -25,6 +26,8 @@ LIMITS_FOR = 5.0
 """Seconds. The more that was granted of a rate ends by itself."""
 KEYS_FOR = 60.0
 """… as often as its use is noted."""
+MEANWHILE = 2.0
+"""… that asking anew may take."""
 
 Value = TypeVar("Value")
 
@@ -33,16 +36,25 @@ class Memory(Generic[Value]):
     """By the version that they were read at. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, tuple[int, float, Value]] = {}
+        self._kept: dict[Hashable, tuple[int, float, float, Value]] = {}
 
     def find(self, key: Hashable, version: int) -> Value | None:
-        known_at, until, value = self._kept.get(key, (None, 0.0, None))
-        return value if known_at == version and time.monotonic() < until else None
+        """When its time is over, one asks anew, and whoever comes meanwhile goes on with what there is."""
+        kept, now = self._kept.get(key), time.monotonic()
+        if kept is None or kept[0] != version or now >= kept[2]:
+            return None
+        _, until, ends_at, value = kept
+        if now < until:
+            return value
+        self._kept[key] = version, ends_at, ends_at, value
+        return None
 
-    def put(self, key: Hashable, version: int, value: Value, seconds: float) -> None:
+    def put(self, key: Hashable, version: int, value: Value, seconds: float, longest: float = inf) -> None:
+        """For so long, and MEANWHILE beyond that, but not beyond the longest."""
         if len(self._kept) >= MOST:
             self._kept.clear()
-        self._kept[key] = version, time.monotonic() + seconds, value
+        now = time.monotonic()
+        self._kept[key] = version, now + min(seconds, longest), now + min(seconds + MEANWHILE, longest), value
 
     def forget(self, key: Hashable) -> None:
         self._kept.pop(key, None)
@@ -54,9 +66,9 @@ class Limits(Memory[quota.Applicable]):
         if version is None or any(limit.period_id is None for limit in counted.limits):
             return
         ends = [limit.ends_at for limit in counted.limits if limit.ends_at]
-        seconds = min([LIMITS_FOR, *((end - counted.now).total_seconds() for end in ends)])
+        longest = min(((end - counted.now).total_seconds() for end in ends), default=inf)
         untouched = tuple(replace(limit, spent=0, reserved=0) for limit in counted.limits)
-        self.put(subjects, version, replace(counted, limits=untouched), seconds)
+        self.put(subjects, version, replace(counted, limits=untouched), LIMITS_FOR, longest)
 
 
 class Sealed(NamedTuple):

@@ -32,7 +32,8 @@ def holding(**fields: Any) -> dict[str, Any]:
 TEXT, NUMBER, LIST = {"type": "string"}, {"type": "integer"}, {"type": "array"}
 MODEL_LIST = holding(object={"const": "list"}, data={"type": "array", "items": OBJECT})
 ANY_LIST = {"anyOf": [MODEL_LIST, holding(data=LIST, has_more={"type": "boolean"}), holding(models=LIST)]}
-GENERATED = holding(candidates=LIST, usageMetadata=OBJECT, modelVersion=TEXT)
+# Without candidates where the prompt was blocked.
+GENERATED = holding(usageMetadata=OBJECT, modelVersion=TEXT)
 
 
 @dataclass(frozen=True)

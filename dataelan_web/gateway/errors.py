@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
+from flask import g, request
 
 from .. import api_errors
 from ..api_errors import Api, Problem
@@ -46,14 +46,15 @@ def of(failure: Failure) -> Problem:
     client, which would else send it anew."""
     if failure.kind is Kind.TRANSIENT and failure.fate is Fate.UNKNOWN:
         return Problem(504, f"{failure.message} {UNHEARD}", "provider_error", "interrupted", is_final=True)
-    status, kind = (404, "not_found_error") if failure.code == NO_SUCH_MODEL else STATUS[failure.kind]
+    is_missing = failure.code == NO_SUCH_MODEL or (failure.kind is Kind.BAD_REQUEST and failure.status == 404)
+    status, kind = (404, "not_found_error") if is_missing else STATUS[failure.kind]
     code = "context_length_exceeded" if failure.kind is Kind.CONTEXT_TOO_LONG else failure.code or failure.kind.value
     return Problem(status, failure.message, kind, code, param=failure.param or None)
 
 
 def told(problem: Problem) -> dict[str, Any]:
     """For whoever asks in this request."""
-    return api_errors.body_of(problem, asked_by())
+    return api_errors.body_of(problem, asked_by(), g.get("request_id", ""))
 
 
 def asked_by() -> Api:

@@ -6,7 +6,7 @@ are the same for all (answering.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,6 +33,8 @@ class Whole:
     """The seal that came just before a tool's call, by the call's number; by WORDS, before words or at the end."""
     seal: Reasoning | None = None
     """The last one, of what is yet to come."""
+    likely: list[Mapping[str, Any]] = field(default_factory=list)
+    """How likely each token of its words was, where that was asked for (Text.logprobs)."""
     usage: Usage = field(default_factory=Usage)
     done: Done | None = None
     model: str = ""
@@ -53,8 +55,9 @@ class Whole:
                 self.seal = event if seal else self.seal
             case ToolCall(index) if self.seal:
                 self._is_of(index)
-            case Text() if self.seal:
+            case Text():
                 self._is_of(WORDS)
+                self.likely += event.logprobs
             case Asset():
                 self.assets.append(event)
 

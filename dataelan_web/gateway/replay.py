@@ -41,7 +41,7 @@ def events(execution: Execution, wanted: Request) -> Iterator[Event]:
         raise Refused(409, "The first request under this idempotency key is still running.", "idempotency_conflict")
     if execution.state is not State.COMPLETED:
         raise Failure(_kind(execution.error_kind), body.error, sent=execution.state is State.INTERRUPTED)
-    source = cache.source_of(execution)
+    source = None if "logprobs" in wanted.prompt.options else cache.source_of(execution)
     if source is None or (wanted.prompt.task not in OF_WORDS and not cache.is_there(source)):
         raise Refused(409, NOT_KEPT, "idempotency_not_kept")
     last = db.session.query(Attempt).filter_by(execution_id=source.id).order_by(Attempt.number.desc()).first()

@@ -7,8 +7,6 @@ Their runs were asked and paid elsewhere: they cost nothing here, have no attemp
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -36,8 +34,8 @@ from .formats import FORMATS
 
 SECONDS = 1.5
 """How long one request works."""
-LONGEST_BEFORE = 60_000
-"""Characters of the conversation before it that a run keeps with its request, for running it again."""
+LONGEST_BEFORE, MOST_BEFORE = 60_000, 400
+"""Characters and messages of the conversation before it that a run keeps with its request, for running it again."""
 
 
 def go_on(brought: Import) -> bool:
@@ -66,77 +64,73 @@ def _bring_in(brought: Import, line: ImportedSession) -> None:
         model_type=ModelType(one.type),
         created_by=brought.user_id,
         created_at=began,
-        forked_from_id=_main(brought, one),
         settings={"model": "auto", "imported": FORMATS[brought.source].name},
     )
     db.session.add(session)
     db.session.flush()
-    before, at = list[Message](), began
-    last: uuid.UUID | None = None
-    for turn in one.turns:
-        at, last = _add(turn, session, brought, before, at, last)
-    session.updated_at = at
+    session.updated_at = max([began, *(run.finished_at or began for run in _runs(one, session, brought))])
     line.session_id, line.content = session.id, None
     db.session.commit()
 
 
-def _main(brought: Import, one: Conversation) -> uuid.UUID | None:
-    """The session that this one is a branch of, if that came along."""
-    if one.branch_of is None:
-        return None
-    main = select(ImportedSession.session_id).where(ImportedSession.position == one.branch_of)
-    return db.session.scalar(main.where(ImportedSession.import_id == brought.id))
+def _runs(one: Conversation, session: PromptSession, brought: Import) -> list[Execution]:
+    """A run for each answer, on the branch where it stood. Their ids are in the order of the turns, so that the session
+    opens at the last of them."""
+    prompts: dict[int, Prompt] = {}
+    runs = list[Execution]()
+    for turn in one.turns:
+        before = None if turn.after is None else runs[turn.after]
+        if turn.prompt not in prompts:
+            prompts[turn.prompt] = _prompt(one.prompts[turn.prompt], before, session, brought)
+        runs.append(_run(one, turn, prompts[turn.prompt], before, session, brought))
+    return runs
 
 
-def _add(
-    turn: Turn,
-    session: PromptSession,
-    brought: Import,
-    before: list[Message],
-    at: datetime,
-    continues_id: uuid.UUID | None,
-) -> tuple[datetime, uuid.UUID]:
-    """The prompt and a run for each of its answers. Returns when the last of them was there, and its id."""
-    asked_at = _time(turn.asked, at)
-    prompt = Prompt(id=new_id(), session_id=session.id, author_id=brought.user_id, text=turn.asked.text)
-    prompt.created_at = asked_at
+def _prompt(asked: Said, before: Execution | None, session: PromptSession, brought: Import) -> Prompt:
+    prompt = Prompt(id=new_id(), session_id=session.id, author_id=brought.user_id, text=asked.text)
+    prompt.created_at = _time(asked, before.finished_at if before and before.finished_at else session.created_at)
     db.session.add(prompt)
-    asked = user(turn.asked.text)
-    request = to_json(RouterPrompt(messages=(*_end_of(before), asked)))
-    for answer in turn.answers or [Said("")]:
-        at = max(_time(answer, asked_at), asked_at)
-        db.session.add(
-            Execution(
-                id=(id := new_id()),
-                continues_id=continues_id,
-                organization_id=brought.project.organization_id,
-                project_id=brought.project_id,
-                session_id=session.id,
-                prompt_id=prompt.id,
-                user_id=brought.user_id,
-                origin=Origin.IMPORT,
-                payer=Payer.NOBODY,
-                cost=0,
-                model_type=session.model_type,
-                requested=answer.model[:200] or "auto",
-                state=State.COMPLETED if answer.text else State.CANCELLED,
-                created_at=asked_at,
-                finished_at=at,
-                body=ExecutionBody(request=request, text=answer.text),
-            )
-        )
-    before += [asked, *([assistant(turn.answers[-1].text)] if turn.answers else [])]
-    return at, id
+    return prompt
 
 
-def _end_of(before: Sequence[Message]) -> list[Message]:
+def _run(
+    one: Conversation, turn: Turn, prompt: Prompt, before: Execution | None, session: PromptSession, brought: Import
+) -> Execution:
+    request = to_json(RouterPrompt(messages=(*_before(one, turn), user(prompt.text))))
+    run = Execution(
+        id=new_id(),
+        continues_id=before.id if before else None,
+        organization_id=brought.project.organization_id,
+        project_id=brought.project_id,
+        session_id=session.id,
+        prompt_id=prompt.id,
+        user_id=brought.user_id,
+        origin=Origin.IMPORT,
+        payer=Payer.NOBODY,
+        cost=0,
+        model_type=session.model_type,
+        requested=turn.answer.model[:200] or "auto",
+        state=State.COMPLETED if turn.answer.text else State.CANCELLED,
+        created_at=prompt.created_at,
+        finished_at=max(_time(turn.answer, prompt.created_at), prompt.created_at),
+        body=ExecutionBody(request=request, text=turn.answer.text),
+    )
+    db.session.add(run)
+    return run
+
+
+def _before(one: Conversation, turn: Turn) -> list[Message]:
     """As much of the conversation as a request keeps, from its end: all of it, with each run, would be too much."""
     kept, left = list[Message](), LONGEST_BEFORE
-    for message in reversed(before):
-        left -= len(message.text)
+    while turn.after is not None and len(kept) < MOST_BEFORE:
+        turn = one.turns[turn.after]
+        for message in (assistant(turn.answer.text), user(one.prompts[turn.prompt].text)):
+            left -= len(message.text)
+            if left >= 0 and message.text:
+                kept.append(message)
         if left < 0:
             break
-        kept.insert(0, message)
+    kept.reverse()
     return kept[1:] if kept and kept[0].role == "assistant" else kept
 
 

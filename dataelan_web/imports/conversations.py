@@ -1,18 +1,19 @@
-"""What every format is read into: conversations of prompts, each with the answers it got, and their branches.
+"""What every format is read into: conversations of prompts and answers, each a tree as it was.
 
-A tree of messages becomes its main line, as one session. An answer that was asked for again and never continued is one
-more run of its prompt. Every other branch that leads somewhere is a session of its own, forked from the main one.
+A prompt that was asked again has several answers, and any of them can have been gone on with. All of it becomes one
+session, whose branches are walked as those of a session that was made here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 MOST_MESSAGES = 20_000
-MOST_BRANCHES = 500
+MOST_CHARACTERS = 40_000_000
+"""Of one conversation: what is said before a branch, in a row by the same side, stands in each of them."""
 USER, ASSISTANT = "user", "assistant"
 
 
@@ -31,33 +32,48 @@ class Said:
 
 @dataclass
 class Turn:
-    """A prompt and its answers, the one that was gone on with last."""
+    """An answer, and what it answers; without words where none came."""
 
-    asked: Said
-    answers: list[Said] = field(default_factory=list)
+    prompt: int
+    """The place of what was asked, among the conversation's prompts."""
+    answer: Said
+    after: int | None = None
+    """The place of the turn whose answer was gone on with, which stands before it; None: it is a beginning."""
 
 
 @dataclass
 class Conversation:
     source_id: str
     title: str
+    prompts: list[Said]
     turns: list[Turn]
+    """The end of the branch that was looked at last is the last one."""
     at: str = ""
-    branch_of: int | None = None
-    """The place in the file of the conversation that it is a branch of."""
     type: str = "TEXT"
 
     @property
     def runs_count(self) -> int:
-        return sum(max(len(turn.answers), 1) for turn in self.turns)
+        return len(self.turns)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Conversation:
-        turns = [Turn(Said(**turn["asked"]), [Said(**said) for said in turn["answers"]]) for turn in data["turns"]]
-        return cls(**{**data, "turns": turns})
+        if "prompts" not in data:
+            return cls(data["source_id"], data["title"], *_in_a_row(data["turns"]), data["at"], data["type"])
+        prompts = [Said(**said) for said in data["prompts"]]
+        turns = [Turn(turn["prompt"], Said(**turn["answer"]), turn["after"]) for turn in data["turns"]]
+        return cls(**{**data, "prompts": prompts, "turns": turns})
+
+
+def _in_a_row(kept: Sequence[dict[str, Any]]) -> tuple[list[Said], list[Turn]]:
+    """As the version before kept them for the day until they are chosen: [{asked, answers: [said, …]}, …]."""
+    turns = list[Turn]()
+    for place, turn in enumerate(kept):
+        after = len(turns) - 1 if turns else None
+        turns += [Turn(place, Said(**said), after) for said in turn["answers"] or [{"text": ""}]]
+    return [Said(**turn["asked"]) for turn in kept], turns
 
 
 @dataclass
@@ -74,61 +90,90 @@ class Node:
         return self.role in (USER, ASSISTANT) and bool(self.said.text.strip())
 
 
-def lines(nodes: Sequence[Node], current: str) -> list[list[Turn]]:
-    """The main line, which ends at `current` or else at the last leaf, and every other branch that leads somewhere."""
+@dataclass
+class _Spoken:
+    """A message that counts, with those of the same side right before it."""
+
+    said: Said
+    role: str
+    above: _Spoken | None = None
+    """The message before it, of either side."""
+    answered: _Spoken | None = None
+    """The last message of the other side before it."""
+    prompt: int | None = None
+    turn: int | None = None
+
+
+def tree(nodes: Sequence[Node], current: str) -> tuple[list[Said], list[Turn]]:
+    """What was asked, and each answer with what it goes on from. Wherever there are several branches, the one through
+    `current`, or else to the last leaf, comes last. Raises CannotCome."""
     if len(nodes) > MOST_MESSAGES:
         raise CannotCome(f"it has more than {MOST_MESSAGES:,} messages")
-    by_id = {node.id: node for node in nodes}
-    parents = {node.parent for node in nodes}
-    leaves = [node.id for node in nodes if node.id not in parents]
-    main = current if current in by_id else (leaves or [""])[-1]
-    found: list[list[Turn]] = []
-    prompts: dict[str, Turn] = {}
-    taken: set[str] = set()
-    for leaf in [main, *(leaf for leaf in leaves if leaf != main)][: MOST_BRANCHES + 1]:
-        path = _path(leaf, by_id)
-        asked = next((place for place in range(len(path), 0, -1) if path[place - 1].role == USER), 0)
-        known = prompts.get(path[asked - 1].id) if asked else None
-        if taken.issuperset(node.id for node in path):
+    prompts, turns = list[Said](), list[Turn]()
+    spoken = list(_spoken(nodes, current))
+    followed: dict[int, set[str]] = {}
+    for one in spoken:
+        if one.above is not None:
+            followed.setdefault(id(one.above), set()).add(one.role)
+    for one in spoken:
+        sides = followed.get(id(one), set())
+        if sides == {one.role}:  # the same side said more: that is the whole message
             continue
-        if known and asked < len(path):  # asked once more, and never gone on with
-            known.answers.insert(0, _joined(path[asked:]))
-        else:
-            found.append(_turns(path, prompts))
-        taken |= {node.id for node in path}
-    return found
+        asks = one if one.role == USER else one.answered
+        if asks is None or asks.prompt is None:
+            prompts.append(asks.said if asks else Said("", at=one.said.at))
+            asks = asks or _Spoken(prompts[-1], USER)
+            asks.prompt = len(prompts) - 1
+        if one.role == USER and sides:
+            continue
+        after = asks.answered.turn if asks.answered else None
+        one.turn = len(turns)
+        turns.append(Turn(asks.prompt or 0, one.said if one.role == ASSISTANT else Said(""), after))
+    return prompts, turns
 
 
-def _path(leaf: str, by_id: dict[str, Node]) -> list[Node]:
-    path, seen, id = list[Node](), set[str](), leaf
+def _spoken(nodes: Sequence[Node], current: str) -> Iterator[_Spoken]:
+    """Every message that counts after the one it follows, the branch through `current` last. Raises CannotCome."""
+    by_id = {node.id: node for node in nodes}
+    below: dict[str, list[Node]] = {}
+    for node in by_id.values():
+        below.setdefault(node.parent if node.parent in by_id else "", []).append(node)
+    last_leaf = next((node.id for node in reversed(nodes) if node.id not in below), "")
+    main = _way_to(current if current in by_id else last_leaf, by_id)
+    for branches in below.values():
+        branches.sort(key=lambda node: node.id in main)
+    seen, length = set[str](), 0
+    # What bites its own tail hangs on nothing: it begins wherever it is met.
+    for begin in [*below.get("", ()), *nodes]:
+        waiting: list[tuple[Node, _Spoken | None]] = [(begin, None)]
+        while waiting:
+            node, above = waiting.pop()
+            if node.id in seen:
+                continue
+            seen.add(node.id)
+            if node.counts:
+                above = _after(above, node)
+                if (length := length + len(above.said.text)) > MOST_CHARACTERS:
+                    raise CannotCome("its branches say too much")
+                yield above
+            waiting += [(one, above) for one in reversed(below.get(node.id, ()))]
+
+
+def _after(above: _Spoken | None, node: Node) -> _Spoken:
+    """Messages in a row by the same side are one."""
+    text = node.said.text.strip()
+    if above is None or above.role != node.role:
+        return _Spoken(Said(text, node.said.model, node.said.at), node.role, above, above)
+    said = Said(f"{above.said.text}\n\n{text}", node.said.model or above.said.model, node.said.at)
+    return _Spoken(said, node.role, above, above.answered)
+
+
+def _way_to(id: str, by_id: dict[str, Node]) -> set[str]:
+    seen = set[str]()
     while id in by_id and id not in seen:
         seen.add(id)
-        path.append(by_id[id])
         id = by_id[id].parent
-    return [node for node in reversed(path) if node.counts]
-
-
-def _turns(path: Sequence[Node], prompts: dict[str, Turn]) -> list[Turn]:
-    turns, place = list[Turn](), 0
-    while place < len(path):
-        role, end = path[place].role, place
-        while end < len(path) and path[end].role == role:
-            end += 1
-        said = _joined(path[place:end])
-        if role == USER:
-            turns.append(Turn(said))
-            prompts.setdefault(path[end - 1].id, turns[-1])
-        else:
-            turns = turns or [Turn(Said("", at=said.at))]
-            turns[-1].answers.append(said)
-        place = end
-    return turns
-
-
-def _joined(nodes: Sequence[Node]) -> Said:
-    """Messages in a row by the same side are one."""
-    model = next((node.said.model for node in reversed(nodes) if node.said.model), "")
-    return Said("\n\n".join(node.said.text.strip() for node in nodes), model, nodes[-1].said.at)
+    return seen
 
 
 def chain(messages: Iterable[tuple[str, Said]]) -> list[Node]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from .conversations import ASSISTANT, USER, CannotCome, Conversation, Node, Said, Turn, chain, lines, text_of, when
+from .conversations import ASSISTANT, USER, CannotCome, Conversation, Node, Said, Turn, chain, text_of, tree, when
 
 Item = dict[str, Any]
+Tree = tuple[list[Said], list[Turn]]
+"""See conversations.tree."""
 
 
 @dataclass(frozen=True)
@@ -17,30 +19,25 @@ class Format:
     name: str
     is_one: Callable[[Item], bool]
     """Is this object one of its conversations?"""
-    read: Callable[[Item], tuple[list[list[Turn]], Item]]
-    """Its lines, the main one first, and what is known of it: {id, title, at, type?}."""
+    read: Callable[[Item], tuple[Tree, Item]]
+    """What was said in it, and what is known of it: {id, title, at, type?}."""
 
 
 def conversations(items: list[Item], format: Format) -> Iterator[Conversation | str]:
-    """Each conversation, and each of its branches after it; a sentence for one that cannot come along."""
-    count = 0
+    """Each conversation; a sentence for one that cannot come along, and nothing for one without a word."""
     for item in items:
-        main = count
         try:
-            found, about = format.read(item)
+            (prompts, turns), about = format.read(item)
         except CannotCome as problem:
             yield f"“{_title(item)}” cannot come along: {problem}."
             continue
         except (ValueError, TypeError, KeyError, AttributeError, IndexError):
             yield f"“{_title(item)}” is not written as {format.name} writes its exports."
             continue
-        for branch, turns in enumerate(found):
-            title = about["title"] if branch == 0 else f"{about['title'][:170]} (branch {branch + 1})"
-            source_id = f"{about['id']}{f'#{branch}' if branch else ''}"[:200]
-            at = about.get("at") or next((turn.asked.at for turn in turns if turn.asked.at), "")
-            of = main if branch else None
-            yield Conversation(source_id, title, turns, at, of, about.get("type", "TEXT"))
-            count += 1
+        if not turns:
+            continue
+        at = about.get("at") or next((asked.at for asked in prompts if asked.at), "")
+        yield Conversation(about["id"][:200], about["title"], prompts, turns, at, about.get("type", "TEXT"))
 
 
 def _title(item: Item) -> str:
@@ -59,7 +56,7 @@ def _about(item: Item, id: Any, at: Any) -> Item:
 # -- ChatGPT: `mapping`, a tree of nodes ------------------------------------------------------------
 
 
-def _chatgpt(item: Item) -> tuple[list[list[Turn]], Item]:
+def _chatgpt(item: Item) -> tuple[Tree, Item]:
     nodes = []
     for id, node in item["mapping"].items():
         message = node.get("message") or {}
@@ -72,7 +69,7 @@ def _chatgpt(item: Item) -> tuple[list[list[Turn]], Item]:
             when(message.get("create_time")),
         )
         nodes.append(Node(str(id), str(node.get("parent") or ""), "" if is_hidden else role, said))
-    found = lines(nodes, str(item.get("current_node") or ""))
+    found = tree(nodes, str(item.get("current_node") or ""))
     return found, _about(item, item.get("conversation_id") or item.get("id"), item.get("create_time"))
 
 
@@ -94,7 +91,7 @@ def _chatgpt_part(part: Any) -> str:
 # -- Claude: `chat_messages`, in a row or with parents ----------------------------------------------
 
 
-def _claude(item: Item) -> tuple[list[list[Turn]], Item]:
+def _claude(item: Item) -> tuple[Tree, Item]:
     roles = {"human": USER, "assistant": ASSISTANT}
     messages = [
         (
@@ -110,7 +107,7 @@ def _claude(item: Item) -> tuple[list[list[Turn]], Item]:
         nodes = [Node(str(m["uuid"]), str(m["parent_message_uuid"]), role, said) for m, role, said in messages]
     else:
         nodes = chain((role, said) for _, role, said in messages)
-    found = lines(nodes, str(item.get("current_leaf_message_uuid") or ""))
+    found = tree(nodes, str(item.get("current_leaf_message_uuid") or ""))
     return found, _about(item, item.get("uuid"), item.get("created_at"))
 
 
@@ -126,7 +123,7 @@ def _claude_text(message: Item) -> str:
 # -- LibreChat: `messages` with parents, or as a tree of `children` ---------------------------------
 
 
-def _librechat(item: Item) -> tuple[list[list[Turn]], Item]:
+def _librechat(item: Item) -> tuple[Tree, Item]:
     nodes = list[Node]()
     waiting: list[tuple[Item, str | None]] = [(m, None) for m in reversed(item.get("messagesTree") or item["messages"])]
     options = item.get("options") if isinstance(item.get("options"), dict) else {}
@@ -143,13 +140,13 @@ def _librechat(item: Item) -> tuple[list[list[Turn]], Item]:
         nodes.append(Node(id, above if above is not None else str(message.get("parentMessageId") or ""), role, said))
         waiting += [(child, id) for child in reversed(message.get("children") or [])]
     at = next((node.said.at for node in nodes if node.said.at), "")
-    return lines(nodes, ""), _about(item, item.get("conversationId"), at)
+    return tree(nodes, ""), _about(item, item.get("conversationId"), at)
 
 
 # -- Open WebUI: `chat.history`, a tree; in old exports `chat.messages`, a row ----------------------
 
 
-def _open_webui(item: Item) -> tuple[list[list[Turn]], Item]:
+def _open_webui(item: Item) -> tuple[Tree, Item]:
     chat = item["chat"]
     history = chat.get("history") or {}
     if kept := history.get("messages"):
@@ -170,29 +167,51 @@ def _open_webui(item: Item) -> tuple[list[list[Turn]], Item]:
         for id, parent, m in found
     ]
     at = item.get("created_at") or chat.get("timestamp")
-    return lines(nodes, str(history.get("currentId") or "")), _about(item, item.get("id") or chat.get("id"), at)
+    return tree(nodes, str(history.get("currentId") or "")), _about(item, item.get("id") or chat.get("id"), at)
 
 
 # -- our own: docs/session-export.md ----------------------------------------------------------------
 
 
-def _own(item: Item) -> tuple[list[list[Turn]], Item]:
+def _own(item: Item) -> tuple[Tree, Item]:
     if item.get("version") != 1:
         raise CannotCome("it was written by a later Dataelan")
-    turns: dict[str, Turn] = {}
-    for run in item["runs"]:
-        prompt, answer = run.get("prompt") or {}, run["answer"]
-        times, model = run.get("times") or {}, run.get("model") or {}
-        key = str(prompt.get("id") or run.get("id"))
-        asked = text_of(prompt.get("text")) or _last_said(item, run)
-        turn = turns.setdefault(key, Turn(Said(asked, at=when(prompt.get("created_at") or times.get("created")))))
-        if text := text_of(answer.get("text")):
-            name = str(model.get("name") or run.get("requested") or "")
-            turn.answers.append(Said(text, name, when(times.get("finished"))))
     session = item["session"]
+    prompts, turns = list[Said](), list[Turn]()
+    asked: dict[str, int] = {}
+    places: dict[str, int | None] = {"": None}
+    is_tree = session.get("type", "TEXT") in ("TEXT", "CODE")
+    for run in item["runs"]:
+        last = len(turns) - 1 if turns else None
+        # What it goes on from may be in no file, as what was deleted: then it stays behind what stands before it.
+        after = last
+        if is_tree and not run.get("is_copy"):
+            after = places.get(str(run.get("continues") or ""), last)
+        said, answer = _own_said(item, run)
+        if not (said.text or answer.text):
+            places[str(run.get("id"))] = after
+            continue
+        key = str((run.get("prompt") or {}).get("id") or run.get("id"))
+        if key not in asked:
+            asked[key] = len(prompts)
+            prompts.append(said)
+        turns.append(Turn(asked[key], answer, after))
+        places[str(run.get("id"))] = len(turns) - 1
+        if run.get("is_copy"):  # what a fork began with is before all that has no other beginning
+            places[""] = len(turns) - 1
     about = _about(item, session.get("id"), session.get("created_at"))
-    found = [turn for turn in turns.values() if turn.asked.text or turn.answers]
-    return [found] if found else [], about | {"type": "CODE" if session.get("type") == "CODE" else "TEXT"}
+    return (prompts, turns), about | {"type": "CODE" if session.get("type") == "CODE" else "TEXT"}
+
+
+def _own_said(item: Item, run: Item) -> tuple[Said, Said]:
+    """(what was asked, what was answered)"""
+    prompt, times, model = run.get("prompt") or {}, run.get("times") or {}, run.get("model") or {}
+    asked = text_of(prompt.get("text")) or _last_said(item, run)
+    name = str(model.get("name") or run.get("requested") or "")
+    return (
+        Said(asked, at=when(prompt.get("created_at") or times.get("created"))),
+        Said(text_of(run["answer"].get("text")), name, when(times.get("finished"))),
+    )
 
 
 def _last_said(item: Item, run: Item) -> str:

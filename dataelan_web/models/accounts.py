@@ -221,7 +221,7 @@ class Membership(Base):
 
 def slug_for(name: str) -> str:
     """A readable address with a random tail: two teams may share a name, and none can be enumerated."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or "team"
     return f"{words}-{secrets.token_hex(5)}"
 

@@ -13,7 +13,7 @@ from ..fields import id_in
 from ..models import Project, PromptSession
 from ..once import done_once
 from ..projects import session_list, totals
-from ..web import redirect, render, toast, wants_fragment
+from ..web import redirect, render, toast, wants_fragment, with_toast
 from . import conversation, forking, organizing
 from .blueprint import bp
 
@@ -41,9 +41,10 @@ def archive(id: uuid.UUID) -> Response:
 
 @bp.post("/sessions/<uuid:id>/tags")
 def tag(id: uuid.UUID) -> Response:
+    """`tag`: in the form; or in the address, where one that was taken off is put back."""
     session = access.editable(PromptSession, id)
     try:
-        organizing.tag(session, request.form.get("tag", ""))
+        organizing.tag(session, request.values.get("tag", ""))
     except organizing.Refused as refused:
         return _tags(session, 422, problem=str(refused))
     return _tags(session)
@@ -52,8 +53,17 @@ def tag(id: uuid.UUID) -> Response:
 @bp.post("/sessions/<uuid:id>/tags/removal")
 def untag(id: uuid.UUID) -> Response:
     session = access.editable(PromptSession, id)
-    organizing.untag(session, request.form.get("tag", ""))
-    return _tags(session)
+    name = request.form.get("tag", "")
+    was_there = name in session.tags
+    organizing.untag(session, name)
+    answer = _tags(session)
+    if not was_there:
+        return answer
+    told = f"The tag “{name}” is off.", "neutral", url_for("playground.tag", id=session.id, tag=name)
+    if isinstance(answer, FlaskResponse):
+        return with_toast(answer, *told)
+    toast(*told)
+    return answer
 
 
 @bp.get("/sessions/<uuid:id>/tags")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
@@ -17,7 +18,7 @@ from ..storage import storage
 from .asking import title_of
 from .files import File
 from .sending import clean_name
-from .uploads import TEXT, again, as_text
+from .uploads import TEXT, Upload, again, as_text
 
 PAGE = 60
 
@@ -60,13 +61,24 @@ def keep_found(action: Action, file: File, project: Project, user_id: uuid.UUID)
     """What stood in an answer, as a file of text that any prompt can take. None: it is there already. To be committed.
     Raises storage.Unavailable."""
     db.session.scalars(select(Action.id).where(Action.id == action.id).with_for_update()).one()  # nobody else keeps it
-    content, name = as_text(file.content) or file.content, clean_name(file.name)
-    sha256 = hashlib.sha256(content).hexdigest()
-    here = Asset.is_kept, Asset.project_id == project.id, Asset.sha256 == sha256, Asset.name == name
+    content = as_text(file.content) or file.content
+    return _add(Upload(clean_name(file.name), TEXT, content), project, user_id)
+
+
+def add(files: Sequence[Upload], project: Project, user_id: uuid.UUID) -> list[Asset]:
+    """Files from somebody's disk. Those that are there already are not among what is returned. To be committed.
+    Raises storage.Unavailable."""
+    db.session.scalars(select(Project.id).where(Project.id == project.id).with_for_update()).one()  # one at a time
+    return [kept for file in files if (kept := _add(file, project, user_id))]
+
+
+def _add(file: Upload, project: Project, user_id: uuid.UUID) -> Asset | None:
+    sha256 = hashlib.sha256(file.content).hexdigest()
+    here = Asset.is_kept, Asset.project_id == project.id, Asset.sha256 == sha256, Asset.name == file.name
     if db.session.scalars(access.scoped(Asset).where(*here).limit(1)).first():
         return None
-    stored = storage().put(project.organization_id, content)
-    kept = Asset(id=new_id(), name=name, media_type=TEXT, is_kept=True, user_id=user_id)
+    stored = storage().put(project.organization_id, file.content)
+    kept = Asset(id=new_id(), name=file.name, media_type=file.media_type, is_kept=True, user_id=user_id)
     kept.size, kept.sha256, kept.storage_key = stored.size, stored.sha256, stored.key
     kept.organization_id, kept.project_id = project.organization_id, project.id
     db.session.add(kept)

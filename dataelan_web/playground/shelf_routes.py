@@ -16,22 +16,48 @@ from ..fields import id_in
 from ..models import Asset, Execution, Project, PromptSession
 from ..storage import Unavailable
 from ..web import redirect, render, toast, wants_fragment, with_toast
-from . import shelf
+from . import shelf, uploads
 from .blueprint import bp
 from .files import file_of
 
 
 @bp.get("/projects/<uuid:id>/files")
 def files(id: uuid.UUID) -> Response:
-    project = access.visible(Project, id)
+    return _shelf(access.visible(Project, id))
+
+
+@bp.post("/projects/<uuid:id>/files")
+def add_files(id: uuid.UUID) -> Response:
+    """Files from one's disk: at hand in every session of the project."""
+    project = access.editable(Project, id)
+    try:
+        chosen = uploads.checked(request.files.getlist("files"), (), uploads.FOR_ANY, "a project", "a project")
+        if not chosen:
+            raise uploads.Refused("Choose the files first.")
+        added = shelf.add(chosen, project, current_user.id)
+    except uploads.Refused as refused:
+        return _shelf(project, 422, str(refused))
+    except Unavailable as problem:
+        abort(503, str(problem))
+    for kept in added:
+        audit.record("file.kept", kept, g.organization.id)
+    db.session.commit()
+    words = {0: "They are among the project’s files already.", 1: "One file is added."}
+    toast(words.get(len(added), f"{len(added)} files are added."), "good")
+    return redirect(url_for("playground.files", id=project.id))
+
+
+def _shelf(project: Project, status: int = 200, problem: str = "") -> FlaskResponse:
     before = request.args.get("before")
     found, further = shelf.files_of(project, id_in(before) if before else None)
     return render(
         "playground/shelf.html",
+        status=status,
+        problem=problem,
         project=project,
         files=found,
         can_edit=access.may(access.EDIT, project),
-        older_url=url_for("playground.files", id=id, before=further) if further else None,
+        older_url=url_for("playground.files", id=project.id, before=further) if further else None,
     )
 
 

@@ -69,6 +69,8 @@ TAKES = {
         ",".join(PICTURES),
     ),
 }  # fmt: skip
+FOR_ANY = Takes((*PICTURES, PDF, TEXT, *SOUNDS, *FILMS), "pictures (PNG, JPEG, WebP, GIF), PDF, text, sound and film")
+"""What some type of session can use."""
 
 
 class Refused(ValueError):
@@ -86,19 +88,25 @@ class Upload:
 
 def read(files: Iterable[FileStorage], references: Sequence[Asset], model_type: ModelType) -> list[Upload]:
     """The new files, checked together with those that are already here. Raises Refused."""
-    takes = TAKES[model_type]
+    return checked(files, references, TAKES[model_type], "a prompt", "this session")
+
+
+def checked(
+    files: Iterable[FileStorage], references: Sequence[Asset], takes: Takes, what: str, where: str
+) -> list[Upload]:
+    """`what` takes so many, and `where` such ones: for the words. Raises Refused."""
     uploads = [_read(file) for file in files if file.filename]
     count = len(uploads) + len(references)
     if count > takes.most:
         at_most = "one file" if takes.most == 1 else f"{takes.most} files"
-        raise Refused(f"These are {count} files; a prompt takes at most {at_most} here.")
+        raise Refused(f"These are {count} files; {what} takes at most {at_most} here.")
     size = sum(len(upload.content) for upload in uploads) + sum(asset.size for asset in references)
     if size > LARGEST:
         raise Refused(f"The files have {size / MEGABYTE:.1f} MB together; the most is {LARGEST // MEGABYTE} MB.")
     together: list[Upload | Asset] = [*uploads, *references]
     for named in together:
         if plain(named.media_type) not in takes.types:
-            raise Refused(f"“{named.name}” cannot be used here: this session takes {takes.words}.")
+            raise Refused(f"“{named.name}” cannot be used here: {where} takes {takes.words}.")
     return uploads
 
 

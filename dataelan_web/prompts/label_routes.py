@@ -60,7 +60,21 @@ def label(id: uuid.UUID, name: str) -> Response:
 def remove_label(id: uuid.UUID, name: str) -> Response:
     template = page.editable(id)
     labels.remove(template, name)
-    toast(f"“{name}” is gone: programs that ask for it are refused.")
+    back_url = url_for("prompts.put_back_label", id=id, name=name)
+    toast(f"“{name}” is gone: programs that ask for it are refused.", undo=back_url)
+    return redirect(url_for("prompts.history", id=id))
+
+
+@bp.post("/prompts/<uuid:id>/labels/<name>/return")
+def put_back_label(id: uuid.UUID, name: str) -> Response:
+    """It stands again for what it stood for when it was taken away."""
+    template = page.editable(id)
+    try:
+        number = labels.put_back(template, name)
+    except Refused as refused:
+        db.session.rollback()
+        abort(409, str(refused))
+    toast(f"“{name}” stands for version {number} again.", "good")
     return redirect(url_for("prompts.history", id=id))
 
 

@@ -85,6 +85,19 @@ def remove(template: Template, name: str) -> None:
     db.session.commit()
 
 
+def put_back(template: Template, name: str) -> int:
+    """What was taken away last stands for its version again, which is returned.
+
+    403 for those who may not; 404 for one that was not taken away. Raises Overtaken. Commits."""
+    access.require(right_to_move(template, name), template)
+    last = next(iter(history(template, name)), None)
+    if last is None or last.after is not None or last.before is None:
+        abort(404)
+    move(template, name, last.before, None)
+    db.session.commit()
+    return last.before
+
+
 def protect(template: Template, name: str, is_protected: bool) -> None:
     """For all prompts of the project. Commits."""
     row = {"id": new_id(), "project_id": template.project_id, "name": name, "created_at": now()}

@@ -127,6 +127,10 @@ class Task(StrEnum):
     MODERATION = "moderation"
 
 
+HINTS = frozenset({"prompt_cache_key", "prompt_cache_retention", "user_id", "service_tier", "unblocked"})
+"""Of Prompt.options: who has no word for these answers the same without."""
+
+
 @dataclass(frozen=True)
 class Prompt:
     """A whole request in our own words, before any provider's wire format.
@@ -147,8 +151,21 @@ class Prompt:
     | embedding | `dimensions` (int), `input_type` |
     | rerank | `query` (str), `count` (int): only so many, the best |
 
-    `options` holds what only some formats of a chat have: `top_k` (int), `frequency_penalty`, `presence_penalty`
-    (float), `parallel_tool_calls` (bool), `verbosity`. A format that has not what is asked for refuses the prompt.
+    `options` holds what only some formats have. One that has not what is asked for refuses the prompt, or does without
+    where that is a hint (HINTS):
+
+    | option | what it is |
+    |---|---|
+    | `top_k` (int), `frequency_penalty`, `presence_penalty` (float), `verbosity`, `parallel_tool_calls` (bool) | |
+    | `logit_bias` ({token's number: −100 to 100}) | the numbers are those of the model that answers |
+    | `logprobs` (int) | how likely each token was, and so many others in its place (Text.logprobs) |
+    | `safetySettings` ([{category, threshold}]) | Gemini's, of which some block |
+    | `moderation`, `output_compression` (0 to 100) | of pictures, in OpenAI's words |
+    | hint: `prompt_cache_key`, `prompt_cache_retention` | what OpenAI finds again, and for how long |
+    | hint: `user_id` | a person, in the program's own words, for who looks after abuse |
+    | hint: `service_tier` | `standard`: at the price of everybody, whatever else was bought |
+    | hint: `unblocked` ([{category, threshold}]) | Gemini's settings, of which none blocks |
+
     `thinking_budget`: how many tokens to think for, where that is counted in tokens; `reasoning_effort` is for others.
     `schema_told`: what OpenAI is told of a schema beside it, as far as it was said: `name`, `description`, `strict`.
     `summary`: what was thought is to be told, in OpenAI's word for how (`auto`), also where no effort was asked for.
@@ -173,6 +190,11 @@ class Prompt:
     seals: bool | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = True
+
+    def as_heard_by(self, options: frozenset[str]) -> Prompt:
+        """Without the hints of which a format that has these options knows nothing."""
+        deaf = (self.options.keys() & HINTS) - options
+        return replace(self, options={n: v for n, v in self.options.items() if n not in deaf}) if deaf else self
 
     def as_sent_to(self, kind: str) -> Prompt:
         """Without the thoughts that another wire format sealed."""

@@ -22,8 +22,8 @@ from .stop import Stop
 from .types import OUR_OWN, Asset, Embedding, Event, Failure, Kind, Reasoning, Segment, Sound, Text, ToolCall
 
 MEGABYTE = 1024 * 1024
-COST, FILE_COST, VECTOR_COST = 6, 3, 72
-"""Bytes of memory for one of a text, for one of a file, and for a number of a vector."""
+COST, FILE_COST, VECTOR_COST, LIKELY_COST = 6, 3, 72, 600
+"""Bytes of memory for one of a text, for one of a file, for a number of a vector, and for how likely a token was."""
 FREE, STEP = MEGABYTE // 2, MEGABYTE
 """What an answer takes without asking, one piece from the wire with it, and how much at a time from there on."""
 PATIENCE, TICK = 20.0, 0.2
@@ -178,6 +178,8 @@ def too_large(most: int) -> Failure:
 def _kept_of(event: Event) -> int:
     """What it takes until the answer has gone on its way. A piece of a sound is kept for the whole."""
     match event:
+        case Text(delta=text, logprobs=likely) if likely:
+            return _kept_of(Text(text)) + LIKELY_COST * sum(1 + len(one["top_logprobs"]) for one in likely)
         case Text(delta=text) | Reasoning(delta=text) | ToolCall(arguments=text) | Segment(text=text):
             return COST * (len(text) if text.isascii() else 4 * len(text))
         case Asset(content=content) | Sound(content=content):

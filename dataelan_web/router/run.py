@@ -197,7 +197,7 @@ class _Attempt:
         try:
             kind = _format_of(candidate, prompt)
             format = adapter(kind, candidate.base_url, prompt.task)
-            prompt = prompt.as_sent_to(kind)
+            prompt = prompt.as_sent_to(kind).as_heard_by(format.options)
             if prompt.options and (unknown := prompt.options.keys() - format.options):
                 raise Unsupported(f"{', '.join(sorted(unknown))}: its API has no such parameter.")
             first = format.call(prompt, candidate.model, key)

@@ -115,7 +115,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Text:
+    """`logprobs`: of each of its tokens, where that was asked for, as OpenAI tells it: {token, logprob, bytes,
+    top_logprobs: [{token, logprob, bytes}]}. There may be some of a text that is empty: half a letter's bytes."""
+
     delta: str
+    logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -239,6 +243,8 @@ class Done:
     """The stop sequence that ended it, where the provider says which."""
     model_ends: str = ""
     """When the provider will end the model, in its own words, where it says so beside an answer."""
+    is_blocked: bool = False
+    """A filter before the model refused the prompt, and `raw` says which."""
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,39 @@ def test_what_is_written_for_a_new_batch_survives_a_reload_and_is_gone_once_it_i
     assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))") == []
 
 
+def test_a_chosen_file_outlives_a_reload_and_a_refused_form_and_is_sent_by_the_keyboard(
+    open_page: Callable[..., Page], acme: people.Cast
+) -> None:
+    page = open_page(acme.mia)
+    url = f"{acme.home}/projects/{acme.project.id}/batches/new"
+    page.goto(url)
+    file, remove = page.locator("#batch-file"), page.get_by_role("button", name="Remove the file")
+    names = "input => [...input.files].map((file) => `${file.name} ${file.size}`).join()"
+    file.set_input_files({"name": "Grüße.csv", "mimeType": "text/csv", "buffer": ROWS.replace("\t", ",").encode()})
+    kept = f"Grüße.csv {len(ROWS.encode())}"
+    page.wait_for_function(
+        "async () => (await draftFiles((store) => store.getAll())).some((one) => one.files[0].size > 0)", polling=50
+    )
+    page.reload()
+    expect(remove).to_be_visible()
+    assert file.evaluate(names) == kept
+    page.locator("#pasted").press("Control+Enter")  # from whichever field
+    expect(page.get_by_role("alert")).to_contain_text("Write something first")
+    expect(remove).to_be_visible()
+    assert file.evaluate(names) == kept
+    remove.click()
+    assert file.evaluate(names) == ""
+    page.reload()
+    expect(remove).to_be_hidden()
+    file.set_input_files({"name": "Grüße.csv", "mimeType": "text/csv", "buffer": ROWS.replace("\t", ",").encode()})
+    page.locator("#text").fill("Say {{text}}")
+    page.locator("#text").press("Control+Enter")
+    expect(page.locator("#setup")).to_contain_text("Guten Tag")
+    page.goto(url)
+    page.wait_for_load_state("networkidle")
+    assert file.evaluate(names) == ""
+
+
 def test_the_end_of_a_batch_is_told_to_who_looks_elsewhere_and_to_who_listens(
     open_page: Callable[..., Page], acme: people.Cast, worker: object
 ) -> None:

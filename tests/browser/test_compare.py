@@ -101,3 +101,33 @@ def test_all_columns_are_stopped_by_one_button(open_page: Opener, acme: people.C
     page.get_by_role("button", name="Stop all").click()
     expect(page.locator(".compare-answer .notice").first).to_contain_text("Stopped")
     expect(page.get_by_role("button", name="Stop all")).to_have_count(0)
+
+
+def test_what_each_column_is_set_to_outlives_a_reload_and_follows_its_model(
+    open_page: Opener, acme: people.Cast
+) -> None:
+    page = open_page(acme.mia)
+    page.goto(f"{acme.session_url}/comparisons/new")
+    fast, instant = "simulated/simulated-fast", "simulated/simulated-instant"
+    for name in (fast, instant, fast):
+        add(page, name)
+    page.get_by_label("Same settings for all").uncheck()
+    page.locator("#c0-temperature").fill("0.1")
+    page.locator("#c1-system").fill("Be brief.")
+    page.locator("#c2-temperature").fill("1.5")
+    page.locator(".compare-chip").nth(2).get_by_text("JSON schema and tools").click()
+    page.locator("#c2-schema").fill('{"type": "object"}')
+    page.reload()
+    expect(page.locator("#c0-temperature")).to_have_value("0.1")
+    expect(page.locator("#c1-system")).to_have_value("Be brief.")
+    expect(page.locator("#c2-temperature")).to_have_value("1.5")
+    expect(page.locator("#c2-schema")).to_be_visible()  # what is folded away would be sent unseen
+    page.get_by_role("button", name=f"Remove {fast}").first.click()
+    expect(page.locator(".compare-chip")).to_have_count(2)
+    page.reload()
+    expect(page.locator("#c0-system")).to_have_value("Be brief.")
+    expect(page.locator("#c1-temperature")).to_have_value(re.compile("^1.50?$"))
+    page.locator("#text").fill("What is a token?")
+    page.locator("#c1-temperature").press("Control+Enter")
+    page.wait_for_url(re.compile(r"/comparisons/[0-9a-f-]{36}$"))
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.includes(':columns'))") == []

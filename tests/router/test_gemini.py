@@ -180,7 +180,7 @@ def test_a_stream_without_a_finish_reason_was_cut_off(body: dict[str, Any]) -> N
 def test_a_blocked_prompt_is_an_answer_that_was_filtered() -> None:
     events, failure = stream({"promptFeedback": {"blockReason": "SAFETY"}})
     assert failure is None
-    assert events == [Done(Finish.CONTENT_FILTER, "SAFETY")]
+    assert events == [Done(Finish.CONTENT_FILTER, "SAFETY", is_blocked=True)]
 
 
 def test_an_error_inside_a_list_is_found_too() -> None:

@@ -21,7 +21,9 @@ from ...router.types import (
     ToolResult,
     ToolUse,
 )
+from .. import hints
 from ..errors import Refused
+from ..hints import LONGEST_HINT
 from ..json_body import MOST_TOKENS, Strict, unsupported
 from ..text_files import text_file
 from ..tool_calls import split
@@ -108,6 +110,10 @@ class OutputConfig(Strict):
     format: Format | None = None
 
 
+class Metadata(Strict):
+    user_id: str | None = Field(default=None, max_length=LONGEST_HINT)
+
+
 class CountRequest(Strict):
     """What is read, and so counted."""
 
@@ -175,6 +181,9 @@ class MessagesRequest(CountRequest):
     top_k: int | None = Field(default=None, ge=0, le=1_000_000)
     cache_control: CacheControl | None = None
     """Of all that is said: as if it stood at the end of the last message."""
+    metadata: Metadata | None = None
+    service_tier: str | None = Field(default=None, max_length=50)
+    speed: str | None = Field(default=None, max_length=50)
     inference_geo: str | None = Field(default=None, max_length=50)
     container: Any = None
     mcp_servers: list[Any] | None = None
@@ -187,11 +196,15 @@ class MessagesRequest(CountRequest):
         for field in ("container", "mcp_servers", "context_management"):
             if getattr(self, field):
                 raise unsupported(field, "what a provider runs or keeps itself is not passed on here.")
+        hints.refuse_other_prices("service_tier", self.service_tier)
+        hints.refuse_other_prices("speed", self.speed)
         if self.inference_geo not in (None, "global"):
             raise unsupported("inference_geo", "it is not passed on here; a rule says which models may answer.")
 
     def prompt(self) -> Prompt:
         made = super().prompt()
+        user = self.metadata.user_id if self.metadata else None
+        made = replace(made, options={**made.options, **hints.known(user_id=user, tier=self.service_tier)})
         if self.cache_control is None or not made.messages:
             return made
         *before, last = made.messages

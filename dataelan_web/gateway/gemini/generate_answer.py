@@ -7,7 +7,7 @@ call is told when it is whole. Our own facts stand in the last document as `data
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...models import Execution
@@ -19,8 +19,10 @@ from ..inbound import WORDS, Whole
 from ..sse import compact
 from ..tool_calls import call_id
 
+Likely = Sequence[Mapping[str, Any]]
 OWN = {"STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
        "MALFORMED_FUNCTION_CALL", "OTHER"}  # fmt: skip
+ENDED = Done(Finish.STOP)
 REASONS = {Finish.LENGTH: "MAX_TOKENS", Finish.CONTENT_FILTER: "SAFETY", Finish.OTHER: "OTHER"}
 
 
@@ -32,9 +34,8 @@ def document(whole: Whole) -> dict[str, Any]:
     parts += map(_inline, whole.assets)
     calls = whole.answer.tool_calls.items()
     parts += [_call(whole.execution, index, call) | _signature(whole.sealed.get(index)) for index, call in calls]
-    return _document(whole.execution, whole.model, parts, _reason(whole.done)) | {
-        "usageMetadata": usage_of(whole.usage)
-    }
+    made = _document(whole.execution, whole.model, parts, whole.done or ENDED, whole.likely)
+    return made | {"usageMetadata": usage_of(whole.usage)}
 
 
 class Documents:
@@ -53,7 +54,7 @@ class Documents:
             self._seal = event if event.seal else self._seal
             return self._part({"text": event.delta, "thought": True}) if event.delta else b""
         if isinstance(event, Text):
-            return self._part({"text": event.delta} | self._signed())
+            return self._part({"text": event.delta} | self._signed(), event.logprobs)
         if isinstance(event, Asset):
             return self._part(_inline(event))
         if isinstance(event, ToolCall):
@@ -69,7 +70,7 @@ class Documents:
             _call(self._execution, index, call) | _signature(self._sealed[index]) for index, call in self._calls.items()
         ]
         parts += [{"text": "", **signed}] if (signed := self._signed()) or not parts else []
-        made = _document(self._execution, self._model, parts, _reason(done))
+        made = _document(self._execution, self._model, parts, done or ENDED)
         yield self._framed(made | {"usageMetadata": usage_of(usage), "dataelan": facts}) + self._end()
 
     def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
@@ -79,8 +80,8 @@ class Documents:
         seal, self._seal = self._seal, None
         return _signature(seal)
 
-    def _part(self, part: dict[str, Any]) -> bytes:
-        return self._framed(_document(self._execution, self._model, [part]))
+    def _part(self, part: dict[str, Any], likely: Likely = ()) -> bytes:
+        return self._framed(_document(self._execution, self._model, [part], likely=likely))
 
     def _framed(self, made: dict[str, Any]) -> bytes:
         before = "data: " if self._is_sse else "[" if self._is_first else ",\r\n"
@@ -108,11 +109,31 @@ def usage_of(usage: Usage) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count or name in list(counts)[:3]}
 
 
-def _document(execution: Execution, model: str, parts: list[dict[str, Any]], reason: str = "") -> dict[str, Any]:
-    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
-    if reason:
-        candidate["finishReason"] = reason
-    return {"candidates": [candidate], "modelVersion": model, "responseId": execution.id.hex}
+def _document(
+    execution: Execution, model: str, parts: list[dict[str, Any]], done: Done | None = None, likely: Likely = ()
+) -> dict[str, Any]:
+    """`done`: why it ended, in the last document. Of a prompt that was blocked there is no candidate."""
+    made = {"modelVersion": model, "responseId": execution.id.hex}
+    if done and done.is_blocked:
+        return made | {"promptFeedback": {"blockReason": done.raw}}
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0} | _told(likely)
+    if done:
+        candidate["finishReason"] = _reason(done)
+    return {"candidates": [candidate], **made}
+
+
+def _told(likely: Likely) -> dict[str, Any]:
+    """How likely each token was; its number in Gemini's own list is not known here."""
+    if not likely:
+        return {}
+    found = [one["logprob"] for one in likely if isinstance(one.get("logprob"), int | float)]
+    others = [{"candidates": [_token(other) for other in one.get("top_logprobs") or ()]} for one in likely]
+    told = {"chosenCandidates": [_token(one) for one in likely], "topCandidates": others}
+    return {"avgLogprobs": sum(found) / len(found) if found else None, "logprobsResult": told}
+
+
+def _token(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {"token": one.get("token"), "logProbability": one.get("logprob")}
 
 
 def _call(execution: Execution, index: int, call: dict[str, str]) -> dict[str, Any]:
@@ -130,7 +151,6 @@ def _signature(seal: Reasoning | None) -> dict[str, str]:
     return {"thoughtSignature": seal.seal} if seal and seal.kind == KIND else {}
 
 
-def _reason(done: Done | None) -> str:
+def _reason(done: Done) -> str:
     """In the provider's own word, where that is one of these."""
-    finish, raw = (done.finish, done.raw) if done else (Finish.STOP, "")
-    return raw if raw in OWN else REASONS.get(finish, "STOP")
+    return done.raw if done.raw in OWN else REASONS.get(done.finish, "STOP")

@@ -15,9 +15,12 @@ from pydantic.alias_generators import to_camel, to_snake
 from ...router.providers.conversation import with_shown
 from ...router.providers.gemini_answer import KIND
 from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, ThoughtPart, Tool, ToolResult, ToolUse
+from .. import hints
 from ..errors import Refused
+from ..hints import MOST_LOGPROBS
 from ..json_body import MOST_TOKENS, checked, unsupported
 
+MOST_SETTINGS = 50
 NUMBER = re.compile(r"[0-9]{1,9}")
 CHOICES = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
 UNBLOCKED = {"OFF", "BLOCK_NONE", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"}
@@ -49,8 +52,14 @@ class FunctionCall(Camel):
 
 
 class SafetySetting(Camel):
-    category: str = ""
-    threshold: str = ""
+    category: str = Field(default="", max_length=100)
+    threshold: str = Field(default="", max_length=100)
+    method: str | None = Field(default=None, max_length=100)
+
+    @property
+    def told(self) -> dict[str, str]:
+        """As Gemini is told it; `method` is Vertex AI's."""
+        return self.model_dump(exclude_none=True)
 
 
 class ResponsePart(Camel):
@@ -119,6 +128,7 @@ class GenerationConfig(Camel):
     response_json_schema: dict[str, Any] | None = None
     response_modalities: list[str] | None = None
     response_logprobs: bool | None = None
+    logprobs: int | None = Field(default=None, ge=0, le=MOST_LOGPROBS)
     speech_config: dict[str, Any] | None = None
     media_resolution: str | None = None
     thinking_config: ThinkingConfig | None = None
@@ -131,7 +141,8 @@ class GenerateRequest(Camel):
     tool_config: ToolConfig | None = None
     generation_config: GenerationConfig = Field(default_factory=GenerationConfig)
     cached_content: str | None = None
-    safety_settings: list[SafetySetting] | None = None
+    safety_settings: list[SafetySetting] | None = Field(default=None, max_length=MOST_SETTINGS)
+    service_tier: str | None = Field(default=None, max_length=50)
 
     def refuse_what_cannot_be_sent(self) -> None:
         """Raises Refused. Left out, it would change the answer without a word."""
@@ -140,12 +151,9 @@ class GenerateRequest(Camel):
             raise Refused(400, "contents: at least one is needed.", "invalid_value", "contents")
         if self.cached_content:
             raise unsupported("cachedContent", "what one provider keeps cannot be named here.")
-        if any(one.threshold not in UNBLOCKED for one in self.safety_settings or ()):
-            raise unsupported("safetySettings", "what is blocked is not passed on here: only to block nothing of it.")
+        hints.refuse_other_prices("serviceTier", self.service_tier)
         if config.media_resolution not in UNSAID:
             raise unsupported("generationConfig.mediaResolution", HOW_IT_IS_SEEN)
-        if config.response_logprobs:
-            raise unsupported("generationConfig.responseLogprobs", "probabilities of tokens are not passed on here.")
         if config.speech_config or [m for m in config.response_modalities or () if m.upper() != "TEXT"]:
             field = "generationConfig.responseModalities"
             raise unsupported(
@@ -311,6 +319,13 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def _safety(asked: GenerateRequest) -> dict[str, list[dict[str, str]]]:
+    """Others block nothing of this kind either, so that only what blocks has to come to a model of Gemini's."""
+    settings = asked.safety_settings or []
+    blocks = any(one.threshold not in UNBLOCKED for one in settings)
+    return {"safetySettings" if blocks else "unblocked": [one.told for one in settings]} if settings else {}
+
+
 def prompt_of(asked: GenerateRequest, *, streams: bool) -> Prompt:
     config = asked.generation_config
     effort, budget = thinking_of(config)
@@ -319,6 +334,9 @@ def prompt_of(asked: GenerateRequest, *, streams: bool) -> Prompt:
         "top_k": int(config.top_k) if config.top_k is not None else None,
         "frequency_penalty": config.frequency_penalty or None,
         "presence_penalty": config.presence_penalty or None,
+        "logprobs": (config.logprobs or 0) if config.response_logprobs else None,
+        **_safety(asked),
+        **hints.known(tier=asked.service_tier),
     }
     return Prompt(
         messages=messages_of(asked),

@@ -37,7 +37,8 @@ def completion(whole: Whole) -> dict[str, Any]:
             }
             for index, call in answer.tool_calls.items()
         ]
-    choice = {"index": 0, "message": message, "finish_reason": _finish(whole.done), "logprobs": None}
+    likely = {"content": whole.likely, "refusal": None} if whole.likely else None
+    choice = {"index": 0, "message": message, "finish_reason": _finish(whole.done), "logprobs": likely}
     made = {"choices": [choice], "usage": usage_of(whole.usage)}
     return _envelope(execution, "chat.completion", whole.model) | made
 
@@ -56,7 +57,7 @@ class Chunks:
         if isinstance(event, Refusal):
             return self._delta({"refusal": event.delta})
         if isinstance(event, Text):
-            return self._delta({"content": event.delta})
+            return self._delta({"content": event.delta}, likely=event.logprobs)
         if isinstance(event, Reasoning) and event.delta:
             return self._delta({"reasoning_content": event.delta})
         if isinstance(event, ToolCall):
@@ -77,10 +78,13 @@ class Chunks:
         """OpenAI's own form for it."""
         yield f"data: {compact(errors.told(errors.of(failure)) | {'dataelan': facts})}\n\n".encode()
 
-    def _delta(self, delta: dict[str, Any], finish: str | None = None, more: str = "") -> bytes:
+    def _delta(
+        self, delta: dict[str, Any], finish: str | None = None, more: str = "", likely: tuple[Any, ...] = ()
+    ) -> bytes:
         if self._is_first:
             delta, self._is_first = {"role": "assistant", **delta}, False
-        choice = f'{{"index":0,"delta":{compact(delta)},"finish_reason":{compact(finish)}}}'
+        told = f',"logprobs":{compact({"content": likely, "refusal": None})}' if likely else ""
+        choice = f'{{"index":0,"delta":{compact(delta)},"finish_reason":{compact(finish)}{told}}}'
         return self._head + f'"choices":[{choice}]{more}}}\n\n'.encode()
 
     def _call(self, event: ToolCall) -> dict[str, Any]:

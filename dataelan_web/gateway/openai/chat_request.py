@@ -6,15 +6,19 @@ is not in here goes nowhere. Source: openai/openai-openapi, CreateChatCompletion
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, Tool, ToolResult, ToolUse
+from .. import hints
 from ..errors import Refused
+from ..hints import LONGEST_HINT, MOST_LOGPROBS
 from ..json_body import DATA_URL, MOST_TOKENS, Strict, unsupported
 from ..tool_calls import split
 
+Bias = Annotated[int, Field(ge=-100, le=100)]
+MOST_BIASES = 10_000
 AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 
@@ -128,7 +132,13 @@ class ChatRequest(Strict):
     parallel_tool_calls: bool | None = None
     verbosity: str | None = Field(default=None, max_length=50)
     logprobs: bool | None = None
-    logit_bias: dict[str, Any] | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=MOST_LOGPROBS)
+    logit_bias: dict[str, Bias] | None = Field(default=None, max_length=MOST_BIASES)
+    prompt_cache_key: str | None = Field(default=None, max_length=LONGEST_HINT)
+    prompt_cache_retention: str | None = Field(default=None, max_length=50)
+    safety_identifier: str | None = Field(default=None, max_length=LONGEST_HINT)
+    user: str | None = Field(default=None, max_length=LONGEST_HINT)
+    service_tier: str | None = Field(default=None, max_length=50)
     modalities: list[str] | None = None
     functions: list[Any] | None = None
     web_search_options: dict[str, Any] | None = None
@@ -166,8 +176,10 @@ class ChatRequest(Strict):
 
     def _options(self) -> dict[str, Any]:
         """A penalty of 0 is none, which every model has."""
-        names = ("frequency_penalty", "presence_penalty", "verbosity")
-        said = {name: value for name in names if (value := getattr(self, name))}
+        names = ("frequency_penalty", "presence_penalty", "verbosity", "logit_bias")
+        said = {name: value for name in names if (value := getattr(self, name))} | hints.of_openai(self)
+        if self.logprobs:
+            said["logprobs"] = self.top_logprobs or 0
         parallel = self.parallel_tool_calls if self.tools else None  # without tools it says nothing
         return said if parallel is None else said | {"parallel_tool_calls": parallel}
 
@@ -175,10 +187,9 @@ class ChatRequest(Strict):
         """Raises Refused. Left out, it would change the answer without a word."""
         if not self.messages:
             raise Refused(400, "messages: at least one is needed.", "invalid_value", "messages")
-        if self.logprobs:
-            raise unsupported("logprobs", "probabilities of tokens are not passed on here.")
-        if self.logit_bias:
-            raise unsupported("logit_bias", "tokens differ from model to model, so it cannot be passed on here.")
+        if self.top_logprobs and not self.logprobs:
+            raise Refused(400, "top_logprobs: it needs `logprobs`.", "invalid_value", "top_logprobs")
+        hints.refuse_other_prices("service_tier", self.service_tier)
         if self.modalities and self.modalities != ["text"]:
             raise unsupported("modalities", "a chat is answered in text here; ask /v1/audio/speech for a voice.")
         if self.functions:

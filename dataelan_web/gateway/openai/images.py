@@ -30,7 +30,7 @@ class ImagesRequest(Strict):
     quality: str | None = Field(default=None, max_length=50)
     background: str | None = Field(default=None, max_length=50)
     output_format: Literal["png", "jpeg", "webp"] | None = None
-    output_compression: int | None = None
+    output_compression: int | None = Field(default=None, ge=0, le=100)
     response_format: Literal["url", "b64_json"] | None = None
     style: str | None = None
     moderation: str | None = Field(default=None, max_length=50)
@@ -43,10 +43,12 @@ class ImagesRequest(Strict):
             raise unsupported("response_format", "pictures come as `b64_json`; nothing is kept at an open address.")
         if self.style:
             raise unsupported("style", "say it in the prompt; only one model knows this parameter.")
-        if self.moderation not in (None, "auto"):
-            raise unsupported("moderation", "only one provider knows this parameter.")
-        if self.output_compression not in (None, 100):
-            raise unsupported("output_compression", "pictures come as their model made them.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What only OpenAI's own format has, where it is not what everybody does."""
+        said = {"moderation": self.moderation, "output_compression": self.output_compression}
+        return {name: value for name, value in said.items() if value not in (None, "auto", 100)}
 
     @property
     def media(self) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def read(body: dict[str, Any]) -> Inbound:
     """Raises Refused (400) naming the first field that is wrong."""
     asked = checked(body, ImagesRequest)
     asked.refuse_what_cannot_be_sent()
-    prompt = Prompt((user(asked.prompt),), Task.IMAGE, asked.media, stream=bool(asked.stream))
+    prompt = Prompt((user(asked.prompt),), Task.IMAGE, asked.media, options=asked.options, stream=bool(asked.stream))
     return Inbound(asked.model, prompt, partial(_answer, asked.media), Pictures, ModelType.IMAGE)
 
 

@@ -7,8 +7,8 @@ event as `dataelan`, since a stream's headers go out before its cost is known.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...models import Execution
@@ -21,6 +21,7 @@ from ..tool_calls import call_id
 from .chat_answer import written
 
 INCOMPLETE = {Finish.LENGTH: "max_output_tokens", Finish.CONTENT_FILTER: "content_filter"}
+Likely = Sequence[Mapping[str, Any]]
 Echo = dict[str, Any]
 """What the request said, which a response says again."""
 
@@ -36,7 +37,7 @@ def response(echo: Echo, whole: Whole) -> dict[str, Any]:
     items += thoughts.get(WORDS, [])
     if whole.text:
         kind = "refusal" if answer.is_refusal else "text"
-        items.append(_Item(kind, f"msg_{execution.id.hex}", whole.text))
+        items.append(_Item(kind, f"msg_{execution.id.hex}", whole.text, likely=whole.likely))
     items += [_picture(execution, number, one) for number, one in enumerate(whole.assets) if _is_picture(one)]
     for index, call in answer.tool_calls.items():
         named = call["id"] or call_id(execution, index)
@@ -61,6 +62,8 @@ class _Item:
     place: int = 0
     seal: str = ""
     has_part: bool = False
+    likely: list[Mapping[str, Any]] = field(default_factory=list)
+    """How likely each token of its words was, where that was asked for."""
 
     def document(self, status: str) -> dict[str, Any]:
         match self.kind:
@@ -83,7 +86,7 @@ class _Item:
             return {"type": "refusal", "refusal": self.said}
         if self.kind == "reasoning":
             return {"type": "summary_text", "text": self.said}
-        return {"type": "output_text", "text": self.said, "annotations": [], "logprobs": []}
+        return {"type": "output_text", "text": self.said, "annotations": [], "logprobs": self.likely}
 
 
 def _picture(execution: Execution, number: int, made: Asset) -> _Item:
@@ -137,8 +140,8 @@ class Events:
                     yield self._seal(seal)
             case Refusal(delta):
                 yield self._say("refusal", delta)
-            case Text(delta):
-                yield self._say("text", delta)
+            case Text(delta, likely):
+                yield self._say("text", delta, likely)
             case Asset() if _is_picture(event):
                 yield self._show(event)
             case ToolCall(index, id, name, arguments):
@@ -154,14 +157,13 @@ class Events:
         made = _envelope(self._execution, self._model, self._echo) | {"output": [], "usage": None}
         return self._event("response.created", response=made) + self._event("response.in_progress", response=made)
 
-    def _say(self, kind: str, delta: str) -> bytes:
-        if self._speaking is not None and self._speaking.kind == kind:
-            return self._add(self._speaking, delta)
-        before = self._started() + self._stop_speaking()
-        self._speaking = self._new(kind)
-        return (
-            before + self._begin(self._speaking) + self._begin_part(self._speaking) + self._add(self._speaking, delta)
-        )
+    def _say(self, kind: str, delta: str, likely: Likely = ()) -> bytes:
+        before = b""
+        if self._speaking is None or self._speaking.kind != kind:
+            before = self._started() + self._stop_speaking()
+            self._speaking = self._new(kind)
+            before += self._begin(self._speaking) + self._begin_part(self._speaking)
+        return before + self._add(self._speaking, delta, likely)
 
     def _new(self, kind: str) -> _Item:
         prefix = "rs_" if kind == "reasoning" else "msg_"
@@ -202,9 +204,10 @@ class Events:
         item.has_part = True
         return self._of(item, _part_event(item, "added"), {"part": item.part})
 
-    def _add(self, item: _Item, delta: str) -> bytes:
+    def _add(self, item: _Item, delta: str, likely: Likely = ()) -> bytes:
         item.said += delta
-        return self._of(item, f"{TOLD[item.kind][0]}.delta", {"delta": delta} | _beside(item))
+        item.likely += likely
+        return self._of(item, f"{TOLD[item.kind][0]}.delta", {"delta": delta} | _beside(item, likely))
 
     def _stop_speaking(self) -> bytes:
         item, self._speaking = self._speaking, None
@@ -215,7 +218,7 @@ class Events:
 
     def _close(self, item: _Item) -> bytes:
         event, name = TOLD[item.kind]
-        whole = {name: item.said} | ({"name": item.name} if item.kind == "call" else _beside(item))
+        whole = {name: item.said} | ({"name": item.name} if item.kind == "call" else _beside(item, item.likely))
         made = self._of(item, f"{event}.done", whole) if item.has_part or item.kind == "call" else b""
         if item.has_part:
             made += self._of(item, _part_event(item, "done"), {"part": item.part})
@@ -237,8 +240,8 @@ class Events:
         return [self._ended.get(item.place) or item.document("incomplete") for item in self._items]
 
 
-def _beside(item: _Item) -> dict[str, Any]:
-    return {"logprobs": []} if item.kind == "text" else {}
+def _beside(item: _Item, likely: Likely) -> dict[str, Any]:
+    return {"logprobs": likely} if item.kind == "text" else {}
 
 
 def _part_event(item: _Item, what: str) -> str:

@@ -6,15 +6,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ...router.providers.openai_responses import SEALED
+from ...router.providers.openai_responses import LIKELY, SEALED
 from ...router.providers.openai_responses_answer import KIND, NAMED_BY_US, sealed_at
 from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, ThoughtPart, Tool, ToolResult, ToolUse
+from .. import hints
 from ..errors import Refused
+from ..hints import LONGEST_HINT, MOST_LOGPROBS
 from ..json_body import DATA_URL, MOST_TOKENS, Strict, checked, unsupported
 from ..tool_calls import split
 from .chat_request import SchemaTold
 
-LOGPROBS = "message.output_text.logprobs"
 OPENAI = "https://api.openai.com"
 KEPT_ELSEWHERE = "it names what one provider keeps; send the items themselves."
 
@@ -91,7 +92,12 @@ class ResponsesRequest(Strict):
     background: bool | None = None
     truncation: str | None = None
     context_management: Any = None
-    top_logprobs: int | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=MOST_LOGPROBS)
+    prompt_cache_key: str | None = Field(default=None, max_length=LONGEST_HINT)
+    prompt_cache_retention: str | None = Field(default=None, max_length=50)
+    safety_identifier: str | None = Field(default=None, max_length=LONGEST_HINT)
+    user: str | None = Field(default=None, max_length=LONGEST_HINT)
+    service_tier: str | None = Field(default=None, max_length=50)
     metadata: dict[str, str] | None = None
     include: list[str] | None = None
 
@@ -107,19 +113,18 @@ class ResponsesRequest(Strict):
             raise unsupported("truncation", "a conversation is sent as it is, or not at all.")
         if self.context_management:
             raise unsupported("context_management", "a conversation is sent as it is, or not at all.")
-        if self.top_logprobs:
-            raise unsupported("top_logprobs", "probabilities of tokens are not passed on here.")
-        if LOGPROBS in (self.include or ()):
-            raise unsupported("include", "probabilities of tokens are not passed on here.")
+        hints.refuse_other_prices("service_tier", self.service_tier)
 
     def prompt(self) -> Prompt:
         choice, effort = self.tool_choice, self.reasoning.effort if self.reasoning else None
         format = self.text.format if self.text else None
-        options: dict[str, Any] = {}
+        options = hints.of_openai(self)
         if self.parallel_tool_calls is not None and self.tools:
             options["parallel_tool_calls"] = self.parallel_tool_calls
         if self.text and self.text.verbosity:
             options["verbosity"] = self.text.verbosity
+        if LIKELY in (self.include or ()) or self.top_logprobs:
+            options["logprobs"] = self.top_logprobs or 0
         return Prompt(
             messages=self._messages(),
             max_tokens=self.max_output_tokens,

@@ -74,8 +74,8 @@ def read(form: MultiDict[str, str], files: MultiDict[str, FileStorage]) -> Inbou
 
 
 def _fields(form: MultiDict[str, str]) -> dict[str, Any]:
-    """What a form can only say as text, as what it is. Raises Refused (400)."""
-    said: dict[str, Any] = {name: value for name, value in form.items() if not name.endswith("[]")}
+    """What a form can only say as text, as what it is; a field may come without a name. Raises Refused (400)."""
+    said: dict[str, Any] = {name: value for name, value in form.items() if name and not name.endswith("[]")}
     for name in ("timestamp_granularities", "include", *LISTED_BY_ONE):
         said[name] = form.getlist(f"{name}[]") or form.getlist(name)
     if "stream" in said:

@@ -1,19 +1,19 @@
 """Deleting an organization's own providers and models, and bringing them back.
 
-What never made a run is deleted. What did is archived: it is seen and used nowhere any more, its price versions stay
-under what they were charged for, and past runs go on saying its name. Every verb commits and is noted in the audit.
+What is deleted is archived: it is seen and used nowhere any more, its price versions stay under what they were charged
+for, and past runs go on saying its name. Every verb commits and is noted in the audit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import joinedload
 
 from ... import access, audit, quota
 from ...extensions import db
-from ...models import APIKey, Attempt, Model, Provider, RoutingRule, RoutingRuleModel, now
+from ...models import APIKey, Model, Provider, RoutingRule, RoutingRuleModel, now
 from ..keys.keeping import destroy
 
 
@@ -21,33 +21,27 @@ class InUse(Exception):
     """It cannot be deleted yet; the message says why."""
 
 
-def was_used(row: Model | Provider) -> bool:
-    column = Attempt.model_id if isinstance(row, Model) else Attempt.provider_id
-    return bool(db.session.scalar(select(exists().where(column == row.id))))
-
-
-def remove_model(model: Model) -> bool:
-    """Was it archived, as one that was used? Raises InUse, with the rules that need it."""
+def remove_model(model: Model) -> None:
+    """Raises InUse, with the rules that need it."""
     if rules := _rules_with(model):
         named = ", ".join(f"“{name}”" for name in rules)
         raise InUse(f"{len(rules)} {'rule uses' if len(rules) == 1 else 'rules use'} it: {named}. Take it out first.")
     _hold(model)
     quota.forget(db.session, model.id)
-    return _remove(model, "model", provider=model.provider.slug)
+    _shelve(model, "model", provider=model.provider.slug)
 
 
-def remove_provider(provider: Provider) -> bool:
-    """With its models, their places in rules, and its keys, whose secrets are destroyed. Was it archived?"""
+def remove_provider(provider: Provider) -> None:
+    """With its models, their places in rules, and its keys, whose secrets are destroyed."""
     gone = dependents(provider)
     _hold(provider)
     keys = db.session.scalars(select(APIKey).where(APIKey.provider_id == provider.id)).all()
     models = select(Model.id).where(Model.provider_id == provider.id)
     quota.forget(db.session, provider.id, *(key.id for key in keys), *db.session.scalars(models))
-    if was_used(provider):
-        for key in keys:
-            destroy(key)
-        db.session.execute(delete(RoutingRuleModel).where(RoutingRuleModel.model_id.in_(models)))
-    return _remove(provider, "provider", models=gone.models, rules=gone.rules, keys=gone.keys)
+    for key in keys:
+        destroy(key)
+    db.session.execute(delete(RoutingRuleModel).where(RoutingRuleModel.model_id.in_(models)))
+    _shelve(provider, "provider", models=gone.models, rules=gone.rules, keys=gone.keys)
 
 
 def restore(row: Model | Provider) -> None:
@@ -97,15 +91,10 @@ def archived_models() -> list[Model]:
     return list(db.session.scalars(query.order_by(Model.archived_at.desc())))
 
 
-def _remove(row: Model | Provider, word: str, **detail: object) -> bool:
-    is_archived = was_used(row)
-    audit.record(f"{word}.{'archived' if is_archived else 'deleted'}", row, row.organization_id, **detail)
-    if is_archived:
-        row.archived_at = now()
-    else:
-        db.session.delete(row)
+def _shelve(row: Model | Provider, word: str, **detail: object) -> None:
+    row.archived_at = now()
+    audit.record(f"{word}.archived", row, row.organization_id, **detail)
     db.session.commit()
-    return is_archived
 
 
 def _hold(row: Model | Provider) -> None:

@@ -15,7 +15,6 @@ from ...extensions import db
 from ...models import Execution, Model, Price, Project, State, User, now
 from ...models.base import NIL
 from ...router.providers import KINDS
-from ..archive import shelving
 from ..endings import replacements
 from ..endings.dependents import uses_of
 from . import browse, catalogue, corrections, parameters, prices
@@ -80,7 +79,6 @@ def page_of(line: Line) -> dict[str, Any]:
         "projects": _projects() if is_playable(model) else [],
         "is_own": is_own,
         "may_administer": may_administer,
-        "was_used": is_own and may_administer and shelving.was_used(model),
     }
 
 

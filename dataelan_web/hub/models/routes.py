@@ -131,10 +131,10 @@ def model_deletion(id: uuid.UUID) -> Response:
     model = _own(id)
     name = model.display_name
     try:
-        is_archived = shelving.remove_model(model)
+        shelving.remove_model(model)
     except shelving.InUse as refused:
         return model_page(id, 422, problem=str(refused))
-    toast(f"“{name}” is in the archive now." if is_archived else f"“{name}” was deleted.", "good")
+    toast(f"“{name}” is in the archive now.", "good")
     return redirect(url_for("hub.models"))
 
 

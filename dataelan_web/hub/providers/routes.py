@@ -86,9 +86,8 @@ def state_free(id: uuid.UUID) -> Response:
 def delete_provider(id: uuid.UUID) -> Response:
     provider = _own(id)
     name = provider.name
-    is_archived = shelving.remove_provider(provider)
-    kept = "is in the archive now, without its keys." if is_archived else "was deleted, with its models and keys."
-    toast(f"“{name}” {kept}", "good")
+    shelving.remove_provider(provider)
+    toast(f"“{name}” is in the archive now, without its keys.", "good")
     return redirect(url_for("hub.providers"))
 
 
@@ -105,7 +104,6 @@ def provider_page(provider: Provider, status: int = 200, **context: Any) -> Flas
         "key_form": KeyForm(formdata=None),
         "settings_form": ProviderSettingsForm(formdata=None, obj=provider) if is_own else None,
         "dependents": shelving.dependents(provider) if is_own and can_edit else None,
-        "was_used": is_own and can_edit and shelving.was_used(provider),
         "can_edit": can_edit,
         "time_zone": place.time_zone(),
         "crumbs": [providers_crumb()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from flask import request
@@ -27,6 +28,10 @@ class ColumnForm(Form, ChatSettings):
     @property
     def requested(self) -> str:
         return self.model.data or "auto"
+
+    @property
+    def remembered(self) -> dict[str, Any]:
+        return {name: float(value) if isinstance(value, Decimal) else value for name, value in self.data.items()}
 
 
 class CompareForm(ChatForm):
@@ -80,15 +85,26 @@ class CompareForm(ChatForm):
 
     @property
     def remembered(self) -> dict[str, Any]:
-        return self.settings | {"compared": [column.model.data for column in self.columns]}
+        apart = [] if self.in_step.data else [column.remembered for column in self.columns]
+        return self.settings | {"compared": [column.model.data for column in self.columns], "apart": apart}
 
 
 def fresh(session: PromptSession, chosen: Sequence[str] = ()) -> CompareForm:
-    """An empty prompt, with the settings of the time before, and its models where none are `chosen`."""
+    """An empty prompt, with the settings of the time before, each column's own too, and its models where none are
+    `chosen`."""
     known = {name: session.settings[name] for name in CompareForm.REMEMBERED if session.settings.get(name) is not None}
     names = [name for name in chosen if name] or session.settings.get("compared") or []
-    columns = [_column(place, {"model": name}, ()) for place, name in enumerate(names[:MOST])]
-    return CompareForm(session, columns, formdata=None, data=known)
+    apart = list(session.settings.get("apart") or [])
+    columns = [_column(place, _settings(name, apart), ()) for place, name in enumerate(names[:MOST])]
+    return CompareForm(session, columns, formdata=None, data=known | {"in_step": not session.settings.get("apart")})
+
+
+def _settings(name: str, apart: list[dict[str, Any]]) -> dict[str, Any]:
+    """Those of the next column of this model, the time before, which are taken out of `apart`."""
+    found = next((one for one in apart if one.get("model") == name), None)
+    if found is not None:
+        apart.remove(found)
+    return found or {"model": name}
 
 
 def _submitted() -> list[ColumnForm]:

@@ -68,7 +68,7 @@ _FINISHES: Mapping[str, Finish] = {
 
 
 class AnthropicMessages(Format):
-    options = frozenset({"top_k", "parallel_tool_calls"})
+    options = frozenset({"top_k", "parallel_tool_calls", "user_id", "service_tier"})
     has_no = frozenset({"seed"})
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
@@ -139,6 +139,8 @@ def _options(prompt: Prompt) -> dict[str, Any]:
         "temperature": prompt.temperature,
         "top_p": prompt.top_p,
         "top_k": prompt.options.get("top_k"),
+        "metadata": {"user_id": prompt.options["user_id"]} if "user_id" in prompt.options else None,
+        "service_tier": "standard_only" if "service_tier" in prompt.options else None,
         "stop_sequences": list(prompt.stop) or None,
         "stream": prompt.stream or None,
     }

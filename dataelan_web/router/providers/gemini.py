@@ -52,10 +52,12 @@ _NO_SIGNATURE = "skip_thought_signature_validator"
 
 
 class Gemini(Format):
-    options = frozenset({"top_k", "frequency_penalty", "presence_penalty"})
+    options = frozenset({"top_k", "frequency_penalty", "presence_penalty", "logprobs", "safetySettings", "unblocked"})
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = _context(prompt)
+        if settings := prompt.options.get("safetySettings") or prompt.options.get("unblocked"):
+            body["safetySettings"] = settings
         if config := _generation_config(prompt):
             body["generationConfig"] = config
         verb = "streamGenerateContent?alt=sse" if prompt.stream else "generateContent"
@@ -164,6 +166,8 @@ def _generation_config(prompt: Prompt) -> dict[str, Any]:
         "topK": prompt.options.get("top_k"),
         "frequencyPenalty": prompt.options.get("frequency_penalty"),
         "presencePenalty": prompt.options.get("presence_penalty"),
+        "responseLogprobs": "logprobs" in prompt.options or None,
+        "logprobs": prompt.options.get("logprobs") or None,
         "stopSequences": list(prompt.stop) or None,
         "seed": prompt.seed,
         "responseMimeType": "application/json" if prompt.schema is not None else None,

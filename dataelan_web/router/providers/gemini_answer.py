@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dataelan_web.router.providers import logprobs
 from dataelan_web.router.providers.failures import failure_in_answer
 from dataelan_web.router.providers.framing import Frame
 from dataelan_web.router.providers.gemini_calls import Calls
@@ -71,8 +72,12 @@ class GeminiAnswer:
         self._model_ends = string(mapping(document.get("modelStatus")).get("retirementTime")) or self._model_ends
         self._blocked = self._blocked or string(mapping(document.get("promptFeedback")).get("blockReason"))
         for candidate in mappings(document.get("candidates"))[:1]:
+            likely = logprobs.of_gemini(candidate.get("logprobsResult"))
             for part in mappings(mapping(candidate.get("content")).get("parts")):
-                yield from self._part(part)
+                for event in self._part(part):
+                    if likely and isinstance(event, Text):
+                        event, likely = Text(event.delta, likely), ()
+                    yield event
             self._finish = string(candidate.get("finishReason")) or self._finish
         yield from self._cost(mapping(document.get("usageMetadata")))
 
@@ -87,7 +92,9 @@ class GeminiAnswer:
         if self._images:
             yield Usage(images=self._images)
         said = self._finish or self._blocked
-        yield Done(self._normalised(), said, self._model, self._id, model_ends=self._model_ends)
+        is_blocked = bool(self._blocked and not self._finish)
+        made = self._normalised(), said, self._model, self._id
+        yield Done(*made, model_ends=self._model_ends, is_blocked=is_blocked)
 
     def _normalised(self) -> Finish:
         if self._blocked and not self._finish:

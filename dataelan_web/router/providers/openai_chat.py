@@ -7,10 +7,12 @@ Source: openai/openai-openapi (f85dbe2), and what each of those servers really s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+from dataelan_web.router.prompt import HINTS
 from dataelan_web.router.providers import AZURE
 from dataelan_web.router.providers.conversation import text_of
 from dataelan_web.router.providers.format import Format
@@ -43,6 +45,8 @@ class Dialect:
     key_header: str = "Authorization"
     list_query: str = ""
     """What its list of models is asked with."""
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Of prompt.HINTS, those that it is known to take, and what it calls them."""
 
 
 # By end of host name. OpenAI's own newer models refuse `max_tokens` (400, unsupported_parameter), while many
@@ -50,8 +54,17 @@ class Dialect:
 # answers 422 to fields it does not know; it calls the seed `random_seed` and reports usage without being asked.
 # OpenRouter lists what writes text, and anything else only to who asks for it (openrouter.ai/docs/api_reference/models,
 # “Modality filtering guide”): so for all that can be asked of it here, which is no film.
+# Azure has models of others beside OpenAI's, which refuse `prompt_cache_key` (vectorize-io/hindsight#3518).
 DIALECTS: Mapping[str, Dialect] = {
-    "api.openai.com": Dialect(max_tokens="max_completion_tokens"),
+    "api.openai.com": Dialect(
+        max_tokens="max_completion_tokens",
+        hints={
+            "prompt_cache_key": "prompt_cache_key",
+            "prompt_cache_retention": "prompt_cache_retention",
+            "user_id": "safety_identifier",
+            "service_tier": "service_tier",
+        },
+    ),
     **dict.fromkeys(AZURE, Dialect(max_tokens="max_completion_tokens", key_header="api-key")),
     "api.mistral.ai": Dialect(seed="random_seed", stream_options=False),
     "openrouter.ai": Dialect(
@@ -73,12 +86,29 @@ def key_headers(base_url: str, key: str) -> dict[str, str]:
     return {header: f"Bearer {key}" if header == "Authorization" else key}
 
 
+LONGEST_USER = 128
+"""Characters, at OpenAI; Anthropic takes 256, and its own clients send more than half of these."""
+
+
+def hinted(base_url: str, prompt: Prompt) -> dict[str, Any]:
+    """What this server is told of these hints, in its words. An id that is too long is as good by its hash."""
+    said = dict(prompt.options)
+    if len(user := str(said.get("user_id", ""))) > LONGEST_USER:
+        said["user_id"] = sha256(user.encode()).hexdigest()
+    if "service_tier" in said:
+        said["service_tier"] = "default"
+    return {theirs: said[ours] for ours, theirs in dialect_of(base_url).hints.items() if ours in said}
+
+
 class OpenAIChat(Format):
-    options = frozenset({"frequency_penalty", "presence_penalty", "parallel_tool_calls", "verbosity"})
+    options = frozenset(
+        {"frequency_penalty", "presence_penalty", "parallel_tool_calls", "verbosity", "logit_bias", "logprobs"}
+    )
 
     def __init__(self, base_url: str) -> None:
         super().__init__(base_url)
         self._dialect = dialect_of(self.base_url)
+        self.options = self.options | self._dialect.hints.keys()
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         messages = [said for message in prompt.messages for said in _messages(message)]
@@ -100,9 +130,15 @@ class OpenAIChat(Format):
             "stop": list(prompt.stop) or None,
             self._dialect.seed: prompt.seed,
             "reasoning_effort": prompt.reasoning_effort,
-            **prompt.options,
+            **{name: value for name, value in prompt.options.items() if name not in HINTS},
+            **self._likely(prompt.options.get("logprobs")),
+            **hinted(self.base_url, prompt),
         }
         return {name: value for name, value in options.items() if value is not None}
+
+    @staticmethod
+    def _likely(others: int | None) -> dict[str, Any]:
+        return {} if others is None else {"logprobs": True, "top_logprobs": others or None}
 
     def decoder(self) -> Decoder:
         return decoder(ChatAnswer())

@@ -16,6 +16,7 @@ from dataelan_web.router.providers.json_values import (
     mappings,
     string,
 )
+from dataelan_web.router.providers.logprobs import Logprobs, of_openai
 from dataelan_web.router.providers.measures import billed_usd, part_of
 from dataelan_web.router.providers.media import asset_from_data_url, decode_base64, sniffed
 from dataelan_web.router.types import (
@@ -110,7 +111,9 @@ class ChatAnswer:
     def _choice(self, choice: Mapping[str, Any], whole: bool) -> Iterator[Event]:
         if is_error(choice):
             raise failure_in_answer(choice)
-        yield from self._message(self._said(choice, whole))
+        told = choice.get("logprobs")
+        likely = of_openai(mapping(told).get("content")) if told else ()
+        yield from self._message(self._said(choice, whole), likely)
         if finish := string(choice.get("finish_reason")):
             self._finish = finish
         if finish in _FAILED_FINISHES:
@@ -126,10 +129,15 @@ class ChatAnswer:
             return delta
         return {} if self._spoken else message  # a stream that is one complete answer
 
-    def _message(self, message: Mapping[str, Any]) -> Iterator[Event]:
+    def _message(self, message: Mapping[str, Any], likely: Logprobs = ()) -> Iterator[Event]:
+        """`likely`: how likely each token of its words was. They may hold no whole letter."""
         for event in self._pieces(message):
             self._spoken = True
+            if likely and type(event) is Text:
+                event, likely = Text(event.delta, likely), ()
             yield event
+        if likely:
+            yield Text("", likely)
 
     def _pieces(self, message: Mapping[str, Any]) -> Iterator[Event]:
         if message.keys() <= _WORDS:  # as most pieces are, of which there are thousands

@@ -98,8 +98,10 @@ class Dialect:
     size: Callable[[Prompt], Body] = _by_size
     edit: Callable[[tuple[ImagePart, ...], Body], tuple[str, Body | list[Upload]]] = _form
     path: str = "images/generations"
+    options: frozenset[str] = frozenset()
 
 
+OPENAI = Dialect(options=frozenset({"moderation", "output_compression"}))
 # By end of host name. OpenAI refuses fields that it does not know.
 DIALECTS: Mapping[str, Dialect] = {
     "api.x.ai": Dialect(_by_ratio, _json),
@@ -116,7 +118,8 @@ class OpenAIImages(Format):
     def __init__(self, base_url: str) -> None:
         super().__init__(base_url)
         host = urlsplit(self.base_url).hostname or ""
-        self._dialect = next((known for end, known in DIALECTS.items() if host.endswith(end)), Dialect())
+        self._dialect = next((known for end, known in DIALECTS.items() if host.endswith(end)), OPENAI)
+        self.options = self._dialect.options
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         headers = key_headers(self.base_url, key)
@@ -135,6 +138,7 @@ class OpenAIImages(Format):
             quality=option(prompt, "quality"),
             background=option(prompt, "background"),
             output_format=option(prompt, "format"),
+            **prompt.options,
         )
 
     def decoder(self) -> Decoder:

@@ -16,7 +16,7 @@ from dataelan_web.router.providers.conversation import with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.json_values import counted
-from dataelan_web.router.providers.openai_chat import key_headers, schema_of
+from dataelan_web.router.providers.openai_chat import dialect_of, hinted, key_headers, schema_of
 from dataelan_web.router.providers.openai_responses_answer import ResponsesAnswer, opened_at
 from dataelan_web.router.types import (
     Call,
@@ -39,16 +39,24 @@ EVENT_LIMIT = 32 * MEBIBYTE
 SEALED = "reasoning.encrypted_content"
 """What to ask for, to be told thoughts as they can be taken back; models that do not think refuse it."""
 
+LIKELY = "message.output_text.logprobs"
+"""… and to be told how likely each token was."""
+
 
 class OpenAIResponses(Format):
-    options = frozenset({"parallel_tool_calls", "verbosity"})
+    options = frozenset({"parallel_tool_calls", "verbosity", "logprobs"})
     has_no = frozenset({"seed", "stop"})
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(base_url)
+        self.options = self.options | dialect_of(self.base_url).hints.keys()
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         """A seed is a wish, which is passed over; a stop sequence a promise to keep."""
         if prompt.stop:
             raise Unsupported("The Responses format has no stop sequences.")
         body = {"model": model, "store": False} | _context(prompt, self.base_url) | _options(prompt)
+        body |= hinted(self.base_url, prompt)
         return Call(f"{self.base_url}/responses", body, key_headers(self.base_url, key))
 
     def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
@@ -75,13 +83,16 @@ def _context(prompt: Prompt, base_url: str) -> dict[str, Any]:
 
 
 def _options(prompt: Prompt) -> dict[str, Any]:
+    likely = prompt.options.get("logprobs")
+    included = ([SEALED] if prompt.seals else []) + ([LIKELY] if likely is not None else [])
     options = {
         "max_output_tokens": prompt.max_tokens,
         "temperature": prompt.temperature,
         "top_p": prompt.top_p,
         "parallel_tool_calls": prompt.options.get("parallel_tool_calls"),
         "stream": prompt.stream or None,
-        "include": [SEALED] if prompt.seals else None,
+        "include": included or None,
+        "top_logprobs": likely or None,
     }
     return {name: value for name, value in options.items() if value is not None}
 

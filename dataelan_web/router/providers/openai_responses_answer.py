@@ -16,6 +16,7 @@ from dataelan_web.router.providers.failures import failure_in_answer, is_error
 from dataelan_web.router.providers.framing import Frame
 from dataelan_web.router.providers.jobs import cancelled
 from dataelan_web.router.providers.json_values import broken, compact, count, mapping, mappings, string
+from dataelan_web.router.providers.logprobs import Logprobs, of_openai
 from dataelan_web.router.providers.media import decode_base64, sniffed
 from dataelan_web.router.providers.openai_chat_answer import CUT_OFF, usage_of
 from dataelan_web.router.types import (
@@ -118,7 +119,7 @@ class ResponsesAnswer:
             place, part = _place(event), _part(event)
             kind, delta = _PIECES[type], string(event.get("delta"))
             if delta and self._said.add(place, kind, part, delta):
-                yield self._words(place, kind, delta)
+                yield self._words(place, kind, delta, of_openai(event.get("logprobs")))
         elif type in _WHOLES:
             kind, field = _WHOLES[type]
             yield from self._rest(_place(event), kind, _part(event), string(event.get(field)))
@@ -179,7 +180,8 @@ class ResponsesAnswer:
             if part.get("type") == "refusal":
                 yield from self._rest(place, "refusal", number, string(part.get("refusal")))
             else:
-                yield from self._rest(place, "text", number, string(part.get("text")))
+                likely = of_openai(part.get("logprobs"))
+                yield from self._rest(place, "text", number, string(part.get("text")), likely)
 
     def _call(self, place: Place, item: Mapping[str, Any]) -> Iterator[Event]:
         call_id, name = string(item.get("call_id")) or string(item.get("id")), string(item.get("name"))
@@ -189,20 +191,20 @@ class ResponsesAnswer:
         text = compact(arguments) if isinstance(arguments, dict) else string(arguments)
         yield from self._rest(place, "arguments", 0, text)
 
-    def _rest(self, place: Place, kind: str, part: int, whole: str) -> Iterator[Event]:
-        """What of a text that is now whole has not been said in pieces."""
+    def _rest(self, place: Place, kind: str, part: int, whole: str, likely: Logprobs = ()) -> Iterator[Event]:
+        """What of a text that is now whole has not been said in pieces. `likely`: of each token of the whole."""
         rest = self._said.rest(place, kind, part, whole)
         if rest and self._said.add(place, kind, part, rest):
-            yield self._words(place, kind, rest)
+            yield self._words(place, kind, rest, likely if rest == whole else ())
 
-    def _words(self, place: Place, kind: str, words: str) -> Event:
+    def _words(self, place: Place, kind: str, words: str, likely: Logprobs = ()) -> Event:
         match kind:
             case "arguments":
                 return ToolCall(self._number(place), arguments=words)
             case "refusal":
                 return Refusal(words)
             case "text":
-                return Text(words)
+                return Text(words, likely)
         return Reasoning(words)
 
     def _number(self, place: Place) -> int:

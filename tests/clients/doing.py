@@ -1,9 +1,9 @@
-"""The official clients of three APIs against a running Dataelan: text, streams, tools, schemas, pictures, errors.
+"""An official client against a running Dataelan: text, streams, tools, schemas, pictures, errors.
 
-    python benchmarks/clients.py http://127.0.0.1:8000 dlan_…
+    python tests/clients/doing.py http://127.0.0.1:8000 dlan_… anthropic
 
-It needs no Dataelan around it, only `openai`, `anthropic`, `google-genai` and LangChain’s clients of the three; of
-those that are not installed it says so. Every model it asks is a simulated one.
+It needs nothing of ours, only that client, of `CLIENTS`: where it is not installed, it says so and ends with
+NOT_INSTALLED. Every model it asks is a simulated one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+NOT_INSTALLED = 3
 MODEL = "simulated-instant"
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 NUMBER = {
@@ -336,23 +337,21 @@ def raises(error: type[Exception], call: Callable[[], Any]) -> Any:
     raise AssertionError(f"{error.__name__} was not raised")
 
 
-def main(url: str, token: str) -> int:
+def main(url: str, token: str, name: str) -> int:
+    try:
+        tried = list(CLIENTS[name](url, token))
+    except ImportError as error:
+        print(error.name)
+        return NOT_INSTALLED
     failed = 0
-    for name, client in CLIENTS.items():
+    for what, call in tried:
         try:
-            tried = list(client(url, token))
-        except ImportError:
-            print(f"  {name}: not installed")
-            continue
-        for what, call in tried:
-            try:
-                call()
-                print(f"  {name} {what}: ok")
-            except Exception:
-                failed += 1
-                print(f"  {name} {what}: FAILED\n{traceback.format_exc(limit=-3)}")
+            call()
+        except Exception:
+            failed = 1
+            print(f"{name} {what}: {traceback.format_exc(limit=-3)}")
     return failed
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:3]))
+    raise SystemExit(main(*sys.argv[1:4]))
