@@ -466,7 +466,9 @@ def test_a_model_that_rules_use_is_not_deleted_and_the_rules_are_named(
     assert "HX-Redirect" in post(app, acme, f"/hub/models/{model.id}/deletion").headers
     db.session.rollback()
     db.session.expire_all()
-    assert db.session.scalars(select(Model).where(Model.id == id)).first() is None
+    assert db.session.scalars(select(Model).where(Model.id == id)).one().archived_at, (
+        "from where it can be brought back"
+    )
 
 
 # -- what a model does not take ----------------------------------------------------------------------

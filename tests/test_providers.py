@@ -510,12 +510,13 @@ def test_deleting_a_provider_says_what_goes_with_it_and_takes_it(app: Flask, acm
     assert "2 models, their places in 1 rule, and 1 key" in text
     gone = people.browser(app, acme.olivia).submit(f"{acme.home}/hub/providers/{id}/deletion")
     assert gone.headers["HX-Redirect"] == f"{acme.home}/hub/providers"
-    assert own(acme) == []
     db.session.expire_all()
+    assert [one.archived_at is not None for one in own(acme)] == [True]
+    assert f"/hub/providers/{id}" not in page(app, acme, "/hub/providers")
     assert db.session.scalar(select(func.count()).where(Budget.subject_id.in_(subjects.values()))) == 0
     assert db.session.get_one(RoutingRule, rule.id).models == []
-    assert db.session.get_one(Execution, run.id).provider_id is None
-    assert "provider.deleted" in events(acme)
+    assert db.session.get_one(Execution, run.id).provider_id == id, "it goes on saying who answered"
+    assert "provider.archived" in events(acme)
 
 
 def test_what_everyone_has_is_not_an_organizations_to_change(app: Flask, acme: people.Cast) -> None:

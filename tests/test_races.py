@@ -18,16 +18,30 @@ import pytest
 from flask import Flask, g
 from sqlalchemy import func, select, update
 
+from dataelan_web import quota
 from dataelan_web.accounts import leaving, resetting, signing_in, two_factor
 from dataelan_web.accounts.sign_up import find, sign_up
 from dataelan_web.extensions import db
 from dataelan_web.members import inviting, managing
-from dataelan_web.models import Authenticator, Invitation, Membership, Role, SignIn, User
+from dataelan_web.models import (
+    Authenticator,
+    Execution,
+    Invitation,
+    LedgerEntry,
+    Membership,
+    Role,
+    Scope,
+    SignIn,
+    State,
+    User,
+    Window,
+)
 
 from . import people
 from .test_accounts import OLDER, PASSWORD
 from .test_members import at_once, link, role, stranger
 from .test_once import count
+from .upstream import upstream
 
 ROUNDS = int(os.environ.get("DATAELAN_RACES") or 1)
 FIFTY = 50
@@ -171,3 +185,42 @@ def _winners(app: Flask, act: Callable[[int], bool]) -> Sequence[int]:
 
     with ThreadPoolExecutor(FIFTY) as pool:
         return [place for place, won in enumerate(pool.map(run, range(FIFTY))) if won]
+
+
+def test_a_provider_that_is_deleted_while_fifty_use_it_leaves_nothing_halfway(
+    app: Flask, acme: people.Cast, round: int
+) -> None:
+    """Each call is answered and charged, or refused and asked of nobody; and after it none is asked."""
+    with upstream() as vendor:
+        said = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
+        vendor.answers({**said, "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
+        key = people.own_provider(acme, vendor.url)
+        people.own_model(acme, key, "mine", input=1000, output=1000)
+        here, provider, headers = acme.organization.id, key.provider_id, {"x-api-key": acme.token()}
+        made = quota.set_limit(db.session, here, Scope.ORGANIZATION, here, Window.MONTH, 10**12)
+        db.session.commit()
+        budget, statuses, home = made.id, list[int](), acme.home
+        owner = people.browser(app, acme.olivia)
+
+        def ask() -> int:
+            asked = {"model": "mine", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 5}
+            return app.test_client().post("/v1/chat/completions", json=asked, headers=headers).status_code
+
+        def act(place: int) -> None:
+            if place == FIFTY // 2:
+                said = owner.submit(f"{home}/hub/providers/{provider}/deletion")
+                assert said.status_code < 400, said.get_data(as_text=True)
+            else:
+                statuses.append(ask())
+
+        assert at_once(app, each(act)) == {"done": FIFTY}
+        answered = statuses.count(200)
+        assert set(statuses) <= {200, 404, 502, 503}, "there is no such model, or its key was deleted just now"
+        assert ask() == 404
+        assert len(vendor.requests) == answered
+    db.session.rollback()
+    states = Counter(db.session.scalars(select(Execution.state).where(Execution.organization_id == here)))
+    assert states == Counter({State.COMPLETED: answered, State.FAILED: FIFTY - answered}) - Counter()
+    lines = select(func.count()).select_from(LedgerEntry).where(LedgerEntry.organization_id == here)
+    assert db.session.scalar(lines) == answered
+    assert quota.drift(db.session, of=[budget]) == []

@@ -55,6 +55,10 @@ class Upstream:
         self.reply = Reply(body.encode(), content_type="text/event-stream")
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of those who come at once
+
+
 @contextmanager
 def upstream() -> Iterator[Upstream]:
     """An HTTP server on a free port of this machine, as a provider's base URL."""
@@ -77,7 +81,7 @@ def upstream() -> Iterator[Upstream]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     told.url = f"http://127.0.0.1:{server.server_port}/v1"
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:

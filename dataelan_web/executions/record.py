@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.base import object_state
 
@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 
 KEPT_FOR = 300.0
 """Seconds after which a job that goes on is written down anew, and its hold prolonged."""
+UNRECORDED = "Dataelan's database could not record this call, so it was not made. Try again."
+GONE = "The key or the model of this call was deleted just now, so it was not made. Try again."
 OVERRUN = "The provider counted more than was held for this prompt: {}. It is charged in full."
 
 
@@ -100,11 +102,11 @@ class Record:
             self._refuse(step, number, refusal)
             raise failure_of(refusal) from refusal
         except SQLAlchemyError as error:
-            log.exception("attempt %s could not be recorded, so it is not made", attempt.id)
+            is_gone = isinstance(error, IntegrityError)
+            log.warning("attempt %s could not be recorded, so it is not made", attempt.id, exc_info=not is_gone)
             self._take_back(attempt.id)
             allowance.end(None)
-            message = "Dataelan's database could not record this call, so it was not made. Try again."
-            failure = Failure(Kind.TRANSIENT, message, sent=False)
+            failure = Failure(Kind.TRANSIENT, GONE if is_gone else UNRECORDED, sent=False)
             self._refuse(step, number, failure)
             raise failure from error
         self.last, self._ended, self._allowance, self._since = attempt, None, allowance, time.monotonic()

@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import joinedload
 
 from ... import access, audit, quota
 from ...extensions import db
 from ...models import APIKey, Model, Provider, RoutingRule, RoutingRuleModel, now
 from ..keys.keeping import destroy
+
+TRIES = 4
+DEADLOCK = "40P01"
 
 
 class InUse(Exception):
@@ -32,7 +36,18 @@ def remove_model(model: Model) -> None:
 
 
 def remove_provider(provider: Provider) -> None:
-    """With its models, their places in rules, and its keys, whose secrets are destroyed."""
+    """With its models, their places in rules, and its keys, whose secrets are destroyed. Calls that begin and end
+    meanwhile lock some of these rows in orders of their own: where two wait for each other, PostgreSQL ends one."""
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return _remove_provider(provider)
+        except OperationalError as error:
+            db.session.rollback()
+            if not tries_left or getattr(error.orig, "pgcode", None) != DEADLOCK:
+                raise
+
+
+def _remove_provider(provider: Provider) -> None:
     gone = dependents(provider)
     _hold(provider)
     keys = db.session.scalars(select(APIKey).where(APIKey.provider_id == provider.id)).all()
