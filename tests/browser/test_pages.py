@@ -62,11 +62,15 @@ FAULTS = f"""async ([whole, fresh, inBoth]) => {{
   const include = fresh.map(name => first.get(name)).filter(e => e);
   const colours = {{ runOnly: ['color-contrast', 'link-in-text-block'] }};
   const others = {{ rules: Object.fromEntries(colours.runOnly.map(rule => [rule, {{ enabled: false }}])) }};
+  const findIn = async more => {{  // what the page took away meanwhile is there no more to be looked at
+    const there = include.filter(e => e.isConnected);
+    return there.length ? [await find({{ include: there }}, more)] : [];
+  }};
   const results = whole ? [await find(document, others)] : [];
-  if (include.length) results.push(await find({{ include }}, whole ? colours : {{}}));
-  if (include.length && inBoth) {{
+  results.push(...await findIn(whole ? colours : {{}}));
+  if (inBoth) {{
     document.documentElement.classList.toggle('dark');
-    results.push(await find({{ include }}, {{ runOnly: ['color-contrast'] }}));
+    results.push(...await findIn({{ runOnly: ['color-contrast'] }}));
     document.documentElement.classList.toggle('dark');
   }}
   const told = ({{ html, any }}) => html.slice(0, 160) + ' ' + any.map(check => check.message);
