@@ -1,15 +1,14 @@
+# ruff: noqa: F811  (fixtures are arguments)
 """What a program asks for beside its question: how likely tokens are, what is blocked, who asks, at which price."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from dataelan_web.extensions import db
 from dataelan_web.gateway.hints import LONGEST_HINT
@@ -20,11 +19,11 @@ from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import Prompt, Task, Text, user
 
 from . import people
+from .test_gateway_carried import GENERATE, RESPONSES, model_of, program, provider, sent  # noqa: F401
 from .test_gateway_formats import Program
-from .upstream import Upstream, upstream
+from .upstream import Upstream
 
-CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
-GENERATE = "/v1beta/models/theirs:generateContent"
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 HI = [{"role": "user", "content": "Hi"}]
 SAID: dict[str, dict[str, Any]] = {
     CHAT: {"model": "theirs", "messages": HI},
@@ -33,25 +32,6 @@ SAID: dict[str, dict[str, Any]] = {
     GENERATE: {"contents": [{"parts": [{"text": "Hi"}]}]},
 }
 DANGER = "HARM_CATEGORY_DANGEROUS_CONTENT"
-
-
-@pytest.fixture
-def program(app: Flask, acme: people.Cast) -> Program:
-    return Program(app, acme.token())
-
-
-@pytest.fixture
-def provider() -> Iterator[Upstream]:
-    with upstream() as provider:
-        yield provider
-
-
-def model_of(acme: people.Cast, provider: Upstream, kind: str) -> None:
-    people.own_model(acme, people.own_provider(acme, provider.url, kind), "theirs")
-
-
-def sent(provider: Upstream) -> Any:
-    return provider.requests[-1]["body"]
 
 
 def documents(text: str) -> list[Any]:

@@ -309,6 +309,29 @@ def test_a_walk_that_takes_too_long_says_how_far_it_came_and_goes_on(
     assert ">1 run</hx-partial>" in more, "whoever listens is told how it ended"
 
 
+def test_a_search_that_goes_on_to_its_end_says_what_one_page_would_have_said(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.ended(acme, "A gull", created_at=now() - timedelta(days=9))
+    place = f"{now().isoformat()}_{uuid.uuid4()}"
+    with monkeypatch.context() as patch:
+        patch.setattr(walk, "SECONDS", 0.0)
+        patch.setattr(walk, "FIRST_STEP", 0.0)
+        asked = {"first": page(app, acme, "echidna"), "named": page(app, acme, acme.session.title)}
+        asked["later"] = page(app, acme, "echidna", after=place)
+    browser = people.browser(app, acme.mia)
+    ends = {}
+    for what, shown in asked.items():
+        answer = browser.get(address(shown, "hx-get"), headers={"HX-Request": "true"})
+        ends[what] = answer.get_data(as_text=True)
+    assert "Whole words are looked for" in ends["first"]
+    assert "First page" not in ends["first"], "it is the first page"
+    assert "No run has these words." in ends["named"], "but a session is called so, and is shown above"
+    assert "Nothing was found" not in ends["named"]
+    assert "Nothing more was found." in ends["later"]
+    assert "First page" in ends["later"]
+
+
 def address(shown: str, how: str) -> str:
     """Of where a search goes on."""
     found = re.search(rf'<li class="hits-end".*? {how}="([^"]+/search\?[^"]+)"', shown, re.S)

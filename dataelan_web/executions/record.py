@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.base import object_state
 
@@ -102,8 +103,9 @@ class Record:
             self._refuse(step, number, refusal)
             raise failure_of(refusal) from refusal
         except SQLAlchemyError as error:
-            is_gone = isinstance(error, IntegrityError)
-            log.warning("attempt %s could not be recorded, so it is not made", attempt.id, exc_info=not is_gone)
+            is_gone = isinstance(error, DBAPIError) and isinstance(error.orig, ForeignKeyViolation)
+            say = log.warning if is_gone else log.exception
+            say("attempt %s could not be recorded, so it is not made", attempt.id)
             self._take_back(attempt.id)
             allowance.end(None)
             failure = Failure(Kind.TRANSIENT, GONE if is_gone else UNRECORDED, sent=False)

@@ -6,7 +6,7 @@ are the same for all (answering.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +18,8 @@ from ..router.types import Asset, Done, Event, Failure, Prompt, Reasoning, Text,
 from .stored_prompts import Named
 
 WORDS = -1
+Likely = Sequence[Mapping[str, Any]]
+"""How likely each token was, as Text.logprobs tells it."""
 
 
 @dataclass

@@ -36,7 +36,7 @@ HUB_VERSIONS = Table(
     Column("version", BigInteger, nullable=False),
     Column("transaction", BigInteger, nullable=False),
 )
-"""How often an organization's hub was changed, or everyone's (NIL): the sum of its parts. Triggers count."""
+"""How often an organization's hub and limits changed, or everyone's (NIL): the sum of its parts. Triggers count."""
 
 OWNER = f"coalesce(organization_id, '{NIL}')"
 

@@ -19,7 +19,8 @@ def search() -> Response:
     found = results.find(filters, before or 0)
     shown = len(found.hits) + (before or 0)
     further = {**filters.said, "after": found.further}
-    is_first = not filters.after and bool(filters.q.strip()) and not filters.is_narrow
+    began = filters.after if before is None else request.args.get("began", "")
+    is_first = not began and bool(filters.q.strip()) and not filters.is_narrow
     return render(
         "search/search.html",
         "results" if before is None else "more",
@@ -27,11 +28,12 @@ def search() -> Response:
         found=found,
         shown=shown,
         goes_on=before is not None,
+        began=began,
         sessions=names.sessions(filters.q, 5) if is_first else [],
         projects=names.projects(filters.q, 3) if is_first else [],
         choices={} if wants_fragment() else _choices(),
         further_url=url_for("search.search", **further) if found.further else None,
-        goes_on_url=url_for("search.search", **further, shown=shown),
+        goes_on_url=url_for("search.search", **further, shown=shown, began=began),
     )
 
 

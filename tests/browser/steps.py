@@ -79,3 +79,18 @@ def in_view(element: Locator) -> bool:
             " && r.right <= innerWidth + 1 && r.top >= 0 && r.bottom <= innerHeight + 1 }"
         )
     )
+
+
+def has_passkeys(page: Page) -> None:
+    """Its device makes passkeys and uses them, and its person says yes every time."""
+    device = page.context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    told = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": told})

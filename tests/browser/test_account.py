@@ -15,17 +15,10 @@ from dataelan_web.extensions import db
 from dataelan_web.models import Membership, OrganizationKind, Role, SignIn
 from tests import people
 
+from .steps import has_passkeys
 from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
 
 PASSWORD = "correct horse battery"
-DEVICE = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Mobile Safari/604.1"
 
 
@@ -76,9 +69,7 @@ def test_an_account_is_looked_after(look: Callable[..., Page], acme: people.Cast
     phone.get_by_label("Code").fill(app.at(time.time() + app.interval))
     phone.get_by_role("button", name="Sign in", exact=True).click()
     phone.wait_for_url("**/o/*/")
-    device = phone.context.new_cdp_session(phone)
-    device.send("WebAuthn.enable")
-    device.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
+    has_passkeys(phone)
     phone.goto(f"{by_name}/account/passkeys")
     phone.get_by_label("Your password").fill(PASSWORD)
     phone.get_by_role("button", name="Continue").click()

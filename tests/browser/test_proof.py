@@ -16,7 +16,7 @@ from tests import people
 from tests.test_sso import ROLES, issuer  # noqa: F401  (a fixture)
 from tests.test_sso import home as enterprise
 
-from .test_account import DEVICE
+from .steps import has_passkeys
 from .test_pages import PHONE, WIDE, assert_fine, look  # noqa: F401  (a fixture)
 from .test_single_sign_on import only_the_provider_was_asked, provider_is_plain
 
@@ -105,9 +105,7 @@ def test_a_passkey_is_enough(look: Callable[..., Page], acme: people.Cast, serve
     adam = signed_in(look, acme.adam, by_name)
     adam.watch.origin = by_name  # type: ignore[attr-defined]
     adam.watch.elsewhere.clear()  # type: ignore[attr-defined]
-    device = adam.context.new_cdp_session(adam)
-    device.send("WebAuthn.enable")
-    device.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
+    has_passkeys(adam)
     adam.goto(f"{by_name}/account/passkeys")
     adam.get_by_label("Your password").fill(PASSWORD)
     adam.get_by_role("button", name="Continue").click()

@@ -7,7 +7,7 @@ call is told when it is whole. Our own facts stand in the last document as `data
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ...models import Execution
@@ -15,11 +15,10 @@ from ...router.providers.gemini_answer import KIND
 from ...router.providers.json_values import mapping, parse_or_none
 from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 from .. import errors
-from ..inbound import WORDS, Whole
+from ..inbound import WORDS, Likely, Whole
 from ..sse import compact
 from ..tool_calls import call_id
 
-Likely = Sequence[Mapping[str, Any]]
 OWN = {"STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
        "MALFORMED_FUNCTION_CALL", "OTHER"}  # fmt: skip
 ENDED = Done(Finish.STOP)

@@ -7,7 +7,7 @@ event as `dataelan`, since a stream's headers go out before its cost is known.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,13 +15,12 @@ from ...models import Execution
 from ...router.providers.openai_responses_answer import KIND
 from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 from .. import errors
-from ..inbound import WORDS, Whole
+from ..inbound import WORDS, Likely, Whole
 from ..sse import event as sse
 from ..tool_calls import call_id
 from .chat_answer import written
 
 INCOMPLETE = {Finish.LENGTH: "max_output_tokens", Finish.CONTENT_FILTER: "content_filter"}
-Likely = Sequence[Mapping[str, Any]]
 Echo = dict[str, Any]
 """What the request said, which a response says again."""
 
