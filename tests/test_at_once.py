@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, has_app_context
 from sqlalchemy import event, func, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from dataelan_web import pool, quota
-from dataelan_web.executions import at_once, remembered
+from dataelan_web import pool, quota, together
+from dataelan_web.executions import at_once, indexing, remembered
 from dataelan_web.extensions import db
 from dataelan_web.models import (
     APIKey,
@@ -70,7 +72,8 @@ class Program:
         self.token_id = token.id
 
     def ask(self, words: str = "Hello", **more: Any) -> Any:
-        db.session.rollback()  # its transaction is this test's own, which it would go on in
+        if has_app_context():
+            db.session.rollback()  # its transaction is this test's own, which it would go on in
         asked = {"model": "mine", "messages": [{"role": "user", "content": words}], "max_tokens": 600, **more}
         headers = {"Authorization": f"Bearer {self.secret}", "x-dataelan-tags": "one,two"}
         return self.app.test_client().post("/v1/chat/completions", json=asked, headers=headers)
@@ -144,6 +147,7 @@ def statements() -> Iterator[list[str]]:
 
 def written(run: Execution) -> dict[str, list[dict[str, Any]]]:
     """Table → its rows about this run, without what is its own."""
+    indexing.index()
     mine = select(Attempt.id).where(Attempt.execution_id == run.id).scalar_subquery()
     reserved = select(Reservation.id).where(Reservation.execution_id == run.id).scalar_subquery()
     about = {
@@ -353,7 +357,7 @@ def test_a_line_that_is_cut_as_it_begins_sends_nothing(
     asked, say = len(program.vendor.requests), pool.say
 
     def cut(message: str, values: dict[str, Any]) -> Any:
-        if "run_begins" not in message:
+        if "runs_begin" not in message:
             return say(message, values)
         if is_committed:
             say(message, values)
@@ -378,7 +382,7 @@ def test_a_line_that_is_cut_as_it_ends_is_written_again(
     say, cuts = pool.say, [True]
 
     def cut(message: str, values: dict[str, Any]) -> Any:
-        if "run_ends" in message and cuts:
+        if "runs_end" in message and cuts:
             cuts.clear()
             raise OperationalError("", None, Exception("cut"), connection_invalidated=True)
         return say(message, values)
@@ -410,6 +414,89 @@ def test_what_is_remembered_is_bounded(context: None, monkeypatch: pytest.Monkey
     assert [memory.find(9, 1) for _ in range(3)] == [None, 9, 9], "its time is over: one asks anew, others go on"
     memory.put(9, 1, 9, 60, longest=0)
     assert [memory.find(9, 1) for _ in range(2)] == [None, None], "but not beyond its end"
+
+
+# -- several in one message ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def thick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Calls that come at once go in one message. How many began in each."""
+    began, say = list[int](), pool.say
+
+    def counted(message: str, values: dict[str, Any]) -> Any:
+        if "runs_begin" in message:
+            began.append(values["attempts"].count(",") + 1)
+        return say(message, values)
+
+    for name, value in (("UNDER_WAY", 1), ("CROWDED", -1), ("GATHERED", 0.2)):
+        monkeypatch.setattr(together, name, value)
+    monkeypatch.setattr(pool, "say", counted)
+    return began
+
+
+def side_by_side(*asks: Callable[[], Any]) -> list[Any]:
+    with ThreadPoolExecutor(len(asks)) as threads:
+        return [one.result() for one in [threads.submit(ask) for ask in asks]]
+
+
+def test_what_is_written_together_is_what_each_alone_writes(
+    program: Program, acme: people.Cast, monkeypatch: pytest.MonkeyPatch, thick: list[int]
+) -> None:
+    limit(acme)
+    limit(acme, 10**6, Unit.TOKENS)
+    program.warm()
+    with the_long_way(monkeypatch):
+        long = program.run()
+    thick.clear()
+    answers = side_by_side(*[program.ask] * 6)
+    assert (max(thick), sum(thick)) == (6, 6)
+    for answer in answers:
+        assert answer.status_code == 200
+        assert written(run_of(answer)) == written(long)
+    lefts = sorted(float(answer.headers["x-dataelan-limit-left-usd"]) for answer in answers)
+    assert lefts == pytest.approx([(100 * USD - 9 * COST) / USD] * 6), "after all of them"
+    assert books(acme) == []
+
+
+def test_of_those_that_come_together_as_many_are_let_through_as_a_limit_allows(
+    program: Program, acme: people.Cast, thick: list[int]
+) -> None:
+    made = limit(acme, 100 * USD)
+    program.warm()
+    db.session.execute(
+        update(BudgetPeriod).where(BudgetPeriod.budget_id == made.id).values(spent=made.limit - 3 * COST)
+    )
+    db.session.commit()
+    thick.clear()
+    answers = side_by_side(*[partial(program.ask, max_tokens=1)] * 6)
+    assert max(thick) == 6
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) <= {200, 402}
+    period = db.session.scalars(select(BudgetPeriod).where(BudgetPeriod.budget_id == made.id)).one()
+    assert period.reserved == 0
+    assert statuses.count(200) * COST == period.spent - (made.limit - 3 * COST)
+
+
+def test_nobody_waits_for_somebody_elses_limit(
+    app: Flask, program: Program, acme: people.Cast, rival: people.Cast, vendor: Upstream, thick: list[int]
+) -> None:
+    other = Program(app, rival, vendor)
+    mine = limit(acme)
+    limit(rival)
+    program.warm()
+    other.warm()
+    locked = select(BudgetPeriod.id).where(BudgetPeriod.budget_id == mine.id).with_for_update()
+    thick.clear()
+    with ThreadPoolExecutor(2) as threads, db.engine.connect() as beside:
+        beside.execute(locked)
+        blocked, free = threads.submit(program.ask), threads.submit(other.ask)
+        assert free.result(timeout=5).status_code == 200
+        assert max(thick) == 2, "they were in one message"
+        assert not blocked.done()
+        beside.rollback()
+        assert blocked.result().status_code == 200
+    assert books(acme) == books(rival) == []
 
 
 # -- one message -----------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "storage": set(),
     "rollups": {"rollups", "models", "extensions"},
     "pool": {"extensions"},
+    "together": set(),
     "second_net": {"extensions"},
     "starting": set(),
     "lazy_rule": set(),
@@ -59,7 +60,7 @@ MAY_IMPORT = {
     "notify": {"notify", "quota", "audit", "secrets", "models", "extensions", "router", "config", "text"},
     "acting": {"acting", "executions", "notify", "audit", "secrets", "models", "extensions", "router", "text"},
     "executions": {"executions", "notify", "quota", "audit", "secrets", "storage", "jobs", "models", "extensions",
-                   "router", "logs", "traces", "pool", "second_net"},
+                   "router", "logs", "traces", "pool", "second_net", "together"},
     "access": {"extensions", "models"},
     "place": {"access", "extensions", "models"},
     "sums_seen": {"access", "extensions", "models"},
@@ -69,7 +70,7 @@ MAY_IMPORT = {
     "shell": {"access", "audit", "extensions", "models", "notify"},
     "local": {"local"},
     **{name: FEATURES | WEB | {"acting", "executions", "logs", "notify", "pool", "quota", "rollups", "secrets",
-                               "storage", "jobs", "models", "extensions", "router"}
+                               "storage", "jobs", "models", "extensions", "router", "together"}
        for name in FEATURES},
 }  # fmt: skip
 """Room → the rooms it may import from. What is not in here (cli, bootstrap, worker …) stands above all of them."""

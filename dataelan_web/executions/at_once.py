@@ -3,30 +3,34 @@
 That is the plain case: its first call is its last and completes, what it needs of keys and limits is remembered, and no
 limit lowers or refuses it. All else goes the long way (record.py, allowance.py), by which every question is decided;
 here nothing is decided otherwise. A message is a transaction of its own: where one says no, nothing of it is written,
-and the long way begins as if it had never been sent.
+and the long way begins as if it had never been sent. Runs that begin at the same moment, or end, are in one message
+(together.py).
 
-Where limits hold something, their rows are free before a disk has written (quota.holds): the message goes on with a
+What is locked, such as the row of a limit, is free before a disk has written (quota.holds): the message goes on with a
 record of its own, whose commit waits for all before it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
+from flask import current_app
 from sqlalchemy.exc import DBAPIError
 
 from .. import pool, quota, second_net
 from ..extensions import db
-from ..models import Attempt, Execution, LedgerEntry
-from ..models.base import storable, storable_json
+from ..models import Attempt, Execution, LedgerEntry, new_id
+from ..models.base import storable_json
 from ..models.executions import LEASE
 from ..models.journal import COUNTERS
 from ..router.plan import Step
 from ..router.types import Failure, Prompt
+from ..together import LOCKED, Together, Told
 from . import remembered
 from .allowance import Allowance, Unpriced, counting, leased, subjects_of
 from .bounds import Bound
@@ -42,23 +46,32 @@ EXPECTED = quota.REFUSED, NOT_OURS
 _RUN = "id", "organization_id", "project_id", "user_id", "token_id"
 _CALL = "provider_id", "model_id", "api_key_id", "price_id"
 _ENDED = "rule_id", "provider_id", "model_id", "api_key_id", "first_token_at"
+_BODY = "text", "reasoning", "tool_calls", "segments", "receipt", "notice"
 
-_BEGINS = """run_begins(
-    %(said)s, %(asked)s, %(lease)s, %(reservation)s, %(usd)s, %(tokens)s, %(stands)s, %(budget_ids)s, %(starts)s,
-    %(ends)s, %(period_ids)s, %(new_ids)s, %(amounts)s, %(hold_ids)s)"""
-_ENDS = """run_ends(
-    %(said)s, %(text)s, %(reasoning)s, %(tool_calls)s, %(segments)s, %(receipt)s, %(notice)s, %(line)s,
-    %(organization)s, %(price)s, %(usd)s, %(tokens)s, %(remark)s)"""
-_BEGIN = f"SELECT {_BEGINS}, NULL"
-_BEGIN_HELD = f"""BEGIN; SELECT set_config('dataelan.begun', {_BEGINS}::text, false); COMMIT;
-    SELECT current_setting('dataelan.begun')::timestamptz, CASE WHEN %(streams)s THEN quota_left(%(attempt)s) END,
-    pg_logical_emit_message(true, 'dataelan', '')"""
-_END = f"SELECT {_ENDS}, NULL"
-_END_SETTLED = f"""BEGIN; SELECT set_config('dataelan.overrun', {_ENDS}::text, false); COMMIT;
-    SELECT current_setting('dataelan.overrun')::boolean, quota_left(%(attempt)s),
-    pg_logical_emit_message(true, 'dataelan', '')"""
-_NOTHING_HELD: dict[str, Any] = dict.fromkeys(quota.to_hold((), quota.Use()))
-_NOTHING_SETTLED: dict[str, Any] = dict.fromkeys(("line", "organization", "price", "usd", "tokens", "remark"))
+_LEFT = """ARRAY(
+    SELECT CASE WHEN one.is_told THEN quota_left(one.attempt) END
+    FROM unnest(%(attempts)s::uuid[], %(told)s::boolean[]) WITH ORDINALITY AS one (attempt, is_told, place)
+    ORDER BY one.place)"""
+_FLUSHED = "pg_logical_emit_message(true, 'dataelan', '')"
+_ALL_BEGIN = f"""BEGIN; SELECT set_config('lock_timeout', %(locked)s, true),
+    set_config('dataelan.begun', runs_begin(%(calls)s, %(holding)s, %(lease)s, %(stands)s)::text, false); COMMIT;
+    SELECT current_setting('dataelan.begun')::timestamptz, {_LEFT}, {_FLUSHED}"""
+_ALL_END = f"""BEGIN; SELECT set_config('lock_timeout', %(locked)s, true),
+    set_config('dataelan.overrun', runs_end(%(ends)s)::text, false); COMMIT;
+    SELECT current_setting('dataelan.overrun')::boolean[], {_LEFT}, {_FLUSHED}"""
+
+
+@dataclass(frozen=True)
+class _Said:
+    """One run's part of a message."""
+
+    run: str
+    """As JSON."""
+    attempt: uuid.UUID
+    is_told: bool
+    """Is it to be told what is left of its limits?"""
+    holding: str = ""
+    """What is held for it, as JSON, parted by commas."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,7 @@ def begin(execution: Execution, attempt: Attempt, step: Step, prompt: Prompt, un
 
 def _begun(execution: Execution, attempt: Attempt, limits: list[quota.Limit], bound: Bound) -> Any:
     """(when it began, nano-USD that are left)"""
-    run = {name: _text(getattr(execution, name)) for name in _RUN}
+    run: dict[str, Any] = {name: _text(getattr(execution, name)) for name in _RUN}
     call = {name: _text(getattr(attempt, name)) for name in _CALL}
     said = (
         run
@@ -106,6 +119,7 @@ def _begun(execution: Execution, attempt: Attempt, limits: list[quota.Limit], bo
             "model_type": execution.model_type.value,
             "requested": execution.requested,
             "labels": execution.labels,
+            "asked": execution.body.request,
             "lease_owner": execution.lease_owner,
             "attempt": str(attempt.id),
             "model_name": attempt.model_name,
@@ -113,16 +127,28 @@ def _begun(execution: Execution, attempt: Attempt, limits: list[quota.Limit], bo
             "payer": attempt.payer.value,
         }
     )
-    values: dict[str, Any] = {
-        "said": storable_json(said),
-        "asked": storable_json(execution.body.request),
+    holding, use, streams = "", bound.use, bound.asked.stream
+    if limits:
+        reservation = str(new_id())
+        said |= {"reservation": reservation, "usd": use.usd, "tokens": use.tokens}
+        holding = ",".join(
+            f'{{"id":"{new_id()}","reservation":"{reservation}","period":"{one.period_id}","amount":{use.of(one.unit)}}}'
+            for one in limits
+        )
+    # Of what is told whole, what is left is told at its end.
+    return _together("begin", _begin_all).ask(_Said(storable_json(said), attempt.id, bool(limits) and streams, holding))
+
+
+def _begin_all(calls: Sequence[_Said]) -> list[tuple[datetime, int | None]]:
+    """Of each: when it began, nano-USD that are left."""
+    values = _values(calls) | {
+        "calls": _list(one.run for one in calls),
+        "holding": _list(one.holding for one in calls if one.holding),
         "lease": LEASE,
+        "stands": quota.GRACE,
     }
-    if not limits:
-        return pool.say(_BEGIN, values | _NOTHING_HELD)
-    also = {"attempt": str(attempt.id), "streams": bound.asked.stream}  # else what is left is told at the end
-    *found, _ = pool.say(_BEGIN_HELD, values | also | quota.to_hold(limits, bound.use)) or ()
-    return found
+    begun, left, _ = pool.say(_ALL_BEGIN, values) or (None, (), None)
+    return [(begun, one) for one in left]
 
 
 def end(
@@ -151,18 +177,38 @@ def end(
         "usage_is_estimated": attempt.usage_is_estimated,
     }
     run |= {name: columns[name] for name in COUNTERS} | {name: _text(columns[name]) for name in _ENDED}
-    words = {name: storable(said[name]) for name in ("text", "reasoning", "notice")}
-    lists = {name: storable_json(said[name]) for name in ("tool_calls", "segments", "receipt")}
-    values: dict[str, Any] = {"said": storable_json(run), **words, **lists}
+    run |= {name: said[name] for name in _BODY}
+    if entry is not None:
+        run |= quota.to_settle(attempt.id, entry)
     try:
-        if entry is None:
-            pool.say(_END, values | _NOTHING_SETTLED)
-            return quota.Settled()
-        is_over, left, _ = pool.say(_END_SETTLED, values | quota.to_settle(attempt.id, entry)) or (False, None, None)
-        return quota.Settled(is_over, left)
+        return _together("end", _end_all).ask(_Said(storable_json(run), attempt.id, entry is not None))
     except DBAPIError as error:
         _raise_if_unknown(error)
         return None
+
+
+def _end_all(ends: Sequence[_Said]) -> list[quota.Settled]:
+    values = _values(ends) | {"ends": _list(one.run for one in ends)}
+    is_over, left, _ = pool.say(_ALL_END, values) or ((), (), None)
+    return [quota.Settled(*one) for one in zip(is_over, left, strict=True)]
+
+
+def _values(said: Sequence[_Said]) -> dict[str, Any]:
+    return {
+        "locked": LOCKED if len(said) > 1 else "0",
+        "attempts": quota.array(one.attempt for one in said),
+        "told": quota.array(one.is_told for one in said),
+    }
+
+
+def _list(said: Iterable[str]) -> str:
+    return f"[{','.join(said)}]"
+
+
+def _together(which: str, say: Callable[[Sequence[_Said]], list[Told]]) -> Together[_Said, Told]:
+    """This application's."""
+    made = Together(say, lambda said: len(said.run))
+    return cast(Together[_Said, Told], current_app.extensions.setdefault(f"dataelan_{which}_together", made))
 
 
 def _has_a_connection() -> bool:

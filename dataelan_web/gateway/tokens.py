@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from flask import current_app, g, request
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from .. import logs, modes, pool, second_net
+from .. import logs, modes, pool, quota, second_net
 from ..extensions import db
 from ..models import GatewayToken, Mode, Project, now
+from ..together import Together
 from .errors import Refused
 
 TOUCH_AFTER = 60
@@ -75,7 +77,11 @@ _USED = (
     .values(last_used_at=func.now())
     .execution_options(synchronize_session=False)
 )
-_CALLER = "SELECT token::text, stamp, mode, hub FROM gateway_caller(%(hash)s)"
+_CALLERS = """SELECT array_agg(ARRAY[c.token::text, c.stamp, c.mode, c.hub::text] ORDER BY asked.place)
+    FROM unnest(%(hashes)s::text[]) WITH ORDINALITY AS asked (hash, place)
+    LEFT JOIN LATERAL gateway_caller(asked.hash) AS c ON true"""
+Caller = tuple[str | None, str, str | None, str]
+"""(token or None, its stamp, Dataelan's mode, how often its hub was changed)"""
 _TOKEN = (
     select(GatewayToken)
     .options(joinedload(GatewayToken.project, innerjoin=True).joinedload(Project.organization, innerjoin=True))
@@ -92,10 +98,10 @@ def _find(secret: str) -> GatewayToken | None:
     until one of their rows is another; these objects belong to no session.
     """
     hash = GatewayToken.digest(secret)
-    caller = pool.say(_CALLER, {"hash": hash})
-    if caller is None:
+    id, now_stamped, mode, hub = _together().ask(hash)
+    if id is None:
         return None
-    id, now_stamped, mode, g.hub_version = caller
+    g.hub_version = int(hub)
     modes.remember(Mode(mode) if mode else None)
     known = _known()
     stamp, token = known.get(hash, ("", None))
@@ -108,6 +114,18 @@ def _find(secret: str) -> GatewayToken | None:
         known[hash] = now_stamped, token
     second_net.until_commit(token.project.organization_id, token.created_by)
     return token
+
+
+def _together() -> Together[str, Caller]:
+    """This application's."""
+    return cast(
+        Together[str, Caller], current_app.extensions.setdefault("dataelan_callers_together", Together(_callers))
+    )
+
+
+def _callers(hashes: Sequence[str]) -> list[Caller]:
+    said: list[list[Any]] = (pool.say(_CALLERS, {"hashes": quota.array(hashes)}) or ([],))[0]
+    return [cast(Caller, tuple(one)) for one in said]
 
 
 def _read(id: uuid.UUID) -> GatewayToken | None:

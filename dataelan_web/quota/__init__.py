@@ -17,7 +17,6 @@ from .holds import (
     reserve,
     settle,
     settle_at_last,
-    to_hold,
     to_settle,
     void,
 )
@@ -31,6 +30,7 @@ from .subjects import OPERATORS, Subjects
 from .undoing import Replaced, delete_limit, delete_rate, restore_limit, restore_rate
 from .walking import Walk
 from .windows import window_of
+from .wire import array
 
 __all__ = [
     "GRACE",
@@ -53,6 +53,7 @@ __all__ = [
     "Walk",
     "WrongOpening",
     "applicable",
+    "array",
     "commit",
     "correct",
     "delete_limit",
@@ -78,7 +79,6 @@ __all__ = [
     "settle_at_last",
     "standing",
     "tightest",
-    "to_hold",
     "to_settle",
     "usd",
     "used_percent",

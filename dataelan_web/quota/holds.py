@@ -62,7 +62,7 @@ def hold(
 ) -> dict[uuid.UUID, Limit]:
     """Hold this use against every limit, or nothing: then the limits that refuse, as they are now. Where it is the last
     that the transaction writes, what is held is committed at once, with all that was written before."""
-    asked = {"attempt": str(attempt_id), "execution": str(execution_id), **to_hold(limits, use)}
+    asked = {"attempt": str(attempt_id), "execution": str(execution_id), **_to_hold(limits, use)}
     session.flush()
     database = session.connection()
     try:
@@ -77,7 +77,7 @@ def hold(
     return {}
 
 
-def to_hold(limits: Sequence[Limit], use: Use) -> dict[str, object]:
+def _to_hold(limits: Sequence[Limit], use: Use) -> dict[str, object]:
     """What quota_hold is told of these limits, by name."""
     new_ids = [new_id() for _ in range(2 * len(limits) + 1)]
     return {
