@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from dataelan_web.accounts.sign_up import create_organization, create_project
-from dataelan_web.executions import branches
+from dataelan_web.executions import branches, indexing
 from dataelan_web.executions.prompts import to_json
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import seal
@@ -328,4 +328,5 @@ def ended(cast: Cast, asked: str, answered: str = "", *, via_gateway: bool = Fal
         setattr(run, name, value)
     db.session.add(run)
     db.session.commit()
+    indexing.index()
     return run

@@ -14,10 +14,13 @@ from flask import Flask
 from sqlalchemy import func, select, text
 
 from dataelan_web.accounts.sign_up import create_project
+from dataelan_web.executions import indexing
 from dataelan_web.extensions import db
 from dataelan_web.models import (
+    Execution,
     ExecutionBody,
     ModelType,
+    Origin,
     PromptSession,
     SearchDocument,
     SearchSlice,
@@ -187,6 +190,61 @@ def test_a_full_slice_is_followed_by_another(app: Flask, acme: people.Cast) -> N
     assert starts[1] > now(), "what ends now is still in the first"
     db.session.execute(SearchDocument.__table__.delete().where(SearchDocument.id.in_(ids)))
     db.session.commit()
+
+
+def queued(cast: people.Cast, words: str) -> Execution:
+    """What a program asked, as it just ended."""
+    run = Execution(
+        organization_id=cast.organization.id, project_id=cast.project.id, user_id=cast.mia.id, origin=Origin.GATEWAY,
+        state=State.COMPLETED, finished_at=now(), body=ExecutionBody(request={"messages": []}, text=words),
+    )  # fmt: skip
+    db.session.add(run)
+    db.session.commit()
+    return run
+
+
+def test_what_a_program_asked_is_found_a_moment_later(app: Flask, acme: people.Cast) -> None:
+    runs = [queued(acme, "A numbat") for _ in range(3)]
+    assert found(app, acme, "numbat") == []
+    indexing.index(most=1)
+    assert found(app, acme, "numbat") == [runs[0].id]
+    assert indexing.index() == 2
+    assert indexing.index() == 0
+    assert found(app, acme, "numbat") == [run.id for run in reversed(runs)]
+    failed = queued(acme, "A numbat")
+    db.session.delete(failed)
+    db.session.commit()
+    assert indexing.index() == 1, "which is not there any more"
+
+
+def test_one_that_cannot_be_indexed_keeps_no_other_from_it(acme: people.Cast) -> None:
+    ids = [queued(acme, words).id for words in ("A dibbler", "A quoll")]
+    made = db.session.scalar(text("SELECT pg_get_functiondef('search_words(text)'::regprocedure)"))
+    assert made
+    refuses = "BEGIN\n    IF said LIKE '%quoll%' THEN RAISE 'no'; END IF;"
+    db.session.execute(text(made.replace("BEGIN", refuses, 1).replace(":", "\\:")))
+    db.session.execute(select(func.search_index_all(ids)))
+    assert db.session.scalars(select(SearchDocument.id).where(SearchDocument.id.in_(ids))).all() == ids[:1]
+    db.session.rollback()
+
+
+def test_both_ways_into_the_index_write_the_same(acme: people.Cast) -> None:
+    runs = [
+        people.ended(acme, "Who climbs?", "A pademelon.", state=State.FAILED),
+        people.ended(acme, "Who digs? 日本", "", via_gateway=True),
+        people.ended(acme, "Who flies?", "np.array", user_id=None),
+    ]
+    ids = [run.id for run in runs]
+    rows = select(*SearchDocument.__table__.c).where(SearchDocument.id.in_(ids)).order_by(SearchDocument.id)
+    written = []
+    for way in ([func.search_index_all(ids)], [func.search_index(id) for id in ids]):
+        db.session.execute(SearchDocument.__table__.delete().where(SearchDocument.id.in_(ids)))
+        for index in way:
+            db.session.execute(select(index))
+        written.append(db.session.execute(rows).all())
+    assert len(written[0]) == 3
+    assert written[0] == written[1]
+    db.session.rollback()
 
 
 def test_names_of_sessions_and_projects_are_found_too(app: Flask, acme: people.Cast) -> None:

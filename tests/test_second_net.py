@@ -76,6 +76,7 @@ NOBODYS = {
     "hub_versions": "how often a hub was changed, as a number",
     "leftovers": "names of files without a row, for the sweeper",
     "rollup_queue": "ids of runs that are to be counted, for workers",
+    "search_queue": "ids of runs that are to be indexed, for workers",
 }
 """Tables without a policy, and why: nothing in them is an organization's content."""
 

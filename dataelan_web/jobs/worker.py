@@ -34,6 +34,7 @@ from ..batches.pump import pump_forever
 from ..dashboards.exporting import look_after_forever
 from ..executions import unused_files
 from ..executions.draining import draining
+from ..executions.indexing import index_forever
 from ..executions.retention import forget_audit, keep_to_retention
 from ..executions.sweep import EVERY, JUST_SENT, NOBODY_BEFORE, UNHEARD, sweep
 from ..extensions import db
@@ -300,6 +301,7 @@ def main() -> int:
             ("exporter", look_after_forever, (app, worker.is_leaving)),
             ("counter", keep_forever, (app, worker.is_leaving, ended.count)),
             ("recounter", recount_forever, (app, worker.is_leaving)),
+            ("indexer", index_forever, (app, worker.is_leaving)),
             ("summarizer", summarize_forever, (app, worker.is_leaving)),
             ("tidier", tidy_forever, (app, worker.name, worker.is_leaving)),
         ):

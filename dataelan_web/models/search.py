@@ -1,4 +1,5 @@
-"""The index that search reads: one document a run, written by a trigger when the run ends (migrations, “finding”).
+"""The index that search reads: one document a run. A trigger writes that of a person's run when the run ends
+(migrations, “finding”); those of programs and workers wait in `search_queue` for a moment (executions.indexing).
 
 Documents of an organization lie in slices, from one moment to the next, of about 2,048 each. A search walks them
 from the newest on and ends when its page is full, so that a word of every run costs as little as one of a single run.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -48,3 +49,12 @@ class SearchDocument(Base):
     slice_id: Mapped[uuid.UUID] = parent("search_slices.id")
     session_id: Mapped[uuid.UUID | None] = parent("prompt_sessions.id")
     words: Mapped[Any] = mapped_column(TSVECTOR)
+
+
+SEARCH_QUEUE = Table(
+    "search_queue",
+    Base.metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("execution_id", Uuid, nullable=False),
+)
+"""Runs that ended and have no document yet."""
