@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .. import quota
 from ..extensions import db
-from ..models import Attempt, EntryKind, LedgerEntry
+from ..models import Attempt, EntryKind, LedgerEntry, records
 from ..router import pricing
 from ..router.parameters import may_think
 from ..router.plan import Step
@@ -57,7 +57,8 @@ def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> None:
 
 def line_for(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> LedgerEntry:
     """The ledger's, of what a call came to."""
-    return LedgerEntry(
+    return records.record(
+        LedgerEntry,
         organization_id=organization_id,
         kind=EntryKind.CHARGE,
         payer=attempt.payer,

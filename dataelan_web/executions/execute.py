@@ -16,12 +16,11 @@ from typing import Any
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload, object_session
-from sqlalchemy.orm.attributes import set_committed_value
 
 from .. import logs
 from ..extensions import db
 from ..jobs.queue import stir, store
-from ..models import Execution, Project, State, journal, new_id
+from ..models import Execution, Project, State, journal, new_id, records
 from ..models.executions import claim
 from ..router.actions import actions
 from ..router.candidates import Question
@@ -302,8 +301,7 @@ def _write_end(
 
 def _has_ended(execution: Execution, state: State, columns: Mapping[str, Any]) -> None:
     """For whoever ran it: by this worker."""
-    for name, value in (("state", state), ("cost", columns["cost"])):
-        set_committed_value(execution, name, value)
+    records.note(execution, state=state, cost=columns["cost"])
 
 
 def _is_told_again(execution: Execution) -> bool:

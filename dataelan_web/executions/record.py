@@ -24,7 +24,7 @@ from sqlalchemy.orm.base import object_state
 
 from .. import quota, traces
 from ..extensions import db
-from ..models import Attempt, Execution, Origin, Outcome, Payer, journal, new_id, now
+from ..models import Attempt, Execution, Origin, Outcome, Payer, journal, new_id, now, records
 from ..models.journal import COUNTERS
 from ..router.health import Observation, kind_for_health, work_of
 from ..router.parameters import REFUSABLE, UNTOLD, fitted
@@ -329,7 +329,8 @@ class Record:
         return self.last
 
     def _attempt(self, step: Step, number: int) -> Attempt:
-        return Attempt(
+        return records.record(
+            Attempt,
             id=new_id(),
             execution_id=self.execution.id,
             number=self.execution.attempts_made + number,
@@ -365,8 +366,7 @@ class Record:
             values |= {"response_id": done.response_id[:200], "response_model": done.model[:200]}
         if bill.usage:
             values |= dict(zip(COUNTERS, bill.usage.counters, strict=True)) | {"measures": to_json(bill.usage)}
-        for name, value in values.items():
-            setattr(attempt, name, value)
+        records.note(attempt, **values)
         return values
 
     def _observe(self, step: Step, attempt: Attempt, result: Result, usage: Usage | None) -> None:

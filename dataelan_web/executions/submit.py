@@ -30,6 +30,7 @@ from ..models import (
     TemplateRun,
     journal,
     new_id,
+    records,
 )
 from ..models.executions import LEASE
 from ..router.types import Prompt as RouterPrompt
@@ -126,9 +127,7 @@ def announce(request: Request, claimed_by: str) -> Execution:
     it is under no key that another may be under too, it is also written with that."""
     if request.made_from:
         return record(request, claimed_by)
-    execution = unsaved(request)
-    execution.state, execution.fence, execution.lease_owner = State.RUNNING, 1, claimed_by
-    execution.attempts_made, execution.measures = 0, {}
+    execution = _announced(request, claimed_by)
     if not request.idempotency_key:
         execution.is_announced = False
         return execution
@@ -136,6 +135,37 @@ def announce(request: Request, claimed_by: str) -> Execution:
         first = earlier(request.project, request.idempotency_key)
         if first:  # else it was refused at this moment, and has given its key free
             return first
+    return execution
+
+
+def _announced(request: Request, claimed_by: str) -> Execution:
+    """What journal.announce writes of it."""
+    id = request.id or new_id()
+    logs.note(execution_id=id)
+    execution = records.record(
+        Execution,
+        id=id,
+        organization_id=request.project.organization_id,
+        project_id=request.project.id,
+        project=request.project,
+        session_id=None,
+        user_id=request.user_id,
+        token_id=request.token_id,
+        batch_id=None,
+        origin=request.origin,
+        model_type=request.model_type,
+        requested=request.requested,
+        idempotency_key=request.idempotency_key,
+        labels=request.labels,
+        body=records.record(ExecutionBody, request=to_json(request.prompt)),
+        state=State.RUNNING,
+        fence=1,
+        lease_owner=claimed_by,
+        cancel_requested_at=None,
+        attempts_made=0,
+        measures={},
+    )
+    execution.hub_version = request.hub_version
     return execution
 
 
