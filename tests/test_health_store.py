@@ -22,7 +22,8 @@ import pytest
 import redis
 
 from dataelan_web.executions import health as keeping
-from dataelan_web.executions.health import CALLS, COUNTS, PREFIX, VOUCHED, ValkeyHealth, health
+from dataelan_web.executions.health import VOUCHED, ValkeyHealth, health
+from dataelan_web.executions.health_form import CALLS, COUNTS, PREFIX
 from dataelan_web.jobs.queue import connect
 from dataelan_web.local.databases import servers
 from dataelan_web.local.directory import Directory

@@ -23,23 +23,35 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, cast
 from uuid import UUID
 
 import redis
 from flask import current_app
+from redis.commands.core import Script
 
 from ..jobs.queue import store, within
-from ..router.health import KEYS_OWN, RESTED, Observation, Pair, Rest, Vital, observed
+from ..router.health import KEYS_OWN, Observation, Pair, Vital
 from ..router.types import Kind
+from .health_form import (
+    BEGIN,
+    CALLS,
+    COUNTS,
+    END,
+    PREFIX,
+    PUT,
+    READ,
+    Learnt,
+    Names,
+    changed,
+    key_name,
+    names_of,
+    pair_name,
+    vital_of,
+)
 
 log = logging.getLogger(__name__)
 
-PREFIX = "health:1:"
-"""The number changes with the form of what is kept."""
-CALLS, COUNTS = f"{PREFIX}calls", f"{PREFIX}counts"
-KEPT = 86400
 SLOWEST = 0.05
 """Seconds that Valkey has to answer a prompt."""
 SLOWEST_WRITE = 1.0
@@ -50,61 +62,13 @@ CLOCK_KEPT = 60.0
 VOUCHED = 60.0
 VOUCH_EVERY = 20.0
 TRIES = 10
-GATHERED = 0.05
+GATHERED = 0.1
 """Seconds that a note waits for others, and that what was read will do: a call's worth of news is hardly older."""
 AT_ONCE = 1000
 """Pairs a script is asked for; Lua takes no more than some thousands of values."""
 
-_FORGET = """
-local function forget(call, pair)
-  if call ~= '' and redis.call('ZREM', KEYS[1], call) == 1 and redis.call('HINCRBY', KEYS[2], pair, -1) <= 0 then
-    redis.call('HDEL', KEYS[2], pair)
-  end
-end
-"""
-# The names come as two texts, for the client is slow with lists. The first are of pairs, the others of keys' rests.
-READ = f"""{_FORGET}
-local pair_names, names = {{}}, {{}}
-for name in string.gmatch(ARGV[2], '%S+') do table.insert(pair_names, name); table.insert(names, name) end
-for name in string.gmatch(ARGV[3], '%S+') do table.insert(names, name) end
-for _, call in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 1000)) do
-  forget(call, string.match(call, '^%S+'))
-end
-local values = redis.call('MGET', unpack(names))
-for place = 1, #values do values[place] = values[place] or 'null' end
-local counts = redis.call('HMGET', KEYS[2], unpack(pair_names))
-for place = 1, #counts do counts[place] = counts[place] or '0' end
-return '[[' .. table.concat(values, ',') .. '],[' .. table.concat(counts, ',') .. ']]'
-"""
-BEGIN = """
-if redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[2], KEYS[3], 1) end
-"""
-END = f"""{_FORGET}
-forget(ARGV[1], KEYS[3])
-return redis.call('MGET', KEYS[3], KEYS[4])
-"""
-PUT = """
-local found = redis.call('MGET', KEYS[1], KEYS[2])
-for place = 1, 2 do
-  if (found[place] or '') ~= ARGV[place] and ARGV[5] ~= 'anyway' then return found end
-end
-for place = 1, 2 do
-  if ARGV[place + 2] ~= ARGV[place] then
-    if ARGV[place + 2] == '' then
-      redis.call('DEL', KEYS[place])
-    else
-      redis.call('SET', KEYS[place], ARGV[place + 2], 'EX', ARGV[6])
-    end
-  end
-end
-return false
-"""
-
-
-Names = tuple[str, str]
-"""Of a pair's value and of its key's rest."""
-_Learnt = tuple[Observation, float]
-"""And when."""
+_Call = tuple[Script, Sequence[str], Sequence[Any]]
+"""Of a script, with its keys and values."""
 
 
 @dataclass
@@ -178,22 +142,22 @@ class ValkeyHealth:
         return found
 
     def begin(self, pair: Pair, call_id: UUID) -> None:
-        names = _names(pair)
+        names = names_of(pair)
         self._take(_Note(names, f"{names[0]} {call_id.hex}", self._clock()))
 
     def end(self, pair: Pair, call_id: UUID, observation: Observation) -> None:
-        names = _names(pair)
+        names = names_of(pair)
         self._take(_Note(names, f"{names[0]} {call_id.hex}", self._clock(), observation))
 
     def rest_key(self, key_id: UUID, kind: Kind, retry_after: float | None = None) -> None:
         """Other kinds than CREDENTIAL and BILLING say nothing about a key."""
         if kind in KEYS_OWN:
-            names = f"{PREFIX}no-model", _key_name(key_id)
+            names = f"{PREFIX}no-model", key_name(key_id)
             self._take(_Note(names, "", self._clock(), Observation(kind, retry_after=retry_after)))
 
     def wake_key(self, key_id: UUID) -> None:
         self.settle()
-        self._ask(self._patient, lambda: self._patient.valkey.delete(_key_name(key_id)))
+        self._ask(self._patient, lambda: self._patient.valkey.delete(key_name(key_id)))
 
     def settle(self) -> None:
         """Wait until all that was noted so far is written, or dropped."""
@@ -204,18 +168,18 @@ class ValkeyHealth:
     # -- reading ---------------------------------------------------------------------------------
 
     def _found(self, pairs: Sequence[Pair]) -> dict[Pair, Vital]:
-        key_names = [_key_name(key, model) for model, key in pairs]
-        places = {name: len(pairs) + place for place, name in enumerate(dict.fromkeys(key_names))}
-        names = " ".join(map(_pair_name, pairs)), " ".join(places)
+        keys = [key_name(key, model) for model, key in pairs]
+        places = {name: len(pairs) + place for place, name in enumerate(dict.fromkeys(keys))}
+        names = " ".join(map(pair_name, pairs)), " ".join(places)
         answer = self._ask(self._quick, lambda: self._read([CALLS, COUNTS], [self._clock(), *names]))
         if answer is None:
             return {}
         values, counts = json.loads(answer)
         found = {}
-        for pair, key_name, value, count in zip(pairs, key_names, values, counts, strict=False):
-            rest = values[places[key_name]]
+        for pair, key, value, count in zip(pairs, keys, values, counts, strict=False):
+            rest = values[places[key]]
             if value or rest or count:
-                found[pair] = _vital(value, rest, count)
+                found[pair] = vital_of(value, rest, count)
         return found
 
     def _ask(self, line: _Line, ask: Callable[[], Any]) -> Any:
@@ -278,38 +242,55 @@ class ValkeyHealth:
         read once, however many calls of it ended."""
         begun = {note.call for note in notes if note.observation is None}
         brief = begun & {note.call for note in notes if note.observation}
-        asked, learnt = list[Names | None](), dict[Names, list[_Learnt]]()
-        with self._patient.valkey.pipeline(transaction=False) as pipeline:
-            for note in notes:
-                if note.observation is None:
-                    if note.call not in brief:
-                        self._open.add(note.call)
-                        self._begin([CALLS, COUNTS, note.names[0]], [note.call, note.at + VOUCHED], pipeline)
-                        asked.append(None)
-                    continue
-                is_read = note.names in learnt
-                learnt.setdefault(note.names, []).append((note.observation, note.at))
-                if not (is_read and note.call in brief):
-                    self._open.discard(note.call)
-                    self._end([CALLS, COUNTS, *note.names], ["" if note.call in brief else note.call], pipeline)
-                    asked.append(note.names)
-            answers = self._ask(self._patient, pipeline.execute) if asked else None
+        asked, learnt, calls = list[Names | None](), dict[Names, list[Learnt]](), list[_Call]()
+        for note in notes:
+            if note.observation is None:
+                if note.call not in brief:
+                    self._open.add(note.call)
+                    calls.append((self._begin, [CALLS, COUNTS, note.names[0]], [note.call, note.at + VOUCHED]))
+                    asked.append(None)
+                continue
+            is_read = note.names in learnt
+            learnt.setdefault(note.names, []).append((note.observation, note.at))
+            if not (is_read and note.call in brief):
+                self._open.discard(note.call)
+                calls.append((self._end, [CALLS, COUNTS, *note.names], ["" if note.call in brief else note.call]))
+                asked.append(note.names)
+        answers = self._told(calls)
         if answers is not None:
             self._learn(learnt, {names: found for names, found in zip(asked, answers, strict=True) if names})
 
-    def _learn(self, learnt: Mapping[Names, Sequence[_Learnt]], found: dict[Names, list[bytes | None]]) -> None:
+    def _learn(self, learnt: Mapping[Names, Sequence[Learnt]], found: dict[Names, list[bytes | None]]) -> None:
         """Put what was learnt into what was found. Who loses a race TRIES times gives up, but not a rest."""
         for tries_left in reversed(range(TRIES)):
-            names_put = []
-            with self._patient.valkey.pipeline(transaction=False) as pipeline:
-                for names, values in found.items():
-                    if change := _change(values, learnt[names], is_last_try=not tries_left):
-                        names_put.append(names)
-                        self._put(names, change, pipeline)
-                answers = self._ask(self._patient, pipeline.execute) if names_put else None
+            changes = {
+                names: changed(values, learnt[names], is_last_try=not tries_left) for names, values in found.items()
+            }
+            put = {names: change for names, change in changes.items() if change}
+            answers = self._told([(self._put, names, change) for names, change in put.items()])
             if not answers:
                 return
-            found = {names: answer for names, answer in zip(names_put, answers, strict=True) if answer is not None}
+            found = {names: answer for names, answer in zip(put, answers, strict=True) if answer is not None}
+
+    def _told(self, calls: Sequence[_Call]) -> list[Any] | None:
+        """What the scripts answer, in one round trip, or in a few more where Valkey does not know them: then some run
+        twice. None where it is away, or nothing was to be asked."""
+        return self._ask(self._patient, lambda: self._called(calls)) if calls else None
+
+    def _called(self, calls: Sequence[_Call]) -> list[Any]:
+        try:
+            return self._sent(calls)
+        except redis.exceptions.NoScriptError:
+            for script in (self._begin, self._end, self._put):
+                self._patient.valkey.script_load(script.script)
+            return self._sent(calls)
+
+    def _sent(self, calls: Sequence[_Call]) -> list[Any]:
+        # Past Script's own way, which asks before each pipeline whether Valkey knows it.
+        with self._patient.valkey.pipeline(transaction=False) as pipeline:
+            for script, keys, values in calls:
+                pipeline.evalsha(script.sha, len(keys), *keys, *values)
+            return pipeline.execute()
 
     def vouch(self) -> None:
         """The calls that this process has open are still being made."""
@@ -326,67 +307,3 @@ def health() -> ValkeyHealth:
     if "dataelan_health" not in extensions:
         extensions.setdefault("dataelan_health", ValkeyHealth(store()))
     return cast(ValkeyHealth, extensions["dataelan_health"])
-
-
-# -- how it is kept ------------------------------------------------------------------------------
-
-
-def _names(pair: Pair) -> Names:
-    return _pair_name(pair), _key_name(pair[1], pair[0])
-
-
-def _pair_name(pair: Pair) -> str:
-    model, key = pair
-    return f"{PREFIX}{model.hex}:{key.hex if key else ''}"
-
-
-def _key_name(key: UUID | None, model: UUID | None = None) -> str:
-    """A model that needs no key rests alone."""
-    return f"{PREFIX}key:{key.hex}" if key else f"{PREFIX}keyless:{model.hex if model else ''}"
-
-
-def _change(values: Sequence[bytes | None], learnt: Sequence[_Learnt], *, is_last_try: bool) -> list[Any] | None:
-    """What PUT is told, or None when nothing changes."""
-    old = [value or b"" for value in values]
-    value, key_rest = (json.loads(part) if part else None for part in old)
-    before = _vital(value, key_rest)
-    after = reduce(lambda vital, one: observed(vital, *one), learnt, before)
-    if after is before:
-        return None
-    now = learnt[-1][1]
-    how = "anyway" if is_last_try and after.resting_until > now else ""
-    kept = KEPT + math.ceil(max(after.resting_until - now, 0))
-    return [*old, _pair_value(after), _rest_value(after.key_rest), how, kept]
-
-
-def _vital(value: list[Any] | None, key_rest: list[Any] | None, in_flight: int = 0) -> Vital:
-    rest = RESTED if key_rest is None else _rest(*key_rest)
-    if value is None:
-        return Vital(key_rest=rest, in_flight=in_flight)
-    latency, first_token_ms, interval, errors, failures, calls, failed, seen_at, *own_rest = value
-    own = _rest(*own_rest)
-    return Vital(latency, first_token_ms, interval, errors, failures, calls, failed, seen_at, own, rest, in_flight)
-
-
-def _rest(since: float, until: float, kind: str) -> Rest:
-    return Rest(since, until, Kind(kind)) if kind else RESTED
-
-
-def _pair_value(vital: Vital) -> str:
-    """Its statistics and its rest, in the order of Vital's and Rest's fields. Empty when there is nothing to keep."""
-    statistics = (
-        vital.latency, vital.first_token_ms, vital.interval, vital.errors,
-        vital.failures, vital.calls, vital.failed, vital.seen_at,
-    )  # fmt: skip
-    if not vital.seen_at:
-        return ""
-    rounded = [value if value is None else round(value, 6) for value in statistics]
-    return json.dumps([*rounded, *_rest_fields(vital.rest)], separators=(",", ":"))
-
-
-def _rest_value(rest: Rest) -> str:
-    return "" if rest == RESTED else json.dumps(_rest_fields(rest), separators=(",", ":"))
-
-
-def _rest_fields(rest: Rest) -> list[Any]:
-    return [rest.since, rest.until, rest.kind.value if rest.kind else ""]
