@@ -58,6 +58,11 @@ class Line:
         return self.http.reaching(self.is_trusted and self.is_home(url))
 
 
+HEADERS = ("Accept", "*/*"), ("Accept-Encoding", "identity"), ("Connection", "keep-alive"), ("User-Agent", "Dataelan")
+"""Of every request that does not say otherwise. Answers are asked for uncompressed, so that a small reply cannot unpack
+into a large one."""
+
+
 def origin(url: str) -> tuple[str, bytes, int] | None:
     """Scheme, host and port, as read by the client that will connect there; None for what is no web address."""
     try:
@@ -151,10 +156,10 @@ def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> by
     """One short question, such as a list of models. Raises Failure."""
     deadlines = Deadlines(connect=3, first_byte=seconds, idle=seconds, total=seconds)
     ends_at = time.monotonic() + seconds
-    request = _request(http, call, deadlines, ends_at)
+    request = _request(call, deadlines, ends_at)
     try:
         with sending(ends_at):
-            response = http.send(request, stream=True)
+            response = http.send(request)
         try:
             body = _read_all(response, ends_at)
             if time.monotonic() > ends_at:  # a piece that came at the last moment is not the whole
@@ -185,10 +190,10 @@ def post(http: Client, call: Call, who: str, seconds: float, most_bytes: int) ->
     words."""
     deadlines = Deadlines(connect=5, first_byte=seconds, idle=seconds, total=seconds)
     ends_at = time.monotonic() + seconds
-    request = _request(http, call, deadlines, ends_at)
+    request = _request(call, deadlines, ends_at)
     try:
         with sending(ends_at):
-            response = http.send(request, stream=True)
+            response = http.send(request)
         try:
             body = b"" if _compression(response) else _read_all(response, ends_at, most_bytes)
         finally:
@@ -205,10 +210,10 @@ def _sent(
     """Send it: the answer's head, and its bytes as they come."""
     if line.stop.requested:
         raise stopped(line.stop, sent=False)
-    request = _request(http, call, line.deadlines, line.ends_at)
+    request = _request(call, line.deadlines, line.ends_at)
     try:
         with sending(line.ends_at, line.stop):
-            response = http.send(request, stream=True)
+            response = http.send(request)
     except UNREACHED as error:
         line.stop.unwatch()
         unreachable = _unreachable(error)
@@ -239,20 +244,21 @@ def _pieces(line: Line, response: httpx2.Response, is_file: bool) -> Iterator[by
         raise stopped(line.stop)
 
 
-def _request(http: Client, call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request:
-    left = max(ends_at - time.monotonic(), 0.001)
-    connect = min(deadlines.connect, left)
+def _request(call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request:
+    connect = min(deadlines.connect, max(ends_at - time.monotonic(), 0.001))
+    seconds = {"connect": connect, "read": deadlines.first_byte, "write": deadlines.first_byte, "pool": connect}
     files = [(upload.name, (upload.filename, upload.content, upload.media_type)) for upload in call.uploads]
+    named = {name.lower() for name in call.headers}
     try:
-        return http.build_request(
+        return httpx2.Request(
             call.method,
             _address(call.url),
             json=call.body,
             content=call.content,
             data=dict(call.form) if call.form is not None else None,
             files=files or None,
-            headers=dict(call.headers),
-            timeout=httpx2.Timeout(deadlines.first_byte, connect=connect, pool=connect),
+            headers=[*(one for one in HEADERS if one[0].lower() not in named), *call.headers.items()],
+            extensions={"timeout": seconds},
         )
     except (httpx2.InvalidURL, ValueError, TypeError, RecursionError) as error:
         raise unsendable() from error

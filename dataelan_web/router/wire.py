@@ -25,7 +25,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpcore2
@@ -37,7 +36,22 @@ from .lookup import lookups
 from .room import DEFAULT, Room
 from .stop import Stop
 
-Client = httpx2.Client
+
+class Client:
+    """httpx's requests, answers and connections, without its client: whatever that adds (redirects, cookies, credentials
+    from an address or the environment) is not wanted here."""
+
+    def __init__(self, transport: httpx2.BaseTransport):
+        self.transport = transport
+
+    def send(self, request: httpx2.Request) -> httpx2.Response:
+        """The head of the answer, whose body comes as it is read. Raises what httpx raises, and Forbidden or Late."""
+        response = self.transport.handle_request(request)
+        response.request = request
+        return response
+
+    def close(self) -> None:
+        self.transport.close()
 
 
 @dataclass(frozen=True)
@@ -103,19 +117,8 @@ def _trusted() -> ssl.SSLContext:
 
 def clients(connections: int = 1000, memory: int = DEFAULT, hosts: tuple[str, ...] = ()) -> Clients:
     """`memory`: bytes that all their answers may take together. `hosts`: the only ones that either calls; none: all."""
-    anywhere, public = (_client(connections, hosts, is_public=is_public) for is_public in (False, True))
+    anywhere, public = (Client(_Pools(connections, hosts, is_public=is_public)) for is_public in (False, True))
     return Clients(anywhere, public, Room(memory))
-
-
-def _client(connections: int, hosts: tuple[str, ...], *, is_public: bool) -> Client:
-    return httpx2.Client(
-        transport=_Pools(connections, hosts, is_public=is_public),
-        verify=_trusted(),
-        trust_env=False,
-        follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        headers={"Accept-Encoding": "identity", "User-Agent": "Dataelan"},
-    )
 
 
 class _Pools(httpx2.BaseTransport):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import httpx2
 import pytest
 
 from dataelan_web.router import wire
@@ -116,7 +117,7 @@ def no_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
     def clients() -> Clients:
         one = real(connections=1)
-        place = one.anywhere._transport._taken(one.anywhere.build_request("GET", provider.url))  # type: ignore[attr-defined]
+        place = one.anywhere.transport._taken(httpx2.Request("GET", provider.url))  # type: ignore[attr-defined]
         assert place == 0
         return one
 

@@ -43,7 +43,7 @@ from dataelan_web.router.types import (
     Task,
     Usage,
 )
-from dataelan_web.router.wire import Clients, Deadlines
+from dataelan_web.router.wire import Client, Clients, Deadlines
 
 from .drawing import PICTURE, PNG, drawing
 
@@ -192,7 +192,7 @@ def test_a_file_at_another_origin_is_fetched_without_the_key(provider: Server, t
     elsewhere, server = serving(certified(tmp_path))
     elsewhere.answers["/v1/out.png"] = [PNG]
     provider.states(succeeded(f"{elsewhere.url}/out.png"))
-    trusting = httpx2.Client(verify=ssl.create_default_context(cafile=tmp_path / "cert.pem"), trust_env=False)
+    trusting = Client(httpx2.HTTPTransport(verify=ssl.create_default_context(cafile=tmp_path / "cert.pem")))
     try:
         events = ask(Book(), step(provider), http=Clients(trusting, trusting))
     finally:

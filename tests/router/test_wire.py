@@ -108,7 +108,7 @@ def trust(http: Clients, secure: Secure) -> None:
     """By these clients only: what is trusted otherwise is one for the whole process."""
     for client in (http.anywhere, http.public):
         context = ssl.create_default_context(cafile=str(secure.certificate))
-        client._transport.context = context  # type: ignore[attr-defined]
+        client.transport.context = context  # type: ignore[attr-defined]
 
 
 def test_the_connection_goes_to_the_address_and_the_certificate_is_for_the_name(
@@ -248,7 +248,6 @@ def test_a_cookie_of_one_answer_is_in_no_other_request(http: Clients, provider: 
     for client in (http.anywhere, http.anywhere):
         ask(client, Call(f"{provider.url}/models", method="GET"), failure_of)
     assert not any("cookie" in request.lower() for request in provider.requests)
-    assert not list(http.anywhere.cookies.jar)
 
 
 # -- deadlines -----------------------------------------------------------------------------------
