@@ -478,6 +478,25 @@ def test_of_those_that_come_together_as_many_are_let_through_as_a_limit_allows(
     assert statuses.count(200) * COST == period.spent - (made.limit - 3 * COST)
 
 
+def test_whom_a_limit_refuses_is_in_nobodys_message(program: Program, acme: people.Cast, thick: list[int]) -> None:
+    made = limit(acme, 100 * USD)
+    program.warm()
+    period = update(BudgetPeriod).where(BudgetPeriod.budget_id == made.id)
+    db.session.execute(period.values(spent=made.limit - 1))
+    db.session.commit()
+    thick.clear()
+    assert [program.ask().status_code for _ in range(3)] == [402] * 3
+    assert thick == [1], "the first tried"
+    db.session.execute(period.values(spent=made.limit - 400_000))
+    db.session.commit()
+    assert [program.ask().status_code for _ in range(2)] == [200] * 2, "lowered"
+    assert thick == [1]
+    db.session.execute(period.values(spent=0))
+    db.session.commit()
+    assert [program.ask().status_code for _ in range(2)] == [200] * 2
+    assert thick == [1, 1], "and what fits again is remembered"
+
+
 def test_nobody_waits_for_somebody_elses_limit(
     app: Flask, program: Program, acme: people.Cast, rival: people.Cast, vendor: Upstream, thick: list[int]
 ) -> None:

@@ -90,14 +90,16 @@ def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Pro
     quota.RatesUnknown; nothing is held or counted then."""
     subjects = subjects_of(execution, step)
     counted = quota.applicable(db.session, subjects)
-    remembered.limits().keep(subjects, execution.hub_version, counted)
     if not (counted.limits or counted.rates):
+        remembered.limits().keep(subjects, execution.hub_version, counted)
         return Allowance(prompt)
     limits, ceiling, notice = counting(counted.limits, step.candidate, unpriced)
-    bound = Bound.of(prompt, step.candidate, limits, counted.rates, ceiling)
-    bound = bound.within([limit for limit in limits if bound.exceeds(limit)], counted).slowed(counted.rates)
+    wanted = Bound.of(prompt, step.candidate, limits, counted.rates, ceiling)
+    bound = wanted.within([limit for limit in limits if wanted.exceeds(limit)], counted).slowed(counted.rates)
     with leased(counted.rates, attempt_id, bound) as lease:
         bound = _held(counted, limits, execution.id, attempt_id, bound)
+    if bound.output == wanted.slowed(counted.rates).output:  # else the next would hardly fit either, beside others
+        remembered.limits().keep(subjects, execution.hub_version, counted)
     room = [limit.left for limit in limits if limit.unit is Unit.USD and limit.is_hard]
     return Allowance.of(limits, bound, lease, notice, max(0, min(room) - bound.use.usd) if room else None)
 

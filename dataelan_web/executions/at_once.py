@@ -85,8 +85,8 @@ class Begun:
 def begin(execution: Execution, attempt: Attempt, step: Step, prompt: Prompt, unpriced: Unpriced) -> Begun | None:
     """Commits a run, its first call, and what is held for that. None: it is not plain, and nothing was written. Raises
     SQLAlchemyError where the database is away, and nobody knows what it wrote."""
-    version = execution.hub_version
-    counted = remembered.limits().find(subjects_of(execution, step), version) if version is not None else None
+    version, subjects = execution.hub_version, subjects_of(execution, step)
+    counted = remembered.limits().find(subjects, version) if version is not None else None
     key = remembered.keys().find(step.key.id, version) if version is not None and step.key.id else None
     if counted is None or (step.key.id and key is None) or _has_a_connection():
         return None
@@ -102,6 +102,7 @@ def begin(execution: Execution, attempt: Attempt, step: Step, prompt: Prompt, un
         return None
     except DBAPIError as error:
         _raise_if_unknown(error)
+        remembered.limits().forget(subjects)  # whom a limit refuses goes the long way from now on, in nobody's message
         return None
     second_net.leave()
     return Begun(begun, use, Allowance.of(limits, bound, lease, notice, left))

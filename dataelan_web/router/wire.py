@@ -38,8 +38,8 @@ from .stop import Stop
 
 
 class Client:
-    """httpx's requests, answers and connections, without its client: whatever that adds (redirects, cookies, credentials
-    from an address or the environment) is not wanted here."""
+    """httpx's requests, answers and connections without its client: whatever that adds is not wanted here (redirects,
+    cookies, credentials from an address or the environment)."""
 
     def __init__(self, transport: httpx2.BaseTransport):
         self.transport = transport
