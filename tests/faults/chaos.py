@@ -175,7 +175,7 @@ class Chaos:
         if found := RUN.search(answer.text):
             until(lambda: self._has_ended(found[1]), 90, f"the answer to {mark}")
         web_since = max(fault_ended_at, self.broken.awake_at(self.stack.webs))
-        worker_since = max(fault_ended_at, self.broken.awake_at(self.stack.workers))
+        worker_since = max(web_since, self.broken.awake_at(self.stack.workers))  # who asks a worker asks a web first
         return max(shown_at - web_since, 0.0), max(time.monotonic() - worker_since, 0.0)
 
     def _first_to_show(self) -> str:
