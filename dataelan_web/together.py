@@ -1,8 +1,8 @@
 """What several threads ask of the database at the same moment goes in one message, as one statement.
 
-Whoever comes while few messages are under way sends what waits, its own with it; who comes meanwhile waits until one of
-them is answered, and the first of those sends the next. So nobody waits for others to come, and the more there are, the
-less each costs: PostgreSQL plans, opens tables and flushes once a message, and so do we.
+Whoever comes while none is under way sends its own; who comes meanwhile waits until that is answered, and the first of
+those sends the next, for all of them. So the more there are, the less each costs: PostgreSQL plans, opens tables and
+flushes once a message, and so do we. One alone waits for nobody; where they come thick, one waits a moment for others.
 
 Nobody suffers for another. A message that fails has written nothing, and says of none whose it was: then each says its
 own alone. It waits for nobody's lock for longer than LOCKED. Where its connection is lost, nobody knows what it wrote,
@@ -19,15 +19,15 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-UNDER_WAY = 2
-"""Messages of one kind."""
+UNDER_WAY = 1
+"""Messages of one kind, of one process. Several would wait for each other, where they are of the same limits."""
 MOST, LARGEST = 32, 256 * 1024
 """Of one message: how many, and characters. What is larger goes alone."""
 PATIENCE = 0.25
 """Seconds until one that nobody has taken goes alone."""
-LOCKED = "100ms"
+LOCKED = "300ms"
 """How long a message of several may wait for a lock."""
-CROWDED, GATHERED = 0.5, 0.005
+CROWDED, GATHERED = 0.5, 0.01
 """Where more than this share of those who come find another message under way, one waits so many seconds for others."""
 NEWS = 0.05
 """How much one who comes tells of that."""
