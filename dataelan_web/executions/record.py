@@ -13,7 +13,6 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from psycopg2.errors import ForeignKeyViolation
@@ -24,13 +23,11 @@ from sqlalchemy.orm.base import object_state
 
 from .. import quota, traces
 from ..extensions import db
-from ..models import Attempt, Execution, Origin, Outcome, Payer, journal, new_id, now, records
-from ..models.journal import COUNTERS
-from ..router.health import Observation, kind_for_health, work_of
+from ..models import Attempt, Execution, Origin, journal
 from ..router.parameters import REFUSABLE, UNTOLD, fitted
 from ..router.plan import Step
 from ..router.run import Result
-from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt, Task, Usage
+from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt
 from . import at_once, jobs, outcomes, remembered
 from .abandoned import take_back
 from .allowance import Allowance, Unpriced, reserve, take_over
@@ -39,7 +36,6 @@ from .bill import Bill, line_for, note_overrun
 from .health import health
 from .key_use import KeyUse
 from .lessons import Lessons
-from .measures import to_json
 from .outcomes import Ended
 from .refused import REFUSALS, Refusal, facts_of, failure_of
 
@@ -80,7 +76,7 @@ class Record:
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
         prompt, left_out = fitted(prompt, step.candidate, self.leaves_out)
-        attempt, allowance = self._attempt(step, number), Allowance(prompt)
+        attempt, allowance = outcomes.announced(self.execution, step, number), Allowance(prompt)
         try:
             if not self._is_settled:
                 self.write()
@@ -154,8 +150,9 @@ class Record:
     def end(self, step: Step, number: int, result: Result) -> None:
         attempt, failure = self._begun(), result.failure
         bill = Bill.of(result, self._allowance, self.answer, step, self.seconds)
-        self._ended = Ended(step.candidate, result, self._values(attempt, result, bill), bill.tokens)
-        self._observe(step, attempt, result, bill.usage)
+        self._ended = Ended(step.candidate, result, outcomes.ended(attempt, result, bill, self.seconds), bill.tokens)
+        told = outcomes.observed(attempt, step, result, bill.usage, self._allowance.prompt.task, self.seconds)
+        health().end(step.pair, attempt.id, told)
         note = self._lessons.of_format(step.candidate)
         self._lessons.heard(step.candidate, failure)
         self._allowance.end(bill.tokens)
@@ -327,63 +324,6 @@ class Record:
         if self.last is None:
             raise LookupError("no attempt was begun")
         return self.last
-
-    def _attempt(self, step: Step, number: int) -> Attempt:
-        return records.record(
-            Attempt,
-            id=new_id(),
-            execution_id=self.execution.id,
-            number=self.execution.attempts_made + number,
-            provider_id=step.candidate.provider_id,
-            model_id=step.candidate.model_id,
-            api_key_id=step.key.id,
-            price_id=step.candidate.price_id,
-            model_name=step.candidate.model,
-            provider_name=step.candidate.provider,
-            payer=Payer(step.key.payer),
-            outcome=Outcome.SENT,
-            error="",
-            response_id="",
-            response_model="",
-            measures={},
-        )
-
-    def _values(self, attempt: Attempt, result: Result, bill: Bill) -> dict[str, Any]:
-        """How a call ended, as columns of its attempt, which gets them too."""
-        failure, done, first = result.failure, result.done, result.first_token_at
-        ended_at = attempt.started_at + timedelta(seconds=self.seconds)
-        values: dict[str, Any] = {
-            "outcome": outcomes.outcome(result),
-            "ended_at": ended_at,
-            "first_token_at": max(ended_at - (now() - first), attempt.started_at) if first else None,
-            "cost": bill.cost,
-            "usage_is_estimated": bill.is_estimated,
-            "job": None,
-        }
-        if failure:
-            values |= {"error_kind": failure.kind.value, "error": failure.message, "status": failure.status}
-        if done:
-            values |= {"response_id": done.response_id[:200], "response_model": done.model[:200]}
-        if bill.usage:
-            values |= dict(zip(COUNTERS, bill.usage.counters, strict=True)) | {"measures": to_json(bill.usage)}
-        records.note(attempt, **values)
-        return values
-
-    def _observe(self, step: Step, attempt: Attempt, result: Result, usage: Usage | None) -> None:
-        """What this call tells of the model's and the key's health."""
-        failure = result.failure
-        is_counted = self._allowance.prompt.task is Task.CHAT and usage is not None
-        kind = kind_for_health(failure) if failure else None
-        if failure and (failure.code == OUR_OWN or step.candidate.is_simulated):  # the latter fails as a prompt says
-            kind = Kind.ABORTED
-        observation = Observation(
-            kind=kind,
-            seconds=self.seconds,
-            work=work_of(usage.output_total if usage and is_counted else None),
-            first_token_seconds=attempt.first_token_seconds,
-            retry_after=failure.after if failure else None,
-        )
-        health().end(step.pair, attempt.id, observation)
 
     def _refuse(self, step: Step, number: int, refusal: Failure | Refusal) -> None:
         refused = {"number": number, "model": step.candidate.label, "key": step.key.label, "outcome": "refused"}
