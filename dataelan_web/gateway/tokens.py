@@ -124,8 +124,10 @@ def _together() -> Together[str, Caller]:
 
 
 def _callers(hashes: Sequence[str]) -> list[Caller]:
-    said: list[list[Any]] = (pool.say(_CALLERS, {"hashes": quota.array(hashes)}) or ([],))[0]
-    return [cast(Caller, tuple(one)) for one in said]
+    each = dict.fromkeys(hashes)  # a program mostly calls several times at once
+    said: list[list[Any]] = (pool.say(_CALLERS, {"hashes": quota.array(each)}) or ([],))[0]
+    found = dict(zip(each, said, strict=True))
+    return [cast(Caller, tuple(found[hash])) for hash in hashes]
 
 
 def _read(id: uuid.UUID) -> GatewayToken | None:
