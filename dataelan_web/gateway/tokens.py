@@ -77,9 +77,8 @@ _USED = (
     .values(last_used_at=func.now())
     .execution_options(synchronize_session=False)
 )
-_CALLERS = """SELECT array_agg(ARRAY[c.token::text, c.stamp, c.mode, c.hub::text] ORDER BY asked.place)
-    FROM unnest(%(hashes)s::text[]) WITH ORDINALITY AS asked (hash, place)
-    LEFT JOIN LATERAL gateway_caller(asked.hash) AS c ON true"""
+_CALLERS = """SELECT array_agg(ARRAY[asked.hash, c.token::text, c.stamp, c.mode, c.hub::text])
+    FROM unnest(%(hashes)s::text[]) AS asked (hash) LEFT JOIN LATERAL gateway_caller(asked.hash) AS c ON true"""
 Caller = tuple[str | None, str, str | None, str]
 """(token or None, its stamp, Dataelan's mode, how often its hub was changed)"""
 _TOKEN = (
@@ -124,10 +123,10 @@ def _together() -> Together[str, Caller]:
 
 
 def _callers(hashes: Sequence[str]) -> list[Caller]:
-    each = dict.fromkeys(hashes)  # a program mostly calls several times at once
-    said: list[list[Any]] = (pool.say(_CALLERS, {"hashes": quota.array(each)}) or ([],))[0]
-    found = dict(zip(each, said, strict=True))
-    return [cast(Caller, tuple(found[hash])) for hash in hashes]
+    """Of each. A program mostly calls several times at once, and is looked up once."""
+    said: list[list[Any]] = (pool.say(_CALLERS, {"hashes": quota.array(set(hashes))}) or ([],))[0]
+    found = {hash: cast(Caller, tuple(caller)) for hash, *caller in said}
+    return [found[hash] for hash in hashes]
 
 
 def _read(id: uuid.UUID) -> GatewayToken | None:
