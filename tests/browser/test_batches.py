@@ -167,6 +167,23 @@ def test_a_chosen_file_outlives_a_reload_and_a_refused_form_and_is_sent_by_the_k
     assert file.evaluate(names) == ""
 
 
+def test_a_file_that_was_taken_away_stays_away_though_the_page_is_left_before_that_is_written(
+    open_page: Callable[..., Page], acme: people.Cast
+) -> None:
+    page = open_page(acme.mia)
+    page.goto(f"{acme.home}/projects/{acme.project.id}/batches/new")
+    remove = page.get_by_role("button", name="Remove the file")
+    for is_cut in (True, False):
+        page.locator("#batch-file").set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b"text\nHello"})
+        page.wait_for_function("async () => (await draftFiles((store) => store.count())) > 0", polling=50)
+        if is_cut:
+            page.evaluate("IDBObjectStore.prototype.delete = () => { throw new Error('the page was left') }")
+            remove.click()
+        page.reload()
+        page.wait_for_load_state("networkidle")
+        expect(remove).to_be_visible(visible=not is_cut)
+
+
 def test_the_end_of_a_batch_is_told_to_who_looks_elsewhere_and_to_who_listens(
     open_page: Callable[..., Page], acme: people.Cast, worker: object
 ) -> None:
