@@ -228,7 +228,7 @@ def test_one_that_cannot_be_indexed_keeps_no_other_from_it(acme: people.Cast) ->
     db.session.rollback()
 
 
-def test_both_ways_into_the_index_write_the_same(acme: people.Cast) -> None:
+def test_one_alone_is_indexed_as_several_are(acme: people.Cast) -> None:
     runs = [
         people.ended(acme, "Who climbs?", "A pademelon.", state=State.FAILED),
         people.ended(acme, "Who digs? 日本", "", via_gateway=True),

@@ -25,7 +25,7 @@ _SLICES = text(
 _RUNS = text(
     "SELECT id FROM executions WHERE id > :after AND state NOT IN ('queued', 'running') ORDER BY id LIMIT :batch"
 )
-_INDEX = text("SELECT search_index(id) FROM unnest(CAST(:ids AS uuid[])) AS run(id)").bindparams(bindparam("ids"))
+_INDEX = text("SELECT search_index_all(CAST(:ids AS uuid[]))").bindparams(bindparam("ids"))
 
 
 def rebuild() -> int:

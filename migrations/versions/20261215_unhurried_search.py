@@ -8,7 +8,7 @@ down_revision = "together"
 branch_labels = None
 depends_on = None
 
-# As search_index ("finding"), of any number of runs in one statement: for one run that was a quarter of all that
+# What search_index did ("finding"), of any number of runs in one statement: for one run that was a quarter of all that
 # PostgreSQL did of a program's call. Where one of them cannot be indexed, each is tried alone.
 INDEX_ALL = r"""
 CREATE FUNCTION search_index_all(runs uuid[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -61,10 +61,19 @@ BEGIN
         AND (SELECT count(*) FROM search_documents d WHERE d.slice_id = slice.id) >= 2048
     ON CONFLICT DO NOTHING;
 EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'not all of % runs can be indexed together: %', cardinality(runs), SQLERRM;
+    IF cardinality(runs) = 1 THEN
+        RAISE WARNING 'run % is not in the search index: %', runs[1], SQLERRM;
+        RETURN;
+    END IF;
     FOREACH one IN ARRAY runs LOOP
-        PERFORM search_index(one);
+        PERFORM search_index_all(ARRAY[one]);
     END LOOP;
+END $$
+"""
+INDEX = """
+CREATE OR REPLACE FUNCTION search_index(run_id uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM search_index_all(ARRAY[run_id]);
 END $$
 """
 # What a person asked in the playground is found at once, as before.
@@ -96,11 +105,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_search_queue")),
     )
     op.execute(INDEX_ALL)
+    op.execute(INDEX)
     op.execute(TRIGGER)
 
 
 def downgrade() -> None:
     op.execute("SELECT search_index_all(array_agg(execution_id)) FROM search_queue HAVING count(*) > 0")
     op.execute(AT_ONCE)
+    before = op.get_context().script.get_revision("finding").module
+    op.execute(before.DOCUMENT.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
     op.execute("DROP FUNCTION search_index_all")
     op.drop_table("search_queue")
