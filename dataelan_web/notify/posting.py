@@ -17,8 +17,9 @@ from ..router.addresses import is_listed, is_public, refusal
 from ..router.exchange import Answered, origin, post
 from ..router.lookup import Late, lookups
 from ..router.providers.failures import masked
+from ..router.reaching import NOT_LISTED
 from ..router.types import Call, Failure
-from ..router.wire import NOT_LISTED, Client, Clients
+from ..router.wire import Client, Clients
 from ..text import visible
 from .result import Result
 from .signing import headers

@@ -22,7 +22,7 @@ from .lookup import Crowded, Late
 from .room import Room, Share, too_large
 from .stop import Stop
 from .types import OUR_OWN, Asset, AssetAt, Call, Failure, Kind
-from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines, Forbidden, sending
+from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Answer, Client, Clients, Deadlines, Forbidden
 
 ToFailure = Callable[[int, bytes], Failure]
 MOST_REDIRECTS = 3
@@ -85,7 +85,7 @@ def chunks(
 ) -> Iterator[tuple[bytes, bool]]:
     """The answer's bytes as they come, closed by (b"", True); its headers go to `heads` before them. Raises Failure."""
     with _sent(line, line.client_for(call.url), call) as (response, pieces):
-        if response.status_code >= 300:
+        if response.status >= 300:
             raise _answered(response, _read_all(response, line.ends_at), failure)
         _refuse_compressed(response)
         line.share.expect(_announced(response))
@@ -120,7 +120,7 @@ def _fetched(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFai
             if response.is_redirect:
                 url = _redirected(url, response)
                 continue
-            if response.status_code >= 300:
+            if response.status >= 300:
                 raise _answered(response, _read_all(response, line.ends_at), failure)
             _refuse_compressed(response)
             line.share.expect(_announced(response), is_file=True)
@@ -131,14 +131,14 @@ def _fetched(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFai
     raise Failure(Kind.TRANSIENT, NO_WAY)
 
 
-def _redirected(url: str, response: httpx2.Response) -> str:
+def _redirected(url: str, response: Answer) -> str:
     try:
         return urljoin(url, response.headers.get("location", ""))
     except ValueError:
         return ""
 
 
-def _announced(response: httpx2.Response) -> int:
+def _announced(response: Answer) -> int:
     """Bytes of the answer; 0 where nobody says, or it is no number that could be meant."""
     said = response.headers.get("content-length", "")
     return int(said) if said.isdecimal() and len(said) < 16 else 0
@@ -156,19 +156,18 @@ def ask(http: Client, call: Call, failure: ToFailure, seconds: float = 15) -> by
     """One short question, such as a list of models. Raises Failure."""
     deadlines = Deadlines(connect=3, first_byte=seconds, idle=seconds, total=seconds)
     ends_at = time.monotonic() + seconds
-    request = _request(call, deadlines, ends_at)
+    request = _request(call)
     try:
-        with sending(ends_at):
-            response = http.send(request)
+        response = http.send(request, deadlines, ends_at)
         try:
             body = _read_all(response, ends_at)
             if time.monotonic() > ends_at:  # a piece that came at the last moment is not the whole
-                raise httpx2.ReadTimeout("The answer took too long.", request=request)
+                raise httpx2.ReadTimeout("The answer took too long.")
         finally:
             response.close()
     except UNREACHED as error:
         raise _unreachable(error) from error
-    if response.status_code >= 300:
+    if response.status >= 300:
         raise _answered(response, body, failure)
     _refuse_compressed(response)
     return body
@@ -190,36 +189,32 @@ def post(http: Client, call: Call, who: str, seconds: float, most_bytes: int) ->
     words."""
     deadlines = Deadlines(connect=5, first_byte=seconds, idle=seconds, total=seconds)
     ends_at = time.monotonic() + seconds
-    request = _request(call, deadlines, ends_at)
+    request = _request(call)
     try:
-        with sending(ends_at):
-            response = http.send(request)
+        response = http.send(request, deadlines, ends_at)
         try:
             body = b"" if _compression(response) else _read_all(response, ends_at, most_bytes)
         finally:
             response.close()
     except UNREACHED as error:
         raise _unreachable(error, who) from error
-    return Answered(response.status_code, body, retry_after(response.headers.get("retry-after", "")))
+    return Answered(response.status, body, retry_after(response.headers.get("retry-after", "")))
 
 
 @contextlib.contextmanager
-def _sent(
-    line: Line, http: Client, call: Call, *, is_file: bool = False
-) -> Iterator[tuple[httpx2.Response, Iterator[bytes]]]:
+def _sent(line: Line, http: Client, call: Call, *, is_file: bool = False) -> Iterator[tuple[Answer, Iterator[bytes]]]:
     """Send it: the answer's head, and its bytes as they come."""
     if line.stop.requested:
         raise stopped(line.stop, sent=False)
-    request = _request(call, line.deadlines, line.ends_at)
+    request = _request(call)
     try:
-        with sending(line.ends_at, line.stop):
-            response = http.send(request)
+        response = http.send(request, line.deadlines, line.ends_at, line.stop)
     except UNREACHED as error:
         line.stop.unwatch()
         unreachable = _unreachable(error)
         raise stopped(line.stop, sent=unreachable.sent) if line.stop.requested else unreachable from error
     try:
-        request.extensions["timeout"]["read"] = line.deadlines.idle  # until here, the first byte's
+        response.patience = line.deadlines.idle  # until here, the first byte's
         yield response, _pieces(line, response, is_file)
     except (httpx2.HTTPError, OSError) as error:
         raise stopped(line.stop) if line.stop.requested else _broken(line, error) from error
@@ -228,9 +223,9 @@ def _sent(
         response.close()
 
 
-def _pieces(line: Line, response: httpx2.Response, is_file: bool) -> Iterator[bytes]:
+def _pieces(line: Line, response: Answer, is_file: bool) -> Iterator[bytes]:
     size, limit = 0, MAX_ASSET_BYTES if is_file else MAX_ANSWER_BYTES
-    for chunk in response.iter_raw():
+    for chunk in response:
         size += len(chunk)
         if line.stop.requested:
             raise stopped(line.stop)
@@ -244,9 +239,7 @@ def _pieces(line: Line, response: httpx2.Response, is_file: bool) -> Iterator[by
         raise stopped(line.stop)
 
 
-def _request(call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request:
-    connect = min(deadlines.connect, max(ends_at - time.monotonic(), 0.001))
-    seconds = {"connect": connect, "read": deadlines.first_byte, "write": deadlines.first_byte, "pool": connect}
+def _request(call: Call) -> httpx2.Request:
     files = [(upload.name, (upload.filename, upload.content, upload.media_type)) for upload in call.uploads]
     named = {name.lower() for name in call.headers}
     try:
@@ -258,27 +251,26 @@ def _request(call: Call, deadlines: Deadlines, ends_at: float) -> httpx2.Request
             data=dict(call.form) if call.form is not None else None,
             files=files or None,
             headers=[*(one for one in HEADERS if one[0].lower() not in named), *call.headers.items()],
-            extensions={"timeout": seconds},
         )
     except (httpx2.InvalidURL, ValueError, TypeError, RecursionError) as error:
         raise unsendable() from error
 
 
-def _read_all(response: httpx2.Response, ends_at: float, limit: int = 4 * 1024 * 1024) -> bytes:
+def _read_all(response: Answer, ends_at: float, limit: int = 4 * 1024 * 1024) -> bytes:
     body = bytearray()
-    for chunk in response.iter_raw():
+    for chunk in response:
         body += chunk
         if len(body) > limit or time.monotonic() > ends_at:
             break
     return bytes(body[:limit])
 
 
-def _refuse_compressed(response: httpx2.Response) -> None:
+def _refuse_compressed(response: Answer) -> None:
     if encoding := _compression(response):
         raise Failure(Kind.TRANSIENT, f"The provider compressed its answer ({encoding[:40]}) though asked not to.")
 
 
-def _compression(response: httpx2.Response) -> str:
+def _compression(response: Answer) -> str:
     encoding = str(response.headers.get("content-encoding", "")).strip().lower()
     return "" if encoding == "identity" else encoding
 
@@ -286,15 +278,15 @@ def _compression(response: httpx2.Response) -> str:
 # -- failures of the wire, in our words ----------------------------------------------------------
 
 
-def _answered(response: httpx2.Response, body: bytes, failure: ToFailure) -> Failure:
+def _answered(response: Answer, body: bytes, failure: ToFailure) -> Failure:
     if response.is_redirect:
         return Failure(
             Kind.BAD_REQUEST,
             "The provider's address redirects elsewhere. Keys are never sent on; correct the base URL.",
-            status=response.status_code,
+            status=response.status,
         )
-    refused = failure(response.status_code, b"" if _compression(response) else body)
-    refused.status = response.status_code
+    refused = failure(response.status, b"" if _compression(response) else body)
+    refused.status = response.status
     if refused.after is None:
         refused.after = retry_after(response.headers.get("retry-after", ""))
     return refused

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataelan_web.router import wire
+from dataelan_web.router import reaching, wire
 from dataelan_web.router.addresses import is_listed, is_public, refusal
 from dataelan_web.router.exchange import Line, ask, fetch, origin
 from dataelan_web.router.plan import Plan, Step
@@ -303,13 +303,13 @@ def test_a_connection_that_is_kept_is_not_resolved_again(
 
 def leads_to(monkeypatch: pytest.MonkeyPatch, port: int) -> list[tuple[str, int]]:
     """Whoever connects to anywhere arrives at this port here. Returns where they wanted to go."""
-    real, wanted = wire.connecting, []
+    real, wanted = reaching.connecting, []
 
     def connecting(*address: Any) -> socket.socket:
         wanted.append(address)
         return real("127.0.0.1", port)
 
-    monkeypatch.setattr(wire, "connecting", connecting)
+    monkeypatch.setattr(reaching, "connecting", connecting)
     return wanted
 
 

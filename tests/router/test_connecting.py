@@ -3,6 +3,7 @@ goes on once it is stopped; and what hangs for one hangs for nobody else."""
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -10,10 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import httpx2
 import pytest
 
-from dataelan_web.router import wire
+from dataelan_web.router import reaching, wire
 from dataelan_web.router.exchange import ask
 from dataelan_web.router.lookup import Crowded, Late, LookUps, family
 from dataelan_web.router.plan import Plan
@@ -35,7 +35,7 @@ LONG = Deadlines(connect=30, total=30)
 @pytest.fixture(autouse=True)
 def lookups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each test its own: what hangs in one is not waited for in the next."""
-    monkeypatch.setattr(wire, "lookups", LookUps())
+    monkeypatch.setattr(reaching, "lookups", LookUps())
 
 
 class Resolver:
@@ -117,8 +117,7 @@ def no_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
     def clients() -> Clients:
         one = real(connections=1)
-        place = one.anywhere.transport._taken(httpx2.Request("GET", provider.url))  # type: ignore[attr-defined]
-        assert place == 0
+        assert one.anywhere._taken(("http", b"127.0.0.1", port_of(provider)), math.inf, None) is None
         return one
 
     monkeypatch.setattr(wire, "clients", clients)
@@ -264,7 +263,7 @@ def test_who_finds_no_room_waits_for_some(resolver: Resolver) -> None:
 def test_too_many_look_ups_are_our_own_failure(hostile: None, http: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
     lookups = LookUps(most=1, most_unknown=1)
     hang(lookups, "slow.example.com")
-    monkeypatch.setattr(wire, "lookups", lookups)
+    monkeypatch.setattr(reaching, "lookups", lookups)
     with pytest.raises(Failure) as caught:
         ask(http.anywhere, Call("https://next.example.com/v1", method="GET"), failure_of, seconds=0.3)
     assert (caught.value.kind, caught.value.code, caught.value.sent) == (Kind.TRANSIENT, OUR_OWN, False)

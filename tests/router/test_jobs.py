@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
-import httpx2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,6 +25,7 @@ from dataelan_web.router import wire
 from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.providers import replicate
+from dataelan_web.router.reaching import Reach
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.run import Job, Result, run
 from dataelan_web.router.stop import Stop
@@ -192,7 +192,7 @@ def test_a_file_at_another_origin_is_fetched_without_the_key(provider: Server, t
     elsewhere, server = serving(certified(tmp_path))
     elsewhere.answers["/v1/out.png"] = [PNG]
     provider.states(succeeded(f"{elsewhere.url}/out.png"))
-    trusting = Client(httpx2.HTTPTransport(verify=ssl.create_default_context(cafile=tmp_path / "cert.pem")))
+    trusting = Client(Reach(ssl.create_default_context(cafile=tmp_path / "cert.pem")))
     try:
         events = ask(Book(), step(provider), http=Clients(trusting, trusting))
     finally:

@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def trust(http: Clients, secure: Secure) -> None:
     """By these clients only: what is trusted otherwise is one for the whole process."""
     for client in (http.anywhere, http.public):
         context = ssl.create_default_context(cafile=str(secure.certificate))
-        client.transport.context = context  # type: ignore[attr-defined]
+        client.reach = replace(client.reach, context=context)
 
 
 def test_the_connection_goes_to_the_address_and_the_certificate_is_for_the_name(

@@ -16,8 +16,8 @@ from ...extensions import db
 from ...models import Organization, Provider
 from ...router.addresses import is_listed, is_public
 from ...router.lookup import Late, lookups
+from ...router.reaching import NOT_LISTED
 from ...router.types import Failure
-from ...router.wire import NOT_LISTED
 from .listing import list_models
 
 NAMES = {11434: "Ollama", 1234: "LM Studio", 8080: "llama.cpp", 18080: "A local model server"}

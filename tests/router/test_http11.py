@@ -1,0 +1,245 @@
+"""One connection after the other and one answer after the other on it: what is an answer, where it ends, and which
+connections the next call may have."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx2
+import pytest
+
+from dataelan_web.router import wire
+from dataelan_web.router.http11 import Answer
+from dataelan_web.router.wire import Client, Clients, Deadlines
+
+TEN = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n0123456789"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+QUICK = Deadlines(connect=2, first_byte=2, idle=2)
+
+
+class Server:
+    """Says the next of its answers to each request, on whichever connection it comes; b"" closes that."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = [TEN]
+        self.connections, self.heads = 0, list[bytes]()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._talk, args=(line,), daemon=True).start()
+
+    def _talk(self, line: socket.socket) -> None:
+        with line, suppress(OSError):
+            while asked := line.recv(1024 * 1024):
+                self.heads.append(asked)
+                answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                for part in answer.split(b"|"):
+                    line.sendall(part)
+                    time.sleep(0.02)
+                if answer.endswith(b"|"):
+                    return
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(http: Clients) -> Client:
+    return http.anywhere
+
+
+def ask(client: Client, server: Server, **more: object) -> Answer:
+    request = httpx2.Request("POST", server.url, content=b"hello", **more)  # type: ignore[arg-type]
+    return client.send(request, QUICK, time.monotonic() + 5)
+
+
+def said(client: Client, server: Server) -> bytes:
+    answer = ask(client, server)
+    try:
+        return b"".join(answer)
+    finally:
+        answer.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (TEN, b"0123456789"),
+        (CHUNKED + b"3\r\nabc\r\n|2;what=ever\r\nde\r\n0\r\ntrailer: yes\r\n\r\n", b"abcde"),
+        (b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n|HTTP/1.1 100 Continue\r\n\r\n" + TEN, b"0123456789"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+        (b"HTTP/1.|1 200 O|K\r\ncontent-le|ngth: 2\r\n\r|\nab", b"ab"),
+    ],
+)
+def test_an_answer_is_whole_and_leaves_its_connection(
+    answer: bytes, body: bytes, client: Client, server: Server
+) -> None:
+    server.answers = [answer]
+    assert [said(client, server) for _ in range(3)] == [body] * 3
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\n01234|56789|",
+        TEN.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"),
+        TEN.replace(b"/1.1", b"/1.0"),
+        TEN + b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        TEN + b"anything",
+        TEN + b"|HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+    ],
+)
+def test_a_connection_on_which_more_may_come_is_not_used_again(answer: bytes, client: Client, server: Server) -> None:
+    server.answers = [answer]
+    for _ in range(3):
+        assert said(client, server) == b"0123456789"
+        time.sleep(0.1)
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"|",
+        b"HTTP/1.1 200 OK\r\ncontent-|",
+        TEN[:-3] + b"|",
+        CHUNKED + b"3\r\nabc\r\n|",
+        CHUNKED + b"zz\r\nabc\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n012345",
+        b"HTTP/1.1 200 OK\r\nbad header: x\r\ncontent-length: 0\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+    ],
+)
+def test_what_is_no_whole_answer_is_none(answer: bytes, client: Client, server: Server) -> None:
+    server.answers = [answer]
+    for _ in range(2):
+        with pytest.raises(httpx2.RemoteProtocolError):
+            said(client, server)
+    assert server.connections == 2
+
+
+def test_what_came_at_once_is_one_piece(client: Client, server: Server) -> None:
+    server.answers = [CHUNKED + b"1\r\na\r\n" * 100 + b"|1\r\nb\r\n0\r\n\r\n"]
+    answer = ask(client, server)
+    pieces = list(answer)
+    answer.close()
+    assert len(pieces) <= 3
+    assert b"".join(pieces) == b"a" * 100 + b"b"
+
+
+def test_headers_are_told_in_small_letters_and_together(client: Client, server: Server) -> None:
+    server.answers = [TEN.replace(b"\r\n\r\n", "\r\nX-One: a\r\nX-ONE: b\r\nX-Two: é\r\n\r\n".encode())]
+    answer = ask(client, server)
+    answer.close()
+    assert {name: answer.headers[name] for name in ("x-one", "x-two")} == {"x-one": "a, b", "x-two": "é"}
+
+
+def test_an_answer_that_is_left_takes_its_connection_along(client: Client, server: Server) -> None:
+    server.answers = [CHUNKED + b"1\r\na\r\n", TEN]
+    answer = ask(client, server)
+    next(iter(answer))
+    answer.close()
+    answer.close()
+    assert said(client, server) == b"0123456789"
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("value", [b"a\r\nx-evil: b", b"a\nb", b"a\x00b", b"a\x7fb"])
+def test_a_header_that_would_be_two_is_not_sent(value: bytes, client: Client, server: Server) -> None:
+    with pytest.raises(httpx2.LocalProtocolError):
+        ask(client, server, headers=[(b"x-mine", value)])
+    with pytest.raises(httpx2.LocalProtocolError):
+        ask(client, server, headers=[(b"x-mine\r\nx", b"a")])
+    assert server.heads == []
+
+
+def test_a_large_request_arrives_whole(client: Client, server: Server) -> None:
+    content = bytes(range(256)) * 4096
+    came = bytearray()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def take() -> None:
+            line, _ = listener.accept()
+            with line:
+                while len(came.partition(b"\r\n\r\n")[2]) < len(content):
+                    came.extend(line.recv(65536))
+                line.sendall(TEN)
+
+        threading.Thread(target=take, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        answer = client.send(httpx2.Request("POST", url, content=content), QUICK, time.monotonic() + 5)
+        assert b"".join(answer) == b"0123456789"
+        answer.close()
+    assert came.partition(b"\r\n\r\n")[2] == content
+
+
+def test_who_answers_before_they_have_read_all_is_heard(client: Client) -> None:
+    refusal = b"HTTP/1.1 413 Too Large\r\ncontent-length: 4\r\nconnection: close\r\n\r\nless"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            line, _ = listener.accept()
+            line.recv(1000)
+            line.sendall(refusal)
+            line.shutdown(socket.SHUT_WR)
+            while line.recv(65536):
+                pass
+
+        threading.Thread(target=refuse, daemon=True).start()
+        request = httpx2.Request("POST", f"http://127.0.0.1:{listener.getsockname()[1]}", content=b"x" * 4_000_000)
+        answer = client.send(request, QUICK, time.monotonic() + 5)
+        assert (answer.status, b"".join(answer)) == (413, b"less")
+        answer.close()
+
+
+def test_a_connection_that_rested_too_long_is_closed(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "KEPT", 0.05)
+    said(client, server)
+    time.sleep(0.1)
+    said(client, server)
+    assert server.connections == 2
+    client._sweep()
+    assert len(client._idle) == 1, "the last one may still be used"
+    time.sleep(0.1)
+    client._sweep()
+    assert client._idle == {}
+
+
+def test_a_place_is_given_back_whatever_became_of_its_call(server: Server) -> None:
+    with wire.clients(connections=1) as http:
+        for answer in (TEN, b"|", CHUNKED + b"zz", TEN[:-2] + b"|", TEN):
+            server.answers = [answer]
+            with suppress(httpx2.RemoteProtocolError):
+                said(http.anywhere, server)
+        with pytest.raises(httpx2.ConnectError):
+            request = httpx2.Request("GET", "http://127.0.0.1:1")
+            http.anywhere.send(request, QUICK, time.monotonic() + 5)
+        held = ask(http.anywhere, server)
+        with pytest.raises(httpx2.PoolTimeout):
+            http.anywhere.send(httpx2.Request("GET", server.url), Deadlines(connect=0.1), math.inf)
+        held.close()
+        assert said(http.anywhere, server) == b"0123456789"
