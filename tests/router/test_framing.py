@@ -41,6 +41,34 @@ def test_a_stream_becomes_its_documents(body: bytes, documents: list[object], si
     assert frames(body, size) == [Frame(document) for document in documents]
 
 
+LINES = [
+    b'data: {"a":1}',
+    b"data: [DONE]",
+    b"data: ",
+    b"data:",
+    b'data:{"b":2}',
+    b": hi",
+    b"event: x",
+    b'{"c":3}',
+    b"data: x",
+]
+ENDS = [b"\n\n", b"\n", b"\r\n\r\n", b"\n\n\n", b"\r", b""]
+
+
+@given(st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(ENDS)), max_size=8), st.integers(2, 40))
+def test_events_do_not_depend_on_the_chunks(parts: list[tuple[bytes, bytes]], size: int) -> None:
+    body = b"".join(line + end for line, end in parts)
+    assert told(body, size) == told(body, 1) == told(body, len(body) + 1)
+
+
+def told(body: bytes, size: int) -> list[Frame] | str:
+    """What came of it, or why nothing did."""
+    try:
+        return frames(body, size)
+    except Failure as failure:
+        return failure.message
+
+
 def test_a_json_body_is_one_whole_document() -> None:
     assert frames(b'\xef\xbb\xbf \n{"a":1}\n') == [Frame({"a": 1}, whole=True)]
 

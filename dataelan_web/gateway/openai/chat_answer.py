@@ -49,11 +49,16 @@ class Chunks:
     def __init__(self, execution: Execution, model: str, includes_usage: bool):
         self._head = f"data: {compact(_envelope(execution, 'chat.completion.chunk', model))[:-1]},".encode()
         self._execution, self._includes_usage = execution, includes_usage
+        self._is_first = False
+        self._before, self._after = self._delta({"content": ""}).rsplit(b'""', 1)
+        """Around the words of most chunks, of which there are thousands."""
         self._is_first = True
         self._calls: set[int] = set()
 
     def of(self, event: Event) -> bytes:
         """The chunk of one event; empty when it makes none."""
+        if type(event) is Text and not (self._is_first or event.logprobs):
+            return b"%b%b%b" % (self._before, compact(event.delta).encode(), self._after)
         if isinstance(event, Refusal):
             return self._delta({"refusal": event.delta})
         if isinstance(event, Text):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from typing import Any, NoReturn
 
 from dataelan_web.router.types import Failure, Kind
@@ -23,6 +22,8 @@ LARGEST_COUNT = 10**9
 # honest documents are a few long strings (pictures) or very many numbers (2,000 embeddings of 1,536 dimensions).
 MOST = {"[": 150_000, "{": 150_000, '"': 1_000_000, ",": 3_200_000}
 SURELY_FEW = 1024 * 1024
+BLANK = " \t\n\r"
+"""What JSON takes for nothing."""
 
 
 def broken(message: str) -> Failure:
@@ -34,9 +35,14 @@ def parse(text: str) -> Any:
     """JSON, strictly: NaN, absurd nesting and absurd numbers are refused like any other garbage."""
     if len(text) > SURELY_FEW and any(text.count(mark) > most for mark, most in MOST.items()):
         raise broken("The provider's answer holds more values than Dataelan accepts.")
-    with suppress(ValueError, RecursionError):  # the error holds the text, so none is raised from it
-        return _strict.decode(text)
-    raise broken(WEB_PAGE if text[:1000].lstrip().startswith("<") else NOT_JSON)
+    text = text.strip(BLANK)
+    try:
+        document, end = _strict.raw_decode(text)
+    except (ValueError, RecursionError):  # it holds the text, so nothing is raised from it
+        document, end = None, -1
+    if end != len(text):
+        raise broken(WEB_PAGE if text[:1000].lstrip().startswith("<") else NOT_JSON)
+    return document
 
 
 def _refuse(constant: str) -> NoReturn:
