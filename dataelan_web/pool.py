@@ -9,9 +9,10 @@ from __future__ import annotations
 import select
 import threading
 import time
+from contextlib import suppress
 from typing import Any, cast
 
-from flask import Flask
+from flask import Flask, current_app
 from psycopg2 import Error
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import event
@@ -33,6 +34,7 @@ def init_app(app: Flask) -> None:
     with app.app_context():
         event.listen(db.engine, "checkout", taken)
         event.listen(db.engine, "checkin", given_back)
+    app.extensions["dataelan_lines"] = Lines()
 
 
 def taken(connection: Any, record: Any, _: object) -> None:
@@ -73,43 +75,87 @@ def say(message: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
     call of a program does. Raises SQLAlchemyError as all else that asks the database, with its error as `orig`."""
     has_place = _places.acquire(timeout=PATIENCE)
     try:
-        return _said(message, values)
+        return lines().say(message, values)
     finally:
         if has_place:
             _places.release()
 
 
-def _said(message: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
-    try:
-        line = db.engine.raw_connection()
-    except Error as error:
-        raise _told(error) from error
-    database: Any = line.driver_connection
-    try:
-        database.autocommit = True
-        with database.cursor() as cursor:
-            cursor.execute(message, values)
-            row: tuple[Any, ...] | None = cursor.fetchone()
-        database.autocommit = False
-    except BaseException as error:
-        if not _is_as_before(database):
-            line.invalidate(error if isinstance(error, Exception) else None)
-        if isinstance(error, Error):
-            raise _told(error, is_gone=bool(database.closed)) from error
-        raise
-    finally:
-        if line.dbapi_connection is not None:
-            line.close()
-    return row
+class Lines:
+    """Connections that only messages go on, in autocommit, the last used first. Taken from SQLAlchemy's pool for good:
+    what it does at each taking and giving back is a third of a message's work here, and each time it lets go of
+    Python's lock, which where many threads run is two switches between them."""
+
+    def __init__(self) -> None:
+        self._resting: list[tuple[Any, float]] = []
+        """… and since when. What is done to it, and to those in use, is one step of Python's and needs no lock."""
+        self._in_use = set[Any]()
+
+    def __len__(self) -> int:
+        """How many are in use."""
+        return len(self._in_use)
+
+    def say(self, message: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
+        line = self._taken()
+        self._in_use.add(line)
+        try:
+            with line.cursor() as cursor:
+                cursor.execute(message, values)
+                row: tuple[Any, ...] | None = cursor.fetchone()
+        except BaseException as error:
+            is_gone = bool(line.closed)
+            if is_gone or not _is_as_before(line):
+                line.close()
+            if isinstance(error, Error):
+                raise _told(error, is_gone=is_gone) from error
+            raise
+        finally:
+            self._in_use.discard(line)
+            if not line.closed:
+                self._resting.append((line, time.monotonic()))
+        return row
+
+    def close(self) -> None:
+        while self._resting:
+            self._resting.pop()[0].close()
+
+    def _taken(self) -> Any:
+        """Raises SQLAlchemyError where none can be made."""
+        while self._resting:
+            line, since = self._resting.pop()
+            if line.closed or ((_has_word(line) or time.monotonic() - since > IDLE) and not _answers(line)):
+                line.close()
+                continue
+            self._let_go_of_idle()
+            return line
+        try:
+            taken = db.engine.raw_connection()
+        except Error as error:
+            raise _told(error) from error
+        made: Any = taken.driver_connection
+        taken.detach()
+        made.autocommit = True
+        return made
+
+    def _let_go_of_idle(self) -> None:
+        """Of those that were needed once. Each is a process of PostgreSQL."""
+        if self._resting and time.monotonic() - self._resting[0][1] > IDLE:
+            with suppress(IndexError):
+                self._resting.pop(0)[0].close()
 
 
-def _is_as_before(database: Any) -> bool:
+def lines() -> Lines:
+    """This application's."""
+    found: Lines = current_app.extensions["dataelan_lines"]
+    return found
+
+
+def _is_as_before(line: Any) -> bool:
     """Out of what the message began, by a word of our own: psycopg2 knows of no transaction."""
     try:
-        if database.info.transaction_status != TRANSACTION_STATUS_IDLE:
-            with database.cursor() as cursor:
+        if line.info.transaction_status != TRANSACTION_STATUS_IDLE:
+            with line.cursor() as cursor:
                 cursor.execute("ROLLBACK")
-        database.autocommit = False
     except Error:
         return False
     return True

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import Connection, create_engine, text
 
 from dataelan_web import pool
@@ -29,6 +29,7 @@ def bystander(environment: dict[str, str], context: None) -> Iterator[Connection
 def _an_empty_pool(context: None) -> None:
     """So that one connection is given and taken, and none that other tests left."""
     db.engine.dispose()
+    pool.lines().close()
 
 
 def backend() -> int:
@@ -66,10 +67,45 @@ def test_few_messages_are_under_way_at_once_but_none_waits_long(
             pool.say("SELECT pg_sleep(%(seconds)s)", {"seconds": seconds})
         return time.monotonic() - started
 
-    before = db.engine.pool.checkedout()
     with ThreadPoolExecutor(pool.AT_ONCE + 1) as threads:
         slow = [threads.submit(say, 1.0) for _ in range(pool.AT_ONCE)]
-        wait_until(lambda: db.engine.pool.checkedout() == before + pool.AT_ONCE, 5)
+        wait_until(lambda: len(pool.lines()) == pool.AT_ONCE, 5)
         assert pool.PATIENCE <= threads.submit(say, 0.0).result() < 0.9, "whoever else is waited for"
         assert all(one.result() >= 1.0 for one in slow)
-    assert db.engine.pool.checkedout() == before
+    assert len(pool.lines()) == 0
+
+
+def speaker() -> int:
+    """Which of PostgreSQL's processes hears our messages."""
+    (pid,) = pool.say("SELECT pg_backend_pid()", {}) or (0,)
+    return int(pid)
+
+
+def test_a_message_goes_on_the_connection_of_the_last_until_that_is_gone(bystander: Connection) -> None:
+    before = speaker()
+    assert speaker() == before
+    bystander.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": before})
+    after = speaker()
+    assert after != before
+    assert speaker() == after
+
+
+def test_connections_for_messages_that_rest_for_long_are_asked_or_let_go(
+    bystander: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        several = {
+            one.result() for one in [threads.submit(within, current_app._get_current_object()) for _ in range(3)]
+        }
+    assert len(several) == 3
+    monkeypatch.setattr(pool, "IDLE", -1)
+    assert speaker() in several
+    assert speaker() in several
+    left = bystander.execute(text("SELECT pid FROM pg_stat_activity")).scalars().all()
+    assert len(several & set(left)) == 1
+
+
+def within(app: Flask) -> int:
+    with app.app_context():
+        (pid, _) = pool.say("SELECT pg_backend_pid(), pg_sleep(0.3)::text", {}) or (0, "")
+        return int(pid)

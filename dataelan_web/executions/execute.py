@@ -60,6 +60,9 @@ LARGE = 1024 * 1024
 LONGEST_JOB = 3600.0
 """Seconds that a provider may work on one job, such as a film."""
 
+DRAW = random.Random()
+"""One for all: to make another takes 2,500 random bytes from the system."""
+
 OWNER = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
 
 
@@ -180,7 +183,7 @@ def execute(execution: Execution, fence: int, share: Share | None = None) -> Gen
 
 def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:
     """The plan for a prompt as things stand now; also for trying out what would be chosen."""
-    project, requested, draw = execution.project, execution.requested, draw or random.Random()
+    project, requested, draw = execution.project, execution.requested, draw or DRAW
     hub = HubView(db.session, project, execution.hub_version)
     rules = hub.rules_for(requested, execution.model_type)
     if rules or requested != AUTO:

@@ -14,6 +14,7 @@ from typing import cast
 import redis
 from flask import Flask, Response, current_app, g, request
 
+from .. import pool
 from ..executions.keeper import keeper
 from ..extensions import db
 from ..jobs.queue import store
@@ -120,6 +121,6 @@ def _itself() -> dict[str, float]:
             THREADS.name: process.num_threads(),
             FILES.name: process.num_fds(),
             STARTED.name: process.create_time(),
-            CONNECTIONS.name: db.engine.pool.checkedout(),  # type: ignore[attr-defined]
+            CONNECTIONS.name: db.engine.pool.checkedout() + len(pool.lines()),  # type: ignore[attr-defined]
             RUNNING.name: keeper().running,
         }
