@@ -217,6 +217,14 @@ def test_what_a_program_asked_is_found_a_moment_later(app: Flask, acme: people.C
     assert indexing.index() == 1, "which is not there any more"
 
 
+def test_new_words_are_found_before_and_after_they_go_into_the_index_together(app: Flask, acme: people.Cast) -> None:
+    run = people.ended(acme, "A bilby")
+    assert found(app, acme, "bilby") == [run.id]
+    assert indexing.empty_the_list() > 0
+    assert indexing.empty_the_list() == 0
+    assert found(app, acme, "bilby") == [run.id]
+
+
 def test_one_that_cannot_be_indexed_keeps_no_other_from_it(acme: people.Cast) -> None:
     ids = [queued(acme, words).id for words in ("A dibbler", "A quoll")]
     made = db.session.scalar(text("SELECT pg_get_functiondef('search_words(text)'::regprocedure)"))

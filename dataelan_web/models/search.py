@@ -41,8 +41,9 @@ class SearchDocument(Base):
 
     __tablename__ = "search_documents"
     __table_args__ = (
-        # Without a pending list: every search would read it once a slice.
-        Index("ix_search_documents_words", "words", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+        # New words wait in a list, and go into the index many at a time (executions.indexing): that is soon, for a
+        # search reads the list once a slice.
+        Index("ix_search_documents_words", "words", postgresql_using="gin"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(ForeignKey("executions.id", ondelete="CASCADE"), primary_key=True)
