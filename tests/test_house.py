@@ -194,7 +194,7 @@ def test_only_web_knows_the_headers_of_htmx() -> None:
 def test_only_the_wire_knows_the_http_client() -> None:
     knowing = {module_of(path) for path in FILES if any("httpx" in m for m in imports(path))}
     knowing = {module for module in knowing if room(module) != "local"}
-    assert knowing == {"router.wire", "router.http11", "router.reaching", "router.exchange"}
+    assert knowing == {f"router.{name}" for name in ("requests", "reaching", "http11", "wire", "exchange")}
 
 
 def test_only_models_name_tables_and_only_migrations_change_them() -> None:

@@ -6,17 +6,20 @@ are the same for all (answering.py).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flask import Response, jsonify
+from flask import Response
 
 from ..executions.answer import Answer
 from ..models import Execution, ModelType
 from ..router.types import Asset, Done, Event, Failure, Prompt, Reasoning, Text, ToolCall, Usage
 from .stored_prompts import Named
 
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
+"""Half a surrogate pair, which no UTF-8 can hold, is escaped like all that is not ASCII."""
 WORDS = -1
 Likely = Sequence[Mapping[str, Any]]
 """How likely each token was, as Text.logprobs tells it."""
@@ -125,4 +128,4 @@ class Inbound:
     def respond(self, whole: Whole) -> Response:
         """Raises Refused for what this format cannot carry."""
         made = self.whole(whole)
-        return made if isinstance(made, Response) else jsonify(made)
+        return made if isinstance(made, Response) else Response(_encoded(made), mimetype="application/json")

@@ -14,10 +14,11 @@ from flask import current_app
 
 from ..models import now
 from ..router.addresses import is_listed, is_public, refusal
-from ..router.exchange import Answered, origin, post
+from ..router.exchange import Answered, post
 from ..router.lookup import Late, lookups
 from ..router.providers.failures import masked
 from ..router.reaching import NOT_LISTED
+from ..router.requests import origin
 from ..router.types import Call, Failure
 from ..router.wire import Client, Clients
 from ..text import visible

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from urllib.parse import urljoin
 
 import httpx2
 
 from .lookup import Crowded, Late
+from .requests import Request, origin, request_of
 from .room import Room, Share, too_large
 from .stop import Stop
 from .types import OUR_OWN, Asset, AssetAt, Call, Failure, Kind
@@ -26,7 +26,6 @@ from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Answer, Client, Clients, De
 
 ToFailure = Callable[[int, bytes], Failure]
 MOST_REDIRECTS = 3
-PORTS = {"http": 80, "https": 443}
 UNREACHED = (httpx2.HTTPError, Forbidden, Late)
 """What comes of a call that was not answered."""
 CUT = "Dataelan was stopped before the answer was whole. What had arrived is kept."
@@ -56,28 +55,6 @@ class Line:
     def client_for(self, url: str) -> Client:
         """Beyond the provider's own origin only public addresses are reached, whoever named them."""
         return self.http.reaching(self.is_trusted and self.is_home(url))
-
-
-HEADERS = ("Accept", "*/*"), ("Accept-Encoding", "identity"), ("Connection", "keep-alive"), ("User-Agent", "Dataelan")
-"""Of every request that does not say otherwise. Answers are asked for uncompressed, so that a small reply cannot unpack
-into a large one."""
-
-
-def origin(url: str) -> tuple[str, bytes, int] | None:
-    """Scheme, host and port, as read by the client that will connect there; None for what is no web address."""
-    try:
-        parts = _address(url)
-    except httpx2.InvalidURL:
-        return None
-    if parts.scheme not in PORTS or not parts.raw_host:
-        return None
-    return parts.scheme, parts.raw_host, parts.port or PORTS[parts.scheme]
-
-
-@lru_cache(maxsize=1000)
-def _address(url: str) -> httpx2.URL:
-    """Read once: a provider's is the same at every call. Raises InvalidURL."""
-    return httpx2.URL(url)
 
 
 def chunks(
@@ -239,20 +216,10 @@ def _pieces(line: Line, response: Answer, is_file: bool) -> Iterator[bytes]:
         raise stopped(line.stop)
 
 
-def _request(call: Call) -> httpx2.Request:
-    files = [(upload.name, (upload.filename, upload.content, upload.media_type)) for upload in call.uploads]
-    named = {name.lower() for name in call.headers}
+def _request(call: Call) -> Request:
     try:
-        return httpx2.Request(
-            call.method,
-            _address(call.url),
-            json=call.body,
-            content=call.content,
-            data=dict(call.form) if call.form is not None else None,
-            files=files or None,
-            headers=[*(one for one in HEADERS if one[0].lower() not in named), *call.headers.items()],
-        )
-    except (httpx2.InvalidURL, ValueError, TypeError, RecursionError) as error:
+        return request_of(call)
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError, TypeError, RecursionError) as error:
         raise unsendable() from error
 
 
@@ -306,8 +273,6 @@ def _unreachable(error: Exception, who: str = "The provider") -> Failure:
         return Failure(Kind.TRANSIENT, f"{who} cannot be reached: {_why_not(error)}.", sent=False)
     if isinstance(error, httpx2.PoolTimeout):
         return Failure(Kind.TRANSIENT, "Too many calls are in flight from this process.", code=OUR_OWN, sent=False)
-    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
-        return unsendable()
     if isinstance(error, httpx2.WriteTimeout):
         return Failure(Kind.TRANSIENT, f"{who} did not take the whole request in time.")
     if isinstance(error, httpx2.ReadTimeout):

@@ -6,7 +6,6 @@ came at once, however many chunks its sender made of it: the more there is to do
 
 from __future__ import annotations
 
-import re
 import select
 import socket
 import ssl
@@ -20,15 +19,11 @@ import httptools
 import httpx2
 
 from .reaching import cut
+from .requests import PIECE, Request
 from .stop import Stop
 
-PIECE = 64 * 1024
-"""Bytes that are written or read at once."""
 HEAD_LIMIT = BETWEEN_LIMIT = 100 * 1024
 """Bytes that come before an answer's own begin, and between them: of headers, and of what a chunk says of itself."""
-_WORD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
-_TARGET = re.compile(rb"[!-~]+")
 
 
 class Connection:
@@ -39,15 +34,14 @@ class Connection:
         self._waits = -1.0
         self._rests_since = 0.0
 
-    def ask(self, request: httpx2.Request, seconds: float, ends_at: float, stop: Stop | None) -> Answer:
+    def ask(self, request: Request, seconds: float, ends_at: float, stop: Stop | None) -> Answer:
         """Send it and read the head of its answer, waiting `seconds` for each step, and for none beyond `ends_at`.
         Raises what httpx raises. `stop` ends what is waited for from now on, until it is told to watch no more."""
-        head = _head(request)
         answer = Answer(self, seconds, ends_at)
         if stop:
             stop.watch(partial(cut, self.line))
         with suppress(httpx2.WriteError):  # some answer before they have read all, and close
-            for piece in _pieces(head, request):
+            for piece in request:
                 self._write(piece, seconds, ends_at)
         answer.read_head()
         return answer
@@ -112,31 +106,6 @@ def _left(seconds: float, ends_at: float, late: type[httpx2.TimeoutException]) -
     if left <= 0:
         raise late("the call's time is over")
     return min(seconds, left)
-
-
-def _head(request: httpx2.Request) -> bytes:
-    """Raises LocalProtocolError for what would be read as something else there."""
-    target, said = request.url.raw_path, request.headers.raw
-    if not _TARGET.fullmatch(target) or not all(_WORD.fullmatch(n) and _VALUE.fullmatch(v) for n, v in said):
-        raise httpx2.LocalProtocolError("an address or a header has characters that cannot be sent")
-    fields = b"".join([b"%b: %b\r\n" % field for field in said])
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode("ascii"), target, fields)
-
-
-def _pieces(head: bytes, request: httpx2.Request) -> Iterator[bytes]:
-    """A small request is one. Its length is known (httpx tells it), as all of it is in memory."""
-    if not isinstance(request.stream, httpx2.SyncByteStream) or "transfer-encoding" in request.headers:
-        raise httpx2.LocalProtocolError("a request whose length is not known")
-    waiting = head
-    for part in request.stream:
-        for start in range(0, len(part), PIECE):
-            piece = part[start : start + PIECE]
-            if len(waiting) + len(piece) <= PIECE:
-                waiting += piece
-            else:
-                yield waiting
-                waiting = piece
-    yield waiting
 
 
 class Answer:

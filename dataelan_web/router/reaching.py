@@ -23,6 +23,7 @@ import httpx2
 
 from .addresses import is_listed, refusal
 from .lookup import lookups
+from .requests import Origin
 from .stop import Stop
 
 TICK = 0.2
@@ -46,12 +47,11 @@ class Reach:
     hosts: tuple[str, ...] = ()
     """The only ones that are called; none: all."""
 
-    def connect(self, url: httpx2.URL, seconds: float, ends_at: float, stop: Stop | None) -> socket.socket:
-        """A connection to where this leads. `seconds` are for all that comes after the name, TLS too. Raises
-        ConnectError, ConnectTimeout, UnsupportedProtocol, Forbidden, and lookup.Late."""
-        if url.scheme not in PORTS or not url.raw_host:
-            raise httpx2.UnsupportedProtocol(f"{url.scheme}: is not a web address")
-        host, port = url.raw_host.decode("ascii"), url.port or PORTS[url.scheme]
+    def connect(self, origin: Origin, seconds: float, ends_at: float, stop: Stop | None) -> socket.socket:
+        """A connection there. `seconds` are for all that comes after the name, TLS too. Raises ConnectError,
+        ConnectTimeout, Forbidden, and lookup.Late."""
+        scheme, raw_host, port = origin
+        host = raw_host.decode("ascii")
         if self.hosts and not is_listed(host, self.hosts):
             raise Forbidden(NOT_LISTED.format(host))
         try:
@@ -62,10 +62,7 @@ class Reach:
             _check(host, port, addresses)
         until = min(ends_at, time.monotonic() + seconds)
         line = _first_of(addresses, port, until, stop)
-        return _secured(self.context, line, host, until, stop) if url.scheme == "https" else line
-
-
-PORTS = {"http": 80, "https": 443}
+        return _secured(self.context, line, host, until, stop) if scheme == "https" else line
 
 
 def _check(host: str, port: int, addresses: Sequence[str]) -> None:

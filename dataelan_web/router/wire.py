@@ -1,11 +1,12 @@
-"""The HTTP client. Everything about httpx is in this file, http11.py, reaching.py and exchange.py.
+"""The HTTP client. Everything about httpx is in this file, requests.py, reaching.py, http11.py and exchange.py.
 
 No ambient proxy or credentials (`trust_env`), no redirects, no cookies: a key goes to the address it was entered for
 or nowhere, and what one tenant's provider says is not carried into another's call. Answers are asked for uncompressed,
 so that a small reply cannot unpack into a large one.
 
-A request is httpx's; the connection it goes out on is ours, with a parser in C, as what httpx has for that took half of
-all that a streamed answer costs (docs/gateway.md). A reused connection leads where it was checked to lead.
+Of httpx there are addresses, forms with files, and errors. The connection a request goes out on is ours, with a parser
+in C: what httpx has for that took half of all that a streamed answer costs (docs/architecture.md). A reused connection
+leads where it was checked to lead.
 
 Whatever a call waits for (a place, a name, a connection, TLS, the answer) ends with its time, and when it is stopped.
 """
@@ -23,6 +24,7 @@ import httpx2
 
 from .http11 import Answer, Connection
 from .reaching import TICK, Forbidden, Reach
+from .requests import Origin, Request
 from .room import DEFAULT, Room
 from .stop import Stop
 
@@ -36,10 +38,6 @@ CONNECTIONS = 1000
 """Of one client, in use at once."""
 KEPT = 5.0
 """Seconds that a connection waits for its next use. Many servers close theirs after as many."""
-
-
-Origin = tuple[str, bytes, int | None]
-"""Scheme, host and port."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +60,14 @@ class Client:
         self._swept_at = time.monotonic()
         self._freed = threading.Condition(threading.Lock())
 
-    def send(self, request: httpx2.Request, deadlines: Deadlines, ends_at: float, stop: Stop | None = None) -> Answer:
+    def send(self, request: Request, deadlines: Deadlines, ends_at: float, stop: Stop | None = None) -> Answer:
         """The head of the answer, whose bytes come as they are asked for; it has to be closed. Raises what httpx
         raises, Forbidden or lookup.Late."""
-        origin = (request.url.scheme, request.url.raw_host, request.url.port)
+        origin = request.place.origin
         within = min(deadlines.connect, max(ends_at - time.monotonic(), 0.001))
         connection = self._taken(origin, time.monotonic() + within, stop)
         try:
-            connection = connection or Connection(self.reach.connect(request.url, within, ends_at, stop))
+            connection = connection or Connection(self.reach.connect(origin, within, ends_at, stop))
             answer = connection.ask(request, deadlines.first_byte, ends_at, stop)
         except BaseException:
             self._given_back(origin, None)

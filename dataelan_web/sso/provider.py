@@ -16,7 +16,8 @@ from urllib.parse import quote, urlencode
 
 from flask import current_app
 
-from ..router.exchange import Answered, origin, post
+from ..router.exchange import Answered, post
+from ..router.requests import origin
 from ..router.types import Call, Failure
 from ..router.wire import Client, Clients
 from ..text import visible

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from dataelan_web.router import reaching, wire
 from dataelan_web.router.addresses import is_listed, is_public, refusal
-from dataelan_web.router.exchange import Line, ask, fetch, origin
+from dataelan_web.router.exchange import Line, ask, fetch
 from dataelan_web.router.plan import Plan, Step
 from dataelan_web.router.providers.failures import failure as failure_of
+from dataelan_web.router.requests import origin
 from dataelan_web.router.run import run
 from dataelan_web.router.stop import Stop
 from dataelan_web.router.types import AssetAt, Call, Failure, Kind
