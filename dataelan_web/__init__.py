@@ -129,7 +129,7 @@ def create_core(settings: Settings | None = None) -> Flask:
     room.free_large_blocks_at_once()
     app = Flask(__name__, root_path=str(ROOT), template_folder="templates", static_folder="static")
     # None of ours is async, and Flask looks at a dozen functions of each request.
-    app.ensure_sync = lambda function: function  # type: ignore[method-assign]
+    app.ensure_sync = lambda function: function  # type: ignore[method-assign, assignment]
     app.config.update(_flask_settings(settings))
     app.extensions["dataelan_settings"] = settings
     app.extensions["dataelan_keyring"] = Keyring(settings.keys)
