@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from dataelan_web.executions.answer import Answer
+from dataelan_web.gateway import answering
 from dataelan_web.gateway.anthropic import messages_answer
 from dataelan_web.gateway.gemini import generate_answer
 from dataelan_web.gateway.inbound import Pieces, Whole
@@ -95,6 +96,15 @@ def joined(events: list[Event]) -> tuple[Any, ...]:
         done = event if isinstance(event, Done) else done
     calls = [(call["name"], json.loads(call["arguments"])) for call in answer.tool_calls.values()]
     return "".join(answer.text), "".join(answer.reasoning), calls, usage, done and done.finish
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_words_that_came_at_once_are_told_in_as_many_messages(format: str) -> None:
+    apart, at_once = WRITERS[format][0](run()), WRITERS[format][0](run())
+    said = [answering._said(apart, Text(one)) for one in ("Hello", " you", " there")]
+    assert all(said)
+    told = answering._said(at_once, Text("Hello you there", pieces=("Hello", " you", " there")))
+    assert told.count(b"data: ") == b"".join(said).count(b"data: ")
 
 
 @pytest.mark.parametrize("format", WRITERS)

@@ -16,7 +16,7 @@ from ..executions.execute import OWNER, memory, told
 from ..executions.submit import Request, announce
 from ..jobs.queue import store
 from ..models import Execution, GatewayToken, Origin, new_id
-from ..router.types import Asset, Done, Event, Failure, Progress, Usage
+from ..router.types import Asset, Done, Event, Failure, Progress, Text, Usage
 from . import errors, replay, stored_prompts
 from .account import Account
 from .asking_for_more import with_the_way
@@ -161,7 +161,7 @@ def _pieces(execution: Execution, pieces: Pieces, events: Iterator[Event], arriv
     try:
         for event in events:
             done = event if isinstance(event, Done) else done
-            if piece := pieces.of(event):
+            if piece := _said(pieces, event):
                 if len(piece) <= PIECE:
                     yield piece
                 else:
@@ -171,6 +171,13 @@ def _pieces(execution: Execution, pieces: Pieces, events: Iterator[Event], arriv
         return
     account = Account.at_the_end(execution, arrived)
     yield from pieces.last(done, account.usage, account.facts)
+
+
+def _said(pieces: Pieces, event: Event) -> bytes:
+    """What came at once goes on at once, in as many messages as its provider made of it."""
+    if type(event) is Text and event.pieces:
+        return b"".join([pieces.of(Text(one)) for one in event.pieces])
+    return pieces.of(event)
 
 
 def _failed(execution: Execution, failure: Failure, arrived: float) -> Response:

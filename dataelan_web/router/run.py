@@ -18,7 +18,7 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -242,7 +242,7 @@ class _Attempt:
                 for chunk, is_last in chunks(self.line, call, format.failure, heads):
                     if heads and (used := format.told(heads.pop())) != Usage():
                         yield used
-                    for event in self.decode(chunk, is_last):
+                    for event in joined(self.decode(chunk, is_last)):
                         seen = True
                         self.line.share.became(event)
                         yield event
@@ -296,6 +296,33 @@ class _Attempt:
         elif isinstance(event, Done):
             self.result.done = event
         return event
+
+
+def joined(events: Iterable[Event]) -> Iterator[Event]:
+    """Words that came at once go on as one, so that the more there is to do, the less each costs."""
+    words = list[Text]()
+    try:
+        for event in events:
+            if type(event) is Text and not event.logprobs:
+                words.append(event)
+                continue
+            if words:
+                yield _one(words)
+                words.clear()
+            yield event
+    except Failure:
+        if words:
+            yield _one(words)
+        raise
+    if words:
+        yield _one(words)
+
+
+def _one(words: Sequence[Text]) -> Text:
+    if len(words) == 1:
+        return words[0]
+    pieces = tuple(word.delta for word in words)
+    return Text("".join(pieces), pieces=pieces)
 
 
 # -- what to do after a failure ------------------------------------------------------------------

@@ -120,6 +120,8 @@ class Text:
 
     delta: str
     logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    pieces: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """As its provider parted it, where several came at once (run.joined)."""
 
 
 @dataclass(frozen=True)

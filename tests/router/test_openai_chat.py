@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dataelan_web.router.providers import adapter
+from dataelan_web.router.providers import adapter, openai_chat_answer
+from dataelan_web.router.providers.framing import Frames
 from dataelan_web.router.providers.openai_chat_answer import usage_of
 from dataelan_web.router.types import (
     Asset,
@@ -216,3 +217,50 @@ def test_another_json_than_a_chat_completion_is_named() -> None:
 )
 def test_usage_is_five_disjoint_counters(reported: dict[str, Any], usage: Usage) -> None:
     assert usage_of(reported) == usage
+
+
+WORDS: dict[str, Any] = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": None, "logprobs": None}
+PIECE: dict[str, Any] = {"id": "c1", "object": "chat.completion.chunk", "model": "m", "choices": [WORDS], "usage": None}
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        PIECE,
+        PIECE | {"object": "error"},
+        PIECE | {"error": {"message": "late"}},
+        PIECE | {"type": "error", "message": "late"},
+        PIECE | {"usage": {"prompt_tokens": 1, "completion_tokens": 1}},
+        PIECE | {"x_groq": {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}},
+        PIECE | {"choices": []},
+        PIECE | {"choices": [WORDS | {"index": 1}]},
+        PIECE | {"choices": [WORDS | {"index": 1}, WORDS]},
+        PIECE | {"choices": [WORDS | {"error": {"message": "late"}}]},
+        PIECE | {"choices": [WORDS | {"finish_reason": "stop"}]},
+        PIECE | {"choices": [WORDS | {"finish_reason": "error"}]},
+        PIECE | {"choices": [WORDS | {"message": {"content": "Hi again"}}]},
+        PIECE | {"choices": [WORDS | {"logprobs": {"content": [{"token": "Hi", "logprob": -1, "top_logprobs": []}]}}]},
+        PIECE | {"choices": [WORDS | {"delta": {"content": "a\x00\ud83d", "role": "assistant"}}]},
+        PIECE | {"choices": [WORDS | {"delta": {"content": ["Hi"]}}]},
+        PIECE | {"choices": [WORDS | {"delta": {"content": "Hi", "reasoning": "Hm"}}]},
+        PIECE | {"choices": [WORDS | {"delta": None}]},
+        PIECE | {"choices": ["Hi"]},
+        PIECE | {"choices": "Hi"},
+        [PIECE],
+        "Hi",
+    ],
+)
+def test_a_plain_piece_is_read_as_any_other(piece: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = PIECE | {"choices": [WORDS | {"delta": {"role": "assistant", "content": ""}}]}
+    body = b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in (first, piece, piece))
+
+    def read() -> Any:
+        answer = openai_chat_answer.ChatAnswer()
+        try:
+            return [event for frame in Frames().feed(body, False) for event in answer.read(frame)]
+        except Failure as failure:
+            return failure.kind, failure.message, failure.code
+
+    found = read()
+    monkeypatch.setattr(openai_chat_answer, "_plain_words", lambda document: "")
+    assert found == read()

@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -34,6 +34,7 @@ from dataelan_web.router.types import (
     Kind,
     Progress,
     Prompt,
+    Refusal,
     Text,
     Tool,
     Usage,
@@ -748,3 +749,18 @@ def test_a_model_that_openai_answers_for_in_its_newer_format_only_is_asked_in_th
     provider.answers(whole)
     ask(book, step(provider, "gpt-5.5"))
     assert provider.requests[1].startswith("POST /v1/chat/completions ")
+
+
+def test_words_that_came_at_once_go_on_as_one_and_know_their_pieces() -> None:
+    likely = Text("d", ({"token": "d", "top_logprobs": []},))
+
+    def events() -> Iterator[Event]:
+        yield from (Text("a"), Text("b"), Usage(1), Text("c"), likely, Refusal("no"), Text("e"), Text("f"))
+        raise Failure(Kind.TRANSIENT, "cut")
+
+    said = list[Event]()
+    with pytest.raises(Failure, match="cut"):
+        for event in running.joined(events()):
+            said.append(event)
+    assert said == [Text("ab"), Usage(1), Text("c"), likely, Refusal("no"), Text("ef")]
+    assert [event.pieces for event in said if isinstance(event, Text)] == [("a", "b"), (), (), (), ("e", "f")]

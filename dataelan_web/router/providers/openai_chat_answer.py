@@ -51,6 +51,8 @@ _FINISHES: Mapping[str, Finish] = {
 }
 
 _WORDS = {"role", "content"}
+_PLAIN = {"id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint", "obfuscation"}
+_PLAIN_CHOICE = {"index", "delta", "finish_reason", "logprobs"}
 
 # The model did not stop, the server did: OpenRouter, Mistral, Z.ai; DeepSeek.
 _FAILED_FINISHES = ("error", "network_error", "insufficient_system_resource")
@@ -72,6 +74,10 @@ class ChatAnswer:
         if frame.done:
             self._closed = True
             yield from self.end()
+            return
+        if self._id and self._model and not frame.whole and (words := _plain_words(frame.document)):
+            self._spoken = True
+            yield Text(words)
             return
         document = mapping(frame.document)
         self._refuse_errors(document, frame.whole)
@@ -221,6 +227,22 @@ def _reasoning(message: Mapping[str, Any]) -> str:
             return thought
     details = mappings(message.get("reasoning_details"))
     return "".join(string(detail.get("text")) or string(detail.get("summary")) for detail in details)
+
+
+def _plain_words(document: Any) -> str:
+    """Those of a piece that holds nothing else, as most do, of which there are thousands: it need not be looked
+    through. Empty for any other."""
+    if type(document) is not dict or document.keys() - _PLAIN or document.get("usage") or is_error(document):
+        return ""
+    choices = document.get("choices")
+    if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
+        return ""
+    delta = choice.get("delta")
+    if choice.keys() - _PLAIN_CHOICE or choice.get("index") != 0 or type(delta) is not dict or delta.keys() - _WORDS:
+        return ""
+    if choice.get("finish_reason") is not None or choice.get("logprobs") is not None:
+        return ""
+    return string(delta.get("content"))
 
 
 def _content(content: Any) -> Iterator[Event]:
