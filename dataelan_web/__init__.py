@@ -151,7 +151,7 @@ def _flask_settings(settings: Settings) -> dict[str, object]:
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": {
             "pool_size": 12,
-            "max_overflow": 18,  # these are closed when given back; to connect anew costs as much as a whole call
+            "max_overflow": 6,  # these are closed when given back; to connect anew costs as much as a whole call
             "pool_use_lifo": True,  # the fewest that suffice stay in use
             "pool_timeout": 20,
             "json_serializer": storable_json,

@@ -17,6 +17,7 @@ from psycopg2 import Error
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import TimeoutError as Crowded
 
 from .extensions import db
 
@@ -27,6 +28,10 @@ AT_ONCE, PATIENCE = 8, 0.25
 """Messages of a process that are under way, and seconds that one more waits for a place: then they may be waiting for
 somebody's limit, which is nobody else's trouble. More threads than processors add nothing but connections, which each
 would hold while it waits for its turn to run."""
+MOST, KEPT = 16, 8
+"""Connections of a process for messages, and those that stay open; together with SQLAlchemy's pool 34. Who finds none
+free waits TIMEOUT seconds, as there."""
+TIMEOUT = 20.0
 _places = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -90,12 +95,22 @@ class Lines:
         self._resting: list[tuple[Any, float]] = []
         """… and since when. What is done to it, and to those in use, is one step of Python's and needs no lock."""
         self._in_use = set[Any]()
+        self._free = threading.BoundedSemaphore(MOST)
 
     def __len__(self) -> int:
         """How many are in use."""
         return len(self._in_use)
 
     def say(self, message: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
+        """Raises SQLAlchemyError."""
+        if not self._free.acquire(timeout=TIMEOUT):
+            raise Crowded("every connection for messages is in use")
+        try:
+            return self._said(message, values)
+        finally:
+            self._free.release()
+
+    def _said(self, message: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
         line = self._taken()
         self._in_use.add(line)
         try:
@@ -111,6 +126,8 @@ class Lines:
             raise
         finally:
             self._in_use.discard(line)
+            if len(self._resting) >= KEPT:
+                line.close()
             if not line.closed:
                 self._resting.append((line, time.monotonic()))
         return row

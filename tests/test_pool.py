@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask, current_app
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from dataelan_web import pool
 from dataelan_web.extensions import db
@@ -75,6 +76,30 @@ def test_few_messages_are_under_way_at_once_but_none_waits_long(
     assert len(pool.lines()) == 0
 
 
+def test_no_more_connections_are_made_for_messages_than_there_may_be(
+    app: Flask, context: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "MOST", 2)
+    monkeypatch.setattr(pool, "KEPT", 1)
+    monkeypatch.setattr(pool, "TIMEOUT", 0.2)
+    own = pool.Lines()
+    slow = "SELECT pg_sleep(0.6)::text"
+
+    def say(message: str) -> object:
+        with app.app_context():
+            return own.say(message, {})
+
+    with ThreadPoolExecutor(3) as threads:
+        busy = [threads.submit(say, slow) for _ in range(2)]
+        wait_until(lambda: len(own) == 2, 5)
+        with pytest.raises(SQLAlchemyError, match="in use"):
+            threads.submit(say, "SELECT 1").result()
+        assert [one.result() for one in busy] == [("",), ("",)]
+    assert len(own._resting) == 1
+    assert say("SELECT 1") == (1,)
+    own.close()
+
+
 def speaker() -> int:
     """Which of PostgreSQL's processes hears our messages."""
     (pid,) = pool.say("SELECT pg_backend_pid()", {}) or (0,)
@@ -101,8 +126,11 @@ def test_connections_for_messages_that_rest_for_long_are_asked_or_let_go(
     monkeypatch.setattr(pool, "IDLE", -1)
     assert speaker() in several
     assert speaker() in several
-    left = bystander.execute(text("SELECT pid FROM pg_stat_activity")).scalars().all()
-    assert len(several & set(left)) == 1
+
+    def left() -> set[int]:
+        return several & set(bystander.execute(text("SELECT pid FROM pg_stat_activity")).scalars())
+
+    wait_until(lambda: len(left()) == 1, 5)
 
 
 def within(app: Flask) -> int:
