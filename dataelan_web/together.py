@@ -2,7 +2,7 @@
 
 Whoever comes while none is under way sends its own; who comes meanwhile waits until that is answered, and the first of
 those sends the next, for all of them. So the more there are, the less each costs: PostgreSQL plans, opens tables and
-flushes once a message, and so do we. One alone waits for nobody; where they come thick, one waits a moment for others.
+flushes once a message, and so do we. Nobody waits for somebody who may still come.
 
 Nobody suffers for another. A message that fails has written nothing, and says of none whose it was: then each says its
 own alone. It waits for nobody's lock for longer than LOCKED. Where its connection is lost, nobody knows what it wrote,
@@ -12,7 +12,6 @@ and each is told so.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -27,10 +26,6 @@ PATIENCE = 0.25
 """Seconds until one that nobody has taken goes alone."""
 LOCKED = "300ms"
 """How long a message of several may wait for a lock."""
-CROWDED, GATHERED = 0.5, 0.01
-"""Where more than this share of those who come find another message under way, one waits so many seconds for others."""
-NEWS = 0.05
-"""How much one who comes tells of that."""
 
 Asked = TypeVar("Asked")
 Told = TypeVar("Told")
@@ -45,14 +40,11 @@ class Together(Generic[Asked, Told]):
         self._lock = threading.Lock()
         self._waiting: deque[_Asking[Asked, Told]] = deque()
         self._under_way = 0
-        self._met = 0.0
-        """How many of those who come find somebody here, lately: from 0 to 1."""
 
     def ask(self, asked: Asked) -> Told:
         """Raises what `say` raises for it."""
         mine = _Asking[Asked, Told](asked, self._size(asked))
         with self._lock:
-            self._met += (bool(self._under_way) - self._met) * NEWS
             mine.sends = self._under_way < UNDER_WAY
             if mine.sends:
                 self._under_way += 1
@@ -74,8 +66,6 @@ class Together(Generic[Asked, Told]):
         return mine.told[0]
 
     def _send(self, mine: _Asking[Asked, Told]) -> None:
-        if self._met > CROWDED:
-            time.sleep(GATHERED)
         with self._lock:
             batch = [mine, *self._others(mine.size)]
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -429,8 +430,14 @@ def thick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             began.append(values["attempts"].count(",") + 1)
         return say(message, values)
 
-    for name, value in (("UNDER_WAY", 1), ("CROWDED", -1), ("GATHERED", 0.2)):
-        monkeypatch.setattr(together, name, value)
+    sends = together.Together._send
+
+    def later(*asked: Any) -> None:
+        time.sleep(0.2)  # so that all who come at once have come
+        sends(*asked)
+
+    monkeypatch.setattr(together, "UNDER_WAY", 1)
+    monkeypatch.setattr(together.Together, "_send", later)
     monkeypatch.setattr(pool, "say", counted)
     return began
 

@@ -82,24 +82,12 @@ def test_those_who_come_meanwhile_go_in_one_message_and_each_is_told_its_own(
     assert asks._under_way == 0
 
 
-def test_one_alone_waits_for_nobody(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "GATHERED", 10)
+def test_one_alone_waits_for_nobody(line: Line) -> None:
     line.open.set()
     asks, started = Together(line), time.monotonic()
     assert [asks.ask(one) for one in range(100)] == [10 * one for one in range(100)]
     assert time.monotonic() - started < 5
-
-
-def test_where_they_come_thick_one_waits_for_others(
-    line: Line, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(together, "CROWDED", -1)
-    monkeypatch.setattr(together, "GATHERED", 0.3)
-    line.open.set()
-    asks = Together(line)
-    told = [threads.submit(asks.ask, one) for one in range(10)]
-    assert [one.result() for one in told] == [10 * one for one in range(10)]
-    assert len(line.said) == 1
+    assert [len(one) for one in line.said] == [1] * 100
 
 
 def test_a_message_that_fails_is_said_again_by_each_alone(line: Line, threads: ThreadPoolExecutor) -> None:
