@@ -17,12 +17,14 @@ from urllib.parse import urljoin
 
 import httpx2
 
+from .http11 import Answer
 from .lookup import Crowded, Late
+from .reaching import Forbidden
 from .requests import Request, origin, request_of
 from .room import Room, Share, too_large
 from .stop import Stop
 from .types import OUR_OWN, Asset, AssetAt, Call, Failure, Kind
-from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Answer, Client, Clients, Deadlines, Forbidden
+from .wire import MAX_ANSWER_BYTES, MAX_ASSET_BYTES, Client, Clients, Deadlines
 
 ToFailure = Callable[[int, bytes], Failure]
 MOST_REDIRECTS = 3

@@ -12,7 +12,6 @@ import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 
 import httptools
@@ -40,9 +39,11 @@ class Connection:
         answer = Answer(self, seconds, ends_at)
         if stop:
             stop.watch(partial(cut, self.line))
-        with suppress(httpx2.WriteError):  # some answer before they have read all, and close
+        try:
             for piece in request:
                 self._write(piece, seconds, ends_at)
+        except httpx2.WriteError:  # some answer before they have read all, and close
+            answer.is_last = True
         answer.read_head()
         return answer
 
@@ -117,12 +118,13 @@ class Answer:
         """Their names in small letters. Several of a name are one, with commas between."""
         self.patience = patience
         """Seconds that each of its pieces is awaited."""
+        self.is_last = False
+        """No other may follow on its connection: half a request lies there."""
         self._connection, self._ends_at = connection, ends_at
         self._parser = httptools.HttpResponseParser(self)
         self._fields: dict[str, str] = {}
         self._came: list[bytes] = []
-        self._has_head = self._is_interim = self._is_whole = self._ends_with_line = False
-        self._stays = self._is_closed = False
+        self._has_head = self._is_whole = self._ends_with_line = self._stays = self._is_closed = False
         self._done: Callable[[Connection | None], None] | None = None
 
     @property
@@ -170,7 +172,7 @@ class Answer:
             return
         self._is_closed = True
         del self._parser  # it knows this answer too: else both would wait for the garbage collector
-        is_free = self._is_whole and self._stays
+        is_free = self._is_whole and self._stays and not self.is_last
         if not is_free:
             self._connection.close()
         if self._done:
@@ -199,8 +201,7 @@ class Answer:
         if self._has_head:
             return
         self.status = self._parser.get_status_code()
-        self._is_interim = self.status < 200
-        if self._is_interim:  # such as 103, with hints for a browser: the answer is yet to come
+        if self.status < 200:  # such as 103, with hints for a browser: the answer is yet to come
             self._fields.clear()
             return
         self._has_head, self.headers = True, self._fields

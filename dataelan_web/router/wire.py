@@ -23,12 +23,10 @@ from functools import cache, partial
 import httpx2
 
 from .http11 import Answer, Connection
-from .reaching import TICK, Forbidden, Reach
+from .reaching import TICK, Reach
 from .requests import Origin, Request
 from .room import DEFAULT, Room
 from .stop import Stop
-
-__all__ = ("Answer", "Client", "Clients", "Deadlines", "Forbidden", "clients")
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Of a stream, most of which is not kept; for what is, room.ANSWERS."""

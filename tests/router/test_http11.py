@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from dataelan_web.router import wire
-from dataelan_web.router.http11 import Answer
+from dataelan_web.router.http11 import Answer, Connection
 from dataelan_web.router.requests import request_of
 from dataelan_web.router.types import Call, Upload
 from dataelan_web.router.wire import Client, Clients, Deadlines
@@ -236,6 +236,20 @@ def test_who_answers_before_they_have_read_all_is_heard(client: Client) -> None:
         answer = client.send(request, QUICK, time.monotonic() + 5)
         assert (answer.status, b"".join(answer)) == (413, b"less")
         answer.close()
+
+
+def test_a_connection_on_which_half_a_request_lies_is_not_used_again(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(self: Connection, piece: bytes, seconds: float, ends_at: float) -> None:
+        self.line.sendall(piece[:-2])
+        raise httpx2.WriteError("no more is taken")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Connection, "_write", half)
+        assert said(client, server) == b"0123456789"
+    assert said(client, server) == b"0123456789"
+    assert server.connections == 2
 
 
 def test_a_connection_that_rested_too_long_is_closed(

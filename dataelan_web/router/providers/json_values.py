@@ -22,8 +22,6 @@ LARGEST_COUNT = 10**9
 # honest documents are a few long strings (pictures) or very many numbers (2,000 embeddings of 1,536 dimensions).
 MOST = {"[": 150_000, "{": 150_000, '"': 1_000_000, ",": 3_200_000}
 SURELY_FEW = 1024 * 1024
-BLANK = " \t\n\r"
-"""What JSON takes for nothing."""
 
 
 def broken(message: str) -> Failure:
@@ -35,14 +33,11 @@ def parse(text: str) -> Any:
     """JSON, strictly: NaN, absurd nesting and absurd numbers are refused like any other garbage."""
     if len(text) > SURELY_FEW and any(text.count(mark) > most for mark, most in MOST.items()):
         raise broken("The provider's answer holds more values than Dataelan accepts.")
-    text = text.strip(BLANK)
     try:
-        document, end = _strict.raw_decode(text)
+        return _strict.decode(text)
     except (ValueError, RecursionError):  # it holds the text, so nothing is raised from it
-        document, end = None, -1
-    if end != len(text):
-        raise broken(WEB_PAGE if text[:1000].lstrip().startswith("<") else NOT_JSON)
-    return document
+        is_page = text[:1000].lstrip().startswith("<")
+    raise broken(WEB_PAGE if is_page else NOT_JSON)
 
 
 def _refuse(constant: str) -> NoReturn:
