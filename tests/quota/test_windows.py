@@ -39,10 +39,10 @@ from .steps import drifted, let_the_window_end, limit, periods, reserve, settle,
         ("Europe/Berlin", "2026-03-27T12:00", Window.MONTH, "2026-02-28T23:00", "2026-03-31T22:00"),
         ("America/New_York", "2026-11-01T12:00", Window.DAY, "2026-11-01T04:00", "2026-11-02T05:00"),
         ("Pacific/Kiritimati", "2026-03-31T10:00", Window.MONTH, "2026-03-31T10:00", "2026-04-30T10:00"),
-        # In Cuba clocks go back over midnight: that day has two, and begins at the first.
-        ("America/Havana", "2026-11-01T04:30", Window.DAY, "2026-11-01T04:00", "2026-11-02T05:00"),
-        ("America/Havana", "2026-11-01T05:30", Window.DAY, "2026-11-01T04:00", "2026-11-02T05:00"),
-        ("America/Havana", "2026-11-01T12:00", Window.DAY, "2026-11-01T04:00", "2026-11-02T05:00"),
+        # In Cuba clocks went back over midnight: that day has two, and begins at the first.
+        ("America/Havana", "2025-11-02T04:30", Window.DAY, "2025-11-02T04:00", "2025-11-03T05:00"),
+        ("America/Havana", "2025-11-02T05:30", Window.DAY, "2025-11-02T04:00", "2025-11-03T05:00"),
+        ("America/Havana", "2025-11-02T12:00", Window.DAY, "2025-11-02T04:00", "2025-11-03T05:00"),
     ],
 )
 def test_a_window_is_of_the_organizations_calendar(zone: str, now: str, window: Window, start: str, end: str) -> None:
