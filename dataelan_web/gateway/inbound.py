@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import orjson
 from flask import Response
 
 from ..executions.answer import Answer
@@ -18,8 +19,7 @@ from ..models import Execution, ModelType
 from ..router.types import Asset, Done, Event, Failure, Prompt, Reasoning, Text, ToolCall, Usage
 from .stored_prompts import Named
 
-_encoded = json.JSONEncoder(separators=(",", ":")).encode
-"""Half a surrogate pair, which no UTF-8 can hold, is escaped like all that is not ASCII."""
+_escaped = json.JSONEncoder(separators=(",", ":")).encode
 WORDS = -1
 Likely = Sequence[Mapping[str, Any]]
 """How likely each token was, as Text.logprobs tells it."""
@@ -128,4 +128,12 @@ class Inbound:
     def respond(self, whole: Whole) -> Response:
         """Raises Refused for what this format cannot carry."""
         made = self.whole(whole)
-        return made if isinstance(made, Response) else Response(_encoded(made), mimetype="application/json")
+        return made if isinstance(made, Response) else Response(_body_of(made), mimetype="application/json")
+
+
+def _body_of(document: Any) -> bytes:
+    """As JSON. Half a surrogate pair, which no UTF-8 can hold, is escaped, and then all that is not ASCII."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        return _escaped(document).encode()

@@ -9,6 +9,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
+import orjson
 import uuid_utils.compat
 from sqlalchemy import (
     BigInteger,
@@ -53,12 +54,21 @@ class LongStorable(Storable):
     cache_ok = True
 
 
-_encoded = json.JSONEncoder(ensure_ascii=False).encode
+_encoded_by_python = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def as_json(value: Any) -> str:
+    """By orjson; what it does not take, by Python's own encoder, which takes ten times as long: numbers of more than 64
+    bits, half a surrogate pair, names that are no text. Raises TypeError."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return _encoded_by_python(value)
 
 
 def storable_json(value: Any) -> str:
     """JSON that PostgreSQL takes: the engine's serializer for JSONB."""
-    said = storable(_encoded(value))
+    said = storable(as_json(value))
     return re.sub(r"(\\\\)|\\u0000", r"\1", said) if "\\u0000" in said else said  # an escaped backslash stays
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ...models import Execution
+from ...models.base import as_json
 from ...router.providers.gemini_answer import KIND
 from ...router.providers.json_values import mapping, parse_or_none
 from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 from .. import errors
 from ..inbound import WORDS, Likely, Whole
-from ..sse import compact
 from ..tool_calls import call_id
 
 OWN = {"STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
@@ -86,7 +86,7 @@ class Documents:
         before = "data: " if self._is_sse else "[" if self._is_first else ",\r\n"
         self._is_first = False
         after = "\r\n\r\n" if self._is_sse else ""
-        return f"{before}{compact(made)}{after}".encode()
+        return f"{before}{as_json(made)}{after}".encode()
 
     def _end(self) -> bytes:
         return b"" if self._is_sse else b"]"

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...models import Execution
+from ...models.base import as_json
 from ...router.types import Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 from .. import errors
 from ..inbound import Whole
-from ..sse import compact
 from ..tool_calls import call_id
 
 FINISH = {Finish.OTHER: "stop"}
@@ -47,7 +47,7 @@ class Chunks:
     """One stream's chunks, each a complete SSE message. What stays the same in all of them is encoded once."""
 
     def __init__(self, execution: Execution, model: str, includes_usage: bool):
-        self._head = f"data: {compact(_envelope(execution, 'chat.completion.chunk', model))[:-1]},".encode()
+        self._head = f"data: {as_json(_envelope(execution, 'chat.completion.chunk', model))[:-1]},".encode()
         self._execution, self._includes_usage = execution, includes_usage
         self._is_first = False
         self._before, self._after = self._delta({"content": ""}).rsplit(b'""', 1)
@@ -58,7 +58,7 @@ class Chunks:
     def of(self, event: Event) -> bytes:
         """The chunk of one event; empty when it makes none."""
         if type(event) is Text and not (self._is_first or event.logprobs):
-            return b"%b%b%b" % (self._before, compact(event.delta).encode(), self._after)
+            return b"%b%b%b" % (self._before, as_json(event.delta).encode(), self._after)
         if isinstance(event, Refusal):
             return self._delta({"refusal": event.delta})
         if isinstance(event, Text):
@@ -71,25 +71,25 @@ class Chunks:
 
     def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
         """Why it ended, usage where it was asked for, our own facts, and the end."""
-        ours = f',"dataelan":{compact(facts)}'
+        ours = f',"dataelan":{as_json(facts)}'
         if self._includes_usage:
             yield self._delta({}, _finish(done))
-            yield self._head + f'"choices":[],"usage":{compact(usage_of(usage))}{ours}}}\n\n'.encode()
+            yield self._head + f'"choices":[],"usage":{as_json(usage_of(usage))}{ours}}}\n\n'.encode()
         else:
             yield self._delta({}, _finish(done), ours)
         yield b"data: [DONE]\n\n"
 
     def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
         """OpenAI's own form for it."""
-        yield f"data: {compact(errors.told(errors.of(failure)) | {'dataelan': facts})}\n\n".encode()
+        yield f"data: {as_json(errors.told(errors.of(failure)) | {'dataelan': facts})}\n\n".encode()
 
     def _delta(
         self, delta: dict[str, Any], finish: str | None = None, more: str = "", likely: tuple[Any, ...] = ()
     ) -> bytes:
         if self._is_first:
             delta, self._is_first = {"role": "assistant", **delta}, False
-        told = f',"logprobs":{compact({"content": likely, "refusal": None})}' if likely else ""
-        choice = f'{{"index":0,"delta":{compact(delta)},"finish_reason":{compact(finish)}{told}}}'
+        told = f',"logprobs":{as_json({"content": likely, "refusal": None})}' if likely else ""
+        choice = f'{{"index":0,"delta":{as_json(delta)},"finish_reason":{as_json(finish)}{told}}}'
         return self._head + f'"choices":[{choice}]{more}}}\n\n'.encode()
 
     def _call(self, event: ToolCall) -> dict[str, Any]:
