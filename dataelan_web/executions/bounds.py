@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from .. import quota
 from ..models import Unit
@@ -61,7 +62,7 @@ class Bound:
         """As it may be sent."""
         return limited(self.asked, self.output) if self.is_capped else self.asked
 
-    @property
+    @cached_property
     def use(self) -> quota.Use:
         usd = self.ceiling if self.rates is None else pricing.upper_bound(self.size, self.output, self.rates)
         return quota.Use(usd, self.size.input_tokens + self.output if self.tokens is None else self.tokens)

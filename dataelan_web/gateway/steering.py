@@ -15,6 +15,7 @@ RULE, TAGS, SESSION, CACHE, KEY = (
     "x-dataelan-rule", "x-dataelan-tags", "x-dataelan-session", "x-dataelan-cache", "Idempotency-Key",
 )  # fmt: skip
 MOST_TAGS, LONGEST_TAG, LONGEST = 10, 64, 200
+ALL = (RULE, TAGS, SESSION, CACHE, KEY)
 
 
 class Cache(StrEnum):
@@ -41,8 +42,13 @@ class Steering:
         return said or None
 
 
+NONE = Steering()
+
+
 def steering() -> Steering:
     """Of this request. Raises Refused (400) naming the header."""
+    if not any(name in request.headers for name in ALL):
+        return NONE
     tags = tuple(dict.fromkeys(tag for part in _said(TAGS, 2000).split(",") if (tag := part.strip())))
     if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):
         raise Refused(400, f"{TAGS}: {MOST_TAGS} tags of {LONGEST_TAG} characters at most.", "invalid_value", TAGS)

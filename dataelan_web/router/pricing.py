@@ -67,21 +67,21 @@ class Rates:
         reached = [(above, rates) for above, rates in self.tiers if input_tokens > above]
         return max(reached, key=lambda tier: tier[0])[1] if reached else self
 
-    @property
+    @cached_property
     def is_free(self) -> bool:
         return not any(getattr(self, field.name) for field in fields(self))
 
-    @property
+    @cached_property
     def has_token_price(self) -> bool:
         return any((self.input, self.output, self.cache_read, self.cache_write, self.input_audio, self.input_image,
                     self.output_audio, self.output_image, self.tiers))  # fmt: skip
 
-    @property
+    @cached_property
     def dearest_input(self) -> int:
         return max(self.input, *(rate or 0 for rate in (self.cache_write, self.cache_write_1h, self.cache_read,
                                                         self.input_audio, self.input_image)))  # fmt: skip
 
-    @property
+    @cached_property
     def dearest_output(self) -> int:
         return max(self.output, self.output_audio or 0, self.output_image or 0)
 

@@ -394,4 +394,4 @@ def _is_for(failure: Failure, step: Step, tried: Step) -> bool:
 
 def limited(prompt: Prompt, max_tokens: int) -> Prompt:
     """The same prompt with a lower output limit."""
-    return replace(prompt, max_tokens=max_tokens)
+    return prompt if prompt.max_tokens == max_tokens else replace(prompt, max_tokens=max_tokens)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal
+from operator import attrgetter
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Usage:
     billed_usd: Decimal | None = None
 
     def updated(self, later: Usage) -> Usage:
-        said = {name: value for name in USAGE_FIELDS if (value := getattr(later, name)) is not None}
-        return replace(self, **said)
+        pairs = zip(_counted(self), _counted(later), strict=True)
+        return Usage(*[before if after is None else after for before, after in pairs])
 
     @property
     def counters(self) -> tuple[int | None, ...]:
@@ -60,3 +61,4 @@ class Usage:
 
 
 USAGE_FIELDS = tuple(field.name for field in fields(Usage))
+_counted = attrgetter(*USAGE_FIELDS)

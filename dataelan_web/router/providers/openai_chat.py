@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,6 +74,7 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def dialect_of(base_url: str) -> Dialect:
     host = urlsplit(base_url).hostname or ""
     return next((known for end, known in DIALECTS.items() if host.endswith(end)), Dialect())
