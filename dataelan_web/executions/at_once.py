@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import pool, quota, second_net
 from ..extensions import db
-from ..models import Attempt, Execution, LedgerEntry, new_id
+from ..models import Attempt, Changed, Execution, LedgerEntry, new_id
 from ..models.base import storable_json
 from ..models.executions import LEASE
 from ..models.journal import COUNTERS
@@ -39,26 +39,18 @@ from .refused import REFUSALS
 
 log = logging.getLogger(__name__)
 
-NOT_OURS = "DL002"
-"""SQLSTATE of an end that is not this process's to write."""
-EXPECTED = quota.REFUSED, NOT_OURS
+NOT_OURS, CHANGED = "DL002", "DL003"
+"""SQLSTATEs of an end that is not this process's to write, and of a caller who is not who was remembered."""
+EXPECTED = quota.REFUSED, NOT_OURS, CHANGED
 
 _RUN = "id", "organization_id", "project_id", "user_id", "token_id"
 _CALL = "provider_id", "model_id", "api_key_id", "price_id"
 _ENDED = "rule_id", "provider_id", "model_id", "api_key_id", "first_token_at"
 _BODY = "text", "reasoning", "tool_calls", "segments", "receipt", "notice"
 
-_LEFT = """ARRAY(
-    SELECT CASE WHEN one.is_told THEN quota_left(one.attempt) END
-    FROM unnest(%(attempts)s::uuid[], %(told)s::boolean[]) WITH ORDINALITY AS one (attempt, is_told, place)
-    ORDER BY one.place)"""
-_FLUSHED = "pg_logical_emit_message(true, 'dataelan', '')"
-_ALL_BEGIN = f"""BEGIN; SELECT set_config('lock_timeout', %(locked)s, true),
-    set_config('dataelan.begun', runs_begin(%(calls)s, %(holding)s, %(lease)s, %(stands)s)::text, false); COMMIT;
-    SELECT current_setting('dataelan.begun')::timestamptz, {_LEFT}, {_FLUSHED}"""
-_ALL_END = f"""BEGIN; SELECT set_config('lock_timeout', %(locked)s, true),
-    set_config('dataelan.overrun', runs_end(%(ends)s)::text, false); COMMIT;
-    SELECT current_setting('dataelan.overrun')::boolean[], {_LEFT}, {_FLUSHED}"""
+_ALL_BEGIN = """CALL say_runs_begin(%(callers)s, %(calls)s, %(holding)s, %(lease)s, %(stands)s,
+    %(locked)s, %(attempts)s, %(told)s, NULL, NULL)"""
+_ALL_END = "CALL say_runs_end(%(ends)s, %(locked)s, %(attempts)s, %(told)s, NULL, NULL)"
 
 
 @dataclass(frozen=True)
@@ -72,6 +64,8 @@ class _Said:
     """Is it to be told what is left of its limits?"""
     holding: str = ""
     """What is held for it, as JSON, parted by commas."""
+    caller: str = ""
+    """Who is presumed to call, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +77,8 @@ class Begun:
 
 
 def begin(execution: Execution, attempt: Attempt, step: Step, prompt: Prompt, unpriced: Unpriced) -> Begun | None:
-    """Commits a run, its first call, and what is held for that. None: it is not plain, and nothing was written. Raises
-    SQLAlchemyError where the database is away, and nobody knows what it wrote."""
+    """Commits a run, its first call, and what is held for that. None: it is not plain, and nothing was written; nor was
+    it where it raises Changed. Raises SQLAlchemyError where the database is away, and nobody knows what it wrote."""
     version, subjects = execution.hub_version, subjects_of(execution, step)
     counted = remembered.limits().find(subjects, version) if version is not None else None
     key = remembered.keys().find(step.key.id, version) if version is not None and step.key.id else None
@@ -101,9 +95,16 @@ def begin(execution: Execution, attempt: Attempt, step: Step, prompt: Prompt, un
     except (Failure, *REFUSALS):
         return None
     except DBAPIError as error:
+        if error.connection_invalidated and execution.caller:
+            # It may be written: then what follows takes it back, and nothing begins anew.
+            execution.caller.is_confirmed = True
         _raise_if_unknown(error)
+        if getattr(error.orig, "pgcode", None) == CHANGED:
+            raise Changed from None
         remembered.limits().forget(subjects)  # whom a limit refuses goes the long way from now on, in nobody's message
         return None
+    if execution.caller:
+        execution.caller.is_confirmed = True
     second_net.leave()
     return Begun(begun, use, Allowance.of(limits, bound, lease, notice, left))
 
@@ -137,18 +138,21 @@ def _begun(execution: Execution, attempt: Attempt, limits: list[quota.Limit], bo
             for one in limits
         )
     # Of what is told whole, what is left is told at its end.
-    return _together("begin", _begin_all).ask(_Said(storable_json(said), attempt.id, bool(limits) and streams, holding))
+    caller = execution.caller.as_json() if execution.caller and not execution.caller.is_confirmed else ""
+    is_told = bool(limits) and streams
+    return _together("begin", _begin_all).ask(_Said(storable_json(said), attempt.id, is_told, holding, caller))
 
 
 def _begin_all(calls: Sequence[_Said]) -> list[tuple[datetime, int | None]]:
     """Of each: when it began, nano-USD that are left."""
     values = _values(calls) | {
+        "callers": _list({one.caller for one in calls if one.caller}),
         "calls": _list(one.run for one in calls),
         "holding": _list(one.holding for one in calls if one.holding),
         "lease": LEASE,
         "stands": quota.GRACE,
     }
-    begun, left, _ = pool.say(_ALL_BEGIN, values) or (None, (), None)
+    begun, left = pool.say(_ALL_BEGIN, values) or (None, ())
     return [(begun, one) for one in left]
 
 
@@ -190,7 +194,7 @@ def end(
 
 def _end_all(ends: Sequence[_Said]) -> list[quota.Settled]:
     values = _values(ends) | {"ends": _list(one.run for one in ends)}
-    is_over, left, _ = pool.say(_ALL_END, values) or ((), (), None)
+    is_over, left = pool.say(_ALL_END, values) or ((), ())
     return [quota.Settled(*one) for one in zip(is_over, left, strict=True)]
 
 

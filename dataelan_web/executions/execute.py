@@ -20,7 +20,7 @@ from sqlalchemy.orm import joinedload, object_session
 from .. import logs
 from ..extensions import db
 from ..jobs.queue import stir, store
-from ..models import Execution, Project, State, journal, new_id, records
+from ..models import Changed, Execution, Project, State, journal, new_id, records
 from ..models.executions import claim
 from ..router.actions import actions
 from ..router.candidates import Question
@@ -136,12 +136,14 @@ def execute(execution: Execution, fence: int, share: Share | None = None) -> Gen
     """Run a claimed execution to its end, yielding what comes. Whatever happens, its final state is recorded.
 
     Raises Failure after recording it. When the reader goes away the call is stopped and recorded as cancelled. Raises
-    SQLAlchemyError where not even the execution's own row could be written: then there is none, and no call was made.
+    SQLAlchemyError where not even the execution's own row could be written, and Changed where its caller is not who was
+    presumed: then there is none, and no call was made.
     """
     answer = Answer()
     record = Record(execution, fence, answer)
     chosen = Plan(())
     failure: Failure | None = Failure(Kind.ABORTED, "Stopped: the reader went away.")
+    is_let_in = True
     try:
         prompt = with_files(from_json(execution.body.request), assets.read)
         chosen, job = choose(execution, prompt), _job(execution, record, prompt)
@@ -168,6 +170,9 @@ def execute(execution: Execution, fence: int, share: Share | None = None) -> Gen
     except Unavailable as problem:
         failure = Failure(Kind.TRANSIENT, str(problem), sent=record.last is not None)
         raise failure from None
+    except Changed:
+        is_let_in, failure = False, None
+        raise
     except Exception:
         log.exception("execution %s broke", execution.id)
         record.roll_back()
@@ -175,10 +180,14 @@ def execute(execution: Execution, fence: int, share: Share | None = None) -> Gen
         raise failure from None
     finally:
         try:
-            _finish(execution, fence, chosen, record, answer, failure)
+            if is_let_in:
+                _finish(execution, fence, chosen, record, answer, failure)
         finally:
             record.trace.end(execution, failure)
-        logs.tell(log, "run ended", state=execution.state.value, calls=len(record.attempts), nano_usd=execution.cost)
+        if is_let_in:
+            logs.tell(
+                log, "run ended", state=execution.state.value, calls=len(record.attempts), nano_usd=execution.cost
+            )
 
 
 def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:

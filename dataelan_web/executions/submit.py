@@ -17,6 +17,7 @@ from ..extensions import db
 from ..jobs import queue
 from ..models import (
     ActionRepair,
+    Caller,
     Execution,
     ExecutionBody,
     How,
@@ -80,8 +81,8 @@ class Request:
     """The run before it on its branch of the conversation."""
     labels: dict[str, Any] | None = None
     """What a program says of its call (Execution.labels)."""
-    hub_version: int | None = None
-    """How often the hub was changed, where that is known as it is let in (executions.hub_view)."""
+    caller: Caller | None = None
+    """A program, as it was let in."""
 
 
 def submit(request: Request) -> Execution:
@@ -165,7 +166,7 @@ def _announced(request: Request, claimed_by: str) -> Execution:
         attempts_made=0,
         measures={},
     )
-    execution.hub_version = request.hub_version
+    execution.caller = request.caller
     return execution
 
 
@@ -194,7 +195,7 @@ def unsaved(request: Request) -> Execution:
         repairs_id=request.repairs_id,
     )
     set_committed_value(execution, "project", request.project)  # which may be in no session, and goes into none
-    execution.hub_version = request.hub_version
+    execution.caller = request.caller
     return execution
 
 

@@ -9,6 +9,7 @@ from ..extensions import csrf
 from . import routes  # noqa: F401 (they join the blueprint)
 from .blueprint import bp
 from .docs_routes import pages
+from .tokens import init_app as init_tokens
 
 
 class ModelName(PathConverter):
@@ -20,5 +21,6 @@ class ModelName(PathConverter):
 def init_app(app: Flask) -> None:
     app.url_map.converters["model_name"] = ModelName
     csrf.exempt(bp)  # a token in a header is no cookie: no other site can make a browser send it
+    init_tokens()
     app.register_blueprint(bp)
     app.register_blueprint(pages)

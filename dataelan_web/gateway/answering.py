@@ -14,17 +14,19 @@ from flask import request as http
 from ..executions import cache, live
 from ..executions.execute import OWNER, memory, told
 from ..executions.submit import Request, announce
+from ..extensions import db
 from ..jobs.queue import store
-from ..models import Execution, GatewayToken, Origin, new_id
+from ..models import Changed, Execution, GatewayToken, Origin, new_id
 from ..router.types import Asset, Done, Event, Failure, Progress, Text, Usage
 from . import errors, replay, stored_prompts
 from .account import Account
 from .asking_for_more import with_the_way
+from .errors import Refused
 from .inbound import Inbound, Pieces, Whole
 from .json_body import body_of
 from .leaving import PIECE, holding, on_leaving, slices
 from .steering import Cache, Steering, steering
-from .tokens import authenticate, check_scope, hub_version
+from .tokens import authenticate, caller, check_scope, confirm
 
 SHORT = 1.0
 """Seconds. What a longer stream has said so far is kept outside this process, which may die."""
@@ -33,9 +35,22 @@ SHORT = 1.0
 def answered(read: Callable[[GatewayToken], Inbound]) -> Response:
     """The answer of this request, which `read` reads once it is known who asks."""
     arrived = time.perf_counter()
-    token = authenticate()
-    asked, steered = read(token), steering()
-    request = wanted(token, asked, steered)
+    try:
+        return _answered(read, arrived, may_presume=True)
+    except Changed:
+        db.session.rollback()
+        return _answered(read, arrived, may_presume=False)
+
+
+def _answered(read: Callable[[GatewayToken], Inbound], arrived: float, *, may_presume: bool) -> Response:
+    """Raises Changed, before anything came of it, where its caller is not who was presumed."""
+    try:
+        token = authenticate(may_presume=may_presume)
+        asked, steered = read(token), steering()
+        request = wanted(token, asked, steered)
+    except Refused:
+        confirm()  # what is refused may be the fault of what was presumed
+        raise
     response = _cached(request, asked, steered, arrived) if token.project.cache_seconds else None
     return stored_prompts.named_in(response or _run(request, asked, steered, arrived), request)
 
@@ -78,7 +93,7 @@ def _cached(request: Request, asked: Inbound, steered: Steering, arrived: float)
 
 def json_body() -> dict[str, Any]:
     """Raises Refused (400)."""
-    return body_of(http.get_data(cache=False))
+    return body_of(http.get_data(cache=not caller().is_confirmed))
 
 
 def wanted(token: GatewayToken, asked: Inbound, steered: Steering) -> Request:
@@ -93,7 +108,7 @@ def wanted(token: GatewayToken, asked: Inbound, steered: Steering) -> Request:
         model_type=asked.model_type,
         idempotency_key=replay.key(token, steered.idempotency_key),
         labels=steered.labels,
-        hub_version=hub_version(),
+        caller=caller(),
     )
     request = stored_prompts.filled(request, asked.stored) if asked.stored else request
     request = replace(request, requested=steered.rule) if steered.rule else request

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
-from flask import current_app, g, request
-from sqlalchemy import bindparam, func, select, update
+from flask import current_app, g, has_request_context, request
+from sqlalchemy import bindparam, event, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from .. import logs, modes, pool, quota, second_net
 from ..extensions import db
-from ..models import GatewayToken, Mode, Project, now
+from ..models import Caller, Changed, GatewayToken, Mode, Project, now
 from ..together import Together
 from .errors import Refused
 
 TOUCH_AFTER = 60
+PRESUMED = 64 * 1024
+"""Bytes of a body that are kept until it is known that its caller is who was remembered."""
 MOST = 10_000
 """Tokens that a process remembers; one takes some 5 KB."""
 HEADERS = ("x-api-key", "x-goog-api-key")
@@ -27,15 +30,24 @@ HOW = "Send your Dataelan token as `Authorization: Bearer dlan_…`, `x-api-key:
 NOT_THERE = "Do not send a token in the address: addresses are kept in logs and histories, where others read them."
 
 
-def authenticate() -> GatewayToken:
-    """The token of this request. Raises Refused (401). Its last use is noted to the minute."""
+def init_app() -> None:
+    """Must be called where `db` is bound."""
+    if not event.contains(db.session, "after_begin", _confirm_before_reading):
+        event.listen(db.session, "after_begin", _confirm_before_reading)
+
+
+def authenticate(*, may_presume: bool = False) -> GatewayToken:
+    """The token of this request. Raises Refused (401). Its last use is noted to the minute. It `may_presume` that a
+    token is what it was when this process last asked: then all that is asked of the database raises Changed where it
+    is not, and who answers without having asked it anything calls `confirm` first."""
     secrets = set(_sent())
     if not secrets:
         is_shown = any(name in request.args for name in IN_ADDRESS)
         raise Refused(401, f"{NOT_THERE} {HOW}" if is_shown else HOW, "missing_token")
     if len(secrets) > 1:
         raise Refused(401, "Two headers name different tokens. Send one.", "invalid_token")
-    token = _find(secrets.pop())
+    secret = secrets.pop()
+    token = (may_presume and _presumed(secret)) or _find(secret)
     if token is None or not token.is_valid(now()):
         raise Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
     logs.note(token=token.id)
@@ -79,8 +91,6 @@ _USED = (
 )
 _CALLERS = """SELECT array_agg(ARRAY[asked.hash, c.token::text, c.stamp, c.mode, c.hub::text])
     FROM unnest(%(hashes)s::text[]) AS asked (hash) LEFT JOIN LATERAL gateway_caller(asked.hash) AS c ON true"""
-Caller = tuple[str | None, str, str | None, str]
-"""(token or None, its stamp, Dataelan's mode, how often its hub was changed)"""
 _TOKEN = (
     select(GatewayToken)
     .options(joinedload(GatewayToken.project, innerjoin=True).joinedload(Project.organization, innerjoin=True))
@@ -97,22 +107,52 @@ def _find(secret: str) -> GatewayToken | None:
     until one of their rows is another; these objects belong to no session.
     """
     hash = GatewayToken.digest(secret)
-    id, now_stamped, mode, hub = _together().ask(hash)
-    if id is None:
+    g.pop("caller", None)  # of whom was presumed
+    caller = _together().ask(hash)
+    if caller.token is None:
         return None
-    g.hub_version = int(hub)
-    modes.remember(Mode(mode) if mode else None)
     known = _known()
-    stamp, token = known.get(hash, ("", None))
-    if token is None or stamp != now_stamped:
-        token = _read(uuid.UUID(id))
+    before, token = known.get(hash, (None, None))
+    if before is None or token is None or before.stamp != caller.stamp:
+        token = _read(uuid.UUID(caller.token))
         if token is None:
             return None
         if len(known) >= MOST:
             known.clear()
-        known[hash] = now_stamped, token
+    known[hash] = caller, token
+    return _let_in(caller, token)
+
+
+def _presumed(secret: str) -> GatewayToken | None:
+    """What this process remembers of it; None: nothing, or a body would be kept for it that is large, or a form."""
+    if not request.is_json or (request.content_length or PRESUMED) >= PRESUMED:
+        return None
+    caller, token = _known().get(GatewayToken.digest(secret), (None, None))
+    if caller is None or token is None:
+        return None
+    return _let_in(replace(caller, is_confirmed=False), token)
+
+
+def _let_in(caller: Caller, token: GatewayToken) -> GatewayToken:
+    g.caller = caller
+    modes.remember(Mode(caller.mode) if caller.mode else None)
     second_net.until_commit(token.project.organization_id, token.created_by)
     return token
+
+
+def confirm() -> None:
+    """Raises Changed where the caller of this request was presumed, and is another."""
+    presumed: Caller | None = g.get("caller")
+    if presumed is None or presumed.is_confirmed:
+        return
+    if _together().ask(presumed.hash) != replace(presumed, is_confirmed=True):
+        raise Changed
+    presumed.is_confirmed = True
+
+
+def _confirm_before_reading(*_: object) -> None:
+    if has_request_context():
+        confirm()
 
 
 def _together() -> Together[str, Caller]:
@@ -125,7 +165,7 @@ def _together() -> Together[str, Caller]:
 def _callers(hashes: Sequence[str]) -> list[Caller]:
     """Of each. A program mostly calls several times at once, and is looked up once."""
     said: list[list[Any]] = (pool.say(_CALLERS, {"hashes": quota.array(set(hashes))}) or ([],))[0]
-    found = {hash: cast(Caller, tuple(caller)) for hash, *caller in said}
+    found = {hash: Caller(hash, token, stamp, mode, int(hub or 0)) for hash, token, stamp, mode, hub in said}
     return [found[hash] for hash in hashes]
 
 
@@ -135,13 +175,13 @@ def _read(id: uuid.UUID) -> GatewayToken | None:
         return apart.scalars(_TOKEN, {"token": id}).first()
 
 
-def hub_version() -> int:
-    """How often the hub of this request's organization was changed (executions.hub_view)."""
-    found: int = g.hub_version
+def caller() -> Caller:
+    """Of this request, as it was let in."""
+    found: Caller = g.caller
     return found
 
 
-def _known() -> dict[str, tuple[str, GatewayToken]]:
-    """This application's: hash → (its stamp, the token)."""
-    found: dict[str, tuple[str, GatewayToken]] = current_app.extensions.setdefault("dataelan_callers", {})
+def _known() -> dict[str, tuple[Caller, GatewayToken]]:
+    """This application's, by their hashes."""
+    found: dict[str, tuple[Caller, GatewayToken]] = current_app.extensions.setdefault("dataelan_callers", {})
     return found

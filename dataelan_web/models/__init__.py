@@ -19,6 +19,7 @@ from .assets import Asset, Leftover
 from .audit import AuditEvent
 from .base import IN_TRASH, NANO, Base, Trashable, new_id, now
 from .batches import Batch, BatchCell, BatchCheck, BatchRow, BatchScore, BatchState, CellState, CheckKind
+from .callers import Caller, Changed
 from .comparisons import Comparison, ComparisonRun
 from .dashboards import Annotation, Happening, SavedView
 from .declared_actions import (
@@ -113,7 +114,9 @@ __all__ = [
     "Budget",
     "BudgetPeriod",
     "CallState",
+    "Caller",
     "CellState",
+    "Changed",
     "CheckKind",
     "ClaimedDomain",
     "Collaborator",

@@ -47,6 +47,7 @@ from .base import (
     parent,
     reference,
 )
+from .callers import Caller
 from .explored import EXPLORED
 from .hub import Model, Price, Provider
 from .locks import ALIVE
@@ -196,13 +197,18 @@ class Execution(Measured, Trashable, Base):
     left_usd = cast(int | None, None)
     """Nano-USD that are left of the hard limit that has least, of those that count it; None: none of money does."""
 
-    hub_version = cast(int | None, None)
-    """See executions.submit.Request."""
+    caller = cast(Caller | None, None)
+    """The program that asks for it, as it was let in."""
     is_announced = True
     """Is its row written? That of a run that its caller runs itself may be with its first call."""
 
     if TYPE_CHECKING:
         blind_in: Mapped[uuid.UUID | None]  # see comparisons.py
+
+    @property
+    def hub_version(self) -> int | None:
+        """How often the hub was changed, where that is known as its caller is let in (executions.hub_view)."""
+        return self.caller.hub if self.caller else None
 
     @property
     def is_open(self) -> bool:

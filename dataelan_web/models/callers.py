@@ -1,0 +1,37 @@
+"""Who calls, as this process remembers it of an earlier call, until the database has said that it is still so.
+
+Whatever a call asks of the database first asks that with it: its begin, in the same message (executions/at_once.py), or
+else the first transaction of its session (gateway/tokens.py). So nothing is read, written, answered, or sent to a
+provider for who may not call any more, or by a hub that has changed since; and a plain call has one message less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import as_json
+
+
+@dataclass
+class Caller:
+    """What the database's gateway_caller says of a token's hash."""
+
+    hash: str
+    token: str | None
+    """Its id; None: there is no such token, or who made it may run nothing."""
+    stamp: str
+    """Another with each change of the token's row, its project's or its organization's."""
+    mode: str | None
+    """Dataelan's."""
+    hub: int
+    """How often the hub was changed, and everyone's."""
+    is_confirmed: bool = True
+    """In this call."""
+
+    def as_json(self) -> str:
+        said = {"hash": self.hash, "token": self.token, "stamp": self.stamp, "mode": self.mode, "hub": self.hub}
+        return as_json(said)
+
+
+class Changed(Exception):
+    """A caller is not who was remembered. Nothing was written or sent: what it asks begins anew, with who it is now."""
