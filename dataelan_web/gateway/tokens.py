@@ -47,15 +47,26 @@ def authenticate(*, may_presume: bool = False) -> GatewayToken:
     if len(secrets) > 1:
         raise Refused(401, "Two headers name different tokens. Send one.", "invalid_token")
     secret = secrets.pop()
-    token = (may_presume and _presumed(secret)) or _find(secret)
+    token = _valid((may_presume and _presumed(secret)) or _find(secret))
+    if _is_to_be_noted(token):
+        token.last_used_at = now()  # for whoever comes meanwhile: one of them notes it
+        db.session.execute(_USED, {"token": token.id})
+        db.session.commit()
+        token = _valid(_find(secret))  # as it is now: else all who come next would presume what it was
+    return token
+
+
+def _valid(token: GatewayToken | None) -> GatewayToken:
+    """Raises Refused."""
     if token is None or not token.is_valid(now()):
         raise Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
     logs.note(token=token.id)
     _check_that_it_is_open(token)
-    if token.last_used_at is None or (now() - token.last_used_at).total_seconds() > TOUCH_AFTER:
-        db.session.execute(_USED, {"token": token.id})
-        db.session.commit()
     return token
+
+
+def _is_to_be_noted(token: GatewayToken) -> bool:
+    return token.last_used_at is None or (now() - token.last_used_at).total_seconds() > TOUCH_AFTER
 
 
 def _check_that_it_is_open(token: GatewayToken) -> None:
@@ -124,11 +135,12 @@ def _find(secret: str) -> GatewayToken | None:
 
 
 def _presumed(secret: str) -> GatewayToken | None:
-    """What this process remembers of it; None: nothing, or a body would be kept for it that is large, or a form."""
+    """What this process remembers of it; None: nothing, or its use is to be noted, or a body would be kept for it that
+    is large, or a form."""
     if not request.is_json or (request.content_length or PRESUMED) >= PRESUMED:
         return None
     caller, token = _known().get(GatewayToken.digest(secret), (None, None))
-    if caller is None or token is None:
+    if caller is None or token is None or _is_to_be_noted(token):
         return None
     return _let_in(replace(caller, is_confirmed=False), token)
 
