@@ -28,7 +28,7 @@ AT_ONCE, PATIENCE = 8, 0.25
 """Messages of a process that are under way, and seconds that one more waits for a place: then they may be waiting for
 somebody's limit, which is nobody else's trouble. More threads than processors add nothing but connections, which each
 would hold while it waits for its turn to run."""
-MOST, KEPT = 16, 8
+MOST, KEPT = 16, 4
 """Connections of a process for messages, and those that stay open; together with SQLAlchemy's pool 34. Who finds none
 free waits TIMEOUT seconds, as there."""
 TIMEOUT = 20.0

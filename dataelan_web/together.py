@@ -12,6 +12,7 @@ and each is told so.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -23,7 +24,7 @@ UNDER_WAY = 1
 MOST, LARGEST = 32, 256 * 1024
 """Of one message: how many, and characters. What is larger goes alone."""
 PATIENCE = 0.25
-"""Seconds until one that nobody has taken goes alone."""
+"""Seconds that one message may be under way, until who waits for the next goes alone."""
 LOCKED = "300ms"
 """How long a message of several may wait for a lock."""
 
@@ -40,6 +41,8 @@ class Together(Generic[Asked, Told]):
         self._lock = threading.Lock()
         self._waiting: deque[_Asking[Asked, Told]] = deque()
         self._under_way = 0
+        self._since = 0.0
+        """When the last that is under way was sent."""
 
     def ask(self, asked: Asked) -> Told:
         """Raises what `say` raises for it."""
@@ -50,13 +53,9 @@ class Together(Generic[Asked, Told]):
                 self._under_way += 1
             else:
                 self._waiting.append(mine)
-        if not mine.sends and not mine.has_heard(PATIENCE):
-            with self._lock:
-                if is_left := mine in self._waiting:
-                    self._waiting.remove(mine)
-            if is_left:
+        while not (mine.sends or mine.has_heard(PATIENCE)):
+            if self._goes_alone(mine):
                 return self._say([asked])[0]
-            mine.has_heard()
         if mine.sends:
             self._send(mine)
         if mine.error is not None:
@@ -65,8 +64,17 @@ class Together(Generic[Asked, Told]):
             return self._say([asked])[0]
         return mine.told[0]
 
+    def _goes_alone(self, mine: _Asking[Asked, Told]) -> bool:
+        """Not while messages are answered and others are before it: many would go alone where many wait."""
+        with self._lock:
+            if mine not in self._waiting or time.monotonic() - self._since < PATIENCE:
+                return False
+            self._waiting.remove(mine)
+            return True
+
     def _send(self, mine: _Asking[Asked, Told]) -> None:
         with self._lock:
+            self._since = time.monotonic()
             batch = [mine, *self._others(mine.size)]
         try:
             for one, told in zip(batch, self._say([one.asked for one in batch]), strict=True):
