@@ -366,6 +366,20 @@ def test_who_may_not_call_any_more_learns_nothing_and_leaves_nothing(
     assert (runs(program), len(program.vendor.requests)) == (made, answered)
 
 
+@pytest.mark.parametrize("change", ["its token is revoked", "its project is in the trash"])
+def test_who_goes_on_calling_is_in_no_message_of_others(
+    program: Program, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    program.warm()
+    db.session.execute(CHANGES[change](program))
+    db.session.commit()
+    assert program.ask().status_code == 401
+    with messages(monkeypatch) as seen:
+        assert program.ask().status_code == 401
+    assert len(seen) == 1
+    assert seen[0].startswith("SELECT")
+
+
 def test_of_a_large_body_or_a_form_nobody_is_presumed(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     program.warm()
     with messages(monkeypatch) as seen:
