@@ -113,9 +113,9 @@ def _find(secret: str) -> GatewayToken | None:
     """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more. A
     service account's carries the organization's, until it is switched off. In the trash, a project runs nothing.
 
-    That is asked at every call, here or with what it asks first (models/callers.py), by one function of the database; what is read after it is nothing of other
-    organizations (second_net.py). What there is to say of the token, its project and its organization stays in memory
-    until one of their rows is another; these objects belong to no session.
+    That is asked at every call, here or with what it asks first (models/callers.py), by one function of the database;
+    what is read after it is nothing of other organizations (second_net.py). What there is to say of the token, its
+    project and its organization stays in memory until one of their rows is another; these objects belong to no session.
     """
     hash = GatewayToken.digest(secret)
     g.pop("caller", None)  # of whom was presumed
