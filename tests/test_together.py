@@ -136,6 +136,26 @@ def test_who_waits_too_long_goes_alone(
     assert [one.result() for one in told] == [0, 10, 20]
 
 
+def test_where_messages_are_answered_nobody_goes_alone_however_many_wait(
+    threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "PATIENCE", 0.5)
+    monkeypatch.setattr(together, "MOST", 2)
+    said = list[int]()
+
+    def say(asked: Sequence[int]) -> list[int]:
+        said.append(len(asked))
+        time.sleep(0.1)
+        return [10 * one for one in asked]
+
+    started = time.monotonic()
+    asks = Together[int, int](say)
+    told = [threads.submit(asks.ask, one) for one in range(21)]
+    assert [one.result() for one in told] == [10 * one for one in range(21)]
+    assert time.monotonic() - started > 0.9, "the last waited for longer than its patience"
+    assert len(said) <= 12
+
+
 def test_many_threads_are_each_told_their_own(threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     """With messages that fail, some of which would have been said alone."""
     monkeypatch.setattr(together, "PATIENCE", 0.002)
