@@ -136,6 +136,7 @@ def full_disk(acme: people.Cast) -> Iterator[None]:
     full = "RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'"
     made = f"""
         CREATE SEQUENCE {name}_is;
+        GRANT ALL ON SEQUENCE {name}_is TO PUBLIC;
         CREATE FUNCTION {name}_calls() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF EXISTS (SELECT FROM executions WHERE id = NEW.execution_id AND {mine}) THEN
                 PERFORM nextval('{name}_is');
