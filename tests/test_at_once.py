@@ -366,6 +366,22 @@ def test_who_may_not_call_any_more_learns_nothing_and_leaves_nothing(
     assert (runs(program), len(program.vendor.requests)) == (made, answered)
 
 
+def test_the_long_way_asks_who_calls_on_the_connection_that_it_has(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a second one each, those who come at once would take all that there are, and wait for each other."""
+    program.warm()
+    with the_long_way(monkeypatch), messages(monkeypatch) as seen:
+        program.run()
+        assert not [message for message in seen if message.startswith("SELECT")]
+        with program.app.app_context():
+            pool.lines().close()
+        started = time.monotonic()
+        answers = side_by_side(*[program.ask] * 24)
+    assert {answer.status_code for answer in answers} == {200}
+    assert time.monotonic() - started < pool.TIMEOUT / 2
+
+
 @pytest.mark.parametrize("change", ["its token is revoked", "its project is in the trash"])
 def test_who_goes_on_calling_is_in_no_message_of_others(
     program: Program, monkeypatch: pytest.MonkeyPatch, change: str

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from flask import current_app, g, has_request_context, request
-from sqlalchemy import bindparam, event, func, select, update
+from sqlalchemy import Connection, bindparam, event, func, select, text, update
 from sqlalchemy.orm import Session, joinedload
 
 from .. import logs, modes, pool, quota, second_net
@@ -33,7 +33,7 @@ NOT_THERE = "Do not send a token in the address: addresses are kept in logs and 
 def init_app() -> None:
     """Must be called where `db` is bound."""
     if not event.contains(db.session, "after_begin", _confirm_before_reading):
-        event.listen(db.session, "after_begin", _confirm_before_reading)
+        event.listen(db.session, "after_begin", _confirm_before_reading, insert=True)  # before it goes inside
 
 
 def authenticate(*, may_presume: bool = False) -> GatewayToken:
@@ -102,6 +102,7 @@ _USED = (
 )
 _CALLERS = """SELECT array_agg(ARRAY[asked.hash, c.token::text, c.stamp, c.mode, c.hub::text])
     FROM unnest(%(hashes)s::text[]) AS asked (hash) LEFT JOIN LATERAL gateway_caller(asked.hash) AS c ON true"""
+_CALLER = text("SELECT c.token::text, c.stamp, c.mode, c.hub FROM gateway_caller(:hash) AS c")
 _TOKEN = (
     select(GatewayToken)
     .options(joinedload(GatewayToken.project, innerjoin=True).joinedload(Project.organization, innerjoin=True))
@@ -154,17 +155,28 @@ def _let_in(caller: Caller, token: GatewayToken) -> GatewayToken:
 
 def confirm() -> None:
     """Raises Changed where the caller of this request was presumed, and is another."""
-    presumed: Caller | None = g.get("caller")
-    if presumed is None or presumed.is_confirmed:
-        return
-    if _together().ask(presumed.hash) != replace(presumed, is_confirmed=True):
+    if presumed := _who_is_presumed():
+        _confirmed(presumed, _together().ask(presumed.hash))
+
+
+def _confirm_before_reading(_session: object, _transaction: object, connection: Connection) -> None:
+    """On its own connection: with a second one each, those who read would take all that there are, and wait for each
+    other."""
+    if has_request_context() and (presumed := _who_is_presumed()):
+        row = connection.execute(_CALLER, {"hash": presumed.hash}).one_or_none()
+        _confirmed(presumed, _as_caller(presumed.hash, *(row or (None,) * 4)))
+
+
+def _who_is_presumed() -> Caller | None:
+    found: Caller | None = g.get("caller")
+    return found if found and not found.is_confirmed else None
+
+
+def _confirmed(presumed: Caller, caller: Caller) -> None:
+    """Raises Changed."""
+    if caller != replace(presumed, is_confirmed=True):
         raise Changed
     presumed.is_confirmed = True
-
-
-def _confirm_before_reading(*_: object) -> None:
-    if has_request_context():
-        confirm()
 
 
 def _together() -> Together[str, Caller]:
@@ -177,8 +189,12 @@ def _together() -> Together[str, Caller]:
 def _callers(hashes: Sequence[str]) -> list[Caller]:
     """Of each. A program mostly calls several times at once, and is looked up once."""
     said: list[list[Any]] = (pool.say(_CALLERS, {"hashes": quota.array(set(hashes))}) or ([],))[0]
-    found = {hash: Caller(hash, token, stamp, mode, int(hub or 0)) for hash, token, stamp, mode, hub in said}
+    found = {hash: _as_caller(hash, *caller) for hash, *caller in said}
     return [found[hash] for hash in hashes]
+
+
+def _as_caller(hash: str, token: str | None, stamp: str, mode: str | None, hub: str | int | None) -> Caller:
+    return Caller(hash, token, stamp, mode, int(hub or 0))
 
 
 def _read(id: uuid.UUID) -> GatewayToken | None:
