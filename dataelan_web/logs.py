@@ -58,6 +58,12 @@ def note(**names: object) -> None:
         scope.update({name: str(value) for name, value in names.items()})
 
 
+def forget(name: str) -> None:
+    """What came to nothing stands on no further line."""
+    if (scope := _SCOPE.get()) is not None:
+        scope.pop(name, None)
+
+
 def noted() -> Mapping[str, str]:
     return _SCOPE.get() or {}
 

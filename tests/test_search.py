@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from html import unescape
 from zoneinfo import ZoneInfo
@@ -35,7 +36,6 @@ from dataelan_web.search.excerpts import Piece, excerpt
 from dataelan_web.search.words import wanted
 
 from . import people
-from .conftest import wait_until
 
 
 def found(app: Flask, cast: people.Cast, q: str, who: str = "mia", **filters: str) -> list[uuid.UUID]:
@@ -205,17 +205,25 @@ def queued(cast: people.Cast, words: str) -> Execution:
 
 
 def test_what_a_program_asked_is_found_a_moment_later(app: Flask, acme: people.Cast) -> None:
-    """The tests' worker looks too, each second: whichever of the two takes a run, it is taken once."""
-    runs = [queued(acme, "A numbat") for _ in range(3)]
-    assert indexing.index(most=1) <= 1
-    assert indexing.index() <= 2
-    wait_until(lambda: found(app, acme, "numbat") == [run.id for run in reversed(runs)])
+    """The tests' worker looks at the queue too, each second: where it came between, it all happens once more."""
+    for word in ("numbat", "bandicoot", "dunnart"):
+        with suppress(AssertionError):
+            return found_a_moment_later(app, acme, word)
+    found_a_moment_later(app, acme, "potoroo")
+
+
+def found_a_moment_later(app: Flask, acme: people.Cast, word: str) -> None:
+    runs = [queued(acme, f"A {word}") for _ in range(3)]
+    assert found(app, acme, word) == []
+    indexing.index(most=1)
+    assert found(app, acme, word) == [runs[0].id]
+    assert indexing.index() == 2
     assert indexing.index() == 0
-    failed = queued(acme, "A numbat")
+    assert found(app, acme, word) == [run.id for run in reversed(runs)]
+    failed = queued(acme, f"A {word}")
     db.session.delete(failed)
     db.session.commit()
-    assert indexing.index() <= 1, "which is not there any more"
-    assert indexing.index() == 0
+    assert indexing.index() == 1, "which is not there any more"
 
 
 def test_new_words_are_found_before_and_after_they_go_into_the_index_together(app: Flask, acme: people.Cast) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from flask import Response, current_app, jsonify, make_response, stream_with_context
 from flask import request as http
 
+from .. import logs
 from ..executions import cache, live
 from ..executions.execute import OWNER, memory, told
 from ..executions.submit import Request, announce
@@ -39,6 +40,7 @@ def answered(read: Callable[[GatewayToken], Inbound]) -> Response:
         return _answered(read, arrived, may_presume=True)
     except Changed:
         db.session.rollback()
+        logs.forget("execution_id")
         return _answered(read, arrived, may_presume=False)
 
 

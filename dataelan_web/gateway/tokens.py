@@ -193,7 +193,7 @@ def _callers(hashes: Sequence[str]) -> list[Caller]:
     return [found[hash] for hash in hashes]
 
 
-def _as_caller(hash: str, token: str | None, stamp: str, mode: str | None, hub: str | int | None) -> Caller:
+def _as_caller(hash: str, token: str | None, stamp: str | None, mode: str | None, hub: str | int | None) -> Caller:
     return Caller(hash, token, stamp, mode, int(hub or 0))
 
 

@@ -19,7 +19,7 @@ class Caller:
     hash: str
     token: str | None
     """Its id; None: there is no such token, or who made it may run nothing."""
-    stamp: str
+    stamp: str | None
     """Another with each change of the token's row, its project's or its organization's."""
     mode: str | None
     """Dataelan's."""
