@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from dataelan_web.models import User
 from tests import people
@@ -161,7 +161,11 @@ class Pages:
                 other.close()
         page.unroute_all()
         page.context.clear_cookies()
-        page.goto(RESTING)  # of the same origin, whose storage can be emptied, without a script that fills it
+        try:
+            page.goto(RESTING)  # of the same origin, whose storage can be emptied, without a script that fills it
+        except Error:  # it goes somewhere else by itself, as after a sign-up that is over before its page has come
+            page.context.close()
+            return
         page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); indexedDB.deleteDatabase('attached') }")
         page.set_viewport_size(WIDE)
         page.emulate_media(media="screen", color_scheme="light")
