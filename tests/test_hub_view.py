@@ -135,6 +135,28 @@ def test_a_change_by_another_connection_holds_at_once(
     engine.dispose()
 
 
+def test_what_is_deleted_while_it_is_read_is_not_seen_by_half(acme: people.Cast, key: APIKey, model: Model) -> None:
+    """Its model was read before and its key after: it seemed to be there, and only its key to be missing."""
+    engine, provider, is_deleted = create_engine(db.engine.url), key.provider_id, list[bool]()
+    before = rules(acme)
+
+    def deleted(*said: object) -> None:
+        if "api_keys.provider_id IN" in str(said[2]) and not is_deleted:
+            is_deleted.append(True)
+            with engine.begin() as other:
+                for table, its in (("api_keys", "provider_id"), ("providers", "id")):
+                    other.execute(text(f"UPDATE {table} SET archived_at = now() WHERE {its} = :id"), {"id": provider})
+
+    a_price_is_set(acme, key, model)  # so that it is read anew
+    db.session.commit()
+    event.listen(db.engine, "before_cursor_execute", deleted)
+    assert before != rules(acme) == [], "its name stands for nothing"
+    assert is_deleted
+    assert rules(acme) == []
+    event.remove(db.engine, "before_cursor_execute", deleted)
+    engine.dispose()
+
+
 def test_the_use_of_a_key_is_no_change(acme: people.Cast, key: APIKey, model: Model, statements: list[str]) -> None:
     rules(acme)
     key.last_used_at, key.last_error = now(), "It was refused."

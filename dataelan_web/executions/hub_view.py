@@ -26,6 +26,8 @@ from . import candidates
 
 MOST = 20_000
 """Choices in all rules that a process remembers; one takes some 2 KB."""
+READS = 4
+"""… of the same, where the hub goes on changing under it. What the last one found is used."""
 
 _COUNTED = COUNT.c.hub.in_([bindparam("here"), NIL])
 _VERSION = select(
@@ -95,8 +97,7 @@ class HubView:
         self._version: int
         self._is_being_changed: bool
         if version is None:
-            here = {"here": project.organization_id}
-            self._version, self._is_being_changed = session.connection().execute(_VERSION, here).one()
+            self._version, self._is_being_changed = self._count()
         else:
             self._version, self._is_being_changed = version, False
 
@@ -123,9 +124,25 @@ class HubView:
             return list(found)
         asked_at, seconds = time.monotonic(), self._session.scalar(_NEXT)
         until = float("inf") if seconds is None else asked_at + float(seconds)
-        rules = read()
+        rules = self._undivided(read)
         _memory().keep(key, _Read(self._version, until, tuple(rules)))
         return rules
+
+    def _undivided(self, read: Callable[[], list[Rule]]) -> list[Rule]:
+        """Rules, models and keys are read one after the other, and each as it is then. A provider that is deleted
+        between would seem to be there and to have no keys, which nobody ever saw: then all are read once more."""
+        rules = read()
+        for _ in range(READS - 1):
+            version, _ = self._count()
+            if version == self._version:
+                break
+            self._version, rules = version, read()
+        return rules
+
+    def _count(self) -> tuple[int, bool]:
+        """(of changes, whether one of them is this transaction's)"""
+        version, is_ours = self._session.connection().execute(_VERSION, {"here": self._project.organization_id}).one()
+        return version, is_ours
 
 
 def _memory() -> Memory:
