@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from collections.abc import Iterable, Mapping
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from flask import Flask
+from werkzeug.http import parse_set_header
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Settings
@@ -28,15 +33,6 @@ HTTPS_ALONE = "max-age=31536000; includeSubDomains"
 """For a year a browser that came by HTTPS comes no other way, to hosts below this one neither."""
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    app.after_request(_protect)
-    if settings.secure_cookies:
-        app.after_request(_bind_to_https)
-
-
 PROTECTION = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -46,21 +42,49 @@ PROTECTION = {
     "Permissions-Policy": "camera=(), geolocation=(), payment=()",
 }
 VARIES = ", ".join(VARIES_BY)
+REWRITTEN = ("cache-control", "vary")
+
+Header = tuple[str, str]
 
 
-def _protect(response: Response) -> Response:
-    headers = response.headers
-    said = {name.lower(): value for name, value in headers}
-    headers.extend({name: value for name, value in PROTECTION.items() if name.lower() not in said})
-    if "private" not in said.get("cache-control", ""):  # said on purpose, as of an asset, which never changes
-        headers["Cache-Control"] = "no-store"  # send_file alone would let anybody keep a private file for a year
-    if "vary" in said:
-        response.vary.update(VARIES_BY)
-    else:
-        headers["Vary"] = VARIES
-    return response
+def init_app(app: Flask, settings: Settings) -> None:
+    """After whatever else answers without Flask, but for static_files."""
+    app.wsgi_app = Protected(app.wsgi_app, protection(settings))  # type: ignore[method-assign]
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
 
-def _bind_to_https(response: Response) -> Response:
-    response.headers.setdefault("Strict-Transport-Security", HTTPS_ALONE)
-    return response
+def protection(settings: Settings) -> dict[str, str]:
+    return PROTECTION | ({"Strict-Transport-Security": HTTPS_ALONE} if settings.secure_cookies else {})
+
+
+class Protected:
+    """Where the web server takes them, headers are a list of pairs, and it costs little to add to them: each call of a
+    program gets these too."""
+
+    def __init__(self, app: WSGIApplication, always: Mapping[str, str]):
+        self._app = app
+        self._always = {name.lower(): (name, value) for name, value in always.items()}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[Header], *broke: Any) -> Any:
+            return start_response(status, self._completed(headers), *broke)
+
+        return self._app(environ, start)
+
+    def _completed(self, headers: list[Header]) -> list[Header]:
+        said = {name.lower(): value for name, value in headers}
+        told = [header for header in headers if header[0].lower() not in REWRITTEN]
+        told += [header for name, header in self._always.items() if name not in said]
+        # `private` is said on purpose, as of an asset; send_file alone would let anybody keep a file for a year.
+        kept = said.get("cache-control", "")
+        told.append(("Cache-Control", kept if "private" in kept else "no-store"))
+        told.append(("Vary", _varies(said["vary"]) if "vary" in said else VARIES))
+        return told
+
+
+def _varies(said: str) -> str:
+    by = parse_set_header(said)
+    by.update(VARIES_BY)
+    return by.to_header()

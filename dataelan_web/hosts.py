@@ -17,7 +17,6 @@ from werkzeug.wsgi import get_host
 
 from . import logs
 from .config import Settings
-from .headers import PROTECTION, VARIES
 from .router.addresses import is_listed
 
 ASKED_BY_NUMBER = ("/healthz", "/readyz", "/metrics")
@@ -48,8 +47,7 @@ class Hosts:
             return self._app(environ, start_response)
         logs.begin(environ.get("HTTP_X_REQUEST_ID", ""))  # or the line would be of what this thread did before
         log.warning("refused with 400: asked by the name %.200r", host)
-        headers = {**PROTECTION, "Cache-Control": "no-store", "Vary": VARIES}
-        return Response(WORDS, 400, headers, mimetype="text/plain")(environ, start_response)
+        return Response(WORDS, 400, mimetype="text/plain")(environ, start_response)
 
 
 def _name(host: str) -> str:

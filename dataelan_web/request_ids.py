@@ -32,21 +32,17 @@ def _name() -> None:
 
 
 def _give_back(response: Response) -> Response:
-    if "request_id" in g:
-        response.headers[HEADER] = g.request_id
-        if request.path.startswith(PATHS) and api_of(request.path, request.headers) is Api.ANTHROPIC:
-            response.headers[ANTHROPICS] = g.request_id
-    if is_refused(response.status_code):
-        log.warning("refused with %d: %s %s", response.status_code, request.method, _route())
-    if "request_id" in g and request.blueprint not in ASKED_OFTEN:
-        logs.tell(
-            log,
-            "request ended",  # of a stream: its answer began
-            method=request.method,
-            route=_route(),
-            status=response.status_code,
-            milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
-        )
+    asked, named, status = request._get_current_object(), g.get("request_id"), response.status_code  # type: ignore[attr-defined]
+    if named:
+        response.headers.add(HEADER, named)
+        if asked.path.startswith(PATHS) and api_of(asked.path, asked.headers) is Api.ANTHROPIC:
+            response.headers.add(ANTHROPICS, named)
+    route = asked.url_rule.rule if asked.url_rule else None  # an address may hold the secret of a link
+    if is_refused(status):
+        log.warning("refused with %d: %s %s", status, asked.method, route)
+    if named and asked.blueprint not in ASKED_OFTEN:
+        took = round((time.perf_counter() - g.began) * 1000, 1)  # of a stream: until its answer began
+        logs.tell(log, "request ended", method=asked.method, route=route, status=status, milliseconds=took)
     return response
 
 
@@ -56,7 +52,3 @@ def is_refused(status: int) -> bool:
     if request.blueprint in PROGRAMS:
         return status in (401, 403)
     return status in (403, 429)
-
-
-def _route() -> str | None:
-    return request.url_rule.rule if request.url_rule else None  # an address may hold the secret of a link

@@ -16,7 +16,7 @@ from flask import Flask
 from werkzeug.utils import get_content_type
 
 from .config import Settings
-from .headers import HTTPS_ALONE, PROTECTION
+from .headers import protection
 
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".woff2": "font/woff2", ".svg": "image/svg+xml"}
 """What a machine’s own list of types may have otherwise, or not at all."""
@@ -27,8 +27,8 @@ FOR_EVER = f"{YEAR}, immutable"
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Before whatever else hears of a request: must be called last."""
-    always = PROTECTION | ({"Strict-Transport-Security": HTTPS_ALONE} if settings.secure_cookies else {})
-    app.wsgi_app = StaticFiles(app.wsgi_app, Path(str(app.static_folder)), f"{app.static_url_path}/", always)  # type: ignore[method-assign]
+    folder, prefix = Path(str(app.static_folder)), f"{app.static_url_path}/"
+    app.wsgi_app = StaticFiles(app.wsgi_app, folder, prefix, protection(settings))  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

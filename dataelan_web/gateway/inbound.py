@@ -10,9 +10,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from wsgiref.types import WSGIEnvironment
 
 import orjson
 from flask import Response
+from werkzeug.datastructures import Headers
 
 from ..executions.answer import Answer
 from ..models import Execution, ModelType
@@ -128,7 +130,14 @@ class Inbound:
     def respond(self, whole: Whole) -> Response:
         """Raises Refused for what this format cannot carry."""
         made = self.whole(whole)
-        return made if isinstance(made, Response) else Response(_body_of(made), mimetype="application/json")
+        return made if isinstance(made, Response) else Document(_body_of(made), content_type="application/json")
+
+
+class Document(Response):
+    """Whole, of known length, and leading nowhere: werkzeug would look through its headers for what to complete."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        return self.headers
 
 
 def _body_of(document: Any) -> bytes:

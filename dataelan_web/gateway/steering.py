@@ -15,7 +15,8 @@ RULE, TAGS, SESSION, CACHE, KEY = (
     "x-dataelan-rule", "x-dataelan-tags", "x-dataelan-session", "x-dataelan-cache", "Idempotency-Key",
 )  # fmt: skip
 MOST_TAGS, LONGEST_TAG, LONGEST = 10, 64, 200
-ALL = (RULE, TAGS, SESSION, CACHE, KEY)
+ALL = tuple(f"HTTP_{name.upper().replace('-', '_')}" for name in (RULE, TAGS, SESSION, CACHE, KEY))
+"""As the web server hands them on."""
 
 
 class Cache(StrEnum):
@@ -47,7 +48,7 @@ NONE = Steering()
 
 def steering() -> Steering:
     """Of this request. Raises Refused (400) naming the header."""
-    if not any(name in request.headers for name in ALL):
+    if request.environ.keys().isdisjoint(ALL):
         return NONE
     tags = tuple(dict.fromkeys(tag for part in _said(TAGS, 2000).split(",") if (tag := part.strip())))
     if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):

@@ -138,7 +138,8 @@ def _find(secret: str) -> GatewayToken | None:
 def _presumed(secret: str) -> GatewayToken | None:
     """What this process remembers of it; None: nothing, or its use is to be noted, or a body would be kept for it that
     is large, or a form."""
-    if not request.is_json or (request.content_length or PRESUMED) >= PRESUMED:
+    is_json = request.environ.get("CONTENT_TYPE", "").startswith("application/json")
+    if not is_json or (request.content_length or PRESUMED) >= PRESUMED:
         return None
     caller, token = _known().get(GatewayToken.digest(secret), (None, None))
     if caller is None or token is None or _is_to_be_noted(token):

@@ -82,11 +82,9 @@ def count(value: Any) -> int | None:
     """A number of tokens, or None for everything that is not one (negative, text, 1.5, 1e999, true).
 
     6.0 is a count as 6 is: JSON has one kind of number, and some providers write all of theirs so."""
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_COUNT:
-        return None
-    return value
+    return value if type(value) is int and 0 <= value <= LARGEST_COUNT else None
 
 
 def written_count(value: Any) -> int | None:
@@ -96,7 +94,10 @@ def written_count(value: Any) -> int | None:
 
 def first_count(*values: Any) -> int | None:
     """The first that is a count, for facts that every provider keeps elsewhere."""
-    return next((found for found in map(count, values) if found is not None), None)
+    for value in values:
+        if (found := count(value)) is not None:
+            return found
+    return None
 
 
 def counted(body: bytes, name: str) -> int:
