@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -77,8 +76,7 @@ def estimated(prompt: Prompt, known: Usage, said: str) -> Usage:
         return known
     said_tokens = estimated_tokens(said)
     heard = max(known.output_total, min(said_tokens, prompt.max_tokens or said_tokens))
-    return replace(
-        known,
+    return known._replace(
         input=known.input if known.input is not None else -(-tokens_of(prompt) * 4 // 3),
         output=heard - (known.reasoning or 0),
     )

@@ -8,7 +8,6 @@ is billed.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from ..router.health import USUAL_TOKENS, Pair
 from ..router.types import Prompt, Task, Usage
@@ -26,7 +25,7 @@ def with_unsaid(usage: Usage, prompt: Prompt, pair: Pair, seconds: float, *, thi
     if prompt.task is not Task.CHAT or (is_heard and not thinks):
         return usage
     most = may_have_made(prompt, seconds, speed_of(pair), thinks=thinks)
-    return replace(usage, reasoning=(usage.reasoning or 0) + max(0, most - usage.output_total))
+    return usage._replace(reasoning=(usage.reasoning or 0) + max(0, most - usage.output_total))
 
 
 def may_have_made(prompt: Prompt, seconds: float, speed: float, *, thinks: bool) -> int:

@@ -1,14 +1,13 @@
-"""What a call used: tokens, and what is counted beside them. A frozen value."""
+"""What a call used: tokens, and what is counted beside them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
 from decimal import Decimal
-from operator import attrgetter
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """What was used. Tokens are in five disjoint counters, whose sum is what the provider counts in all;
     `input_audio`, `input_image` are parts of `input`, and `output_audio`, `output_image` of `output`.
     `cache_write_1h` is the part of `cache_write` that is kept for an hour, which costs more.
@@ -38,13 +37,15 @@ class Usage:
     billed_usd: Decimal | None = None
 
     def updated(self, later: Usage) -> Usage:
-        pairs = zip(_counted(self), _counted(later), strict=True)
+        if self == UNKNOWN:
+            return later
+        pairs: Iterable[tuple[Any, Any]] = zip(self, later, strict=True)
         return Usage(*[before if after is None else after for before, after in pairs])
 
     @property
     def counters(self) -> tuple[int | None, ...]:
         """The five disjoint token counters."""
-        return (self.input, self.cache_read, self.cache_write, self.output, self.reasoning)
+        return self[:5]
 
     @property
     def input_total(self) -> int:
@@ -60,5 +61,5 @@ class Usage:
         return any(measure is not None for measure in measures)
 
 
-USAGE_FIELDS = tuple(field.name for field in fields(Usage))
-_counted = attrgetter(*USAGE_FIELDS)
+USAGE_FIELDS = Usage._fields
+UNKNOWN = Usage()

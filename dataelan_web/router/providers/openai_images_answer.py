@@ -37,7 +37,7 @@ class ImagesAnswer:
         elif frame.whole:
             raise broken("The provider's answer is JSON, but no pictures. Check the base URL.")
         if self._images or self._blocked:
-            yield replace(usage_of(mapping(document.get("usage"))), images=self._images)
+            yield usage_of(mapping(document.get("usage")))._replace(images=self._images)
 
     def end(self) -> Iterator[Event]:
         if self._done:
