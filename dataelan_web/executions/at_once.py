@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import pool, quota, second_net
 from ..extensions import db
-from ..models import Attempt, Changed, Execution, LedgerEntry, new_id
+from ..models import Attempt, Changed, Execution, LedgerEntry, new_id, records
 from ..models.base import storable_json
 from ..models.executions import LEASE
 from ..models.journal import COUNTERS
@@ -43,9 +43,15 @@ NOT_OURS, CHANGED = "DL002", "DL003"
 """SQLSTATEs of an end that is not this process's to write, and of a caller who is not who was remembered."""
 EXPECTED = quota.REFUSED, NOT_OURS, CHANGED
 
-_RUN = "id", "organization_id", "project_id", "user_id", "token_id"
-_CALL = "provider_id", "model_id", "api_key_id", "price_id"
-_ENDED = "rule_id", "provider_id", "model_id", "api_key_id", "first_token_at"
+_RUN = (
+    "id", "organization_id", "project_id", "user_id", "token_id", "origin", "model_type", "requested", "labels",
+    "lease_owner",
+)  # fmt: skip
+_CALL = "provider_id", "model_id", "api_key_id", "price_id", "model_name", "provider_name", "payer"
+_ENDED = (
+    "finish", "cost", "measures", "rule_id", "provider_id", "model_id", "api_key_id", "first_token_at", *COUNTERS
+)  # fmt: skip
+_CALL_ENDED = "ended_at", "response_id", "response_model", "usage_is_estimated", "payer"
 _BODY = "text", "reasoning", "tool_calls", "segments", "receipt", "notice"
 
 _ALL_BEGIN = """CALL say_runs_begin(%(callers)s, %(calls)s, %(holding)s, %(lease)s, %(stands)s,
@@ -111,27 +117,11 @@ def begin(execution: Execution, attempt: Attempt, step: Step, prompt: Prompt, un
 
 def _begun(execution: Execution, attempt: Attempt, limits: list[quota.Limit], bound: Bound) -> Any:
     """(when it began, nano-USD that are left)"""
-    run: dict[str, Any] = {name: _text(getattr(execution, name)) for name in _RUN}
-    call = {name: _text(getattr(attempt, name)) for name in _CALL}
-    said = (
-        run
-        | call
-        | {
-            "origin": execution.origin.value,
-            "model_type": execution.model_type.value,
-            "requested": execution.requested,
-            "labels": execution.labels,
-            "asked": execution.body.request,
-            "lease_owner": execution.lease_owner,
-            "attempt": str(attempt.id),
-            "model_name": attempt.model_name,
-            "provider_name": attempt.provider_name,
-            "payer": attempt.payer.value,
-        }
-    )
+    said = records.values(execution, _RUN) | records.values(attempt, _CALL)
+    said |= {"attempt": attempt.id, "asked": execution.body.request}
     holding, use, streams = "", bound.use, bound.asked.stream
     if limits:
-        reservation = str(new_id())
+        reservation = new_id()
         said |= {"reservation": reservation, "usd": use.usd, "tokens": use.tokens}
         holding = ",".join(
             f'{{"id":"{new_id()}","reservation":"{reservation}","period":"{one.period_id}","amount":{use.of(one.unit)}}}'
@@ -168,21 +158,8 @@ def end(
     Raises SQLAlchemyError where the database is away, and nobody knows what it wrote."""
     if _has_a_connection():
         return None
-    run = {
-        "id": str(execution.id),
-        "fence": execution.fence,
-        "finish": columns["finish"],
-        "payer": attempt.payer.value,
-        "cost": columns["cost"],
-        "measures": columns["measures"],
-        "attempt": str(attempt.id),
-        "ended_at": _text(attempt.ended_at),
-        "response_id": attempt.response_id,
-        "response_model": attempt.response_model,
-        "usage_is_estimated": attempt.usage_is_estimated,
-    }
-    run |= {name: columns[name] for name in COUNTERS} | {name: _text(columns[name]) for name in _ENDED}
-    run |= {name: said[name] for name in _BODY}
+    run = {"id": execution.id, "fence": execution.fence, "attempt": attempt.id} | records.values(attempt, _CALL_ENDED)
+    run |= {name: columns[name] for name in _ENDED} | {name: said[name] for name in _BODY}
     if entry is not None:
         run |= quota.to_settle(attempt.id, entry)
     try:
@@ -228,7 +205,3 @@ def _raise_if_unknown(error: DBAPIError) -> None:
         raise error
     if (code := getattr(error.orig, "pgcode", None)) not in EXPECTED:
         log.warning("the database took no message (%s), so this goes the long way", code)
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -99,16 +99,13 @@ def outcome(result: Result) -> Outcome:
 
 def told(attempt: Attempt, key: str = "") -> dict[str, Any]:
     """One attempt as the decision receipt shows it. Cost in nano-USD."""
-    return {
-        "number": attempt.number,
+    said = records.values(attempt, ("number", "error", "status", "cost"))
+    return said | {
         "model": f"{attempt.provider_name} / {attempt.model_name}",
         "key": key,
         "payer": attempt.payer.value,
         "outcome": attempt.outcome.value,
-        "error": attempt.error,
-        "status": attempt.status,
         "seconds": attempt.seconds,
-        "cost": attempt.cost,
         "estimated": attempt.usage_is_estimated,
     }
 
@@ -119,4 +116,4 @@ def summary(last: Attempt | None, costs: Sequence[int | None]) -> dict[str, Any]
     if last is None:
         return dict.fromkeys(names) | {"measures": {}, "cost": 0}
     known = [cost for cost in costs if cost is not None]
-    return {name: getattr(last, name) for name in names} | {"cost": sum(known) if len(known) == len(costs) else None}
+    return records.values(last, names) | {"cost": sum(known) if len(known) == len(costs) else None}

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import quota
 from ..executions import cache, measures
 from ..extensions import db
-from ..models import NANO, Attempt, Execution, Unit, now
+from ..models import NANO, Attempt, Execution, Unit, now, records
 from ..models.journal import COUNTERS
 from ..router.types import Usage
 
@@ -46,7 +46,7 @@ class Account:
             "limit_left_usd": usd(left),
             "overhead_ms": round(max(spent - provider, 0.0) * 1000, 2),
         }
-        counters = (getattr(last, name, None) for name in COUNTERS)
+        counters = records.values(last, COUNTERS).values() if last else ()
         return cls(Usage(*counters, **measures.from_json(last.measures if last else {})), facts)
 
     @classmethod
@@ -59,8 +59,9 @@ class Account:
 
     def as_headers(self, response: Response) -> Response:
         """The contract's headers. `x-dataelan-overhead-ms` is our own time, the provider's taken off."""
-        told = {HEADERS[name]: str(value) for name, value in self.facts.items() if value is not None}
-        response.headers.extend(told)
+        for name, value in self.facts.items():
+            if value is not None:
+                response.headers.add(HEADERS[name], str(value))
         return response
 
 

@@ -54,12 +54,19 @@ class LongStorable(Storable):
     cache_ok = True
 
 
-_encoded_by_python = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+def _word(value: Any) -> str:
+    """What orjson writes as a word, and Python's encoder does not by itself."""
+    if isinstance(value, uuid.UUID | datetime):
+        return str(value)
+    raise TypeError(f"no JSON has {type(value).__name__}")
+
+
+_encoded_by_python = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_word).encode
 
 
 def as_json(value: Any) -> str:
-    """By orjson; what it does not take, by Python's own encoder, which takes ten times as long: numbers of more than 64
-    bits, half a surrogate pair, names that are no text. Raises TypeError."""
+    """Ids and times are words. By orjson; what it does not take, by Python's own encoder, which takes ten times as
+    long: numbers of more than 64 bits, half a surrogate pair, names that are no text. Raises TypeError."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:

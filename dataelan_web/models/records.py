@@ -6,6 +6,7 @@ making one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from sqlalchemy.orm.attributes import instance_dict, manager_of_class
@@ -25,3 +26,9 @@ def record(model: type[Row], **values: Any) -> Row:
 def note(row: Base, **values: Any) -> None:
     """What is known of it besides, or anew, but for lists of rows; no session that it is in writes that."""
     instance_dict(row).update(values)
+
+
+def values(row: Base, names: Iterable[str]) -> dict[str, Any]:
+    """Of any row, these by name: what is in memory past what SQLAlchemy does at each reading."""
+    held = instance_dict(row)
+    return {name: held[name] if name in held else getattr(row, name) for name in names}

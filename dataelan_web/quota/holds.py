@@ -130,10 +130,10 @@ def settle_at_last(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry
 def to_settle(attempt_id: uuid.UUID, entry: LedgerEntry) -> dict[str, object]:
     """What quota_settle is told of a call and the ledger's line for it, by name."""
     return {
-        "line": str(new_id()),
-        "organization": str(entry.organization_id),
-        "attempt": str(attempt_id),
-        "price": entry.price_id and str(entry.price_id),
+        "line": new_id(),
+        "organization": entry.organization_id,
+        "attempt": attempt_id,
+        "price": entry.price_id,
         "payer": entry.payer,
         "usd": entry.amount,
         "tokens": entry.tokens or 0,
