@@ -83,13 +83,14 @@ def execute_queued(execution_id: uuid.UUID) -> None:
 
 
 def told(
-    execution: Execution, fence: int, writer: live.Writer, share: Share | None = None
+    execution: Execution, fence: int, writer: live.Writer, prompt: Prompt | None = None, share: Share | None = None
 ) -> Generator[Event, None, None]:
     """Run it, and write down what comes for whoever watches, and for the sweeper should this process die. The memory
-    that it takes is given back at its end, unless the `share` is of a caller who holds the whole answer."""
+    that it takes is given back at its end, unless the `share` is of a caller who holds the whole answer. `prompt`: as
+    its body has it, where it need not be read from there."""
     mine = share or memory().share()
     try:
-        with closing(execute(execution, fence, mine)) as events:
+        with closing(execute(execution, fence, prompt, mine)) as events:
             for event in events:
                 if isinstance(event, Text):
                     writer.text(event.delta)
@@ -132,7 +133,9 @@ def load(execution_id: uuid.UUID) -> Execution:
     return db.session.get_one(Execution, execution_id, options=[joinedload(Execution.body), project])
 
 
-def execute(execution: Execution, fence: int, share: Share | None = None) -> Generator[Event, None, None]:
+def execute(
+    execution: Execution, fence: int, prompt: Prompt | None = None, share: Share | None = None
+) -> Generator[Event, None, None]:
     """Run a claimed execution to its end, yielding what comes. Whatever happens, its final state is recorded.
 
     Raises Failure after recording it. When the reader goes away the call is stopped and recorded as cancelled. Raises
@@ -145,7 +148,7 @@ def execute(execution: Execution, fence: int, share: Share | None = None) -> Gen
     failure: Failure | None = Failure(Kind.ABORTED, "Stopped: the reader went away.")
     is_let_in = True
     try:
-        prompt = with_files(from_json(execution.body.request), assets.read)
+        prompt = with_files(prompt or from_json(execution.body.request), assets.read)
         chosen, job = choose(execution, prompt), _job(execution, record, prompt)
         record.trace.decided(chosen)
         if session := object_session(execution):
@@ -209,7 +212,8 @@ def question_of(execution: Execution, prompt: Prompt, rules: Sequence[Rule]) -> 
     facts = facts_for(db.session, execution, rules)
     named = (choice.candidate for rule in rules for choice in rule.choices)
     pairs = {(candidate.model_id, key.id) for candidate in named for key in candidate.keys}
-    return Question.of(prompt, execution.model_type.value, facts, vitals=health().read(pairs), now=health().now())
+    known = health()
+    return Question.of(prompt, execution.model_type.value, facts, vitals=known.read(pairs), now=known.now())
 
 
 def _job(execution: Execution, record: Record, prompt: Prompt) -> Job | None:

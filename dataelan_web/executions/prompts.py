@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -98,7 +98,7 @@ _NEWER = frozenset({"keep", "is_strict", "is_error", "shown", "detail"})
 
 def _said(one: Part | Tool) -> dict[str, Any]:
     """Its fields; of those that most prompts do without, only what is said."""
-    return {name: value for name, value in asdict(one).items() if value or name not in _NEWER}
+    return {name: value for name, value in vars(one).items() if value or name not in _NEWER}
 
 
 def _part(data: dict[str, Any]) -> Part:

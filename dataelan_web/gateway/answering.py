@@ -66,7 +66,8 @@ def _run(request: Request, asked: Inbound, steered: Steering, arrived: float) ->
         response.headers["x-dataelan-replayed"] = "true"
         return response
     share = None if asked.streams else memory().share()
-    events = told(execution, execution.fence, live.Writer(store(), execution.id, silent_for=SHORT), share)
+    writer = live.Writer(store(), execution.id, silent_for=SHORT)
+    events = told(execution, execution.fence, writer, request.prompt, share)
     if stores:
         events = cache.keep(request, execution, events)
     response = _told(execution, asked, events, arrived, reads_on=reads_on)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 
@@ -220,7 +221,7 @@ class Prompt:
     def files(self) -> tuple[FilePart, ...]:
         return tuple(part for message in self.messages for part in message.parts if isinstance(part, FilePart))
 
-    @property
+    @cached_property
     def text_bytes(self) -> int:
         """UTF-8 size of everything a model would read as text; a safe upper bound of its tokens."""
         total = 0
