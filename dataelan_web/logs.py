@@ -28,7 +28,7 @@ PASSWORD = re.compile(r"(?<=://)([^\s:/@]{0,255}):[^\s@]{1,255}@")
 """In an address: scheme://user:password@host."""
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-_SCOPE: ContextVar[dict[str, str] | None] = ContextVar("scope", default=None)
+_SCOPE: ContextVar[dict[str, object] | None] = ContextVar("scope", default=None)
 _structured = False
 
 
@@ -55,7 +55,7 @@ def begin(request_id: str = "") -> str:
 def note(**names: object) -> None:
     """Stands on every further line of this scope. Outside of one, as in a thread of many things, nothing does."""
     if (scope := _SCOPE.get()) is not None:
-        scope.update({name: str(value) for name, value in names.items()})
+        scope.update(names)
 
 
 def forget(name: str) -> None:
@@ -65,7 +65,7 @@ def forget(name: str) -> None:
 
 
 def noted() -> Mapping[str, str]:
-    return _SCOPE.get() or {}
+    return {name: str(value) for name, value in (_SCOPE.get() or {}).items()}
 
 
 @contextmanager

@@ -45,6 +45,7 @@ KEPT_FOR = 300.0
 """Seconds after which a job that goes on is written down anew, and its hold prolonged."""
 UNRECORDED = "Dataelan's database could not record this call, so it was not made. Try again."
 GONE = "The key or the model of this call was deleted just now, so it was not made. Try again."
+NONE_YET = Allowance(Prompt(()))
 OVERRUN = "The provider counted more than was held for this prompt: {}. It is charged in full."
 
 
@@ -56,7 +57,7 @@ class Record:
         self.last: Attempt | None = None
         self.trace = traces.of_run(execution)
         self._key, self._lessons = KeyUse(), Lessons()
-        self._allowance = Allowance(Prompt(()))
+        self._allowance = NONE_YET
         self._since = 0.0
         self._unpriced = Unpriced.of(execution.project.organization)
         # A program gets what its provider says to what it sent: nothing in an answer could tell it of less.

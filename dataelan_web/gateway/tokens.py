@@ -47,8 +47,9 @@ def authenticate(*, may_presume: bool = False) -> GatewayToken:
     if len(secrets) > 1:
         raise Refused(401, "Two headers name different tokens. Send one.", "invalid_token")
     secret = secrets.pop()
-    token = _valid((may_presume and _presumed(secret)) or _find(secret))
-    if _is_to_be_noted(token):
+    presumed = _presumed(secret) if may_presume else None
+    token = _valid(presumed or _find(secret))
+    if not presumed and _is_to_be_noted(token):
         token.last_used_at = now()  # for whoever comes meanwhile: one of them notes it
         db.session.execute(_USED, {"token": token.id})
         db.session.commit()
@@ -66,7 +67,8 @@ def _valid(token: GatewayToken | None) -> GatewayToken:
 
 
 def _is_to_be_noted(token: GatewayToken) -> bool:
-    return token.last_used_at is None or (now() - token.last_used_at).total_seconds() > TOUCH_AFTER
+    last_used_at = token.last_used_at
+    return last_used_at is None or (now() - last_used_at).total_seconds() > TOUCH_AFTER
 
 
 def _check_that_it_is_open(token: GatewayToken) -> None:
@@ -86,11 +88,12 @@ def check_scope(token: GatewayToken, requested: str) -> None:
 
 
 def _sent() -> Iterator[str]:
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    headers = request.headers
+    scheme, _, secret = headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and secret.strip():
         yield secret.strip()
     for name in HEADERS:
-        if secret := request.headers.get(name, "").strip():
+        if secret := headers.get(name, "").strip():
             yield secret
 
 
@@ -144,7 +147,7 @@ def _presumed(secret: str) -> GatewayToken | None:
     caller, token = _known().get(GatewayToken.digest(secret), (None, None))
     if caller is None or token is None or _is_to_be_noted(token):
         return None
-    return _let_in(replace(caller, is_confirmed=False), token)
+    return _let_in(caller.presumed(), token)
 
 
 def _let_in(caller: Caller, token: GatewayToken) -> GatewayToken:

@@ -28,6 +28,10 @@ class Caller:
     is_confirmed: bool = True
     """In this call."""
 
+    def presumed(self) -> Caller:
+        """The same of a later call, which is yet to be confirmed."""
+        return Caller(self.hash, self.token, self.stamp, self.mode, self.hub, is_confirmed=False)
+
     def as_json(self) -> str:
         said = {"hash": self.hash, "token": self.token, "stamp": self.stamp, "mode": self.mode, "hub": self.hub}
         return as_json(said)

@@ -7,6 +7,7 @@ import secrets
 import uuid
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import (
@@ -80,6 +81,7 @@ class Provider(Base):
         return address_of(self.base_url)
 
 
+@lru_cache(1024)
 def address_of(base_url: str) -> str:
     """scheme://host:port/path, which a stored key is bound to: on a shared host the path may tell tenants apart."""
     url = urlsplit(base_url)

@@ -5,7 +5,7 @@ new file here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from urllib.parse import urlsplit
 
@@ -157,9 +157,13 @@ def format_for(
     its thoughts are to come sealed, which theirs do in that format only."""
     if (kind, task) != ("openai", Task.CHAT):
         return kind
-    host = urlsplit(base_url).hostname or ""
-    is_known = host.endswith(RESPONSES_HOSTS) and (seals or names.is_for_responses(model))
+    is_known = _has_responses(base_url) and (seals or names.is_for_responses(model))
     return "openai-responses" if refuses_chat or is_known else kind
+
+
+@lru_cache(1024)
+def _has_responses(base_url: str) -> bool:
+    return (urlsplit(base_url).hostname or "").endswith(RESPONSES_HOSTS)
 
 
 def lister(kind: str, base_url: str) -> Lister | None:
