@@ -1,7 +1,12 @@
-"""The libraries that hook into the application, unbound until `create_core` and `create_app` bind them."""
+"""The libraries that hook into the application, unbound until `create_core` and `create_app` bind them; and how a part
+of it keeps what each application has one of."""
 
 import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
 
+from flask import Flask, current_app
 from flask_login import LoginManager
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
@@ -13,6 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from .models.base import Base
 
 log = logging.getLogger(__name__)
+
+Kept = TypeVar("Kept")
 
 
 class ForgivingSession(Session):
@@ -35,6 +42,25 @@ db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": ForgivingSess
 login = LoginManager()
 csrf = CSRFProtect()
 htmx = Htmx()
+
+
+def one_of_each(name: str) -> Callable[[Callable[[], Kept]], Callable[[], Kept]]:
+    """For a function that makes what each application has one of, in its `extensions`: made when it is first asked for,
+    and the same from then on."""
+
+    def of(make: Callable[[], Kept]) -> Callable[[], Kept]:
+        @wraps(make)
+        def ours() -> Kept:
+            application: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+            kept = application.extensions
+            if name not in kept:
+                kept.setdefault(name, make())
+            found: Kept = kept[name]
+            return found
+
+        return ours
+
+    return of
 
 
 def waits(statement: Executable) -> bool:

@@ -9,12 +9,9 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
-
-from flask import current_app
 
 from .. import quota
-from ..extensions import db
+from ..extensions import db, one_of_each
 from ..jobs import queue
 from ..models import Execution, Organization, Payer, Unit, UnknownPrice
 from ..router.candidates import Candidate
@@ -125,12 +122,10 @@ def leased(counting: Sequence[quota.Rate], attempt_id: uuid.UUID, bound: Bound) 
         raise
 
 
+@one_of_each("dataelan_rates")
 def rates() -> quota.Rates:
     """This application's."""
-    extensions = current_app.extensions
-    if "dataelan_rates" not in extensions:
-        extensions.setdefault("dataelan_rates", quota.Rates(queue.within(SLOWEST, queue.store())))
-    return cast(quota.Rates, extensions["dataelan_rates"])
+    return quota.Rates(queue.within(SLOWEST, queue.store()))
 
 
 def counting(

@@ -14,23 +14,22 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from flask import current_app
 from sqlalchemy.exc import DBAPIError
 
 from .. import pool, quota, second_net
-from ..extensions import db
+from ..extensions import db, one_of_each
 from ..models import Attempt, Changed, Execution, LedgerEntry, new_id, records
 from ..models.base import storable_json
 from ..models.executions import LEASE
 from ..models.journal import COUNTERS
 from ..router.plan import Step
 from ..router.types import Failure, Prompt
-from ..together import LOCKED, Together, Told
+from ..together import LOCKED, Together
 from . import remembered
 from .allowance import Allowance, Unpriced, counting, leased, subjects_of
 from .bounds import Bound
@@ -130,7 +129,7 @@ def _begun(execution: Execution, attempt: Attempt, limits: list[quota.Limit], bo
     # Of what is told whole, what is left is told at its end.
     caller = execution.caller.as_json() if execution.caller and not execution.caller.is_confirmed else ""
     is_told = bool(limits) and streams
-    return _together("begin", _begin_all).ask(_Said(storable_json(said), attempt.id, is_told, holding, caller))
+    return _beginning().ask(_Said(storable_json(said), attempt.id, is_told, holding, caller))
 
 
 def _begin_all(calls: Sequence[_Said]) -> list[tuple[datetime, int | None]]:
@@ -163,7 +162,7 @@ def end(
     if entry is not None:
         run |= quota.to_settle(attempt.id, entry)
     try:
-        return _together("end", _end_all).ask(_Said(storable_json(run), attempt.id, entry is not None))
+        return _ending().ask(_Said(storable_json(run), attempt.id, entry is not None))
     except DBAPIError as error:
         _raise_if_unknown(error)
         return None
@@ -187,10 +186,20 @@ def _list(said: Iterable[str]) -> str:
     return f"[{','.join(said)}]"
 
 
-def _together(which: str, say: Callable[[Sequence[_Said]], list[Told]]) -> Together[_Said, Told]:
+@one_of_each("dataelan_begin_together")
+def _beginning() -> Together[_Said, tuple[datetime, int | None]]:
     """This application's."""
-    made = Together(say, lambda said: len(said.run))
-    return cast(Together[_Said, Told], current_app.extensions.setdefault(f"dataelan_{which}_together", made))
+    return Together(_begin_all, _size)
+
+
+@one_of_each("dataelan_end_together")
+def _ending() -> Together[_Said, quota.Settled]:
+    """This application's."""
+    return Together(_end_all, _size)
+
+
+def _size(said: _Said) -> int:
+    return len(said.run)
 
 
 def _has_a_connection() -> bool:

@@ -23,13 +23,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import redis
-from flask import current_app
 from redis.commands.core import Script
 
+from ..extensions import one_of_each
 from ..jobs.queue import store, within
 from ..router.health import KEYS_OWN, Observation, Pair, Vital
 from ..router.types import Kind
@@ -301,9 +301,7 @@ class ValkeyHealth:
             )
 
 
+@one_of_each("dataelan_health")
 def health() -> ValkeyHealth:
     """This application's."""
-    extensions = current_app.extensions
-    if "dataelan_health" not in extensions:
-        extensions.setdefault("dataelan_health", ValkeyHealth(store()))
-    return cast(ValkeyHealth, extensions["dataelan_health"])
+    return ValkeyHealth(store())

@@ -12,11 +12,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from flask import current_app
 from sqlalchemy import bindparam, func, select
 
+from ..extensions import one_of_each
 from ..models import APIKey, ModelType, Price, Project
 from ..models.base import NIL, DbSession
 from ..models.hub import HUB_VERSIONS as COUNT
@@ -145,9 +145,7 @@ class HubView:
         return version, is_ours
 
 
+@one_of_each("dataelan_hub_memory")
 def _memory() -> Memory:
     """This application's."""
-    extensions = current_app.extensions
-    if "dataelan_hub_memory" not in extensions:
-        extensions.setdefault("dataelan_hub_memory", Memory())
-    return cast(Memory, extensions["dataelan_hub_memory"])
+    return Memory()

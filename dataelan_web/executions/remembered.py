@@ -14,11 +14,10 @@ import uuid
 from collections.abc import Hashable
 from dataclasses import replace
 from math import inf
-from typing import Any, Generic, NamedTuple, TypeVar, cast
-
-from flask import current_app
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from .. import quota
+from ..extensions import one_of_each
 
 MOST = 10_000
 """Of each kind."""
@@ -88,11 +87,13 @@ class Keys(Memory[Sealed]):
             self.put(id, version, Sealed(row.organization_id, row.label, row.ciphertext, row.base_url), KEYS_FOR)
 
 
+@one_of_each("dataelan_limits_remembered")
 def limits() -> Limits:
     """This application's."""
-    return cast(Limits, current_app.extensions.setdefault("dataelan_limits_remembered", Limits()))
+    return Limits()
 
 
+@one_of_each("dataelan_keys_remembered")
 def keys() -> Keys:
     """This application's."""
-    return cast(Keys, current_app.extensions.setdefault("dataelan_keys_remembered", Keys()))
+    return Keys()

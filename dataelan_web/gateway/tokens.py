@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
-from flask import current_app, g, has_request_context, request
+from flask import g, has_request_context, request
 from sqlalchemy import Connection, bindparam, event, func, select, text, update
 from sqlalchemy.orm import Session, joinedload
 
 from .. import logs, modes, pool, quota, second_net
-from ..extensions import db
+from ..extensions import db, one_of_each
 from ..models import Caller, Changed, GatewayToken, Mode, Project, now
 from ..together import Together
 from .errors import Refused
@@ -183,11 +183,10 @@ def _confirmed(presumed: Caller, caller: Caller) -> None:
     presumed.is_confirmed = True
 
 
+@one_of_each("dataelan_callers_together")
 def _together() -> Together[str, Caller]:
     """This application's."""
-    return cast(
-        Together[str, Caller], current_app.extensions.setdefault("dataelan_callers_together", Together(_callers))
-    )
+    return Together(_callers)
 
 
 def _callers(hashes: Sequence[str]) -> list[Caller]:
@@ -213,7 +212,7 @@ def caller() -> Caller:
     return found
 
 
+@one_of_each("dataelan_callers")
 def _known() -> dict[str, tuple[Caller, GatewayToken]]:
     """This application's, by their hashes."""
-    found: dict[str, tuple[Caller, GatewayToken]] = current_app.extensions.setdefault("dataelan_callers", {})
-    return found
+    return {}
