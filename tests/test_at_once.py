@@ -33,9 +33,12 @@ from dataelan_web.models import (
     Outcome,
     Project,
     Reservation,
+    RoutingRule,
+    RoutingRuleModel,
     Scope,
     SearchDocument,
     State,
+    Strategy,
     Unit,
     User,
     Window,
@@ -364,6 +367,57 @@ def test_who_may_not_call_any_more_learns_nothing_and_leaves_nothing(
         answer = program.ask(**asked)
     assert (answer.status_code, answer.json["error"]["code"]) == (401, "invalid_token")
     assert (runs(program), len(program.vendor.requests)) == (made, answered)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["mine", "either"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_who_called_is_asked_where_the_message_that_would_have_said_is_lost(
+    program: Program, acme: people.Cast, monkeypatch: pytest.MonkeyPatch, is_there: bool, model: str, stream: bool
+) -> None:
+    """A second model was asked for whoever had called, though the database had never been heard."""
+    either(program, acme)
+    for _ in range(2):
+        assert program.ask(model=model).get_data()
+    made, asked = runs(program), len(program.vendor.requests)
+    if not is_there:
+        db.session.execute(CHANGES["its token is revoked"](program))
+        db.session.commit()
+    with lost_once(monkeypatch):
+        answer = program.ask(model=model, stream=stream)
+        assert answer.get_data()
+    expected = (200 if model == "either" else 503) if is_there else 401
+    assert answer.status_code == expected
+    assert len(program.vendor.requests) - asked == (expected == 200)
+    assert runs(program) - made == is_there
+
+
+def either(program: Program, cast: people.Cast) -> None:
+    """A rule of two models."""
+    other = people.own_model(cast, program.key, "other", input=USD, output=USD, context_window=100_000)
+    models = [RoutingRuleModel(model_id=one.id, position=place) for place, one in enumerate((program.model, other))]
+    here = cast.organization.id
+    db.session.add(RoutingRule(organization_id=here, name="either", strategy=Strategy.ORDERED, models=models))
+    db.session.commit()
+
+
+@contextmanager
+def lost_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The first message has its connection cut by the server before it comes there."""
+    taken, cut = pool.Lines._taken, list[bool]()
+
+    def then_cut(lines: pool.Lines) -> Any:
+        line = taken(lines)
+        if not cut:
+            cut.append(True)
+            with db.engine.connect() as other:
+                other.exec_driver_sql("SELECT pg_terminate_backend(%s, 5000)", (line.info.backend_pid,))
+        return line
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool.Lines, "_taken", then_cut)
+        yield
+    assert cut
 
 
 def test_the_long_way_asks_who_calls_on_the_connection_that_it_has(

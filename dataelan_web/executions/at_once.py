@@ -100,9 +100,6 @@ def begin(execution: Execution, attempt: Attempt, step: Step, prompt: Prompt, un
     except (Failure, *REFUSALS):
         return None
     except DBAPIError as error:
-        if error.connection_invalidated and execution.caller:
-            # It may be written: then what follows takes it back, and nothing begins anew.
-            execution.caller.is_confirmed = True
         _raise_if_unknown(error)
         if getattr(error.orig, "pgcode", None) == CHANGED:
             raise Changed from None

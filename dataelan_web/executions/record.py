@@ -243,10 +243,13 @@ class Record:
         self.is_there = True
 
     def take_back_unsent(self) -> None:
-        """What was held for calls that were not made is owed to nobody, when the database is back. Commits."""
-        while self._unsent:
-            take_back(self._unsent[-1])
-            self._unsent.pop()
+        """What was held for calls that were not made is owed to nobody, when the database is back, whoever called: that
+        they still may was to be said with the message that was lost. Commits."""
+        caller = self.execution.caller
+        with caller.unasked() if caller else contextlib.nullcontext():
+            while self._unsent:
+                take_back(self._unsent[-1])
+                self._unsent.pop()
 
     def announce(self) -> None:
         """Write the run's own row, if it is not written yet, or a rollback took it: then it was never committed."""

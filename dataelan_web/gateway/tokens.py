@@ -131,6 +131,7 @@ def _find(secret: str) -> GatewayToken | None:
     if before is None or token is None or before.stamp != caller.stamp:
         token = _read(uuid.UUID(caller.token))
         if token is None:
+            known.pop(hash, None)
             return None
         if len(known) >= MOST:
             known.clear()

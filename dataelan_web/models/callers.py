@@ -7,6 +7,8 @@ provider for who may not call any more, or by a hub that has changed since; and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .base import as_json
@@ -31,6 +33,15 @@ class Caller:
     def presumed(self) -> Caller:
         """The same of a later call, which is yet to be confirmed."""
         return Caller(self.hash, self.token, self.stamp, self.mode, self.hub, is_confirmed=False)
+
+    @contextmanager
+    def unasked(self) -> Iterator[None]:
+        """For what sets right what was begun: whoever calls, and though nobody has said yet that they still may."""
+        before, self.is_confirmed = self.is_confirmed, True
+        try:
+            yield
+        finally:
+            self.is_confirmed = before
 
     def as_json(self) -> str:
         said = {"hash": self.hash, "token": self.token, "stamp": self.stamp, "mode": self.mode, "hub": self.hub}
