@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 UNDER_WAY = 1
 """Messages of one kind, of one process. Several would wait for each other, where they are of the same limits."""
 MOST, LARGEST = 32, 256 * 1024
-"""Of one message: how many, and characters. What is larger goes alone."""
+"""Of one message: how many, and characters. What is larger goes alone, at once, and nobody waits for it."""
 PATIENCE = 0.25
 """Seconds that one message may be under way, until who waits for the next goes alone."""
 LOCKED = "300ms"
@@ -47,6 +47,8 @@ class Together(Generic[Asked, Told]):
     def ask(self, asked: Asked) -> Told:
         """Raises what `say` raises for it."""
         mine = _Asking[Asked, Told](asked, self._size(asked))
+        if mine.size > LARGEST:
+            return self._say([asked])[0]
         with self._lock:
             mine.sends = self._under_way < UNDER_WAY
             if mine.sends:

@@ -119,9 +119,23 @@ def test_a_message_holds_so_many_and_is_so_large(
 ) -> None:
     monkeypatch.setattr(together, "MOST", 3)
     monkeypatch.setattr(together, "LARGEST", 100)
-    told = behind(line, Together(line, lambda one: one), threads, 10, 20, 30, 40, 60, 1, 500, 2)
-    assert [one.result() for one in told] == [0, 100, 200, 300, 400, 600, 10, 5000, 20]
-    assert line.said == [[0], [10, 20, 30], [40, 60], [1], [500], [2]]
+    told = behind(line, Together(line, lambda one: one), threads, 10, 20, 30, 40, 60, 1, 2)
+    assert [one.result() for one in told] == [0, 100, 200, 300, 400, 600, 10, 20]
+    assert line.said == [[0], [10, 20, 30], [40, 60], [1, 2]]
+
+
+def test_nobody_waits_for_a_large_message(
+    line: Line, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other they were each sent in less than the patience of those who waited for all of them."""
+    monkeypatch.setattr(together, "LARGEST", 100)
+    asks = Together(line, lambda one: one)
+    large = [threads.submit(asks.ask, one) for one in (500, 600)]
+    wait_until(lambda: len(line.said) == 2, 5)
+    assert (asks._under_way, list(asks._waiting)) == (0, [])
+    line.open.set()
+    assert asks.ask(1) == 10
+    assert [one.result() for one in large] == [5000, 6000]
 
 
 def test_who_waits_too_long_goes_alone(
