@@ -97,8 +97,9 @@ _NEWER = frozenset({"keep", "is_strict", "is_error", "shown", "detail"})
 
 
 def _said(one: Part | Tool) -> dict[str, Any]:
-    """Its fields; of those that most prompts do without, only what is said."""
-    return {name: value for name, value in vars(one).items() if value or name not in _NEWER}
+    """Its fields; of those that most prompts do without, only what is said, which may be no."""
+    unsaid = type(one)
+    return {name: value for name, value in vars(one).items() if name not in _NEWER or value != getattr(unsaid, name)}
 
 
 def _part(data: dict[str, Any]) -> Part:
