@@ -21,13 +21,13 @@ window.watched = { updates: 0, text: '', shifts: [] };
 // A source without a node is the caret, which goes ahead of the text; what stands below the text must make room for it.
 const kind = (node, live) => !node ? 'caret' : live.compareDocumentPosition(node) === 4 ? 'below' : 'above';
 new MutationObserver((changes) => {
-  const live = [...document.querySelectorAll('.live-text')].at(-1);
+  const live = [...document.querySelectorAll('.live-words')].at(-1);
   if (!live || !changes.some(({ target }) => live.contains(target))) return;
   watched.updates += 1;
   watched.text = live.textContent;
 }).observe(document, { childList: true, subtree: true, characterData: true });
 new PerformanceObserver((list) => {
-  const live = [...document.querySelectorAll('.live-text')].at(-1);
+  const live = [...document.querySelectorAll('.live-words')].at(-1);
   for (const { value, sources } of list.getEntries()) {
     const kinds = live ? sources.map(({ node }) => kind(node, live)) : ['over'];
     watched.shifts.push({ value, kind: ['over', 'above', 'below', 'caret'].find((one) => kinds.includes(one)) });

@@ -357,18 +357,27 @@ def test_what_a_model_thinks_comes_apart_and_what_is_told_anew_takes_the_place_o
     assert 'id="answer-0-0-reasoning"' in page(app, acme, id)
     stream = people.browser(app, acme.mia).get(f"{acme.home}/comparisons/{id}/events").get_data(as_text=True)
     assert 'hx-target="#answer-0-0-reasoning" hx-swap="innerHTML' in stream
-    run, begun = done(id).runs[0], set[str]()
+    run, begun = done(id).runs[0], compare_stream.Begun()
     told = [
         compare_stream._words(run, live.Entry("1-0", text, thought, is_anew=is_anew), begun)
-        for text, thought, is_anew in (("", "Hm", False), ("A <b>", "", False), ("fox", "", False), ("A fox", "", True))
+        for text, thought, is_anew in (
+            ("", "Hm", False),
+            ("A <b>", "", False),
+            ("fox", "", False),
+            (" *is*.\n\nI", "", False),
+            ("A fox", "", True),
+        )
     ]
     place = '<hx-partial hx-target="#answer-0-0-{}" hx-swap="{}">{}</hx-partial>'.format
-    fresh = "innerHTML swapEmpty:true"
+    fresh, block = "innerHTML swapEmpty:true", "<p>A &lt;b&gt;fox <em>is</em>.</p>\n"
+    text = '<div class="live-text" id="answer-0-0-text">{}</div>'.format
+
     assert told == [
         place("reasoning", fresh, "Hm"),
-        place("text", fresh, "A &lt;b&gt;"),
+        place("words", fresh, text("A &lt;b&gt;")),
         place("text", "beforeend", "fox"),
-        place("reasoning", fresh, "") + place("text", fresh, "A fox"),
+        place("text", "outerHTML", f'<div class="live-block markdown">{block}</div>{text("I")}'),
+        place("reasoning", fresh, "") + place("words", fresh, text("A fox")),
     ]
 
 

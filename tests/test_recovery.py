@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from dataelan_web import quota
 from dataelan_web.executions import live, sweep
 from dataelan_web.executions import record as recording
+from dataelan_web.executions.draining import Draining
 from dataelan_web.executions.execute import PAUSES, execute, told
 from dataelan_web.executions.health import CLOCK_KEPT, _Clock
 from dataelan_web.executions.measures import estimated
@@ -345,7 +346,10 @@ def test_prompts_whose_messages_valkey_forgot_are_found_at_once(app: Flask, work
     wait_until(lambda: fresh(execution.id).state is State.COMPLETED)
 
 
-def test_a_worker_that_is_leaving_is_not_counted(app: Flask, context: None, environment: dict[str, str]) -> None:
+def test_a_worker_that_is_leaving_is_not_counted(
+    app: Flask, context: None, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.extensions, "dataelan_draining", Draining(app))  # that of other tests stays
     here = pooled(app, environment["REDIS_URL"])
     worker.look_around(here, "")
     assert queue.store().zscore(queue.WORKERS, here.name) is not None

@@ -215,9 +215,9 @@ def follow(
             return
 
 
-def written(store: redis.Redis, execution_id: uuid.UUID) -> Entry:
-    """All that was written so far, as one entry: what a killed worker leaves behind."""
-    entries: Any = store.xrange(key(execution_id))
+def written(store: redis.Redis, execution_id: uuid.UUID, until: str = "+") -> Entry:
+    """All that was written so far, or until an entry, as one: what a killed worker leaves behind."""
+    entries: Any = store.xrange(key(execution_id), max=until)
     return _merged(entries) if entries else Entry("0")
 
 

@@ -17,7 +17,7 @@ from ..executions.keeper import cancel as request_cancel
 from ..extensions import db
 from ..limits import refusals
 from ..limits.trail import trail
-from ..models import Execution, Project, PromptSession, State
+from ..models import Execution, ModelType, Project, PromptSession, State
 from ..models.actions import tick as tick_item
 from ..sharing import comments
 from ..storage import Unavailable
@@ -65,9 +65,9 @@ def states(id: uuid.UUID) -> Response:
 def events(id: uuid.UUID) -> Response:
     found = access.visible(Execution, id)
     refuse_blind(found)
-    can_edit = access.may(access.EDIT, found)
+    can_edit, is_markdown = access.may(access.EDIT, found), found.model_type is not ModelType.VOICE
     db.session.commit()  # hold no connection while streaming
-    return as_they_come(event_stream(found.id, can_edit))
+    return as_they_come(event_stream(found.id, can_edit, is_markdown=is_markdown))
 
 
 @bp.get("/executions/<uuid:id>/actions/<int:position>/file")

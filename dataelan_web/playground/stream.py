@@ -1,8 +1,8 @@
 """A run's events for a browser: text as it comes, then the finished card in its place.
 
-Framing (htmx 4 with hx-sse): an unnamed message is appended to the live text, escaped; `<hx-partial>` puts a
-piece elsewhere; the event `done` closes the connection for good. A message's id is its place in the Valkey
-stream, sent back as Last-Event-ID by a browser that lost its connection.
+Framing (htmx 4 with hx-sse): an unnamed message holds pieces for places of the card (`<hx-partial>`), such as words for
+the end of its text (blocks.py); the event `done` closes the connection for good. A message's id is its place in the
+Valkey stream, sent back as Last-Event-ID by a browser that lost its connection.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ..models import Attempt, Execution, Model, Provider
 from ..projects import totals
 from ..web import partial
 from . import conversation
+from .blocks import ANEW, Blocks, all_anew, pieces
 
 KEEP_ALIVE = ":\n\n"
 AGAIN = 2.0
@@ -54,14 +55,15 @@ def _packed(pieces: Iterator[str]) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
+def events(execution_id: uuid.UUID, can_edit: bool, *, is_markdown: bool = True) -> Iterator[str]:
     """Hold no database connection while waiting: an open tab costs one idle Valkey connection. Where this process is to
-    leave, it ends without a word, and the browser comes back to another."""
+    leave, it ends without a word, and the browser comes back to another. `is_markdown`: as a transcript is not."""
     yield KEEP_ALIVE
     leaving = draining().is_leaving
     seen, is_named, is_over = _last_seen(), False, _is_over(execution_id)
     while True:
         try:
+            blocks = _blocks(execution_id, seen, is_markdown=is_markdown)
             for entry in live.follow(store(), execution_id, seen, wait=not is_over):
                 if leaving.is_set():
                     return
@@ -71,7 +73,9 @@ def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
                         break
                     continue
                 seen = entry.id
-                if said := _said(execution_id, entry):
+                if entry.is_anew:
+                    blocks = _blocks(execution_id, "0", is_markdown=is_markdown)
+                if said := _said(execution_id, entry, blocks):
                     yield message(said, entry.id)  # one message: a reader that comes back has seen all of it or none
                 if entry.ended:
                     break
@@ -91,14 +95,21 @@ def events(execution_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
     yield "event: done\ndata: \n\n"
 
 
-def _said(execution_id: uuid.UUID, entry: live.Entry) -> str:
+def _blocks(execution_id: uuid.UUID, seen: str, *, is_markdown: bool) -> Blocks:
+    """As they are for a reader who has seen this much. Raises RedisError."""
+    blocks = Blocks() if is_markdown else Blocks(0)
+    if seen != "0":
+        blocks.add(live.written(store(), execution_id, until=seen).text)
+    return blocks
+
+
+def _said(execution_id: uuid.UUID, entry: live.Entry, blocks: Blocks) -> str:
     """What is added to the card; or what takes the place of all that was there, where an entry begins anew."""
-    target, text, thought = f"#run-{execution_id}", str(escape(entry.text)), str(escape(entry.reasoning))
+    target, thought = f"#run-{execution_id}", str(escape(entry.reasoning))
     how_far = partial(f"{target}-progress", _progress(entry.progress), "innerHTML") if entry.progress else ""
     if entry.is_anew:
-        swap = "innerHTML swapEmpty:true"
-        return partial(f"{target}-reasoning", thought, swap) + how_far + partial(f"{target}-text", text, swap)
-    return (partial(f"{target}-reasoning", thought) if thought else "") + how_far + text
+        return partial(f"{target}-reasoning", thought, ANEW) + how_far + all_anew(target, entry.text, blocks)
+    return (partial(f"{target}-reasoning", thought) if thought else "") + how_far + pieces(target, entry.text, blocks)
 
 
 def message(html: str, id: str = "") -> str:

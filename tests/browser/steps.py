@@ -39,20 +39,26 @@ def finished(run: Locator) -> Locator:
 
 
 def live_text(run: Locator) -> str:
-    """What has arrived so far; all of the answer's source once it is whole."""
+    """What has arrived so far, as far as it is shown: its blocks that are whole have lost their marks. All of the
+    answer's source once it is whole."""
     return str(
         run.evaluate(
-            "async run => run.querySelector('.live-text')?.textContent"
+            "async run => run.querySelector('.live-words')?.textContent"
             " ?? (await fetch(run.querySelector('[data-fetched]').dataset.fetched)).text()"
         )
     )
+
+
+def letters(text: str) -> str:
+    """Of Markdown, and of what is made of it, they are the same; the number of an item is no text of a page."""
+    return "".join(filter(str.isalpha, text))
 
 
 def wait_for_text(page: Page, longer_than: int = 0) -> int:
     """Until the answer being written is longer than this. Its length. One that is over before is a failure at once."""
     handle = page.wait_for_function(
         "([least, over]) => { const last = [...document.querySelectorAll('.run')].at(-1);"
-        " const length = last?.querySelector('.live-text')?.textContent.length ?? 0;"
+        " const length = last?.querySelector('.live-words')?.textContent.length ?? 0;"
         " return (length > least && length) || (last?.matches(over) && last.innerText) }",
         arg=[longer_than, OVER],
         polling=50,  # milliseconds: at every frame, it would make the frames

@@ -21,13 +21,13 @@ INSTANT = "simulated/simulated-instant"
 """Where it does not matter how an answer comes."""
 WATCH_TEXT = """
 new MutationObserver(() => {
-  const live = [...document.querySelectorAll('.live-text')].at(-1);
-  if (live) (window.seen ??= []).push(live.textContent);
+  const live = [...document.querySelectorAll('.answer-live')].at(-1);
+  if (live) (window.seen ??= []).push(live.querySelector('.live-words').textContent);
   const said = document.querySelector('#announcer')?.textContent;
   if (said && (window.told ??= []).at(-1) !== said) told.push(said);
 }).observe(document, { childList: true, subtree: true, characterData: true });
 """
-"""Keeps every state of the text being written, to compare its last one with what was stored; and what was announced."""
+"""Keeps every state of the answer being written, to compare its last with what was stored; and what was announced."""
 WATCH_THEME = """
 new MutationObserver((_, self) => {
   if (document.body) { window.darkAtFirst = document.documentElement.classList.contains('dark'); self.disconnect(); }
@@ -77,9 +77,9 @@ def test_words_appear_as_they_arrive_and_nothing_is_lost_at_the_end(session: Pag
     run = steps.ask(session, "!simulate tokens=120 rate=80\nA story", FAST)
     expect(run.locator(".state:visible")).to_contain_text("Running")
     steps.finished(run)
-    states = session.evaluate("seen")
+    states = [steps.letters(state) for state in session.evaluate("seen")]
     assert len(set(states)) > 8, "many small steps, not one jump"
-    assert states[-1] == steps.stored(run).body.text
+    assert states[-1] == steps.letters(steps.stored(run).body.text)
     assert all(later.startswith(earlier) for earlier, later in pairwise(states))
     expect(session.locator("#announcer")).to_have_text("Answer ready")
     assert session.evaluate("told") == ["Answering", "Answer ready"], "never the words as they grow"
@@ -89,7 +89,8 @@ def test_words_appear_as_they_arrive_and_nothing_is_lost_at_the_end(session: Pag
 
 def test_a_long_answer_is_laid_out_by_its_last_lines_and_reads_as_one(session: Page) -> None:
     run = steps.finished(steps.ask(session, "!simulate tokens=1200 rate=3000\nA long story", FAST))
-    states, written = session.evaluate("seen"), steps.stored(run).body.text
+    states = [steps.letters(state) for state in session.evaluate("seen")]
+    written = steps.letters(steps.stored(run).body.text)
     assert states[-1] == written
     assert all(written.startswith(state) for state in states)
     done, being_written = session.evaluate(WRITE_LONG)
@@ -108,7 +109,7 @@ def test_a_reload_in_the_middle_continues_without_loss_or_doubling(session: Page
     session.reload()
     steps.wait_for_text(session, 60)
     run = steps.finished(steps.card(session))
-    assert session.evaluate("seen").pop() == steps.stored(run).body.text
+    assert steps.letters(session.evaluate("seen").pop()) == steps.letters(steps.stored(run).body.text)
 
 
 def test_a_dropped_connection_continues_where_it_was(open_page: Opener, acme: people.Cast, wire: Wire) -> None:
@@ -125,7 +126,7 @@ def test_a_dropped_connection_continues_where_it_was(open_page: Opener, acme: pe
     wire.mend()
     steps.wait_for_text(page, len(seen))
     steps.finished(run)
-    assert page.evaluate("seen").pop() == steps.stored(run).body.text
+    assert steps.letters(page.evaluate("seen").pop()) == steps.letters(steps.stored(run).body.text)
 
 
 def test_stop_keeps_what_had_come_and_retry_runs_it_again(session: Page) -> None:

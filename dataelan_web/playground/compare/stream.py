@@ -21,9 +21,13 @@ from ...jobs.queue import store
 from ...models import Comparison, ComparisonRun, Execution
 from ...models.executions import OPEN
 from ...web import partial
+from ..blocks import ANEW, Blocks, all_anew, pieces
 from ..stream import KEEP_ALIVE, message
 from . import differences
 from .board import Board, board, open_ids, tell_refusals
+
+Begun = dict[str, Blocks]
+"""By the place that holds something."""
 
 PACE = 0.05
 """Seconds between two messages: twenty a second are smooth, for however many answers."""
@@ -39,7 +43,7 @@ def events(comparison_id: uuid.UUID, can_edit: bool) -> Iterator[str]:
     if not (is_held and waiting):  # whatever ended before the browser came to listen
         yield message(_ended_pieces(found, [run for run in found.runs if run.id not in waiting], can_edit))
     db.session.commit()
-    after, begun = dict.fromkeys(waiting, "0"), set[str]()
+    after, begun = dict.fromkeys(waiting, "0"), Begun()
     for said in _said(after):
         if leaving.is_set():
             return
@@ -70,17 +74,29 @@ def _said(after: dict[uuid.UUID, str]) -> Iterator[dict[uuid.UUID, live.Entry]]:
             time.sleep(2)
 
 
-def _words(run: ComparisonRun, entry: live.Entry, begun: set[str]) -> str:
+def _words(run: ComparisonRun, entry: live.Entry, begun: Begun) -> str:
     """What is added to an answer; or what takes the place of all that was there, at first and where it is told anew.
     `begun`: the places that hold something, which is kept up to date."""
-    said = ""
-    for name, text in (("reasoning", entry.reasoning), ("text", entry.text)):
-        place = f"#answer-{run.place}-{run.turn}-{name}"
-        is_anew = place not in begun or entry.is_anew
-        if text or (entry.is_anew and place in begun):
-            said += partial(place, str(escape(text)), "innerHTML swapEmpty:true" if is_anew else "beforeend")
-            begun.add(place)
-    return said
+    place = f"#answer-{run.place}-{run.turn}"
+    return _thought(f"{place}-reasoning", entry, begun) + _text(place, entry, begun)
+
+
+def _thought(place: str, entry: live.Entry, begun: Begun) -> str:
+    is_there = place in begun
+    if not (entry.reasoning or (entry.is_anew and is_there)):
+        return ""
+    begun[place] = Blocks(0)
+    return partial(place, str(escape(entry.reasoning)), "beforeend" if is_there and not entry.is_anew else ANEW)
+
+
+def _text(place: str, entry: live.Entry, begun: Begun) -> str:
+    is_there = place in begun
+    if not (entry.text or (entry.is_anew and is_there)):
+        return ""
+    if entry.is_anew or not is_there:
+        begun[place] = Blocks()
+        return all_anew(place, entry.text, begun[place])
+    return pieces(place, entry.text, begun[place])
 
 
 def _ended_pieces(found: Board, runs: list[ComparisonRun], can_edit: bool) -> str:
