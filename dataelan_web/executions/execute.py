@@ -182,12 +182,11 @@ def execute(
         failure = Failure(Kind.TRANSIENT, BROKE, code=OUR_OWN, sent=record.last is not None)
         raise failure from None
     finally:
-        try:
-            if is_let_in:
+        if is_let_in:  # else there was none
+            try:
                 _finish(execution, fence, chosen, record, answer, failure)
-        finally:
-            record.trace.end(execution, failure)
-        if is_let_in:
+            finally:
+                record.trace.end(execution, failure)
             logs.tell(
                 log, "run ended", state=execution.state.value, calls=len(record.attempts), nano_usd=execution.cost
             )
