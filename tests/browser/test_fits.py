@@ -1,0 +1,49 @@
+"""What a page says has its room, on a desk and on phones; what is pressed last comes last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests import people
+
+from .conftest import Opener
+
+DESK: Any = {"width": 1280, "height": 800}
+PHONES: Any = ({"width": 390, "height": 844}, {"width": 360, "height": 780})
+
+
+def too_wide(page: Page, selector: str) -> list[str]:
+    """The texts of these that are wider than their boxes."""
+    assert page.locator(selector).count()
+    found: list[str] = page.locator(selector).evaluate_all(
+        "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+    )
+    return found
+
+
+def test_a_dashboard_without_a_past_says_so_inside_its_tiles(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.olivia, viewport=DESK)
+    page.goto(f"{acme.home}/dashboard")
+    expect(page.locator(".stat-note").first).to_have_text("No earlier data")
+    assert too_wide(page, ".stat-note") == []
+
+
+def test_a_new_token_stands_beside_the_way_to_try_it(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.olivia)
+    page.goto(f"{acme.home}/projects/{acme.project.id}/tokens")
+    page.get_by_label("What is it for?").fill("Billing")
+    last = page.get_by_label("Models and rules it may ask for")
+    last.focus()
+    page.keyboard.press("Tab")
+    create = page.get_by_role("button", name="Create token")
+    expect(create).to_be_focused()
+    above, below = last.bounding_box(), create.bounding_box()
+    assert above
+    assert below
+    assert above["y"] < below["y"]
+    create.click()
+    page.locator("#secret").wait_for()
+    page.get_by_role("link", name="a form to try them").click()
+    page.wait_for_url("**/api")
