@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests import people
 
+from . import steps
 from .conftest import Opener
 
 DESK: Any = {"width": 1280, "height": 800}
@@ -47,3 +48,20 @@ def test_a_new_token_stands_beside_the_way_to_try_it(open_page: Opener, acme: pe
     page.locator("#secret").wait_for()
     page.get_by_role("link", name="a form to try them").click()
     page.wait_for_url("**/api")
+
+
+def test_on_a_phone_nothing_under_an_answer_lies_over_another(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.mia, viewport=PHONES[0], has_touch=True, is_mobile=True)
+    page.goto(acme.session_url)
+    run = steps.finished(steps.ask(page, "Hello", "simulated/simulated-fast"))
+    for phone in PHONES:
+        page.set_viewport_size(phone)
+        last, first = run.locator(".receipt .turn").bounding_box(), run.locator(".run-acts > *").first.bounding_box()
+        assert last
+        assert first
+        assert last["x"] + last["width"] <= first["x"], phone
+        expect(run.get_by_text("Why this model?")).to_be_visible()
+        model_fact, speed = run.locator(".fact-model").bounding_box(), run.locator(".fact-speed").bounding_box()
+        assert model_fact
+        assert speed
+        assert speed["x"] - model_fact["x"] - model_fact["width"] < 32, phone
