@@ -7,6 +7,7 @@ import uuid
 
 from flask import Flask
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from dataelan_web.executions import branches
 from dataelan_web.executions.conversation import so_far
@@ -111,6 +112,34 @@ def test_other_words_make_a_branch_with_the_same_files_model_and_settings(app: F
     assert cards(page(app, acme, "")) == [before.id, run.id]
     send(app, acme, f"/executions/{typo.id}/rewording", text="First", submission="s")
     assert newest(acme).id == run.id, "sent twice, it is one run"
+
+
+def test_from_a_run_s_own_page_the_next_one_leads_to_its_own_and_in_a_session_it_takes_its_place(
+    app: Flask, acme: people.Cast
+) -> None:
+    run = people.ended(acme, "Frist", "1", requested=INSTANT)
+    mia, url = people.browser(app, acme.mia), f"{acme.home}/executions/{run.id}"
+
+    def answers(headers: dict[str, str]) -> list[TestResponse]:
+        forms = {"retry": {}, "rewording": {"text": "First"}}
+        return [
+            mia.submit(f"{url}/{verb}", {**form, "submission": uuid.uuid4().hex}, headers=headers)
+            for verb, form in forms.items()
+        ]
+
+    for address in (url, f"{url}?at=the-end#run-{run.id}"):
+        for answer in answers({"HX-Current-URL": f"http://localhost{address}"}):
+            assert answer.headers["HX-Redirect"].startswith(f"{acme.home}/executions/")
+            assert answer.headers["HX-Redirect"] != url
+    assert answer.headers["HX-Redirect"] == f"{acme.home}/executions/{newest(acme).id}"
+    for place in (acme.session_url, f"{url}/changes", ""):
+        for answer in answers({"HX-Current-URL": f"http://localhost{place}"}):
+            assert answer.status_code == 201
+            assert "HX-Redirect" not in answer.headers
+    plain = {"HX-Request": "", "Referer": f"http://localhost{url}"}
+    assert [answer.location for answer in answers(plain)][1] == f"{acme.home}/executions/{newest(acme).id}"
+    plain["Referer"] = f"http://localhost{acme.session_url}"
+    assert {answer.location for answer in answers(plain)} == {acme.session_url}
 
 
 def test_empty_words_are_refused_in_the_form_and_media_have_no_branches(app: Flask, acme: people.Cast) -> None:

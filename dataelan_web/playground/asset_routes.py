@@ -47,6 +47,8 @@ def vary(id: uuid.UUID) -> AnyResponse:
         run = asking.varied(picture, first, session, current_user.id, request.form.get("submission", ""))
     except Unavailable as problem:
         abort(503, str(problem))
+    if page.is_its_own(first):
+        return redirect(url_for("playground.execution", id=run.id))
     if not wants_fragment():
         return redirect(url_for("playground.show", id=session.id))
     return page.started(run, once=f"vary-{'large-' if request.form.get('place') else ''}{picture.id}")

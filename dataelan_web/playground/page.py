@@ -13,7 +13,7 @@ from ..executions import branches
 from ..limits import refusals
 from ..models import Execution, PromptSession
 from ..projects import totals
-from ..web import render
+from ..web import asked_from, render
 from . import composer, conversation, organizing
 from .compare import listing
 from .connect import is_newcomer, newcomer
@@ -79,6 +79,11 @@ def started(execution: Execution, once: str = "submission") -> Response:
         once=once,
         can_edit=True,
     )
+
+
+def is_its_own(execution: Execution) -> bool:
+    """Whether who asks looks at this run's own page."""
+    return asked_from().partition("?")[0] == url_for("playground.execution", id=execution.id)
 
 
 def branched(execution: Execution, session: PromptSession) -> Response:

@@ -130,8 +130,8 @@ def retry(id: uuid.UUID) -> Response:
     session = access.editable(PromptSession, earlier.session_id) if earlier.session_id else None
     project = session.project if session else access.editable(Project, earlier.project_id)
     again = asking.again(earlier, project, session, current_user.id, request.form.get("submission", ""))
-    if not request.htmx:  # type: ignore[attr-defined]
-        return redirect(_place_of(again))
+    if elsewhere := _elsewhere(earlier, again):
+        return elsewhere
     if session and continues(session):
         return page.branched(again, session)
     return page.started(again, once=f"retry-{earlier.id}")
@@ -155,9 +155,7 @@ def reword(id: uuid.UUID) -> Response:
         run = asking.reworded(found, session, str(form.text.data), current_user.id, str(form.submission.data or ""))
     except Unavailable as problem:
         abort(503, str(problem))
-    if not request.htmx:  # type: ignore[attr-defined]
-        return redirect(_place_of(run))
-    return page.branched(run, session)
+    return _elsewhere(found, run) or page.branched(run, session)
 
 
 @bp.post("/executions/<uuid:id>/rewording/quote")
@@ -182,6 +180,13 @@ def _spoken(id: uuid.UUID) -> tuple[Any, PromptSession]:
     return found, session
 
 
+def _elsewhere(earlier: Execution, run: Execution) -> Response | None:
+    """Where one goes on who cannot be shown the new run in the earlier one's place; nothing for who can."""
+    if page.is_its_own(earlier):  # of which all else is about that run: its address, its quote, its comments
+        return redirect(url_for("playground.execution", id=run.id))
+    return None if request.htmx else redirect(_place_of(run))  # type: ignore[attr-defined]
+
+
 def _place_of(execution: Execution) -> str:
     """Where one goes on from it."""
     if execution.session_id:
@@ -203,6 +208,4 @@ def answer_tools(id: uuid.UUID) -> Response:
     if sum(len(text.encode()) for text in results) > LONGEST:
         abort(422, "What the tools answered is larger than 2 MB. Shorten it.")
     again = asking.answer_tools(earlier, earlier.session, results, current_user.id)
-    if not request.htmx:  # type: ignore[attr-defined]
-        return redirect(url_for("playground.show", id=earlier.session_id))
-    return page.branched(again, earlier.session)
+    return _elsewhere(earlier, again) or page.branched(again, earlier.session)

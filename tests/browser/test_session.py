@@ -331,6 +331,27 @@ def test_a_prompt_is_reworded_and_one_walks_between_the_branches(open_page: Open
     expect(session.locator(".prompt-text")).to_have_text(["What is a tokn?", "And a quota?", "Go on"])
 
 
+def test_a_run_s_own_page_leads_to_that_of_the_run_in_other_words(open_page: Opener, acme: people.Cast) -> None:
+    url = f"{acme.home}/executions/{people.ended(acme, 'What is a tokn?', 'An answer.', requested=INSTANT).id}"
+    page = open_page(acme.mia)
+    page.goto(url)
+    page.get_by_label("Say it otherwise").click()
+    words = page.locator(".reword textarea")
+    words.fill("What is a token?")
+    words.press("Control+Enter")
+    expect(page.locator(".prompt-text")).to_have_text("What is a token?")
+    reworded = page.url
+    assert reworded != url
+    steps.finished(steps.card(page)).get_by_label("Run again").click()
+    page.wait_for_url(lambda address: "/executions/" in address and address != reworded)
+    steps.finished(steps.card(page))
+    page.reload()
+    expect(page.locator(".prompt-text")).to_have_text("What is a token?")
+    page.goto(url)
+    page.get_by_label("Say it otherwise").click()
+    expect(words).to_have_value("What is a tokn?")  # what was sent is no draft
+
+
 def test_the_numbers_of_a_table_are_charted_in_the_colours_of_the_page(session: Page) -> None:
     run = steps.finished(steps.ask(session, "A short table about spend, latency and quota", INSTANT))
     run.get_by_role("link", name="1 table").click()
