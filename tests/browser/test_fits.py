@@ -6,6 +6,8 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from dataelan_web.extensions import db
+from dataelan_web.models import Comparison, ComparisonRun
 from tests import people
 
 from . import steps
@@ -65,3 +67,39 @@ def test_on_a_phone_nothing_under_an_answer_lies_over_another(open_page: Opener,
         assert model_fact
         assert speed
         assert speed["x"] - model_fact["x"] - model_fact["width"] < 32, phone
+
+
+def sticks_out(page: Page, selector: str) -> list[str]:
+    """What of these reaches past the sides of the page's content."""
+    assert page.locator(selector).count()
+    found: list[str] = page.locator("main").evaluate(
+        """(main, selector) => {
+          const box = e => e.getBoundingClientRect(), style = getComputedStyle(main);
+          const padding = side => parseFloat(style['padding' + side]);
+          const left = box(main).left + padding('Left') - 1, right = box(main).right - padding('Right') + 1;
+          const isOut = e => e.checkVisibility() && (box(e).left < left || box(e).right > right);
+          return [...main.querySelectorAll(selector)].filter(isOut).map(e => e.outerHTML);
+        }""",
+        selector,
+    )
+    return found
+
+
+def test_on_a_phone_days_of_the_audit_log_and_acts_on_a_comparison_stay_in_the_page(
+    open_page: Opener, acme: people.Cast
+) -> None:
+    one, other = (people.ended(acme, "Compare tea", answer) for answer in ("One", "Other"))
+    compared = Comparison(session=acme.session, user_id=acme.mia.id, submission=str(one.id), repeats=1, is_blind=False)
+    compared.runs = [
+        ComparisonRun(id=run.id, place=place, turn=0, requested="auto") for place, run in enumerate((one, other))
+    ]
+    db.session.add(compared)
+    db.session.commit()
+    page = open_page(acme.olivia, viewport=PHONES[0], has_touch=True, is_mobile=True)
+    for phone in PHONES:
+        page.set_viewport_size(phone)
+        page.goto(f"{acme.home}/audit")
+        assert sticks_out(page, ".audit-dates *") == []
+        page.goto(f"{acme.home}/comparisons/{compared.id}")
+        page.get_by_label("More for this comparison").click()
+        assert sticks_out(page, ".page-actions *") == []
