@@ -72,10 +72,10 @@ _cleaner = nh3.Cleaner(
 )
 
 # Added after the sanitiser, which lets no button through: fixed text of ours, in a place only we make.
-HEAD = re.compile(r'<div class="code-head">(?=<span class="code-language">([^<]*)<)')
+HEAD = re.compile(r'<div class="code-head"><span class="code-language">([^<]*)</span>(?=</div>)')
 ACTS = (
-    '<button type="button" class="btn-copy">Copy</button>'
     '<button type="button" class="btn-save" data-ending="{}">Download</button>'
+    '<button type="button" class="btn-copy">Copy</button>'
 )
 
 

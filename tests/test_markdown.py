@@ -121,7 +121,8 @@ def test_code_is_highlighted_in_classes_and_has_a_head():
     html = inert("```python\ndef f(): return '<b>'\n```")
     assert '<span class="k">def</span>' in html
     assert "&lt;b&gt;" in html
-    assert '<span class="code-language">python</span></div><pre><code>' in html
+    head = '<span class="code-language">python</span>{}</div><pre><code>'
+    assert head.format(markdown.ACTS.format("py")) in html
     assert html.count('class="btn-copy"') == html.count('class="btn-save" data-ending="py"') == 1
     assert "style=" not in html
 

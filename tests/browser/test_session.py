@@ -241,6 +241,13 @@ def test_an_answer_is_markdown_with_highlighted_code_that_can_be_copied_and_save
         run.get_by_role("button", name="Download", exact=True).click()
     assert block.value.suggested_filename == "code-1.py"
     assert block.value.path().read_text() == code.text_content()
+    save, copy = run.locator(".btn-save").bounding_box(), run.locator(".btn-copy").bounding_box()
+    assert save
+    assert copy
+    assert save["x"] < copy["x"], "as the Tab key goes"
+    run.locator(".btn-save").focus()
+    page.keyboard.press("Tab")
+    expect(run.locator(".btn-copy")).to_be_focused()
     run.get_by_role("button", name="Copy the answer").click()
     expect(run.locator(".copied")).to_have_count(2)
     assert page.evaluate("navigator.clipboard.readText()") == steps.stored(run).body.text
