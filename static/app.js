@@ -148,6 +148,12 @@
     closeMenus();
     menu?.querySelector('summary').focus();
   });
+  // A dialog gives the keyboard's place back to what it had before. In a menu that was closed meanwhile, that is its button.
+  let before;
+  document.addEventListener('focusin', ({ target }) => { if (!target.closest('dialog')) before = target; });
+  document.addEventListener('close', () => {
+    if (document.activeElement === document.body) before?.closest('details.menu')?.querySelector('summary').focus();
+  }, true);
 
   // Toasts leave by themselves, except dangers, and never while pointed at.
   const retire = (toast) => {

@@ -74,6 +74,15 @@ def test_a_run_is_rated_talked_about_shared_and_taken_along(look: Opener, acme: 
     expect(page.locator("#made-link")).to_be_visible()
     url = page.locator("#made-link").input_value()
     assert_fine(page, "links")
+    field, copy = page.locator("#made-link").bounding_box(), page.get_by_role("button", name="Copy", exact=True).last
+    beside = copy.bounding_box()
+    assert field
+    assert beside
+    assert (field["y"], field["height"]) == (beside["y"], beside["height"])
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("More for this session")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Public link…").click()
     stranger = look()
     stranger.goto(url)
     expect(stranger.locator(".answer strong")).to_have_text("drowned")
