@@ -146,11 +146,11 @@ def toast(text: str, tone: str = "neutral", undo: str = "") -> None:
     flash({"text": text, "undo": undo}, tone)  # type: ignore[arg-type]
 
 
-def with_toast(response: Response, text: str, tone: str = "neutral", undo: str = "") -> Response:
-    """Add a toast to a fragment, by htmx's partial swap."""
+def with_toast(response: Response, text: str, tone: str = "neutral", undo: str = "", link: str = "") -> Response:
+    """Add a toast to a fragment, by htmx's partial swap. `link`: the page of what it tells of."""
     ui = current_app.jinja_env.globals["ui"]
     body = response.get_data(as_text=True)
-    response.set_data(body + partial("#toasts", ui.toast(text, tone, undo=undo)))  # type: ignore[attr-defined]
+    response.set_data(body + partial("#toasts", ui.toast(text, tone, undo=undo, link=link)))  # type: ignore[attr-defined]
     return response
 
 

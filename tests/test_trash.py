@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from datetime import timedelta
@@ -117,6 +118,7 @@ def test_a_deleted_session_vanishes_everywhere_and_comes_back_by_undo(app: Flask
     assert "Acme session" in trash(app, acme)
     back = act(app, acme, f"/trash/session/{acme.session.id}/restoration", kind="")
     assert "is back" in back.get_data(as_text=True)
+    assert f'href="{acme.session_url}">Look</a>' in back.get_data(as_text=True)
     assert get(app, acme, f"/sessions/{acme.session.id}").status_code == 200
     assert found(app, acme, "ocelot") == [run.id]
     actions = db.session.scalars(
@@ -241,6 +243,22 @@ def test_the_trash_has_pages_and_kinds_and_each_sees_what_is_theirs(app: Flask, 
 
 
 # -- races -----------------------------------------------------------------------------------------
+
+
+def test_the_trash_offers_the_kinds_of_which_it_has_something_and_the_one_that_is_listed(
+    app: Flask, acme: people.Cast
+) -> None:
+    def offered(query: str = "") -> list[str]:
+        return re.findall(r'/trash\?kind=(\w+)"', trash(app, acme, query=query))
+
+    assert "What to list" not in trash(app, acme)
+    assert offered("?kind=rule") == [], "which a member does not see"
+    assert offered("?kind=prompt") == ["prompt"]
+    act(app, acme, f"/executions/{people.ended(acme, 'One').id}/deletion")
+    assert offered() == ["run"]
+    assert offered("?kind=prompt") == ["prompt", "run"]
+    act(app, acme, f"/sessions/{acme.session.id}/deletion")
+    assert offered() == ["session"], "the run is in it"
 
 
 def test_a_restore_and_a_purge_at_once_are_one_or_the_other(app: Flask, acme: people.Cast) -> None:

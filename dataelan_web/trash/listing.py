@@ -83,6 +83,13 @@ def kinds() -> list[Kind]:
     return [kind for kind in KINDS.values() if kind.model not in hidden]
 
 
+def kinds_to_choose(chosen: str) -> list[Kind]:
+    """Those of which there is something in it; and the one that is listed, though there be nothing."""
+    listed = kinds()
+    holds = db.session.execute(select(*(place.in_trash(kind.model).exists() for kind in listed))).one()
+    return [kind for kind, is_there in zip(listed, holds, strict=True) if is_there or kind.name == chosen]
+
+
 def _rows(kind: Kind, before: tuple[datetime, uuid.UUID] | None) -> Sequence[Any]:
     model = kind.model
     query = place.in_trash(model).options(*OPTIONS.get(model, ()))

@@ -37,7 +37,7 @@ def restore(kind: str, id: uuid.UUID) -> Response:
     except Hindered as hindered:
         return _not_back(str(hindered))
     if wants_fragment():
-        return with_toast(_page(), f"“{found.title(row)}” is back.", "good")
+        return with_toast(_page(), f"“{found.title(row)}” is back.", "good", link=found.url(row))
     toast(f"The {found.noun} is back.", "good")
     return redirect(found.url(row))
 
@@ -93,7 +93,7 @@ def _page(status: int = 200) -> FlaskResponse:
         status,
         lines=found,
         kind=kind,
-        kinds=listing.kinds(),
+        kinds=listing.kinds_to_choose(kind),
         can_erase=place.may_administer(),
         is_further=bool(request.values.get("before")),
         further=further,
