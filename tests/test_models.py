@@ -502,7 +502,7 @@ def test_what_nobody_says_of_a_model_its_name_tells(app: Flask, acme: people.Cas
     people.own_model(acme, key, "gpt-6-deaf", capabilities=["audio_in"])
     assert found(app, acme, "capability=tools") == ["gpt-6-sol"]
     shown = page(app, acme, f"/hub/models/{model.id}")
-    assert "as its name tells; of more nobody says" in shown
+    assert "going by its name; no more is known" in shown
     assert "JSON schema" in shown
 
 
