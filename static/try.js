@@ -50,16 +50,18 @@
   const send = async () => {
     const [method, address] = form.call.value.split(' ');
     const body = method === 'POST' ? form.body.value : undefined;
+    facts.replaceChildren();
+    text.textContent = '';
+    state.textContent = '';
     try {
       if (body) JSON.parse(body);
     } catch (problem) {
+      box.hidden = true;                                                   // what stood there answered another body
       say(`This is no JSON: ${problem.message}`);
       form.body.focus();
       return;
     }
     say('');
-    facts.replaceChildren();
-    text.textContent = '';
     running = new AbortController();
     stop.hidden = false;
     state.textContent = 'Waiting …';
