@@ -50,6 +50,15 @@ def test_a_new_token_stands_beside_the_way_to_try_it(open_page: Opener, acme: pe
     page.locator("#secret").wait_for()
     page.get_by_role("link", name="a form to try them").click()
     page.wait_for_url("**/api")
+    page.locator("[data-try] [name=token]").fill(acme.secret)
+    page.get_by_role("button", name="Send").click()
+    answer = page.locator("[data-try-answer]")
+    expect(answer).to_contain_text("Status")
+    expect(page.locator("[data-try-state]")).to_contain_text(" ms")  # it is all there
+    page.locator("[data-try] [name=body]").fill("{")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("This is no JSON")).to_be_visible()
+    expect(answer).to_be_hidden()  # it was another body's
 
 
 def test_on_a_phone_nothing_under_an_answer_lies_over_another(open_page: Opener, acme: people.Cast) -> None:
@@ -103,3 +112,32 @@ def test_on_a_phone_days_of_the_audit_log_and_acts_on_a_comparison_stay_in_the_p
         page.goto(f"{acme.home}/comparisons/{compared.id}")
         page.get_by_label("More for this comparison").click()
         assert sticks_out(page, ".page-actions *") == []
+
+
+def test_titles_names_and_addresses_use_the_room_there_is(open_page: Opener, acme: people.Cast) -> None:
+    acme.session.title = "Give me three questions that a team should ask"
+    db.session.commit()
+    provider = people.own_provider(acme, "https://api.openai.com/v1").provider_id
+    page = open_page(acme.olivia, viewport=DESK)
+    page.goto(f"{acme.home}/")
+    title = page.locator("table.recent .row-link > span")
+    assert title.evaluate("e => e.scrollHeight <= e.clientHeight")
+    page.goto(f"{acme.home}/hub/models?q=simulated")
+    assert too_wide(page, "table.models .model-name > strong") == []
+    page.goto(f"{acme.home}/hub/providers/{provider}")
+    address = page.locator("dd > code").filter(has_text="https://api.openai.com/v1")
+    assert address.evaluate("e => e.innerText") == "https://api.openai.com/v1"
+    lines = address.evaluate("""e => [...e.childNodes].filter(node => node.data).map(({ data }) => data)""")
+    assert "v1" in lines, "it is broken after a slash, where it must be"
+
+
+def test_nobody_is_let_in_who_was_not_chosen(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.olivia)
+    page.goto(f"{acme.home}/projects/{acme.project.id}/people")
+    member = page.get_by_label("Member", exact=True)
+    expect(member).to_have_value("")
+    page.get_by_role("button", name="Let in").click()
+    assert member.evaluate("e => e.matches(':invalid')")
+    member.select_option(str(acme.victor.id))
+    page.get_by_role("button", name="Let in").click()
+    expect(page.locator("#toasts")).to_contain_text("Victor was let in")
