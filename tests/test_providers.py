@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import uuid
 from collections.abc import Iterator
@@ -294,14 +295,25 @@ def test_a_format_without_a_list_is_connected_as_it_is(app: Flask, vendor: Upstr
     assert vendor.requests == []
 
 
-def test_a_wrong_key_or_address_connects_nothing_and_says_why(app: Flask, vendor: Upstream, acme: people.Cast) -> None:
+def test_a_wrong_key_or_address_connects_nothing_and_says_why_beside_its_field(
+    app: Flask, vendor: Upstream, acme: people.Cast
+) -> None:
     vendor.answers({"error": {"message": f"Wrong key {CANARY}"}}, status=401)
     refused = connect(app, acme, vendor.url, key=CANARY)
     assert refused.status_code == 422
-    assert "Wrong key [key]" in refused.get_data(as_text=True)
-    dead = connect(app, acme, f"http://127.0.0.1:{free_port()}/v1")
-    assert "no connection to its address" in dead.get_data(as_text=True)
+    assert wrong_in(refused) == {"key": "Ours did not accept it: Wrong key [key]"}
+    assert wrong_in(connect(app, acme, vendor.url)) == {"key": "Ours asks for a key: Wrong key [key]"}
+    dead = connect(app, acme, f"http://127.0.0.1:{free_port()}/v1", key=CANARY)
+    assert wrong_in(dead).keys() == {"base_url"}
+    assert "no connection to its address" in wrong_in(dead)["base_url"]
+    assert "What you entered is not kept" in dead.get_data(as_text=True), "its field is empty again"
     assert own(acme) == []
+
+
+def wrong_in(page: Any) -> dict[str, str]:
+    """Field → what is said to be wrong with it."""
+    found = re.findall(r'id="(\w+)-error"><svg.*?</svg>(.*?)</p>', page.get_data(as_text=True))
+    return {name: html.unescape(words) for name, words in found}
 
 
 def test_a_superuser_may_name_a_private_address_where_others_may_not(

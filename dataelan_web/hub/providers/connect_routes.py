@@ -13,11 +13,11 @@ from ...extensions import db
 from ...models import Model, PromptSession, Provider
 from ...once import done_once
 from ...playground import connect as first_use
-from ...router.types import Failure
+from ...router.types import Failure, Kind
 from ...web import redirect, render, toast
 from ..blueprint import bp, id_in
 from . import connections, overview
-from .checking import Checked
+from .checking import Checked, problem_of
 from .connections import Wanted
 from .forms import ProviderForm
 from .servers import AddressRefused
@@ -57,7 +57,7 @@ def connect_server() -> Response:
     try:
         provider, checked = connections.connect(g.organization, current_user, _wanted(form, pattern))
     except (AddressRefused, Failure) as refused:
-        form.base_url.errors = [str(refused)]
+        _say(form, refused)
         return _form_page(form, 422)
     toast(_connected(provider, checked), "good")
     if session is None:
@@ -91,6 +91,16 @@ def _has_its_key(form: ProviderForm, pattern: Provider | None) -> bool:
         form.key.errors = ["Paste the key."]
         return False
     return True
+
+
+def _say(form: ProviderForm, refused: AddressRefused | Failure) -> None:
+    """Beside the field that it is about: who refuses a key has an address that is right."""
+    if not isinstance(refused, Failure) or refused.kind is not Kind.CREDENTIAL:
+        form.base_url.errors = [str(refused)]
+    elif form.key.data:
+        form.key.errors = [problem_of(str(form.name.data), refused)]
+    else:
+        form.key.errors = [f"{form.name.data} asks for a key: {refused.message}"]
 
 
 def _wanted(form: ProviderForm, pattern: Provider | None) -> Wanted:
