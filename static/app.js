@@ -121,6 +121,24 @@
     document.querySelectorAll(`input[name=once][value="${CSS.escape(spent)}"]`).forEach((mark) => { mark.value = fresh; });
   });
 
+  // A form that is refused leads to the first thing that is wrong with it, which may be far above its button.
+  const WRONG = '[aria-invalid=true], .field-error, .said-list[data-tone=danger], .notice[data-tone=danger]';
+  const toWhatIsWrong = (region) => {
+    const wrong = [...region.querySelectorAll(WRONG)].find((one) => one.checkVisibility({ visibilityProperty: true }));
+    if (!wrong) return;
+    const told = wrong.matches('.field-error') ? wrong.closest('[id]')?.id : null;   // then to the field that these words are of
+    const of = told ? region.querySelector(`[aria-describedby~="${CSS.escape(told)}"]`) : null;
+    const field = of?.matches('[role=group]') ? of.querySelector('input') : of;
+    const place = field?.checkVisibility() ? field : wrong;
+    if (!place.matches('input, select, textarea, button')) place.tabIndex = -1;
+    place.focus({ preventScroll: true });
+    wrong.scrollIntoView({ block: 'center' });
+  };
+  document.addEventListener('htmx:after:swap', ({ detail }) => {
+    const { response, request, target } = detail?.ctx ?? {};
+    if (response?.raw?.status === 422 && request.method === 'POST') toWhatIsWrong(document.getElementById(target?.id) ?? document.body);
+  });
+
   // What watches a form asks once about what that says: a field that is merely left says nothing new. Whatever else was
   // asked or put in place meanwhile may have changed the answer.
   let asked = new WeakMap();

@@ -233,6 +233,20 @@ def test_what_is_counted_is_chosen_by_kind_and_found_among_many(open_page: Opene
     page.wait_for_url(f"**/limits/{budget.id}/edit")
 
 
+def test_what_a_limit_lacks_is_gone_to_on_a_phone(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.olivia, viewport={"width": 390, "height": 500})
+    page.goto(f"{acme.home}/limits/new")
+    page.get_by_role("button", name="Save limit").click()
+    expect(page.get_by_label("Which one")).to_be_focused()
+    page.get_by_label("Which one").select_option(index=1)
+    page.get_by_role("button", name="Save limit").click()
+    expect(page.get_by_label("Amount in USD")).to_be_focused()
+    expect(page.get_by_label("Amount in USD")).to_be_in_viewport()
+    page.goto(f"{acme.home}/limits/rates/new?subject=organization:{acme.organization.id}")
+    page.get_by_role("button", name="Save limit").click()
+    expect(page.locator("#said .said-list, [aria-invalid=true]").first).to_be_in_viewport()
+
+
 def test_a_limit_is_set_without_javascript(open_page: Opener, acme: people.Cast) -> None:
     page = open_page(acme.olivia, java_script_enabled=False)
     page.goto(f"{acme.home}/limits/new")

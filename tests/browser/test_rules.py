@@ -16,7 +16,7 @@ from dataelan_web.models import NANO, APIKey, Model, RoutingRule, Strategy
 from tests import people
 from tests.test_rehearsal import made
 
-from .test_pages import assert_fine, look  # noqa: F401  (a fixture)
+from .test_pages import PHONE, assert_fine, look  # noqa: F401  (a fixture)
 
 Look = Callable[..., Page]
 Opener = Callable[..., Page]
@@ -148,6 +148,31 @@ def test_a_rule_is_written_while_its_sentence_tells_what_it_says(
     (rule,) = rules_of(acme)
     assert rule.conditions == {"max_cost": 0.02, "expression": "prompt.tokens > 20000"}
     assert [(entry.weight, entry.tags) for entry in rule.models] == [(7, []), (2, []), (1, ["fallback"])]
+
+
+def test_what_is_missing_is_gone_to_on_a_phone(open_page: Opener, acme: people.Cast, models: dict[str, Model]) -> None:
+    page = open_page(acme.olivia, viewport=PHONE)
+    page.goto(f"{acme.home}/hub/rules/new")
+    save = page.get_by_role("button", name="Save rule")
+    said, foot = page.locator("#said").bounding_box(), save.bounding_box()
+    assert said
+    assert foot
+    assert 0 < foot["y"] - said["y"] - said["height"] < 40, "what is still to do is directly above the button"
+    save.click()
+    name = page.get_by_label("Name", exact=True)
+    expect(name).to_be_focused()
+    expect(name).to_be_in_viewport()
+    name.fill("Everyday")
+    save.click()
+    expect(page.get_by_label("Search for models to add")).to_be_focused()
+    expect(page.locator("#said-models .field-error")).to_be_in_viewport()
+    add(page, "alpha")
+    add_condition(page, "Able to do")
+    able = page.locator("#condition-capabilities-row input[type=checkbox]").first
+    expect(able).to_be_focused()
+    save.click()
+    expect(page.locator("#said-condition-capabilities .field-error")).to_be_in_viewport()
+    expect(able).to_be_focused()
 
 
 def test_models_of_a_rule_are_ordered_by_keyboard_and_by_pointer(
