@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from html import unescape
 from threading import Barrier, Thread
 from typing import Any
@@ -36,7 +37,7 @@ from dataelan_web.models import (
     now,
 )
 from dataelan_web.models.audit import AuditEvent
-from dataelan_web.router.conditions import CONDITIONS
+from dataelan_web.router.conditions import CONDITIONS, read
 
 from . import people
 
@@ -117,7 +118,7 @@ def test_a_rule_is_saved_as_it_was_written(app: Flask, acme: people.Cast, cheap:
         priority="30",
         goes_on_unheard="yes",
         condition=["max_cost", "min_context_window", "min_success_rate", "capabilities", "tags", "expression"],
-        condition__max_cost="$0.1",
+        condition__max_cost="$100",
         condition__min_context_window="16,000",
         condition__min_success_rate="99.5 %",
         condition__capabilities=["vision"],
@@ -167,6 +168,26 @@ def test_a_saved_rule_comes_back_into_the_form_and_out_of_it_unchanged(
     assert again == draft
 
 
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [("2.50", 0.0025), ("$0.000001", 1e-9), ("999999.999999", 999.999999999), ("1000", 1), ("0", 0)],
+)
+def test_a_price_is_typed_and_read_per_million_and_stored_per_thousand(
+    acme: people.Cast, typed: str, stored: float
+) -> None:
+    draft, problems = RuleForm.read(fields(condition="max_cost", condition__max_cost=typed)).draft()
+    assert problems == {}
+    assert draft.conditions == {"max_cost": stored}
+    (row,) = RuleForm.of(draft).conditions
+    assert Decimal(row.value) == Decimal(typed.removeprefix("$")), "as exactly as it was typed"
+    assert f"at most ${row.value} per 1M tokens" in read(draft.conditions).all[0].words
+
+
+def test_the_prices_beside_models_say_what_they_are_for(app: Flask, acme: people.Cast, cheap: Model) -> None:
+    said = text_of(post(app, acme, "/draft", fields(cheap)))
+    assert re.search(r"\$0\.1\d* in \$0\.1\d* out per 1M", said), said
+
+
 def test_changing_a_rule_keeps_its_models_rows_and_is_noted(
     app: Flask, acme: people.Cast, cheap: Model, dear: Model
 ) -> None:
@@ -197,11 +218,11 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"priority": "9" * 400}, "A priority is a whole number from 0"),
     ({"strategy": "best"}, "Choose one of these."),
     ({"model_type": "SMELL"}, "Choose one of these."),
-    ({"condition": "max_cost", "condition__max_cost": "cheap"}, "Enter an amount in USD per 1K tokens"),
+    ({"condition": "max_cost", "condition__max_cost": "cheap"}, "Enter an amount in USD per 1M tokens"),
     ({"condition": "max_cost", "condition__max_cost": "-1"}, "A price cannot be negative."),
-    ({"condition": "max_cost", "condition__max_cost": "NaN"}, "Enter an amount in USD per 1K tokens"),
+    ({"condition": "max_cost", "condition__max_cost": "NaN"}, "Enter an amount in USD per 1M tokens"),
     ({"condition": "max_cost", "condition__max_cost": "1e999999"}, "is the most that makes sense"),
-    ({"condition": "max_cost", "condition__max_cost": "1e-999"}, "At most 9 decimals."),
+    ({"condition": "max_cost", "condition__max_cost": "1e-999"}, "At most 6 decimals."),
     ({"condition": "max_cost", "condition__max_cost": ""}, "Fill this in, or remove the condition."),
     ({"condition": "min_context_window", "condition__min_context_window": "128k"}, "is a whole number from 1"),
     ({"condition": "max_latency_ms", "condition__max_latency_ms": "0"}, "A wait in milliseconds is a whole number"),
@@ -270,10 +291,13 @@ def test_a_weight_that_is_missing_is_1_and_one_that_makes_no_sense_is_refused(
 def test_conditions_that_shut_out_every_model_are_refused_with_the_reason(
     app: Flask, acme: people.Cast, cheap: Model, dear: Model
 ) -> None:
-    form = fields(dear, cheap, condition="max_cost", condition__max_cost="0.00001")
+    form = fields(dear, cheap, condition="max_cost", condition__max_cost="0.01")
     answer = post(app, acme, "", form)
     assert answer.status_code == 422
-    assert "These conditions shut out every model of the rule: dear is out because $0.09" in text_of(answer)
+    assert (
+        "These conditions shut out every model of the rule: dear is out because $90 per 1M tokens is over"
+        in text_of(answer)
+    )
     assert rules_of(acme) == []
 
 
@@ -632,7 +656,7 @@ def test_a_preview_warns_of_models_without_a_price_under_a_limit_and_without_a_k
     app: Flask, acme: people.Cast, key: APIKey, cheap: Model
 ) -> None:
     unpriced = people.own_model(acme, key, "unpriced")
-    form = fields(cheap, unpriced, condition="max_cost", condition__max_cost="0.05")
+    form = fields(cheap, unpriced, condition="max_cost", condition__max_cost="50")
     said = text_of(post(app, acme, "/preview", form))
     assert "The conditions shut it out: its price is unknown, and this rule limits the price." in said
     key.is_enabled, key.provider.needs_key = False, True

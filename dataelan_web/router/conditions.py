@@ -21,6 +21,7 @@ from .expressions import Expression, ExpressionError, expression
 from .types import Task
 
 NANO = 1_000_000_000
+THOUSAND = 1_000
 MOST_USD = 1_000_000
 MOST_WARNINGS = 3
 
@@ -71,7 +72,7 @@ class MaxCost:
             return "its price is unknown, and this rule limits the price"
         asked = rates.at(question.input_tokens).dearest_per_thousand
         if asked > self.limit:
-            return f"${_usd(asked)} per 1K tokens is over the rule's ${_usd(self.limit)}"
+            return f"{_per_million(asked)} is over the rule's ${_usd(self.limit * THOUSAND)}"
         return None
 
     def is_settled(self, choice: Choice) -> bool:
@@ -79,7 +80,7 @@ class MaxCost:
 
     @property
     def words(self) -> str:
-        return f"at most ${_usd(self.limit)} per 1K tokens"
+        return f"at most {_per_million(self.limit)}"
 
 
 @dataclass(frozen=True)
@@ -387,6 +388,11 @@ def _share(field: str, value: Any) -> Decimal:
 @lru_cache(maxsize=10_000)
 def _usd(nano: int) -> str:
     return f"{(Decimal(nano) / NANO).normalize():f}"
+
+
+def _per_million(nano: int) -> str:
+    """Of an amount per 1,000: as people read every other price."""
+    return f"${_usd(nano * THOUSAND)} per 1M tokens"
 
 
 def _and(names: Any, word: str = "and") -> str:

@@ -56,7 +56,7 @@ class Rule:
 
     @property
     def words(self) -> str:
-        """Such as: TEXT prompts go 70 % to gpt-4, 30 % to claude-2, of models at most $0.05 per 1K tokens with …"""
+        """Such as: TEXT prompts go 70 % to gpt-4, 30 % to claude-2, of models at most $50 per 1M tokens with …"""
         try:
             conditions = self.tests
         except ConditionError as error:

@@ -240,7 +240,7 @@ def test_a_rule_says_itself_in_plain_words() -> None:
     )
     assert made.words == (
         "TEXT prompts when time.hour < 9 go 70 % to gpt-4 and 30 % to claude-2, then spare when they fail,"
-        " of models at most $0.05 per 1K tokens and at least 8,000 tokens of context."
+        " of models at most $50 per 1M tokens and at least 8,000 tokens of context."
     )
     assert rule(Choice(model("a")), Choice(model("b")), strategy="fastest").words == (
         "TEXT prompts go to a or b: the one that lately answered soonest."

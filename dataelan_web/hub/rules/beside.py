@@ -65,8 +65,8 @@ INPUTS: Mapping[str, Input] = {
         "Price at most",
         "The dearer of input and output. A model whose price is unknown is passed over.",
         before="$",
-        after="per 1K tokens",
-        placeholder="0.05",
+        after="per 1M tokens",
+        placeholder="2.50",
     ),
     "min_context_window": Input(
         "Context of at least",

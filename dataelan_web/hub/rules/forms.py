@@ -23,8 +23,10 @@ from .drafts import MOST_MODELS, MOST_PRIORITY, MOST_WEIGHT, RESERVED, UNFINISHE
 
 EMPTY = "Fill this in, or remove the condition."
 STILL_TO_DO = UNFINISHED | {EMPTY}
-MOST_USD, MOST_TOKENS, MOST_MS = 1_000, 100_000_000, 600_000
+MOST_USD, MOST_TOKENS, MOST_MS = 1_000_000, 100_000_000, 600_000
 DECIMALS, LONGEST_NUMBER = 9, 20
+THOUSAND = 1_000
+"""A price is typed per 1,000,000 tokens, and stored per 1,000 (docs/routing.md): so with three decimals more."""
 
 
 @dataclass
@@ -202,23 +204,24 @@ def _priority(text: str) -> int:
     return _whole(text, 0, MOST_PRIORITY, "A priority")
 
 
-def _decimal(text: str, problem: str) -> Decimal:
+def _decimal(text: str, problem: str, decimals: int = DECIMALS) -> Decimal:
     try:
         number = Decimal(text[:LONGEST_NUMBER])
     except InvalidOperation as error:
         raise ValueError(problem) from error
-    if len(text) > LONGEST_NUMBER or not number.is_finite() or -int(number.normalize().as_tuple().exponent) > DECIMALS:
-        raise ValueError(f"{problem} At most {DECIMALS} decimals.")
+    if len(text) > LONGEST_NUMBER or not number.is_finite() or -int(number.normalize().as_tuple().exponent) > decimals:
+        raise ValueError(f"{problem} At most {decimals} decimals.")
     return number
 
 
 def _usd(values: Sequence[str]) -> float | int:
+    """USD per 1,000,000 tokens → per 1,000."""
     text = _one(values).removeprefix("$").strip()
-    problem = "Enter an amount in USD per 1K tokens, with a point for decimals, such as 0.05."
-    usd = _decimal(text, problem)
+    problem = "Enter an amount in USD per 1M tokens, with a point for decimals, such as 2.50."
+    usd = _decimal(text, problem, DECIMALS - 3)
     if usd < 0 or usd > MOST_USD:
         raise ValueError("A price cannot be negative." if usd < 0 else f"${MOST_USD:,} is the most that makes sense.")
-    return _number(usd)
+    return _number(usd / THOUSAND)
 
 
 def _share(values: Sequence[str]) -> float | int:
@@ -261,6 +264,10 @@ READ: dict[str, Callable[[Sequence[str]], Any]] = {
 """Condition → how its fields are read; ValueError has words for the person who typed them."""
 
 
+TIMES = {"max_cost": THOUSAND, "min_success_rate": 100, "min_win_rate": 100}
+"""Condition → how many times what is stored a person types."""
+
+
 def _as_typed(name: str, value: Any) -> list[str]:
     """A stored value as a person would type it."""
     if name == "tags" and isinstance(value, list):
@@ -271,4 +278,4 @@ def _as_typed(name: str, value: Any) -> list[str]:
         number = Decimal(str(value))
     except InvalidOperation:
         return [str(value)]
-    return [f"{(number * 100 if READ.get(name) is _share else number).normalize():f}"]
+    return [f"{(number * TIMES.get(name, 1)).normalize():f}"]
