@@ -8,6 +8,7 @@ import re
 import secrets
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import redis
@@ -17,7 +18,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from dataelan_web.accounts import guessing, routes, throttle
+from dataelan_web import create_app
+from dataelan_web.accounts import guessing, routes, sign_up, throttle
 from dataelan_web.extensions import db
 from dataelan_web.models import Membership, Organization, OrganizationKind, Project, PromptSession, Role, User, accounts
 
@@ -46,7 +48,7 @@ def sign_in(client: FlaskClient, email: str, password: str = PASSWORD, **options
 
 
 def is_in(client: FlaskClient) -> bool:
-    return not client.get("/").location.startswith("/login")
+    return not client.get("/").location.startswith(("/login", "/signup"))
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,21 @@ def test_a_newcomer_lands_in_a_first_session_of_a_workspace_of_their_own(app: Fl
     assert page.status_code == 200
     assert session.settings["starter"] in page.get_data(as_text=True)
     assert PASSWORD not in user.password_hash
+
+
+def test_the_first_visitor_of_all_is_led_to_sign_up(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = people.browser(app)
+    assert client.get("/").location == "/login", "somebody has an account"
+    assert "Create your account" in client.get("/signup").get_data(as_text=True)
+    monkeypatch.setattr(sign_up, "is_first", lambda: True)
+    assert client.get("/").location == "/signup"
+    page = client.get("/signup").get_data(as_text=True)
+    assert "Create the first account" in page
+    assert "Already have an account?" not in page
+    closed = create_app(replace(app.extensions["dataelan_settings"], open_sign_up=False))
+    assert people.browser(closed).get("/").location == "/login"
 
 
 def test_a_sign_up_makes_nobody_a_superuser_or_a_member_elsewhere(app: Flask, acme: people.Cast) -> None:

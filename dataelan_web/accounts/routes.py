@@ -11,9 +11,9 @@ from .. import audit
 from ..extensions import db
 from ..models import PromptSession, User, Way, waste_a_hash
 from ..web import local_path, redirect, render
-from . import alike, changing, coming_back, confirming, factors, landing, passkeys, second_step, signing_in
+from . import alike, changing, coming_back, confirming, factors, landing, passkeys, second_step, sign_up, signing_in
 from .forms import LoginForm, SignUpForm
-from .sign_up import AddressTaken, Home, find, sign_up
+from .sign_up import AddressTaken, Home, find
 from .throttle import blocked, failed, spend, succeeded
 
 SWITCHED_OFF = "This account is switched off. Ask whoever looks after Dataelan for you."
@@ -29,14 +29,16 @@ REFUSAL_TAKES = 0.1
 
 @bp.get("/")
 def start() -> Response:
-    return redirect(landing.of(current_user) if current_user.is_authenticated else url_for("accounts.login"))
+    if current_user.is_authenticated:
+        return redirect(landing.of(current_user))
+    return redirect(url_for("accounts.signup" if _is_first_visit() else "accounts.login"))
 
 
 @bp.route("/signup", methods=["GET", "POST"])
 def signup() -> Response:
     form = _sign_up_form()
     if not form.validate_on_submit():
-        return _form("accounts/signup.html", form)
+        return _form("accounts/signup.html", form, is_first=_is_first_visit())
     if wait := spend("sign-up", request.remote_addr or "", SIGN_UPS, HOUR):
         form.form_errors = [f"Many accounts were made from here. Try again in {-(-wait // 60)} minutes."]
         return _form("accounts/signup.html", form, status=429)
@@ -45,7 +47,7 @@ def signup() -> Response:
         confirming.sign_up(*fields)
         return _form("accounts/signup.html", form, status=200, sent_to=fields[0])
     try:
-        home = sign_up(*fields)
+        home = sign_up.sign_up(*fields)
     except AddressTaken:
         form.email.errors = ["There is an account with this address. Sign in instead?"]
         return _form("accounts/signup.html", form)
@@ -90,6 +92,11 @@ def _sign_up_form() -> SignUpForm:
     if not settings.open_sign_up:
         abort(403, "Sign-up is closed here. Ask an administrator for an invitation.")
     return SignUpForm(domains=settings.sign_up_domains)
+
+
+def _is_first_visit() -> bool:
+    """Nobody has an account yet, and who comes may make one."""
+    return current_app.extensions["dataelan_settings"].open_sign_up and sign_up.is_first()
 
 
 def _told_to_wait(form: LoginForm, seconds: int) -> Response:

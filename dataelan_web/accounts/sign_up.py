@@ -38,6 +38,11 @@ class Home:
     session: PromptSession
 
 
+def is_first() -> bool:
+    """Has nobody an account here yet?"""
+    return db.session.scalar(select(User.id).limit(1)) is None
+
+
 def sign_up(email: str, password: str, name: str) -> Home:
     """Where nobody asks the mailbox. Raises AddressTaken. Commits."""
     return settle(create_user(email, password, name))
