@@ -111,6 +111,17 @@ def test_tags_are_typed_known_to_the_project_and_taken_off_again(app: Flask, acm
     db.session.refresh(acme.session)
     assert "urgent" not in acme.session.tags
     assert len(acme.session.tags) == 11
+    assert act(app, acme, f"/sessions/{other.id}/tags", tag="demo, #rivers,, Demo , NEW").status_code == 200
+    db.session.refresh(other)
+    assert other.tags == ["Quarterly report", "new", "demo", "rivers"], "parted by commas, as the gateway does"
+    many = act(app, acme, f"/sessions/{other.id}/tags", tag=",".join("abcdefghi"))
+    assert "at most 12 tags, and these would be 13" in many.get_data(as_text=True)
+    long = act(app, acme, f"/sessions/{other.id}/tags", tag=f"fine, {'x' * 41}")
+    assert "“xxxxxxxxxxxxxxxxxxxx…” is longer: a tag has at most 40 letters." in html.unescape(
+        long.get_data(as_text=True)
+    )
+    db.session.refresh(other)
+    assert len(other.tags) == 4, "all or none"
     hostile = '"><script>alert(1)</script>'
     act(app, acme, f"/sessions/{other.id}/tags", tag=hostile)
     assert "<script>alert(1)" not in get(app, acme, f"/projects/{acme.project.id}")

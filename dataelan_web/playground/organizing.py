@@ -67,21 +67,31 @@ def archive(session: PromptSession, is_on: bool) -> None:
 
 
 def tag(session: PromptSession, words: str) -> None:
-    """In the spelling that the project knows it by, where it does. Raises Refused. Commits."""
-    name = " ".join(words.replace("#", " ").split())
-    if not name:
-        raise Refused("Write the tag first.")
-    if len(name) > LONGEST_TAG:
-        raise Refused(f"A tag has at most {LONGEST_TAG} letters.")
+    """Several with commas between, each in the spelling that the project knows it by, where it does. All or none.
+    Raises Refused. Commits."""
     known = {one.casefold(): one for one in tags_of(session.project)}
-    name = known.get(name.casefold(), name)
-    if name in session.tags:
+    written = [known.setdefault(name.casefold(), name) for name in _tags_in(words)]
+    new = [name for name in dict.fromkeys(written) if name not in session.tags]
+    if not new:
         return
-    if len(session.tags) >= MOST_TAGS:
-        raise Refused(f"A session has at most {MOST_TAGS} tags. Remove one first.")
-    session.tags = [*session.tags, name]
-    audit.record("session.tagged", session, g.organization.id, tag=name)
+    if len(session.tags) + len(new) > MOST_TAGS:
+        many = f", and these would be {len(session.tags) + len(new)}" if len(new) > 1 else ""
+        raise Refused(f"A session has at most {MOST_TAGS} tags{many}. Remove one first.")
+    session.tags = [*session.tags, *new]
+    for name in new:
+        audit.record("session.tagged", session, g.organization.id, tag=name)
     db.session.commit()
+
+
+def _tags_in(words: str) -> list[str]:
+    """Raises Refused."""
+    names = [name for part in words.split(",") if (name := " ".join(part.replace("#", " ").split()))]
+    if not names:
+        raise Refused("Write the tag first.")
+    if long := next((name for name in names if len(name) > LONGEST_TAG), None):
+        which = f"“{long[:20]}…” is longer: a" if len(names) > 1 else "A"
+        raise Refused(f"{which} tag has at most {LONGEST_TAG} letters.")
+    return names
 
 
 def untag(session: PromptSession, name: str) -> None:
