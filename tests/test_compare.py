@@ -6,6 +6,8 @@ import random
 import re
 import uuid
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -41,6 +43,7 @@ from dataelan_web.playground.compare import choosing, starting, votes
 from dataelan_web.playground.compare import stream as compare_stream
 from dataelan_web.playground.compare.board import Alike, Board, alike, board
 from dataelan_web.playground.compare.differences import difference
+from dataelan_web.playground.compare.quoting import Sum
 from dataelan_web.router.candidates import Question
 from dataelan_web.router.plan import plan
 
@@ -579,6 +582,19 @@ def test_the_quote_of_a_comparison_is_the_sum(app: Flask, acme: people.Cast) -> 
     unknown = priced(acme, name="mystery", input=None, output=None)
     assert "and unknown" in line(mia.submit(url, fields("Hi", [one, unknown])).get_data(as_text=True))
     assert line(mia.submit(url, fields("Hi", [one])).get_data(as_text=True)) == ""
+
+
+def test_a_comparison_with_a_wait_that_nobody_knows_takes_at_least_the_others() -> None:
+    def column(total: float | None, candidate: object = "one", is_refused: bool = False) -> tuple[str, Any, Any]:
+        wait, foresight = SimpleNamespace(total=total), SimpleNamespace(is_refused=is_refused)
+        return "one", SimpleNamespace(wait=wait, candidate=candidate, foresight=foresight), None
+
+    fast, slow, unknown = column(1.2), column(1.6), column(None)
+    assert Sum([fast, slow], 1).wait == "~1.6s"
+    assert Sum([fast, slow, unknown], 1).wait == "at least 1.6s"
+    assert Sum([unknown, unknown], 1).wait == ""
+    stopped = [column(None, candidate=None), column(9, is_refused=True)]
+    assert Sum([fast, slow, *stopped], 1).wait == "~1.6s", "what does not run takes no time"
 
 
 def test_a_picture_session_compares_nothing(app: Flask, acme: people.Cast) -> None:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...formats import duration
 from ...models import PromptSession
 from ..quotes import past, reckoning, words
 from ..quotes.reckoning import Reckoning
@@ -38,10 +39,13 @@ class Sum:
         return f"{total} and unknown" if len(known) < len(self.columns) else total
 
     @property
-    def seconds(self) -> float | None:
-        """Of the slowest: they answer at the same time."""
-        waits = [one.wait.total for _, one, _ in self.columns if one.wait and one.wait.total is not None]
-        return max(waits, default=None)
+    def wait(self) -> str:
+        """Of the slowest: they answer at the same time. One whose time is unknown may take longer."""
+        running = [one for _, one, _ in self.columns if one.candidate and not one.foresight.is_refused]
+        known = [one.wait.total for one in running if one.wait and one.wait.total is not None]
+        if not known:
+            return ""
+        return f"{'~' if len(known) == len(running) else 'at least '}{duration(max(known))}"
 
 
 def reckon(session: PromptSession, form: CompareForm, files: Sequence[tuple[str, int]], user_id: uuid.UUID) -> Sum:
