@@ -96,6 +96,17 @@ def test_nothing_yet_says_so(app: Flask, acme: people.Cast) -> None:
         )
 
 
+def test_runs_that_cost_nothing_are_not_taken_for_no_runs(app: Flask, acme: people.Cast, rival: people.Cast) -> None:
+    ran(rival, None)  # type: ignore[arg-type]  # its price is unknown
+    ran(acme, 0)
+    ran(acme, 0)
+    count_all()
+    shown = page(people.browser(app, acme.olivia), acme)
+    assert "Nothing was spent: 2 runs at $0." in shown
+    assert "What it cost is not known" in page(people.browser(app, rival.olivia), rival)
+    assert "the hour that is not over is drawn paler" in page(people.browser(app, acme.olivia), acme, "?range=24h")
+
+
 def test_a_filter_lets_in_what_it_says_and_a_chip_undoes_it(app: Flask, acme: people.Cast) -> None:
     other = Project(organization_id=acme.organization.id, name="Other things", created_by=acme.olivia.id)
     db.session.add(other)

@@ -150,11 +150,21 @@ def over_time(
         for n in range(len(over.slots))
         if any(line[n] for line in values)
     ]
+    if is_money and not rows and (ran := sum(found.values(), Sums())).runs:
+        empty = _all_free(ran)
     footer = f"The first {len(shown)} of {len(order)}; the others together." if rest else ""
     figure = figures.stacked(over, drawn, figures.MONEY if is_money else "") if values else None
     if figure:
         figures.can_be_clicked(figure, [filters.within(n) for n in range(len(over.slots))], FILTERS[by], shown)
     return Panel(id, title, ["Time", *labels], rows, figure, note, empty=empty, footer=footer)
+
+
+def _all_free(ran: Sums) -> str:
+    """Why a chart of money is empty where there were runs."""
+    known = ran.runs - ran.unpriced
+    if not known:
+        return "What it cost is not known: its models have no price."
+    return f"Nothing was spent: {known:,} run{'s' if known > 1 else ''} at {formats.money(0)}."
 
 
 def by_what(
