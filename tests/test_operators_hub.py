@@ -232,7 +232,7 @@ def test_rules_for_everyone_are_written_ordered_switched_off_deleted_and_brought
     said = text_of(
         sue.submit(f"{HUB}/rules/preview", form(fast, name="X", condition="max_cost", condition__max_cost="1"))
     )
-    assert "TEXT prompts go to simulated-fast" in said
+    assert "Text prompts go to simulated-fast" in said
 
     moved = sue.submit(f"{HUB}/rules/{second.id}/place", {"before": first.id}).get_data(as_text=True)
     assert f"“{name} B” is number" in moved

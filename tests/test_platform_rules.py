@@ -86,7 +86,7 @@ def test_the_operator_adds_a_rule_that_everyone_tries_after_their_own(
         (("--model", "simulated/simulated-instant", "--condition", "nonsense"), "write name=value"),
         (("--model", "simulated/simulated-instant", "--strategy", "luck"), "strategy"),
         (("--model", "simulated/simulated-instant", "--priority", "-1"), "priority"),
-        (("--model", "simulated/simulated-instant", "--type", "VIDEO"), "Its type is TEXT"),
+        (("--model", "simulated/simulated-instant", "--type", "VIDEO"), "Its type is text"),
         (("--fallback", "simulated/simulated-instant"), "Every model is kept as a fallback"),
     ],
 )
@@ -112,7 +112,7 @@ def test_only_what_is_everyones_can_be_named_and_a_name_only_once(
 
 def test_rules_are_listed_exported_changed_and_brought_in_again(app: Flask, model: Model, name: str) -> None:
     run(app, "add", name, "--model", "simulated/simulated-instant", "--strategy", "ordered", "--goes-on-unheard")
-    said = "TEXT prompts go to simulated-instant. If one falls silent, the next is asked: both may charge."
+    said = "Text prompts go to simulated-instant. If one falls silent, the next is asked: both may charge."
     assert f"100  {name}: {said}" in run(app, "list").output
     text = run(app, "list", "--yaml").output
     assert f"kept: Rule “{name}”" in run(app, "import", "-", input=text).output

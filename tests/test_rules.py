@@ -250,7 +250,7 @@ NONSENSE: tuple[tuple[dict[str, Any], str], ...] = (
     ),
     (
         {"condition": "expression", "condition__expression": 'session.type == "IMAGE"'},
-        "is never true: this rule is for TEXT prompts",
+        "is never true: this rule is for text prompts",
     ),
     (
         {"condition": "expression", "condition__expression": "prompt.tokens > 40000"},
@@ -312,7 +312,7 @@ def test_a_model_of_another_type_is_refused(app: Flask, acme: people.Cast, key: 
     painter = people.own_model(acme, key, "painter", model_type=ModelType.IMAGE, task="image")
     answer = post(app, acme, "", fields(cheap, painter))
     assert answer.status_code == 422
-    assert "Its type is IMAGE, and this rule is for TEXT prompts." in text_of(answer)
+    assert "Its type is image, and this rule is for text prompts." in text_of(answer)
 
 
 def test_only_fallbacks_are_no_rule(app: Flask, acme: people.Cast, cheap: Model) -> None:
@@ -434,7 +434,7 @@ def test_a_member_reads_rules_and_gets_no_button_that_changes_them(app: Flask, a
     saved(acme, cheap, name="Readable")
     page = people.browser(app, acme.mia).get(f"{acme.home}/hub/rules").get_data(as_text=True)
     assert "Readable" in page
-    assert "TEXT prompts go to cheap." in page
+    assert "Text prompts go to cheap." in page
     for button in ("New rule", "/place", "/enablement", "/deletion"):
         assert button not in page
 
@@ -614,7 +614,7 @@ def test_a_preview_says_the_rule_in_words_and_saves_nothing(
 ) -> None:
     form = fields(cheap, dear, **{f"weight-{cheap.id}": "3"})
     said = text_of(post(app, acme, "/preview", form))
-    assert "TEXT prompts go 75 % to cheap and 25 % to dear." in said
+    assert "Text prompts go 75 % to cheap and 25 % to dear." in said
     assert "Nothing stands against it." in said
     assert rules_of(acme) == []
 
@@ -646,7 +646,7 @@ def test_a_rule_that_was_saved_before_contradictions_were_found_says_so_in_the_l
 
 def test_a_preview_tells_what_is_still_to_do_apart_from_what_is_wrong(app: Flask, acme: people.Cast) -> None:
     said = text_of(post(app, acme, "/preview", fields(name="", condition="max_cost", condition__max_cost="")))
-    assert "Before it can be saved Give it a name. Add at least one model." in said
+    assert "Before it can be saved Give it a name. Add at least one model. Price at most: fill this in, or remove" in said
     assert "It cannot be saved like this" not in said
     said = text_of(post(app, acme, "/preview", fields(condition="max_cost", condition__max_cost="x")))
     assert "It cannot be saved like this Price at most: Enter an amount" in said

@@ -51,7 +51,7 @@ ABILITIES = {"vision": ("prompt.images", "takes pictures"), "tools": ("prompt.to
 
 def of_rule(types: Sequence[str], model_type: str, choices: Sequence[Choice]) -> dict[str, Domain]:
     """For the prompts that these models can answer, of a rule for this type (`types`: those that fit it)."""
-    here = f"this rule is for {model_type} prompts"
+    here = f"this rule is for {model_type.lower()} prompts"
     found = dict(DOMAINS)
     found["session.type"] = Domain(f"{here}, whose session.type is {' or '.join(types)}", values=tuple(types))
     tasks = dict.fromkeys(choice.candidate.task for choice in choices)

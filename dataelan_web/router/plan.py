@@ -186,7 +186,7 @@ def _unfit(candidate: Candidate, question: Question, types: Sequence[str]) -> st
     if candidate.task is not question.task:
         return f"it does {candidate.task.value}, and the prompt asks for {question.task.value}"
     if candidate.model_type not in types:
-        return f"it is a {candidate.model_type} model, and the prompt is {question.model_type}"
+        return f"its type is {candidate.model_type.lower()}, and the prompt’s is {question.model_type.lower()}"
     if not candidate.keys:
         unlisted = candidate.unused_keys and all(key.why == NOT_LISTED for key in candidate.unused_keys)
         return (

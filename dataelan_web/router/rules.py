@@ -56,7 +56,7 @@ class Rule:
 
     @property
     def words(self) -> str:
-        """Such as: TEXT prompts go 70 % to gpt-4, 30 % to claude-2, of models at most $50 per 1M tokens with …"""
+        """Such as: Text prompts go 70 % to gpt-4, 30 % to claude-2, of models at most $50 per 1M tokens with …"""
         try:
             conditions = self.tests
         except ConditionError as error:
@@ -65,7 +65,7 @@ class Rule:
         which = _and([test.words for test in conditions.of_model])
         models = f", of models {which}" if which else ""
         unheard = " If one falls silent, the next is asked: both may charge." if self.goes_on_unheard else ""
-        return f"{self.model_type} prompts{when} go {self._destination()}{models}.{unheard}"
+        return f"{self.model_type.capitalize()} prompts{when} go {self._destination()}{models}.{unheard}"
 
     def _destination(self) -> str:
         reserved = {FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK}

@@ -135,7 +135,7 @@ def test_a_superuser_writes_rules_for_everyone_by_keyboard(
     page.get_by_label("Name", exact=True).fill(f"{name} B")
     page.get_by_label("Search for models to add").fill("simulated-fast")
     page.locator(f"#add-{fast.id}").press("Enter")
-    expect(page.locator(".said-words")).to_have_text("TEXT prompts go to simulated-fast.")
+    expect(page.locator(".said-words")).to_have_text("Text prompts go to simulated-fast.")
     expect(page.get_by_label("Prompts of")).to_have_count(0)
     page.get_by_role("button", name="Try it").press("Enter")
     expect(page.locator("#rehearsal")).to_contain_text("Would change model")

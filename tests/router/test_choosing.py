@@ -239,18 +239,18 @@ def test_a_rule_says_itself_in_plain_words() -> None:
         conditions={"max_cost": 0.05, "min_context_window": 8_000, "expression": "time.hour < 9"},
     )
     assert made.words == (
-        "TEXT prompts when time.hour < 9 go 70 % to gpt-4 and 30 % to claude-2, then spare when they fail,"
+        "Text prompts when time.hour < 9 go 70 % to gpt-4 and 30 % to claude-2, then spare when they fail,"
         " of models at most $50 per 1M tokens and at least 8,000 tokens of context."
     )
     assert rule(Choice(model("a")), Choice(model("b")), strategy="fastest").words == (
-        "TEXT prompts go to a or b: the one that lately answered soonest."
+        "Text prompts go to a or b: the one that lately answered soonest."
     )
     assert "cannot be used" in rule(Choice(model("a")), conditions={"nonsense": 1}).words
     gone = Choice(model("gone", is_gone=True), 7)
     assert rule(Choice(model("a"), 3), Choice(model("b"), 1), gone).words == (
-        "TEXT prompts go 75 % to a and 25 % to b, last gone, no longer listed."
+        "Text prompts go 75 % to a and 25 % to b, last gone, no longer listed."
     )
-    assert rule(gone).words == "TEXT prompts go to gone."
+    assert rule(gone).words == "Text prompts go to gone."
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def chat(name: str, **values: Any) -> Choice:
 @pytest.mark.parametrize(
     ("asked", "values", "words"),
     [
-        ('session.type == "IMAGE"', {}, "this rule is for TEXT prompts, whose session.type is TEXT or CODE."),
+        ('session.type == "IMAGE"', {}, "this rule is for text prompts, whose session.type is TEXT or CODE."),
         ('session.task == "image"', {}, "the models of this rule that pass its other conditions are for chat."),
         ("prompt.tokens > 32000", {"context_window": 32_000}, "has room for more than 32,000 tokens."),
         ("prompt.images > 0", {"capabilities": frozenset({"tools"})}, "takes pictures."),

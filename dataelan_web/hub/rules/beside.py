@@ -199,7 +199,7 @@ def view_of(form: RuleForm, row: RoutingRule | None = None, *, is_final: bool = 
     checked = check(draft, place.organization(), row)
     wrong = {**checked.problems, **unread}
     problems = {name: text for name, text in wrong.items() if is_final or text not in STILL_TO_DO}
-    to_do = [] if is_final else list(dict.fromkeys(text for text in wrong.values() if text in STILL_TO_DO))
+    to_do = [] if is_final else list(dict.fromkeys(_to_do(*one) for one in wrong.items() if one[1] in STILL_TO_DO))
     ids = [entry.model_id for entry in draft.models]
     lines = {line.id: line for line in browse.lines(Model.id.in_(ids))} if ids else {}
     return RuleView(
@@ -215,6 +215,12 @@ def view_of(form: RuleForm, row: RoutingRule | None = None, *, is_final: bool = 
         to_do,
         bool(browse.lines(Model.name == draft.name)),
     )
+
+
+def _to_do(name: str, text: str) -> str:
+    """Away from its field, which condition it is of has to be said."""
+    condition = INPUTS.get(name.removeprefix("condition-")) if name.startswith("condition-") else None
+    return f"{condition.label}: {text[0].lower()}{text[1:]}" if condition else text
 
 
 def found(form: RuleForm, q: str) -> list[Line]:

@@ -290,7 +290,7 @@ def _of_entry(entry: Entry, model: Model | None, rule_type: ModelType) -> str | 
     if model is None:
         return GONE
     if model.model_type.value not in compatible(rule_type.value):
-        return f"Its type is {model.model_type.value}, and this rule is for {rule_type.value} prompts."
+        return f"Its type is {model.model_type.value.lower()}, and this rule is for {rule_type.value.lower()} prompts."
     if not 0 <= entry.weight <= MOST_WEIGHT:
         return f"A weight is a whole number from 0 to {MOST_WEIGHT:,}."
     if len(entry.tags) > MOST_TAGS or any(not tag or len(tag) > LONGEST_TAG for tag in entry.tags):
