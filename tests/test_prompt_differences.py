@@ -77,7 +77,7 @@ def test_settings_and_variables_tell_what_changed_in_them() -> None:
     after = Content(messages=(Turn("user", "{{a}} {{c}}"),), temperature="1", requested="gpt", variables=(kind,))
     found = between(before, after)
     assert [(s.title, s.before, s.after) for s in found.settings] == [
-        ("Model", "auto", "gpt"),
+        ("Model", "Automatic", "gpt"),
         ("Temperature", "0", "1"),
     ]
     assert [(v.name, v.kind) for v in found.variables] == [("a", SAME), ("c", NEW), ("b", GONE)]
@@ -97,6 +97,18 @@ def test_it_warns_of_what_programs_would_notice() -> None:
     assert [word.split("”")[0].lstrip("“") for word in words[:3]] == ["new", "n", "gone"]
     assert "message from the user" in words[3]
     assert len(words) == 4
+
+
+def test_of_a_first_version_nothing_changed_and_no_program_is_warned_of() -> None:
+    found = between(None, Content(messages=(Turn("user", "In {{language}}"),), model_type="CODE", temperature="0.5"))
+    assert [(s.title, s.after) for s in found.settings] == [
+        ("Type", "Code"),
+        ("Model", "Automatic"),
+        ("Temperature", "0.5"),
+    ]
+    assert [(v.name, v.kind) for v in found.variables] == [("language", NEW)]
+    assert found.warnings == ()
+    assert found.is_first
 
 
 def test_texts_in_which_everything_repeats_are_compared_too() -> None:

@@ -481,7 +481,8 @@ def test_a_prompt_of_a_session_becomes_a_template(app: Flask, worker: object, ac
     mia = people.browser(app, acme.mia)
     settings = {"system": "Be brief.", "temperature": "0.5", "max_tokens": "99", "schema": '{"type": "object"}'}
     settings |= {"top_p": "0.9", "seed": "7", "stop": "END\n\\n"}
-    ask(app, acme, "First words", **settings)
+    first = ask(app, acme, "First words", **settings)
+    assert "To make one, write <code>{{name}}</code>" in page(mia.get(f"{acme.home}/executions/{first}/prompt"))
     id = ask(app, acme, "Translate {{text}} for me", **settings)
     html = page(mia.get(acme.session_url))
     assert f"/executions/{id}/prompt" in html
@@ -544,6 +545,17 @@ def test_a_prompt_opens_in_a_session_with_its_examples_before_it(app: Flask, wor
 def publish(client: Any, cast: people.Cast, template: Template, **fields: Any) -> TestResponse:
     form = {"source": "draft", "seen": str(template.newest), "message": "Better", **fields}
     return client.submit(url(cast, template, "/versions"), form)  # type: ignore[no-any-return]
+
+
+def test_the_first_publication_tells_of_no_before_and_no_programs(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme)
+    mia.submit(url(acme, template, "/draft"), written("In {{language}}", variable="language", model_type="CODE"))
+    seen = page(mia.get(url(acme, template, "/publication")))
+    assert "it is the first version" in seen
+    assert "What programs will notice" not in seen
+    assert "Before:" not in seen
+    assert "<dt>Type</dt><dd>Code</dd>" in seen
+    assert f"<dt>Model</dt><dd>{INSTANT}</dd>" in seen
 
 
 def test_a_version_is_published_with_its_reason_after_its_differences_were_seen(app: Flask, acme: people.Cast) -> None:

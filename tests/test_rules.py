@@ -646,7 +646,9 @@ def test_a_rule_that_was_saved_before_contradictions_were_found_says_so_in_the_l
 
 def test_a_preview_tells_what_is_still_to_do_apart_from_what_is_wrong(app: Flask, acme: people.Cast) -> None:
     said = text_of(post(app, acme, "/preview", fields(name="", condition="max_cost", condition__max_cost="")))
-    assert "Before it can be saved Give it a name. Add at least one model. Price at most: fill this in, or remove" in said
+    assert (
+        "Before it can be saved Give it a name. Add at least one model. Price at most: fill this in, or remove" in said
+    )
     assert "It cannot be saved like this" not in said
     said = text_of(post(app, acme, "/preview", fields(condition="max_cost", condition__max_cost="x")))
     assert "It cannot be saved like this Price at most: Enter an amount" in said

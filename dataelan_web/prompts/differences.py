@@ -102,18 +102,22 @@ class Differences:
     variables: tuple[VariableChange, ...]
     warnings: tuple[str, ...]
     """What programs that use the one now would notice with the other."""
+    is_first: bool = False
+    """Nothing was there before: no settings that changed, and no programs."""
 
 
-def between(before: Content, after: Content) -> Differences:
-    before, after = before.settled, after.settled
+def between(before: Content | None, after: Content) -> Differences:
+    is_first = before is None
+    before, after = (before or Content(messages=())).settled, after.settled
     texts = [_text("System prompt", before.system, after.system), *_messages(before.messages, after.messages)]
     texts += [_text(title, getattr(before, name), getattr(after, name)) for name, title in TEXTS.items()]
-    settings = (Setting(title, getattr(before, name), getattr(after, name)) for name, title in NAMES.items())
+    settings = (Setting(title, *(_setting(name, one) for one in (before, after))) for name, title in NAMES.items())
     return Differences(
         tuple(text for text in texts if text.stretches),
-        tuple(setting for setting in settings if setting.before != setting.after),
+        tuple(one for one in settings if (one.after if is_first else one.before != one.after)),
         tuple(_variables(before.variables, after.variables)),
-        tuple(_warnings(before, after)),
+        () if is_first else tuple(_warnings(before, after)),
+        is_first,
     )
 
 
@@ -216,6 +220,14 @@ def _folded(lines: list[Line]) -> Iterator[Stretch]:
 
 
 # -- settings and variables ------------------------------------------------------------------------
+
+
+def _setting(name: str, content: Content) -> str:
+    """As the page of a version says it."""
+    value: str = getattr(content, name)
+    if name == "model_type":
+        return value.capitalize()
+    return "Automatic" if name == "requested" and value == "auto" else value
 
 
 def _variables(before: Sequence[Variable], after: Sequence[Variable]) -> Iterator[VariableChange]:

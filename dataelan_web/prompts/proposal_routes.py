@@ -92,7 +92,7 @@ def _proposal(template: Template, found: Proposal, status: int = 200, problem: s
         before=before,
         standing=standing,
         is_overtaken=found.is_open and found.publishes and found.base < template.newest,
-        differences=differences.between(Content.of(before.content) if before else Content(messages=()), content),
+        differences=differences.between(Content.of(before.content) if before else None, content),
         may_decide=found.is_open and proposals.may_decide(template, found),
         is_protected=bool(found.label) and labels.protected(template).get(found.label, False),
         table=table,

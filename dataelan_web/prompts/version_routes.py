@@ -140,7 +140,7 @@ def _publication(
     template: Template, named: Named, form: ChangeForm, status: int = 200, problem: str = ""
 ) -> FlaskResponse:
     newest = versions.newest(template)
-    content = Content.of(newest.content) if newest else Content(messages=())
+    content = Content.of(newest.content) if newest else None
     context: dict[str, Any] = {
         "is_same": bool(newest and newest.digest == named.content.digest),
         "problems": named.content.problems,
