@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import nh3
@@ -90,6 +91,36 @@ def render(text: str) -> Markup:
     except Exception:
         logging.getLogger(__name__).exception("an answer could not be rendered and is shown as plain text")
         return plain(text)
+
+
+@lru_cache(maxsize=500)
+def words(text: str) -> str:
+    """In one line and without what Markdown is written with: marks, rulings of tables, where links lead. For excerpts:
+    a few thousand letters at most. Still hostile: whoever shows it escapes it."""
+    text = text.encode(errors="replace").decode()
+    try:
+        return " ".join(" ".join(_said(_markdown.parse(text))).split())
+    except Exception:
+        logging.getLogger(__name__).exception("the words of an answer could not be told from its marks")
+        return text
+
+
+def _said(tokens: Sequence[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.type == "inline":
+            yield "".join(_inline(token.children or ()))
+        elif token.type in ("fence", "code_block"):
+            yield token.content
+
+
+def _inline(children: Sequence[Token]) -> Iterator[str]:
+    for token in children:
+        if token.type in ("softbreak", "hardbreak"):
+            yield " "
+        elif token.type != "image":
+            yield token.content
+        else:
+            yield from _inline(token.children or ())
 
 
 def ending_of(language: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
+from dataelan_web.batches.results import Shown
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue
 from dataelan_web.models import (
@@ -117,6 +118,11 @@ def test_a_sheet_becomes_scored_answers_and_a_file(app: Flask, acme: people.Cast
     assert "Guten Tag" in table[1][table[0].index(f"{FAST}: answer")]
     notice = db.session.scalars(select(Notice).where(Notice.kind == "batch.ended", Notice.user_id == acme.mia.id)).one()
     assert str(batch.id) in notice.path
+
+
+def test_answers_in_the_table_have_no_marks() -> None:
+    text = "**Yes**, as [here](https://example.com)\n\n| a |\n| --- |"
+    assert Shown(BatchCell(), text, True).words == "Yes, as here a"
 
 
 def test_a_prompt_that_is_written_for_a_batch_has_the_settings_of_any_other(app: Flask, acme: people.Cast) -> None:

@@ -269,6 +269,23 @@ def test_a_bomb_is_rendered_at_all(bomb):
     inert(bomb * 10_000)  # quadratic work here would take minutes
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("# A *b* **c** ~~d~~ `e`", "A b c d e"),
+        ("[words](https://example.com) ![a picture](https://example.com/x.png)", "words a picture"),
+        ("| a | b |\n| --- | ---: |\n| 1 | 2 |", "a b 1 2"),
+        ("- [ ] one\n- two\n\n1. three", "☐ one two three"),
+        ("```python\nprint(1)\n```\n\nafter", "print(1) after"),
+        ("2 * 3 * 4 <b>&amp;", "2 * 3 * 4 <b>&"),
+        ("half \ud800", "half ?"),
+        ("", ""),
+    ],
+)
+def test_the_words_of_an_answer_come_without_its_marks(text, plain):
+    assert markdown.words(text) == plain
+
+
 # -- colours ---------------------------------------------------------------------------------------
 
 

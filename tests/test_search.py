@@ -32,7 +32,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.models.search import facet
 from dataelan_web.search import results, walk
-from dataelan_web.search.excerpts import Piece, excerpt
+from dataelan_web.search.excerpts import READ, Piece, excerpt
 from dataelan_web.search.words import wanted
 
 from . import people
@@ -452,6 +452,46 @@ def test_an_excerpt_shows_the_words_where_they_stand() -> None:
     assert excerpt("", wanted("x")) == []
     assert [p.text for p in excerpt("concatenate the cat", wanted("cat ")) if p.is_match] == ["cat"]
     assert [p.text for p in excerpt("大阪市の大阪", wanted("大阪")) if p.is_match] == ["大", "阪", "大", "阪"]
+
+
+MARKED = """*You asked:*
+
+> Name **three** [rivers](https://example.com/basin) of `Europe`
+
+| Name | Length |
+| --- | ---: |
+| Danube | 2,850 km |
+
+```python
+print("Rhine")
+```
+"""
+
+
+def test_an_excerpt_of_an_answer_has_no_marks_and_no_addresses() -> None:
+    def said(text: str, q: str) -> tuple[str, list[str]]:
+        pieces = excerpt(text, wanted(q), is_markdown=True)
+        return "".join(piece.text for piece in pieces), [piece.text for piece in pieces if piece.is_match]
+
+    plain = 'You asked: Name three rivers of Europe Name Length Danube 2,850 km print("Rhine")'
+    assert said(MARKED, "rivers danube") == (plain, ["rivers", "Danube"])
+    assert said(MARKED, "rhine")[1] == ["Rhine"]
+    assert said(MARKED, "basin")[1] == ["basin"], "where it stands in an address only, that is shown"
+    far = "Much *before*.\n\n" * 1_000 + MARKED + "Much *after*.\n\n" * 1_000
+    words, found = said(far, "danube")
+    assert found == ["Danube"]
+    assert not set("*|`>[") & set(words)
+    assert words.startswith("…")
+    assert words.endswith("…")
+    assert words.count("…") == 2
+
+
+@pytest.mark.parametrize("bomb", ["[", "*a **a ", "| a ", "> ", "`", "- ", "x"])
+def test_excerpts_of_hostile_answers_come_soon(bomb: str) -> None:
+    text_ = bomb * (READ // len(bomb) // 2) + " needle " + bomb * READ
+    began = time.perf_counter()
+    assert any(piece.is_match for piece in excerpt(text_, wanted("needle"), is_markdown=True))
+    assert time.perf_counter() - began < 1
 
 
 def test_what_was_typed_is_cut_as_the_index_cuts() -> None:

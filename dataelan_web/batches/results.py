@@ -11,7 +11,7 @@ from flask import url_for
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.orm import joinedload
 
-from .. import access
+from .. import access, markdown
 from ..extensions import db
 from ..models import (
     Batch,
@@ -158,6 +158,11 @@ class Shown:
     text: str
     is_whole: bool
     scores: list[BatchScore] = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        """For the table, where Markdown is not drawn."""
+        return markdown.words(self.text)
 
 
 @dataclass(frozen=True)

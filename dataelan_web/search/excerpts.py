@@ -6,11 +6,14 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from .. import markdown
 from ..text import visible
 from .words import SIGNS, Wanted
 
 READ = 60_000
 """Letters of a text that are looked at; as many as the index has of an answer."""
+AROUND = 1_000
+"""Letters around an excerpt that are read as Markdown: so far back is looked for where its block begins."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,9 @@ class Piece:
     is_match: bool = False
 
 
-def excerpt(text: str, wanted: Wanted, length: int = 260) -> list[Piece]:
+def excerpt(text: str, wanted: Wanted, length: int = 260, *, is_markdown: bool = False) -> list[Piece]:
     """About `length` letters around where most of the words stand, or the beginning where none does."""
-    said = _line(text)
+    said = _line(_unmarked(text[:READ], wanted, length) if is_markdown else text)
     spots = _spots(said, wanted)
     start, end = _window(said, spots, length)
     pieces, place = [Piece("…")] if start else [], start
@@ -36,6 +39,20 @@ def excerpt(text: str, wanted: Wanted, length: int = 260) -> list[Piece]:
 
 def has(text: str, wanted: Wanted) -> bool:
     return bool(_spots(_line(text), wanted))
+
+
+def _unmarked(text: str, wanted: Wanted, length: int) -> str:
+    """The part that an excerpt is made of, without the marks of Markdown. As it is where what was found stands
+    only in those, as in the address of a link."""
+    start, end = _window(text, _spots(text, wanted), length)
+    block = text.rfind("\n\n", max(0, start - AROUND), start) + 2
+    line = text.rfind("\n", max(0, start - AROUND), start) + 1
+    start = (block if block > 1 else line or start) if start > AROUND else 0
+    part = text[start : end + AROUND]
+    said = markdown.words(part)
+    if not _spots(said, wanted) and _spots(part, wanted):
+        return text
+    return f"{'… ' if start else ''}{said}{' …' if end + AROUND < len(text) else ''}"
 
 
 def _line(text: str) -> str:

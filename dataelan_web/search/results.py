@@ -139,7 +139,7 @@ def _hit(run: Execution, answer: str, message: dict[str, Any] | None, asked: Wan
     return Hit(
         run,
         excerpt(prompt, asked, 120 if is_in_answer else 260),
-        excerpt(answer, asked, 260 if is_in_answer else 120),
+        excerpt(answer, asked, 260 if is_in_answer else 120, is_markdown=True),
         person,
     )
 
