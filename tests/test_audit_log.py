@@ -9,8 +9,10 @@ import re
 import uuid
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy
 from flask import Flask
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
@@ -19,10 +21,10 @@ from dataelan_web.audit_log import words
 from dataelan_web.audit_log.filters import Cursor
 from dataelan_web.executions.retention import forget_audit
 from dataelan_web.extensions import db
-from dataelan_web.models import AuditEvent, Organization, new_id, now
+from dataelan_web.models import NANO, AuditEvent, Organization, Scope, new_id, now
 from dataelan_web.models.audit import Source
 
-from . import people
+from . import people, used
 from .test_access import HTMX, ROUTES, Ids, Route, by_feature, rows_of, send
 
 CHANGES = [one for one in ROUTES if one.method == "POST" and one.is_inside and "olivia" in one.allowed]
@@ -186,9 +188,76 @@ def test_every_action_that_is_recorded_has_a_name() -> None:
 def test_words_say_amounts_lists_and_what_is_gone() -> None:
     limit = {"unit": "usd", "limit": 10_000_000_000, "alerts": [50, 80], "before": {"limit": None, "note": "x"}}
     assert words.changes(AuditEvent(detail=limit)) == [
-        ("Unit", None, "usd"),
+        ("Counted in", None, "Money"),
         ("Limit", "nothing", "$10.00"),
-        ("Alerts", None, "[50, 80]"),
+        ("Tell at", None, "50 %, 80 %"),
         ("Note", "x", "nothing"),
     ]
     assert words.changes(AuditEvent(detail={"before": "MEMBER", "after": "ADMIN"})) == [("", "MEMBER", "ADMIN")]
+    changed = AuditEvent(action="member.role_changed", detail={"before": "MEMBER", "after": "ADMIN"})
+    assert words.changes(changed) == [("", "Member", "Admin")]
+    detail = {"scope": "member", "is_hard": True, "window": "month", "until": "2026-12-01T00:00:00+00:00"}
+    assert words.changes(AuditEvent(detail=detail | {"role": "MEMBER"}), zone=ZoneInfo("Europe/Berlin")) == [
+        ("A limit on", None, "A member"),
+        ("When it is reached", None, "Refuse"),
+        ("In", None, "A calendar month"),
+        ("Until", None, "1 Dec 2026 01:00"),
+        ("Role", None, "Member"),
+    ]
+
+
+def test_ids_are_names_with_links_while_what_they_are_of_is_there(
+    app: Flask, acme: people.Cast, rival: people.Cast
+) -> None:
+    budget = used.limit(acme, Scope.MEMBER, acme.mia.id, 5 * NANO)
+    run = people.ended(acme, "How much?")
+    others = rival.session.id
+    said = {"scope": "member", "subject_id": str(acme.mia.id)}
+    event(acme, "limit.created", subject_type="Budget", subject_id=budget.id, subject_name="", detail=said)
+    event(acme, "increase.asked", detail={"limit": str(budget.id), "unit": "usd", "amount": NANO})
+    event(acme, "link.created", detail={"session": str(acme.session.id), "run": str(run.id)})
+    event(acme, "link.revoked", detail={"session": str(others)})
+    event(acme, "session.moved", subject_name="x", detail={"source": str(acme.project.id), "target": str(new_id())})
+    event(acme, "session.deleted", subject_type="PromptSession", subject_id=acme.session.id, subject_name="")
+    adam = people.browser(app, acme.adam)
+    page = adam.get(f"{acme.home}/audit").get_data(as_text=True)
+
+    def link(path: str, name: str) -> str:
+        return f'<ins><a class="link-quiet" href="{acme.home}/{path}">{name}</a></ins>'
+
+    assert "<span>Which one</span> <ins>Mia</ins>" in page
+    assert link(f"limits/{budget.id}", "Mia: $5.00 a month") in page
+    assert link(f"sessions/{acme.session.id}", acme.session.title) in page
+    assert link(f"executions/{run.id}", f"The run by {run.requested}") in page
+    assert link(f"projects/{acme.project.id}", acme.project.name) in page
+    assert f'All that was done to it">{acme.session.title}</a>' in page, "also where its line does not name it"
+    assert 'All that was done to it">Mia: $5.00 a month</a>' in page
+    assert f"<ins>{others}</ins>" in page, "nothing is told of another organization's"
+    acme.session.discard(acme.mia.id)
+    db.session.commit()
+    page = adam.get(f"{acme.home}/audit").get_data(as_text=True)
+    assert f"<ins>{acme.session.title}</ins>" in page, "what is in the trash has a name, and no page"
+
+
+def test_names_on_a_page_of_the_log_cost_a_query_a_kind(app: Flask, acme: people.Cast) -> None:
+    adam = people.browser(app, acme.adam)
+
+    def asked() -> int:
+        statements = list[str]()
+        listener = lambda *said: statements.append(said[2])  # noqa: E731
+        sqlalchemy.event.listen(db.engine, "before_cursor_execute", listener)
+        assert adam.get(f"{acme.home}/audit").status_code == 200
+        sqlalchemy.event.remove(db.engine, "before_cursor_execute", listener)
+        return len(statements)
+
+    before = asked()
+    for _ in range(20):
+        detail = {"session": str(acme.session.id), "run": str(new_id()), "limit": str(new_id())}
+        event(acme, "link.created", detail=detail)
+    assert asked() <= before + 3
+
+
+def test_a_line_of_a_session_names_it(app: Flask, acme: people.Cast) -> None:
+    people.browser(app, acme.mia).submit(f"{acme.home}/sessions/{acme.session.id}/deletion")
+    made = db.session.scalars(select(AuditEvent).where(AuditEvent.subject_id == acme.session.id)).all()
+    assert [one.subject_name for one in made] == [acme.session.title]

@@ -10,7 +10,7 @@ from ..accounts import browsers
 from ..extensions import db
 from ..organizations.blueprint import inside_organization
 from ..web import render
-from . import export, filters, lines, words
+from . import export, filters, lines, naming, words
 from .filters import BadFilter, Filters
 
 bp = inside_organization("audit_log", __name__)
@@ -36,6 +36,7 @@ def show() -> Response:
         older_url=found.older and url_for("audit_log.show", **asked.but(after=found.older)),
         people=lines.people(g.organization.id, asked.said.get("person", "")),
         words=words,
+        names=naming.of(found.events, is_linked=True),
         described=browsers.described,
     )
 

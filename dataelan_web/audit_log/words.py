@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from ..hub.rules.beside import STRATEGIES
+from ..limits.forms import UNITS, WINDOWS
+from ..limits.subjects import KINDS as SCOPES
 from ..models import AuditEvent, Unit
 from ..models.audit import Source
 from ..quota import amounts
+from .naming import Names
 
 NOUNS = {
     "account": "Account",
@@ -64,6 +70,30 @@ KINDS = sorted(((noun, name) for noun, name in NOUNS.items() if noun not in ("as
 AMOUNTS = ("limit", "amount", "granted")
 """What of a line that names a unit is counted in it."""
 LONGEST = 300
+CALLED = {
+    "alerts": "Tell at",
+    "base_url": "Address",
+    "execution": "Run",
+    "is_hard": "When it is reached",
+    "model_type": "Type",
+    "scope": "A limit on",
+    "subject_id": "Which one",
+    "unit": "Counted in",
+    "window": "In",
+}
+"""Field → what its form calls it, where that is another word."""
+VALUES: Mapping[str, Mapping[Any, str]] = {
+    "is_hard": {True: "Refuse", False: "Only tell"},
+    "scope": {scope.value: kind.one for scope, kind in SCOPES.items()},
+    "strategy": {strategy.value: words[0] for strategy, words in STRATEGIES.items()},
+    "unit": {unit.value: label for unit, label in UNITS.items()},
+    "window": {window.value: label for window, label in WINDOWS.items()},
+}
+"""Field → what is stored → what its form says for it."""
+CONSTANTS = ("role", "model_type", "kind", "mode")
+"""Fields of which one word is stored, in large letters; and what `before` and `after` are of, in the actions below."""
+OF_CONSTANTS = ("member.role_changed", "collaborator.role_changed", "organization.kind_changed")
+MOMENTS = ("at", "until", "starts_at", "ended_at", "window_began")
 
 
 def title(action: str) -> str:
@@ -72,23 +102,47 @@ def title(action: str) -> str:
     return f"{NOUNS.get(noun, noun.replace('_', ' ').capitalize())} {verb.replace('_', ' ')}"
 
 
-def changes(event: AuditEvent) -> list[tuple[str, str | None, str]]:
-    """[(what, before, after)]. Before is None where there was nothing before, or nobody wrote it down."""
+def changes(event: AuditEvent, names: Names | None = None, zone: tzinfo = UTC) -> list[tuple[str, str | None, str]]:
+    """[(what, before, after)]. Before is None where there was nothing before, or nobody wrote it down. `names`: what
+    the ids in it stand for (naming.py)."""
     detail = dict(event.detail)
     before, units = detail.pop("before", None), dict.fromkeys(AMOUNTS, _unit(detail))
+
+    def said(name: str, value: Any) -> str:
+        if names and isinstance(value, str) and value in names:
+            return names[value]
+        return _said(_worded(name, value, zone), units.get(name))
+
     if not isinstance(before, dict):
-        changed = [] if before is None else [("", _said(before), _said(detail.pop("after", None)))]
-        return changed + [(_called(name), None, _said(value, units.get(name))) for name, value in detail.items()]
+        of = "kind" if event.action in OF_CONSTANTS else ""
+        changed = [] if before is None else [("", said(of, before), said(of, detail.pop("after", None)))]
+        return changed + [(_called(name), None, said(name, value)) for name, value in detail.items()]
     gone = {name: None for name in before if name not in detail}
     return [
-        (_called(name), _said(before[name], units.get(name)) if name in before else None, _said(value, units.get(name)))
+        (_called(name), said(name, before[name]) if name in before else None, said(name, value))
         for name, value in (detail | gone).items()
         if name not in before or before[name] != value
     ]
 
 
 def _called(name: str) -> str:
-    return name.removeprefix("is_").replace("_", " ").capitalize()
+    return CALLED.get(name) or name.removeprefix("is_").replace("_", " ").capitalize()
+
+
+def _worded(name: str, value: Any, zone: tzinfo) -> Any:
+    """What is stored, as the form says it."""
+    if name in VALUES and isinstance(value, str | bool):
+        return VALUES[name].get(value, value)
+    if not isinstance(value, str):
+        return [f"{one} %" for one in value] if name == "alerts" and isinstance(value, list) else value
+    if name in CONSTANTS and value.isupper():
+        return value.capitalize()
+    if name in MOMENTS:
+        try:
+            return f"{datetime.fromisoformat(value).astimezone(zone):%-d %b %Y %H:%M}"
+        except ValueError:
+            return value
+    return value
 
 
 def _unit(detail: dict[str, Any]) -> Unit | None:
