@@ -21,7 +21,6 @@ from .expressions import Expression, ExpressionError, expression
 from .types import Task
 
 NANO = 1_000_000_000
-THOUSAND = 1_000
 MOST_USD = 1_000_000
 MOST_WARNINGS = 3
 
@@ -72,7 +71,7 @@ class MaxCost:
             return "its price is unknown, and this rule limits the price"
         asked = rates.at(question.input_tokens).dearest_per_thousand
         if asked > self.limit:
-            return f"{_per_million(asked)} is over the rule's ${_usd(self.limit * THOUSAND)}"
+            return f"{_per_million(asked)} is over the rule's ${_usd(self.limit * 1000)}"
         return None
 
     def is_settled(self, choice: Choice) -> bool:
@@ -387,12 +386,13 @@ def _share(field: str, value: Any) -> Decimal:
 
 @lru_cache(maxsize=10_000)
 def _usd(nano: int) -> str:
-    return f"{(Decimal(nano) / NANO).normalize():f}"
+    whole, dot, cents = f"{(Decimal(nano) / NANO).normalize():f}".partition(".")
+    return f"{whole}{dot}{cents.ljust(2, '0')}" if dot else whole
 
 
 def _per_million(nano: int) -> str:
     """Of an amount per 1,000: as people read every other price."""
-    return f"${_usd(nano * THOUSAND)} per 1M tokens"
+    return f"${_usd(nano * 1000)} per 1M tokens"
 
 
 def _and(names: Any, word: str = "and") -> str:
