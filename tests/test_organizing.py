@@ -114,12 +114,14 @@ def test_tags_are_typed_known_to_the_project_and_taken_off_again(app: Flask, acm
     assert act(app, acme, f"/sessions/{other.id}/tags", tag="demo, #rivers,, Demo , NEW").status_code == 200
     db.session.refresh(other)
     assert other.tags == ["Quarterly report", "new", "demo", "rivers"], "parted by commas, as the gateway does"
+    too_long = "x" * 41
     many = act(app, acme, f"/sessions/{other.id}/tags", tag=",".join("abcdefghi"))
     assert "at most 12 tags, and these would be 13" in many.get_data(as_text=True)
-    long = act(app, acme, f"/sessions/{other.id}/tags", tag=f"fine, {'x' * 41}")
+    long = act(app, acme, f"/sessions/{other.id}/tags", tag=f"fine, {too_long}")
     assert "“xxxxxxxxxxxxxxxxxxxx…” is longer: a tag has at most 40 letters." in html.unescape(
         long.get_data(as_text=True)
     )
+    assert f'value="fine, {too_long}"' in long.get_data(as_text=True), "what was typed can be corrected"
     db.session.refresh(other)
     assert len(other.tags) == 4, "all or none"
     hostile = '"><script>alert(1)</script>'

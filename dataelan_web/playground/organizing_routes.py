@@ -43,10 +43,11 @@ def archive(id: uuid.UUID) -> Response:
 def tag(id: uuid.UUID) -> Response:
     """`tag`: in the form; or in the address, where one that was taken off is put back."""
     session = access.editable(PromptSession, id)
+    typed = request.values.get("tag", "")
     try:
-        organizing.tag(session, request.values.get("tag", ""))
+        organizing.tag(session, typed)
     except organizing.Refused as refused:
-        return _tags(session, 422, problem=str(refused))
+        return _tags(session, 422, problem=str(refused), typed=typed)
     return _tags(session)
 
 
