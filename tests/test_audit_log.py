@@ -7,7 +7,7 @@ import io
 import json
 import re
 import uuid
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -199,8 +199,8 @@ def test_words_say_amounts_lists_and_what_is_gone() -> None:
     detail = {"scope": "member", "is_hard": True, "window": "month", "until": "2026-12-01T00:00:00+00:00"}
     assert words.changes(AuditEvent(detail=detail | {"role": "MEMBER"}), zone=ZoneInfo("Europe/Berlin")) == [
         ("A limit on", None, "A member"),
-        ("When it is reached", None, "Refuse"),
         ("In", None, "A calendar month"),
+        ("When it is reached", None, "Refuse"),
         ("Until", None, "1 Dec 2026 01:00"),
         ("Role", None, "Member"),
     ]
@@ -223,12 +223,12 @@ def test_ids_are_names_with_links_while_what_they_are_of_is_there(
     page = adam.get(f"{acme.home}/audit").get_data(as_text=True)
 
     def link(path: str, name: str) -> str:
-        return f'<ins><a class="link-quiet" href="{acme.home}/{path}">{name}</a></ins>'
+        return f'<ins><a class="link" href="{acme.home}/{path}">{name}</a></ins>'
 
     assert "<span>Which one</span> <ins>Mia</ins>" in page
     assert link(f"limits/{budget.id}", "Mia: $5.00 a month") in page
     assert link(f"sessions/{acme.session.id}", acme.session.title) in page
-    assert link(f"executions/{run.id}", f"The run by {run.requested}") in page
+    assert link(f"executions/{run.id}", f"{run.created_at.astimezone(UTC):%-d %b %Y %H:%M:%S}") in page
     assert link(f"projects/{acme.project.id}", acme.project.name) in page
     assert f'All that was done to it">{acme.session.title}</a>' in page, "also where its line does not name it"
     assert 'All that was done to it">Mia: $5.00 a month</a>' in page

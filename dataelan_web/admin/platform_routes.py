@@ -72,7 +72,7 @@ def show_audit() -> Response:
         older_url=found.older and url_for("admin.show_audit", **asked.but(after=found.older)),
         homes=_names(event.organization_id for event in found.events),
         words=words,
-        names=naming.of(found.events, is_linked=False),
+        names=naming.of(found.events, UTC, is_linked=False),
         described=browsers.described,
     )
 

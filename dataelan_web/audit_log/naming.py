@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
 from typing import Any
 
 from flask import url_for
@@ -35,7 +36,7 @@ SUBJECTS: Mapping[str, Any] = {"PromptSession": PromptSession, "Budget": Budget,
 """Those whose lines do not name them, or did not once."""
 
 
-def of(events: Sequence[AuditEvent], *, is_linked: bool) -> Names:
+def of(events: Sequence[AuditEvent], zone: tzinfo, *, is_linked: bool) -> Names:
     wanted, scoped = defaultdict[Any, set[uuid.UUID]](set), set[tuple[Scope, uuid.UUID]]()
     for event in events:
         for kind, id in _ids(event):
@@ -45,14 +46,11 @@ def of(events: Sequence[AuditEvent], *, is_linked: bool) -> Names:
     for kind, name, page in (
         (PromptSession, PromptSession.title, "playground.show"),
         (Project, Project.name, "projects.show"),
-        (Execution, Execution.requested, "playground.execution"),
+        (Execution, Execution.created_at, "playground.execution"),
     ):
         if ids := wanted[kind]:
             rows = db.session.execute(select(kind.id, name, kind.deleted_at).where(kind.id.in_(ids)))
-            found |= {
-                str(id): _named(f"The run by {said}" if kind is Execution else said, page, id, is_linked and not gone)
-                for id, said, gone in rows
-            }
+            found |= {str(id): _named(_said(said, zone), page, id, is_linked and not gone) for id, said, gone in rows}
     return found | _limits(wanted[Budget], wanted[RateLimit], scoped, is_linked)
 
 
@@ -77,6 +75,11 @@ def _id(value: Any) -> uuid.UUID | None:
         return uuid.UUID(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _said(name: object, zone: tzinfo) -> str:
+    """A run has no name: it is that of its moment."""
+    return f"{name.astimezone(zone):%-d %b %Y %H:%M:%S}" if isinstance(name, datetime) else str(name)
 
 
 def _named(said: str, page: str, id: uuid.UUID, is_linked: bool) -> Named:

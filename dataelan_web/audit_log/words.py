@@ -92,6 +92,8 @@ VALUES: Mapping[str, Mapping[Any, str]] = {
 """Field → what is stored → what its form says for it."""
 CONSTANTS = ("role", "model_type", "kind", "mode")
 """Fields of which one word is stored, in large letters; and what `before` and `after` are of, in the actions below."""
+ORDER = ("scope", "subject_id", "unit", "limit", "amount", "granted", "window", "is_hard", "alerts")
+"""Of fields of which one says what the next is; the database keeps none."""
 OF_CONSTANTS = ("member.role_changed", "collaborator.role_changed", "organization.kind_changed")
 MOMENTS = ("at", "until", "starts_at", "ended_at", "window_began")
 
@@ -105,7 +107,8 @@ def title(action: str) -> str:
 def changes(event: AuditEvent, names: Names | None = None, zone: tzinfo = UTC) -> list[tuple[str, str | None, str]]:
     """[(what, before, after)]. Before is None where there was nothing before, or nobody wrote it down. `names`: what
     the ids in it stand for (naming.py)."""
-    detail = dict(event.detail)
+    places = {name: place for place, name in enumerate(ORDER)}
+    detail = dict(sorted(event.detail.items(), key=lambda item: places.get(item[0], len(places))))
     before, units = detail.pop("before", None), dict.fromkeys(AMOUNTS, _unit(detail))
 
     def said(name: str, value: Any) -> str:
