@@ -24,18 +24,12 @@ def record(action: str, subject: Base, organization_id: uuid.UUID | None = None,
             action=action,
             subject_type=subject.__class__.__name__,  # of whom `current_user` stands for
             subject_id=subject.id,
-            subject_name=_name_of(subject)[:200],
+            subject_name=str(getattr(subject, "name", None) or getattr(subject, "label", ""))[:200],
             detail=detail,
             **_by(),
             **_from(),
         )
     )
-
-
-def _name_of(subject: Base) -> str:
-    """So that a line says which one also when it is gone."""
-    names = (getattr(subject, name, None) for name in ("name", "label", "title"))
-    return next((name for name in names if isinstance(name, str) and name), "")
 
 
 def impersonator() -> User | None:

@@ -257,7 +257,16 @@ def test_names_on_a_page_of_the_log_cost_a_query_a_kind(app: Flask, acme: people
     assert asked() <= before + 3
 
 
-def test_a_line_of_a_session_names_it(app: Flask, acme: people.Cast) -> None:
+def test_a_session_is_named_to_its_organization_and_kept_nowhere(app: Flask, acme: people.Cast) -> None:
+    """Its title is what somebody wrote: a purge takes it, and it is no operator's to read."""
     people.browser(app, acme.mia).submit(f"{acme.home}/sessions/{acme.session.id}/deletion")
     made = db.session.scalars(select(AuditEvent).where(AuditEvent.subject_id == acme.session.id)).all()
-    assert [one.subject_name for one in made] == [acme.session.title]
+    assert [one.subject_name for one in made] == [""]
+    page = people.browser(app, acme.adam).get(f"{acme.home}/audit").get_data(as_text=True)
+    assert f'All that was done to it">{acme.session.title}</a>' in page
+    operator = people.user("operator")
+    operator.is_superuser = True
+    db.session.commit()
+    page = people.browser(app, operator).get(f"/admin/audit?subject={acme.session.id}").get_data(as_text=True)
+    assert "Session deleted" in page
+    assert acme.session.title not in page

@@ -1,4 +1,5 @@
-"""What the ids on a page of the log stand for, where it is still there: one query a kind, however many lines."""
+"""What the ids on a page of an organization's log stand for, where it is still there: one query a kind, however many
+lines. The log itself keeps no titles: they are what people wrote, which a purge takes, and no operator's to read."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-from flask import url_for
+from flask import g, url_for
 from sqlalchemy import select
 
 from ..extensions import db
@@ -18,7 +19,7 @@ from ..models import AuditEvent, Budget, Execution, Project, PromptSession, Rate
 
 
 class Named(str):
-    """A name, and the page of what it is of; none where that is in the trash, or the log is not its organization's."""
+    """A name, and the page of what it is of; none where that is in the trash."""
 
     url = ""
 
@@ -36,22 +37,23 @@ SUBJECTS: Mapping[str, Any] = {"PromptSession": PromptSession, "Budget": Budget,
 """Those whose lines do not name them, or did not once."""
 
 
-def of(events: Sequence[AuditEvent], zone: tzinfo, *, is_linked: bool) -> Names:
+def of(events: Sequence[AuditEvent], zone: tzinfo) -> Names:
     wanted, scoped = defaultdict[Any, set[uuid.UUID]](set), set[tuple[Scope, uuid.UUID]]()
     for event in events:
         for kind, id in _ids(event):
             wanted[kind].add(id)
         scoped.update(_scoped(event.detail))
-    found = dict[str, Named]()
-    for kind, name, page in (
-        (PromptSession, PromptSession.title, "playground.show"),
-        (Project, Project.name, "projects.show"),
-        (Execution, Execution.created_at, "playground.execution"),
+    found, here = dict[str, Named](), g.organization.id
+    ours = select(Project.id).where(Project.organization_id == here)
+    for kind, name, page, is_ours in (
+        (PromptSession, PromptSession.title, "playground.show", PromptSession.project_id.in_(ours)),
+        (Project, Project.name, "projects.show", Project.organization_id == here),
+        (Execution, Execution.created_at, "playground.execution", Execution.organization_id == here),
     ):
         if ids := wanted[kind]:
-            rows = db.session.execute(select(kind.id, name, kind.deleted_at).where(kind.id.in_(ids)))
-            found |= {str(id): _named(_said(said, zone), page, id, is_linked and not gone) for id, said, gone in rows}
-    return found | _limits(wanted[Budget], wanted[RateLimit], scoped, is_linked)
+            rows = db.session.execute(select(kind.id, name, kind.deleted_at).where(kind.id.in_(ids), is_ours))
+            found |= {str(id): _named(_said(said, zone), page, id, is_there=not gone) for id, said, gone in rows}
+    return found | _limits(wanted[Budget], wanted[RateLimit], scoped)
 
 
 def _ids(event: AuditEvent) -> Iterator[tuple[Any, uuid.UUID]]:
@@ -82,28 +84,29 @@ def _said(name: object, zone: tzinfo) -> str:
     return f"{name.astimezone(zone):%-d %b %Y %H:%M:%S}" if isinstance(name, datetime) else str(name)
 
 
-def _named(said: str, page: str, id: uuid.UUID, is_linked: bool) -> Named:
+def _named(said: str, page: str, id: uuid.UUID, *, is_there: bool) -> Named:
     named = Named(said)
-    named.url = url_for(page, id=id) if is_linked else ""
+    named.url = url_for(page, id=id) if is_there else ""
     return named
 
 
-def _limits(
-    budgets: set[uuid.UUID], rates: set[uuid.UUID], scoped: set[tuple[Scope, uuid.UUID]], is_linked: bool
-) -> dict[str, Named]:
+def _limits(budgets: set[uuid.UUID], rates: set[uuid.UUID], scoped: set[tuple[Scope, uuid.UUID]]) -> dict[str, Named]:
     """Limits, and what they are on."""
     rows: list[tuple[Any, str, str]] = []
+    here = g.organization.id
     if budgets:
-        of_money = db.session.scalars(select(Budget).where(Budget.id.in_(budgets)))
+        of_money = db.session.scalars(select(Budget).where(Budget.id.in_(budgets), Budget.organization_id == here))
         rows += [(one, limit_words.size(one.limit, one.unit, one.window), "limits.limit") for one in of_money]
     if rates:
-        of_speed = db.session.scalars(select(RateLimit).where(RateLimit.id.in_(rates)))
+        of_speed = db.session.scalars(
+            select(RateLimit).where(RateLimit.id.in_(rates), RateLimit.organization_id == here)
+        )
         rows += [(one, limit_words.rate_of(one), "limits.rate") for one in of_speed]
     subjects = names_of({*scoped, *((row.scope, row.subject_id) for row, *_ in rows)})
     on = {str(id): Named(subjects[scope, id].name) for scope, id in scoped}
     return on | {
         str(row.id): _named(
-            f"{subjects[row.scope, row.subject_id].title}: {size}", page, row.id, is_linked and not row.deleted_at
+            f"{subjects[row.scope, row.subject_id].title}: {size}", page, row.id, is_there=not row.deleted_at
         )
         for row, size, page in rows
     }

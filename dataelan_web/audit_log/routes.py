@@ -36,7 +36,7 @@ def show() -> Response:
         older_url=found.older and url_for("audit_log.show", **asked.but(after=found.older)),
         people=lines.people(g.organization.id, asked.said.get("person", "")),
         words=words,
-        names=naming.of(found.events, _zone(), is_linked=True),
+        names=naming.of(found.events, _zone()),
         described=browsers.described,
     )
 

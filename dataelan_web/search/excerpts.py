@@ -12,7 +12,7 @@ from .words import SIGNS, Wanted
 
 READ = 60_000
 """Letters of a text that are looked at; as many as the index has of an answer."""
-AROUND = 1_000
+AROUND = 250
 """Letters around an excerpt that are read as Markdown: so far back is looked for where its block begins."""
 
 
