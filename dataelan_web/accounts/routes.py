@@ -96,7 +96,8 @@ def _sign_up_form() -> SignUpForm:
 
 def _is_first_visit() -> bool:
     """Nobody has an account yet, and who comes may make one."""
-    return current_app.extensions["dataelan_settings"].open_sign_up and sign_up.is_first()
+    is_open = current_app.extensions["dataelan_settings"].open_sign_up
+    return is_open and not current_user.is_authenticated and sign_up.is_first()
 
 
 def _told_to_wait(form: LoginForm, seconds: int) -> Response:
