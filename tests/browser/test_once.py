@@ -103,7 +103,7 @@ def test_a_double_click_makes_one_token_and_its_secret_stays_to_be_copied(
     page, sent = look(acme.mia), []
     page.goto(f"{acme.home}/projects/{acme.project.id}/tokens")
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
-    form = page.locator("form.token-form").first
+    form = page.locator("form", has=page.get_by_label("What is it for?"))
     form.get_by_label("What is it for?").fill("Nightly")
     form.evaluate(TWICE)
     page.wait_for_load_state("networkidle")
@@ -117,7 +117,7 @@ def test_a_token_whose_secret_was_lost_on_the_way_is_told_of(look: Opener, acme:
     page.goto(f"{acme.home}/projects/{acme.project.id}/tokens")
 
     first_answer_lost(page, "**/tokens")
-    form = page.locator("form.token-form").first
+    form = page.locator("form", has=page.get_by_label("What is it for?"))
     form.get_by_label("What is it for?").fill("Nightly")
     form.get_by_role("button").last.click()
     expect(page.get_by_text("Dataelan cannot be reached")).to_be_visible()
