@@ -121,7 +121,8 @@
     document.querySelectorAll(`input[name=once][value="${CSS.escape(spent)}"]`).forEach((mark) => { mark.value = fresh; });
   });
 
-  // A form that is refused leads to the first thing that is wrong with it, which may be far above its button.
+  // A form that is refused leads to the first thing that is wrong with it, which may be far above its button; but not
+  // one that is kept or looked at by itself while somebody writes in it.
   const WRONG = '[aria-invalid=true], .field-error, .said-list[data-tone=danger], .notice[data-tone=danger]';
   const toWhatIsWrong = (region) => {
     const wrong = [...region.querySelectorAll(WRONG)].find((one) => one.checkVisibility({ visibilityProperty: true }));
@@ -135,8 +136,9 @@
     wrong.scrollIntoView({ block: 'center' });
   };
   document.addEventListener('htmx:after:swap', ({ detail }) => {
-    const { response, request, target } = detail?.ctx ?? {};
-    if (response?.raw?.status === 422 && request.method === 'POST') toWhatIsWrong(document.getElementById(target?.id) ?? document.body);
+    const { response, request, target, sourceEvent } = detail?.ctx ?? {};
+    const isSent = request?.method === 'POST' && ['submit', 'click'].includes(sourceEvent?.type);
+    if (isSent && response?.raw?.status === 422) toWhatIsWrong(document.getElementById(target?.id) ?? document.body);
   });
 
   // What watches a form asks once about what that says: a field that is merely left says nothing new. Whatever else was

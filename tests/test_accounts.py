@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from dataelan_web import create_app
-from dataelan_web.accounts import guessing, routes, sign_up, throttle
+from dataelan_web.accounts import guessing, routes, throttle
 from dataelan_web.extensions import db
 from dataelan_web.models import Membership, Organization, OrganizationKind, Project, PromptSession, Role, User, accounts
 
@@ -92,7 +92,7 @@ def test_the_first_visitor_of_all_is_led_to_sign_up(
     client = people.browser(app)
     assert client.get("/").location == "/login", "somebody has an account"
     assert "Create your account" in client.get("/signup").get_data(as_text=True)
-    monkeypatch.setattr(sign_up, "is_first", lambda: True)
+    monkeypatch.setattr("dataelan_web.accounts.routes.is_first", lambda: True)
     assert client.get("/").location == "/signup"
     page = client.get("/signup").get_data(as_text=True)
     assert "Create the first account" in page

@@ -8,7 +8,7 @@ import pytest
 
 from dataelan_web.executions.prompts import from_json, to_json
 from dataelan_web.models.base import storable_json
-from dataelan_web.router.prompt import (
+from dataelan_web.router.types import (
     FilePart,
     ImagePart,
     Message,
@@ -16,11 +16,11 @@ from dataelan_web.router.prompt import (
     Task,
     TextPart,
     ThoughtPart,
+    Tool,
     ToolResult,
     ToolUse,
     user,
 )
-from dataelan_web.router.prompt import Tool as Called
 
 PARTS = (
     TextPart("Hi “there” \\ \n 😀"),
@@ -34,7 +34,7 @@ PARTS = (
     ThoughtPart("I see", seal="c2VhbA==", kind="gemini"),
     ThoughtPart("", seal="c2VhbA==", kind="openai-responses", is_hidden=True),
 )
-TOOLS = [Called("look", "", {"type": "object"}, is_strict=is_strict, keep=keep)
+TOOLS = [Tool("look", "", {"type": "object"}, is_strict=is_strict, keep=keep)
          for is_strict in (None, False, True) for keep in ("", "5m")]  # fmt: skip
 PROMPTS = (
     *(Prompt((Message("user", (part,)),)) for part in PARTS),

@@ -11,9 +11,9 @@ from .. import audit
 from ..extensions import db
 from ..models import PromptSession, User, Way, waste_a_hash
 from ..web import local_path, redirect, render
-from . import alike, changing, coming_back, confirming, factors, landing, passkeys, second_step, sign_up, signing_in
+from . import alike, changing, coming_back, confirming, factors, landing, passkeys, second_step, signing_in
 from .forms import LoginForm, SignUpForm
-from .sign_up import AddressTaken, Home, find
+from .sign_up import AddressTaken, Home, find, is_first, sign_up
 from .throttle import blocked, failed, spend, succeeded
 
 SWITCHED_OFF = "This account is switched off. Ask whoever looks after Dataelan for you."
@@ -47,7 +47,7 @@ def signup() -> Response:
         confirming.sign_up(*fields)
         return _form("accounts/signup.html", form, status=200, sent_to=fields[0])
     try:
-        home = sign_up.sign_up(*fields)
+        home = sign_up(*fields)
     except AddressTaken:
         form.email.errors = ["There is an account with this address. Sign in instead?"]
         return _form("accounts/signup.html", form)
@@ -97,7 +97,7 @@ def _sign_up_form() -> SignUpForm:
 def _is_first_visit() -> bool:
     """Nobody has an account yet, and who comes may make one."""
     is_open = current_app.extensions["dataelan_settings"].open_sign_up
-    return is_open and not current_user.is_authenticated and sign_up.is_first()
+    return is_open and not current_user.is_authenticated and is_first()
 
 
 def _told_to_wait(form: LoginForm, seconds: int) -> Response:

@@ -34,7 +34,7 @@ KINDS_OF = {
     ("session.forked", "source"): PromptSession,
 }
 SUBJECTS: Mapping[str, Any] = {"PromptSession": PromptSession, "Budget": Budget, "RateLimit": RateLimit}
-"""Those whose lines do not name them, or did not once."""
+"""Those whose lines do not name them."""
 
 
 def of(events: Sequence[AuditEvent], zone: tzinfo) -> Names:

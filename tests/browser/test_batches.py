@@ -47,6 +47,16 @@ def test_a_batch_from_pasted_rows_to_scores_by_keyboard(
     setup.get_by_label("Model 1").select_option(FAST)
     setup.get_by_label("Model 2").select_option(SLOW)
     expect(setup.get_by_role("button", name="Ask 8 times")).to_be_enabled()
+    name, expected = setup.locator("[name=name]"), setup.get_by_label("Expected answer")
+    called = name.input_value()
+    name.evaluate("name => { name.required = false; }")  # else the browser would not send it
+    name.fill("")
+    expected.focus()
+    expect(setup).to_contain_text("A batch needs a name.")
+    expect(expected).to_be_focused()  # what is kept by itself takes nobody from where they are
+    name.fill(called)
+    expected.focus()
+    expect(setup).not_to_contain_text("A batch needs a name.")
     setup.get_by_label("text", exact=True).select_option("")
     expect(setup).to_contain_text("No row can be asked without it")
     expect(setup.get_by_role("button", name="Ask 0 times")).to_be_disabled()

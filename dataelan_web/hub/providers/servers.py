@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flask import Flask, current_app
 from sqlalchemy import select
 
-from ...extensions import db
+from ...extensions import db, one_of_each
 from ...models import Organization, Provider
 from ...router.addresses import is_listed, is_public
 from ...router.lookup import Late, lookups
@@ -41,9 +41,14 @@ def found_locally(organization: Organization) -> list[Found]:
         return []
     mine = (Provider.organization_id == organization.id, Provider.archived_at.is_(None))
     connected = set(db.session.scalars(select(Provider.base_url).where(*mine)))
-    look: _Look = current_app.extensions.setdefault("dataelan_local_servers", _Look())
-    found = look.around(current_app._get_current_object())  # type: ignore[attr-defined]
+    found = _look().around(current_app._get_current_object())  # type: ignore[attr-defined]
     return [server for server in found if server.url not in connected]
+
+
+@one_of_each("dataelan_local_servers")
+def _look() -> _Look:
+    """This application's."""
+    return _Look()
 
 
 def check_address(base_url: str, *, may_be_private: bool = False) -> bool:
