@@ -100,6 +100,12 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+def _of_those_that_have(column: str, *further: str) -> Index:
+    """An index of runs, most of which have no entry in it."""
+    name = "_".join(("ix_executions", column, *further))
+    return Index(name, column, *further, postgresql_where=text(f"{column} IS NOT NULL"))
+
+
 class Execution(Measured, Trashable, Base):
     """One run of one prompt. Money in nano-USD; cost None: unknown. Its session may be in another project by now."""
 
@@ -107,12 +113,9 @@ class Execution(Measured, Trashable, Base):
     __table_args__ = (
         UniqueConstraint("project_id", "idempotency_key"),
         Index("ix_executions_organization_id_created_at", "organization_id", "created_at"),
-        Index("ix_executions_session_id_created_at", "session_id", "created_at"),
         Index("ix_executions_open", "state", "lease_until", postgresql_where=text("state IN ('queued', 'running')")),
-        Index("ix_executions_refused_by", "refused_by", postgresql_where=text("refused_by IS NOT NULL")),
-        Index("ix_executions_waits_for_id", "waits_for_id", postgresql_where=text("waits_for_id IS NOT NULL")),
-        Index("ix_executions_continues_id", "continues_id", postgresql_where=text("continues_id IS NOT NULL")),
-        Index("ix_executions_batch_id", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
+        _of_those_that_have("session_id", "created_at"),
+        *map(_of_those_that_have, ("prompt_id", "refused_by", "waits_for_id", "continues_id", "batch_id")),
         *EXPLORED,
         in_trash("executions"),
         CheckConstraint("cost >= 0", name="cost_is_not_negative"),
@@ -123,7 +126,7 @@ class Execution(Measured, Trashable, Base):
     organization_id: Mapped[uuid.UUID] = parent("organizations.id", index=False)
     project_id: Mapped[uuid.UUID] = parent("projects.id", index=False)
     session_id: Mapped[uuid.UUID | None] = reference("prompt_sessions.id")
-    prompt_id: Mapped[uuid.UUID | None] = reference("prompts.id", index=True)
+    prompt_id: Mapped[uuid.UUID | None] = reference("prompts.id")
     user_id: Mapped[uuid.UUID | None] = reference("users.id")
     token_id: Mapped[uuid.UUID | None] = reference("gateway_tokens.id")
     batch_id: Mapped[uuid.UUID | None] = reference("batches.id")
