@@ -1,7 +1,7 @@
 # Dataelan: `make` tells what there is. All it needs is Python 3.11 or later; the rest it installs into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help run flask test test-browser test-sweeps test-faults lint bench vendor lock clean
+.PHONY: help run flask test test-browser test-sweeps test-faults lint bench vendor lock audit clean
 
 # The tests wait as well as work: three processes for two cores, each with servers of its own.
 SIDE_BY_SIDE := -n 3 --dist worksteal
@@ -57,6 +57,10 @@ lock: ## pin the newest versions of requirements*.in, with hashes (needs uv)
 	uv pip compile -q -U --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal requirements.in -o requirements.txt
 	uv pip compile -q -U --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal requirements-traces.in -o requirements-traces.txt
 	uv pip compile -q -U --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal requirements-dev.in -o requirements-dev.txt
+
+audit: ## ask PyPI which pinned libraries have known holes (needs pip-audit)
+	@command -v pip-audit >/dev/null || { echo "make audit needs pip-audit: pip install pip-audit" >&2; exit 1; }
+	pip-audit --strict --disable-pip --require-hashes $(patsubst %,-r %,$(wildcard requirements*.txt))
 
 clean: ## remove what was installed and cached; your data in var/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis test-results
