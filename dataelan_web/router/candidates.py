@@ -10,7 +10,7 @@ from uuid import UUID
 
 from . import names
 from .expressions import context
-from .health import RESTED, Pair, Vital
+from .health import Pair, Vital
 from .pricing import Rates
 from .sizes import tokens_of
 from .types import Prompt, Task
@@ -174,9 +174,9 @@ class Choice:
     tags: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Question:
-    """The facts of one prompt that choosing depends on."""
+    """The facts of one prompt that choosing depends on. Made for each, so not frozen."""
 
     model_type: str = "TEXT"
     input_tokens: int = 0
@@ -186,11 +186,18 @@ class Question:
     """Capabilities the prompt cannot do without."""
     task: Task = Task.CHAT
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What expressions may ask (expressions.VARIABLES)."""
+    """What expressions may ask (expressions.VARIABLES) beside the prompt and its session."""
     vitals: Mapping[Pair, Vital] = field(default_factory=dict)
     """What was lately measured of each model with each key."""
     now: float = 0.0
     """Unix seconds."""
+    prompt: Prompt | None = None
+    """None: no certain one, of which expressions cannot ask."""
+    has_rested: bool = field(init=False)
+    """Does anything rest, or come back from a rest? Rarely; then nobody's rest need be looked at."""
+
+    def __post_init__(self) -> None:
+        self.has_rested = bool([vital for vital in self.vitals.values() if not vital.never_rested])
 
     @classmethod
     def of(
@@ -201,12 +208,10 @@ class Question:
         vitals: Mapping[Pair, Vital] | None = None,
         now: float = 0.0,
     ) -> Question:
-        said = {"prompt": facts_of(prompt), "session": {"type": model_type, "task": prompt.task.value}}
-        known = said | dict(facts or {})
         size, needs = tokens_of(prompt), _needs(prompt)
-        return cls(model_type, size, prompt.max_tokens, needs, prompt.task, known, vitals or {}, now)
+        return cls(model_type, size, prompt.max_tokens, needs, prompt.task, facts or {}, vitals or {}, now, prompt)
 
-    @cached_property
+    @property
     def tokens_needed(self) -> int:
         """Room this prompt takes in a context window: itself and its output limit. What is no chat takes none: long
         recordings are cut up, and texts embedded one by one."""
@@ -214,13 +219,12 @@ class Question:
 
     @cached_property
     def context(self) -> Any:
-        """The facts in the form that expressions are computed on; made once for all rules."""
-        return context(self.facts)
-
-    @cached_property
-    def has_rested(self) -> bool:
-        """Does anything rest, or come back from a rest? Rarely; then nobody's rest need be looked at."""
-        return any(vital.rest is not RESTED or vital.key_rest is not RESTED for vital in self.vitals.values())
+        """All facts in the form that expressions are computed on; made once for all rules, where one has any."""
+        said: dict[str, Mapping[str, Any]] = {}
+        if self.prompt:
+            said["prompt"] = facts_of(self.prompt, self.input_tokens)
+            said["session"] = {"type": self.model_type, "task": self.task.value}
+        return context({**said, **self.facts})
 
     def vital(self, candidate: Candidate, key: Key) -> Vital:
         return self.vitals.get((candidate.model_id, key.id), UNMEASURED)
@@ -231,10 +235,10 @@ class Question:
         return [self.vitals.get(pair, UNMEASURED) for pair in candidate.pairs]
 
 
-def facts_of(prompt: Prompt) -> dict[str, Any]:
+def facts_of(prompt: Prompt, tokens: int) -> dict[str, Any]:
     """The prompt's own variables (expressions.VARIABLES["prompt"])."""
     return {
-        "tokens": tokens_of(prompt),
+        "tokens": tokens,
         "max_tokens": prompt.max_tokens or 0,
         "characters": sum(len(message.text) for message in prompt.messages),
         "text": prompt.messages[-1].text[:10_000] if prompt.messages else "",
@@ -252,12 +256,13 @@ def _needs(prompt: Prompt) -> frozenset[str]:
     needs: set[str] = set()
     if prompt.task is not Task.CHAT:
         return frozenset()
-    kinds = {file.media_type.partition("/")[0] for file in prompt.files}
-    needs |= {f"{kind}_in" if kind in ("audio", "video") else "document_in" for kind in kinds}
+    if files := prompt.files:
+        kinds = {file.media_type.partition("/")[0] for file in files}
+        needs |= {f"{kind}_in" if kind in ("audio", "video") else "document_in" for kind in kinds}
     if prompt.tools:
         needs.add("tools")
     if prompt.schema:
         needs.add("json_schema")
-    if len(prompt.images):
+    if prompt.images:
         needs.add("vision")
     return frozenset(needs)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -215,20 +215,40 @@ class Prompt:
 
     @property
     def images(self) -> tuple[ImagePart, ...]:
-        return tuple(part for message in self.messages for part in message.parts if isinstance(part, ImagePart))
+        return self._contents.images
 
     @property
     def files(self) -> tuple[FilePart, ...]:
-        return tuple(part for message in self.messages for part in message.parts if isinstance(part, FilePart))
+        return self._contents.files
 
-    @cached_property
+    @property
     def text_bytes(self) -> int:
         """UTF-8 size of everything a model would read as text; a safe upper bound of its tokens."""
-        total = 0
+        return self._contents.text_bytes
+
+    @cached_property
+    def _contents(self) -> _Contents:
+        """Looked through once: who chooses, bounds and bills asks, and a conversation may have hundreds of turns."""
+        text_bytes, images, files = 0, list[ImagePart](), list[FilePart]()
         for message in self.messages:
             for part in message.parts:
-                total += len(getattr(part, "text", getattr(part, "arguments", "")).encode())
-        return total
+                if isinstance(part, TextPart):
+                    text_bytes += len(part.text.encode())
+                elif isinstance(part, ImagePart):
+                    images.append(part)
+                elif isinstance(part, FilePart):
+                    files.append(part)
+                else:
+                    text_bytes += len((part.arguments if isinstance(part, ToolUse) else part.text).encode())
+        return _Contents(text_bytes, tuple(images), tuple(files))
+
+
+class _Contents(NamedTuple):
+    """What is in all messages of a prompt."""
+
+    text_bytes: int
+    images: tuple[ImagePart, ...]
+    files: tuple[FilePart, ...]
 
 
 def _without_others(message: Message, kind: str) -> Message:

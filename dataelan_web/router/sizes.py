@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .prompt import FilePart, ImagePart, Part, Prompt, Task
+from .prompt import FilePart, ImagePart, Part, Prompt, Task, TextPart
 from .recordings import most_seconds
 
 USUAL_IMAGE, LARGEST_IMAGE = 1_000, 50_000
@@ -24,39 +24,50 @@ USUAL_ELSEWHERE, LARGEST_WINDOW = 20_000, 2_097_152
 
 def tokens_of(prompt: Prompt) -> int:
     """A fair guess at the input size: four bytes a token, four tokens a message. Not an upper bound."""
-    files = (USUAL_ELSEWHERE if file.is_elsewhere else _file_tokens(file, USUAL_DENSITY) for file in prompt.files)
-    media = USUAL_IMAGE * len(prompt.images) + sum(files)
+    media = USUAL_IMAGE * len(prompt.images)
+    for file in prompt.files:
+        media += USUAL_ELSEWHERE if file.is_elsewhere else _file_tokens(file, USUAL_DENSITY)
     return prompt.text_bytes // 4 + 4 * len(prompt.messages) + media
 
 
 def token_bound(prompt: Prompt, window: int | None = None) -> int:
     """More tokens than any tokenizer makes of this text: one a byte, and room for the wire's own markers. With a file
     that may be of any size, all that fits into the model's context `window`; None: nobody knows how much that is."""
-    parts = [part for message in prompt.messages for part in message.parts]
-    beside = ("id", "name", "seal")
-    labels = sum(len("".join(f"{getattr(part, name, '')}" for name in beside).encode()) + 16 for part in parts)
-    tools = sum(len(f"{tool.name}{tool.description}{tool.parameters}".encode()) + 16 for tool in prompt.tools)
-    tools += TOLD_OF_TOOLS if prompt.tools or prompt.schema else 0
-    words = prompt.text_bytes + labels + tools + len(f"{prompt.schema or ''}{prompt.schema_told or ''}".encode())
-    words += 16 * len(prompt.messages) + LARGEST_IMAGE * len(prompt.images) + 64
+    words = prompt.text_bytes + LARGEST_IMAGE * len(prompt.images) + 64
+    for message in prompt.messages:
+        words += 16
+        for part in message.parts:
+            words += 16 if isinstance(part, TextPart) else 16 + _label_bytes(part)
+    if prompt.tools or prompt.schema or prompt.schema_told:
+        words += _declared_bytes(prompt)
     if may_be_anything(prompt):
         return max(words, window or LARGEST_WINDOW)
-    return words + sum(_most_of(file) for file in prompt.files)
+    return words + sum(map(_most_of, prompt.files))
 
 
 def may_be_anything(prompt: Prompt) -> bool:
     """Has a chat a file of which nobody here can say how much a model would read in it?"""
-    return prompt.task is Task.CHAT and any(
-        _is_of_any_size(part) for message in prompt.messages for part in message.parts
-    )
+    attached: tuple[ImagePart | FilePart, ...] = (*prompt.images, *prompt.files)
+    return prompt.task is Task.CHAT and any(map(_is_of_any_size, attached))
 
 
-def _is_of_any_size(part: Part) -> bool:
+def _label_bytes(part: Part) -> int:
+    return len("".join(f"{getattr(part, name, '')}" for name in ("id", "name", "seal")).encode())
+
+
+def _declared_bytes(prompt: Prompt) -> int:
+    """Of its tools and its schema, with what the model is told of how these are used."""
+    tools = sum(len(f"{tool.name}{tool.description}{tool.parameters}".encode()) + 16 for tool in prompt.tools)
+    schema = len(f"{prompt.schema or ''}{prompt.schema_told or ''}".encode())
+    return tools + schema + (TOLD_OF_TOOLS if prompt.tools or prompt.schema else 0)
+
+
+def _is_of_any_size(part: ImagePart | FilePart) -> bool:
     """It is fetched by the provider (a film at a picture's address is watched where the model can), or packed: a few
     kilobytes of PDF can have a thousand pages, and of film hours."""
     if isinstance(part, ImagePart):
         return bool(part.url and not part.data) or not (part.media_type or "image/").startswith("image/")
-    if not isinstance(part, FilePart) or (part.media_type.startswith("text/") and part.data):
+    if part.media_type.startswith("text/") and part.data:
         return False
     return not part.media_type.startswith("audio/") or most_seconds(part) is None
 

@@ -86,8 +86,7 @@ def _run(row: Execution, request: dict[str, Any], said: dict[str, Any], facts: _
     prompt = from_json(request)
     question = Question.of(prompt, row.model_type.value, facts.of(row))
     if isinstance(size := said.get("input_tokens_estimated"), int):  # with the files that came with it
-        own = {**question.facts["prompt"], "tokens": size}
-        question = replace(question, input_tokens=size, facts={**question.facts, "prompt": own})
+        question = replace(question, input_tokens=size)
     usage = Usage(
         row.tokens_input,
         row.tokens_cache_read,
