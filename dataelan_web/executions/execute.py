@@ -24,6 +24,7 @@ from ..models import Changed, Execution, Project, State, journal, new_id, record
 from ..models.executions import claim
 from ..router.actions import actions
 from ..router.candidates import Question
+from ..router.health import Pair
 from ..router.plan import Plan, plan
 from ..router.room import Room, Share
 from ..router.rules import Rule
@@ -194,24 +195,22 @@ def execute(
 
 def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:
     """The plan for a prompt as things stand now; also for trying out what would be chosen."""
-    project, requested, draw = execution.project, execution.requested, draw or DRAW
-    hub = HubView(db.session, project, execution.hub_version)
-    rules = hub.rules_for(requested, execution.model_type)
+    requested, model_type, draw = execution.requested, execution.model_type, draw or DRAW
+    hub = HubView(db.session, execution.project, execution.hub_version)
+    rules = hub.rules_for(requested, model_type)
     if rules or requested != AUTO:
         chosen = plan(question_of(execution, prompt, rules), rules, draw, requested)
         if chosen.steps or requested != AUTO:
             return chosen
     # Most organizations have thousands of models, so those are read only where no rule decides.
-    rules.append(hub.last_rule(execution.model_type, prompt.task))
+    rules.append(hub.last_rule(model_type, prompt.task))
     return plan(question_of(execution, prompt, rules), rules, draw, requested)
 
 
 def question_of(execution: Execution, prompt: Prompt, rules: Sequence[Rule]) -> Question:
     """What these rules may ask of a prompt, as things stand now."""
     facts = facts_for(db.session, execution, rules)
-    named = (choice.candidate for rule in rules for choice in rule.choices)
-    pairs = {(candidate.model_id, key.id) for candidate in named for key in candidate.keys}
-    known = health()
+    known, pairs = health(), frozenset[Pair]().union(*[rule.pairs for rule in rules])
     return Question.of(prompt, execution.model_type.value, facts, vitals=known.read(pairs), now=known.now())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,9 +21,8 @@ Facts = dict[str, Mapping[str, Any]]
 
 def facts_for(session: DbSession, execution: Execution, rules: Iterable[Rule]) -> Facts:
     """Only the variables that some rule's expression names: most prompts need none of these queries."""
-    readers = {"project": _project, "member": _member, "request": _request, "time": _time, "budget": _budget}
     asked = asked_by(rules)
-    return {name: read(session, execution) for name, read in readers.items() if name in asked}
+    return {name: read(session, execution) for name, read in _READERS.items() if name in asked} if asked else {}
 
 
 def asked_by(rules: Iterable[Rule]) -> set[str]:
@@ -31,7 +30,7 @@ def asked_by(rules: Iterable[Rule]) -> set[str]:
     asked: set[str] = set()
     for rule in rules:
         try:
-            asked.update(*(test.expression.variables for test in rule.tests.of_prompt))
+            asked |= rule.variables
         except ConditionError:
             continue  # the plan says so in its receipt
     return asked
@@ -90,3 +89,12 @@ def _budget(session: DbSession, execution: Execution) -> dict[str, Any]:
         Payer.NOBODY,
     )
     return {"used_percent": quota.used_percent(session, subjects)}
+
+
+_READERS: Mapping[str, Callable[[DbSession, Execution], Mapping[str, Any]]] = {
+    "project": _project,
+    "member": _member,
+    "request": _request,
+    "time": _time,
+    "budget": _budget,
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
@@ -33,6 +33,7 @@ MOST_MODELS = 12
 LONGEST_REST = 20.0
 """Seconds that a plan waits for a resting model, where all rest. Beyond that it is tried at once."""
 
+NEVER: frozenset[Kind] = frozenset()
 RESERVED: dict[str, Kind] = {
     CONTEXT_FALLBACK: Kind.CONTEXT_TOO_LONG,
     POLICY_FALLBACK: Kind.CONTENT_POLICY,
@@ -49,7 +50,7 @@ class Step:
     """Kept for after a failure of this kind: a prompt too long for the others, or one they would not answer."""
     wait: float = 0.0
     """Seconds until it has rested enough, where all others rest too."""
-    also_after: frozenset[Kind] = frozenset()
+    also_after: frozenset[Kind] = NEVER
     """A fallback like any other, and the next one after a failure of these kinds."""
 
     @property
@@ -58,7 +59,7 @@ class Step:
         return self.candidate.model_id, self.key.id
 
 
-@dataclass(frozen=True)
+@dataclass
 class Plan:
     steps: tuple[Step, ...]
     receipt: dict[str, Any] = field(default_factory=dict)
@@ -96,18 +97,17 @@ def plan(question: Question, rules: Iterable[Rule], draw: random.Random, request
     said, dropped = receipt.opened(requested, question), list[Rejected]()
     for rule in rules:
         passed, rejected, unmet = _sift(rule, question)
+        said["rules"].append(receipt.considered(rule, passed, rejected, unmet))
         if not passed:
             dropped += rejected
-        said["rules"].append(receipt.considered(rule, passed, rejected, unmet))
-        if passed:
-            steps, ordered, how = _arrange(rule, passed, question, draw)
-            planned = set(map(id, ordered))
-            resting = [rest for rest in _resting(passed, question, rule) if id(rest.choice) not in planned]
-            dropped = [*resting, *rejected, *dropped]  # those of the rule that decides before those of others
-            spare = len(passed) - len(ordered) - len(resting)
-            decided = receipt.Decided(rule, ordered, keys.orders(steps), how, spare)
-            receipt.decide(said, decided, dropped, question)
-            return Plan(tuple(steps), said, rule, tuple(dropped))
+            continue
+        steps, ordered, how = _arrange(rule, passed, question, draw)
+        resting = _resting(passed, ordered, question, rule) if question.has_rested else []
+        dropped = [*resting, *rejected, *dropped]  # those of the rule that decides before those of others
+        spare = len(passed) - len(ordered) - len(resting)
+        decided = receipt.Decided(rule, ordered, keys.orders(steps), how, spare)
+        receipt.decide(said, decided, dropped, question)
+        return Plan(tuple(steps), said, rule, tuple(dropped))
     receipt.give_up(said, requested, dropped, question)
     return Plan((), said, None, tuple(dropped))
 
@@ -209,7 +209,9 @@ def _arrange(
     rule: Rule, passed: Sequence[Choice], question: Question, draw: random.Random
 ) -> tuple[list[Step], list[Choice], Drawn | Timed | None]:
     """The steps, the models they stand for in order, and the draw that was made or what was measured."""
-    kept = {tag: found for tag in RESERVED if tag in rule.tags and (found := [c for c in passed if tag in c.tags])}
+    kept: dict[str, list[Choice]] = {}
+    if rule.tags:
+        kept = {tag: found for tag in RESERVED if tag in rule.tags and (found := [c for c in passed if tag in c.tags])}
     ready = [choice for choice in passed if _is_for_all(choice)] if kept else passed
     if not ready:  # such as a prompt that only the models for long ones can take
         ready, kept = passed, {}
@@ -223,7 +225,7 @@ def _arrange(
         wait = _rest(ordered[0].candidate, question)
         wait = wait if wait <= LONGEST_REST else 0.0
     ordered = ordered[:MOST_MODELS]
-    steps, first = list(_steps(ordered, question, draw, wait=wait)), set(map(id, ordered))
+    steps, first = _steps(ordered, question, draw, wait=wait), set(map(id, ordered))
     for tag, choices in kept.items():
         others = [choice for choice in choices if id(choice) not in first]
         steps += _steps(others[:MOST_MODELS], question, draw, only_after=RESERVED[tag])
@@ -315,11 +317,10 @@ def _share(candidate: Candidate, question: Question) -> float:
     return max(vital.share(question.now) for vital in question.vitals_of(candidate))
 
 
-def _resting(passed: Sequence[Choice], question: Question, rule: Rule) -> list[Rejected]:
-    """Those that could answer if they did not rest."""
-    if not question.has_rested:
-        return []
-    waits = [(choice, _rest(choice.candidate, question)) for choice in passed]
+def _resting(passed: Sequence[Choice], ordered: Sequence[Choice], question: Question, rule: Rule) -> list[Rejected]:
+    """Those that could answer if they did not rest, and are not in the plan."""
+    planned = set(map(id, ordered))
+    waits = [(choice, _rest(choice.candidate, question)) for choice in passed if id(choice) not in planned]
     return [
         Rejected(choice, rule, _why_it_rests(choice.candidate, question, wait), rests=True)
         for choice, wait in waits
@@ -342,9 +343,14 @@ def _steps(
     *,
     wait: float = 0.0,
     only_after: Kind | None = None,
-) -> Iterator[Step]:
+) -> list[Step]:
     """All keys of a model before the next model."""
-    for place, choice in enumerate(ordered):
-        also = frozenset[Kind]() if only_after else frozenset(RESERVED[tag] for tag in choice.tags & RESERVED.keys())
-        for key in keys.spread(choice.candidate, question, draw):
-            yield Step(choice.candidate.paid_by(key), key, only_after, wait if place == 0 else 0.0, also)
+    steps = list[Step]()
+    for choice in ordered:
+        candidate, also = choice.candidate, NEVER
+        if choice.tags and not only_after:
+            also = frozenset(RESERVED[tag] for tag in choice.tags & RESERVED.keys())
+        for key in keys.spread(candidate, question, draw):
+            steps.append(Step(candidate.paid_by(key), key, only_after, wait, also))
+        wait = 0.0
+    return steps

@@ -71,8 +71,7 @@ class Timed:
     """Of those that return from a rest: the share they had, and whether their chance came."""
 
 
-@dataclass(frozen=True)
-class Decided:
+class Decided(NamedTuple):
     """What the first rule that applied came to."""
 
     rule: Rule
@@ -127,7 +126,8 @@ def decide(receipt: Receipt, decided: Decided, rejected: Sequence[Rejected], que
     rule, drawn = decided.rule, decided.drawn
     known: keys.Known = {}
     receipt["candidates"] = _chosen(decided, question, known)
-    _add_rejected(receipt, rejected, question, known)
+    if rejected:
+        _add_rejected(receipt, rejected, question, known)
     if decided.spare > 0:
         receipt["omitted"] = {ENOUGH_OTHERS: decided.spare} | receipt.get("omitted", {})
     draw = _draw(drawn, decided.ordered) if drawn else None
@@ -174,13 +174,16 @@ def _draw(drawn: Drawn, ordered: Sequence[Choice]) -> Receipt:
 
 def _chosen(decided: Decided, question: Question, known: keys.Known) -> list[Receipt]:
     rows, drawn = [], decided.drawn
+    timed = decided.how if isinstance(decided.how, Timed) else None
     for place, choice in enumerate(decided.ordered):
-        weight = drawn.shares.get(id(choice), 0.0) if drawn else 0.0
-        share = f"{100 * weight / drawn.total:.0f} %" if drawn and weight else ""
+        share, candidate = "", choice.candidate
+        if drawn and (weight := drawn.shares.get(id(choice), 0.0)):
+            share = f"{100 * weight / drawn.total:.0f} %"
         row = _row(choice, decided.rule, _place(choice, place), chosen=place == 0, kept=True, share=share)
-        row |= keys.told(choice.candidate, question, known, decided.keys.get(choice.candidate.model_id, ()))
-        if isinstance(decided.how, Timed):
-            row |= _measured(decided.how, id(choice))
+        if len(candidate.keys) > 1 or candidate.unused_keys:
+            row |= keys.told(candidate, question, known, decided.keys.get(candidate.model_id, ()))
+        if timed:
+            row |= _measured(timed, id(choice))
         rows.append(row)
     return rows
 

@@ -12,6 +12,7 @@ from . import domains
 from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Question
 from .comparisons import Domain
 from .conditions import ConditionError, Conditions, first_reason, read
+from .health import Pair
 
 STRATEGIES: Mapping[str, str] = {
     "weighted": "a weighted draw",
@@ -43,6 +44,16 @@ class Rule:
     def tags(self) -> frozenset[str]:
         """Of any of its choices."""
         return frozenset(tag for choice in self.choices for tag in choice.tags)
+
+    @cached_property
+    def pairs(self) -> frozenset[Pair]:
+        """Of its choices: whose health tells of them."""
+        return frozenset(pair for choice in self.choices for pair in choice.candidate.pairs)
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """That its expression names. Raises ConditionError."""
+        return frozenset[str]().union(*(test.expression.variables for test in self.tests.of_prompt))
 
     @cached_property
     def has_gone(self) -> bool:
