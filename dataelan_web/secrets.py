@@ -12,6 +12,7 @@ import base64
 import os
 import uuid
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,6 +23,7 @@ from flask import current_app
 VERSION, OLDER = "dk2", "dk1"
 PURPOSE = b"dataelan/provider-key/v1"
 NONCE_BYTES = 12
+DAMAGED = "it was sealed for another place, or is damaged"
 
 
 class Unreadable(Exception):
@@ -44,6 +46,23 @@ class Place:
         return "|".join((version, key_id, str(owner), str(self.row_id), self.field, where)).encode()
 
 
+class Envelope(NamedTuple):
+    """A ciphertext, taken apart for who opens it more than once. It holds no secret."""
+
+    cipher: AESGCM
+    nonce: bytes
+    sealed: bytes
+    bound_to: bytes
+    """The additional data."""
+
+    def open(self) -> str:
+        """Raises Unreadable; never returns an empty or partial secret."""
+        try:
+            return self.cipher.decrypt(self.nonce, self.sealed, self.bound_to).decode()
+        except (ValueError, InvalidTag) as error:
+            raise Unreadable(DAMAGED) from error
+
+
 class Keyring:
     """The keys of DATAELAN_KEYS: the first encrypts, all decrypt."""
 
@@ -59,16 +78,20 @@ class Keyring:
 
     def decrypt(self, ciphertext: str, place: Place) -> str:
         """Raises Unreadable; never returns an empty or partial secret."""
+        return self.envelope(ciphertext, place).open()
+
+    def envelope(self, ciphertext: str, place: Place) -> Envelope:
+        """Raises Unreadable, where that is seen before it is opened."""
         try:
             version, key_id, nonce, sealed = ciphertext.split(".")
             if version not in (VERSION, OLDER):
                 raise Unreadable(f"unknown format {version!r}")
             cipher = self._ciphers[key_id]
-            return cipher.decrypt(_decode(nonce), _decode(sealed), place.additional_data(key_id, version)).decode()
+            return Envelope(cipher, _decode(nonce), _decode(sealed), place.additional_data(key_id, version))
         except KeyError as error:
             raise Unreadable("the encryption key it was sealed with is not in DATAELAN_KEYS") from error
-        except (ValueError, InvalidTag) as error:
-            raise Unreadable("it was sealed for another place, or is damaged") from error
+        except ValueError as error:
+            raise Unreadable(DAMAGED) from error
 
 
 def keyring() -> Keyring:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, update
 
 from ..extensions import db
 from ..models import APIKey
-from ..models.hub import address_of
 from ..router.types import Failure, Kind
-from ..secrets import Place, Unreadable, keyring
+from ..secrets import Unreadable
 from . import remembered
+from .remembered import Sealed
 
 
-@dataclass(frozen=True)
-class KeyUse:
+class KeyUse(NamedTuple):
     id: uuid.UUID | None = None
     """None: the provider asks for no key."""
     secret: str = ""
@@ -26,14 +24,12 @@ class KeyUse:
 
     @classmethod
     def of(cls, id: uuid.UUID | None, row: Any) -> KeyUse:
-        """Of a key as the journal read it. Raises Failure when it cannot be used."""
+        """Of a key as the journal read it, or as it is remembered. Raises Failure when it cannot be used."""
         if id is None:
             return cls()
-        if row is None or row.ciphertext is None:
-            raise Failure(Kind.CREDENTIAL, "The key was deleted meanwhile.", sent=False)
-        place = Place(row.organization_id, id, "ciphertext", address_of(row.base_url))
         try:
-            return cls(id, keyring().decrypt(row.ciphertext, place), row.is_stale)
+            sealed = row if isinstance(row, Sealed) else _sealed(id, row)
+            return cls(id, sealed.envelope.open(), sealed.is_stale)
         except Unreadable as error:
             called = f"The key “{row.label}”" if row.organization_id else "The platform’s key"
             message = f"{called} cannot be read ({error}). Enter it again in the Model Hub."
@@ -54,3 +50,10 @@ class KeyUse:
         if values and self.id:
             changed = update(APIKey).where(APIKey.id == self.id).values(**values)
             db.session.execute(changed.execution_options(synchronize_session=False))
+
+
+def _sealed(id: uuid.UUID, row: Any) -> Sealed:
+    """Raises Failure or Unreadable."""
+    if row is None or row.ciphertext is None:
+        raise Failure(Kind.CREDENTIAL, "The key was deleted meanwhile.", sent=False)
+    return Sealed.of(id, row)

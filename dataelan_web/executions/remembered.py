@@ -18,6 +18,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from .. import quota
 from ..extensions import one_of_each
+from ..models.hub import address_of
+from ..secrets import Envelope, Place, keyring
 
 MOST = 10_000
 """Of each kind."""
@@ -71,20 +73,25 @@ class Limits(Memory[quota.Applicable]):
 
 
 class Sealed(NamedTuple):
-    """A key as the journal reads it."""
+    """A key as the journal reads it, ready to be opened for a call."""
 
     organization_id: uuid.UUID | None
     label: str
-    ciphertext: str
-    base_url: str
-    is_stale: bool = False
-    """Whoever read it notes its use, and nobody else does for as long as it is remembered."""
+    envelope: Envelope
+    is_stale: bool
+
+    @classmethod
+    def of(cls, id: uuid.UUID, row: Any) -> Sealed:
+        """Raises Unreadable."""
+        place = Place(row.organization_id, id, "ciphertext", address_of(row.base_url))
+        return cls(row.organization_id, row.label, keyring().envelope(row.ciphertext, place), row.is_stale)
 
 
 class Keys(Memory[Sealed]):
     def keep(self, id: uuid.UUID | None, version: int | None, row: Any) -> None:
+        """One that was just opened. Whoever read it notes its use, and nobody else does for as long as it is kept."""
         if id and version is not None and row.ciphertext is not None:
-            self.put(id, version, Sealed(row.organization_id, row.label, row.ciphertext, row.base_url), KEYS_FOR)
+            self.put(id, version, Sealed.of(id, row)._replace(is_stale=False), KEYS_FOR)
 
 
 @one_of_each("dataelan_limits_remembered")
