@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import redis
@@ -38,7 +38,6 @@ from .health_form import (
     CALLS,
     COUNTS,
     END,
-    PREFIX,
     PUT,
     READ,
     Learnt,
@@ -64,6 +63,8 @@ VOUCH_EVERY = 20.0
 TRIES = 10
 GATHERED = 0.1
 """Seconds that a note waits for others, and that what was read will do: a call's worth of news is hardly older."""
+NO_MODEL = UUID(int=0)
+"""Beside a key of which something was learnt outside a call."""
 AT_ONCE = 1000
 """Pairs a script is asked for; Lua takes no more than some thousands of values."""
 
@@ -94,19 +95,15 @@ class _Clock:
         return time.monotonic() + self._ahead
 
 
-@dataclass(frozen=True)
-class _Note:
-    """Something to be written. `call` is empty for what was learnt outside a call."""
+class _Note(NamedTuple):
+    """Something to be written."""
 
-    names: Names
-    call: str
+    pair: Pair
+    call_id: UUID | None
+    """None: it was learnt outside a call."""
     at: float
     observation: Observation | None = None
     """None: the call has begun."""
-
-    @property
-    def is_urgent(self) -> bool:
-        return self.observation is not None and self.observation.kind is not None
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,8 @@ class ValkeyHealth:
         self.now = self._clock = clock or _Clock(lambda: self._ask(self._quick, self._quick.valkey.time))
         self._read = self._quick.valkey.register_script(READ)
         self._begin, self._end, self._put = map(self._patient.valkey.register_script, (BEGIN, END, PUT))
-        self._notes = queue.Queue[_Note]()
+        self._notes = queue.SimpleQueue[_Note | threading.Event]()
+        """And whoever waits until all before it is written."""
         self._open: set[str] = set()
         self._lock = threading.Lock()
         self._is_writing = self._is_away = False
@@ -142,18 +140,15 @@ class ValkeyHealth:
         return found
 
     def begin(self, pair: Pair, call_id: UUID) -> None:
-        names = names_of(pair)
-        self._take(_Note(names, f"{names[0]} {call_id.hex}", self._clock()))
+        self._take(_Note(pair, call_id, self._clock()))
 
     def end(self, pair: Pair, call_id: UUID, observation: Observation) -> None:
-        names = names_of(pair)
-        self._take(_Note(names, f"{names[0]} {call_id.hex}", self._clock(), observation))
+        self._take(_Note(pair, call_id, self._clock(), observation))
 
     def rest_key(self, key_id: UUID, kind: Kind, retry_after: float | None = None) -> None:
         """Other kinds than CREDENTIAL and BILLING say nothing about a key."""
         if kind in KEYS_OWN:
-            names = f"{PREFIX}no-model", key_name(key_id)
-            self._take(_Note(names, "", self._clock(), Observation(kind, retry_after=retry_after)))
+            self._take(_Note((NO_MODEL, key_id), None, self._clock(), Observation(kind, retry_after=retry_after)))
 
     def wake_key(self, key_id: UUID) -> None:
         self.settle()
@@ -161,8 +156,11 @@ class ValkeyHealth:
 
     def settle(self) -> None:
         """Wait until all that was noted so far is written, or dropped."""
-        self._hurry.set()
-        self._notes.join()
+        if self._is_writing:
+            is_written = threading.Event()
+            self._notes.put(is_written)
+            self._hurry.set()
+            is_written.wait()
         self._last = None
 
     # -- reading ---------------------------------------------------------------------------------
@@ -201,61 +199,69 @@ class ValkeyHealth:
     # -- writing ---------------------------------------------------------------------------------
 
     def _take(self, note: _Note) -> None:
+        if not self._is_writing:
+            self._begin_to_write()
+        self._notes.put(note)
+        if note.observation is not None and note.observation.kind is not None:
+            self._hurry.set()
+
+    def _begin_to_write(self) -> None:
         with self._lock:
             if not self._is_writing:
                 self._is_writing = True
                 threading.Thread(target=self._write_forever, name="health", daemon=True).start()
-        self._notes.put(note)
-        if note.is_urgent:
-            self._hurry.set()
 
     def _write_forever(self) -> None:
         vouched_at = time.monotonic()
         while True:
-            notes = self._taken(vouched_at + VOUCH_EVERY - time.monotonic())
+            taken = self._taken(vouched_at + VOUCH_EVERY - time.monotonic())
             try:
-                self._write(notes)
+                self._write([one for one in taken if isinstance(one, _Note)])
                 if time.monotonic() >= vouched_at + VOUCH_EVERY:
                     vouched_at = time.monotonic()
                     self.vouch()
             except Exception:  # this thread must not end: nothing would be learnt any more
                 log.exception("health statistics could not be written")
             self._last = None
-            for _ in notes:
-                self._notes.task_done()
+            for one in taken:
+                if isinstance(one, threading.Event):
+                    one.set()
 
-    def _taken(self, patience: float) -> list[_Note]:
+    def _taken(self, patience: float) -> list[_Note | threading.Event]:
         """What comes within `patience` seconds, with what comes in the moment after it."""
-        notes = []
+        taken = []
         try:
-            notes.append(self._notes.get(timeout=max(patience, 0)))
+            taken.append(self._notes.get(timeout=max(patience, 0)))
             self._hurry.wait(GATHERED)
             self._hurry.clear()
-            while len(notes) < AT_ONCE:
-                notes.append(self._notes.get_nowait())
+            while len(taken) < AT_ONCE:
+                taken.append(self._notes.get_nowait())
         except queue.Empty:
             pass
-        return notes
+        return taken
 
     def _write(self, notes: Sequence[_Note]) -> None:
         """A call that began and ended in these notes was never in flight for anybody else. What is kept of a pair is
         read once, however many calls of it ended."""
-        begun = {note.call for note in notes if note.observation is None}
-        brief = begun & {note.call for note in notes if note.observation}
+        begun = {note.call_id for note in notes if note.observation is None}
+        brief = begun & {note.call_id for note in notes if note.observation}
+        named = {pair: names_of(pair) for pair in {note.pair for note in notes}}
         asked, learnt, calls = list[Names | None](), dict[Names, list[Learnt]](), list[_Call]()
         for note in notes:
+            names, is_brief = named[note.pair], note.call_id in brief
+            call = "" if is_brief or note.call_id is None else f"{names[0]} {note.call_id.hex}"
             if note.observation is None:
-                if note.call not in brief:
-                    self._open.add(note.call)
-                    calls.append((self._begin, [CALLS, COUNTS, note.names[0]], [note.call, note.at + VOUCHED]))
+                if not is_brief:
+                    self._open.add(call)
+                    calls.append((self._begin, [CALLS, COUNTS, names[0]], [call, note.at + VOUCHED]))
                     asked.append(None)
                 continue
-            is_read = note.names in learnt
-            learnt.setdefault(note.names, []).append((note.observation, note.at))
-            if not (is_read and note.call in brief):
-                self._open.discard(note.call)
-                calls.append((self._end, [CALLS, COUNTS, *note.names], ["" if note.call in brief else note.call]))
-                asked.append(note.names)
+            is_read = names in learnt
+            learnt.setdefault(names, []).append((note.observation, note.at))
+            if not (is_read and is_brief):
+                self._open.discard(call)
+                calls.append((self._end, [CALLS, COUNTS, *names], [call]))
+                asked.append(names)
         answers = self._told(calls)
         if answers is not None:
             self._learn(learnt, {names: found for names, found in zip(asked, answers, strict=True) if names})

@@ -93,7 +93,7 @@ Pair = tuple[UUID, UUID | None]
 """(model, key); None where the provider asks for no key."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Observation:
     """How one call ended. `kind` None: well. `seconds`: from its start to its end, however it ended."""
 
