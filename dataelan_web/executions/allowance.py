@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .. import quota
 from ..extensions import db, one_of_each
@@ -26,8 +26,7 @@ SLOWEST = 1.0
 """Seconds that Valkey has to say whether a rate is kept to."""
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """The prompt as it may be sent; a notice when its output was lowered; what is held for it."""
 
     prompt: Prompt
@@ -53,15 +52,11 @@ class Allowance:
         left_usd: int | None = None,
     ) -> Allowance:
         """What was held against these limits, and said beforehand of them."""
-        return cls(
-            bound.prompt,
-            " ".join(filter(None, (notice, bound.notice))),
-            bool(limits),
-            bound.use.usd if any(limit.unit is Unit.USD for limit in limits) else None,
-            bound.use.tokens if limits else None,
-            lease,
-            left_usd,
-        )
+        notices, use = " ".join(filter(None, (notice, bound.notice))), bound.use
+        if not limits:
+            return cls(bound.prompt, notices, lease=lease, left_usd=left_usd)
+        money = [limit for limit in limits if limit.unit is Unit.USD]
+        return cls(bound.prompt, notices, True, use.usd if money else None, use.tokens, lease, left_usd)
 
     def end(self, tokens: int | None) -> None:
         """It used so many tokens; None: it was not sent."""
@@ -69,8 +64,7 @@ class Allowance:
             rates().end(self.lease, tokens)
 
 
-@dataclass(frozen=True)
-class Unpriced:
+class Unpriced(NamedTuple):
     """What an organization wants done with a call whose price nobody knows, where a limit of money applies."""
 
     policy: UnknownPrice

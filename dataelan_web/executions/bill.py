@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .. import quota
 from ..extensions import db
@@ -22,8 +22,7 @@ from .unsaid import with_unsaid
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Bill:
+class Bill(NamedTuple):
     usage: Usage | None
     """What is charged; None: nothing is owed."""
     is_estimated: bool

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 from .. import quota
 from ..models import Unit
@@ -22,9 +21,10 @@ FEWEST = 16
 """Under so many output tokens an answer is not worth starting."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bound:
-    """What one call may use at most. Only of a chat can the output be lowered, and then it is asked for."""
+    """What one call may use at most. Only of a chat can the output be lowered, and then it is asked for. Made for each
+    call, so not frozen; one that is lowered is another."""
 
     asked: Prompt
     size: pricing.Most
@@ -38,6 +38,11 @@ class Bound:
     is_capped: bool = False
     """Something forbids more output than this, so it must be said to the provider."""
     notice: str = ""
+    use: quota.Use = field(init=False)
+
+    def __post_init__(self) -> None:
+        usd = self.ceiling if self.rates is None else pricing.upper_bound(self.size, self.output, self.rates)
+        self.use = quota.Use(usd, self.size.input_tokens + self.output if self.tokens is None else self.tokens)
 
     @classmethod
     def of(
@@ -48,24 +53,21 @@ class Bound:
         rates: Sequence[quota.Rate],
         ceiling: int,
     ) -> Bound:
-        units = {Unit.TOKENS} if candidate.rates is None else {Unit.TOKENS, Unit.USD}
-        caps = any(limit.is_hard and limit.unit in units for limit in limits)
-        is_capped = prompt.task is Task.CHAT and (caps or any(rate.tokens_per_minute for rate in rates))
+        price = candidate.rates
+        units = (Unit.TOKENS,) if price is None else (Unit.TOKENS, Unit.USD)
+        caps = [limit for limit in limits if limit.is_hard and limit.unit in units]
+        paced = [rate for rate in rates if rate.tokens_per_minute]
+        is_capped = prompt.task is Task.CHAT and bool(caps or paced)
         window, longest = _room(candidate)
         output = prompt.max_tokens or (min(longest, OUTPUT_LIMIT) if is_capped else longest)
         size, output = most(prompt, output, window)
-        rates_here, tokens = candidate.rates and candidate.rates.of(prompt.media), known_tokens(prompt, candidate.rates)
+        rates_here, tokens = price and price.of(prompt.media), known_tokens(prompt, price)
         return cls(prompt, size, output, rates_here, ceiling, tokens, is_capped)
 
     @property
     def prompt(self) -> Prompt:
         """As it may be sent."""
         return limited(self.asked, self.output) if self.is_capped else self.asked
-
-    @cached_property
-    def use(self) -> quota.Use:
-        usd = self.ceiling if self.rates is None else pricing.upper_bound(self.size, self.output, self.rates)
-        return quota.Use(usd, self.size.input_tokens + self.output if self.tokens is None else self.tokens)
 
     @property
     def because(self) -> str:

@@ -30,6 +30,8 @@ def most(prompt: Prompt, output_tokens: int, window: int | None = None) -> tuple
     """(the most this prompt can use of a model with this context window, the most output tokens). Only of a chat are
     the latter ours to limit."""
     size = token_bound(prompt, window)
+    if prompt.task is Task.CHAT:
+        return Most(size), output_tokens
     match prompt.task:
         case Task.IMAGE:
             count = images_of(prompt)
@@ -44,16 +46,16 @@ def most(prompt: Prompt, output_tokens: int, window: int | None = None) -> tuple
         case Task.VIDEO:
             seconds = film_seconds(prompt) * images_of(prompt)
             return Most(size, seconds=seconds), int(seconds) * 100_000
-        case Task.EMBEDDING | Task.MODERATION:
-            return Most(size), 0
         case Task.RERANK:
             return Most(size, requests=searches_of(prompt)), 0
-    return Most(size), output_tokens
+    return Most(size), 0  # vectors and verdicts are no tokens
 
 
 def measured(prompt: Prompt, media_types: Sequence[str], reported: Usage) -> Usage:
     """What the provider reported, and what we can tell ourselves where it did not. `media_types`: of all the files
     it made; empty when that is not known, for it may have made more than arrived."""
+    if prompt.task is Task.CHAT:
+        return reported
     known = Usage()
     match prompt.task:
         case Task.IMAGE:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..models import NANO, Unit
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(NamedTuple):
     """What one call uses, or may use at most."""
 
     usd: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..models import Payer, Scope, Unit
 from ..models.base import NIL
@@ -18,8 +18,7 @@ OPERATORS: Mapping[Payer, tuple[Unit, ...]] = {
 its own business; what nobody pays for has no place in a limit of money."""
 
 
-@dataclass(frozen=True)
-class Subjects:
+class Subjects(NamedTuple):
     """Whom a call is counted against."""
 
     organization_id: uuid.UUID

@@ -33,6 +33,7 @@ REFUSABLE = {
 }
 """What can be left out of a request that a model would refuse, and the answer still be one to what was asked."""
 _SETTINGS = TEMPERATURE, TOP_P, SEED, STOP, EFFORT
+_ANY_SETTING = frozenset(_SETTINGS)
 OF_TASK = {
     Task.CHAT: (*_SETTINGS, CHAT_COMPLETIONS),
     Task.SPEECH: (STREAM,),
@@ -50,7 +51,7 @@ def omitted(candidate: Candidate) -> frozenset[str]:
     """What of a chat's parameters (OF_CHAT) this model does not take, or its wire format has no word for."""
     if candidate.task is not Task.CHAT:
         return frozenset()
-    able, missing = candidate.capabilities, candidate.refuses & {*_SETTINGS}
+    able, missing = candidate.capabilities, candidate.refuses & _ANY_SETTING
     refuses_chat = CHAT_COMPLETIONS in candidate.refuses
     missing |= wordless(candidate.kind, candidate.base_url, candidate.model, refuses_chat=refuses_chat)
     if able is None:
@@ -66,7 +67,9 @@ def fitted(prompt: Prompt, candidate: Candidate, only: Collection[str] = REFUSAB
     thinks = prompt.reasoning_effort not in (None, "none") and EFFORT not in missing
     if thinks and candidate.kind == "anthropic":
         missing |= _unthinking(prompt)
-    left_out = [name for name in REFUSABLE if name in missing and name in only and has(prompt, name)]
+    left_out = list[str]()
+    if not missing.isdisjoint(only):
+        left_out = [name for name in REFUSABLE if name in missing and name in only and has(prompt, name)]
     for name in left_out:
         prompt = _without(prompt, name)
     told = [REFUSABLE[name] for name in left_out if name not in UNTOLD]

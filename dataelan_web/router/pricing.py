@@ -7,11 +7,11 @@ are parts of them (types.Usage), so nothing is counted twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_CEILING, Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from .types import Usage
 
@@ -52,6 +52,8 @@ class Rates:
 
     def of(self, options: Mapping[str, Any]) -> Rates:
         """As they are for a request with these options (Prompt.media): by the variant that says most about them."""
+        if not self.variants:
+            return self
         asked = {value.lower() for value in options.values() if isinstance(value, str)}
         fitting = [variant for variant in self.variants if variant.when <= asked]
         if not fitting:
@@ -77,6 +79,17 @@ class Rates:
                     self.output_audio, self.output_image, self.tiers))  # fmt: skip
 
     @cached_property
+    def has_finer_price(self) -> bool:
+        """Of a part of a counter of tokens."""
+        finer = self.cache_write_1h, self.input_audio, self.input_image, self.output_audio, self.output_image
+        return any(price is not None for price in finer)
+
+    @cached_property
+    def has_unit_price(self) -> bool:
+        """Of a picture, a second or a character."""
+        return any((self.per_image, self.per_second, self.per_character))
+
+    @cached_property
     def dearest_input(self) -> int:
         return max(self.input, *(rate or 0 for rate in (self.cache_write, self.cache_write_1h, self.cache_read,
                                                         self.input_audio, self.input_image)))  # fmt: skip
@@ -91,8 +104,7 @@ class Rates:
         return -(-max(self.input, self.output) // 1000)
 
 
-@dataclass(frozen=True)
-class Most:
+class Most(NamedTuple):
     """The most that a call can use, apart from its output tokens."""
 
     input_tokens: int
@@ -126,22 +138,27 @@ def cost(usage: Usage, rates: Rates | None, options: Mapping[str, Any] | None = 
 
 
 def _tokens(usage: Usage, at: Rates) -> int:
+    read, write = _or(at.cache_read, at.input), _or(at.cache_write, at.input)
+    plain = (
+        (usage.input or 0) * at.input
+        + (usage.cache_read or 0) * read
+        + (usage.cache_write or 0) * write
+        + ((usage.output or 0) + (usage.reasoning or 0)) * at.output
+    )
+    if not at.has_finer_price:
+        return plain
     return (
-        _mixed(usage.input, at.input, (usage.input_audio, at.input_audio), (usage.input_image, at.input_image))
-        + (usage.cache_read or 0) * _or(at.cache_read, at.input)
-        + _mixed(usage.cache_write, _or(at.cache_write, at.input), (usage.cache_write_1h, at.cache_write_1h))
-        + _mixed(usage.output, at.output, (usage.output_audio, at.output_audio), (usage.output_image, at.output_image))
-        + (usage.reasoning or 0) * at.output
+        plain
+        + _beyond(usage.input, at.input, (usage.input_audio, at.input_audio), (usage.input_image, at.input_image))
+        + _beyond(usage.cache_write, write, (usage.cache_write_1h, at.cache_write_1h))
+        + _beyond(usage.output, at.output, (usage.output_audio, at.output_audio), (usage.output_image, at.output_image))
     )
 
 
 def upper_bound(most: Most | int, output_tokens: int, rates: Rates) -> int:
     """The most a call can cost: every token of its dearest class, in the dearest tier it may reach."""
     most = most if isinstance(most, Most) else Most(most)
-    return max(
-        _fixed(most, at) + -(-(most.input_tokens * at.dearest_input + output_tokens * at.dearest_output) // MILLION)
-        for at in _reachable(most.input_tokens, rates)
-    )
+    return max([_at_most(most, output_tokens, at) for at in _reachable(most.input_tokens, rates)])
 
 
 def affordable_output(most: Most | int, available: int, rates: Rates) -> int | None:
@@ -161,14 +178,17 @@ def affordable_output(most: Most | int, available: int, rates: Rates) -> int | N
 
 def _covers(usage: Usage, rates: Rates) -> bool:
     """Is at least one of the priced measures reported? Else the cost is unknown, not nothing."""
-    measures = {
-        "tokens": (rates.has_token_price, usage.input is not None or usage.output is not None),
-        "images": (rates.per_image, usage.images is not None),
-        "seconds": (rates.per_second, usage.seconds is not None),
-        "characters": (rates.per_character, usage.characters is not None),
-    }
-    priced = {name for name, (price, _) in measures.items() if price}
-    return any(measures[name][1] for name in priced) if priced else usage.known
+    if rates.has_token_price and (usage.input is not None or usage.output is not None):
+        return True
+    if not rates.has_unit_price:
+        return not rates.has_token_price and usage.known
+    units = (rates.per_image, usage.images), (rates.per_second, usage.seconds), (rates.per_character, usage.characters)
+    return any(price and used is not None for price, used in units)
+
+
+def _at_most(most: Most, output_tokens: int, at: Rates) -> int:
+    tokens = most.input_tokens * at.dearest_input + output_tokens * at.dearest_output
+    return _fixed(most, at) + -(-tokens // MILLION)
 
 
 def _fixed(most: Most, at: Rates) -> int:
@@ -176,24 +196,26 @@ def _fixed(most: Most, at: Rates) -> int:
 
 
 def _units(at: Rates, images: int | None, seconds: Decimal | None, characters: int | None) -> int:
+    if not at.has_unit_price:
+        return 0
     by_time = _ceil((seconds or Decimal(0)) * (at.per_second or 0))
     return (images or 0) * (at.per_image or 0) + by_time + (characters or 0) * (at.per_character or 0)
 
 
-def _mixed(total: int | None, rate: int, *parts: tuple[int | None, int | None]) -> int:
-    """Tokens of one counter, some of which have a price of their own. Parts larger than the whole are cut to it."""
-    left, sum_ = total or 0, 0
+def _beyond(total: int | None, rate: int, *parts: tuple[int | None, int | None]) -> int:
+    """How much more than at the rate of all the tokens of one counter come to, of which some have a price of their own;
+    less than 0: that is lower. Parts larger than the whole are cut to it."""
+    left, more = total or 0, 0
     for tokens, own in parts:
         if tokens and own is not None:
             taken = min(tokens, left)
-            left, sum_ = left - taken, sum_ + taken * own
-    return sum_ + left * rate
+            left, more = left - taken, more + taken * (own - rate)
+    return more
 
 
-def _reachable(input_tokens: int, rates: Rates) -> Iterator[Rates]:
+def _reachable(input_tokens: int, rates: Rates) -> list[Rates]:
     """The rates that apply at some input of at most this size."""
-    yield rates
-    yield from (tier for above, tier in rates.tiers if input_tokens > above)
+    return [rates, *[tier for above, tier in rates.tiers if input_tokens > above]]
 
 
 def _or(value: int | None, otherwise: int) -> int:
