@@ -248,13 +248,15 @@ class ValkeyHealth:
         named = {pair: names_of(pair) for pair in {note.pair for note in notes}}
         asked, learnt, calls = list[Names | None](), dict[Names, list[Learnt]](), list[_Call]()
         for note in notes:
-            names, is_brief = named[note.pair], note.call_id in brief
+            is_brief = note.call_id in brief
+            if is_brief and note.observation is None:
+                continue
+            names = named[note.pair]
             call = "" if is_brief or note.call_id is None else f"{names[0]} {note.call_id.hex}"
             if note.observation is None:
-                if not is_brief:
-                    self._open.add(call)
-                    calls.append((self._begin, [CALLS, COUNTS, names[0]], [call, note.at + VOUCHED]))
-                    asked.append(None)
+                self._open.add(call)
+                calls.append((self._begin, [CALLS, COUNTS, names[0]], [call, note.at + VOUCHED]))
+                asked.append(None)
                 continue
             is_read = names in learnt
             learnt.setdefault(names, []).append((note.observation, note.at))

@@ -33,14 +33,15 @@ MOST_MODELS = 12
 LONGEST_REST = 20.0
 """Seconds that a plan waits for a resting model, where all rest. Beyond that it is tried at once."""
 
-NEVER: frozenset[Kind] = frozenset()
 RESERVED: dict[str, Kind] = {
     CONTEXT_FALLBACK: Kind.CONTEXT_TOO_LONG,
     POLICY_FALLBACK: Kind.CONTENT_POLICY,
 }
+NEVER: frozenset[Kind] = frozenset()
+"""After a failure of no kind in particular."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
     """One call that may be made: this model with this key."""
 

@@ -158,6 +158,8 @@ def _tokens(usage: Usage, at: Rates) -> int:
 def upper_bound(most: Most | int, output_tokens: int, rates: Rates) -> int:
     """The most a call can cost: every token of its dearest class, in the dearest tier it may reach."""
     most = most if isinstance(most, Most) else Most(most)
+    if not rates.tiers:
+        return _at_most(most, output_tokens, rates)
     return max([_at_most(most, output_tokens, at) for at in _reachable(most.input_tokens, rates)])
 
 
