@@ -33,10 +33,8 @@ from dataelan_web.models import (
     Attempt,
     Budget,
     BudgetPeriod,
-    EntryKind,
     Execution,
     ExecutionBody,
-    LedgerEntry,
     Organization,
     Origin,
     Payer,
@@ -109,13 +107,7 @@ class Caller:
         return not quota.hold(db.session, counted.limits, self.execution_id, attempt_id, use, is_last=is_last)
 
     def settle(self, attempt_id: uuid.UUID, use: quota.Use, *, is_last: bool = False) -> None:
-        entry = LedgerEntry(
-            organization_id=self.organization_id,
-            kind=EntryKind.CHARGE,
-            payer=Payer.ORGANIZATION,
-            amount=use.usd,
-            tokens=use.tokens,
-        )
+        entry = quota.Charge(self.organization_id, Payer.ORGANIZATION, use.usd, use.tokens)
         (quota.settle_at_last if is_last else quota.settle)(db.session, attempt_id, entry)
 
 

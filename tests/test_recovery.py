@@ -211,7 +211,7 @@ def test_where_no_money_was_held_what_nobody_heard_is_not_charged_as_if_it_had_b
     execution = claimed(acme, "!simulate tokens=8\nHi", requested=priced(acme, simulated))
     events = execute(execution, execution.fence)
     next(events)
-    held_for_it = quota.held(db.session, execution.attempts[0].id)
+    held_for_it = quota.held(db.session, execution.made[0].id)
     assert held_for_it is not None
     assert held_for_it.usd == 0
     let_the_lease_run_out(execution.id)

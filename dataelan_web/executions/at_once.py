@@ -23,10 +23,11 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import pool, quota, second_net
 from ..extensions import db, one_of_each
-from ..models import Attempt, Changed, Execution, LedgerEntry, new_id, records
+from ..models import Changed, Execution, new_id, records
 from ..models.base import storable_json
 from ..models.executions import LEASE
 from ..models.journal import COUNTERS
+from ..models.records import AttemptRecord
 from ..router.plan import Step
 from ..router.types import Failure, Prompt
 from ..together import LOCKED, Together
@@ -81,7 +82,7 @@ class Begun:
     allowance: Allowance
 
 
-def begin(execution: Execution, attempt: Attempt, step: Step, prompt: Prompt, unpriced: Unpriced) -> Begun | None:
+def begin(execution: Execution, attempt: AttemptRecord, step: Step, prompt: Prompt, unpriced: Unpriced) -> Begun | None:
     """Commits a run, its first call, and what is held for that. None: it is not plain, and nothing was written; nor was
     it where it raises Changed. Raises SQLAlchemyError where the database is away, and nobody knows what it wrote."""
     version, subjects = execution.hub_version, subjects_of(execution, step)
@@ -111,7 +112,7 @@ def begin(execution: Execution, attempt: Attempt, step: Step, prompt: Prompt, un
     return Begun(begun, use, Allowance.of(limits, bound, lease, notice, left))
 
 
-def _begun(execution: Execution, attempt: Attempt, limits: list[quota.Limit], bound: Bound) -> Any:
+def _begun(execution: Execution, attempt: AttemptRecord, limits: list[quota.Limit], bound: Bound) -> Any:
     """(when it began, nano-USD that are left)"""
     said = records.values(execution, _RUN) | records.values(attempt, _CALL)
     said |= {"attempt": attempt.id, "asked": execution.body.request}
@@ -144,10 +145,10 @@ def _begin_all(calls: Sequence[_Said]) -> list[tuple[datetime, int | None]]:
 
 def end(
     execution: Execution,
-    attempt: Attempt,
+    attempt: AttemptRecord,
     columns: Mapping[str, Any],
     said: Mapping[str, Any],
-    entry: LedgerEntry | None,
+    entry: quota.Charge | None,
 ) -> quota.Settled | None:
     """Commits the end of a run and of its only call, as columns of its row and its body tell them; and settles what was
     held, with this line. None: nothing was written, for it is not this process's any more, or not to be written so.

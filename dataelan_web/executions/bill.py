@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from .. import quota
 from ..extensions import db
-from ..models import Attempt, EntryKind, LedgerEntry, records
+from ..models import Attempt
+from ..models.records import AttemptRecord
 from ..router import pricing
 from ..router.parameters import may_think
 from ..router.plan import Step
@@ -54,21 +55,13 @@ def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> None:
     note_overrun(attempt, tokens, is_over=is_over)
 
 
-def line_for(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> LedgerEntry:
+def line_for(organization_id: uuid.UUID, attempt: Attempt | AttemptRecord, tokens: int) -> quota.Charge:
     """The ledger's, of what a call came to."""
-    return records.record(
-        LedgerEntry,
-        organization_id=organization_id,
-        kind=EntryKind.CHARGE,
-        payer=attempt.payer,
-        amount=attempt.cost or 0,
-        tokens=tokens,
-        price_id=attempt.price_id,
-        note="estimated" if attempt.usage_is_estimated else "",
-    )
+    note = "estimated" if attempt.usage_is_estimated else ""
+    return quota.Charge(organization_id, attempt.payer, attempt.cost or 0, tokens, attempt.price_id, note)
 
 
-def note_overrun(attempt: Attempt, tokens: int, *, is_over: bool) -> None:
+def note_overrun(attempt: Attempt | AttemptRecord, tokens: int, *, is_over: bool) -> None:
     """What came to more than was held is logged under a name of its own, to be counted; the count should be 0."""
     if is_over:
         log.warning("quota.overrun attempt=%s cost=%s tokens=%s", attempt.id, attempt.cost, tokens)

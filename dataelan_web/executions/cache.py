@@ -18,11 +18,11 @@ from typing import Any
 import redis
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
-from sqlalchemy.orm.attributes import set_committed_value
 
 from ..extensions import db
 from ..jobs.queue import store
 from ..models import Execution, ExecutionBody, State, now
+from ..models.records import AttemptRecord
 from ..router.types import Done, Event, Finish, Task
 from .prompts import to_json
 from .submit import Request, record, unsaved
@@ -123,9 +123,8 @@ def answer(request: Request, source: Execution) -> Execution | None:
         receipt={"requested": request.requested, FROM: str(source.id)},
         notice=NOTICE,
     )
-    attempts = list(source.attempts)
+    made = [AttemptRecord.of(attempt) for attempt in source.attempts]
     if record(request, row=run) is not run:
         return None
-    run.is_known = True
-    set_committed_value(run, "attempts", attempts)  # for telling who answered; they are the other run's
+    run.is_known, run.made = True, made  # for telling who answered; they are the other run's
     return run

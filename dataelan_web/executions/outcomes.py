@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..models import Attempt, Execution, Outcome, Payer, new_id, now, records
 from ..models.journal import COUNTERS
+from ..models.records import AttemptRecord
 from ..router.candidates import Candidate
 from ..router.health import Observation, kind_for_health, work_of
 from ..router.plan import Step
@@ -17,9 +17,10 @@ from ..router.types import OUR_OWN, Fate, Kind, Task, Usage
 from .bill import Bill
 from .measures import to_json
 
+_OF_THE_LAST = "provider_id", "model_id", "api_key_id", "payer", "first_token_at", "measures", *COUNTERS
 
-@dataclass(frozen=True)
-class Ended:
+
+class Ended(NamedTuple):
     """How a call ended, to be written until it is."""
 
     candidate: Candidate
@@ -28,30 +29,25 @@ class Ended:
     tokens: int | None
 
 
-def announced(execution: Execution, step: Step, number: int) -> Attempt:
-    """The row of a call that is about to be made."""
-    return records.record(
-        Attempt,
+def announced(execution: Execution, step: Step, number: int) -> AttemptRecord:
+    """A call that is about to be made."""
+    candidate, key = step.candidate, step.key
+    return AttemptRecord(
         id=new_id(),
         execution_id=execution.id,
         number=execution.attempts_made + number,
-        provider_id=step.candidate.provider_id,
-        model_id=step.candidate.model_id,
-        api_key_id=step.key.id,
-        price_id=step.candidate.price_id,
-        model_name=step.candidate.model,
-        provider_name=step.candidate.provider,
-        payer=Payer(step.key.payer),
-        outcome=Outcome.SENT,
-        error="",
-        response_id="",
-        response_model="",
-        measures={},
+        provider_id=candidate.provider_id,
+        model_id=candidate.model_id,
+        api_key_id=key.id,
+        price_id=candidate.price_id,
+        model_name=candidate.model,
+        provider_name=candidate.provider,
+        payer=Payer(key.payer),
     )
 
 
-def ended(attempt: Attempt, result: Result, bill: Bill, seconds: float) -> dict[str, Any]:
-    """How a call ended after so many seconds, as columns of its row, which gets them too."""
+def ended(attempt: AttemptRecord, result: Result, bill: Bill, seconds: float) -> dict[str, Any]:
+    """How a call ended after so many seconds, as columns of its row. The attempt gets them too."""
     failure, done, first = result.failure, result.done, result.first_token_at
     ended_at = attempt.started_at + timedelta(seconds=seconds)
     values: dict[str, Any] = {
@@ -73,7 +69,7 @@ def ended(attempt: Attempt, result: Result, bill: Bill, seconds: float) -> dict[
 
 
 def observed(
-    attempt: Attempt, step: Step, result: Result, usage: Usage | None, task: Task, seconds: float
+    attempt: AttemptRecord, step: Step, result: Result, usage: Usage | None, task: Task, seconds: float
 ) -> Observation:
     """What a call tells of the model's and the key's health."""
     failure = result.failure
@@ -97,10 +93,13 @@ def outcome(result: Result) -> Outcome:
     return Outcome.INTERRUPTED if result.visible or result.failure.fate is Fate.UNKNOWN else Outcome.FAILED
 
 
-def told(attempt: Attempt, key: str = "") -> dict[str, Any]:
+def told(attempt: AttemptRecord, key: str = "") -> dict[str, Any]:
     """One attempt as the decision receipt shows it. Cost in nano-USD."""
-    said = records.values(attempt, ("number", "error", "status", "cost"))
-    return said | {
+    return {
+        "number": attempt.number,
+        "error": attempt.error,
+        "status": attempt.status,
+        "cost": attempt.cost,
         "model": f"{attempt.provider_name} / {attempt.model_name}",
         "key": key,
         "payer": attempt.payer.value,
@@ -110,10 +109,9 @@ def told(attempt: Attempt, key: str = "") -> dict[str, Any]:
     }
 
 
-def summary(last: Attempt | None, costs: Sequence[int | None]) -> dict[str, Any]:
+def summary(last: Attempt | AttemptRecord | None, costs: Sequence[int | None]) -> dict[str, Any]:
     """The narrow row's share: the last attempt speaks for speed and tokens, the cost is of all of them."""
-    names = ("provider_id", "model_id", "api_key_id", "payer", "first_token_at", "measures", *COUNTERS)
     if last is None:
-        return dict.fromkeys(names) | {"measures": {}, "cost": 0}
+        return dict.fromkeys(_OF_THE_LAST) | {"measures": {}, "cost": 0}
     known = [cost for cost in costs if cost is not None]
-    return records.values(last, names) | {"cost": sum(known) if len(known) == len(costs) else None}
+    return records.values(last, _OF_THE_LAST) | {"cost": sum(known) if len(known) == len(costs) else None}

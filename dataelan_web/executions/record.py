@@ -18,12 +18,12 @@ from typing import Any
 from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.base import object_state
 
 from .. import quota, traces
 from ..extensions import db
-from ..models import Attempt, Execution, Origin, journal
+from ..models import Attempt, Execution, Origin, journal, records
+from ..models.records import AttemptRecord
 from ..router.parameters import REFUSABLE, UNTOLD, fitted
 from ..router.plan import Step
 from ..router.run import Result
@@ -54,7 +54,7 @@ class Record:
         self.execution, self.fence, self.answer = execution, fence, answer
         self.attempts: list[dict[str, Any]] = []
         self.notice = self.finish = ""
-        self.last: Attempt | None = None
+        self.last: AttemptRecord | None = None
         self.trace = traces.of_run(execution)
         self._key, self._lessons = KeyUse(), Lessons()
         self._allowance = NONE_YET
@@ -64,7 +64,7 @@ class Record:
         self.leaves_out = UNTOLD if execution.origin is Origin.GATEWAY else frozenset(REFUSABLE)
         self.is_there = not object_state(execution).transient
         """Is the execution's own row committed? That of a run that its caller runs itself comes with its first call."""
-        self._made, self._unsent = list[Attempt](), list[uuid.UUID]()
+        self._made, self._unsent = list[AttemptRecord](), list[uuid.UUID]()
         self._ended: Ended | None = None
         self._is_written = self._is_settled = True
         self._is_lost = not execution.is_announced
@@ -117,15 +117,15 @@ class Record:
         self.trace.begin(step, attempt, allowance.prompt)
         return allowance.prompt
 
-    def take_over(self, attempt: Attempt, step: Step, number: int, prompt: Prompt) -> None:
+    def take_over(self, row: Attempt, step: Step, number: int, prompt: Prompt) -> None:
         """Go on with an attempt that another worker began; those before it are told of as it would have."""
-        earlier = select(Attempt).where(Attempt.execution_id == attempt.execution_id, Attempt.id != attempt.id)
+        earlier = select(Attempt).where(Attempt.execution_id == row.execution_id, Attempt.id != row.id)
         self.tell(db.session.scalars(earlier.order_by(Attempt.number)).all())
+        attempt = AttemptRecord.of(row)
         self.last, self._allowance = attempt, take_over(self.execution, attempt.id, step, prompt)
         lasted = db.session.scalars(select(func.clock_timestamp())).one() - attempt.started_at
         self._since = time.monotonic() - lasted.total_seconds()
         self.trace.begin(step, attempt, prompt, taken_over=True)
-        db.session.expunge(attempt)
         try:
             self._key = KeyUse.of(step.key.id, journal.key_of(db.session, step.key.id))
         except Failure as failure:
@@ -170,7 +170,7 @@ class Record:
             self.roll_back()
 
     @property
-    def unwritten(self) -> Attempt | None:
+    def unwritten(self) -> AttemptRecord | None:
         """The last call, where how it ended is yet to be written."""
         return None if self._is_written else self.last
 
@@ -273,22 +273,24 @@ class Record:
     def tell(self, made: Sequence[Attempt]) -> None:
         """Attempts that were closed elsewhere, all there are so far, for the receipt and the sums."""
         if made:
-            self.attempts, self.last = [outcomes.told(attempt) for attempt in made], made[-1]
+            known = [AttemptRecord.of(attempt) for attempt in made]
+            self.attempts, self.last = [outcomes.told(attempt) for attempt in known], known[-1]
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _begun_at_once(self, attempt: Attempt, step: Step, prompt: Prompt) -> Allowance | None:
+    def _begun_at_once(self, attempt: AttemptRecord, step: Step, prompt: Prompt) -> Allowance | None:
         """Its first call, with its own row, in one message; None: it is to begin the long way."""
         if not self._is_lost or attempt.number != 1:
             return None
         begun = at_once.begin(self.execution, attempt, step, prompt, self._unpriced)
         if begun is None:
             return None
-        self.execution.created_at = attempt.started_at = begun.at
+        attempt.started_at = begun.at
+        records.note(self.execution, created_at=begun.at)
         self._key, self._is_lost, self._is_at_once = begun.key, False, True
         return begun.allowance
 
-    def _settled(self, attempt: Attempt, tokens: int, settled: quota.Settled) -> None:
+    def _settled(self, attempt: AttemptRecord, tokens: int, settled: quota.Settled) -> None:
         """Commits, where there is more to tell of it than what is left."""
         self._is_settled, self.execution.left_usd = True, settled.left_usd
         note_overrun(attempt, tokens, is_over=settled.is_over)
@@ -302,7 +304,7 @@ class Record:
             log.exception("execution %s does not say that it came to more than was held", self.execution.id)
             db.session.rollback()
 
-    def _forget(self, attempt: Attempt) -> None:
+    def _forget(self, attempt: AttemptRecord) -> None:
         """A call that was refused was none, but the run whose row came with it is there, and its key is taken."""
         try:
             if self.is_there:
@@ -324,7 +326,7 @@ class Record:
             log.exception("attempt %s could not be taken back yet", attempt_id)
             self.roll_back()
 
-    def _begun(self) -> Attempt:
+    def _begun(self) -> AttemptRecord:
         if self.last is None:
             raise LookupError("no attempt was begun")
         return self.last
@@ -337,5 +339,5 @@ class Record:
 
     def _tell_caller(self, left_usd: int | None, *, is_known: bool) -> None:
         """Whoever runs it need not ask the database what is known here."""
-        self.execution.left_usd, self.execution.is_known = left_usd, is_known
-        set_committed_value(self.execution, "attempts", self._made)
+        run = self.execution
+        run.left_usd, run.is_known, run.made = left_usd, is_known, self._made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from ..executions import cache, measures
 from ..extensions import db
 from ..models import NANO, Attempt, Execution, Unit, now, records
 from ..models.journal import COUNTERS
+from ..models.records import AttemptRecord
 from ..router.types import Usage
 
 FACTS = ("execution_id", "model", "provider", "cost_usd", "limit_left_usd", "overhead_ms")
@@ -33,7 +35,7 @@ class Account:
     @classmethod
     def of(cls, execution: Execution, arrived: float) -> Account:
         spent = time.perf_counter() - arrived
-        known = (execution.cost, execution.left_usd, execution.attempts)
+        known = (execution.cost, execution.left_usd, execution.made)
         cost, left, made = known if execution.is_known else _recorded(execution)
         last = made[-1] if made else None
         is_cached = bool((execution.labels or {}).get(cache.FROM))
@@ -69,11 +71,12 @@ def usd(nano: int | None) -> str | None:
     return f"{Decimal(nano) / NANO:f}" if nano is not None else None
 
 
-def _recorded(execution: Execution) -> tuple[int | None, int | None, list[Attempt]]:
+def _recorded(execution: Execution) -> tuple[int | None, int | None, Sequence[AttemptRecord]]:
     """As PostgreSQL has it: (cost so far, what is left of the limit that has least, its attempts). Nano-USD."""
     rows = db.session.execute(_ACCOUNT, {"execution": execution.id}).all()
     cost, refused_by, _, left = rows[-1] if rows else (None, None, None, None)
-    return cost, _left_of(refused_by) if refused_by else left, [row.Attempt for row in rows if row.Attempt]
+    made = [AttemptRecord.of(row.Attempt) for row in rows if row.Attempt]
+    return cost, _left_of(refused_by) if refused_by else left, made
 
 
 _ACCOUNT = (
@@ -90,6 +93,6 @@ def _left_of(budget_id: uuid.UUID) -> int | None:
     return next((limit.left for limit in quota.limits_of(db.session, [budget_id]) if limit.unit is Unit.USD), None)
 
 
-def _seconds(attempt: Attempt) -> float:
+def _seconds(attempt: AttemptRecord) -> float:
     """How long a call took, or has taken until now."""
     return ((attempt.ended_at or now()) - attempt.started_at).total_seconds()

@@ -88,7 +88,7 @@ def _cached(request: Request, asked: Inbound, steered: Steering, arrived: float)
     execution = cache.answer(request, source)
     if execution is None:  # it is a repetition, which is looked at as any other
         return None
-    made = execution.attempts[-1] if execution.attempts else None
+    made = execution.made[-1] if execution.made else None
     response = _told(execution, asked, replay.said(source, made.response_model if made else ""), arrived)
     response.headers["x-dataelan-cache"] = "hit"
     return response

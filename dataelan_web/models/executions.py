@@ -7,6 +7,7 @@ Every write of a running execution names its fence; a worker that lost its lease
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
@@ -51,7 +52,7 @@ from .callers import Caller
 from .explored import EXPLORED
 from .hub import Model, Price, Provider
 from .locks import ALIVE
-from .measured import Measured
+from .measured import Lasted, Measured
 from .opinions import Comment, Feedback
 from .workspace import ModelType, Project, Prompt, PromptSession
 
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from .accounts import User
     from .actions import Action
     from .assets import Asset
+    from .records import AttemptRecord
     from .templates import TemplateRun
 
 LEASE = timedelta(seconds=30)
@@ -196,7 +198,9 @@ class Execution(Measured, Trashable, Base):
     template_run: Mapped[TemplateRun | None] = relationship(back_populates="execution", passive_deletes=True)
 
     is_known = False
-    """Whoever runs it has its attempts, its cost and `left_usd` in memory, and there is no more to know."""
+    """Whoever runs it has its cost, its attempts (`made`) and `left_usd` in memory, and there is no more to know."""
+    made = cast("Sequence[AttemptRecord]", ())
+    """Its attempts so far, by whoever runs it."""
     left_usd = cast(int | None, None)
     """Nano-USD that are left of the hard limit that has least, of those that count it; None: none of money does."""
 
@@ -254,7 +258,7 @@ ExecutionBody.asked = column_property(ExecutionBody.request["messages"][-1], def
 """The last message of its request: before it stands the whole conversation, which a page of many runs does not read."""
 
 
-class Attempt(Base):
+class Attempt(Lasted, Base):
     """One call to one provider with one key, whatever came of it."""
 
     __tablename__ = "attempts"
@@ -290,14 +294,6 @@ class Attempt(Base):
     """A job that the provider works on: how any worker can ask for its answer {url, method, delay, cancel?}. No key."""
 
     price: Mapped[Price | None] = relationship()
-
-    @property
-    def seconds(self) -> float | None:
-        return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
-
-    @property
-    def first_token_seconds(self) -> float | None:
-        return (self.first_token_at - self.started_at).total_seconds() if self.first_token_at else None
 
 
 # -- the verbs of one row: each is one atomic statement ------------------------------------------

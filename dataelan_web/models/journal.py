@@ -33,6 +33,7 @@ from .base import Base, DbSession
 from .executions import LEASE, Attempt, Execution, ExecutionBody, Outcome, State
 from .hub import APIKey, Provider
 from .locks import ALIVE
+from .records import AttemptRecord
 
 
 def _table(model: type[Base]) -> Table:
@@ -66,7 +67,7 @@ def _binds(table: Table, names: tuple[str, ...], prefix: str = "its_") -> dict[s
     return {name: bindparam(prefix + name, type_=table.c[name].type) for name in names}
 
 
-def _values(row: Base, names: tuple[str, ...], prefix: str = "its_") -> dict[str, Any]:
+def _values(row: Base | AttemptRecord, names: tuple[str, ...], prefix: str = "its_") -> dict[str, Any]:
     return {prefix + name: getattr(row, name) for name in names}
 
 
@@ -145,7 +146,7 @@ def announce(session: DbSession, run: Execution) -> bool:
 
 
 def finish(
-    session: DbSession, run: Execution, fence: int, values: Mapping[str, Any], last: Attempt | None
+    session: DbSession, run: Execution, fence: int, values: Mapping[str, Any], last: AttemptRecord | None
 ) -> tuple[bool, bool]:
     """Bring a running execution to its final state: columns of it and its body, of those that ends have; and its last
     attempt, where its end is not written yet. (was it written, was the attempt's?) Not the first: the fence has moved
@@ -227,12 +228,13 @@ _AMEND = (
 )
 
 
-def begin(session: DbSession, attempt: Attempt, fence: int) -> Any:
+def begin(session: DbSession, attempt: AttemptRecord, fence: int) -> Any:
     """Write that a call is about to be made, and read the key that it is made with: see `key_of`. None: the run is not
     this fence's any more, or was asked to stop. Until the transaction ends no sweeper takes it away."""
     ours = _ours(attempt.execution_id, fence)
     row = session.connection().execute(_BEGIN, _values(attempt, BEGUN) | ours).first()
-    attempt.started_at = row.started_at if row else attempt.started_at
+    if row:
+        attempt.started_at = row.started_at
     return row
 
 
@@ -241,12 +243,12 @@ def key_of(session: DbSession, id: uuid.UUID | None) -> Any:
     return session.connection().execute(_KEY, {"its_api_key_id": id}).first()
 
 
-def take_back(session: DbSession, attempt: Attempt) -> None:
+def take_back(session: DbSession, attempt: AttemptRecord) -> None:
     """A call that is not made after all, in the transaction that began it."""
     session.connection().execute(_TAKE_BACK, {"its_id": attempt.id})
 
 
-def amend(session: DbSession, attempt: Attempt, fence: int, values: Mapping[str, Any]) -> bool:
+def amend(session: DbSession, attempt: AttemptRecord, fence: int, values: Mapping[str, Any]) -> bool:
     """Change an attempt that is open. False: it is closed, or not this fence's to write, as where its run was put back
     into the queue: what it left at a provider is the next one's."""
     ours = {"its_id": attempt.id, **_ours(attempt.execution_id, fence)}

@@ -1,4 +1,5 @@
-"""What follows from the columns of a run: how long it took, how much was said. Of a row of executions in any form."""
+"""What follows from the columns of a run, or of an attempt: how long it took, how much was said. Of their rows in any
+form."""
 
 from __future__ import annotations
 
@@ -43,6 +44,23 @@ class Measured:
             return None
         streaming = (self.finished_at - self.first_token_at).total_seconds()
         return self.tokens_out / streaming if streaming > 0 else None
+
+
+class Lasted:
+    """A mixin for what has these columns, of an attempt."""
+
+    if TYPE_CHECKING:
+        started_at: datetime
+        first_token_at: datetime | None
+        ended_at: datetime | None
+
+    @property
+    def seconds(self) -> float | None:
+        return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
+
+    @property
+    def first_token_seconds(self) -> float | None:
+        return (self.first_token_at - self.started_at).total_seconds() if self.first_token_at else None
 
 
 def _total(*counters: int | None) -> int | None:

@@ -1,17 +1,23 @@
 """Rows in memory that are plain records: of what a call wrote by statements (journal.py), in no session.
 
-SQLAlchemy tells its sessions of each value that a row gets. Where there is none to be told, that is most of the work of
-making one.
+SQLAlchemy tells its sessions of each value that a row gets, and asks itself at each reading whether it is there. Where
+there is no session to be told, that is most of the work of making a row and of reading it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy.orm.attributes import instance_dict, manager_of_class
+from sqlalchemy.orm.attributes import manager_of_class
 
 from .base import Base
+from .executions import Attempt, Outcome, Payer
+from .measured import Lasted
 
 Row = TypeVar("Row", bound=Base)
 
@@ -23,12 +29,60 @@ def record(model: type[Row], **values: Any) -> Row:
     return row
 
 
-def note(row: Base, **values: Any) -> None:
+def note(row: object, **values: Any) -> None:
     """What is known of it besides, or anew, but for lists of rows; no session that it is in writes that."""
-    instance_dict(row).update(values)
+    vars(row).update(values)
 
 
-def values(row: Base, names: Iterable[str]) -> dict[str, Any]:
-    """Of any row, these by name: what is in memory past what SQLAlchemy does at each reading."""
-    held = instance_dict(row)
-    return {name: held[name] if name in held else getattr(row, name) for name in names}
+def values(row: object, names: Sequence[str]) -> dict[str, Any]:
+    """Of any row, two or more of these by name: what is in memory past what SQLAlchemy does at each reading."""
+    try:
+        return dict(zip(names, itemgetter(*names)(vars(row)), strict=True))
+    except KeyError:  # it has yet to be read, or is as it is by default
+        return {name: getattr(row, name) for name in names}
+
+
+class _Ended(Lasted):
+    """How an attempt ended; until then, as it is in its row."""
+
+    started_at: datetime
+    """By the database's clock, once it is written."""
+    outcome: Outcome = Outcome.SENT
+    first_token_at: datetime | None = None
+    ended_at: datetime | None = None
+    error_kind: str | None = None
+    error: str = ""
+    status: int | None = None
+    response_id: str = ""
+    response_model: str = ""
+    tokens_input: int | None = None
+    tokens_cache_read: int | None = None
+    tokens_cache_write: int | None = None
+    tokens_output: int | None = None
+    tokens_reasoning: int | None = None
+    measures: dict[str, Any] = {}
+    usage_is_estimated: bool = False
+    cost: int | None = None
+    job: dict[str, Any] | None = None
+
+
+@dataclass
+class AttemptRecord(_Ended):
+    """An attempt (executions.Attempt) as its run has it in memory: the columns of its row, by their names."""
+
+    id: uuid.UUID
+    execution_id: uuid.UUID
+    number: int
+    provider_id: uuid.UUID | None
+    model_id: uuid.UUID | None
+    api_key_id: uuid.UUID | None
+    price_id: uuid.UUID | None
+    model_name: str
+    provider_name: str
+    payer: Payer
+
+    @classmethod
+    def of(cls, row: Attempt) -> AttemptRecord:
+        made = cls(*(getattr(row, one.name) for one in fields(cls)))
+        note(made, **{name: getattr(row, name) for name in _Ended.__annotations__})
+        return made

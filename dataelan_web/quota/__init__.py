@@ -9,6 +9,7 @@ from .books import Drift, correct, drift, mend
 from .holds import (
     GRACE,
     REFUSED,
+    Charge,
     Settled,
     commit,
     held,
@@ -37,6 +38,7 @@ __all__ = [
     "OPERATORS",
     "REFUSED",
     "Applicable",
+    "Charge",
     "Drift",
     "Lease",
     "Limit",

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
-from ..models import Budget, BudgetPeriod, Hold, LedgerEntry, Reservation, ReservationState, Unit, new_id
+from ..models import Budget, BudgetPeriod, Hold, Payer, Reservation, ReservationState, Unit, new_id
 from ..models.base import DbSession
 from ..models.locks import ALIVE
 from .amounts import Use
@@ -40,6 +40,18 @@ _TAKE_BACK = "ROLLBACK TO SAVEPOINT before_hold"
 _SETTLE = f"""SELECT {ALIVE}, set_config('dataelan.overrun', quota_settle(
     %(line)s, %(organization)s, %(attempt)s, %(price)s, %(payer)s, %(usd)s, %(tokens)s, %(remark)s)::text, false)"""
 _HOW_IT_STANDS = ", current_setting('dataelan.overrun'), quota_left(%(attempt)s)"
+
+
+class Charge(NamedTuple):
+    """The ledger's line for a call, before it is written."""
+
+    organization_id: uuid.UUID
+    payer: Payer
+    amount: int
+    tokens: int = 0
+    price_id: uuid.UUID | None = None
+    note: str = ""
+    """As in LedgerEntry."""
 
 
 class Settled(NamedTuple):
@@ -107,7 +119,7 @@ def reserve(session: DbSession, counted: Applicable, execution_id: uuid.UUID, at
         raise OverLimit(tightest(refused.values()), counted.zone)
 
 
-def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry) -> bool:
+def settle(session: DbSession, attempt_id: uuid.UUID, entry: Charge) -> bool:
     """End what is held with what was used, and write the ledger's line: where it cost something, or a limit of tokens
     or requests counted it. Safe to run twice, and after a void: the first line of an attempt counts, no other.
 
@@ -118,7 +130,7 @@ def settle(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry) -> boo
     return bool(said[-1] == "true")
 
 
-def settle_at_last(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry) -> Settled:
+def settle_at_last(session: DbSession, attempt_id: uuid.UUID, entry: Charge) -> Settled:
     """The same as the last that the transaction writes: committed at once, with all that was written before."""
     session.flush()
     message = f"{_SETTLE}; {_END}{_HOW_IT_STANDS}"
@@ -127,7 +139,7 @@ def settle_at_last(session: DbSession, attempt_id: uuid.UUID, entry: LedgerEntry
     return Settled(is_over == "true", left)
 
 
-def to_settle(attempt_id: uuid.UUID, entry: LedgerEntry) -> dict[str, object]:
+def to_settle(attempt_id: uuid.UUID, entry: Charge) -> dict[str, object]:
     """What quota_settle is told of a call and the ledger's line for it, by name."""
     return {
         "line": new_id(),
@@ -136,8 +148,8 @@ def to_settle(attempt_id: uuid.UUID, entry: LedgerEntry) -> dict[str, object]:
         "price": entry.price_id,
         "payer": entry.payer,
         "usd": entry.amount,
-        "tokens": entry.tokens or 0,
-        "remark": entry.note or "",
+        "tokens": entry.tokens,
+        "remark": entry.note,
     }
 
 

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from ..models import NANO, Attempt, Execution, Origin
+from ..models import NANO, Execution, Origin
+from ..models.records import AttemptRecord
 from ..router.plan import Plan, Step
 from ..router.run import Result
 from ..router.types import Failure, Prompt
@@ -33,13 +34,13 @@ class RunTrace:
     def decided(self, chosen: Plan) -> None:
         """What may answer, and why."""
 
-    def begin(self, step: Step, attempt: Attempt, prompt: Prompt, *, taken_over: bool = False) -> None:
+    def begin(self, step: Step, attempt: AttemptRecord, prompt: Prompt, *, taken_over: bool = False) -> None:
         """A call of a model is about to be made, or gone on with."""
 
     def refused(self, step: Step, why: str) -> None:
         """A limit, or something of our own, let no call be made."""
 
-    def ended(self, attempt: Attempt, result: Result, answer: Answered) -> None:
+    def ended(self, attempt: AttemptRecord, result: Result, answer: Answered) -> None:
         """The call has ended, and the attempt says how."""
 
     def end(self, execution: Execution, failure: Failure | None) -> None:
@@ -80,7 +81,7 @@ class _Traced(RunTrace):
         }
         self._run.add_event(names.DECIDED, _known(about))
 
-    def begin(self, step: Step, attempt: Attempt, prompt: Prompt, *, taken_over: bool = False) -> None:
+    def begin(self, step: Step, attempt: AttemptRecord, prompt: Prompt, *, taken_over: bool = False) -> None:
         from opentelemetry.trace import SpanKind
 
         candidate = step.candidate
@@ -107,7 +108,7 @@ class _Traced(RunTrace):
     def refused(self, step: Step, why: str) -> None:
         self._run.add_event(names.REFUSED, {names.REQUEST_MODEL: step.candidate.model, "reason": why})
 
-    def ended(self, attempt: Attempt, result: Result, answer: Answered) -> None:
+    def ended(self, attempt: AttemptRecord, result: Result, answer: Answered) -> None:
         if (span := self._call) is None:
             return
         self._call, done = None, result.done

@@ -104,9 +104,13 @@ def reserve(cast: people.Cast, amount: int = 0, tokens: int = 0, who: Subjects |
 
 
 def settle(cast: people.Cast, attempt_id: uuid.UUID, amount: int = 0, tokens: int = 0, note: str = "") -> bool:
-    is_over = quota.settle(db.session, attempt_id, line(cast.organization.id, amount, tokens, note))
+    is_over = quota.settle(db.session, attempt_id, charge(cast.organization.id, amount, tokens, note))
     quota.commit(db.session)
     return is_over
+
+
+def charge(organization_id: uuid.UUID, amount: int, tokens: int = 0, note: str = "") -> quota.Charge:
+    return quota.Charge(organization_id, Payer.ORGANIZATION, amount, tokens, note=note)
 
 
 def line(organization_id: uuid.UUID, amount: int, tokens: int = 0, note: str = "") -> LedgerEntry:

@@ -28,7 +28,7 @@ from dataelan_web.models import Answer, Attempt, Budget, BudgetPeriod, Increase,
 from dataelan_web.quota import OverLimit, Use
 from tests import people
 
-from .steps import attempt, execution, let_the_window_end, line, lines, subjects, watched
+from .steps import attempt, charge, execution, let_the_window_end, lines, subjects, watched
 
 SEQUENCES = int(os.environ.get("DATAELAN_SEQUENCES", "0"))
 AMOUNTS = st.integers(0, 60)
@@ -169,7 +169,7 @@ class Limits(RuleBasedStateMachine):
 
     def _settle(self, call: Call, used: Use) -> bool:
         db.session.execute(update(Attempt).where(Attempt.id == call.id).values(ended_at=now(), cost=used.usd))
-        entry = line(self.cast.organization.id, used.usd, used.tokens)
+        entry = charge(self.cast.organization.id, used.usd, used.tokens)
         is_over = quota.settle(db.session, call.id, entry)
         quota.commit(db.session)
         for limit, window in zip(self.limits, call.windows, strict=True):

@@ -32,12 +32,12 @@ from tests import people
 from .steps import (
     USD,
     attempt,
+    charge,
     drifted,
     execution,
     ledger,
     let_the_window_end,
     limit,
-    line,
     lines,
     reserve,
     settle,
@@ -80,8 +80,7 @@ def test_a_price_that_the_ledger_names_cannot_be_deleted(acme: people.Cast) -> N
     model = people.own_model(acme, people.own_provider(acme, "http://127.0.0.1:9/v1"), "m", input=1, output=1)
     (price,) = model.prices
     id = execution(acme).id
-    entry = line(acme.organization.id, 5)
-    entry.price_id = price.id
+    entry = charge(acme.organization.id, 5)._replace(price_id=price.id)
     quota.settle(db.session, attempt(id, price_id=price.id), entry)
     db.session.commit()
     with pytest.raises(IntegrityError, match="ledger_entries"):

@@ -32,11 +32,11 @@ from .steps import (
     MILLION,
     USD,
     attempt,
+    charge,
     drifted,
     execution,
     ledger,
     limit,
-    line,
     lines,
     reserve,
     settle,
@@ -419,7 +419,7 @@ def test_a_commit_waits_for_the_disk_after_the_limits_row_is_free(acme: people.C
 def test_what_a_session_still_had_to_write_is_committed_with_the_hold(acme: people.Cast) -> None:
     attempt_id = reserve(acme)
     acme.project.name = "Renamed"
-    quota.settle(db.session, attempt_id, line(acme.organization.id, 5))
+    quota.settle(db.session, attempt_id, charge(acme.organization.id, 5))
     quota.commit(db.session)
     db.session.rollback()
     db.session.expire_all()
@@ -439,7 +439,7 @@ def test_a_process_that_stands_still_with_a_limit_locked_loses_it_to_the_others(
         quota.hold(db.session, counted.limits, id, attempt(id), quota.Use(amount, 0))
         assert _idles_at_most() == "10s"
         db.session.rollback()
-    quota.settle(db.session, attempt(id), line(acme.organization.id, 5))
+    quota.settle(db.session, attempt(id), charge(acme.organization.id, 5))
     assert _idles_at_most() == "10s"
     db.session.rollback()
     quota.void(db.session, uuid.uuid4())

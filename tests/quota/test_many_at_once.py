@@ -24,12 +24,12 @@ from tests import people
 
 from .steps import (
     attempt,
+    charge,
     drifted,
     execution,
     ledger,
     let_the_window_end,
     limit,
-    line,
     periods,
     state_of,
     subjects,
@@ -74,11 +74,11 @@ def test_calls_that_end_in_every_way_leave_nothing_held(app: Flask, acme: people
             if end < 0.1:
                 quota.void(db.session, made)
             elif end < 0.2:  # the connection broke, or the worker died, and another wrote the end again
-                quota.settle(db.session, made, line(organization_id, 9, 30))
+                quota.settle(db.session, made, charge(organization_id, 9, 30))
                 db.session.rollback()
             if end >= 0.1:
                 for _ in range(chance.choice([1, 1, 2])):
-                    quota.settle(db.session, made, line(organization_id, 9, 30))
+                    quota.settle(db.session, made, charge(organization_id, 9, 30))
                 spent[place] += 9
             quota.commit(db.session)
 
@@ -137,7 +137,7 @@ def test_calls_that_share_limits_in_different_orders_never_wait_for_each_other(a
             counted = quota.applicable(db.session, chance.choice(who))
             quota.reserve(db.session, counted, id, made, Use(1, 1))
             quota.commit(db.session)
-            quota.settle(db.session, made, line(organization_id, 1, 1))
+            quota.settle(db.session, made, charge(organization_id, 1, 1))
             quota.commit(db.session)
 
     together(app, work, list(range(8)))
