@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..router.types import Embedding, Event, Reasoning, Refusal, Segment, Text, ToolCall
 from ..storage import Stored
@@ -34,22 +34,23 @@ class Words(list[str]):
             self._loose = 0
 
 
-@dataclass
 class Answer:
     """What came back so far."""
 
-    text: Words = field(default_factory=Words)
-    reasoning: Words = field(default_factory=Words)
-    tool_calls: dict[int, dict[str, str]] = field(default_factory=dict)
-    segments: list[Segment] = field(default_factory=list)
-    assets: list[Kept] = field(default_factory=list)
-    vectors: list[Embedding] = field(default_factory=list)
-    is_refusal: bool = False
+    is_refusal = False
+
+    def __init__(self) -> None:
+        self.text, self.reasoning = Words(), Words()
+        self.tool_calls: dict[int, dict[str, str]] = {}
+        self.segments: list[Segment] = []
+        self.assets: list[Kept] = []
+        self.vectors: list[Embedding] = []
 
     def add(self, event: Event) -> None:
         if isinstance(event, Text):
             self.text.add(event.delta)
-            self.is_refusal = self.is_refusal or isinstance(event, Refusal)
+            if isinstance(event, Refusal):
+                self.is_refusal = True
         elif isinstance(event, Reasoning):
             self.reasoning.add(event.delta)
         elif isinstance(event, Segment):

@@ -11,8 +11,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 import redis
 from flask import Flask, current_app
@@ -31,11 +30,19 @@ CHANNEL = "dataelan:cancel"
 RENEW_EVERY = 8.0
 
 
-@dataclass
 class _Held:
-    fence: int
-    stop: Stop = field(default_factory=Stop)
-    since: float = field(default_factory=time.monotonic)
+    """A run, and while inside it is kept: its lease is renewed, and the Stop fires on a cancel or a lost lease."""
+
+    def __init__(self, keeper: Keeper, id: uuid.UUID, fence: int):
+        self._keeper, self._id = keeper, id
+        self.fence, self.stop, self.since = fence, Stop(), time.monotonic()
+
+    def __enter__(self) -> Stop:
+        self._keeper.take(self._id, self)
+        return self.stop
+
+    def __exit__(self, *error: object) -> None:
+        self._keeper.let_go(self._id)
 
 
 class Keeper:
@@ -45,18 +52,17 @@ class Keeper:
         self._lock = threading.Lock()
         self._started = False
 
-    @contextlib.contextmanager
-    def hold(self, execution_id: uuid.UUID, fence: int) -> Iterator[Stop]:
-        """While inside, the lease is renewed and the Stop fires on a cancel or a lost lease."""
-        held = _Held(fence)
+    def hold(self, execution_id: uuid.UUID, fence: int) -> _Held:
+        return _Held(self, execution_id, fence)
+
+    def take(self, execution_id: uuid.UUID, held: _Held) -> None:
         with self._lock:
             self._held[execution_id] = held
             self._start()
-        try:
-            yield held.stop
-        finally:
-            with self._lock:
-                self._held.pop(execution_id, None)
+
+    def let_go(self, execution_id: uuid.UUID) -> None:
+        with self._lock:
+            self._held.pop(execution_id, None)
 
     @property
     def running(self) -> int:

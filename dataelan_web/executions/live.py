@@ -11,9 +11,10 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any
 
 import redis
@@ -57,13 +58,17 @@ class Writer:
     words outlive the process, which for a short one is not worth a round trip."""
 
     def __init__(self, store: redis.Redis, execution_id: uuid.UUID, silent_for: float = 0.0):
-        self.store, self.key = store, key(execution_id)
+        self.store, self._id = store, execution_id
         self._speaks_at = time.monotonic() + silent_for
         self._pending: list[tuple[str, str]] = []
         self._told: list[tuple[str, str]] = []
         self._lock = threading.Lock()
         self._started = self._is_posted = False
         self._size = 0
+
+    @property
+    def key(self) -> str:
+        return key(self._id)
 
     def text(self, delta: str) -> None:
         self._add("t", delta)
@@ -75,24 +80,16 @@ class Writer:
         self._add("p", f"{'' if share is None else round(share, 3)} {note[:200]}")
 
     def end(self) -> None:
-        if self._started or not self._is_silent:
+        if self._started or time.monotonic() >= self._speaks_at:
             self._add("e", "1")
-
-    @property
-    def _is_silent(self) -> bool:
-        return time.monotonic() < self._speaks_at
 
     def _add(self, field: str, value: str) -> None:
         self._size += len(value)
         if self._size > LARGEST and field != "e":
             return
         with self._lock:
-            last = self._pending[-1] if self._pending else None
-            if last and last[0] == field and field != "p":
-                self._pending[-1] = (field, last[1] + value)
-            else:
-                self._pending.append((field, value))
-            if self._is_silent:
+            self._pending.append((field, value))
+            if not self._started and time.monotonic() < self._speaks_at:
                 return
             is_urgent, self._started = field == "e" or not self._started, True
             is_known, self._is_posted = self._is_posted, True
@@ -105,7 +102,7 @@ class Writer:
         What goes on where something was told is answered by None if that is gone: Valkey was away and came back empty,
         and the connection was made anew without a word."""
         with self._lock:
-            pieces, self._pending, self._is_posted = self._pending, [], False
+            pieces, self._pending, self._is_posted = _joined(self._pending), [], False
             goes_on = bool(self._told)
             self._told += pieces
         for field, value in pieces:
@@ -123,6 +120,15 @@ class Writer:
             texts = {kind: "".join(value for field, value in pieces if field == kind) for kind in "rt"}
             self._pending = [("a", "1"), *((kind, text) for kind, text in texts.items() if text)]
             self._pending += [("e", "1")] if ended else []
+
+
+def _joined(pieces: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """As one, what came of a kind one after the other; of how far a job is, each."""
+    joined = list[tuple[str, str]]()
+    for field, same in groupby(pieces, key=itemgetter(0)):
+        values = [value for _, value in same]
+        joined += [(field, value) for value in (values if field == "p" else ("".join(values),))]
+    return joined
 
 
 class _PostOffice:
