@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from ..router.pricing import Most, Rates
@@ -14,6 +15,7 @@ from ..router.types import Usage
 
 BESIDE_TOKENS = ("cache_write_1h", "input_audio", "input_image", "output_audio", "output_image", "images", "seconds",
                  "characters", "requests", "billed_input", "billed_output")  # fmt: skip
+_beside_tokens = attrgetter(*BESIDE_TOKENS)
 TOKENS_OF_AN_IMAGE = 20_000
 """More output tokens than any model counts for one picture (the largest documented are about 6,300)."""
 LONGEST_SPEECH = 16_384
@@ -123,10 +125,8 @@ def film_seconds(prompt: Prompt) -> Decimal:
 
 def to_json(usage: Usage) -> dict[str, Any]:
     """What was used beside the five token counters, as it is kept: seconds as text, so that they stay exact."""
-    values = {name: getattr(usage, name) for name in BESIDE_TOKENS}
-    return {
-        name: str(value) if isinstance(value, Decimal) else value for name, value in values.items() if value is not None
-    }
+    used = zip(BESIDE_TOKENS, _beside_tokens(usage), strict=True)
+    return {name: str(value) if isinstance(value, Decimal) else value for name, value in used if value is not None}
 
 
 def from_json(measures: dict[str, Any]) -> dict[str, Any]:

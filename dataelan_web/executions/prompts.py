@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from html import escape
+from operator import attrgetter
 from typing import Any
 
 from ..router.types import (
@@ -30,11 +31,13 @@ PARTS: dict[str, type[Part]] = {
     "result": ToolResult,
     "thought": ThoughtPart,
 }
+_FILES = (ImagePart, FilePart)
 _NAMES = {part: name for name, part in PARTS.items()}
 _PLAIN = (
     "max_tokens", "temperature", "top_p", "seed", "tool_choice", "schema", "schema_told", "reasoning_effort",
     "thinking_budget", "summary", "seals", "stream",
 )  # fmt: skip
+_plain_of = attrgetter(*_PLAIN)
 
 
 def to_json(prompt: Prompt) -> dict[str, Any]:
@@ -52,7 +55,7 @@ def to_json(prompt: Prompt) -> dict[str, Any]:
         "tools": [_said(tool) for tool in prompt.tools],
         **media,
         **({"options": dict(prompt.options)} if prompt.options else {}),
-        **{name: value for name in _PLAIN if (value := getattr(prompt, name)) is not None},
+        **{name: value for name, value in zip(_PLAIN, _plain_of(prompt), strict=True) if value is not None},
     }
 
 
@@ -73,7 +76,7 @@ def from_json(data: dict[str, Any]) -> Prompt:
 
 def with_files(prompt: Prompt, read: Callable[[str], bytes]) -> Prompt:
     """The prompt with the bytes of the files it refers to. `read`: asset id → its content."""
-    if not any(image.asset for image in prompt.images) and not any(file.asset for file in prompt.files):
+    if not any(isinstance(part, _FILES) and part.asset for message in prompt.messages for part in message.parts):
         return prompt
     return replace(
         prompt,
@@ -88,7 +91,7 @@ def _filled(part: Part, read: Callable[[str], bytes]) -> Part:
     if isinstance(part, FilePart) and part.asset and part.media_type.startswith("text/"):
         content = read(part.asset).decode(errors="replace")
         return TextPart(f'<file name="{escape(part.name)}">\n{content.strip()}\n</file>\n\n')
-    if isinstance(part, ImagePart | FilePart) and part.asset:
+    if isinstance(part, _FILES) and part.asset:
         return replace(part, data=b64encode(read(part.asset)).decode())
     return part
 
