@@ -12,14 +12,14 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
-from flask import Flask, current_app
+from flask import Flask
 from psycopg2 import Error
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as Crowded
 
-from .extensions import db
+from .extensions import db, one_of_each
 
 IDLE = 30
 """Seconds after which something on the way may have forgotten the connection without a word to us."""
@@ -61,7 +61,6 @@ def init_app(app: Flask) -> None:
     with app.app_context():
         event.listen(db.engine, "checkout", taken)
         event.listen(db.engine, "checkin", given_back)
-    app.extensions["dataelan_lines"] = Lines()
 
 
 def taken(connection: Any, record: Any, _: object) -> None:
@@ -183,10 +182,10 @@ class Lines:
                 self._resting.pop(0)[0].close()
 
 
+@one_of_each("dataelan_lines")
 def lines() -> Lines:
     """This application's."""
-    found: Lines = current_app.extensions["dataelan_lines"]
-    return found
+    return Lines()
 
 
 def _is_as_before(line: Any) -> bool:

@@ -46,7 +46,7 @@ class Together(Generic[Asked, Told]):
 
     def ask(self, asked: Asked) -> Told:
         """Raises what `say` raises for it."""
-        mine = _Asking[Asked, Told](asked, self._size(asked))
+        mine: _Asking[Asked, Told] = _Asking(asked, self._size(asked))
         if mine.size > LARGEST:
             return self._say([asked])[0]
         with self._lock:
@@ -97,7 +97,7 @@ class Together(Generic[Asked, Told]):
 
     def _others(self, size: int) -> list[_Asking[Asked, Told]]:
         """What waits, from the first on, as much as goes in one message. The lock is held."""
-        taken = list[_Asking[Asked, Told]]()
+        taken: list[_Asking[Asked, Told]] = []
         while self._waiting and len(taken) < MOST - 1 and (size := size + self._waiting[0].size) <= LARGEST:
             taken.append(self._waiting.popleft())
         return taken

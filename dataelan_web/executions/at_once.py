@@ -15,18 +15,16 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.exc import DBAPIError
 
 from .. import pool, quota, second_net
 from ..extensions import db, one_of_each
-from ..models import Changed, Execution, new_id, records
-from ..models.base import storable_json
+from ..models import Changed, Execution, records
+from ..models.base import as_json, new_id_text, storable_json
 from ..models.executions import LEASE
-from ..models.journal import COUNTERS
 from ..models.records import AttemptRecord
 from ..router.plan import Step
 from ..router.types import Failure, Prompt
@@ -48,19 +46,14 @@ _RUN = (
     "lease_owner",
 )  # fmt: skip
 _CALL = "provider_id", "model_id", "api_key_id", "price_id", "model_name", "provider_name", "payer"
-_ENDED = (
-    "finish", "cost", "measures", "rule_id", "provider_id", "model_id", "api_key_id", "first_token_at", *COUNTERS
-)  # fmt: skip
-_CALL_ENDED = "ended_at", "response_id", "response_model", "usage_is_estimated", "payer"
-_BODY = "text", "reasoning", "tool_calls", "segments", "receipt", "notice"
+_CALL_ENDED = "ended_at", "response_id", "response_model", "usage_is_estimated"
 
 _ALL_BEGIN = """CALL say_runs_begin(%(callers)s, %(calls)s, %(holding)s, %(lease)s, %(stands)s,
     %(locked)s, %(attempts)s, %(told)s, NULL, NULL)"""
 _ALL_END = "CALL say_runs_end(%(ends)s, %(locked)s, %(attempts)s, %(told)s, NULL, NULL)"
 
 
-@dataclass(frozen=True)
-class _Said:
+class _Said(NamedTuple):
     """One run's part of a message."""
 
     run: str
@@ -74,8 +67,7 @@ class _Said:
     """Who is presumed to call, as JSON."""
 
 
-@dataclass(frozen=True)
-class Begun:
+class Begun(NamedTuple):
     at: datetime
     """By the database's clock."""
     key: KeyUse
@@ -118,12 +110,13 @@ def _begun(execution: Execution, attempt: AttemptRecord, limits: list[quota.Limi
     said |= {"attempt": attempt.id, "asked": execution.body.request}
     holding, use, streams = "", bound.use, bound.asked.stream
     if limits:
-        reservation = new_id()
+        reservation = new_id_text()
         said |= {"reservation": reservation, "usd": use.usd, "tokens": use.tokens}
-        holding = ",".join(
-            f'{{"id":"{new_id()}","reservation":"{reservation}","period":"{one.period_id}","amount":{use.of(one.unit)}}}'
+        holds = [
+            {"id": new_id_text(), "reservation": reservation, "period": one.period_id, "amount": use.of(one.unit)}
             for one in limits
-        )
+        ]
+        holding = as_json(holds)[1:-1]
     # Of what is told whole, what is left is told at its end.
     caller = execution.caller.as_json() if execution.caller and not execution.caller.is_confirmed else ""
     is_told = bool(limits) and streams
@@ -144,8 +137,8 @@ def _begin_all(calls: Sequence[_Said]) -> list[tuple[datetime, int | None]]:
 
 
 def end(
-    execution: Execution,
     attempt: AttemptRecord,
+    fence: int,
     columns: Mapping[str, Any],
     said: Mapping[str, Any],
     entry: quota.Charge | None,
@@ -155,8 +148,8 @@ def end(
     Raises SQLAlchemyError where the database is away, and nobody knows what it wrote."""
     if _has_a_connection():
         return None
-    run = {"id": execution.id, "fence": execution.fence, "attempt": attempt.id} | records.values(attempt, _CALL_ENDED)
-    run |= {name: columns[name] for name in _ENDED} | {name: said[name] for name in _BODY}
+    run = {"id": attempt.execution_id, "fence": fence, "attempt": attempt.id}
+    run |= {**columns, **said, **records.values(attempt, _CALL_ENDED)}  # of which it reads what such an end may set
     if entry is not None:
         run |= quota.to_settle(attempt.id, entry)
     try:
@@ -175,7 +168,7 @@ def _end_all(ends: Sequence[_Said]) -> list[quota.Settled]:
 def _values(said: Sequence[_Said]) -> dict[str, Any]:
     return {
         "locked": LOCKED if len(said) > 1 else "0",
-        "attempts": quota.array(one.attempt for one in said),
+        "attempts": quota.array(one.attempt.hex for one in said),
         "told": quota.array(one.is_told for one in said),
     }
 

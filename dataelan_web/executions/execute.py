@@ -282,7 +282,8 @@ def _write_end(
         "error": failure.message if failure else "",
         "notice": record.notice,
     }
-    told_again = vectors.packed(answer.vectors) if state is State.COMPLETED and _is_told_again(execution) else None
+    is_kept = bool(answer.vectors) and state is State.COMPLETED and _is_told_again(execution)
+    told_again = vectors.packed(answer.vectors) if is_kept else None
     calls = [ToolCall(index, **call) for index, call in answer.tool_calls.items()]
     found = [{"kind": one.kind, "title": one.title[:200], "payload": one.payload} for one in actions(text, calls)]
     is_plain = record.is_plain and failure is None and not (found or told_again or answer.assets)

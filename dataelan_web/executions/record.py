@@ -45,32 +45,30 @@ KEPT_FOR = 300.0
 """Seconds after which a job that goes on is written down anew, and its hold prolonged."""
 UNRECORDED = "Dataelan's database could not record this call, so it was not made. Try again."
 GONE = "The key or the model of this call was deleted just now, so it was not made. Try again."
-NONE_YET = Allowance(Prompt(()))
 OVERRUN = "The provider counted more than was held for this prompt: {}. It is charged in full."
 
 
 class Record:
+    notice = finish = ""
+    last: AttemptRecord | None = None
+    _key, _allowance = KeyUse(), Allowance(Prompt(()))
+    _since = _kept_until = 0.0
+    _ended: Ended | None = None
+    _is_written = _is_settled = True
+    _is_at_once = False
+
     def __init__(self, execution: Execution, fence: int, answer: Answer):
         self.execution, self.fence, self.answer = execution, fence, answer
         self.attempts: list[dict[str, Any]] = []
-        self.notice = self.finish = ""
-        self.last: AttemptRecord | None = None
-        self.trace = traces.of_run(execution)
-        self._key, self._lessons = KeyUse(), Lessons()
-        self._allowance = NONE_YET
-        self._since = 0.0
+        self.trace, self._lessons = traces.of_run(execution), Lessons()
         self._unpriced = Unpriced.of(execution.project.organization)
         # A program gets what its provider says to what it sent: nothing in an answer could tell it of less.
         self.leaves_out = UNTOLD if execution.origin is Origin.GATEWAY else frozenset(REFUSABLE)
         self.is_there = not object_state(execution).transient
         """Is the execution's own row committed? That of a run that its caller runs itself comes with its first call."""
         self._made, self._unsent = list[AttemptRecord](), list[uuid.UUID]()
-        self._ended: Ended | None = None
-        self._is_written = self._is_settled = True
         self._is_lost = not execution.is_announced
         """Is the run's own row to be written, with whatever is written next?"""
-        self._is_at_once = False
-        self._kept_until = 0.0
 
     # -- the router's journal ------------------------------------------------------------------
 
@@ -149,10 +147,10 @@ class Record:
             self.roll_back()
 
     def end(self, step: Step, number: int, result: Result) -> None:
-        attempt, failure = self._begun(), result.failure
-        bill = Bill.of(result, self._allowance, self.answer, step, self.seconds)
-        self._ended = Ended(step.candidate, result, outcomes.ended(attempt, result, bill, self.seconds), bill.tokens)
-        told = outcomes.observed(attempt, step, result, bill.usage, self._allowance.prompt.task, self.seconds)
+        attempt, failure, seconds = self._begun(), result.failure, self.seconds
+        bill = Bill.of(result, self._allowance, self.answer, step, seconds)
+        self._ended = Ended(step.candidate, result, outcomes.ended(attempt, result, bill, seconds), bill.tokens)
+        told = outcomes.observed(attempt, step, result, bill.usage, self._allowance.prompt.task, seconds)
         health().end(step.pair, attempt.id, told)
         note = self._lessons.of_format(step.candidate)
         self._lessons.heard(step.candidate, failure)
@@ -221,7 +219,7 @@ class Record:
         attempt, tokens, line = self._begun(), (self._ended and self._ended.tokens) or 0, None
         if attempt.cost or self._allowance.is_held:
             line = line_for(self.execution.organization_id, attempt, tokens)
-        settled = at_once.end(self.execution, attempt, columns, said, line)
+        settled = at_once.end(attempt, self.fence, columns, said, line)
         if settled is None:
             return False
         self._is_written = self._is_settled = True
@@ -245,6 +243,8 @@ class Record:
     def take_back_unsent(self) -> None:
         """What was held for calls that were not made is owed to nobody, when the database is back, whoever called: that
         they still may was to be said with the message that was lost. Commits."""
+        if not self._unsent:
+            return
         caller = self.execution.caller
         with caller.unasked() if caller else contextlib.nullcontext():
             while self._unsent:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
+import uuid_utils
 import uuid_utils.compat
 from sqlalchemy import (
     BigInteger,
@@ -33,6 +34,11 @@ def new_id() -> uuid.UUID:
     """UUID version 7: 74 random bits after a millisecond clock, so unguessable yet in time order
     (indexes stay compact, and a table can be partitioned by month on its id)."""
     return uuid_utils.compat.uuid7()
+
+
+def new_id_text() -> str:
+    """The same as it is written, for what nobody here compares: a fourth of the work."""
+    return str(uuid_utils.uuid7())
 
 
 def now() -> datetime:

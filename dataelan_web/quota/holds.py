@@ -19,7 +19,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from ..models import Budget, BudgetPeriod, Hold, Payer, Reservation, ReservationState, Unit, new_id
-from ..models.base import DbSession
+from ..models.base import DbSession, new_id_text
 from ..models.locks import ALIVE
 from .amounts import Use
 from .limits import Applicable, Limit
@@ -142,7 +142,7 @@ def settle_at_last(session: DbSession, attempt_id: uuid.UUID, entry: Charge) -> 
 def to_settle(attempt_id: uuid.UUID, entry: Charge) -> dict[str, object]:
     """What quota_settle is told of a call and the ledger's line for it, by name."""
     return {
-        "line": new_id(),
+        "line": new_id_text(),
         "organization": entry.organization_id,
         "attempt": attempt_id,
         "price": entry.price_id,
