@@ -58,6 +58,8 @@ BROKE = "Dataelan itself failed while running this. The operator's log has detai
 LARGE = 1024 * 1024
 """Characters of an answer for which the database gets a connection of its own, that nobody uses after."""
 
+NO_PLAN, USUAL = Plan(()), Deadlines()
+
 LONGEST_JOB = 3600.0
 """Seconds that a provider may work on one job, such as a film."""
 
@@ -145,7 +147,7 @@ def execute(
     """
     answer = Answer()
     record = Record(execution, fence, answer)
-    chosen = Plan(())
+    chosen = NO_PLAN
     failure: Failure | None = Failure(Kind.ABORTED, "Stopped: the reader went away.")
     is_let_in = True
     try:
@@ -228,7 +230,7 @@ def _job(execution: Execution, record: Record, prompt: Prompt) -> Job | None:
 def _deadlines(prompt: Prompt, record: Record) -> Deadlines:
     """A film takes minutes, counted from its first call whichever worker made it."""
     if prompt.task is not Task.VIDEO:
-        return Deadlines()
+        return USUAL
     return Deadlines(total=max(30.0, LONGEST_JOB - record.seconds))
 
 

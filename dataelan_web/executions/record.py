@@ -46,12 +46,13 @@ KEPT_FOR = 300.0
 UNRECORDED = "Dataelan's database could not record this call, so it was not made. Try again."
 GONE = "The key or the model of this call was deleted just now, so it was not made. Try again."
 OVERRUN = "The provider counted more than was held for this prompt: {}. It is charged in full."
+NO_KEY, NONE_YET = KeyUse(), Allowance(Prompt(()))
 
 
 class Record:
     notice = finish = ""
     last: AttemptRecord | None = None
-    _key, _allowance = KeyUse(), Allowance(Prompt(()))
+    _key, _allowance = NO_KEY, NONE_YET
     _since = _kept_until = 0.0
     _ended: Ended | None = None
     _is_written = _is_settled = True
@@ -66,7 +67,8 @@ class Record:
         self.leaves_out = UNTOLD if execution.origin is Origin.GATEWAY else frozenset(REFUSABLE)
         self.is_there = not object_state(execution).transient
         """Is the execution's own row committed? That of a run that its caller runs itself comes with its first call."""
-        self._made, self._unsent = list[AttemptRecord](), list[uuid.UUID]()
+        self._made: list[AttemptRecord] = []
+        self._unsent: list[uuid.UUID] = []
         self._is_lost = not execution.is_announced
         """Is the run's own row to be written, with whatever is written next?"""
 
@@ -75,7 +77,7 @@ class Record:
     def begin(self, step: Step, number: int, prompt: Prompt) -> Prompt:
         """Announce a call: the attempt and its reservation, committed. Raises Failure to refuse it."""
         prompt, left_out = fitted(prompt, step.candidate, self.leaves_out)
-        attempt, allowance = outcomes.announced(self.execution, step, number), Allowance(prompt)
+        attempt, allowance = outcomes.announced(self.execution, step, number), NONE_YET
         try:
             if not self._is_settled:
                 self.write()

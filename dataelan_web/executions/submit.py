@@ -141,14 +141,14 @@ def announce(request: Request, claimed_by: str) -> Execution:
 
 def _announced(request: Request, claimed_by: str) -> Execution:
     """What journal.announce writes of it."""
-    id = request.id or new_id()
+    id, project = request.id or new_id(), request.project
     logs.note(execution_id=id)
     execution = records.record(
         Execution,
         id=id,
-        organization_id=request.project.organization_id,
-        project_id=request.project.id,
-        project=request.project,
+        organization_id=project.organization_id,
+        project_id=project.id,
+        project=project,
         session_id=None,
         user_id=request.user_id,
         token_id=request.token_id,
