@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from binascii import crc32
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from struct import unpack_from
 from typing import Any
@@ -55,12 +55,12 @@ class EventStream:
     def __init__(self) -> None:
         self._reader: Reader | None = None
 
-    def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
+    def feed(self, chunk: bytes, is_last: bool) -> Iterable[Frame]:
         if self._reader is None:
             if not chunk and not is_last:
-                return
+                return ()
             self._reader = _Messages() if chunk.startswith(_FIRST_BYTE) else Frames()
-        yield from self._reader.feed(chunk, is_last)
+        return self._reader.feed(chunk, is_last)
 
 
 class _Messages:

@@ -7,7 +7,7 @@ docs.aws.amazon.com/bedrock, “Inference request parameters and response fields
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +62,7 @@ class InvokeAnswer:
         done = self._done or Done(Finish.OTHER)
         yield replace(done, finish=Finish.CONTENT_FILTER) if self._is_blocked else done
 
-    def _told(self, events: Iterator[Event]) -> Iterator[Event]:
+    def _told(self, events: Iterable[Event]) -> Iterator[Event]:
         """All but the end, which comes after what Bedrock has to say."""
         for event in events:
             if isinstance(event, Done):

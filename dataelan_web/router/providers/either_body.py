@@ -6,7 +6,7 @@ it is depends on the server; an error that comes with status 200 is JSON in any 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from dataelan_web.router.providers.framing import BODY_LIMIT, EVENT_LIMIT, MEBIBYTE, Answer, Frame, Frames
 from dataelan_web.router.providers.json_values import broken
@@ -57,7 +57,7 @@ class _EitherBody:
     def is_raw(self) -> bool:
         return self._is_json is False
 
-    def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame] | None:
+    def feed(self, chunk: bytes, is_last: bool) -> Iterable[Frame] | None:
         """The documents that are complete now; None for a raw body, and as long as it cannot be told."""
         self._bytes += chunk
         self._size += 0 if self._is_json else len(chunk)

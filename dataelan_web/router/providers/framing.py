@@ -6,7 +6,8 @@ Chunks may break anywhere, inside a CRLF or a UTF-8 character too; what comes ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from dataelan_web.router.providers.json_values import WEB_PAGE, broken, parse
@@ -35,7 +36,7 @@ class Frame(NamedTuple):
 class Answer(Protocol):
     """What an adapter makes of the documents of one answer."""
 
-    def read(self, frame: Frame) -> Iterator[Event]: ...
+    def read(self, frame: Frame) -> Iterable[Event]: ...
 
     def end(self) -> Iterator[Event]:
         """The bytes are over: say the last events, or raise Failure when the answer is not complete."""
@@ -48,12 +49,14 @@ def decoder(answer: Answer, event_limit: int = EVENT_LIMIT) -> Decoder:
     frames = Frames(event_limit)
 
     def decode(chunk: bytes, is_last: bool) -> Iterator[Event]:
+        events = chain.from_iterable(map(answer.read, frames.feed(chunk, is_last)))
+        return ended(events) if is_last else events
+
+    def ended(events: Iterator[Event]) -> Iterator[Event]:
         nonlocal frames
-        for frame in frames.feed(chunk, is_last):
-            yield from answer.read(frame)
-        if is_last:
-            frames = Frames(event_limit)
-            yield from answer.end()
+        yield from events
+        frames = Frames(event_limit)
+        yield from answer.end()
 
     return decode
 
@@ -66,17 +69,17 @@ class Frames:
         self._head = b""
         self._reader: _Body | _Stream | None = None
 
-    def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
+    def feed(self, chunk: bytes, is_last: bool) -> Iterable[Frame]:
         if self._reader is None:
             # Blank lines before an answer are keep-alives (DeepSeek sends them while a request waits).
             self._head = (self._head + chunk).lstrip()
             if _BOM.startswith(self._head) and not is_last:
-                return
+                return ()
             chunk, self._head = self._head.removeprefix(_BOM).lstrip(), b""
             if not chunk and not is_last:
-                return
+                return ()
             self._reader = self._choose(chunk)
-        yield from self._reader.feed(chunk, is_last)
+        return self._reader.feed(chunk, is_last)
 
     def _choose(self, start: bytes) -> _Body | _Stream:
         if not start:
@@ -122,12 +125,13 @@ class _Stream:
         self._size = 0
         self._seen = False
 
-    def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
-        if is_plain(chunk) and not self._data and self._lines.is_even and len(chunk) <= self._limit:
-            for event in chunk[6:-2].split(b"\n\ndata: "):
-                if data := event.decode("utf-8", "replace").strip():
-                    yield self._frame(data)
-            return
+    def feed(self, chunk: bytes, is_last: bool) -> Iterable[Frame]:
+        is_between = not self._data and self._lines.is_even
+        if is_between and len(chunk) <= self._limit and (events := plain_events(chunk)):
+            return filter(None, map(self._frame, events))
+        return self._by_lines(chunk, is_last)
+
+    def _by_lines(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
         for line in self._lines.feed(chunk, is_last):
             if line:
                 self._take(line)
@@ -156,19 +160,25 @@ class _Stream:
         """The event that an empty line ends; None where there was none."""
         if not self._data:
             return None
-        data, self._data, self._size = "\n".join(self._data).strip(), [], 0
-        return self._frame(data) if data else None
+        data, self._data, self._size = "\n".join(self._data), [], 0
+        return self._frame(data)
 
-    def _frame(self, data: str) -> Frame:
+    def _frame(self, event: str) -> Frame | None:
+        """None: the event holds nothing."""
+        data = event.strip()
+        if not data:
+            return None
         self._seen = True
         return Frame(done=True) if data == _TERMINATOR else Frame(parse(data))
 
 
-def is_plain(chunk: bytes) -> bool:
-    """Whole events of one line of data each, and nothing else: as nearly all are that come, of which there are
-    thousands. They need not be looked at line by line."""
-    ends, begins = chunk.count(b"\n"), chunk.count(b"\n\ndata: ")
-    return chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") and ends == 2 * begins + 2 and b"\r" not in chunk
+def plain_events(chunk: bytes) -> list[str]:
+    """The data of each, where there is nothing but whole events of one line of data: as nearly all are that come, of
+    which there are thousands. They need not be looked at line by line. None where there is anything else."""
+    if not (chunk.startswith(b"data: ") and chunk.endswith(b"\n\n")) or b"\r" in chunk:
+        return []
+    events = chunk[6:-2].decode("utf-8", "replace").split("\n\ndata: ")
+    return events if chunk.count(b"\n") == 2 * len(events) else []
 
 
 class Lines:

@@ -23,6 +23,8 @@ LARGEST_COUNT = 10**9
 MOST = {"[": 150_000, "{": 150_000, '"': 1_000_000, ",": 3_200_000}
 SURELY_FEW = 1024 * 1024
 
+_BLANKS = " \t\n\r"
+
 
 def broken(message: str) -> Failure:
     """An answer that cannot be understood. Transient: the same request often succeeds the next time."""
@@ -33,11 +35,14 @@ def parse(text: str) -> Any:
     """JSON, strictly: NaN, absurd nesting and absurd numbers are refused like any other garbage."""
     if len(text) > SURELY_FEW and any(text.count(mark) > most for mark, most in MOST.items()):
         raise broken("The provider's answer holds more values than Dataelan accepts.")
+    text = text.lstrip(_BLANKS)
     try:
-        return _strict.decode(text)
+        document, end = _strict.raw_decode(text)
+        if not text[end:].strip(_BLANKS):
+            return document
     except (ValueError, RecursionError):  # it holds the text, so nothing is raised from it
-        is_page = text[:1000].lstrip().startswith("<")
-    raise broken(WEB_PAGE if is_page else NOT_JSON)
+        pass
+    raise broken(WEB_PAGE if text[:1000].lstrip().startswith("<") else NOT_JSON)
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -95,7 +100,7 @@ def written_count(value: Any) -> int | None:
 def first_count(*values: Any) -> int | None:
     """The first that is a count, for facts that every provider keeps elsewhere."""
     for value in values:
-        if (found := count(value)) is not None:
+        if value is not None and (found := count(value)) is not None:
             return found
     return None
 

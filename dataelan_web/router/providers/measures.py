@@ -18,7 +18,7 @@ _TICKS_PER_USD = 10**10
 
 def number(value: Any, largest: float = _LONGEST) -> float | None:
     """A number from 0 to `largest`, or None for everything else (true, text, 1e999)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if 0 <= value <= largest else None
 
@@ -30,8 +30,9 @@ def seconds(*values: Any) -> Decimal | None:
 
 def part_of(whole: int | None, value: Any) -> int | None:
     """Tokens that are counted within others, and so are never more: cached ones may be in what the provider said."""
-    part = count(value)
-    return None if whole is None or part is None else min(part, whole)
+    if whole is None or value is None or (part := count(value)) is None:
+        return None
+    return min(part, whole)
 
 
 def billed_usd(reported: Mapping[str, Any]) -> Decimal | None:

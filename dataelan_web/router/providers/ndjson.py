@@ -7,7 +7,7 @@ many, so `Frame.whole` says nothing here. Source: ollama/ollama, docs/api/stream
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from dataelan_web.router.providers.framing import EVENT_LIMIT, LINE_COST, MEBIBYTE, Answer, Frame, Frames, Lines
@@ -18,7 +18,7 @@ from dataelan_web.router.types import Decoder, Event, Failure, Kind
 class Reader(Protocol):
     """From chunks of bytes to documents."""
 
-    def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame]: ...
+    def feed(self, chunk: bytes, is_last: bool) -> Iterable[Frame]: ...
 
 
 def decoder(answer: Answer, event_limit: int = EVENT_LIMIT) -> Decoder:
@@ -48,14 +48,14 @@ class JsonLines:
         self._event_limit = event_limit
         self._reader: Reader | None = None
 
-    def feed(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
+    def feed(self, chunk: bytes, is_last: bool) -> Iterable[Frame]:
         if self._reader is None:
             chunk = chunk.lstrip()
             if not chunk and not is_last:
-                return
+                return ()
             limit = self._event_limit
             self._reader = _Documents(limit) if chunk.startswith(b"{") else Frames(limit)
-        yield from self._reader.feed(chunk, is_last)
+        return self._reader.feed(chunk, is_last)
 
 
 class _Documents:

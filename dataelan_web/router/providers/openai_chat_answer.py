@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
@@ -32,6 +32,7 @@ from dataelan_web.router.types import (
     ToolCall,
     Usage,
 )
+from dataelan_web.router.usage import UNKNOWN
 
 CUT_OFF = "The provider's answer broke off before its end."
 
@@ -68,17 +69,18 @@ class ChatAnswer:
         self._sound = bytearray()
         self._usage: Usage | None = None
 
-    def read(self, frame: Frame) -> Iterator[Event]:
+    def read(self, frame: Frame) -> Iterable[Event]:
         if self._done:
-            return
+            return ()
         if frame.done:
             self._closed = True
-            yield from self.end()
-            return
+            return self.end()
         if self._id and self._model and not frame.whole and (words := _plain_words(frame.document)):
             self._spoken = True
-            yield Text(words)
-            return
+            return (Text(words),)
+        return self._events(frame)
+
+    def _events(self, frame: Frame) -> Iterator[Event]:
         document = mapping(frame.document)
         self._refuse_errors(document, frame.whole)
         self._model = self._model or string(document.get("model"))
@@ -168,7 +170,7 @@ class ChatAnswer:
         if not reported:
             return
         usage = usage_of(reported)
-        if any(counter is not None for counter in usage.counters) and usage != self._usage:
+        if usage.counters != UNKNOWN.counters and usage != self._usage:
             self._usage = usage
             yield usage
 
@@ -232,17 +234,17 @@ def _reasoning(message: Mapping[str, Any]) -> str:
 def _plain_words(document: Any) -> str:
     """Those of a piece that holds nothing else, as most do, of which there are thousands: it need not be looked
     through. Empty for any other."""
-    if type(document) is not dict or document.keys() - _PLAIN or document.get("usage") or is_error(document):
+    try:
+        (choice,) = document["choices"]
+        delta = choice["delta"]
+        words = delta["content"]
+    except (KeyError, TypeError, ValueError):  # such as no object where there should be one
         return ""
-    choices = document.get("choices")
-    if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
+    if not (document.keys() <= _PLAIN and choice.keys() <= _PLAIN_CHOICE and delta.keys() <= _WORDS):
         return ""
-    delta = choice.get("delta")
-    if choice.keys() - _PLAIN_CHOICE or choice.get("index") != 0 or type(delta) is not dict or delta.keys() - _WORDS:
+    if document.get("usage") or choice.get("index") or choice.get("finish_reason") or choice.get("logprobs"):
         return ""
-    if choice.get("finish_reason") is not None or choice.get("logprobs") is not None:
-        return ""
-    return string(delta.get("content"))
+    return "" if document.get("object") == "error" else string(words)
 
 
 def _content(content: Any) -> Iterator[Event]:
