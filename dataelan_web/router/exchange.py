@@ -5,7 +5,6 @@ With `run.py`, the only file that touches the wire and the only one that catches
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import TracebackType
 from urllib.parse import urljoin
 
 import httpx2
@@ -35,7 +35,7 @@ NOT_BEGUN = "Dataelan is being stopped, and did not send this. Try again."
 NO_WAY = "The provider made the file, but its address could not be followed."
 
 
-@dataclass(frozen=True)
+@dataclass
 class Line:
     """What the calls of one attempt share: the clients, the wish to stop, and the clock."""
 
@@ -63,14 +63,14 @@ def chunks(
     line: Line, call: Call, failure: ToFailure, heads: list[Mapping[str, str]] | None = None
 ) -> Iterator[tuple[bytes, bool]]:
     """The answer's bytes as they come, closed by (b"", True); its headers go to `heads` before them. Raises Failure."""
-    with _sent(line, line.client_for(call.url), call) as (response, pieces):
+    with _Sent(line, line.client_for(call.url), call) as response:
         if response.status >= 300:
             raise _answered(response, _read_all(response, line.ends_at), failure)
         _refuse_compressed(response)
         line.share.expect(_announced(response))
         if heads is not None:
             heads.append(response.headers)
-        for piece in pieces:
+        for piece in _pieces(line, response):
             yield piece, False
         yield b"", True
 
@@ -95,7 +95,7 @@ def _fetched(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFai
             break
         client = line.client_for(url) if is_home else line.http.public
         call = Call(url, headers=headers if is_home else {}, method="GET")
-        with _sent(line, client, call, is_file=True) as (response, pieces):
+        with _Sent(line, client, call) as response:
             if response.is_redirect:
                 url = _redirected(url, response)
                 continue
@@ -104,7 +104,8 @@ def _fetched(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFai
             _refuse_compressed(response)
             line.share.expect(_announced(response), is_file=True)
             said = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            made = Asset(at.media_type or said or "application/octet-stream", _joined(pieces), at.note)
+            content = _joined(_pieces(line, response, is_file=True))
+            made = Asset(at.media_type or said or "application/octet-stream", content, at.note)
             line.share.became(made)
             return made
     raise Failure(Kind.TRANSIENT, NO_WAY)
@@ -180,42 +181,51 @@ def post(http: Client, call: Call, who: str, seconds: float, most_bytes: int) ->
     return Answered(response.status, body, retry_after(response.headers.get("retry-after", "")))
 
 
-@contextlib.contextmanager
-def _sent(line: Line, http: Client, call: Call, *, is_file: bool = False) -> Iterator[tuple[Answer, Iterator[bytes]]]:
-    """Send it: the answer's head, and its bytes as they come."""
-    if line.stop.requested:
-        raise stopped(line.stop, sent=False)
-    request = _request(call)
-    try:
-        response = http.send(request, line.deadlines, line.ends_at, line.stop)
-    except UNREACHED as error:
-        line.stop.unwatch()
-        unreachable = _unreachable(error)
-        raise stopped(line.stop, sent=unreachable.sent) if line.stop.requested else unreachable from error
-    try:
+class _Sent:
+    """A call that goes out: with it, the answer's head, and Failures for what breaks until it is over."""
+
+    def __init__(self, line: Line, http: Client, call: Call):
+        self._line, self._http, self._call = line, http, call
+
+    def __enter__(self) -> Answer:
+        line, stop = self._line, self._line.stop
+        if stop.requested:
+            raise stopped(stop, sent=False)
+        request = _request(self._call)
+        try:
+            self._response = response = self._http.send(request, line.deadlines, line.ends_at, stop)
+        except UNREACHED as error:
+            stop.unwatch()
+            unreachable = _unreachable(error)
+            raise stopped(stop, sent=unreachable.sent) if stop.requested else unreachable from error
         response.patience = line.deadlines.idle  # until here, the first byte's
-        yield response, _pieces(line, response, is_file)
-    except (httpx2.HTTPError, OSError) as error:
-        raise stopped(line.stop) if line.stop.requested else _broken(line, error) from error
-    finally:
-        line.stop.unwatch()
-        response.close()
+        return response
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        stop = self._line.stop
+        stop.unwatch()
+        self._response.close()
+        if isinstance(error, httpx2.HTTPError | OSError):
+            raise stopped(stop) if stop.requested else _broken(self._line, error) from error
 
 
-def _pieces(line: Line, response: Answer, is_file: bool) -> Iterator[bytes]:
+def _pieces(line: Line, response: Answer, *, is_file: bool = False) -> Iterator[bytes]:
+    """The answer's bytes as they come."""
     size, limit = 0, MAX_ASSET_BYTES if is_file else MAX_ANSWER_BYTES
+    stop, ends_at, came = line.stop, line.ends_at, line.share.came
     for chunk in response:
-        size += len(chunk)
-        if line.stop.requested:
-            raise stopped(line.stop)
-        if time.monotonic() > line.ends_at:
+        length = len(chunk)
+        size += length
+        if stop.requested:
+            raise stopped(stop)
+        if time.monotonic() > ends_at:
             raise _too_long(line)
         if size > limit:
             raise too_large(limit)
-        line.share.came(len(chunk), line.ends_at, line.stop, is_file=is_file)
+        came(length, ends_at, stop, is_file=is_file)
         yield chunk
-    if line.stop.requested:
-        raise stopped(line.stop)
+    if stop.requested:
+        raise stopped(stop)
 
 
 def _request(call: Call) -> Request:

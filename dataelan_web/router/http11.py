@@ -50,7 +50,7 @@ class Connection:
     def read(self, seconds: float, ends_at: float) -> bytes:
         """Nothing: its other end is closed."""
         try:
-            self._wait(_left(seconds, ends_at, httpx2.ReadTimeout))
+            self._wait(seconds, ends_at, httpx2.ReadTimeout)
             return self.line.recv(PIECE)
         except (TimeoutError, BlockingIOError) as error:
             raise httpx2.ReadTimeout(str(error)) from error
@@ -60,17 +60,23 @@ class Connection:
     def _write(self, piece: bytes, seconds: float, ends_at: float) -> None:
         try:
             while piece:
-                self._wait(_left(seconds, ends_at, httpx2.WriteTimeout))
+                self._wait(seconds, ends_at, httpx2.WriteTimeout)
                 piece = piece[self.line.send(piece) :]
         except (TimeoutError, BlockingIOError) as error:
             raise httpx2.WriteTimeout(str(error)) from error
         except OSError as error:
             raise httpx2.WriteError(str(error)) from error
 
-    def _wait(self, seconds: float) -> None:
-        """The most that a step takes from now on. Set only where it is another, and by the system: Python's way asks at
-        each step first whether it can be made, and lets go of its lock for each question; where many threads run that
-        is two switches between them. For TLS, which may read and write in one step, there is no other."""
+    def _wait(self, seconds: float, ends_at: float, late: type[httpx2.TimeoutException]) -> None:
+        """The most that a step takes from now on; many together must not outlast the call. Set only where it is
+        another, and by the system: Python's way asks at each step first whether it can be made, and lets go of its lock
+        for each question; where many threads run that is two switches between them. For TLS, which may read and write
+        in one step, there is no other."""
+        left = ends_at - time.monotonic()
+        if left < seconds:
+            if left <= 0:
+                raise late("the call's time is over")
+            seconds = left
         if seconds == self._waits:
             return
         self._waits = seconds
@@ -99,14 +105,6 @@ class Connection:
 
     def close(self) -> None:
         self.line.close()
-
-
-def _left(seconds: float, ends_at: float, late: type[httpx2.TimeoutException]) -> float:
-    """Seconds for one step. Many steps together must not outlast the call."""
-    left = ends_at - time.monotonic()
-    if left <= 0:
-        raise late("the call's time is over")
-    return min(seconds, left)
 
 
 class Answer:
@@ -144,18 +142,18 @@ class Answer:
 
     def __iter__(self) -> Iterator[bytes]:
         """Raises ReadTimeout, ReadError, and RemoteProtocolError where it breaks off."""
-        between = 0
+        read, came, between = self._connection.read, self._came, 0
         while True:
-            if self._came:
-                piece, between = self._came[0] if len(self._came) == 1 else b"".join(self._came), 0
-                self._came.clear()
+            if came:
+                piece, between = b"".join(came), 0
+                came.clear()
                 yield piece
             if self._is_whole:
                 return
-            if data := self._connection.read(self.patience, self._ends_at):
+            if data := read(self.patience, self._ends_at):
                 self._parse(data)
                 between += len(data)
-                if between > BETWEEN_LIMIT and not self._came:
+                if between > BETWEEN_LIMIT and not came:
                     raise httpx2.RemoteProtocolError("too much between its pieces")
             elif self._ends_with_line:
                 self._is_whole = True

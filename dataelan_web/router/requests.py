@@ -16,6 +16,7 @@ from .types import Call
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive", "User-Agent": "Dataelan"}
 """Of every request that does not say otherwise. Answers are asked for uncompressed, so that a small reply cannot unpack
 into a large one."""
+_LINES = {name.lower(): f"{name}: {value}\r\n" for name, value in HEADERS.items()}
 PIECE = 64 * 1024
 """Bytes that are sent at once."""
 PORTS = {"http": 80, "https": 443}
@@ -54,7 +55,7 @@ def origin(url: str) -> Origin | None:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
     place: Place
     head: bytes
@@ -81,7 +82,7 @@ def request_of(call: Call) -> Request:
     place = place_of(call.url)
     if call.form is not None or call.uploads:
         return _in_parts(call, place)
-    body, said = call.content or b"", {"Host": place.host, **HEADERS}
+    body, said = call.content or b"", dict[str, str]()
     if call.body is not None:
         body, said["Content-Type"] = _encoded(call.body).encode(), "application/json"
     if body or call.method != "GET":
@@ -96,15 +97,19 @@ def _in_parts(call: Call, place: Place) -> Request:
     if not isinstance(made.stream, httpx2.SyncByteStream) or "content-length" not in made.headers:
         raise ValueError("its length is not known")
     said = {name: made.headers[name] for name in ("Content-Length", "Content-Type")}
-    return Request(place, _head(call, place, {"Host": place.host, **HEADERS, **said}), made.stream)
+    return Request(place, _head(call, place, said), made.stream)
 
 
 def _head(call: Call, place: Place, said: dict[str, str]) -> bytes:
-    """What the call says goes before what is `said` otherwise."""
-    named = {name.lower() for name in call.headers}
-    fields = {name: value for name, value in said.items() if name.lower() not in named} | dict(call.headers)
+    """What the call says goes before what is `said` of its body, and of every request."""
+    lines = {"host": f"Host: {place.host}\r\n", **_LINES}
+    for name, value in said.items():
+        lines[name.lower()] = f"{name}: {value}\r\n"
+    own = list[str]()
     for name, value in call.headers.items():
         if not _WORD.fullmatch(name) or not _VALUE.fullmatch(value):
             raise ValueError("a header has characters that cannot be sent")
-    told = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+        lines.pop(name.lower(), None)
+        own.append(f"{name}: {value}\r\n")
+    told = "".join([*lines.values(), *own])
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (call.method.encode("ascii"), place.target, told.encode("ascii"))

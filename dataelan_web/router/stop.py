@@ -11,16 +11,14 @@ class Stop:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self.requested = False
+        """As `_asked` says, for who looks at each piece of an answer. Set by `request` only."""
         self.is_cut = False
         """Nobody wishes it: this process is to end, and waits no longer."""
         self.is_lost = False
         """Nobody wishes it: the run is another worker's now, and its job must go on."""
         self._lock = threading.Lock()
         self._end: Callable[[], None] | None = None
-
-    @property
-    def requested(self) -> bool:
-        return self._asked.is_set()
 
     def cut(self) -> None:
         """Not where a person, or another worker, was first."""
@@ -33,6 +31,7 @@ class Stop:
         self.request()
 
     def request(self) -> None:
+        self.requested = True
         self._asked.set()
         with self._lock:
             if self._end is not None:

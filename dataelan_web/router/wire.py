@@ -62,8 +62,9 @@ class Client:
         """The head of the answer, whose bytes come as they are asked for; it has to be closed. Raises what httpx
         raises, Forbidden or lookup.Late."""
         origin = request.place.origin
-        within = min(deadlines.connect, max(ends_at - time.monotonic(), 0.001))
-        connection = self._taken(origin, time.monotonic() + within, stop)
+        now = time.monotonic()
+        within = min(deadlines.connect, max(ends_at - now, 0.001))
+        connection = self._taken(origin, now + within, stop)
         try:
             connection = connection or Connection(self.reach.connect(origin, within, ends_at, stop))
             answer = connection.ask(request, deadlines.first_byte, ends_at, stop)
