@@ -19,7 +19,21 @@ from types import TracebackType
 
 from .prompt import Task
 from .stop import Stop
-from .types import OUR_OWN, Asset, Embedding, Event, Failure, Kind, Reasoning, Segment, Sound, Text, ToolCall
+from .types import (
+    OUR_OWN,
+    Asset,
+    Done,
+    Embedding,
+    Event,
+    Failure,
+    Kind,
+    Reasoning,
+    Segment,
+    Sound,
+    Text,
+    ToolCall,
+    Usage,
+)
 
 MEGABYTE = 1024 * 1024
 COST, FILE_COST, VECTOR_COST, LIKELY_COST = 6, 3, 72, 600
@@ -178,10 +192,13 @@ def too_large(most: int) -> Failure:
 def _kept_of(event: Event) -> int:
     """What it takes until the answer has gone on its way. A piece of a sound is kept for the whole."""
     match event:
-        case Text(delta=text, logprobs=likely) if likely:
-            return _kept_of(Text(text)) + LIKELY_COST * sum(1 + len(one["top_logprobs"]) for one in likely)
         case Text(delta=text) | Reasoning(delta=text) | ToolCall(arguments=text) | Segment(text=text):
-            return COST * (len(text) if text.isascii() else 4 * len(text))
+            kept = COST * (len(text) if text.isascii() else 4 * len(text))
+            if isinstance(event, Text) and event.logprobs:
+                kept += LIKELY_COST * sum(1 + len(one["top_logprobs"]) for one in event.logprobs)
+            return kept
+        case Usage() | Done():
+            return 0
         case Asset(content=content) | Sound(content=content):
             return FILE_COST * len(content)
         case Embedding(vector=vector):

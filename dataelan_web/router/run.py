@@ -59,6 +59,7 @@ from .types import (
     Usage,
     Verdict,
 )
+from .usage import UNKNOWN
 from .wire import Clients, Deadlines
 
 NAMED = re.compile(r"([a-z][a-z_.]*): ")
@@ -79,7 +80,7 @@ class Result:
     """How one call ended: a Failure, or None for a whole answer."""
 
     failure: Failure | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = UNKNOWN
     done: Done | None = None
     visible: bool = False
     first_token_at: datetime | None = None
@@ -236,15 +237,16 @@ class _Attempt:
     def _answers(self, call: Call, format: Adapter, *, is_poll: bool) -> Iterator[Event]:
         """The events of one answer. Asking how a job stands is harmless, so that is tried again when the line fails;
         but the job itself was taken, and may have been paid for, so it is never begun anew."""
+        share = self.line.share
         for left in range(POLL_RETRIES if is_poll else 0, -1, -1):
             seen, heads = False, list[Mapping[str, str]]()
             try:
                 for chunk, is_last in chunks(self.line, call, format.failure, heads):
-                    if heads and (used := format.told(heads.pop())) != Usage():
+                    if heads and (used := format.told(heads.pop())) != UNKNOWN:
                         yield used
                     for event in joined(self.decode(chunk, is_last)):
                         seen = True
-                        self.line.share.became(event)
+                        share.became(event)
                         yield event
                 return
             except Failure as failure:
@@ -287,14 +289,14 @@ class _Attempt:
             ask(self.line.client_for(cancel.url), with_key(cancel, first, self.line), format.failure, seconds=5)
 
     def _note(self, event: Event) -> Event:
+        result = self.result
         if isinstance(event, VISIBLE):
-            if not self.result.visible:
-                self.result.first_token_at = datetime.now(UTC)
-            self.result.visible = True
+            if not result.visible:
+                result.first_token_at, result.visible = datetime.now(UTC), True
         elif isinstance(event, Usage):
-            self.result.usage = self.result.usage.updated(event)
+            result.usage = result.usage.updated(event)
         elif isinstance(event, Done):
-            self.result.done = event
+            result.done = event
         return event
 
 
@@ -305,11 +307,11 @@ def joined(events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
             if type(event) is Text and not event.logprobs:
                 words.append(event)
-                continue
-            if words:
-                yield _one(words)
-                words.clear()
-            yield event
+            else:
+                if words:
+                    yield _one(words)
+                    words.clear()
+                yield event
     except Failure:
         if words:
             yield _one(words)

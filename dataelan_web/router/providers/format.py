@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dataelan_web.router.providers import failures
-from dataelan_web.router.types import Failure, Usage
+from dataelan_web.router.types import Failure
+from dataelan_web.router.usage import UNKNOWN, Usage
 
 
 class Format:
@@ -25,7 +26,7 @@ class Format:
 
     def told(self, headers: Mapping[str, str]) -> Usage:
         """Most say nothing there."""
-        return Usage()
+        return UNKNOWN
 
     def failure(self, status: int, body: bytes) -> Failure:
         return failures.failure(status, body)

@@ -115,7 +115,9 @@ class OpenAIChat(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         messages = [said for message in prompt.messages for said in _messages(message)]
         body: dict[str, Any] = {"model": model, "messages": messages}
-        body |= self._options(prompt) | _tools(prompt)
+        body |= self._options(prompt)
+        if prompt.tools:
+            body |= _tools(prompt)
         if prompt.schema is not None:
             body["response_format"] = {"type": "json_schema", "json_schema": schema_of(prompt)}
         if prompt.stream:
@@ -132,10 +134,10 @@ class OpenAIChat(Format):
             "stop": list(prompt.stop) or None,
             self._dialect.seed: prompt.seed,
             "reasoning_effort": prompt.reasoning_effort,
-            **{name: value for name, value in prompt.options.items() if name not in HINTS},
-            **self._likely(prompt.options.get("logprobs")),
-            **hinted(self.base_url, prompt),
         }
+        if prompt.options:
+            options |= {name: value for name, value in prompt.options.items() if name not in HINTS}
+            options |= self._likely(prompt.options.get("logprobs")) | hinted(self.base_url, prompt)
         return {name: value for name, value in options.items() if value is not None}
 
     @staticmethod
@@ -155,21 +157,27 @@ class OpenAIChat(Format):
 
 def _messages(message: Message) -> Iterator[dict[str, Any]]:
     """One message, or one for each tool result: the format wants every result in a message of its own."""
-    results = [part for part in message.parts if isinstance(part, ToolResult)]
-    for result in results:
-        yield {"role": "tool", "tool_call_id": result.id, "content": text_of(result)}
-    uses = [part for part in message.parts if isinstance(part, ToolUse)]
-    content = _content([part for part in message.parts if isinstance(part, TextPart | ImagePart | FilePart)])
+    said, uses, has_results = list[TextPart | ImagePart | FilePart](), list[ToolUse](), False
+    for part in message.parts:
+        if isinstance(part, (TextPart, ImagePart, FilePart)):
+            said.append(part)
+        elif isinstance(part, ToolUse):
+            uses.append(part)
+        elif isinstance(part, ToolResult):
+            has_results = True
+            yield {"role": "tool", "tool_call_id": part.id, "content": text_of(part)}
+    content = _content(said)
     if uses:
         yield {"role": "assistant", "content": content or None, "tool_calls": [_tool_call(use) for use in uses]}
-    elif content or not results:
+    elif content or not has_results:
         yield {"role": "user" if message.role == "tool" else message.role, "content": content}
 
 
 def _content(parts: list[TextPart | ImagePart | FilePart]) -> str | list[dict[str, Any]]:
     """Plain text where there is only text: every server understands that, and not every one a list."""
-    if all(isinstance(part, TextPart) for part in parts):
-        return "".join(part.text for part in parts if isinstance(part, TextPart))
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    if len(texts) == len(parts):
+        return "".join(texts)
     return [_content_part(part) for part in parts]
 
 
@@ -199,8 +207,6 @@ def _tool_call(use: ToolUse) -> dict[str, Any]:
 
 
 def _tools(prompt: Prompt) -> dict[str, Any]:
-    if not prompt.tools:
-        return {}
     tools: dict[str, Any] = {"tools": [_tool(tool) for tool in prompt.tools]}
     if prompt.tool_choice in ("auto", "none", "required"):
         tools["tool_choice"] = prompt.tool_choice
