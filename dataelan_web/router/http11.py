@@ -152,9 +152,10 @@ class Answer:
                 return
             if data := read(self.patience, self._ends_at):
                 self._parse(data)
-                between += len(data)
-                if between > BETWEEN_LIMIT and not came:
-                    raise httpx2.RemoteProtocolError("too much between its pieces")
+                if not came:
+                    between += len(data)
+                    if between > BETWEEN_LIMIT:
+                        raise httpx2.RemoteProtocolError("too much between its pieces")
             elif self._ends_with_line:
                 self._is_whole = True
             else:

@@ -192,15 +192,18 @@ def too_large(most: int) -> Failure:
 def _kept_of(event: Event) -> int:
     """What it takes until the answer has gone on its way. A piece of a sound is kept for the whole."""
     match event:
-        case Text(delta=text) | Reasoning(delta=text) | ToolCall(arguments=text) | Segment(text=text):
-            kept = COST * (len(text) if text.isascii() else 4 * len(text))
-            if isinstance(event, Text) and event.logprobs:
-                kept += LIKELY_COST * sum(1 + len(one["top_logprobs"]) for one in event.logprobs)
-            return kept
+        case Text(delta=text, logprobs=likely):
+            return _of_text(text) + (LIKELY_COST * sum(1 + len(one["top_logprobs"]) for one in likely) if likely else 0)
         case Usage() | Done():
             return 0
+        case Reasoning(delta=text) | ToolCall(arguments=text) | Segment(text=text):
+            return _of_text(text)
         case Asset(content=content) | Sound(content=content):
             return FILE_COST * len(content)
         case Embedding(vector=vector):
             return VECTOR_COST * len(vector)
     return 0
+
+
+def _of_text(text: str) -> int:
+    return COST * (len(text) if text.isascii() else 4 * len(text))

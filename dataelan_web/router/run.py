@@ -223,38 +223,31 @@ class _Attempt:
             raise
 
     def _answer(self, call: Call, first: Call, format: Adapter) -> Generator[Event, None, Again | None]:
-        """One answer's events with the files they announce. Returns what is to be asked next."""
-        again = None
-        for event in self._answers(call, format, is_poll=call is not first):
-            if isinstance(event, Again):
-                again = event
-            elif isinstance(event, AssetAt):
-                yield self._note(self._fetched(event, first, format))
-            else:
-                yield self._note(event)
-        return again
-
-    def _answers(self, call: Call, format: Adapter, *, is_poll: bool) -> Iterator[Event]:
-        """The events of one answer. Asking how a job stands is harmless, so that is tried again when the line fails;
-        but the job itself was taken, and may have been paid for, so it is never begun anew."""
-        share = self.line.share
+        """One answer's events with the files they announce. Returns what is to be asked next. Asking how a job stands
+        is harmless, so that is tried again when the line fails; but the job itself was taken, and may have been paid
+        for, so it is never begun anew."""
+        is_poll, again, share = call is not first, None, self.line.share
         for left in range(POLL_RETRIES if is_poll else 0, -1, -1):
             seen, heads = False, list[Mapping[str, str]]()
             try:
                 for chunk, is_last in chunks(self.line, call, format.failure, heads):
                     if heads and (used := format.told(heads.pop())) != UNKNOWN:
-                        yield used
+                        yield self._note(used)
                     for event in joined(self.decode(chunk, is_last)):
                         seen = True
                         share.became(event)
-                        yield event
-                return
+                        if isinstance(event, Again):
+                            again = event
+                            continue
+                        yield self._note(self._fetched(event, first, format) if isinstance(event, AssetAt) else event)
+                return again
             except Failure as failure:
                 if is_poll:
                     failure.status, failure.sent = None, True
                 if seen or not left or not self._has_paused(failure):
                     raise
                 self.decode = format.decoder()  # half an answer may be left in the old one
+        return None
 
     def _fetched(self, at: AssetAt, first: Call, format: Adapter) -> Asset:
         """The file was made and may have been paid for, so one that is lost on its way is asked for again."""
@@ -302,7 +295,7 @@ class _Attempt:
 
 def joined(events: Iterable[Event]) -> Iterator[Event]:
     """Words that came at once go on as one, so that the more there is to do, the less each costs."""
-    words = list[Text]()
+    words: list[Text] = []
     try:
         for event in events:
             if type(event) is Text and not event.logprobs:

@@ -53,7 +53,8 @@ _FINISHES: Mapping[str, Finish] = {
 
 _WORDS = {"role", "content"}
 _PLAIN = {"id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint", "obfuscation"}
-_PLAIN_CHOICE = {"index", "delta", "finish_reason", "logprobs"}
+_PLAIN_CHOICE = {"index": 0, "delta": None, "finish_reason": None, "logprobs": None}
+"""One that says nothing beside its delta: each of these may be missing."""
 
 # The model did not stop, the server did: OpenRouter, Mistral, Z.ai; DeepSeek.
 _FAILED_FINISHES = ("error", "network_error", "insufficient_system_resource")
@@ -82,10 +83,13 @@ class ChatAnswer:
 
     def _events(self, frame: Frame) -> Iterator[Event]:
         document = mapping(frame.document)
-        self._refuse_errors(document, frame.whole)
+        self._refuse_errors(document)
+        choices = mappings(document.get("choices"))
+        if frame.whole and not choices:
+            raise broken("The provider's answer is JSON, but not a chat completion. Check the base URL.")
         self._model = self._model or string(document.get("model"))
         self._id = self._id or string(document.get("id"))
-        for choice in mappings(document.get("choices")):
+        for choice in choices:
             if not count(choice.get("index")):
                 yield from self._choice(choice, frame.whole)
                 break
@@ -108,13 +112,11 @@ class ChatAnswer:
         # Ollama, and OpenAI when a function was demanded by name, say "stop" after a tool call.
         return Finish.TOOL_CALLS if finish is Finish.STOP and self._calls.any else finish
 
-    def _refuse_errors(self, document: Mapping[str, Any], whole: bool) -> None:
+    def _refuse_errors(self, document: Mapping[str, Any]) -> None:
         if is_error(document):
             raise failure_in_answer(document)
         if "choices" not in document and ("detail" in document or "message" in document):
             raise failure_in_answer(document)
-        if whole and not mappings(document.get("choices")):
-            raise broken("The provider's answer is JSON, but not a chat completion. Check the base URL.")
 
     def _choice(self, choice: Mapping[str, Any], whole: bool) -> Iterator[Event]:
         if is_error(choice):
@@ -240,11 +242,10 @@ def _plain_words(document: Any) -> str:
         words = delta["content"]
     except (KeyError, TypeError, ValueError):  # such as no object where there should be one
         return ""
-    if not (document.keys() <= _PLAIN and choice.keys() <= _PLAIN_CHOICE and delta.keys() <= _WORDS):
+    is_known = document.keys() <= _PLAIN and delta.keys() <= _WORDS
+    if not is_known or {**_PLAIN_CHOICE, **choice, "delta": None} != _PLAIN_CHOICE:
         return ""
-    if document.get("usage") or choice.get("index") or choice.get("finish_reason") or choice.get("logprobs"):
-        return ""
-    return "" if document.get("object") == "error" else string(words)
+    return "" if document.get("usage") or document.get("object") == "error" else string(words)
 
 
 def _content(content: Any) -> Iterator[Event]:
@@ -293,8 +294,8 @@ def usage_of(reported: Mapping[str, Any]) -> Usage:
     )
     written = first_count(inputs.get("cache_write_tokens"), reported.get("cache_creation_input_tokens"))
     total = count(reported.get("total_tokens"))
-    if prompt is not None and completion is not None and total is not None:
-        surplus = max(0, total - prompt - completion)
+    if prompt is not None and completion is not None and total is not None and total > prompt + completion:
+        surplus = total - prompt - completion
         hidden = min(surplus, reasoning or 0)
         completion += hidden
         prompt += min(surplus - hidden, count(inputs.get("audio_tokens")) or 0)
