@@ -210,7 +210,7 @@ class _Sent:
 
 
 def _pieces(line: Line, response: Answer, *, is_file: bool = False) -> Iterator[bytes]:
-    """The answer's bytes as they come."""
+    """The answer's bytes as they come; none is awaited beyond the call's time."""
     size, limit = 0, MAX_ASSET_BYTES if is_file else MAX_ANSWER_BYTES
     stop, ends_at, came = line.stop, line.ends_at, line.share.came
     for chunk in response:
@@ -218,8 +218,6 @@ def _pieces(line: Line, response: Answer, *, is_file: bool = False) -> Iterator[
         size += length
         if stop.requested:
             raise stopped(stop)
-        if time.monotonic() > ends_at:
-            raise _too_long(line)
         if size > limit:
             raise too_large(limit)
         came(length, ends_at, stop, is_file=is_file)

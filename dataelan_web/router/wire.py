@@ -56,7 +56,8 @@ class Client:
         self._idle: dict[Origin, list[Connection]] = {}
         self._in_use = 0
         self._swept_at = time.monotonic()
-        self._freed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)
 
     def send(self, request: Request, deadlines: Deadlines, ends_at: float, stop: Stop | None = None) -> Answer:
         """The head of the answer, whose bytes come as they are asked for; it has to be closed. Raises what httpx
@@ -77,7 +78,7 @@ class Client:
         return answer
 
     def close(self) -> None:
-        with self._freed:
+        with self._lock:
             for connection in (one for kept in self._idle.values() for one in kept):
                 connection.close()
             self._idle.clear()
@@ -85,7 +86,7 @@ class Client:
     def _taken(self, origin: Origin, until: float, stop: Stop | None) -> Connection | None:
         """A place, and an open connection where there is one. Raises PoolTimeout where no place was free in time, or it
         was stopped."""
-        with self._freed:
+        with self._lock:
             while self._in_use >= self._most:
                 left = until - time.monotonic()
                 if left <= 0 or (stop and stop.requested):
@@ -94,16 +95,19 @@ class Client:
             self._in_use += 1
             kept = self._idle.get(origin, [])
         # Beyond the lock, as to look at a connection lets others run, who would wait for it.
-        with suppress(IndexError):
-            while connection := kept.pop():  # the last that was used: so the others may go in time
-                if connection.rested <= KEPT and not connection.has_word:
-                    return connection
-                connection.close()
+        while kept:
+            try:
+                connection = kept.pop()  # the last that was used: so the others may go in time
+            except IndexError:  # another thread was quicker
+                break
+            if connection.rested <= KEPT and not connection.has_word:
+                return connection
+            connection.close()
         return None
 
     def _given_back(self, origin: Origin, connection: Connection | None) -> None:
         """The place, and a connection that the next may have."""
-        with self._freed:
+        with self._lock:
             self._in_use -= 1
             self._freed.notify()
             if connection:

@@ -126,9 +126,13 @@ class _Stream:
         self._seen = False
 
     def feed(self, chunk: bytes, is_last: bool) -> Iterable[Frame]:
-        is_between = not self._data and self._lines.is_even
-        if is_between and len(chunk) <= self._limit and (events := plain_events(chunk)):
-            return filter(None, map(self._frame, events))
+        """Nearly all that come, of which there are thousands, are whole events of one line of data each, and nothing
+        else. They need not be looked at line by line."""
+        is_between = not self._data and self._lines.is_even and len(chunk) <= self._limit
+        if is_between and chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") and b"\r" not in chunk:
+            events = chunk[6:-2].decode("utf-8", "replace").split("\n\ndata: ")
+            if chunk.count(b"\n") == 2 * len(events):
+                return filter(None, map(self._frame, events))
         return self._by_lines(chunk, is_last)
 
     def _by_lines(self, chunk: bytes, is_last: bool) -> Iterator[Frame]:
@@ -170,15 +174,6 @@ class _Stream:
             return None
         self._seen = True
         return Frame(done=True) if data == _TERMINATOR else Frame(parse(data))
-
-
-def plain_events(chunk: bytes) -> list[str]:
-    """The data of each, where there is nothing but whole events of one line of data: as nearly all are that come, of
-    which there are thousands. They need not be looked at line by line. None where there is anything else."""
-    if not (chunk.startswith(b"data: ") and chunk.endswith(b"\n\n")) or b"\r" in chunk:
-        return []
-    events = chunk[6:-2].decode("utf-8", "replace").split("\n\ndata: ")
-    return events if chunk.count(b"\n") == 2 * len(events) else []
 
 
 class Lines:

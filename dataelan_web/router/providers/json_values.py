@@ -38,7 +38,7 @@ def parse(text: str) -> Any:
     text = text.lstrip(_BLANKS)
     try:
         document, end = _strict.raw_decode(text)
-        if not text[end:].strip(_BLANKS):
+        if end == len(text) or not text[end:].strip(_BLANKS):
             return document
     except (ValueError, RecursionError):  # it holds the text, so nothing is raised from it
         pass
