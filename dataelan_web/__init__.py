@@ -43,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         notices,
         once,
         organizations,
+        page_hooks,
         playground,
         programs,
         projects,
@@ -83,6 +84,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     shell.init_app(app)
     health.init_app(app)
     metrics.init_app(app)
+    page_hooks.init_app(app)
     accounts.init_app(app)
     organizations.init_app(app)
     members.init_app(app)
@@ -165,10 +167,8 @@ def _flask_settings(settings: Settings) -> dict[str, object]:
         "SESSION_COOKIE_SECURE": settings.secure_cookies,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
-        "REMEMBER_COOKIE_SECURE": settings.secure_cookies,
-        "REMEMBER_COOKIE_HTTPONLY": True,
-        "REMEMBER_COOKIE_SAMESITE": "Lax",
         "PERMANENT_SESSION_LIFETIME": 14 * 24 * 3600,
+        "WTF_CSRF_CHECK_DEFAULT": False,  # page_hooks.py does: not of programs, which bring no cookie
         "WTF_CSRF_TIME_LIMIT": None,  # a draft may stay open for days; the token lives as long as the login
         "SEND_FILE_MAX_AGE_DEFAULT": 365 * 24 * 3600,  # addresses carry a digest, see web.static_url
     }

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import TypeVar
 
 from flask import Flask, current_app
-from flask_login import LoginManager
+from flask_login import LoginManager, current_user
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from flask_wtf import CSRFProtect
@@ -36,10 +36,18 @@ class ForgivingSession(Session):
             log.warning("a connection was gone when its session ended: %s", error)
 
 
+class Login(LoginManager):
+    """Nobody stays signed in by a second cookie: a page has nothing to do for one when it is answered."""
+
+    def init_app(self, app: Flask, add_context_processor: bool = True) -> None:
+        app.login_manager = self  # type: ignore[attr-defined]
+        app.context_processor(lambda: {"current_user": current_user})
+
+
 # Tables are declared on our own Base. What a commit wrote stays readable without asking the database again;
 # rows changed by an UPDATE statement are refreshed where that matters.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": ForgivingSession, "expire_on_commit": False})
-login = LoginManager()
+login = Login()
 csrf = CSRFProtect()
 htmx = Htmx()
 

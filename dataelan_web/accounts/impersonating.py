@@ -14,7 +14,7 @@ from flask import Flask, Response, abort, current_app, g, request
 from flask_login import current_user
 from sqlalchemy import select
 
-from .. import audit, errors
+from .. import audit, errors, page_hooks
 from ..extensions import db
 from ..models import Membership, Organization, SignIn, User, now
 from ..notify import tell
@@ -71,8 +71,8 @@ REFUSED = (
 
 
 def init_app(app: Flask) -> None:
-    app.before_request(_refuse)
-    app.after_request(_note)
+    page_hooks.before_page(app, _refuse)
+    page_hooks.after_page(app, _note)
 
 
 def begin(sign_in: SignIn, by: User, whom: User, reason: str) -> None:

@@ -10,7 +10,7 @@ from flask import Flask, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from .. import access, api_errors, audit, errors, modes
+from .. import access, api_errors, audit, errors, modes, page_hooks
 from ..extensions import db
 from ..models import Mode, User, now
 
@@ -39,7 +39,7 @@ WORDS = {
 
 
 def init_app(app: Flask) -> None:
-    app.before_request(_turn_away)
+    page_hooks.before_page(app, _turn_away)
     app.context_processor(lambda: {"mode_words": _shown()})
 
 

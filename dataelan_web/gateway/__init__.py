@@ -5,7 +5,6 @@ from flask import Flask
 from werkzeug.routing import PathConverter
 
 from ..api_errors import GEMINI_VERBS
-from ..extensions import csrf
 from . import routes  # noqa: F401 (they join the blueprint)
 from .blueprint import bp
 from .docs_routes import pages
@@ -20,7 +19,6 @@ class ModelName(PathConverter):
 
 def init_app(app: Flask) -> None:
     app.url_map.converters["model_name"] = ModelName
-    csrf.exempt(bp)  # a token in a header is no cookie: no other site can make a browser send it
     init_tokens()
     app.register_blueprint(bp)
     app.register_blueprint(pages)

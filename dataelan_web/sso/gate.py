@@ -8,7 +8,7 @@ from datetime import timedelta
 from flask import Flask, Response, g, request
 from flask_login import current_user
 
-from .. import access, audit, errors
+from .. import access, audit, errors, page_hooks
 from ..accounts import landing, passkeys, signing_in
 from ..extensions import db
 from ..models import Organization, Role, SignIn, now
@@ -29,7 +29,7 @@ REFUSED = (
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(access.AnotherWay, _another_way)
-    app.before_request(_stay_inside)
+    page_hooks.before_page(app, _stay_inside)
 
 
 def go_beside(sign_in: SignIn, organization: Organization) -> None:

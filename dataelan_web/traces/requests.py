@@ -35,7 +35,7 @@ def _begin() -> None:
 
 def _answered(response: Response) -> Response:
     """A stream has only begun: its span ends with it, but what begins on this thread from now on is not its part."""
-    span: Any = g.pop("span", None)
+    span: Any = g.pop("span", None) if tracer() else None
     if span is None:
         return response
     from opentelemetry import context, trace
