@@ -42,7 +42,6 @@ PROTECTION = {
     "Permissions-Policy": "camera=(), geolocation=(), payment=()",
 }
 VARIES = ", ".join(VARIES_BY)
-REWRITTEN = ("cache-control", "vary")
 
 Header = tuple[str, str]
 
@@ -65,7 +64,8 @@ class Protected:
 
     def __init__(self, app: WSGIApplication, always: Mapping[str, str]):
         self._app = app
-        self._always = {name.lower(): (name, value) for name, value in always.items()}
+        ours = {**always, "Cache-Control": "no-store", "Vary": VARIES}
+        self._ours = {name.lower(): (name, value) for name, value in ours.items()}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[Header], *broke: Any) -> Any:
@@ -74,17 +74,27 @@ class Protected:
         return self._app(environ, start)
 
     def _completed(self, headers: list[Header]) -> list[Header]:
-        said = {name.lower(): value for name, value in headers}
+        said = {name: value for given, value in headers if (name := given.lower()) in self._ours}
+        if not said:
+            return [*headers, *self._ours.values()]
         told = [header for header in headers if header[0].lower() not in REWRITTEN]
-        told += [header for name, header in self._always.items() if name not in said]
-        # `private` is said on purpose, as of an asset; send_file alone would let anybody keep a file for a year.
-        kept = said.get("cache-control", "")
-        told.append(("Cache-Control", kept if "private" in kept else "no-store"))
-        told.append(("Vary", _varies(said["vary"]) if "vary" in said else VARIES))
+        for name, ours in self._ours.items():
+            if name not in said:
+                told.append(ours)
+            elif name in REWRITTEN:
+                told.append((ours[0], REWRITTEN[name](said[name])))
         return told
+
+
+def _kept(said: str) -> str:
+    """`private` is said on purpose, as of an asset; send_file alone would let anybody keep a file for a year."""
+    return said if "private" in said else "no-store"
 
 
 def _varies(said: str) -> str:
     by = parse_set_header(said)
     by.update(VARIES_BY)
     return by.to_header()
+
+
+REWRITTEN = {"cache-control": _kept, "vary": _varies}
