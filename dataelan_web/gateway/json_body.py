@@ -13,6 +13,9 @@ from .errors import Refused
 
 DEEPEST = 100
 MOST_TOKENS = 1_000_000_000  # so that no price makes more of it than a column holds
+ESCAPED, HALVES, OF_NO_UTF8 = b"\\u", b"\xed", b"\0"
+"""One of these is in a body where a text in it holds what `storable` takes out: it is escaped there, or half a pair as
+UTF-8 would write it, beside Korean letters; and JSON in no UTF-8 has bytes of NUL."""
 DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,(.*)", re.S)
 
 
@@ -26,14 +29,17 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 
 def body_of(data: bytes) -> dict[str, Any]:
-    """Raises Refused (400) for what is no JSON object."""
+    """As the database can hold it. Raises Refused (400) for what is no JSON object."""
     try:
-        body = storable(json.loads(data))
+        body = json.loads(data)
+        if not isinstance(body, dict):
+            raise ValueError("no object")
+        _check(body)
     except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise Refused(400, "The body must be a JSON object, such as this API's documentation shows.", "invalid_json")
-    return body
+        word = "The body must be a JSON object, such as this API's documentation shows."
+        raise Refused(400, word, "invalid_json") from None
+    is_plain = ESCAPED not in data and HALVES not in data and OF_NO_UTF8 not in data
+    return body if is_plain else {storable(name): storable(held) for name, held in body.items()}
 
 
 def checked(body: Any, form: type[Asked], place: str = "") -> Asked:
@@ -57,12 +63,21 @@ def _is_name(step: str) -> bool:
     return bool(re.fullmatch(r"[a-zA-Z_]+", step)) and step not in ("str", "list") and not step[0].isupper()
 
 
-def storable(value: Any, left: int = DEEPEST) -> Any:
-    """Without what the database cannot hold: NUL, halves of surrogate pairs, numbers without end, endless depth."""
+def _check(value: dict[str, Any] | list[Any], left: int = DEEPEST) -> None:
+    """Raises ValueError for numbers without end, and for endless depth."""
+    if not left:
+        raise ValueError("too deep")
+    for held in value.values() if isinstance(value, dict) else value:
+        if isinstance(held, (dict, list)):
+            _check(held, left - 1)
+        elif isinstance(held, float) and not math.isfinite(held):
+            raise ValueError("not a number of JSON")
+
+
+def storable(value: Any) -> Any:
+    """Without what no text of the database can hold: NUL, and halves of surrogate pairs."""
     if isinstance(value, str):
         return value.replace("\0", "�").encode(errors="replace").decode()
-    if not left or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError("too deep, or not a number of JSON")
     if isinstance(value, dict):
-        return {storable(name, left): storable(held, left - 1) for name, held in value.items()}
-    return [storable(held, left - 1) for held in value] if isinstance(value, list) else value
+        return {storable(name): storable(held) for name, held in value.items()}
+    return [storable(held) for held in value] if isinstance(value, list) else value

@@ -1,0 +1,45 @@
+"""What a program sends as JSON, as it is read: in whichever way its letters come, the database can hold them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dataelan_web.gateway.errors import Refused
+from dataelan_web.gateway.json_body import DEEPEST, body_of
+
+PLAIN = '{"a": "Füße, 한국어, 😀", "b": [{"c": 1.5}]}'
+HALF = '{"a": "\ud800", "\udfff": ["\ud83d!"]}'
+ESCAPED = r'{"a\u0000": ["b\u0000", "\ud800", "\ud83d\ude00"]}'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        (PLAIN, {"a": "Füße, 한국어, 😀", "b": [{"c": 1.5}]}),
+        (HALF, {"a": "?", "?": ["?!"]}),
+        (ESCAPED, {"a�": ["b�", "?", "😀"]}),
+    ],
+    ids=["plain", "halves", "escaped"],
+)
+def test_what_no_text_can_hold_is_taken_out_however_it_is_written(encoding: str, said: str, read: Any) -> None:
+    assert body_of(said.encode(encoding, "surrogatepass")) == read
+
+
+def test_nothing_is_deeper_than_it_may_be() -> None:
+    def nested(depth: int) -> bytes:
+        return b'{"a":' * depth + b"[]" + b"}" * depth
+
+    assert body_of(nested(DEEPEST - 1)) == json.loads(nested(DEEPEST - 1))
+    with pytest.raises(Refused):
+        body_of(nested(DEEPEST))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_without_end_are_none(number: str) -> None:
+    for body in (f'{{"a": {number}}}', f'{{"a": [{{"b": {number}}}]}}'):
+        with pytest.raises(Refused):
+            body_of(body.encode())
