@@ -59,12 +59,8 @@ def one_of_each(name: str) -> Callable[[Callable[[], Kept]], Callable[[], Kept]]
     def of(make: Callable[[], Kept]) -> Callable[[], Kept]:
         @wraps(make)
         def ours() -> Kept:
-            application: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-            kept = application.extensions
-            if name not in kept:
-                kept.setdefault(name, make())
-            found: Kept = kept[name]
-            return found
+            kept: dict[str, Kept] = current_app._get_current_object().extensions  # type: ignore[attr-defined]
+            return kept[name] if name in kept else kept.setdefault(name, make())
 
         return ours
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from .extensions import csrf
@@ -63,4 +63,5 @@ def after_page(app: Flask, hook: After) -> None:
 
 def is_programs() -> bool:
     """Is it a call of the gateway's that is answered?"""
-    return (request.endpoint or "").startswith(PROGRAMS)
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return (asked.endpoint or "").startswith(PROGRAMS)

@@ -6,13 +6,15 @@ from __future__ import annotations
 import logging
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 
 from . import logs
 from .api_errors import PATHS, Api, api_of
 
 HEADER, ANTHROPICS = "X-Request-ID", "Request-Id"
 """OpenAI's clients read the first, Anthropic's the second."""
+SENT = "HTTP_X_REQUEST_ID"
+"""As the web server hands it on."""
 ASKED_OFTEN = {"health", "metrics"}
 """By machines: of these no line is written."""
 PROGRAMS = {"gateway", "metrics"}
@@ -28,27 +30,29 @@ def init_app(app: Flask) -> None:
 
 
 def _name() -> None:
-    g.began, g.request_id = time.perf_counter(), logs.begin(request.headers.get(HEADER, ""))
+    here = g._get_current_object()
+    here.began, here.request_id = time.perf_counter(), logs.begin(request.environ.get(SENT, ""))
 
 
 def _give_back(response: Response) -> Response:
-    asked, named, status = request._get_current_object(), g.get("request_id"), response.status_code  # type: ignore[attr-defined]
-    if named:
-        response.headers.add(HEADER, named)
-        if asked.path.startswith(PATHS) and api_of(asked.path, asked.headers) is Api.ANTHROPIC:
-            response.headers.add(ANTHROPICS, named)
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    here = g._get_current_object()
+    status, blueprint, path = response.status_code, asked.blueprint, asked.path
+    response.headers.add(HEADER, here.request_id)
+    if path.startswith(PATHS) and api_of(path, asked.headers) is Api.ANTHROPIC:
+        response.headers.add(ANTHROPICS, here.request_id)
     route = asked.url_rule.rule if asked.url_rule else None  # an address may hold the secret of a link
-    if is_refused(status):
+    if is_refused(status, blueprint):
         log.warning("refused with %d: %s %s", status, asked.method, route)
-    if named and asked.blueprint not in ASKED_OFTEN:
-        took = round((time.perf_counter() - g.began) * 1000, 1)  # of a stream: until its answer began
+    if blueprint not in ASKED_OFTEN:
+        took = round((time.perf_counter() - here.began) * 1000, 1)  # of a stream: until its answer began
         logs.tell(log, "request ended", method=asked.method, route=route, status=status, milliseconds=took)
     return response
 
 
-def is_refused(status: int) -> bool:
+def is_refused(status: int, blueprint: str | None) -> bool:
     """Somebody may not, or proved to be nobody. A program's 429 is its limit at work, a page's 401 a sign-in that
     ended."""
-    if request.blueprint in PROGRAMS:
+    if blueprint in PROGRAMS:
         return status in (401, 403)
     return status in (403, 429)

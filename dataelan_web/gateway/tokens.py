@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from flask import g, has_request_context, request
 from sqlalchemy import Connection, bindparam, event, func, select, text, update
 from sqlalchemy.orm import Session, joinedload
+from werkzeug.wsgi import get_content_length
 
 from .. import logs, modes, pool, quota, second_net
 from ..extensions import db, one_of_each
@@ -22,8 +24,8 @@ PRESUMED = 64 * 1024
 """Bytes of a body that are kept until it is known that its caller is who was remembered."""
 MOST = 10_000
 """Tokens that a process remembers; one takes some 5 KB."""
-HEADERS = ("x-api-key", "x-goog-api-key")
-"""Anthropic's and Gemini's, beside OpenAI's `Authorization`."""
+ANTHROPICS, GEMINIS = "HTTP_X_API_KEY", "HTTP_X_GOOG_API_KEY"
+"""Their clients' headers, beside OpenAI's `Authorization`: as the web server hands them on."""
 CLOSED = "Dataelan is being looked after. Nothing was asked; send it again later. What runs goes on to its end."
 IN_ADDRESS = ("key", "api_key", "access_token", "token")
 HOW = "Send your Dataelan token as `Authorization: Bearer dlan_…`, `x-api-key: dlan_…` or `x-goog-api-key: dlan_…`."
@@ -40,30 +42,30 @@ def authenticate(*, may_presume: bool = False) -> GatewayToken:
     """The token of this request. Raises Refused (401). Its last use is noted to the minute. It `may_presume` that a
     token is what it was when this process last asked: then all that is asked of the database raises Changed where it
     is not, and who answers without having asked it anything calls `confirm` first."""
-    secrets = set(_sent())
+    environ = request.environ
+    secret = _secret(environ)
+    if may_presume and (presumed := _presumed(secret, environ)):
+        return presumed
+    token = _find(secret)
+    if _is_to_be_noted(token):
+        token.last_used_at = now()  # for whoever comes meanwhile: one of them notes it
+        db.session.execute(_USED, {"token": token.id})
+        db.session.commit()
+        token = _find(secret)  # as it is now: else all who come next would presume what it was
+    return token
+
+
+def _secret(environ: WSGIEnvironment) -> str:
+    """What a client sends as its key. Raises Refused (401)."""
+    scheme, _, sent = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    bearer = sent if scheme.lower() == "bearer" else ""
+    secrets: set[str] = {bearer.strip(), environ.get(ANTHROPICS, "").strip(), environ.get(GEMINIS, "").strip()} - {""}
     if not secrets:
         is_shown = any(name in request.args for name in IN_ADDRESS)
         raise Refused(401, f"{NOT_THERE} {HOW}" if is_shown else HOW, "missing_token")
     if len(secrets) > 1:
         raise Refused(401, "Two headers name different tokens. Send one.", "invalid_token")
-    secret = secrets.pop()
-    presumed = _presumed(secret) if may_presume else None
-    token = _valid(presumed or _find(secret))
-    if not presumed and _is_to_be_noted(token):
-        token.last_used_at = now()  # for whoever comes meanwhile: one of them notes it
-        db.session.execute(_USED, {"token": token.id})
-        db.session.commit()
-        token = _valid(_find(secret))  # as it is now: else all who come next would presume what it was
-    return token
-
-
-def _valid(token: GatewayToken | None) -> GatewayToken:
-    """Raises Refused."""
-    if token is None or not token.is_valid(now()):
-        raise Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
-    logs.note(token=token.id)
-    _check_that_it_is_open(token)
-    return token
+    return secrets.pop()
 
 
 def _is_to_be_noted(token: GatewayToken) -> bool:
@@ -71,30 +73,11 @@ def _is_to_be_noted(token: GatewayToken) -> bool:
     return last_used_at is None or (now() - last_used_at).total_seconds() > TOUCH_AFTER
 
 
-def _check_that_it_is_open(token: GatewayToken) -> None:
-    """Raises Refused: the organization is suspended (403), or nothing can be asked just now (503)."""
-    if token.project.organization.suspended_at is not None:
-        raise Refused(403, "This organization is suspended. Ask whoever looks after Dataelan.", "suspended")
-    mode = modes.current()
-    if mode is Mode.MAINTENANCE or (mode is Mode.READ_ONLY and request.method == "POST"):
-        raise Refused(503, CLOSED, "maintenance", after=modes.RETRY_AFTER)
-
-
 def check_scope(token: GatewayToken, requested: str) -> None:
     """Raises Refused (403) for what this token may not ask for."""
     if not token.may_ask(requested):
         allowed = ", ".join(token.allows[:10])
         raise Refused(403, f"This token may ask for {allowed}; not for {requested}.", "model_not_allowed", "model")
-
-
-def _sent() -> Iterator[str]:
-    headers = request.headers
-    scheme, _, secret = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and secret.strip():
-        yield secret.strip()
-    for name in HEADERS:
-        if secret := headers.get(name, "").strip():
-            yield secret
 
 
 _USED = (
@@ -113,9 +96,10 @@ _TOKEN = (
 )
 
 
-def _find(secret: str) -> GatewayToken | None:
+def _find(secret: str) -> GatewayToken:
     """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more. A
-    service account's carries the organization's, until it is switched off. In the trash, a project runs nothing.
+    service account's carries the organization's, until it is switched off. In the trash, a project runs nothing. Raises
+    Refused.
 
     That is asked at every call, here or with what it asks first (models/callers.py), by one function of the database;
     what is read after it is nothing of other organizations (second_net.py). What there is to say of the token, its
@@ -126,24 +110,24 @@ def _find(secret: str) -> GatewayToken | None:
     caller, known = _together().ask(hash), _known()
     if caller.token is None:
         known.pop(hash, None)  # else whoever goes on calling with it would be in others' messages, which fail for it
-        return None
+        raise _not_valid()
     before, token = known.get(hash, (None, None))
     if before is None or token is None or before.stamp != caller.stamp:
         token = _read(uuid.UUID(caller.token))
         if token is None:
             known.pop(hash, None)
-            return None
+            raise _not_valid()
         if len(known) >= MOST:
             known.clear()
     known[hash] = caller, token
     return _let_in(caller, token)
 
 
-def _presumed(secret: str) -> GatewayToken | None:
+def _presumed(secret: str, environ: WSGIEnvironment) -> GatewayToken | None:
     """What this process remembers of it; None: nothing, or its use is to be noted, or a body would be kept for it that
-    is large, or a form."""
-    is_json = request.environ.get("CONTENT_TYPE", "").startswith("application/json")
-    if not is_json or (request.content_length or PRESUMED) >= PRESUMED:
+    is large, or a form. Raises Refused."""
+    is_json = environ.get("CONTENT_TYPE", "").startswith("application/json")
+    if not is_json or (get_content_length(environ) or PRESUMED) >= PRESUMED:
         return None
     caller, token = _known().get(GatewayToken.digest(secret), (None, None))
     if caller is None or token is None or _is_to_be_noted(token):
@@ -152,10 +136,21 @@ def _presumed(secret: str) -> GatewayToken | None:
 
 
 def _let_in(caller: Caller, token: GatewayToken) -> GatewayToken:
-    g.caller = caller
-    modes.remember(Mode(caller.mode) if caller.mode else None)
-    second_net.until_commit(token.project.organization_id, token.created_by)
+    """Raises Refused: it is over (401), its organization is suspended (403), or nothing can be asked just now (503)."""
+    g.caller, project = caller, token.project
+    second_net.until_commit(project.organization_id, token.created_by)
+    if not token.is_valid(now()):
+        raise _not_valid()
+    logs.note(token=token.id)
+    if project.organization.suspended_at is not None:
+        raise Refused(403, "This organization is suspended. Ask whoever looks after Dataelan.", "suspended")
+    if caller.mode == Mode.MAINTENANCE or (caller.mode == Mode.READ_ONLY and request.method == "POST"):
+        raise Refused(503, CLOSED, "maintenance", after=modes.RETRY_AFTER)
     return token
+
+
+def _not_valid() -> Refused:
+    return Refused(401, "This token is not valid: unknown, expired or revoked.", "invalid_token")
 
 
 def confirm() -> None:
