@@ -115,9 +115,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 def create_core(settings: Settings | None = None) -> Flask:
     """What runs prompts and tells of them, without pages and commands: all that a worker is, and a third less to start.
     Raises config.ConfigError for a wrong setting."""
-    from flask import Flask
-
     from . import config, logs, pool, traces
+    from .application import Application
     from .executions import draining, keeper
     from .extensions import db
     from .jobs import queue
@@ -129,9 +128,7 @@ def create_core(settings: Settings | None = None) -> Flask:
     logs.init(settings.log_level, settings.log_form, settings.secrets)
     traces.init(settings)
     room.free_large_blocks_at_once()
-    app = Flask(__name__, root_path=str(ROOT), template_folder="templates", static_folder="static")
-    # None of ours is async, and Flask looks at a dozen functions of each request.
-    app.ensure_sync = lambda function: function  # type: ignore[method-assign, assignment]
+    app = Application(__name__, root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(_flask_settings(settings))
     app.extensions["dataelan_settings"] = settings
     app.extensions["dataelan_keyring"] = Keyring(settings.keys)

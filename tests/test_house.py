@@ -135,6 +135,7 @@ def test_imports_point_downwards() -> None:
 def test_every_room_is_known_to_the_rules() -> None:
     above = {
         "api_errors",
+        "application",
         "bodies",
         "backup",
         "bootstrap",
