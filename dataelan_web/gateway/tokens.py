@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 from wsgiref.types import WSGIEnvironment
 
 from flask import g, has_request_context, request
@@ -111,16 +111,17 @@ def _find(secret: str) -> GatewayToken:
     if caller.token is None:
         known.pop(hash, None)  # else whoever goes on calling with it would be in others' messages, which fail for it
         raise _not_valid()
-    before, token = known.get(hash, (None, None))
-    if before is None or token is None or before.stamp != caller.stamp:
+    found = known.get(hash)
+    if found is None or found.caller.stamp != caller.stamp:
         token = _read(uuid.UUID(caller.token))
         if token is None:
             known.pop(hash, None)
             raise _not_valid()
         if len(known) >= MOST:
             known.clear()
-    known[hash] = caller, token
-    return _let_in(caller, token)
+        found = Known.of(caller, token)
+    known[hash] = found._replace(caller=caller)
+    return _let_in(found, caller)
 
 
 def _presumed(secret: str, environ: WSGIEnvironment) -> GatewayToken | None:
@@ -129,20 +130,20 @@ def _presumed(secret: str, environ: WSGIEnvironment) -> GatewayToken | None:
     is_json = environ.get("CONTENT_TYPE", "").startswith("application/json")
     if not is_json or (get_content_length(environ) or PRESUMED) >= PRESUMED:
         return None
-    caller, token = _known().get(GatewayToken.digest(secret), (None, None))
-    if caller is None or token is None or _is_to_be_noted(token):
+    found = _known().get(GatewayToken.digest(secret))
+    if found is None or _is_to_be_noted(found.token):
         return None
-    return _let_in(caller.presumed(), token)
+    return _let_in(found, found.caller.presumed())
 
 
-def _let_in(caller: Caller, token: GatewayToken) -> GatewayToken:
+def _let_in(known: Known, caller: Caller) -> GatewayToken:
     """Raises Refused: it is over (401), its organization is suspended (403), or nothing can be asked just now (503)."""
-    g.caller, project = caller, token.project
-    second_net.until_commit(project.organization_id, token.created_by)
+    g.caller, token = caller, known.token
+    second_net.until_commit(known.organization_id, known.person_id)
     if not token.is_valid(now()):
         raise _not_valid()
-    logs.note(token=token.id)
-    if project.organization.suspended_at is not None:
+    logs.note(token=known.id)
+    if known.is_suspended:
         raise Refused(403, "This organization is suspended. Ask whoever looks after Dataelan.", "suspended")
     if caller.mode == Mode.MAINTENANCE or (caller.mode == Mode.READ_ONLY and request.method == "POST"):
         raise Refused(503, CLOSED, "maintenance", after=modes.RETRY_AFTER)
@@ -202,6 +203,22 @@ def _read(id: uuid.UUID) -> GatewayToken | None:
         return apart.scalars(_TOKEN, {"token": id}).first()
 
 
+class Known(NamedTuple):
+    """What a process remembers of a token: what is asked at each call is read of its rows once."""
+
+    caller: Caller
+    token: GatewayToken
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    person_id: uuid.UUID | None
+    is_suspended: bool
+
+    @classmethod
+    def of(cls, caller: Caller, token: GatewayToken) -> Known:
+        organization = token.project.organization
+        return cls(caller, token, token.id, organization.id, token.created_by, organization.suspended_at is not None)
+
+
 def caller() -> Caller:
     """Of this request, as it was let in."""
     found: Caller = g.caller
@@ -209,6 +226,6 @@ def caller() -> Caller:
 
 
 @one_of_each("dataelan_callers")
-def _known() -> dict[str, tuple[Caller, GatewayToken]]:
+def _known() -> dict[str, Known]:
     """This application's, by their hashes."""
     return {}
