@@ -50,7 +50,7 @@ class Offer:
     why: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
     """Who asks what, through which door."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Response
 from sqlalchemy import bindparam, select
@@ -22,11 +21,12 @@ from ..models.records import AttemptRecord
 from ..router.types import Usage
 
 FACTS = ("execution_id", "model", "provider", "cost_usd", "limit_left_usd", "overhead_ms")
+TOLD = (*COUNTERS, "model_name", "provider_name", "measures")
+"""What is told of the last call."""
 HEADERS = {name: f"x-dataelan-{name.replace('_', '-')}" for name in FACTS}
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(NamedTuple):
     """What the record says of an execution, so far. Usage may be estimated, where a provider reports none."""
 
     usage: Usage
@@ -37,19 +37,18 @@ class Account:
         spent = time.perf_counter() - arrived
         known = (execution.cost, execution.left_usd, execution.made)
         cost, left, made = known if execution.is_known else _recorded(execution)
-        last = made[-1] if made else None
+        *counters, model, provider, beside = records.values(made[-1], TOLD).values() if made else (None, None, {})
         is_cached = bool((execution.labels or {}).get(cache.FROM))
-        provider = 0.0 if is_cached else sum(map(_seconds, made), 0.0)
+        theirs = 0.0 if is_cached else sum(map(_seconds, made), 0.0)
         facts = {
             "execution_id": str(execution.id),
-            "model": last.model_name if last else None,
-            "provider": last.provider_name if last else None,
+            "model": model,
+            "provider": provider,
             "cost_usd": usd(cost),
             "limit_left_usd": usd(left),
-            "overhead_ms": round(max(spent - provider, 0.0) * 1000, 2),
+            "overhead_ms": round(max(spent - theirs, 0.0) * 1000, 2),
         }
-        counters = records.values(last, COUNTERS).values() if last else ()
-        return cls(Usage(*counters, **measures.from_json(last.measures if last else {})), facts)
+        return cls(Usage(*counters, **measures.from_json(beside)), facts)
 
     @classmethod
     def at_the_end(cls, execution: Execution, arrived: float) -> Account:

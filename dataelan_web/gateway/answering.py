@@ -53,13 +53,14 @@ def _answered(read: Callable[[GatewayToken], Inbound], arrived: float, *, may_pr
     except Refused:
         confirm()  # what is refused may be the fault of what was presumed
         raise
-    response = _cached(request, asked, steered, arrived) if token.project.cache_seconds else None
-    return stored_prompts.named_in(response or _run(request, asked, steered, arrived), request)
+    stores = bool(request.project.cache_seconds) and steered.cache is not Cache.OFF
+    earlier = _cached(request, asked, arrived) if stores and steered.cache is Cache.ON else None
+    return stored_prompts.named_in(earlier or _run(request, asked, arrived, stores=stores), request)
 
 
-def _run(request: Request, asked: Inbound, steered: Steering, arrived: float) -> Response:
+def _run(request: Request, asked: Inbound, arrived: float, *, stores: bool) -> Response:
+    """`stores`: its answer may be told again, to whoever asks the same."""
     claim, reads_on = f"{OWNER}/{new_id()}", request.project.reads_on
-    stores = request.project.cache_seconds and steered.cache is not Cache.OFF
     execution = announce(request, claim)
     if execution.lease_owner != claim:
         response = _told(execution, asked, replay.events(execution, request), arrived)
@@ -78,10 +79,8 @@ def _run(request: Request, asked: Inbound, steered: Steering, arrived: float) ->
     return response
 
 
-def _cached(request: Request, asked: Inbound, steered: Steering, arrived: float) -> Response | None:
-    """What an earlier run answered, where it may be told again."""
-    if steered.cache is not Cache.ON:
-        return None
+def _cached(request: Request, asked: Inbound, arrived: float) -> Response | None:
+    """What an earlier run answered."""
     source = cache.find(request)
     if source is None:
         return None

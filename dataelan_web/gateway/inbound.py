@@ -7,14 +7,13 @@ are the same for all (answering.py).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-from wsgiref.types import WSGIEnvironment
+from typing import Any, NamedTuple, Protocol
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import orjson
 from flask import Response
-from werkzeug.datastructures import Headers
 
 from ..executions.answer import Answer
 from ..models import Execution, ModelType
@@ -23,6 +22,7 @@ from .stored_prompts import Named
 
 _escaped = json.JSONEncoder(separators=(",", ":")).encode
 WORDS = -1
+NOTHING = Usage()
 Likely = Sequence[Mapping[str, Any]]
 """How likely each token was, as Text.logprobs tells it."""
 
@@ -42,7 +42,7 @@ class Whole:
     """The last one, of what is yet to come."""
     likely: list[Mapping[str, Any]] = field(default_factory=list)
     """How likely each token of its words was, where that was asked for (Text.logprobs)."""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NOTHING
     done: Done | None = None
     model: str = ""
     """What answered."""
@@ -101,8 +101,7 @@ class Pieces(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Inbound:
+class Inbound(NamedTuple):
     """One request of some API in our own words, and how that API is answered."""
 
     requested: str
@@ -134,10 +133,23 @@ class Inbound:
 
 
 class Document(Response):
-    """Whole, of known length, and leading nowhere: werkzeug would look through its headers for what to complete."""
+    """Whole, of known length, leading nowhere, and asked for by POST alone: werkzeug would look through its headers for
+    what to complete, and whether its body is to be left out."""
 
-    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        return self.headers
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response(self.status, self.headers.to_wsgi_list())
+        return Closing(self)
+
+
+class Closing:
+    """What the web server sends, and closes when it is sent."""
+
+    def __init__(self, document: Document):
+        self.close = document.close
+        self._pieces = document.iter_encoded()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
 
 
 def _body_of(document: Any) -> bytes:

@@ -151,7 +151,7 @@ class ChatRequest(Strict):
         choice = self.tool_choice
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return Prompt(
-            messages=tuple(_message(message) for message in self.messages),
+            messages=tuple([_message(message) for message in self.messages]),
             max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
