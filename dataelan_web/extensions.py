@@ -41,7 +41,7 @@ class Login(LoginManager):
 
     def init_app(self, app: Flask, add_context_processor: bool = True) -> None:
         app.login_manager = self  # type: ignore[attr-defined]
-        app.context_processor(lambda: {"current_user": current_user})
+        app.context_processor(lambda: {"current_user": current_user._get_current_object()})
 
 
 # Tables are declared on our own Base. What a commit wrote stays readable without asking the database again;
