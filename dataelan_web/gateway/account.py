@@ -35,8 +35,10 @@ class Account(NamedTuple):
     @classmethod
     def of(cls, execution: Execution, arrived: float) -> Account:
         spent = time.perf_counter() - arrived
-        known = (execution.cost, execution.left_usd, execution.made)
-        cost, left, made = known if execution.is_known else _recorded(execution)
+        if execution.is_known:
+            cost, left, made = execution.cost, execution.left_usd, execution.made
+        else:
+            cost, left, made = _recorded(execution)
         *counters, model, provider, beside = records.values(made[-1], TOLD).values() if made else (None, None, {})
         is_cached = bool((execution.labels or {}).get(cache.FROM))
         theirs = 0.0 if is_cached else sum(map(_seconds, made), 0.0)
@@ -60,9 +62,10 @@ class Account(NamedTuple):
 
     def as_headers(self, response: Response) -> Response:
         """The contract's headers. `x-dataelan-overhead-ms` is our own time, the provider's taken off."""
+        add = response.headers.add
         for name, value in self.facts.items():
             if value is not None:
-                response.headers.add(HEADERS[name], str(value))
+                add(HEADERS[name], str(value))
         return response
 
 

@@ -54,6 +54,9 @@ class Whole:
     def add(self, event: Event) -> None:
         self.answer.add(event)
         match event:
+            case Text():
+                self._is_of(WORDS)
+                self.likely += event.logprobs
             case Done():
                 self.done = event
                 self._is_of(WORDS)
@@ -62,9 +65,6 @@ class Whole:
                 self.seal = event if seal else self.seal
             case ToolCall(index) if self.seal:
                 self._is_of(index)
-            case Text():
-                self._is_of(WORDS)
-                self.likely += event.logprobs
             case Asset():
                 self.assets.append(event)
 
