@@ -32,8 +32,8 @@ from dataelan_web.models import (
     Window,
     new_id,
 )
-from dataelan_web.router import run
 from dataelan_web.router.types import Failure, Prompt, user
+from dataelan_web.router.wire import Deadlines
 
 from . import people
 from .conftest import free_port
@@ -317,8 +317,8 @@ def test_a_prompt_of_strange_characters_is_sent_and_kept(app: Flask, worker: obj
 def test_silence_has_an_end(
     fail: str, words: str, app: Flask, acme: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = {"connect": 2.0, "first_byte": 0.4, "idle": 0.4, "total": 1.0}
-    monkeypatch.setattr(run.Deadlines, "__init__", lambda self: self.__dict__.update(quick))
+    quick = Deadlines(connect=2.0, first_byte=0.4, idle=0.4, total=1.0)
+    monkeypatch.setattr("dataelan_web.executions.execute.USUAL", quick)
     text = f"!simulate fail={fail}\nPlease"
     asked = Request(
         project=acme.project,

@@ -62,6 +62,7 @@ from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.health import Vital
 from dataelan_web.router.plan import Step
 from dataelan_web.router.types import Failure, Kind, Prompt, Text, user
+from dataelan_web.router.wire import Deadlines
 
 from . import people
 from .conftest import process, wait_until
@@ -636,7 +637,7 @@ def test_failures_that_one_organization_asks_the_simulated_provider_for_rest_it_
 def test_money_is_counted_once(
     words: str, app: Flask, acme: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run.Deadlines, "__init__", lambda self: self.__dict__.update(QUICK))
+    monkeypatch.setattr("dataelan_web.executions.execute.USUAL", QUICK)
     budget = quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL, USD)
     asked = words.format(key=uuid.uuid4().hex)
     execution = claimed(acme, asked, requested=priced(acme, simulated, "simulated-instant"))
@@ -650,7 +651,7 @@ def test_money_is_counted_once(
     assert all(attempt.outcome is not Outcome.SENT for attempt in ended.attempts)
 
 
-QUICK = {"connect": 2.0, "first_byte": 0.5, "idle": 0.5, "total": 5.0}
+QUICK = Deadlines(connect=2.0, first_byte=0.5, idle=0.5, total=5.0)
 
 
 def budget_of(id: uuid.UUID) -> int:
