@@ -1,20 +1,23 @@
-"""What goes into the router: a Prompt, in our own words, before any provider's wire format. Frozen values."""
+"""What goes into the router: a Prompt, in our own words, before any provider's wire format. Values that nobody
+changes (values.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from .values import value
 
-@dataclass(frozen=True)
+
+@value
 class TextPart:
     text: str
 
 
-@dataclass(frozen=True)
+@value
 class ImagePart:
     """An image as input: a `data` base64 string with its media type, or a URL the provider fetches.
 
@@ -29,7 +32,7 @@ class ImagePart:
     """How closely it is to be looked at, in OpenAI's word; empty: not said. Others have no such wish."""
 
 
-@dataclass(frozen=True)
+@value
 class FilePart:
     """A document, sound or film as input, told apart by its media type; otherwise as an ImagePart."""
 
@@ -50,7 +53,7 @@ class FilePart:
         return bool(self.url and not self.data)
 
 
-@dataclass(frozen=True)
+@value
 class ToolUse:
     """A tool call the assistant made earlier in the conversation. `arguments` is JSON text."""
 
@@ -59,7 +62,7 @@ class ToolUse:
     arguments: str
 
 
-@dataclass(frozen=True)
+@value
 class ToolResult:
     """What the tool answered, quoted back to the model."""
 
@@ -72,7 +75,7 @@ class ToolResult:
     """So many of the parts that follow in its message are of it: from the first picture or file on, in its order."""
 
 
-@dataclass(frozen=True)
+@value
 class ThoughtPart:
     """What a model thought earlier, with the seal by which its provider knows it again. `kind`: whose wire format it
     is of; no other gets it. Gemini seals what comes after the thought: a call, or words."""
@@ -87,7 +90,7 @@ class ThoughtPart:
 Part = TextPart | ImagePart | FilePart | ToolUse | ToolResult | ThoughtPart
 
 
-@dataclass(frozen=True)
+@value
 class Message:
     """One turn. `role` is `system`, `user`, `assistant` or `tool`."""
 
@@ -102,7 +105,7 @@ class Message:
         return "".join(part.text for part in self.parts if isinstance(part, TextPart))
 
 
-@dataclass(frozen=True)
+@value
 class Tool:
     """A function the model may call. `parameters` is a JSON Schema."""
 
@@ -132,7 +135,7 @@ HINTS = frozenset({"prompt_cache_key", "prompt_cache_retention", "user_id", "ser
 """Of Prompt.options: who has no word for these answers the same without."""
 
 
-@dataclass(frozen=True)
+@value
 class Prompt:
     """A whole request in our own words, before any provider's wire format.
 

@@ -1,8 +1,9 @@
 """The router's vocabulary: what goes in (a Prompt: prompt.py), what comes out (Events), what can go
 wrong (a Failure: failure.py).
 
-Everything here is a frozen value. Adapters turn a Prompt into a Call and bytes into Events; the runner
-owns the wire, the clock and the retries. Nothing in this file does I/O.
+Everything here is a value that nobody changes: frozen, or, where a call makes many of them, as values.py has it.
+Adapters turn a Prompt into a Call and bytes into Events; the runner owns the wire, the clock and the retries. Nothing
+in this file does I/O.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from .prompt import (
     user,
 )
 from .usage import USAGE_FIELDS, Usage
+from .values import value
 
 __all__ = [
     "ADVICE",
@@ -94,7 +96,7 @@ class Upload:
     content: bytes = field(repr=False)
 
 
-@dataclass(frozen=True)
+@value
 class Call:
     """One HTTP request: a JSON `body`, or raw `content`, or a multipart `form` with `uploads`.
 
@@ -113,7 +115,7 @@ class Call:
 # -- what comes out ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@value
 class Text:
     """`logprobs`: of each of its tokens, where that was asked for, as OpenAI tells it: {token, logprob, bytes,
     top_logprobs: [{token, logprob, bytes}]}. There may be some of a text that is empty: half a letter's bytes."""
@@ -124,12 +126,12 @@ class Text:
     """As its provider parted it, where several came at once (run.joined)."""
 
 
-@dataclass(frozen=True)
+@value
 class Refusal(Text):
     """Text in which the model declines. A person reads it like any answer; a program may want to tell it apart."""
 
 
-@dataclass(frozen=True)
+@value
 class Reasoning:
     """A piece of what the model thinks. `seal`: the provider's, at the end of one thought, with which it takes that
     back (prompt.ThoughtPart)."""
@@ -140,7 +142,7 @@ class Reasoning:
     is_hidden: bool = False
 
 
-@dataclass(frozen=True)
+@value
 class ToolCall:
     """A piece of a tool call. Pieces with the same `index` belong together: `id` and `name` come with
     the first, `arguments` are fragments of JSON text to be joined."""
@@ -232,7 +234,7 @@ class Finish(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True)
+@value
 class Done:
     """The answer is whole. `raw` is the provider's own word for the reason; `model` and `response_id`
     are what the provider said it used, which may be a dated version of what was asked for."""
