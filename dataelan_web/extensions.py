@@ -4,7 +4,7 @@ of it keeps what each application has one of."""
 import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import Flask, current_app
 from flask_login import LoginManager, current_user
@@ -52,6 +52,11 @@ csrf = CSRFProtect()
 htmx = Htmx()
 
 
+def kept_as(name: str) -> Any:
+    """What this application has under that name in its `extensions`."""
+    return current_app._get_current_object().extensions[name]  # type: ignore[attr-defined]
+
+
 def one_of_each(name: str) -> Callable[[Callable[[], Kept]], Callable[[], Kept]]:
     """For a function that makes what each application has one of, in its `extensions`: made when it is first asked for,
     and the same from then on."""
@@ -60,7 +65,10 @@ def one_of_each(name: str) -> Callable[[Callable[[], Kept]], Callable[[], Kept]]
         @wraps(make)
         def ours() -> Kept:
             kept: dict[str, Kept] = current_app._get_current_object().extensions  # type: ignore[attr-defined]
-            return kept[name] if name in kept else kept.setdefault(name, make())
+            try:
+                return kept[name]
+            except KeyError:
+                return kept.setdefault(name, make())
 
         return ours
 

@@ -14,10 +14,10 @@ import uuid
 from collections.abc import Iterable
 
 import redis
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..extensions import db
+from ..extensions import db, kept_as
 from ..jobs.queue import store
 from ..models import State
 from ..models.executions import renew, request_cancel
@@ -136,7 +136,7 @@ class Keeper:
 
 
 def keeper() -> Keeper:
-    found: Keeper = current_app.extensions["dataelan_keeper"]
+    found: Keeper = kept_as("dataelan_keeper")
     return found
 
 

@@ -17,7 +17,7 @@ class Use(NamedTuple):
     requests: int = 1
 
     def of(self, unit: Unit) -> int:
-        amount: int = getattr(self, unit.value)
+        amount: int = getattr(self, unit)
         return amount
 
 
