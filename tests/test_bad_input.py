@@ -32,6 +32,7 @@ from dataelan_web.models import (
     Window,
     new_id,
 )
+from dataelan_web.models.records import RunRecord
 from dataelan_web.router.types import Failure, Prompt, user
 from dataelan_web.router.wire import Deadlines
 
@@ -331,7 +332,7 @@ def test_silence_has_an_end(
     execution = record(asked, claimed_by="test")
     started = time.monotonic()
     with pytest.raises(Failure, match=words):
-        list(execute(execution, execution.fence))
+        list(execute(RunRecord.of(execution), execution.fence))
     assert time.monotonic() - started < 2
     silent = fresh(execution.id)
     must_hold(silent, text)

@@ -28,6 +28,7 @@ from dataelan_web.extensions import db
 from dataelan_web.jobs import queue
 from dataelan_web.local import programs, tether
 from dataelan_web.models import Execution, Outcome, State
+from dataelan_web.models.records import RunRecord
 from dataelan_web.router.types import Failure, Text
 from dataelan_web.router.wire import Deadlines
 
@@ -72,7 +73,7 @@ def test_whoever_ends_the_image_waits_longer_than_its_programs_do() -> None:
 
 def test_a_film_is_handed_to_another_worker_which_goes_on_with_it(acme: people.Cast, studio: Studio) -> None:
     execution = record(asked(acme, film("A wave", 1), requested(studio[0])), claimed_by="test")
-    events = execute(execution, execution.fence)
+    events = execute(RunRecord.of(execution), execution.fence)
     next(events), next(events)
     keeper_, held = keeper.keeper(), {execution.id: execution.fence}
     assert execution.id in keeper_.held()
@@ -90,7 +91,7 @@ def test_a_film_is_handed_to_another_worker_which_goes_on_with_it(acme: people.C
 def test_whoever_handed_a_film_over_writes_no_end_of_it(acme: people.Cast, studio: Studio) -> None:
     """Its own thread hears of it before another worker has claimed it: the fence is still the same."""
     execution = record(asked(acme, film("A wave", 1), requested(studio[0])), claimed_by="test")
-    events = execute(execution, execution.fence)
+    events = execute(RunRecord.of(execution), execution.fence)
     next(events), next(events)
     keeper.keeper().lose(draining.hand_over({execution.id: execution.fence}))
     with pytest.raises(Failure):
@@ -121,7 +122,7 @@ def test_an_answer_that_is_cut_is_interrupted_with_its_words_its_cost_and_why(
     execution = claimed(acme, STORY.format(100), requested=priced(acme, simulated))
     cut = threading.Timer(0.05, keeper.keeper().cut)  # while the next word is waited for
     with pytest.raises(Failure):
-        for event in execute(execution, execution.fence):
+        for event in execute(RunRecord.of(execution), execution.fence):
             if isinstance(event, Text) and not cut.ident:
                 cut.start()
     row = fresh(execution.id)

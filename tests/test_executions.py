@@ -57,6 +57,7 @@ from dataelan_web.models import (
     new_id,
 )
 from dataelan_web.models.executions import claim, close
+from dataelan_web.models.records import RunRecord
 from dataelan_web.router import run
 from dataelan_web.router.candidates import Candidate, Key
 from dataelan_web.router.health import Vital
@@ -166,7 +167,7 @@ def test_a_worker_that_lost_its_execution_makes_no_further_call(acme: people.Cas
     candidate = Candidate(uuid.uuid4(), "m", uuid.uuid4(), "P", "openai", "http://127.0.0.1:9/v1", ())
     step = Step(candidate, Key(None, "none", "nobody"))
     with pytest.raises(Failure) as refusal:
-        Record(execution, execution.fence - 1, Answer()).begin(step, 1, Prompt((user("Hi"),)))
+        Record(RunRecord.of(execution), execution.fence - 1, Answer()).begin(step, 1, Prompt((user("Hi"),)))
     assert (refusal.value.kind, refusal.value.sent) == (Kind.ABORTED, False)
     assert fresh(execution.id).attempts == []
 
@@ -175,7 +176,7 @@ def test_a_call_that_cannot_be_recorded_is_not_made(acme: people.Cast) -> None:
     """A model that was deleted between plan and call."""
     execution = claimed(acme, "Hi")
     candidate = Candidate(uuid.uuid4(), "m", uuid.uuid4(), "P", "openai", "http://127.0.0.1:9/v1", ())
-    book = Record(execution, execution.fence, Answer())
+    book = Record(RunRecord.of(execution), execution.fence, Answer())
     with pytest.raises(Failure, match="was not made") as refusal:
         book.begin(Step(candidate, Key(None, "none", "nobody")), 1, Prompt((user("Hi"),)))
     assert not refusal.value.sent
@@ -187,7 +188,7 @@ def test_an_execution_that_cannot_even_be_planned_ends_with_a_word(acme: people.
     execution.body.request = {"messages": "nonsense"}
     db.session.commit()
     with pytest.raises(Failure):
-        list(execute(execution, execution.fence))
+        list(execute(RunRecord.of(execution), execution.fence))
     ended = fresh(execution.id)
     assert (ended.state, ended.cost) == (State.FAILED, 0)
     assert "Dataelan itself failed" in ended.body.error
@@ -229,7 +230,7 @@ def test_a_dead_execution_that_sent_is_interrupted_and_its_stale_writer_changes_
     model = priced(acme, simulated, LONELY)
     execution = claimed(acme, f"!simulate tokens=8 reasoning=0\n{'A long question. ' * 100}", requested=model)
     writer = live.Writer(queue.store(), execution.id)
-    events = execute(execution, execution.fence)
+    events = execute(RunRecord.of(execution), execution.fence)
     first = next(event for event in events if isinstance(event, Text))
     writer.text(first.delta)
     wait_until(lambda: live.written(queue.store(), execution.id).text)
@@ -254,7 +255,7 @@ def test_a_dead_execution_that_sent_is_interrupted_and_its_stale_writer_changes_
 
 def test_one_execution_that_cannot_be_closed_does_not_keep_others_waiting(acme: people.Cast, simulated: str) -> None:
     broken, fine = claimed(acme, "!simulate tokens=3\nHi"), claimed(acme, "Hi")
-    events = execute(broken, broken.fence)
+    events = execute(RunRecord.of(broken), broken.fence)
     next(events)
     db.session.execute(update(ExecutionBody).where(ExecutionBody.id == broken.id).values(request={"messages": 1}))
     past = func.now() - text("interval '1 hour'")
@@ -278,7 +279,7 @@ def test_a_row_of_a_limit_that_somebody_keeps_locked_does_not_keep_the_other_dea
     for who in (acme, rival):
         quota.set_limit(db.session, who.organization.id, Scope.PROJECT, who.project.id, Window.TOTAL, USD)
         execution = claimed(who, "!simulate tokens=8\nHi", requested=priced(who, simulated))
-        events = execute(execution, execution.fence)
+        events = execute(RunRecord.of(execution), execution.fence)
         next(events)
         db.session.commit()
         made.append((execution, events))
@@ -313,7 +314,7 @@ def test_a_hold_that_outlived_its_execution_is_settled_with_its_attempt(acme: pe
     """Q9: whatever dies, nothing stays held for longer than its time."""
     quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL, USD)
     execution = claimed(acme, "!simulate tokens=8\nHi", requested=priced(acme, simulated))
-    events = execute(execution, execution.fence)
+    events = execute(RunRecord.of(execution), execution.fence)
     next(events)
     assert held(execution.id) == 1
     close(db.session, execution.id, execution.fence, State.FAILED)  # by somebody who forgot the money
@@ -331,7 +332,7 @@ def test_one_hold_that_cannot_be_ended_does_not_keep_others_waiting(acme: people
     requested, made = priced(acme, simulated), []
     for ago in ("1 hour", "1 minute"):
         execution = claimed(acme, "!simulate tokens=8\nHi", requested=requested)
-        events = execute(execution, execution.fence)
+        events = execute(RunRecord.of(execution), execution.fence)
         next(events)
         close(db.session, execution.id, execution.fence, State.FAILED)  # by somebody who forgot the money
         past = func.now() - text(f"interval '{ago}'")
@@ -384,7 +385,7 @@ def test_an_answer_survives_a_connection_that_breaks_while_its_end_is_written(
 
     event.listen(db.engine, "before_cursor_execute", breaks)
     try:
-        events = list(execute(execution, execution.fence))
+        events = list(execute(RunRecord.of(execution), execution.fence))
     finally:
         event.remove(db.engine, "before_cursor_execute", breaks)
     assert len(broken) == 2
@@ -414,7 +415,7 @@ def test_the_end_of_a_call_is_not_forgotten_when_the_next_one_is_refused(acme: p
     event.listen(db.engine, "before_cursor_execute", breaks)
     try:
         with pytest.raises(Failure, match="Stopped"):
-            list(execute(execution, execution.fence))
+            list(execute(RunRecord.of(execution), execution.fence))
     finally:
         event.remove(db.engine, "before_cursor_execute", breaks)
     ended = fresh(execution.id)
@@ -429,7 +430,7 @@ def test_a_model_remembers_what_it_did_not_take_and_is_not_sent_it_again(acme: p
         asked = request(acme, "!simulate fail=temperature rate=0\nHi", requested, **values)
         execution = record(replace(asked, prompt=replace(asked.prompt, temperature=0.2)), claimed_by="test")
         with suppress(Failure):
-            list(execute(execution, execution.fence))
+            list(execute(RunRecord.of(execution), execution.fence))
         return fresh(execution.id)
 
     def told(execution: Execution) -> list[tuple[Outcome, int]]:
@@ -464,7 +465,7 @@ def test_a_model_that_answers_in_the_responses_format_only_is_asked_in_it_from_t
         def run_once() -> Execution:
             execution = claimed(acme, "Hi", requested=f"{model.provider.slug}/next-1")
             with suppress(Failure):
-                list(execute(execution, execution.fence))
+                list(execute(RunRecord.of(execution), execution.fence))
             return fresh(execution.id)
 
         first, second = run_once(), run_once()
@@ -610,10 +611,10 @@ def test_failures_that_one_organization_asks_the_simulated_provider_for_rest_it_
     with people.failing_model("overloaded") as model:
         execution = claimed(acme, "Hi", requested=model.name)
         with suppress(Failure):
-            list(execute(execution, execution.fence))
+            list(execute(RunRecord.of(execution), execution.fence))
         health().settle()
         theirs = claimed(rival, "Hi", requested=model.name)
-        (step,) = choose(theirs, Prompt((user("Hi"),))).steps
+        (step,) = choose(RunRecord.of(theirs), Prompt((user("Hi"),))).steps
         close(db.session, theirs.id, theirs.fence, State.CANCELLED)
         db.session.commit()
         assert step.wait == 0
@@ -642,7 +643,7 @@ def test_money_is_counted_once(
     asked = words.format(key=uuid.uuid4().hex)
     execution = claimed(acme, asked, requested=priced(acme, simulated, "simulated-instant"))
     with suppress(Failure):
-        list(execute(execution, execution.fence))
+        list(execute(RunRecord.of(execution), execution.fence))
     ended = fresh(execution.id)
     total = sum(attempt.cost or 0 for attempt in ended.attempts)
     assert ended.cost == total == sum(ledger(execution.id)) == budget_of(budget.id)

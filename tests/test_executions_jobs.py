@@ -21,6 +21,7 @@ from dataelan_web.hub.archive.shelving import remove_model
 from dataelan_web.jobs.queue import store
 from dataelan_web.models import APIKey, Execution, Model, ModelType, Outcome, Price, Scope, State, Window
 from dataelan_web.models.executions import claim, close
+from dataelan_web.models.records import RunRecord
 from dataelan_web.quota import set_limit
 from dataelan_web.router.providers import replicate
 from dataelan_web.router.types import Again, Call, Message, Progress, Prompt, Task
@@ -67,7 +68,7 @@ def requested(model: Model) -> str:
 def begun(acme: people.Cast, studio: Studio) -> Iterator[Execution]:
     """A film that its provider works on; the worker that asked for it fell asleep, and wakes when all is over."""
     execution = record(asked(acme, film("A wave", 60), requested(studio[0])), claimed_by="test")
-    events = execute(execution, execution.fence)
+    events = execute(RunRecord.of(execution), execution.fence)
     for _ in range(2):
         assert isinstance(next(events), Progress)
     assert attempt_of(execution).job
@@ -175,8 +176,8 @@ def test_a_recording_whose_worker_died_is_not_free(acme: people.Cast, simulated:
 def sent(cast: people.Cast, prompt: Prompt, wanted: str) -> tuple[Execution, int]:
     """A call that was announced and may have been sent, and what is held for it."""
     execution = record(asked(cast, prompt, wanted), claimed_by="test")
-    (step,) = choose(execution, prompt).steps
-    book = Record(execution, execution.fence, Answer())
+    (step,) = choose(RunRecord.of(execution), prompt).steps
+    book = Record(RunRecord.of(execution), execution.fence, Answer())
     book.begin(step, 1, prompt)
     assert book._allowance.held
     return execution, book._allowance.held
@@ -226,8 +227,8 @@ def test_the_end_of_a_worker_that_fell_behind_does_not_end_the_watching(
 def test_a_worker_that_fell_behind_does_not_write_the_job_anew(acme: people.Cast, studio: Studio) -> None:
     prompt = film("A wave", 2)
     execution = record(asked(acme, prompt, requested(studio[0])), claimed_by="test")
-    (step,) = choose(execution, prompt).steps
-    book = Record(execution, execution.fence, Answer())
+    (step,) = choose(RunRecord.of(execution), prompt).steps
+    book = Record(RunRecord.of(execution), execution.fence, Answer())
     book.begin(step, 1, prompt)
     book.waiting(step, 1, Again(Call("http://provider/first", method="GET")))
     dead(execution)

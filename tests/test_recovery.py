@@ -36,6 +36,7 @@ from dataelan_web.models import (
     new_id,
 )
 from dataelan_web.models.executions import LEASE, claim, close, renew
+from dataelan_web.models.records import RunRecord
 from dataelan_web.playground import stream
 from dataelan_web.router.sizes import tokens_of
 from dataelan_web.router.types import Failure, Prompt, Text, Usage, user
@@ -121,7 +122,9 @@ def test_a_long_stream_of_the_gateway_is_kept_outside_its_process_and_a_short_on
     for silent_for, kept in ((0.1, True), (60.0, False)):
         execution = claimed(acme, "!simulate tokens=30 rate=60\nHi")
         pen = live.Writer(queue.store(), execution.id, silent_for)
-        words = "".join(event.delta for event in told(execution, execution.fence, pen) if isinstance(event, Text))
+        words = "".join(
+            event.delta for event in told(RunRecord.of(execution), execution.fence, pen) if isinstance(event, Text)
+        )
         time.sleep(0.2)
         assert live.written(queue.store(), execution.id).text == (words if kept else "")
         assert live.written(queue.store(), execution.id).ended is kept
@@ -209,9 +212,10 @@ def test_where_no_money_was_held_what_nobody_heard_is_not_charged_as_if_it_had_b
     limit = (db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL)
     quota.set_limit(*limit, 10, Unit.REQUESTS)
     execution = claimed(acme, "!simulate tokens=8\nHi", requested=priced(acme, simulated))
-    events = execute(execution, execution.fence)
+    run = RunRecord.of(execution)
+    events = execute(run, run.fence)
     next(events)
-    held_for_it = quota.held(db.session, execution.made[0].id)
+    held_for_it = quota.held(db.session, run.made[0].id)
     assert held_for_it is not None
     assert held_for_it.usd == 0
     let_the_lease_run_out(execution.id)
@@ -239,7 +243,7 @@ def test_a_call_that_was_surely_not_made_costs_nothing_however_its_announcement_
     monkeypatch.setattr(recording, "reserve", unheard)
     monkeypatch.setattr(recording, "take_back", taken_back)
     with pytest.raises(Failure, match="could not record this call"):
-        list(execute(execution, execution.fence))
+        list(execute(RunRecord.of(execution), execution.fence))
     ended = fresh(execution.id)
     (attempt,) = ended.attempts
     assert (ended.state, ended.cost, attempt.outcome, attempt.cost) == (State.FAILED, 0, Outcome.FAILED, 0)
@@ -249,7 +253,7 @@ def test_a_call_that_was_surely_not_made_costs_nothing_however_its_announcement_
 def test_a_call_of_which_nobody_heard_anything_is_charged_all_that_was_held(acme: people.Cast, simulated: str) -> None:
     quota.set_limit(db.session, acme.organization.id, Scope.PROJECT, acme.project.id, Window.TOTAL, USD)
     execution = claimed(acme, "!simulate tokens=8\nHi", requested=priced(acme, simulated))
-    events = execute(execution, execution.fence)
+    events = execute(RunRecord.of(execution), execution.fence)
     next(events)  # no live answer is written, as by a web process that dies at once
     held = db.session.scalar(select(Reservation.amount).where(Reservation.execution_id == execution.id))
     let_the_lease_run_out(execution.id)

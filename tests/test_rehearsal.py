@@ -34,6 +34,7 @@ from dataelan_web.models import (
     new_id,
     now,
 )
+from dataelan_web.models.records import RunRecord
 from dataelan_web.router.types import Prompt, user
 
 from . import people
@@ -200,7 +201,7 @@ def test_each_name_leads_where_an_execution_would_go(
         with subtests.test(name):
             (id,) = made(acme, 1, requested=name)
             run = db.session.get_one(Execution, id)
-            real = choose(run, from_json(run.body.request), random.Random(id.int))
+            real = choose(RunRecord.of(run), from_json(run.body.request), random.Random(id.int))
             said = tried(acme, Draft(name if name != "auto" else "New", (Entry(dear.id),), priority=0), wanted=1)
             assert said.looked_at == 1
             before = next((switch.before for switch in said.switches), None)
@@ -315,7 +316,7 @@ def test_without_the_draft_each_run_is_planned_as_an_execution_would_be(
         assert switch.before
         for id in switch.samples:
             run = db.session.get_one(Execution, id)
-            real = choose(run, from_json(run.body.request), random.Random(id.int))
+            real = choose(RunRecord.of(run), from_json(run.body.request), random.Random(id.int))
             assert real.steps[0].candidate.model_id == switch.before.model_id
             ids.remove(id)
     assert not ids

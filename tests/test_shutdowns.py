@@ -35,6 +35,7 @@ from dataelan_web.models import (
     now,
 )
 from dataelan_web.models.audit import AuditEvent
+from dataelan_web.models.records import RunRecord
 
 from . import people
 from .test_executions import claimed
@@ -415,7 +416,7 @@ def test_an_end_that_a_provider_tells_with_its_answers_is_shown(app: Flask, acme
         google.answers({"candidates": [said], "modelStatus": status})
         model = people.own_model(acme, people.own_provider(acme, google.url, "google"), "old-flash")
         execution = claimed(acme, "Hi", requested=f"{model.provider.slug}/old-flash")
-        list(execute(execution, execution.fence))
+        list(execute(RunRecord.of(execution), execution.fence))
     db.session.expire_all()
     assert db.session.get_one(Model, model.id).shutdown_on == status["retirementTime"]
     page = people.browser(app, acme.olivia).get(f"{acme.home}/hub/shutdowns").get_data(as_text=True)

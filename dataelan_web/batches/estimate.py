@@ -13,7 +13,8 @@ from ..executions.candidates import models_named
 from ..executions.execute import choose
 from ..executions.measures import estimated_tokens
 from ..extensions import db
-from ..models import Batch, BatchCheck, BatchRow, CheckKind, Execution, ModelType, Origin, State, TemplateRun
+from ..models import Batch, BatchCheck, BatchRow, CheckKind, Execution, ModelType, Origin, State, TemplateRun, new_id
+from ..models.records import RunRecord
 from ..prompts.content import Content
 from ..prompts.refusals import Refused
 from ..router import pricing
@@ -177,11 +178,13 @@ def _times(cost: int | None, count: int) -> int | None:
 
 def _candidates(batch: Batch, requested: str, prompt: Prompt, origin: Origin) -> tuple[list[Candidate], str]:
     """Who would be asked as things stand now, in order; or why nobody."""
-    asked = Execution(
+    asked = RunRecord(
+        id=new_id(),
         organization_id=batch.project.organization_id,
         project_id=batch.project_id,
         project=batch.project,
         user_id=current_user.id,
+        token_id=None,
         origin=origin,
         model_type=ModelType(batch.content["model_type"]),
         requested=requested,

@@ -10,8 +10,9 @@ from sqlalchemy import func, select, update
 
 from .. import quota
 from ..extensions import db
-from ..models import Attempt, Execution, Model, Outcome, now
+from ..models import Attempt, Model, Outcome, now
 from ..models.journal import COUNTERS
+from ..models.records import RunRecord
 from ..router import names, pricing
 from ..router.parameters import may_think
 from ..router.types import Prompt, Task, Usage
@@ -24,7 +25,7 @@ from .rates import rates_of
 from .unsaid import with_unsaid
 
 
-def close_attempts(execution: Execution, text: str) -> Sequence[Attempt]:
+def close_attempts(execution: RunRecord, text: str) -> Sequence[Attempt]:
     """Settle what was left open: by the `text` that had arrived, or else by all that is held for it. Returns every
     attempt of the execution, in order."""
     made = db.session.scalars(
@@ -48,7 +49,7 @@ def take_back(attempt_id: uuid.UUID) -> None:
     db.session.commit()
 
 
-def _close(execution: Execution, attempt: Attempt, text: str) -> None:
+def _close(execution: RunRecord, attempt: Attempt, text: str) -> None:
     prompt = _prompt_of(execution)
     usage = _may_have_used(execution, attempt, prompt, estimated(prompt, measured(prompt, (), Usage()), text))
     rates = rates_of(attempt.price) if attempt.price else None
@@ -69,7 +70,7 @@ def _close(execution: Execution, attempt: Attempt, text: str) -> None:
     charge(execution.organization_id, attempt, tokens)
 
 
-def _may_have_used(execution: Execution, attempt: Attempt, prompt: Prompt, usage: Usage) -> Usage:
+def _may_have_used(execution: RunRecord, attempt: Attempt, prompt: Prompt, usage: Usage) -> Usage:
     """With what it thought until its worker's lease ran out: when that died before, nobody knows."""
     model = db.session.get(Model, attempt.model_id) if attempt.model_id else None
     if model is None:
@@ -80,9 +81,9 @@ def _may_have_used(execution: Execution, attempt: Attempt, prompt: Prompt, usage
     return with_unsaid(usage, prompt, pair, max(0.0, lasted.total_seconds()), thinks=thinks, is_heard=True)
 
 
-def _prompt_of(execution: Execution) -> Prompt:
+def _prompt_of(execution: RunRecord) -> Prompt:
     """With its files, where they are still there."""
-    prompt = from_json(execution.body.request)
+    prompt = from_json(execution.request)
     with contextlib.suppress(Unavailable):
         return with_files(prompt, assets.read)
     return prompt

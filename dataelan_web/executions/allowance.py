@@ -6,14 +6,14 @@ Where that is more than is left, the output is lowered to what is. It is never l
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import quota
 from ..extensions import db, one_of_each
 from ..jobs import queue
-from ..models import Execution, Organization, Payer, Unit, UnknownPrice
+from ..models import Organization, Payer, Unit, UnknownPrice
+from ..models.records import RunRecord
 from ..router.candidates import Candidate
 from ..router.plan import Step
 from ..router.types import Failure, Kind, Prompt
@@ -76,7 +76,7 @@ class Unpriced(NamedTuple):
         return cls(organization.unknown_price, organization.unknown_price_ceiling)
 
 
-def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt, unpriced: Unpriced) -> Allowance:
+def reserve(execution: RunRecord, attempt_id: uuid.UUID, step: Step, prompt: Prompt, unpriced: Unpriced) -> Allowance:
     """Commits what is held, with all that was written before. Raises Failure, quota.OverLimit, quota.RateExceeded or
     quota.RatesUnknown; nothing is held or counted then."""
     subjects = subjects_of(execution, step)
@@ -87,15 +87,19 @@ def reserve(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Pro
     limits, ceiling, notice = counting(counted.limits, step.candidate, unpriced)
     wanted = Bound.of(prompt, step.candidate, limits, counted.rates, ceiling)
     bound = wanted.within([limit for limit in limits if wanted.exceeds(limit)], counted).slowed(counted.rates)
-    with leased(counted.rates, attempt_id, bound) as lease:
+    lease = leased(counted.rates, attempt_id, bound)
+    try:
         bound = _held(counted, limits, execution.id, attempt_id, bound)
+    except BaseException:
+        give_back(lease)
+        raise
     if bound.output == wanted.slowed(counted.rates).output:  # else the next would hardly fit either, beside others
         remembered.limits().keep(subjects, execution.hub_version, counted)
     room = [limit.left for limit in limits if limit.unit is Unit.USD and limit.is_hard]
     return Allowance.of(limits, bound, lease, notice, max(0, min(room) - bound.use.usd) if room else None)
 
 
-def take_over(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: Prompt) -> Allowance:
+def take_over(execution: RunRecord, attempt_id: uuid.UUID, step: Step, prompt: Prompt) -> Allowance:
     """What another worker was allowed, to go on with."""
     counted = quota.applicable(db.session, subjects_of(execution, step))
     lease = rates().go_on(counted.rates, attempt_id) if counted.rates else None
@@ -104,16 +108,15 @@ def take_over(execution: Execution, attempt_id: uuid.UUID, step: Step, prompt: P
     return Allowance(prompt, "", held is not None, usd, tokens, lease)
 
 
-@contextmanager
-def leased(counting: Sequence[quota.Rate], attempt_id: uuid.UUID, bound: Bound) -> Iterator[quota.Lease | None]:
-    """What rates count for it, given back where it is not held after all. Raises quota.RateExceeded or RatesUnknown."""
-    lease = rates().take(counting, attempt_id, bound.use.tokens) if counting else None
-    try:
-        yield lease
-    except BaseException:
-        if lease:
-            rates().end(lease, None)
-        raise
+def leased(counting: Sequence[quota.Rate], attempt_id: uuid.UUID, bound: Bound) -> quota.Lease | None:
+    """What rates count for it, to be given back where it is not held after all. Raises quota.RateExceeded or
+    RatesUnknown."""
+    return rates().take(counting, attempt_id, bound.use.tokens) if counting else None
+
+
+def give_back(lease: quota.Lease | None) -> None:
+    if lease:
+        rates().end(lease, None)
 
 
 @one_of_each("dataelan_rates")
@@ -182,7 +185,7 @@ def _held(
     return bound
 
 
-def subjects_of(execution: Execution, step: Step) -> quota.Subjects:
+def subjects_of(execution: RunRecord, step: Step) -> quota.Subjects:
     return quota.Subjects(
         execution.organization_id,
         execution.project_id,

@@ -7,7 +7,7 @@ import uuid
 
 from ..extensions import db
 from ..models import Asset as Row
-from ..models import Execution
+from ..models.records import RunRecord
 from ..router.types import Asset
 from ..storage import Unavailable, storage
 from .answer import Kept
@@ -35,12 +35,12 @@ def read(asset_id: str) -> bytes:
     return storage().get(row.storage_key)
 
 
-def keep(execution: Execution, asset: Asset) -> Kept:
+def keep(execution: RunRecord, asset: Asset) -> Kept:
     """Put what a model made into storage; its row comes with the execution's end. Raises storage.Unavailable."""
     return Kept(storage().put(execution.organization_id, asset.content), asset.media_type, asset.note)
 
 
-def row(execution: Execution, position: int, kept: Kept) -> Row:
+def row(execution: RunRecord, position: int, kept: Kept) -> Row:
     return Row(
         organization_id=execution.organization_id,
         project_id=execution.project_id,

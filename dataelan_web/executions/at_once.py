@@ -22,15 +22,15 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import pool, quota, second_net
 from ..extensions import db, one_of_each
-from ..models import Changed, Execution, records
+from ..models import Changed, records
 from ..models.base import as_json, new_id_text, storable_json
 from ..models.executions import LEASE
-from ..models.records import AttemptRecord
+from ..models.records import AttemptRecord, RunRecord
 from ..router.plan import Step
 from ..router.types import Failure, Prompt
 from ..together import LOCKED, Together
 from . import remembered
-from .allowance import Allowance, Unpriced, counting, leased, subjects_of
+from .allowance import Allowance, Unpriced, counting, give_back, leased, subjects_of
 from .bounds import Bound
 from .key_use import KeyUse
 from .refused import REFUSALS
@@ -74,7 +74,7 @@ class Begun(NamedTuple):
     allowance: Allowance
 
 
-def begin(execution: Execution, attempt: AttemptRecord, step: Step, prompt: Prompt, unpriced: Unpriced) -> Begun | None:
+def begin(execution: RunRecord, attempt: AttemptRecord, step: Step, prompt: Prompt, unpriced: Unpriced) -> Begun | None:
     """Commits a run, its first call, and what is held for that. None: it is not plain, and nothing was written; nor was
     it where it raises Changed. Raises SQLAlchemyError where the database is away, and nobody knows what it wrote."""
     version, subjects = execution.hub_version, subjects_of(execution, step)
@@ -88,8 +88,12 @@ def begin(execution: Execution, attempt: AttemptRecord, step: Step, prompt: Prom
         if any(bound.exceeds(limit) for limit in limits):
             return None
         bound, use = bound.slowed(counted.rates), KeyUse.of(step.key.id, key)
-        with leased(counted.rates, attempt.id, bound) as lease:
+        lease = leased(counted.rates, attempt.id, bound)
+        try:
             begun, left = _begun(execution, attempt, limits, bound)
+        except BaseException:
+            give_back(lease)
+            raise
     except (Failure, *REFUSALS):
         return None
     except DBAPIError as error:
@@ -104,10 +108,10 @@ def begin(execution: Execution, attempt: AttemptRecord, step: Step, prompt: Prom
     return Begun(begun, use, Allowance.of(limits, bound, lease, notice, left))
 
 
-def _begun(execution: Execution, attempt: AttemptRecord, limits: list[quota.Limit], bound: Bound) -> Any:
+def _begun(execution: RunRecord, attempt: AttemptRecord, limits: list[quota.Limit], bound: Bound) -> Any:
     """(when it began, nano-USD that are left)"""
     said = records.values(execution, _RUN) | records.values(attempt, _CALL)
-    said |= {"attempt": attempt.id, "asked": execution.body.request}
+    said |= {"attempt": attempt.id, "asked": execution.request}
     holding, use, streams = "", bound.use, bound.asked.stream
     if limits:
         reservation = new_id_text()

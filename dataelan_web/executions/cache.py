@@ -22,7 +22,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from ..extensions import db
 from ..jobs.queue import store
 from ..models import Execution, ExecutionBody, State, now
-from ..models.records import AttemptRecord
+from ..models.records import AttemptRecord, RunRecord
 from ..router.types import Done, Event, Finish, Task
 from .prompts import to_json
 from .submit import Request, record, unsaved
@@ -93,7 +93,7 @@ def source_of(run: Execution) -> Execution | None:
     ).first()
 
 
-def keep(request: Request, execution: Execution, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+def keep(request: Request, execution: RunRecord, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
     """The events of a run; when it has ended well, its answer is there for the next who asks the same."""
     key, seconds, id = key_of(request), request.project.cache_seconds, execution.id
     done = None
@@ -106,16 +106,16 @@ def keep(request: Request, execution: Execution, events: Generator[Event, None, 
             store().set(key, id.bytes, ex=seconds)
 
 
-def answer(request: Request, source: Execution) -> Execution | None:
+def answer(request: Request, source: Execution) -> RunRecord | None:
     """A run of its own that says what `source` said; None: under this idempotency key there is one. Commits."""
-    run, moment = unsaved(request), now()
-    run.state, run.cost, run.attempts_made, run.measures = State.COMPLETED, 0, 0, {}
-    run.started_at = run.first_token_at = run.finished_at = moment
-    run.finish = source.finish
-    run.labels = {**(request.labels or {}), FROM: str(source.id)}
+    row, moment = unsaved(request), now()
+    row.state, row.cost, row.attempts_made, row.measures = State.COMPLETED, 0, 0, {}
+    row.started_at = row.first_token_at = row.finished_at = moment
+    row.finish = source.finish
+    row.labels = {**(request.labels or {}), FROM: str(source.id)}
     said = source.body
-    run.body = ExecutionBody(
-        request=run.body.request,
+    row.body = ExecutionBody(
+        request=row.body.request,
         text=said.text,
         reasoning=said.reasoning,
         tool_calls=said.tool_calls,
@@ -124,7 +124,8 @@ def answer(request: Request, source: Execution) -> Execution | None:
         notice=NOTICE,
     )
     made = [AttemptRecord.of(attempt) for attempt in source.attempts]
-    if record(request, row=run) is not run:
+    if record(request, row=row) is not row:
         return None
+    run = RunRecord.of(row)
     run.is_known, run.made = True, made  # for telling who answered; they are the other run's
     return run

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from ..models import ActionCall, ActionVersion, Execution, How, OfferedAction, Origin, new_id
+from ..models import ActionCall, ActionVersion, How, OfferedAction, Origin, new_id
 from ..models.base import DbSession
+from ..models.records import RunRecord
 from ..router.actions import read_json
 from .answer import Answer
 
@@ -20,9 +21,9 @@ LARGEST = 256 * 1024
 """Characters of one call's arguments. One more is kept, so that it can be seen that they were more."""
 
 
-def calls_in(session: DbSession, execution: Execution, answer: Answer) -> list[ActionCall]:
+def calls_in(session: DbSession, execution: RunRecord, answer: Answer) -> list[ActionCall]:
     """One row a call, in their order; not added yet. What a repair answers is read by acting/path.py."""
-    has_structure = answer.tool_calls or execution.body.request.get("schema")
+    has_structure = answer.tool_calls or execution.request.get("schema")
     if not has_structure or execution.origin is not Origin.PLAYGROUND or execution.repairs_id:
         return []
     offered = _offered(session, execution.id)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from flask import current_app
 
 from ..extensions import db
-from ..models import Execution, journal
+from ..models import journal
+from ..models.records import RunRecord
 from ..router.candidates import Candidate
 from ..router.exchange import ask
 from ..router.plan import Step
@@ -32,7 +33,7 @@ class Count:
     """Who would answer, and counted; None: it is a guess, for nobody there counts."""
 
 
-def count(execution: Execution, prompt: Prompt) -> Count:
+def count(execution: RunRecord, prompt: Prompt) -> Count:
     """Nothing is generated, recorded or charged. `execution`: as it would be recorded; it needs not be in the database.
     Raises Failure where nobody could answer it."""
     plan = choose(execution, prompt)

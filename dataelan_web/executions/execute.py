@@ -13,15 +13,15 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import joinedload, object_session
+from sqlalchemy.orm import joinedload
 
 from .. import logs
-from ..extensions import db
+from ..extensions import db, kept_as
 from ..jobs.queue import stir, store
-from ..models import Changed, Execution, Project, State, journal, new_id, records
+from ..models import Changed, Execution, Project, State, journal, new_id
 from ..models.executions import claim
+from ..models.records import RunRecord
 from ..router.actions import actions
 from ..router.candidates import Question
 from ..router.health import Pair
@@ -77,7 +77,7 @@ def execute_queued(execution_id: uuid.UUID) -> None:
         return
     writer, execution = live.Writer(store(), execution_id), load(execution_id)
     try:
-        if "task" in execution.body.request:  # not a chat: whoever watches sees no words, and waits to see it begin
+        if "task" in execution.request:  # not a chat: whoever watches sees no words, and waits to see it begin
             writer.progress(None, "")
         for _ in told(execution, fence, writer):
             pass
@@ -86,7 +86,7 @@ def execute_queued(execution_id: uuid.UUID) -> None:
 
 
 def told(
-    execution: Execution, fence: int, writer: live.Writer, prompt: Prompt | None = None, share: Share | None = None
+    execution: RunRecord, fence: int, writer: live.Writer, prompt: Prompt | None = None, share: Share | None = None
 ) -> Generator[Event, None, None]:
     """Run it, and write down what comes for whoever watches, and for the sweeper should this process die. The memory
     that it takes is given back at its end, unless the `share` is of a caller who holds the whole answer. `prompt`: as
@@ -130,14 +130,15 @@ def _claimed(execution_id: uuid.UUID) -> int | None:
     return None
 
 
-def load(execution_id: uuid.UUID) -> Execution:
+def load(execution_id: uuid.UUID) -> RunRecord:
     """One execution with all that running it needs, in one query."""
     project = joinedload(Execution.project).joinedload(Project.organization)
-    return db.session.get_one(Execution, execution_id, options=[joinedload(Execution.body), project])
+    row = db.session.get_one(Execution, execution_id, options=[joinedload(Execution.body), project])
+    return RunRecord.of(row)
 
 
 def execute(
-    execution: Execution, fence: int, prompt: Prompt | None = None, share: Share | None = None
+    execution: RunRecord, fence: int, prompt: Prompt | None = None, share: Share | None = None
 ) -> Generator[Event, None, None]:
     """Run a claimed execution to its end, yielding what comes. Whatever happens, its final state is recorded.
 
@@ -151,12 +152,9 @@ def execute(
     failure: Failure | None = Failure(Kind.ABORTED, "Stopped: the reader went away.")
     is_let_in = True
     try:
-        prompt = with_files(prompt or from_json(execution.body.request), assets.read)
+        prompt = with_files(prompt or from_json(execution.request), assets.read)
         chosen, job = choose(execution, prompt), _job(execution, record, prompt)
         record.trace.decided(chosen)
-        if session := object_session(execution):
-            # From here on plain values: a rollback would empty them, and a reader may leave in another session.
-            session.expunge(execution)
         if job or chosen.waits:  # else its row, if its caller runs it itself, is committed with its first call's
             record.plan_is_made()
         with keeper().hold(execution.id, fence) as stop:
@@ -195,7 +193,7 @@ def execute(
             )
 
 
-def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = None) -> Plan:
+def choose(execution: RunRecord, prompt: Prompt, draw: random.Random | None = None) -> Plan:
     """The plan for a prompt as things stand now; also for trying out what would be chosen."""
     requested, model_type, draw = execution.requested, execution.model_type, draw or DRAW
     hub = HubView(db.session, execution.project, execution.hub_version)
@@ -209,14 +207,14 @@ def choose(execution: Execution, prompt: Prompt, draw: random.Random | None = No
     return plan(question_of(execution, prompt, rules), rules, draw, requested)
 
 
-def question_of(execution: Execution, prompt: Prompt, rules: Sequence[Rule]) -> Question:
+def question_of(execution: RunRecord, prompt: Prompt, rules: Sequence[Rule]) -> Question:
     """What these rules may ask of a prompt, as things stand now."""
     facts = facts_for(db.session, execution, rules)
     known, pairs = health(), frozenset[Pair]().union(*[rule.pairs for rule in rules])
     return Question.of(prompt, execution.model_type.value, facts, vitals=known.read(pairs), now=known.now())
 
 
-def _job(execution: Execution, record: Record, prompt: Prompt) -> Job | None:
+def _job(execution: RunRecord, record: Record, prompt: Prompt) -> Job | None:
     """What a worker before us left at a provider, to go on with."""
     attempt = left_behind(db.session, execution) if record.fence > 1 else None  # at the first claim nobody was before
     if attempt is None or attempt.job is None:
@@ -240,12 +238,12 @@ def memory() -> Room:
 
 
 def _http() -> Clients:
-    clients: Clients = current_app.extensions["dataelan_http"]
+    clients: Clients = kept_as("dataelan_http")
     return clients
 
 
 def _finish(
-    execution: Execution, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
+    execution: RunRecord, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
 ) -> None:
     """The final state, with the last attempt's cost, in one commit. A lost fence writes nothing.
 
@@ -264,7 +262,7 @@ def _finish(
 
 
 def _write_end(
-    execution: Execution, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
+    execution: RunRecord, fence: int, chosen: Plan, record: Record, answer: Answer, failure: Failure | None
 ) -> None:
     """Everybody takes the same way: first the execution's row, then its attempts, then the limits, which are the most
     wanted. Two who took them in another order could wait for each other."""
@@ -316,12 +314,12 @@ def _write_end(
     _has_ended(execution, state, columns)
 
 
-def _has_ended(execution: Execution, state: State, columns: Mapping[str, Any]) -> None:
+def _has_ended(execution: RunRecord, state: State, columns: Mapping[str, Any]) -> None:
     """For whoever ran it: by this worker."""
-    records.note(execution, state=state, cost=columns["cost"])
+    execution.state, execution.cost = state, columns["cost"]
 
 
-def _is_told_again(execution: Execution) -> bool:
+def _is_told_again(execution: RunRecord) -> bool:
     """To who asks under its key, or word for word the same. Of words and files that is nothing more to keep."""
     return bool(execution.idempotency_key or execution.project.cache_seconds)
 
@@ -334,7 +332,7 @@ def _state(failure: Failure | None, *, has_content: bool) -> State:
     return State.INTERRUPTED if has_content or failure.fate is Fate.UNKNOWN else State.FAILED
 
 
-def _columns(execution: Execution, chosen: Plan, record: Record, failure: Failure | None) -> dict[str, Any]:
+def _columns(execution: RunRecord, chosen: Plan, record: Record, failure: Failure | None) -> dict[str, Any]:
     values: dict[str, Any] = {
         "rule_id": chosen.rule.id if chosen.rule else None,
         "error_kind": failure.kind.value if failure else None,

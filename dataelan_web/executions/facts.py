@@ -10,16 +10,17 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from .. import quota
-from ..models import Execution, GatewayToken, Membership, User, now
+from ..models import GatewayToken, Membership, User, now
 from ..models.base import DbSession
-from ..models.executions import Payer
+from ..models.executions import Execution, Payer
+from ..models.records import RunRecord
 from ..router.conditions import ConditionError
 from ..router.rules import Rule
 
 Facts = dict[str, Mapping[str, Any]]
 
 
-def facts_for(session: DbSession, execution: Execution, rules: Iterable[Rule]) -> Facts:
+def facts_for(session: DbSession, execution: RunRecord, rules: Iterable[Rule]) -> Facts:
     """Only the variables that some rule's expression names: most prompts need none of these queries."""
     asked = asked_by(rules)
     return {name: read(session, execution) for name, read in _READERS.items() if name in asked} if asked else {}
@@ -36,11 +37,11 @@ def asked_by(rules: Iterable[Rule]) -> set[str]:
     return asked
 
 
-def _project(session: DbSession, execution: Execution) -> dict[str, Any]:
+def _project(session: DbSession, execution: RunRecord) -> dict[str, Any]:
     return {"name": execution.project.name, "id": str(execution.project_id)}
 
 
-def _member(session: DbSession, execution: Execution) -> dict[str, Any]:
+def _member(session: DbSession, execution: RunRecord) -> dict[str, Any]:
     if execution.user_id is None or execution.token_id is not None:
         return {}
     membership = (Membership.user_id == User.id) & (Membership.organization_id == execution.organization_id)
@@ -50,12 +51,12 @@ def _member(session: DbSession, execution: Execution) -> dict[str, Any]:
     return {"email": row.email, "role": row.role.value if row.role else "GUEST"} if row else {}
 
 
-def _request(session: DbSession, execution: Execution) -> dict[str, Any]:
+def _request(session: DbSession, execution: RunRecord) -> dict[str, Any]:
     token = session.get(GatewayToken, execution.token_id) if execution.token_id else None
     return request_of(execution, token.label if token else "")
 
 
-def request_of(execution: Execution, token: str) -> dict[str, Any]:
+def request_of(execution: Execution | RunRecord, token: str) -> dict[str, Any]:
     """`token`: the label of the one it came with."""
     labels = execution.labels or {}
     tags = labels.get("tags", [])
@@ -67,7 +68,7 @@ def request_of(execution: Execution, token: str) -> dict[str, Any]:
     }
 
 
-def _time(session: DbSession, execution: Execution) -> dict[str, Any]:
+def _time(session: DbSession, execution: RunRecord) -> dict[str, Any]:
     return time_at(now(), execution.project.organization.time_zone)
 
 
@@ -76,7 +77,7 @@ def time_at(moment: datetime, zone: str) -> dict[str, Any]:
     return {"hour": here.hour, "weekday": here.isoweekday(), "date": here.date().isoformat()}
 
 
-def _budget(session: DbSession, execution: Execution) -> dict[str, Any]:
+def _budget(session: DbSession, execution: RunRecord) -> dict[str, Any]:
     """The limits that count whoever asks, wherever the prompt may go: not those of one key, provider or model."""
     subjects = quota.Subjects(
         execution.organization_id,
@@ -91,7 +92,7 @@ def _budget(session: DbSession, execution: Execution) -> dict[str, Any]:
     return {"used_percent": quota.used_percent(session, subjects)}
 
 
-_READERS: Mapping[str, Callable[[DbSession, Execution], Mapping[str, Any]]] = {
+_READERS: Mapping[str, Callable[[DbSession, RunRecord], Mapping[str, Any]]] = {
     "project": _project,
     "member": _member,
     "request": _request,

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from .. import quota
 from ..extensions import db
-from ..models import Execution
+from ..models.records import RunRecord
 from ..router.plan import Plan, Step
 from ..router.types import Failure, Prompt
 from .allowance import Unpriced, counting, rates, subjects_of
@@ -40,7 +40,7 @@ class Foresight:
     """The plan's first call, where limits refuse that one and it goes on to another."""
 
 
-def foresee(execution: Execution, prompt: Prompt, draw: Random | None = None) -> Foresight:
+def foresee(execution: RunRecord, prompt: Prompt, draw: Random | None = None) -> Foresight:
     """`execution`: as it would be recorded; it needs not be in the database."""
     plan = choose(execution, prompt, draw)
     unpriced = Unpriced.of(execution.project.organization)
@@ -54,7 +54,7 @@ def foresee(execution: Execution, prompt: Prompt, draw: Random | None = None) ->
     return refused or Foresight(plan, problem=plan.problem)
 
 
-def _of(execution: Execution, prompt: Prompt, plan: Plan, step: Step, unpriced: Unpriced) -> Foresight:
+def _of(execution: RunRecord, prompt: Prompt, plan: Plan, step: Step, unpriced: Unpriced) -> Foresight:
     """One call of the plan, as `allowance.reserve` would allow it."""
     counted = quota.applicable(db.session, subjects_of(execution, step))
     try:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from ..models import Attempt, Execution, Outcome
 from ..models.base import DbSession
+from ..models.records import RunRecord
 from ..router.types import Again, Call
 
 
@@ -30,7 +31,7 @@ def from_json(job: dict[str, Any]) -> Again:
     )
 
 
-def left_behind(session: DbSession, execution: Execution) -> Attempt | None:
+def left_behind(session: DbSession, execution: Execution | RunRecord) -> Attempt | None:
     """The attempt whose job the provider may still be working on."""
     return session.scalars(
         select(Attempt).where(

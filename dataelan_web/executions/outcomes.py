@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from ..models import Attempt, Execution, Outcome, Payer, new_id, now, records
+from ..models import Attempt, Outcome, Payer, new_id, now, records
 from ..models.journal import COUNTERS
-from ..models.records import AttemptRecord
+from ..models.records import AttemptRecord, RunRecord
 from ..router.candidates import Candidate
 from ..router.health import Observation, kind_for_health, work_of
 from ..router.plan import Step
@@ -29,7 +29,7 @@ class Ended(NamedTuple):
     tokens: int | None
 
 
-def announced(execution: Execution, step: Step, number: int) -> AttemptRecord:
+def announced(execution: RunRecord, step: Step, number: int) -> AttemptRecord:
     """A call that is about to be made."""
     candidate, key = step.candidate, step.key
     return AttemptRecord(

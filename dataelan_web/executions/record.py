@@ -18,12 +18,11 @@ from typing import Any
 from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm.base import object_state
 
 from .. import quota, traces
 from ..extensions import db
-from ..models import Attempt, Execution, Origin, journal, records
-from ..models.records import AttemptRecord
+from ..models import Attempt, Origin, journal
+from ..models.records import AttemptRecord, RunRecord
 from ..router.parameters import REFUSABLE, UNTOLD, fitted
 from ..router.plan import Step
 from ..router.run import Result
@@ -58,14 +57,14 @@ class Record:
     _is_written = _is_settled = True
     _is_at_once = False
 
-    def __init__(self, execution: Execution, fence: int, answer: Answer):
+    def __init__(self, execution: RunRecord, fence: int, answer: Answer):
         self.execution, self.fence, self.answer = execution, fence, answer
         self.attempts: list[dict[str, Any]] = []
         self.trace, self._lessons = traces.of_run(execution), Lessons()
         self._unpriced = Unpriced.of(execution.project.organization)
         # A program gets what its provider says to what it sent: nothing in an answer could tell it of less.
         self.leaves_out = UNTOLD if execution.origin is Origin.GATEWAY else frozenset(REFUSABLE)
-        self.is_there = not object_state(execution).transient
+        self.is_there = execution.is_there
         """Is the execution's own row committed? That of a run that its caller runs itself comes with its first call."""
         self._made: list[AttemptRecord] = []
         self._unsent: list[uuid.UUID] = []
@@ -288,7 +287,7 @@ class Record:
         if begun is None:
             return None
         attempt.started_at = begun.at
-        records.note(self.execution, created_at=begun.at)
+        self.execution.created_at = begun.at
         self._key, self._is_lost, self._is_at_once = begun.key, False, True
         return begun.allowance
 

@@ -31,9 +31,9 @@ from ..models import (
     TemplateRun,
     journal,
     new_id,
-    records,
 )
 from ..models.executions import LEASE
+from ..models.records import RunRecord
 from ..router.types import Prompt as RouterPrompt
 from . import waiting
 from .prompts import to_json
@@ -123,51 +123,49 @@ def record(request: Request, claimed_by: str | None = None, row: Execution | Non
     return execution
 
 
-def announce(request: Request, claimed_by: str) -> Execution:
+def announce(request: Request, claimed_by: str) -> RunRecord | Execution:
     """The same for a caller that runs it itself at once: committed before anything is sent, with its first call. Where
-    it is under no key that another may be under too, it is also written with that."""
+    it is under no key that another may be under too, it is also written with that. A row: of an earlier one that is."""
     if request.made_from:
-        return record(request, claimed_by)
-    execution = _announced(request, claimed_by)
+        row = record(request, claimed_by)
+        return _run_by(row, request.caller) if row.lease_owner == claimed_by else row
+    run = in_memory(request)
+    run.lease_owner, run.is_there = claimed_by, False
     if not request.idempotency_key:
-        execution.is_announced = False
-        return execution
-    while not journal.announce(db.session, execution):
+        run.is_announced = False
+        return run
+    while not journal.announce(db.session, run):
         first = earlier(request.project, request.idempotency_key)
         if first:  # else it was refused at this moment, and has given its key free
             return first
-    return execution
+    return run
 
 
-def _announced(request: Request, claimed_by: str) -> Execution:
-    """What journal.announce writes of it."""
+def _run_by(row: Execution, caller: Caller | None) -> RunRecord:
+    run = RunRecord.of(row)
+    run.caller = caller
+    return run
+
+
+def in_memory(request: Request) -> RunRecord:
+    """As it would be run."""
     id, project = request.id or new_id(), request.project
     logs.note(execution_id=id)
-    execution = records.record(
-        Execution,
-        id=id,
-        organization_id=project.organization_id,
-        project_id=project.id,
-        project=project,
-        session_id=None,
-        user_id=request.user_id,
-        token_id=request.token_id,
-        batch_id=None,
-        origin=request.origin,
-        model_type=request.model_type,
-        requested=request.requested,
-        idempotency_key=request.idempotency_key,
-        labels=request.labels,
-        body=records.record(ExecutionBody, request=to_json(request.prompt)),
-        state=State.RUNNING,
-        fence=1,
-        lease_owner=claimed_by,
-        cancel_requested_at=None,
-        attempts_made=0,
-        measures={},
+    run = RunRecord(
+        id,
+        project.organization_id,
+        project.id,
+        project,
+        request.user_id,
+        request.token_id,
+        request.origin,
+        request.model_type,
+        request.requested,
+        request.labels,
     )
-    execution.caller = request.caller
-    return execution
+    run.idempotency_key, run.request = request.idempotency_key, to_json(request.prompt)
+    run.caller = request.caller
+    return run
 
 
 def unsaved(request: Request) -> Execution:
@@ -195,7 +193,6 @@ def unsaved(request: Request) -> Execution:
         repairs_id=request.repairs_id,
     )
     set_committed_value(execution, "project", request.project)  # which may be in no session, and goes into none
-    execution.caller = request.caller
     return execution
 
 

@@ -29,6 +29,7 @@ from ..jobs import queue
 from ..models import Attempt, Execution, ExecutionBody, Origin, Reservation, ReservationState, State
 from ..models.executions import OPEN, close, release
 from ..models.locks import IMPATIENT
+from ..models.records import RunRecord
 from . import live
 from .abandoned import close_attempts
 from .bookkeeping import check_books
@@ -144,7 +145,9 @@ def end_stale_holds() -> int:
         execution_id, attempt_id = stale.execution_id, stale.attempt_id
         try:
             execution = db.session.get_one(Execution, execution_id)
-            close_attempts(execution, execution.body.text + execution.body.reasoning)  # settled, if it was sent
+            close_attempts(
+                RunRecord.of(execution), execution.body.text + execution.body.reasoning
+            )  # settled, if it was sent
             quota.void(db.session, attempt_id)  # given back, if it was not
             db.session.commit()
             ended += 1
@@ -208,7 +211,7 @@ def _may_run_again(row: Execution) -> bool:
 
 def _interrupt(row: Execution, valkey: redis.Redis) -> None:
     written = _written(row, valkey)
-    made = close_attempts(row, written.text + written.reasoning)
+    made = close_attempts(RunRecord.of(row), written.text + written.reasoning)
     state = State.CANCELLED if row.cancel_requested_at else State.INTERRUPTED
     sums = summary(made[-1] if made else None, [attempt.cost for attempt in made])
     close(db.session, row.id, row.fence, state, error_kind="interrupted", attempts_made=len(made), **sums)

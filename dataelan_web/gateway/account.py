@@ -17,7 +17,7 @@ from ..executions import cache, measures
 from ..extensions import db
 from ..models import NANO, Attempt, Execution, Unit, now, records
 from ..models.journal import COUNTERS
-from ..models.records import AttemptRecord
+from ..models.records import AttemptRecord, RunRecord
 from ..router.types import Usage
 
 FACTS = ("execution_id", "model", "provider", "cost_usd", "limit_left_usd", "overhead_ms")
@@ -33,7 +33,7 @@ class Account(NamedTuple):
     facts: dict[str, Any]
 
     @classmethod
-    def of(cls, execution: Execution, arrived: float) -> Account:
+    def of(cls, execution: RunRecord, arrived: float) -> Account:
         spent = time.perf_counter() - arrived
         if execution.is_known:
             cost, left, made = execution.cost, execution.left_usd, execution.made
@@ -53,7 +53,7 @@ class Account(NamedTuple):
         return cls(Usage(*counters, **measures.from_json(beside)), facts)
 
     @classmethod
-    def at_the_end(cls, execution: Execution, arrived: float) -> Account:
+    def at_the_end(cls, execution: RunRecord, arrived: float) -> Account:
         """An answer that was told to its end is whole, though the database may be gone that could say its cost."""
         try:
             return cls.of(execution, arrived)
@@ -73,7 +73,7 @@ def usd(nano: int | None) -> str | None:
     return f"{Decimal(nano) / NANO:f}" if nano is not None else None
 
 
-def _recorded(execution: Execution) -> tuple[int | None, int | None, Sequence[AttemptRecord]]:
+def _recorded(execution: RunRecord) -> tuple[int | None, int | None, Sequence[AttemptRecord]]:
     """As PostgreSQL has it: (cost so far, what is left of the limit that has least, its attempts). Nano-USD."""
     rows = db.session.execute(_ACCOUNT, {"execution": execution.id}).all()
     cost, refused_by, _, left = rows[-1] if rows else (None, None, None, None)

@@ -17,7 +17,9 @@ from ..executions.execute import OWNER, memory, told
 from ..executions.submit import Request, announce
 from ..extensions import db
 from ..jobs.queue import store
-from ..models import Changed, Execution, GatewayToken, Origin, new_id
+from ..models import Changed, Execution, Origin
+from ..models.base import new_id_text
+from ..models.records import RunRecord, TokenRecord
 from ..router.types import Asset, Done, Event, Failure, Progress, Text, Usage
 from . import errors, replay, stored_prompts
 from .account import Account
@@ -33,7 +35,7 @@ SHORT = 1.0
 """Seconds. What a longer stream has said so far is kept outside this process, which may die."""
 
 
-def answered(read: Callable[[GatewayToken], Inbound]) -> Response:
+def answered(read: Callable[[TokenRecord], Inbound]) -> Response:
     """The answer of this request, which `read` reads once it is known who asks."""
     arrived = time.perf_counter()
     try:
@@ -44,7 +46,7 @@ def answered(read: Callable[[GatewayToken], Inbound]) -> Response:
         return _answered(read, arrived, may_presume=False)
 
 
-def _answered(read: Callable[[GatewayToken], Inbound], arrived: float, *, may_presume: bool) -> Response:
+def _answered(read: Callable[[TokenRecord], Inbound], arrived: float, *, may_presume: bool) -> Response:
     """Raises Changed, before anything came of it, where its caller is not who was presumed."""
     try:
         token = authenticate(may_presume=may_presume)
@@ -60,10 +62,11 @@ def _answered(read: Callable[[GatewayToken], Inbound], arrived: float, *, may_pr
 
 def _run(request: Request, asked: Inbound, arrived: float, *, stores: bool) -> Response:
     """`stores`: its answer may be told again, to whoever asks the same."""
-    claim, reads_on = f"{OWNER}/{new_id()}", request.project.reads_on
+    claim, reads_on = f"{OWNER}/{new_id_text()}", asked.streams and request.project.reads_on
     execution = announce(request, claim)
-    if execution.lease_owner != claim:
-        response = _told(execution, asked, replay.events(execution, request), arrived)
+    if isinstance(execution, Execution):  # an earlier one
+        earlier = RunRecord.of(execution, request.project)
+        response = _told(earlier, asked, replay.events(execution, request), arrived)
         response.headers["x-dataelan-replayed"] = "true"
         return response
     share = None if asked.streams else memory().share()
@@ -98,7 +101,7 @@ def json_body() -> dict[str, Any]:
     return body_of(http.get_data(cache=not caller().is_confirmed))
 
 
-def wanted(token: GatewayToken, asked: Inbound, steered: Steering) -> Request:
+def wanted(token: TokenRecord, asked: Inbound, steered: Steering) -> Request:
     """Raises Refused where it names a prompt that is not there, or what its token may not ask for."""
     request = Request(
         project=token.project,
@@ -119,14 +122,14 @@ def wanted(token: GatewayToken, asked: Inbound, steered: Steering) -> Request:
 
 
 def _told(
-    execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float, *, reads_on: bool = False
+    execution: RunRecord, asked: Inbound, events: Iterator[Event], arrived: float, *, reads_on: bool = False
 ) -> Response:
     if asked.streams:
         return _stream(execution, asked, events, arrived, reads_on=reads_on)
     return _whole(execution, asked, events, arrived)
 
 
-def _whole(execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float) -> Response:
+def _whole(execution: RunRecord, asked: Inbound, events: Iterator[Event], arrived: float) -> Response:
     whole = Whole(execution)
     try:
         for event in events:
@@ -140,7 +143,7 @@ def _whole(execution: Execution, asked: Inbound, events: Iterator[Event], arrive
 
 
 def _stream(
-    execution: Execution, asked: Inbound, events: Iterator[Event], arrived: float, *, reads_on: bool
+    execution: RunRecord, asked: Inbound, events: Iterator[Event], arrived: float, *, reads_on: bool
 ) -> Response:
     """The first event is awaited before the answer begins, so that a failure before it has its own status."""
     try:
@@ -173,7 +176,7 @@ def _until_visible(events: Iterator[Event]) -> Iterator[Event]:
             return
 
 
-def _pieces(execution: Execution, pieces: Pieces, events: Iterator[Event], arrived: float) -> Iterator[bytes]:
+def _pieces(execution: RunRecord, pieces: Pieces, events: Iterator[Event], arrived: float) -> Iterator[bytes]:
     done = None
     try:
         for event in events:
@@ -197,7 +200,7 @@ def _said(pieces: Pieces, event: Event) -> bytes:
     return pieces.of(event)
 
 
-def _failed(execution: Execution, failure: Failure, arrived: float) -> Response:
+def _failed(execution: RunRecord, failure: Failure, arrived: float) -> Response:
     problem = with_the_way(errors.of(failure), failure, execution)
     response = make_response(jsonify(errors.told(problem)), problem.status)
     if failure.after is not None:

@@ -8,13 +8,14 @@ from flask import current_app, url_for
 
 from ..api_errors import Problem
 from ..extensions import db
-from ..models import Execution, Organization
+from ..models import Organization
+from ..models.records import RunRecord
 from ..router.types import Failure
 
 OVER, TOO_FAST = "over_limit", "rate_limit_exceeded"
 
 
-def with_the_way(problem: Problem, failure: Failure, execution: Execution) -> Problem:
+def with_the_way(problem: Problem, failure: Failure, execution: RunRecord) -> Problem:
     """Its `url`, and the same in its words, where a limit of ours refused it: the run's page, which offers whoever
     opens it what they may do: raise it, or ask."""
     if failure.sent or failure.code not in (OVER, TOO_FAST):

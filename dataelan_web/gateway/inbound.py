@@ -16,7 +16,8 @@ import orjson
 from flask import Response
 
 from ..executions.answer import Answer
-from ..models import Execution, ModelType
+from ..models import ModelType
+from ..models.records import RunRecord
 from ..router.types import Asset, Done, Event, Failure, Prompt, Reasoning, Text, ToolCall, Usage
 from .stored_prompts import Named
 
@@ -31,7 +32,7 @@ Likely = Sequence[Mapping[str, Any]]
 class Whole:
     """An answer that came to its end."""
 
-    execution: Execution
+    execution: RunRecord
     answer: Answer = field(default_factory=Answer)
     thoughts: list[Reasoning] = field(default_factory=list)
     """The pieces of what the model thought, with the seals of its provider."""
@@ -108,7 +109,7 @@ class Inbound(NamedTuple):
     prompt: Prompt
     whole: Callable[[Whole], Any]
     """The answer at once: a document, or a Response of another type."""
-    pieces: Callable[[Execution, str], Pieces] | None = None
+    pieces: Callable[[RunRecord, str], Pieces] | None = None
     """The answer as it comes, of a run by a model; None: it comes whole only."""
     model_type: ModelType = ModelType.TEXT
     stored: Named | None = None
@@ -121,7 +122,7 @@ class Inbound(NamedTuple):
     def streams(self) -> bool:
         return self.pieces is not None and self.prompt.stream
 
-    def told_by(self, execution: Execution, model: str) -> Pieces:
+    def told_by(self, execution: RunRecord, model: str) -> Pieces:
         if self.pieces is None:
             raise LookupError("this format is answered whole")
         return self.pieces(execution, model)

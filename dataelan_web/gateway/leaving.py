@@ -16,7 +16,8 @@ from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..extensions import db
-from ..models import Execution, journal
+from ..models import journal
+from ..models.records import RunRecord
 from ..router.room import Share
 from ..router.types import Event, Failure
 
@@ -34,7 +35,7 @@ PIECE = 256 * 1024
 _places = threading.BoundedSemaphore(MOST)
 
 
-def on_leaving(app: Flask, execution: Execution, events: Iterator[Event], *, reads_on: bool) -> Callable[[], None]:
+def on_leaving(app: Flask, execution: RunRecord, events: Iterator[Event], *, reads_on: bool) -> Callable[[], None]:
     """For the end of a response, which may be that of its reader's patience. Safe where all was read."""
 
     def end() -> None:
@@ -48,7 +49,7 @@ def on_leaving(app: Flask, execution: Execution, events: Iterator[Event], *, rea
     return end
 
 
-def _read_on(app: Flask, execution: Execution, events: Iterator[Event]) -> None:
+def _read_on(app: Flask, execution: RunRecord, events: Iterator[Event]) -> None:
     until = time.monotonic() + LONGEST
     try:
         with app.app_context():

@@ -9,7 +9,8 @@ from typing import Any
 from ..api_errors import Api
 from ..executions.candidates import rules_for, slugs_of, usable_models
 from ..extensions import db
-from ..models import GatewayToken, ModelType
+from ..models import ModelType
+from ..models.records import TokenRecord
 from ..router.candidates import Candidate
 from ..router.types import Task
 from . import stored_prompts
@@ -31,7 +32,7 @@ class Listed:
     """provider/model"""
 
 
-def listed(token: GatewayToken) -> list[Listed]:
+def listed(token: TokenRecord) -> list[Listed]:
     """`auto`, the project's rules, models and prompts, as far as this token may ask for them. Of one name, the first is
     meant."""
     project = token.project
@@ -45,7 +46,7 @@ def listed(token: GatewayToken) -> list[Listed]:
     return list({one.name: one for one in reversed(allowed)}.values())[::-1]
 
 
-def _as_allowed(token: GatewayToken, one: Listed) -> Listed | None:
+def _as_allowed(token: TokenRecord, one: Listed) -> Listed | None:
     """Under the name by which this token may ask for it."""
     names = filter(None, (one.name, one.whole_name))
     return next((replace(one, name=name) for name in names if token.may_ask(name)), None)

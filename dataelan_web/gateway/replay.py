@@ -14,7 +14,8 @@ from ..executions.submit import Request
 from ..executions.vectors import unpacked
 from ..extensions import db
 from ..models import Asset as Row
-from ..models import Attempt, Execution, GatewayToken, State
+from ..models import Attempt, Execution, State
+from ..models.records import TokenRecord
 from ..router.types import Asset, Done, Event, Failure, Finish, Kind, Reasoning, Segment, Task, Text, ToolCall
 from ..storage import storage
 from .errors import Refused
@@ -24,7 +25,7 @@ OF_WORDS = {Task.CHAT, Task.TRANSCRIPTION}
 NOT_KEPT = "This ran under this idempotency key before, and its answer is not kept. Send a new key to run it again."
 
 
-def key(token: GatewayToken, header: str) -> str | None:
+def key(token: TokenRecord, header: str) -> str | None:
     """As it is stored: of one token, and of one length however long a key a program makes up."""
     return f"token:{token.id}:{hashlib.sha256(header.encode()).hexdigest()}" if header else None
 

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from ..executions.counting import count
-from ..executions.submit import unsaved
+from ..executions.submit import in_memory
 from ..router.types import Failure
 from . import errors, model_lists, runs
 from .answering import answered, json_body, wanted
@@ -104,7 +104,7 @@ def _counted(read: Any, field: str) -> Response:
     token = authenticate()
     asked: Inbound = read(json_body())
     try:
-        found = count(unsaved(wanted(token, asked, steering())), asked.prompt)
+        found = count(in_memory(wanted(token, asked, steering())), asked.prompt)
     except Failure as failure:
         raise Refused.of(failure) from failure
     response = jsonify({field: found.tokens})

@@ -16,6 +16,7 @@ from werkzeug.wsgi import get_content_length
 from .. import logs, modes, pool, quota, second_net
 from ..extensions import db, one_of_each
 from ..models import Caller, Changed, GatewayToken, Mode, Project, now
+from ..models.records import TokenRecord
 from ..together import Together
 from .errors import Refused
 
@@ -38,7 +39,7 @@ def init_app() -> None:
         event.listen(db.session, "after_begin", _confirm_before_reading, insert=True)  # before it goes inside
 
 
-def authenticate(*, may_presume: bool = False) -> GatewayToken:
+def authenticate(*, may_presume: bool = False) -> TokenRecord:
     """The token of this request. Raises Refused (401). Its last use is noted to the minute. It `may_presume` that a
     token is what it was when this process last asked: then all that is asked of the database raises Changed where it
     is not, and who answers without having asked it anything calls `confirm` first."""
@@ -46,12 +47,12 @@ def authenticate(*, may_presume: bool = False) -> GatewayToken:
     secret = _secret(environ)
     if may_presume and (presumed := _presumed(secret, environ)):
         return presumed
-    token = _find(secret)
+    token = _find(secret, environ)
     if _is_to_be_noted(token):
         token.last_used_at = now()  # for whoever comes meanwhile: one of them notes it
         db.session.execute(_USED, {"token": token.id})
         db.session.commit()
-        token = _find(secret)  # as it is now: else all who come next would presume what it was
+        token = _find(secret, environ)  # as it is now: else all who come next would presume what it was
     return token
 
 
@@ -68,12 +69,12 @@ def _secret(environ: WSGIEnvironment) -> str:
     return secrets.pop()
 
 
-def _is_to_be_noted(token: GatewayToken) -> bool:
+def _is_to_be_noted(token: TokenRecord) -> bool:
     last_used_at = token.last_used_at
     return last_used_at is None or (now() - last_used_at).total_seconds() > TOUCH_AFTER
 
 
-def check_scope(token: GatewayToken, requested: str) -> None:
+def check_scope(token: TokenRecord, requested: str) -> None:
     """Raises Refused (403) for what this token may not ask for."""
     if not token.may_ask(requested):
         allowed = ", ".join(token.allows[:10])
@@ -96,14 +97,14 @@ _TOKEN = (
 )
 
 
-def _find(secret: str) -> GatewayToken:
+def _find(secret: str, environ: WSGIEnvironment) -> TokenRecord:
     """The token, as long as whoever made it may still run prompts in its project: it carries their right, no more. A
     service account's carries the organization's, until it is switched off. In the trash, a project runs nothing. Raises
     Refused.
 
     That is asked at every call, here or with what it asks first (models/callers.py), by one function of the database;
     what is read after it is nothing of other organizations (second_net.py). What there is to say of the token, its
-    project and its organization stays in memory until one of their rows is another; these objects belong to no session.
+    project and its organization stays in memory until one of their rows is another; it belongs to no session.
     """
     hash = GatewayToken.digest(secret)
     g.pop("caller", None)  # of whom was presumed
@@ -119,12 +120,12 @@ def _find(secret: str) -> GatewayToken:
             raise _not_valid()
         if len(known) >= MOST:
             known.clear()
-        found = Known.of(caller, token)
+        found = Known(caller, token)
     known[hash] = found._replace(caller=caller)
-    return _let_in(found, caller)
+    return _let_in(found.token, caller, environ)
 
 
-def _presumed(secret: str, environ: WSGIEnvironment) -> GatewayToken | None:
+def _presumed(secret: str, environ: WSGIEnvironment) -> TokenRecord | None:
     """What this process remembers of it; None: nothing, or its use is to be noted, or a body would be kept for it that
     is large, or a form. Raises Refused."""
     is_json = environ.get("CONTENT_TYPE", "").startswith("application/json")
@@ -133,19 +134,19 @@ def _presumed(secret: str, environ: WSGIEnvironment) -> GatewayToken | None:
     found = _known().get(GatewayToken.digest(secret))
     if found is None or _is_to_be_noted(found.token):
         return None
-    return _let_in(found, found.caller.presumed())
+    return _let_in(found.token, found.caller.presumed(), environ)
 
 
-def _let_in(known: Known, caller: Caller) -> GatewayToken:
+def _let_in(token: TokenRecord, caller: Caller, environ: WSGIEnvironment) -> TokenRecord:
     """Raises Refused: it is over (401), its organization is suspended (403), or nothing can be asked just now (503)."""
-    g.caller, token = caller, known.token
-    second_net.until_commit(known.organization_id, known.person_id)
+    g.caller = caller
+    second_net.until_commit(token.organization_id, token.created_by)
     if not token.is_valid(now()):
         raise _not_valid()
-    logs.note(token=known.id)
-    if known.is_suspended:
+    logs.note(token=token.id)
+    if token.is_suspended:
         raise Refused(403, "This organization is suspended. Ask whoever looks after Dataelan.", "suspended")
-    if caller.mode == Mode.MAINTENANCE or (caller.mode == Mode.READ_ONLY and request.method == "POST"):
+    if caller.mode == Mode.MAINTENANCE or (caller.mode == Mode.READ_ONLY and environ["REQUEST_METHOD"] == "POST"):
         raise Refused(503, CLOSED, "maintenance", after=modes.RETRY_AFTER)
     return token
 
@@ -197,31 +198,23 @@ def _as_caller(hash: str, token: str | None, stamp: str | None, mode: str | None
     return Caller(hash, token, stamp, mode, int(hub or 0))
 
 
-def _read(id: uuid.UUID) -> GatewayToken | None:
+def _read(id: uuid.UUID) -> TokenRecord | None:
     """With its project and organization, by a session of their own, which is over at once. None: it has just gone."""
     with Session(db.engine) as apart:
-        return apart.scalars(_TOKEN, {"token": id}).first()
+        row = apart.scalars(_TOKEN, {"token": id}).first()
+        return TokenRecord.of(row) if row else None
 
 
 class Known(NamedTuple):
-    """What a process remembers of a token: what is asked at each call is read of its rows once."""
+    """What a process remembers of a token."""
 
     caller: Caller
-    token: GatewayToken
-    id: uuid.UUID
-    organization_id: uuid.UUID
-    person_id: uuid.UUID | None
-    is_suspended: bool
-
-    @classmethod
-    def of(cls, caller: Caller, token: GatewayToken) -> Known:
-        organization = token.project.organization
-        return cls(caller, token, token.id, organization.id, token.created_by, organization.suspended_at is not None)
+    token: TokenRecord
 
 
 def caller() -> Caller:
     """Of this request, as it was let in."""
-    found: Caller = g.caller
+    found: Caller = g._get_current_object().caller
     return found
 
 

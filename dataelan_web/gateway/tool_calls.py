@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from ..models import Execution
+from ..models.records import RunRecord
 from ..router.types import Part, TextPart
 
 
-def call_id(execution: Execution, index: int, prefix: str = "call_") -> str:
+def call_id(execution: Execution | RunRecord, index: int, prefix: str = "call_") -> str:
     return f"{prefix}{execution.id.hex}_{index}"
 
 

@@ -11,6 +11,7 @@ from ..executions.execute import choose
 from ..executions.prompts import from_json, with_files
 from ..extensions import db
 from ..models import Execution, Measure, Pace, Unit
+from ..models.records import RunRecord
 from ..router.types import Failure
 from ..storage import Unavailable
 from . import amounts
@@ -51,7 +52,7 @@ def _needed(run: Execution, stands: Line | Speed, measure: Measure) -> int | Non
     rates = [stands.as_counted] if isinstance(stands, Speed) else ()
     try:
         prompt = with_files(from_json(run.body.request), assets.read)
-        steps = choose(run, prompt).steps
+        steps = choose(RunRecord.of(run), prompt).steps
     except (Failure, Unavailable):
         log.warning("what execution %s needs cannot be told", run.id, exc_info=True)
         return None

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from .base import as_json
 
@@ -46,6 +48,21 @@ class Caller:
     def as_json(self) -> str:
         said = {"hash": self.hash, "token": self.token, "stamp": self.stamp, "mode": self.mode, "hub": self.hub}
         return as_json(said)
+
+
+class Usable:
+    """What follows from the columns of a gateway token: a mixin for its row in any form."""
+
+    if TYPE_CHECKING:
+        allows: list[Any]
+        expires_at: datetime | None
+        revoked_at: datetime | None
+
+    def is_valid(self, at: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
+
+    def may_ask(self, requested: str) -> bool:
+        return not self.allows or requested in self.allows
 
 
 class Changed(Exception):

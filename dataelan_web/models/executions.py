@@ -7,7 +7,6 @@ Every write of a running execution names its fence; a worker that lost its lease
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
@@ -48,7 +47,6 @@ from .base import (
     parent,
     reference,
 )
-from .callers import Caller
 from .explored import EXPLORED
 from .hub import Model, Price, Provider
 from .locks import ALIVE
@@ -60,7 +58,6 @@ if TYPE_CHECKING:
     from .accounts import User
     from .actions import Action
     from .assets import Asset
-    from .records import AttemptRecord
     from .templates import TemplateRun
 
 LEASE = timedelta(seconds=30)
@@ -197,25 +194,8 @@ class Execution(Measured, Trashable, Base):
     user: Mapped[User | None] = relationship(foreign_keys=[user_id])
     template_run: Mapped[TemplateRun | None] = relationship(back_populates="execution", passive_deletes=True)
 
-    is_known = False
-    """Whoever runs it has its cost, its attempts (`made`) and `left_usd` in memory, and there is no more to know."""
-    made = cast("Sequence[AttemptRecord]", ())
-    """Its attempts so far, by whoever runs it."""
-    left_usd = cast(int | None, None)
-    """Nano-USD that are left of the hard limit that has least, of those that count it; None: none of money does."""
-
-    caller = cast(Caller | None, None)
-    """The program that asks for it, as it was let in."""
-    is_announced = True
-    """Is its row written? That of a run that its caller runs itself may be with its first call."""
-
     if TYPE_CHECKING:
         blind_in: Mapped[uuid.UUID | None]  # see comparisons.py
-
-    @property
-    def hub_version(self) -> int | None:
-        """How often the hub was changed, where that is known as its caller is let in (executions.hub_view)."""
-        return self.caller.hub if self.caller else None
 
     @property
     def is_open(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import NIL, Base, Json, JsonList, Long, Name, Nano, Time, Trashable, in_trash, now, parent, reference
+from .callers import Usable
 from .people import ServiceAccount
 from .workspace import ModelType, Project
 
@@ -305,7 +306,7 @@ class RoutingRuleModel(Base):
     model: Mapped[Model] = relationship()
 
 
-class GatewayToken(Base):
+class GatewayToken(Usable, Base):
     """A program's way in, for one project. Only the hash of the secret is kept.
 
     It carries the right of whoever made it, or, where it is a service account's, that of the organization.
@@ -350,9 +351,3 @@ class GatewayToken(Base):
     @staticmethod
     def digest(secret: str) -> str:
         return hashlib.sha256(secret.encode()).hexdigest()
-
-    def is_valid(self, at: datetime) -> bool:
-        return self.revoked_at is None and (self.expires_at is None or self.expires_at > at)
-
-    def may_ask(self, requested: str) -> bool:
-        return not self.allows or requested in self.allows

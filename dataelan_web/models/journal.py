@@ -1,7 +1,7 @@
 """How a run is written down: statements of columns, each built once and one round trip, for every prompt takes them.
 
-The rows in memory are plain records of what was written, and belong to no session: a streamed gateway answer outlives
-the one in which its call began. So the statements go to the session's connection, past all that it does for objects.
+The records in memory (records.py) belong to no session: a streamed gateway answer outlives the one in which its call
+began. So the statements go to the session's connection, past all that it does for objects.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .base import Base, DbSession
 from .executions import LEASE, Attempt, Execution, ExecutionBody, Outcome, State
 from .hub import APIKey, Provider
 from .locks import ALIVE
-from .records import AttemptRecord
+from .records import AttemptRecord, RunRecord
 
 
 def _table(model: type[Base]) -> Table:
@@ -67,7 +67,7 @@ def _binds(table: Table, names: tuple[str, ...], prefix: str = "its_") -> dict[s
     return {name: bindparam(prefix + name, type_=table.c[name].type) for name in names}
 
 
-def _values(row: Base | AttemptRecord, names: tuple[str, ...], prefix: str = "its_") -> dict[str, Any]:
+def _values(row: RunRecord | AttemptRecord, names: tuple[str, ...], prefix: str = "its_") -> dict[str, Any]:
     return {prefix + name: getattr(row, name) for name in names}
 
 
@@ -138,15 +138,17 @@ _FINISH = select(_IS_CLOSED, false(), ALIVE).add_cte(_said)
 _FINISH_BOTH = select(_IS_CLOSED, _IS_ENDED, ALIVE).add_cte(_said)
 
 
-def announce(session: DbSession, run: Execution) -> bool:
+def announce(session: DbSession, run: RunRecord) -> bool:
     """Write a run that was claimed before it is there, with its body. False: it is there, or another under its key."""
-    written = session.connection().scalar(_ANNOUNCE, _values(run, ANNOUNCED) | {"its_request": run.body.request})
-    run.created_at = written or run.created_at
-    return written is not None
+    written = session.connection().scalar(_ANNOUNCE, _values(run, ANNOUNCED) | {"its_request": run.request})
+    if written is None:
+        return False
+    run.created_at = written
+    return True
 
 
 def finish(
-    session: DbSession, run: Execution, fence: int, values: Mapping[str, Any], last: AttemptRecord | None
+    session: DbSession, run: RunRecord, fence: int, values: Mapping[str, Any], last: AttemptRecord | None
 ) -> tuple[bool, bool]:
     """Bring a running execution to its final state: columns of it and its body, of those that ends have; and its last
     attempt, where its end is not written yet. (was it written, was the attempt's?) Not the first: the fence has moved
@@ -159,12 +161,12 @@ def finish(
     return row[0], row[1]
 
 
-def say(session: DbSession, run: Execution, **said: Any) -> None:
+def say(session: DbSession, run: RunRecord, **said: Any) -> None:
     """What it came to, in words: columns of its body."""
     session.connection().execute(_SAY, {"its_run": run.id} | said)
 
 
-def put(session: DbSession, run: Execution, **columns: Any) -> None:
+def put(session: DbSession, run: RunRecord, **columns: Any) -> None:
     """What few ends have, beside what `finish` writes."""
     session.connection().execute(update(_RUN).where(_RUN.c.id == run.id).values(**columns))
 
@@ -172,7 +174,7 @@ def put(session: DbSession, run: Execution, **columns: Any) -> None:
 _ACT = insert(_ACTION)
 
 
-def act(session: DbSession, run: Execution, found: Sequence[Mapping[str, Any]]) -> None:
+def act(session: DbSession, run: RunRecord, found: Sequence[Mapping[str, Any]]) -> None:
     """The actions in its answer, in order: {kind, title, payload}."""
     if found:
         session.connection().execute(

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from ..models import NANO, Execution, Origin
-from ..models.records import AttemptRecord
+from ..models import NANO, Origin
+from ..models.records import AttemptRecord, RunRecord
 from ..router.plan import Plan, Step
 from ..router.run import Result
 from ..router.types import Failure, Prompt
@@ -43,18 +43,18 @@ class RunTrace:
     def ended(self, attempt: AttemptRecord, result: Result, answer: Answered) -> None:
         """The call has ended, and the attempt says how."""
 
-    def end(self, execution: Execution, failure: Failure | None) -> None:
+    def end(self, execution: RunRecord, failure: Failure | None) -> None:
         """So has the run."""
 
 
-def of_run(execution: Execution) -> RunTrace:
+def of_run(execution: RunRecord) -> RunTrace:
     """A part of the trace that is current here."""
     found = tracer()
     return RunTrace() if found is None else _Traced(found, execution)
 
 
 class _Traced(RunTrace):
-    def __init__(self, found: Tracer, execution: Execution):
+    def __init__(self, found: Tracer, execution: RunRecord):
         from opentelemetry.trace import SpanKind, set_span_in_context
 
         kind = SpanKind.INTERNAL if execution.origin is Origin.GATEWAY else SpanKind.CONSUMER  # of a message
@@ -133,7 +133,7 @@ class _Traced(RunTrace):
         span.set_attributes(_known(about))
         _close(span, result.failure)
 
-    def end(self, execution: Execution, failure: Failure | None) -> None:
+    def end(self, execution: RunRecord, failure: Failure | None) -> None:
         if self._call is not None:  # another worker, or a sweeper, has written how it ended
             self._call.end()
         self._run.set_attributes(_known({names.STATE: execution.state.value, names.COST: _usd(execution.cost)}))

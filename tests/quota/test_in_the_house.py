@@ -44,6 +44,7 @@ from dataelan_web.models import (
     new_id,
 )
 from dataelan_web.models.base import NIL
+from dataelan_web.models.records import RunRecord
 from dataelan_web.quota.rates import PREFIX
 from dataelan_web.router import run as running
 from dataelan_web.router.rules import Rule
@@ -459,7 +460,7 @@ def test_rules_may_ask_how_much_of_the_tightest_limit_of_any_unit_is_used(acme: 
     run(acme, "Hi", free)
     execution = record(request(acme, "Hi", free))
     rule = Rule("r", (), conditions={"expression": "budget.used_percent >= 50"})
-    assert facts_for(db.session, execution, [rule])["budget"] == {"used_percent": 50}
+    assert facts_for(db.session, RunRecord.of(execution), [rule])["budget"] == {"used_percent": 50}
     execute_queued(execution.id)  # what is left queued, a worker would run in the midst of other tests
 
 

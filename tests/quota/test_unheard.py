@@ -16,6 +16,7 @@ from dataelan_web.executions.unsaid import FASTEST, may_have_made, speed_of
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue
 from dataelan_web.models import Attempt, Execution, Hold, Reservation, State, Unit, new_id
+from dataelan_web.models.records import RunRecord
 from dataelan_web.router.health import Observation
 from dataelan_web.router.types import Prompt, user
 from tests import people
@@ -137,7 +138,7 @@ def test_a_worker_that_died_amid_the_words_of_a_thinking_model_leaves_what_that_
     budget = limit(acme, 10 * USD)
     prompt = Prompt((user("!simulate tokens=400 rate=20\nHi"),), max_tokens=600)
     execution = record(request(acme, "", name_of(model), prompt), claimed_by="test")
-    events, pen = execute(execution, execution.fence), live.Writer(queue.store(), execution.id)
+    events, pen = execute(RunRecord.of(execution), execution.fence), live.Writer(queue.store(), execution.id)
     next(events)
     pen.text("What arrived of it.")
     wait_until(lambda: live.written(queue.store(), execution.id).text != "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...models import Execution
+from ...models.records import RunRecord
 from ...router.providers.anthropic_messages import KIND
 from ...router.providers.json_values import mapping, parse_or_none
 from ...router.types import Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
@@ -50,7 +50,7 @@ def _thought(said: str, sealed: Reasoning | None) -> dict[str, Any]:
 class Events:
     """One stream's events. What is told of one kind is one block, which ends where another begins."""
 
-    def __init__(self, execution: Execution, model: str):
+    def __init__(self, execution: RunRecord, model: str):
         self._execution, self._model = execution, model
         self._usage = Usage()
         self._begun = False
@@ -137,7 +137,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _envelope(execution: Execution, model: str) -> dict[str, Any]:
+def _envelope(execution: RunRecord, model: str) -> dict[str, Any]:
     return {"id": f"msg_{execution.id.hex}", "type": "message", "role": "assistant", "model": model}
 
 

@@ -10,8 +10,8 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ...models import Execution
 from ...models.base import as_json
+from ...models.records import RunRecord
 from ...router.providers.gemini_answer import KIND
 from ...router.providers.json_values import mapping, parse_or_none
 from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
@@ -40,7 +40,7 @@ def document(whole: Whole) -> dict[str, Any]:
 class Documents:
     """One stream's documents: as messages (`alt=sse`), or else as the items of one list, which is Gemini's default."""
 
-    def __init__(self, execution: Execution, model: str, *, is_sse: bool):
+    def __init__(self, execution: RunRecord, model: str, *, is_sse: bool):
         self._execution, self._model, self._is_sse = execution, model, is_sse
         self._calls: dict[int, dict[str, str]] = {}
         self._seal: Reasoning | None = None
@@ -92,7 +92,7 @@ class Documents:
         return b"" if self._is_sse else b"]"
 
 
-def documents(*, is_sse: bool) -> Callable[[Execution, str], Documents]:
+def documents(*, is_sse: bool) -> Callable[[RunRecord, str], Documents]:
     return lambda execution, model: Documents(execution, model, is_sse=is_sse)
 
 
@@ -109,7 +109,7 @@ def usage_of(usage: Usage) -> dict[str, int]:
 
 
 def _document(
-    execution: Execution, model: str, parts: list[dict[str, Any]], done: Done | None = None, likely: Likely = ()
+    execution: RunRecord, model: str, parts: list[dict[str, Any]], done: Done | None = None, likely: Likely = ()
 ) -> dict[str, Any]:
     """`done`: why it ended, in the last document. Of a prompt that was blocked there is no candidate."""
     made = {"modelVersion": model, "responseId": execution.id.hex}
@@ -135,7 +135,7 @@ def _token(one: Mapping[str, Any]) -> dict[str, Any]:
     return {"token": one.get("token"), "logProbability": one.get("logprob")}
 
 
-def _call(execution: Execution, index: int, call: dict[str, str]) -> dict[str, Any]:
+def _call(execution: RunRecord, index: int, call: dict[str, str]) -> dict[str, Any]:
     id = call["id"] or call_id(execution, index)
     return {"functionCall": {"id": id, "name": call["name"], "args": mapping(parse_or_none(call["arguments"]))}}
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...models import Execution
 from ...models.base import as_json
+from ...models.records import RunRecord
 from ...router.types import Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 from .. import errors
 from ..inbound import Whole
@@ -46,7 +46,7 @@ def completion(whole: Whole) -> dict[str, Any]:
 class Chunks:
     """One stream's chunks, each a complete SSE message. What stays the same in all of them is encoded once."""
 
-    def __init__(self, execution: Execution, model: str, includes_usage: bool):
+    def __init__(self, execution: RunRecord, model: str, includes_usage: bool):
         self._head = f"data: {as_json(_envelope(execution, 'chat.completion.chunk', model))[:-1]},".encode()
         self._execution, self._includes_usage = execution, includes_usage
         self._is_first = False
@@ -118,7 +118,7 @@ def written(usage: Usage) -> dict[str, int]:
     return {"cache_write_tokens": usage.cache_write} if usage.cache_write else {}
 
 
-def _envelope(execution: Execution, kind: str, model: str) -> dict[str, Any]:
+def _envelope(execution: RunRecord, kind: str, model: str) -> dict[str, Any]:
     created = int(execution.created_at.timestamp())
     return {"id": f"chatcmpl-{execution.id.hex}", "object": kind, "created": created, "model": model}
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ...models import Execution, ModelType
+from ...models import ModelType
+from ...models.records import RunRecord
 from ...router.types import Asset, Done, Event, Failure, Prompt, Task, Usage, user
 from .. import errors
 from ..inbound import Inbound, Whole
@@ -87,7 +88,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
 class Pictures:
     """An event for each picture; what was used comes with the last, which is held back for it."""
 
-    def __init__(self, execution: Execution, model: str):
+    def __init__(self, execution: RunRecord, model: str):
         self._created = int(execution.created_at.timestamp())
         self._held: Asset | None = None
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...models import Execution
+from ...models.records import RunRecord
 from ...router.providers.openai_responses_answer import KIND
 from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 from .. import errors
@@ -88,7 +88,7 @@ class _Item:
         return {"type": "output_text", "text": self.said, "annotations": [], "logprobs": self.likely}
 
 
-def _picture(execution: Execution, number: int, made: Asset) -> _Item:
+def _picture(execution: RunRecord, number: int, made: Asset) -> _Item:
     """One that the model made beside its words, as OpenAI's own tool for it does."""
     format = made.media_type.partition("/")[2]
     return _Item("picture", f"ig_{execution.id.hex}_{number}", b64encode(made.content).decode(), name=format)
@@ -105,7 +105,7 @@ TOLD = {  # kind → (its events, the field of the whole in the last of them)
 class Events:
     """One stream's events. Of words, one item is open at a time; calls of tools stay open until the end."""
 
-    def __init__(self, execution: Execution, model: str, echo: Echo):
+    def __init__(self, execution: RunRecord, model: str, echo: Echo):
         self._execution, self._model, self._echo = execution, model, echo
         self._number = -1
         self._items: list[_Item] = []
@@ -248,7 +248,7 @@ def _part_event(item: _Item, what: str) -> str:
     return f"response.{part}.{what}"
 
 
-def events(echo: Echo) -> Callable[[Execution, str], Events]:
+def events(echo: Echo) -> Callable[[RunRecord, str], Events]:
     return lambda execution, model: Events(execution, model, echo)
 
 
@@ -263,7 +263,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _envelope(execution: Execution, model: str, echo: Echo) -> dict[str, Any]:
+def _envelope(execution: RunRecord, model: str, echo: Echo) -> dict[str, Any]:
     return {
         "id": f"resp_{execution.id.hex}",
         "object": "response",
@@ -278,7 +278,7 @@ def _envelope(execution: Execution, model: str, echo: Echo) -> dict[str, Any]:
 
 
 def _ended(
-    execution: Execution, model: str, echo: Echo, output: list[dict[str, Any]], done: Done | None, usage: Usage
+    execution: RunRecord, model: str, echo: Echo, output: list[dict[str, Any]], done: Done | None, usage: Usage
 ) -> dict[str, Any]:
     made = _envelope(execution, model, echo) | {"output": output, "usage": usage_of(usage), "status": "completed"}
     if reason := INCOMPLETE.get(done.finish) if done else None:

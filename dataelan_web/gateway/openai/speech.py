@@ -10,7 +10,8 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import Field
 
-from ...models import Execution, ModelType
+from ...models import ModelType
+from ...models.records import RunRecord
 from ...router.types import Asset, Done, Event, Failure, Prompt, Sound, Task, Usage, user
 from .. import errors
 from ..inbound import Inbound, Whole
@@ -88,7 +89,7 @@ class File:
     """The sound and nothing else. That one broke off cannot be told in it, and our server can end an answer only as it
     ends a whole one: who has to know looks at its execution, or asks for events."""
 
-    def __init__(self, execution: Execution, model: str, *, is_bare: bool):
+    def __init__(self, execution: RunRecord, model: str, *, is_bare: bool):
         self._told = _Told(is_bare=is_bare)
 
     def of(self, event: Event) -> bytes:
@@ -102,7 +103,7 @@ class File:
 
 
 class Events:
-    def __init__(self, execution: Execution, model: str, *, is_bare: bool):
+    def __init__(self, execution: RunRecord, model: str, *, is_bare: bool):
         self._told = _Told(is_bare=is_bare)
 
     def of(self, event: Event) -> bytes:

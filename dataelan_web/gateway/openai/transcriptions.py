@@ -11,7 +11,8 @@ from flask import Response
 from pydantic import Field
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from ...models import Execution, ModelType
+from ...models import ModelType
+from ...models.records import RunRecord
 from ...router.providers.media import sniffed
 from ...router.types import Done, Event, Failure, FilePart, Message, Prompt, Segment, Task, Text, TextPart, Usage
 from .. import errors
@@ -143,7 +144,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
 
 
 class Transcript:
-    def __init__(self, execution: Execution, model: str):
+    def __init__(self, execution: RunRecord, model: str):
         self._text: list[str] = []
         self._segments = 0
 

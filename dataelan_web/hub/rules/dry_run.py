@@ -14,7 +14,8 @@ from ...executions.candidates import AUTO, last_rule, rules_for
 from ...executions.execute import question_of
 from ...extensions import db
 from ...fields import offered
-from ...models import Execution, ModelType, Origin, Project, User
+from ...models import ModelType, Origin, Project, User, new_id
+from ...models.records import RunRecord
 from ...router.plan import Plan, plan
 from ...router.types import ImagePart, Message, Prompt, Task, TextPart
 from ..models.purpose import CAPABILITIES, ability_words
@@ -64,11 +65,13 @@ class DryRunForm(FlaskForm):
 
 def plan_for(prompt: Prompt, model_type: ModelType, needs: frozenset[str], project: Project, user: User) -> Plan:
     """What would be called for this prompt of this person now. Sends and keeps nothing."""
-    asked = Execution(
+    asked = RunRecord(
+        id=new_id(),
         organization_id=project.organization_id,
         project_id=project.id,
         project=project,
         user_id=user.id,
+        token_id=None,
         origin=Origin.PLAYGROUND,
         model_type=model_type,
         requested=AUTO,

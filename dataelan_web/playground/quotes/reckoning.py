@@ -13,7 +13,8 @@ from ...executions.candidates import AUTO
 from ...executions.foresight import Foresight, foresee
 from ...executions.health import health
 from ...executions.measures import film_seconds, images_of
-from ...models import Execution, Origin, PromptSession
+from ...models import Origin, PromptSession, new_id
+from ...models.records import RunRecord
 from ...router import pricing
 from ...router.candidates import Candidate
 from ...router.health import work_of
@@ -116,11 +117,13 @@ def reckon(
 ) -> Reckoning:
     """`runs`: what past.runs gave, where several are reckoned at once."""
     project = where.project
-    asked = Execution(
+    asked = RunRecord(
+        id=new_id(),
         organization_id=project.organization_id,
         project_id=project.id,
         project=project,
         user_id=user_id,
+        token_id=None,
         origin=Origin.PLAYGROUND,
         model_type=where.model_type,
         requested=requested or AUTO,
