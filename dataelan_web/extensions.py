@@ -1,12 +1,12 @@
-"""The libraries that hook into the application, unbound until `create_core` and `create_app` bind them; and how a part
-of it keeps what each application has one of."""
+"""The libraries that hook into the application, unbound until `create_core` and `create_app` bind them; how a part of
+it keeps what each application has one of; and what Flask's proxies stand for, to read which takes forty steps each."""
 
 import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from flask import Flask, current_app
+from flask import Flask, Request, current_app, request
 from flask_login import LoginManager, current_user
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
@@ -50,6 +50,11 @@ db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": ForgivingSess
 login = Login()
 csrf = CSRFProtect()
 htmx = Htmx()
+
+
+def this_request() -> Request:
+    found: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return found
 
 
 def kept_as(name: str) -> Any:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import logging
 import time
 
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Response, g
 
 from . import logs
 from .api_errors import PATHS, Api, api_of
+from .extensions import this_request
 
 HEADER, ANTHROPICS = "X-Request-ID", "Request-Id"
 """OpenAI's clients read the first, Anthropic's the second."""
@@ -31,11 +32,11 @@ def init_app(app: Flask) -> None:
 
 def _name() -> None:
     here = g._get_current_object()
-    here.began, here.request_id = time.perf_counter(), logs.begin(request.environ.get(SENT, ""))
+    here.began, here.request_id = time.perf_counter(), logs.begin(this_request().environ.get(SENT, ""))
 
 
 def _give_back(response: Response) -> Response:
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    asked = this_request()
     here = g._get_current_object()
     status, blueprint, path = response.status_code, asked.blueprint, asked.path
     response.headers.add(HEADER, here.request_id)

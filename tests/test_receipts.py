@@ -40,6 +40,7 @@ from dataelan_web.models import (
     new_id,
     now,
 )
+from dataelan_web.models.records import RunRecord
 from dataelan_web.router.candidates import NOT_LISTED
 from dataelan_web.router.plan import Plan
 from dataelan_web.router.types import Failure, Prompt, user
@@ -97,10 +98,13 @@ def planned(cast: people.Cast, requested: str = RULE) -> Plan:
     """As the next prompt of this project would be, in a transaction of its own."""
     db.session.commit()
     project = db.session.get_one(Project, cast.project.id)
-    asked = Execution(
+    asked = RunRecord(
+        id=uuid.uuid4(),
         organization_id=project.organization_id,
         project_id=project.id,
         project=project,
+        user_id=None,
+        token_id=None,
         origin=Origin.PLAYGROUND,
         model_type=ModelType.TEXT,
         requested=requested,

@@ -188,9 +188,7 @@ def execute(
                 _finish(execution, fence, chosen, record, answer, failure)
             finally:
                 record.trace.end(execution, failure)
-            logs.tell(
-                log, "run ended", state=execution.state.value, calls=len(record.attempts), nano_usd=execution.cost
-            )
+            logs.tell(log, "run ended", state=execution.state, calls=len(record.attempts), nano_usd=execution.cost)
 
 
 def choose(execution: RunRecord, prompt: Prompt, draw: random.Random | None = None) -> Plan:

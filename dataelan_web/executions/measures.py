@@ -15,6 +15,7 @@ from ..router.types import Usage
 
 BESIDE_TOKENS = ("cache_write_1h", "input_audio", "input_image", "output_audio", "output_image", "images", "seconds",
                  "characters", "requests", "billed_input", "billed_output")  # fmt: skip
+NOTHING_BESIDE = (None,) * len(BESIDE_TOKENS)
 _beside_tokens = attrgetter(*BESIDE_TOKENS)
 TOKENS_OF_AN_IMAGE = 20_000
 """More output tokens than any model counts for one picture (the largest documented are about 6,300)."""
@@ -125,7 +126,10 @@ def film_seconds(prompt: Prompt) -> Decimal:
 
 def to_json(usage: Usage) -> dict[str, Any]:
     """What was used beside the five token counters, as it is kept: seconds as text, so that they stay exact."""
-    used = zip(BESIDE_TOKENS, _beside_tokens(usage), strict=True)
+    counts = _beside_tokens(usage)
+    if counts == NOTHING_BESIDE:
+        return {}
+    used = zip(BESIDE_TOKENS, counts, strict=True)
     return {name: str(value) if isinstance(value, Decimal) else value for name, value in used if value is not None}
 
 

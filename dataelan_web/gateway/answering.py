@@ -9,13 +9,12 @@ from itertools import chain
 from typing import Any
 
 from flask import Response, current_app, jsonify, make_response, stream_with_context
-from flask import request as http
 
 from .. import logs
 from ..executions import cache, live
 from ..executions.execute import OWNER, memory, told
 from ..executions.submit import Request, announce
-from ..extensions import db
+from ..extensions import db, this_request
 from ..jobs.queue import store
 from ..models import Changed, Execution, Origin
 from ..models.base import new_id_text
@@ -98,7 +97,7 @@ def _cached(request: Request, asked: Inbound, arrived: float) -> Response | None
 
 def json_body() -> dict[str, Any]:
     """Raises Refused (400)."""
-    return body_of(http.get_data(cache=not caller().is_confirmed))
+    return body_of(this_request().get_data(cache=not caller().is_confirmed))
 
 
 def wanted(token: TokenRecord, asked: Inbound, steered: Steering) -> Request:

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import request
 
+from ..extensions import this_request
 from .errors import Refused
 
 RULE, TAGS, SESSION, CACHE, KEY = (
@@ -48,7 +49,7 @@ NONE = Steering()
 
 def steering() -> Steering:
     """Of this request. Raises Refused (400) naming the header."""
-    if request.environ.keys().isdisjoint(ALL):
+    if this_request().environ.keys().isdisjoint(ALL):
         return NONE
     tags = tuple(dict.fromkeys(tag for part in _said(TAGS, 2000).split(",") if (tag := part.strip())))
     if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):

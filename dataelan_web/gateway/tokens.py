@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from werkzeug.wsgi import get_content_length
 
 from .. import logs, modes, pool, quota, second_net
-from ..extensions import db, one_of_each
+from ..extensions import db, one_of_each, this_request
 from ..models import Caller, Changed, GatewayToken, Mode, Project, now
 from ..models.records import TokenRecord
 from ..together import Together
@@ -43,7 +43,7 @@ def authenticate(*, may_presume: bool = False) -> TokenRecord:
     """The token of this request. Raises Refused (401). Its last use is noted to the minute. It `may_presume` that a
     token is what it was when this process last asked: then all that is asked of the database raises Changed where it
     is not, and who answers without having asked it anything calls `confirm` first."""
-    environ = request.environ
+    environ = this_request().environ
     secret = _secret(environ)
     if may_presume and (presumed := _presumed(secret, environ)):
         return presumed
