@@ -16,8 +16,6 @@ from redis.retry import Retry
 from rq.serializers import JSONSerializer
 from rq.utils import utcparse
 
-from ..extensions import kept_as
-
 log = logging.getLogger(__name__)
 
 NAME = "prompts"
@@ -63,7 +61,7 @@ def prompts(connection: redis.Redis) -> rq.Queue:
 
 def store() -> redis.Redis:
     """The Valkey connection pool of this process."""
-    connection: redis.Redis = kept_as("dataelan_redis")
+    connection: redis.Redis = current_app.extensions["dataelan_redis"]
     return connection
 
 
