@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import repeat
 from types import TracebackType
 from urllib.parse import urljoin
 
@@ -70,8 +71,7 @@ def chunks(
         line.share.expect(_announced(response))
         if heads is not None:
             heads.append(response.headers)
-        for piece in _pieces(line, response):
-            yield piece, False
+        yield from zip(_pieces(line, response), repeat(False))
         yield b"", True
 
 

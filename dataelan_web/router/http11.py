@@ -50,7 +50,7 @@ class Connection:
     def read(self, seconds: float, ends_at: float) -> bytes:
         """Nothing: its other end is closed."""
         try:
-            self._wait(seconds, ends_at, httpx2.ReadTimeout)
+            self._wait(seconds, ends_at)
             return self.line.recv(PIECE)
         except (TimeoutError, BlockingIOError) as error:
             raise httpx2.ReadTimeout(str(error)) from error
@@ -60,22 +60,22 @@ class Connection:
     def _write(self, piece: bytes, seconds: float, ends_at: float) -> None:
         try:
             while piece:
-                self._wait(seconds, ends_at, httpx2.WriteTimeout)
+                self._wait(seconds, ends_at)
                 piece = piece[self.line.send(piece) :]
         except (TimeoutError, BlockingIOError) as error:
             raise httpx2.WriteTimeout(str(error)) from error
         except OSError as error:
             raise httpx2.WriteError(str(error)) from error
 
-    def _wait(self, seconds: float, ends_at: float, late: type[httpx2.TimeoutException]) -> None:
+    def _wait(self, seconds: float, ends_at: float) -> None:
         """The most that a step takes from now on; many together must not outlast the call. Set only where it is
         another, and by the system: Python's way asks at each step first whether it can be made, and lets go of its lock
         for each question; where many threads run that is two switches between them. For TLS, which may read and write
-        in one step, there is no other."""
+        in one step, there is no other. Raises TimeoutError."""
         left = ends_at - time.monotonic()
         if left < seconds:
             if left <= 0:
-                raise late("the call's time is over")
+                raise TimeoutError("the call's time is over")
             seconds = left
         if seconds == self._waits:
             return

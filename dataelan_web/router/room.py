@@ -114,7 +114,7 @@ class Share:
 
     def __init__(self, room: Room):
         self._room = room
-        self._taken = self._kept = self._coming = self._expected = 0
+        self._taken = self._kept = self._held = self._expected = 0
         self._allowed = FREE
         self._most, self._cost = WORDS
 
@@ -134,7 +134,7 @@ class Share:
 
     def begin(self, task: Task) -> None:
         """A call; what came of one before it is forgotten, but for what was kept."""
-        self._coming = self._expected = 0
+        self._held, self._expected = self._kept, 0
         self._most, self._cost = ANSWERS.get(task, WORDS)
 
     def expect(self, size: int, *, is_file: bool = False) -> None:
@@ -147,9 +147,8 @@ class Share:
     def came(self, size: int, until: float, stop: Stop, *, is_file: bool = False) -> None:
         """So many bytes more, to be understood or, of a file, to be kept. Raises Failure where they are too many for
         one answer, or find no room until then (time.monotonic())."""
-        self._coming += size
         cost = FILE_COST if is_file else self._cost
-        wanted = self._kept + self._coming * cost
+        self._held = wanted = self._held + size * cost
         if wanted > self._allowed:
             if wanted > self._most * cost and not is_file:
                 raise too_large(self._most)
@@ -157,12 +156,17 @@ class Share:
 
     def became(self, event: Event) -> None:
         """What came is understood, and this was in it."""
-        self._coming = 0
-        self._kept += _kept_of(event)
+        if isinstance(event, Text):  # as most are, of which there are thousands
+            kept = _of_text(event.delta)
+            if event.logprobs:
+                kept += LIKELY_COST * sum(1 + len(one["top_logprobs"]) for one in event.logprobs)
+        else:
+            kept = _kept_of(event)
+        self._held = self._kept = self._kept + kept
 
     def shrink(self, size: int) -> None:
         """No more than this is held from now on."""
-        self._kept, self._coming = size, 0
+        self._held = self._kept = size
         self._give_back(max(0, self._taken - size))
 
     def give_back(self) -> None:
@@ -192,8 +196,6 @@ def too_large(most: int) -> Failure:
 def _kept_of(event: Event) -> int:
     """What it takes until the answer has gone on its way. A piece of a sound is kept for the whole."""
     match event:
-        case Text(delta=text, logprobs=likely):
-            return _of_text(text) + (LIKELY_COST * sum(1 + len(one["top_logprobs"]) for one in likely) if likely else 0)
         case Usage() | Done():
             return 0
         case Reasoning(delta=text) | ToolCall(arguments=text) | Segment(text=text):

@@ -226,20 +226,25 @@ class _Attempt:
         """One answer's events with the files they announce. Returns what is to be asked next. Asking how a job stands
         is harmless, so that is tried again when the line fails; but the job itself was taken, and may have been paid
         for, so it is never begun anew."""
-        is_poll, again, share = call is not first, None, self.line.share
+        is_poll, again, share, result = call is not first, None, self.line.share, self.result
         for left in range(POLL_RETRIES if is_poll else 0, -1, -1):
             seen, heads = False, list[Mapping[str, str]]()
             try:
                 for chunk, is_last in chunks(self.line, call, format.failure, heads):
                     if heads and (used := format.told(heads.pop())) != UNKNOWN:
-                        yield self._note(used)
+                        self._note(used)
+                        yield used
                     for event in joined(self.decode(chunk, is_last)):
                         seen = True
                         share.became(event)
-                        if isinstance(event, Again):
-                            again = event
-                            continue
-                        yield self._note(self._fetched(event, first, format) if isinstance(event, AssetAt) else event)
+                        if not (result.visible and isinstance(event, Text)):  # of more words there is nothing to note
+                            if isinstance(event, Again):
+                                again = event
+                                continue
+                            if isinstance(event, AssetAt):
+                                event = self._fetched(event, first, format)
+                            self._note(event)
+                        yield event
                 return again
             except Failure as failure:
                 if is_poll:
@@ -281,7 +286,7 @@ class _Attempt:
         with contextlib.suppress(Failure):
             ask(self.line.client_for(cancel.url), with_key(cancel, first, self.line), format.failure, seconds=5)
 
-    def _note(self, event: Event) -> Event:
+    def _note(self, event: Event) -> None:
         result = self.result
         if isinstance(event, VISIBLE):
             if not result.visible:
@@ -290,7 +295,6 @@ class _Attempt:
             result.usage = result.usage.updated(event)
         elif isinstance(event, Done):
             result.done = event
-        return event
 
 
 def joined(events: Iterable[Event]) -> Iterator[Event]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from json.scanner import make_scanner
 from typing import Any, NoReturn
 
 from dataelan_web.router.types import Failure, Kind
@@ -24,6 +25,8 @@ MOST = {"[": 150_000, "{": 150_000, '"': 1_000_000, ",": 3_200_000}
 SURELY_FEW = 1024 * 1024
 
 _BLANKS = " \t\n\r"
+_HALF = re.compile("[\ud800-\udfff]")
+"""Of a surrogate pair."""
 
 
 def broken(message: str) -> Failure:
@@ -37,10 +40,10 @@ def parse(text: str) -> Any:
         raise broken("The provider's answer holds more values than Dataelan accepts.")
     text = text.lstrip(_BLANKS)
     try:
-        document, end = _strict.raw_decode(text)
+        document, end = _scan(text, 0)
         if end == len(text) or not text[end:].strip(_BLANKS):
             return document
-    except (ValueError, RecursionError):  # it holds the text, so nothing is raised from it
+    except (StopIteration, ValueError, RecursionError):  # it holds the text, so nothing is raised from it
         pass
     raise broken(WEB_PAGE if text[:1000].lstrip().startswith("<") else NOT_JSON)
 
@@ -49,7 +52,8 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-_strict = json.JSONDecoder(parse_constant=_refuse)
+_scan = make_scanner(json.JSONDecoder(parse_constant=_refuse))  # type: ignore[arg-type]  # as json/decoder.py does
+"""As `raw_decode` does; that one makes an error of its own of a text that is none, which nobody here would see."""
 
 
 def parse_or_none(text: str) -> Any:
@@ -78,7 +82,7 @@ def string(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     text = value.replace("\0", "\ufffd") if "\0" in value else value
-    if text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text):
+    if text.isascii() or not _HALF.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 

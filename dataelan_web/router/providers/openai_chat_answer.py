@@ -65,20 +65,20 @@ class ChatAnswer:
 
     def __init__(self) -> None:
         self._model = self._id = self._finish = ""
-        self._closed = self._done = self._spoken = False
+        self._closed = self._done = self._spoken = self._is_known = False
         self._calls = _Calls()
         self._sound = bytearray()
         self._usage: Usage | None = None
 
     def read(self, frame: Frame) -> Iterable[Event]:
+        if self._is_known and (words := _plain_words(frame)):
+            self._spoken = True
+            return (Text(words),)
         if self._done:
             return ()
         if frame.done:
             self._closed = True
             return self.end()
-        if self._id and self._model and not frame.whole and (words := _plain_words(frame.document)):
-            self._spoken = True
-            return (Text(words),)
         return self._events(frame)
 
     def _events(self, frame: Frame) -> Iterator[Event]:
@@ -89,6 +89,7 @@ class ChatAnswer:
             raise broken("The provider's answer is JSON, but not a chat completion. Check the base URL.")
         self._model = self._model or string(document.get("model"))
         self._id = self._id or string(document.get("id"))
+        self._is_known = bool(self._id and self._model)
         for choice in choices:
             if not count(choice.get("index")):
                 yield from self._choice(choice, frame.whole)
@@ -102,7 +103,7 @@ class ChatAnswer:
             return
         if not (self._closed or self._finish):
             raise Failure(Kind.TRANSIENT, CUT_OFF, code="cut_off")
-        self._done = True
+        self._done, self._is_known = True, False
         if self._sound:
             yield Asset(sniffed(bytes(self._sound), otherwise="audio/L16"), bytes(self._sound))
         yield Done(self._normalised(), self._finish, self._model, self._id)
@@ -233,19 +234,23 @@ def _reasoning(message: Mapping[str, Any]) -> str:
     return "".join(string(detail.get("text")) or string(detail.get("summary")) for detail in details)
 
 
-def _plain_words(document: Any) -> str:
+def _plain_words(frame: Frame) -> str:
     """Those of a piece that holds nothing else, as most do, of which there are thousands: it need not be looked
     through. Empty for any other."""
+    document = frame.document
     try:
         (choice,) = document["choices"]
         delta = choice["delta"]
         words = delta["content"]
     except (KeyError, TypeError, ValueError):  # such as no object where there should be one
         return ""
-    is_known = document.keys() <= _PLAIN and delta.keys() <= _WORDS
-    if not is_known or {**_PLAIN_CHOICE, **choice, "delta": None} != _PLAIN_CHOICE:
-        return ""
-    return "" if document.get("usage") or document.get("object") == "error" else string(words)
+    is_plain = (
+        document.keys() <= _PLAIN
+        and delta.keys() <= _WORDS
+        and {**_PLAIN_CHOICE, **choice, "delta": None} == _PLAIN_CHOICE
+        and not (document.get("usage") or document.get("object") == "error" or frame.whole)
+    )
+    return string(words) if is_plain else ""
 
 
 def _content(content: Any) -> Iterator[Event]:
