@@ -232,7 +232,7 @@ def test_a_dead_execution_that_sent_is_interrupted_and_its_stale_writer_changes_
     writer = live.Writer(queue.store(), execution.id)
     events = execute(RunRecord.of(execution), execution.fence)
     first = next(event for event in events if isinstance(event, Text))
-    writer.text(first.delta)
+    writer.add(live.TEXT, first.delta)
     wait_until(lambda: live.written(queue.store(), execution.id).text)
     let_the_lease_run_out(execution.id)
     ended = fresh(execution.id)

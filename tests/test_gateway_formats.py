@@ -100,11 +100,12 @@ def joined(events: list[Event]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("format", WRITERS)
 def test_words_that_came_at_once_are_told_in_as_many_messages(format: str) -> None:
-    apart, at_once = WRITERS[format][0](run()), WRITERS[format][0](run())
-    said = [answering._said(apart, Text(one)) for one in ("Hello", " you", " there")]
+    execution = run()
+    apart, at_once = WRITERS[format][0](execution), WRITERS[format][0](execution)
+    said = [apart.of(Text(one)) for one in ("Hello", " you", " there")]
     assert all(said)
-    told = answering._said(at_once, Text("Hello you there", pieces=("Hello", " you", " there")))
-    assert told.count(b"data: ") == b"".join(said).count(b"data: ")
+    events = iter([Text("Hello you there", pieces=("Hello", " you", " there"))])
+    assert next(answering._pieces(execution, at_once, events, 0.0)) == b"".join(said)
 
 
 @pytest.mark.parametrize("format", WRITERS)

@@ -98,7 +98,7 @@ def test_no_more_is_told_live_than_anybody_reads(app: Flask) -> None:
     writer = live.Writer(None, new_id())  # type: ignore[arg-type]
     writer._is_posted = writer._started = True
     for _ in range(10):
-        writer.text("x" * MEGABYTE)
+        writer.add(live.TEXT, "x" * MEGABYTE)
     assert sum(len(value) for _, value in writer._pending) == live.LARGEST
 
 

@@ -56,7 +56,7 @@ def pooled(app: Flask, url: str) -> worker.PooledWorker:
 
 def write(pen: live.Writer, piece: str) -> None:
     """… and wait until the post has taken it."""
-    pen.text(piece)
+    pen.add(live.TEXT, piece)
     wait_until(lambda: not pen._pending)
     time.sleep(0.05)
 

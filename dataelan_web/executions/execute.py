@@ -96,9 +96,9 @@ def told(
         with closing(execute(execution, fence, prompt, mine)) as events:
             for event in events:
                 if isinstance(event, Text):
-                    writer.text(event.delta)
+                    writer.add(live.TEXT, event.delta)
                 elif isinstance(event, Reasoning):
-                    writer.reasoning(event.delta)
+                    writer.add(live.REASONING, event.delta)
                 elif isinstance(event, Progress):
                     writer.progress(event.share, event.note)
                 yield event

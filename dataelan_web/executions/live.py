@@ -21,6 +21,8 @@ import redis
 
 log = logging.getLogger(__name__)
 
+TEXT, REASONING = "t", "r"
+
 EVERY = 0.05
 """Seconds between writes of one answer: 20 a second are as smooth to the eye as one a token, and far cheaper."""
 AWAY = 1.0
@@ -70,20 +72,14 @@ class Writer:
     def key(self) -> str:
         return key(self._id)
 
-    def text(self, delta: str) -> None:
-        self._add("t", delta)
-
-    def reasoning(self, delta: str) -> None:
-        self._add("r", delta)
-
     def progress(self, share: float | None, note: str) -> None:
-        self._add("p", f"{'' if share is None else round(share, 3)} {note[:200]}")
+        self.add("p", f"{'' if share is None else round(share, 3)} {note[:200]}")
 
     def end(self) -> None:
         if self._started or time.monotonic() >= self._speaks_at:
-            self._add("e", "1")
+            self.add("e", "1")
 
-    def _add(self, field: str, value: str) -> None:
+    def add(self, field: str, value: str) -> None:
         self._size += len(value)
         if self._size > LARGEST and field != "e":
             return

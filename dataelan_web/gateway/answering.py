@@ -24,7 +24,7 @@ from . import errors, replay, stored_prompts
 from .account import Account
 from .asking_for_more import with_the_way
 from .errors import Refused
-from .inbound import Inbound, Pieces, Whole
+from .inbound import Direct, Inbound, Pieces, Whole
 from .json_body import body_of
 from .leaving import PIECE, holding, on_leaving, slices
 from .steering import Cache, Steering, steering
@@ -154,7 +154,7 @@ def _stream(
     account = Account.of(execution, arrived)
     pieces = asked.told_by(execution, account.facts["model"] or asked.requested)
     media_type = asked.told_bare(first[-1]) if asked.told_bare and first else asked.media_type
-    response = Response(
+    response = Direct(
         stream_with_context(_pieces(execution, pieces, chain(first, events), arrived)), mimetype=media_type
     )
     # A reader may be gone before the first byte; then nothing but this ends the call.
@@ -176,27 +176,23 @@ def _until_visible(events: Iterator[Event]) -> Iterator[Event]:
 
 
 def _pieces(execution: RunRecord, pieces: Pieces, events: Iterator[Event], arrived: float) -> Iterator[bytes]:
-    done = None
+    """What came at once goes on at once, in as many messages as its provider made of it."""
+    done, words = None, pieces.words
     try:
         for event in events:
-            done = event if isinstance(event, Done) else done
-            if piece := _said(pieces, event):
-                if len(piece) <= PIECE:
-                    yield piece
-                else:
-                    yield from slices(piece)
+            if type(event) is Text and not event.logprobs:
+                said = b"".join(map(words, event.pieces)) if event.pieces else words(event.delta)
+            else:
+                said, done = pieces.of(event), event if isinstance(event, Done) else done
+            if len(said) > PIECE:
+                yield from slices(said)
+            elif said:
+                yield said
     except Failure as failure:
         yield from pieces.broken(failure, Account.at_the_end(execution, arrived).facts)
         return
     account = Account.at_the_end(execution, arrived)
     yield from pieces.last(done, account.usage, account.facts)
-
-
-def _said(pieces: Pieces, event: Event) -> bytes:
-    """What came at once goes on at once, in as many messages as its provider made of it."""
-    if type(event) is Text and event.pieces:
-        return b"".join([pieces.of(Text(one)) for one in event.pieces])
-    return pieces.of(event)
 
 
 def _failed(execution: RunRecord, failure: Failure, arrived: float) -> Response:

@@ -93,6 +93,10 @@ class Pieces(Protocol):
         """Empty when this event makes none."""
         ...
 
+    def words(self, said: str) -> bytes:
+        """Of a Text that holds nothing else, as most events do, of which there are thousands."""
+        return self.of(Text(said))
+
     def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
         """Why it ended, what was used, and our own facts (account.py) where the format has room for them."""
         ...
@@ -130,12 +134,12 @@ class Inbound(NamedTuple):
     def respond(self, whole: Whole) -> Response:
         """Raises Refused for what this format cannot carry."""
         made = self.whole(whole)
-        return made if isinstance(made, Response) else Document(_body_of(made), content_type="application/json")
+        return made if isinstance(made, Response) else Direct(_body_of(made), content_type="application/json")
 
 
-class Document(Response):
-    """Whole, of known length, leading nowhere, and asked for by POST alone: werkzeug would look through its headers for
-    what to complete, and whether its body is to be left out."""
+class Direct(Response):
+    """Of bytes, whole with their length or as they come, leading nowhere, and asked for by POST alone: werkzeug would
+    look through its headers for what to complete, whether its body is to be left out, and each piece for text."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response(self.status, self.headers.to_wsgi_list())
@@ -145,12 +149,12 @@ class Document(Response):
 class Closing:
     """What the web server sends, and closes when it is sent."""
 
-    def __init__(self, document: Document):
-        self.close = document.close
-        self._pieces = document.iter_encoded()
+    def __init__(self, answer: Direct):
+        self.close = answer.close
+        self._pieces: Any = answer.response
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._pieces
+        return iter(self._pieces)
 
 
 def _body_of(document: Any) -> bytes:

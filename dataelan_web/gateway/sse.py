@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..models.base import as_json
+from ..models.base import json_bytes
 
 
 def data(document: Any) -> bytes:
-    return f"data: {as_json(document)}\n\n".encode()
+    return b"data: %b\n\n" % json_bytes(document)
 
 
 def event(document: dict[str, Any]) -> bytes:
     """One whose `type` is the event's name too."""
-    return f"event: {document['type']}\ndata: {as_json(document)}\n\n".encode()
+    return b"event: %b\ndata: %b\n\n" % (document["type"].encode(), json_bytes(document))

@@ -140,7 +140,7 @@ def test_a_worker_that_died_amid_the_words_of_a_thinking_model_leaves_what_that_
     execution = record(request(acme, "", name_of(model), prompt), claimed_by="test")
     events, pen = execute(RunRecord.of(execution), execution.fence), live.Writer(queue.store(), execution.id)
     next(events)
-    pen.text("What arrived of it.")
+    pen.add(live.TEXT, "What arrived of it.")
     wait_until(lambda: live.written(queue.store(), execution.id).text != "")
     long_ago = {"started_at": func.now() - timedelta(seconds=31)}
     db.session.execute(update(Attempt).where(Attempt.execution_id == execution.id).values(long_ago))

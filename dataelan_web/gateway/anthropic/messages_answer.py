@@ -14,7 +14,7 @@ from ...router.providers.anthropic_messages import KIND
 from ...router.providers.json_values import mapping, parse_or_none
 from ...router.types import Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 from .. import errors
-from ..inbound import Whole
+from ..inbound import Pieces, Whole
 from ..sse import event as sse
 from ..tool_calls import call_id
 
@@ -47,7 +47,7 @@ def _thought(said: str, sealed: Reasoning | None) -> dict[str, Any]:
     return {"type": "thinking", "thinking": said, "signature": sealed.seal if sealed else ""}
 
 
-class Events:
+class Events(Pieces):
     """One stream's events. What is told of one kind is one block, which ends where another begins."""
 
     def __init__(self, execution: RunRecord, model: str):
@@ -57,6 +57,10 @@ class Events:
         self._block = -1
         self._open: object = None
         """What the open block is of: `text`, `thinking`, or a tool call's number."""
+
+    def words(self, said: str) -> bytes:
+        before = self._begin("text", {"type": "text", "text": ""})
+        return before + self._delta({"type": "text_delta", "text": said})
 
     def of(self, event: Event) -> bytes:
         if isinstance(event, Usage):
@@ -85,8 +89,7 @@ class Events:
                 if seal:
                     yield self._delta({"type": "signature_delta", "signature": seal}) + self._close()
             case Text(delta):
-                yield self._begin("text", {"type": "text", "text": ""})
-                yield self._delta({"type": "text_delta", "text": delta})
+                yield self.words(delta)
             case ToolCall(index, id, name, arguments):
                 id = id or call_id(self._execution, index, "toolu_")
                 yield self._begin(index, {"type": "tool_use", "id": id, "name": name, "input": {}})

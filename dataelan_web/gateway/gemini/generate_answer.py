@@ -10,13 +10,13 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ...models.base import as_json
+from ...models.base import json_bytes
 from ...models.records import RunRecord
 from ...router.providers.gemini_answer import KIND
 from ...router.providers.json_values import mapping, parse_or_none
 from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 from .. import errors
-from ..inbound import WORDS, Likely, Whole
+from ..inbound import WORDS, Likely, Pieces, Whole
 from ..tool_calls import call_id
 
 OWN = {"STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
@@ -37,7 +37,7 @@ def document(whole: Whole) -> dict[str, Any]:
     return made | {"usageMetadata": usage_of(whole.usage)}
 
 
-class Documents:
+class Documents(Pieces):
     """One stream's documents: as messages (`alt=sse`), or else as the items of one list, which is Gemini's default."""
 
     def __init__(self, execution: RunRecord, model: str, *, is_sse: bool):
@@ -47,6 +47,9 @@ class Documents:
         """Of what comes next."""
         self._sealed: dict[int, Reasoning | None] = {}
         self._is_first = True
+
+    def words(self, said: str) -> bytes:
+        return self._part({"text": said} | self._signed())
 
     def of(self, event: Event) -> bytes:
         if isinstance(event, Reasoning):
@@ -83,10 +86,10 @@ class Documents:
         return self._framed(_document(self._execution, self._model, [part], likely=likely))
 
     def _framed(self, made: dict[str, Any]) -> bytes:
-        before = "data: " if self._is_sse else "[" if self._is_first else ",\r\n"
+        before = b"data: " if self._is_sse else b"[" if self._is_first else b",\r\n"
         self._is_first = False
-        after = "\r\n\r\n" if self._is_sse else ""
-        return f"{before}{as_json(made)}{after}".encode()
+        after = b"\r\n\r\n" if self._is_sse else b""
+        return before + json_bytes(made) + after
 
     def _end(self) -> bytes:
         return b"" if self._is_sse else b"]"

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...models.base import as_json
+from ...models.base import as_json, json_bytes
 from ...models.records import RunRecord
 from ...router.types import Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 from .. import errors
-from ..inbound import Whole
+from ..inbound import Pieces, Whole
 from ..tool_calls import call_id
 
 FINISH = {Finish.OTHER: "stop"}
@@ -43,7 +43,7 @@ def completion(whole: Whole) -> dict[str, Any]:
     return _envelope(execution, "chat.completion", whole.model) | made
 
 
-class Chunks:
+class Chunks(Pieces):
     """One stream's chunks, each a complete SSE message. What stays the same in all of them is encoded once."""
 
     def __init__(self, execution: RunRecord, model: str, includes_usage: bool):
@@ -55,10 +55,12 @@ class Chunks:
         self._is_first = True
         self._calls: set[int] = set()
 
+    def words(self, said: str) -> bytes:
+        if self._is_first:
+            return self._delta({"content": said})
+        return b"%b%b%b" % (self._before, json_bytes(said), self._after)
+
     def of(self, event: Event) -> bytes:
-        """The chunk of one event; empty when it makes none."""
-        if type(event) is Text and not (self._is_first or event.logprobs):
-            return b"%b%b%b" % (self._before, as_json(event.delta).encode(), self._after)
         if isinstance(event, Refusal):
             return self._delta({"refusal": event.delta})
         if isinstance(event, Text):

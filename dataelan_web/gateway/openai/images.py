@@ -16,7 +16,7 @@ from ...models import ModelType
 from ...models.records import RunRecord
 from ...router.types import Asset, Done, Event, Failure, Prompt, Task, Usage, user
 from .. import errors
-from ..inbound import Inbound, Whole
+from ..inbound import Inbound, Pieces, Whole
 from ..json_body import Strict, checked, unsupported
 from ..sse import event as sse
 
@@ -85,7 +85,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     }
 
 
-class Pictures:
+class Pictures(Pieces):
     """An event for each picture; what was used comes with the last, which is held back for it."""
 
     def __init__(self, execution: RunRecord, model: str):

@@ -15,7 +15,7 @@ from ...models.records import RunRecord
 from ...router.providers.openai_responses_answer import KIND
 from ...router.types import Asset, Done, Event, Failure, Finish, Reasoning, Refusal, Text, ToolCall, Usage
 from .. import errors
-from ..inbound import WORDS, Likely, Whole
+from ..inbound import WORDS, Likely, Pieces, Whole
 from ..sse import event as sse
 from ..tool_calls import call_id
 from .chat_answer import written
@@ -102,7 +102,7 @@ TOLD = {  # kind → (its events, the field of the whole in the last of them)
 }
 
 
-class Events:
+class Events(Pieces):
     """One stream's events. Of words, one item is open at a time; calls of tools stay open until the end."""
 
     def __init__(self, execution: RunRecord, model: str, echo: Echo):
@@ -112,6 +112,9 @@ class Events:
         self._speaking: _Item | None = None
         self._calls: dict[int, _Item] = {}
         self._ended: dict[int, dict[str, Any]] = {}
+
+    def words(self, said: str) -> bytes:
+        return self._say("text", said)
 
     def of(self, event: Event) -> bytes:
         return b"".join(self._events(event))

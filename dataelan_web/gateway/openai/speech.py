@@ -14,7 +14,7 @@ from ...models import ModelType
 from ...models.records import RunRecord
 from ...router.types import Asset, Done, Event, Failure, Prompt, Sound, Task, Usage, user
 from .. import errors
-from ..inbound import Inbound, Whole
+from ..inbound import Inbound, Pieces, Whole
 from ..json_body import Strict, checked
 from ..sse import event as sse
 
@@ -85,7 +85,7 @@ class _Told:
         return content if start < 0 else content[start + 8 :]
 
 
-class File:
+class File(Pieces):
     """The sound and nothing else. That one broke off cannot be told in it, and our server can end an answer only as it
     ends a whole one: who has to know looks at its execution, or asks for events."""
 
@@ -102,7 +102,7 @@ class File:
         yield from ()
 
 
-class Events:
+class Events(Pieces):
     def __init__(self, execution: RunRecord, model: str, *, is_bare: bool):
         self._told = _Told(is_bare=is_bare)
 

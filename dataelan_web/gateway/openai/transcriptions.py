@@ -17,7 +17,7 @@ from ...router.providers.media import sniffed
 from ...router.types import Done, Event, Failure, FilePart, Message, Prompt, Segment, Task, Text, TextPart, Usage
 from .. import errors
 from ..errors import Refused
-from ..inbound import Inbound, Whole
+from ..inbound import Inbound, Pieces, Whole
 from ..json_body import Strict, checked, storable, unsupported
 from ..sse import event as sse
 
@@ -143,7 +143,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     return {"type": "tokens", **counts, "total_tokens": usage.input_total + usage.output_total}
 
 
-class Transcript:
+class Transcript(Pieces):
     def __init__(self, execution: RunRecord, model: str):
         self._text: list[str] = []
         self._segments = 0
