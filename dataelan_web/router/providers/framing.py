@@ -67,17 +67,19 @@ class Frames:
     def __init__(self, event_limit: int = EVENT_LIMIT):
         self._event_limit = event_limit
         self._head = b""
+        self._reader: _Body | _Stream | None = None
 
     def feed(self, chunk: bytes, is_last: bool) -> Iterable[Frame]:
-        # Blank lines before an answer are keep-alives (DeepSeek sends them while a request waits).
-        self._head = (self._head + chunk).lstrip()
-        if _BOM.startswith(self._head) and not is_last:
-            return ()
-        chunk, self._head = self._head.removeprefix(_BOM).lstrip(), b""
-        if not chunk and not is_last:
-            return ()
-        self.feed = self._choose(chunk).feed  # type: ignore[method-assign]  # all that follows is for its reader
-        return self.feed(chunk, is_last)
+        if self._reader is None:
+            # Blank lines before an answer are keep-alives (DeepSeek sends them while a request waits).
+            self._head = (self._head + chunk).lstrip()
+            if _BOM.startswith(self._head) and not is_last:
+                return ()
+            chunk, self._head = self._head.removeprefix(_BOM).lstrip(), b""
+            if not chunk and not is_last:
+                return ()
+            self._reader = self._choose(chunk)
+        return self._reader.feed(chunk, is_last)
 
     def _choose(self, start: bytes) -> _Body | _Stream:
         if not start:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from json.scanner import make_scanner
 from typing import Any, NoReturn
 
 from dataelan_web.router.types import Failure, Kind
@@ -40,10 +39,10 @@ def parse(text: str) -> Any:
         raise broken("The provider's answer holds more values than Dataelan accepts.")
     text = text.lstrip(_BLANKS)
     try:
-        document, end = _scan(text, 0)
+        document, end = _strict.raw_decode(text)
         if end == len(text) or not text[end:].strip(_BLANKS):
             return document
-    except (StopIteration, ValueError, RecursionError):  # it holds the text, so nothing is raised from it
+    except (ValueError, RecursionError):  # it holds the text, so nothing is raised from it
         pass
     raise broken(WEB_PAGE if text[:1000].lstrip().startswith("<") else NOT_JSON)
 
@@ -52,8 +51,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-_scan = make_scanner(json.JSONDecoder(parse_constant=_refuse))  # type: ignore[arg-type]  # as json/decoder.py does
-"""As `raw_decode` does; that one makes an error of its own of a text that is none, which nobody here would see."""
+_strict = json.JSONDecoder(parse_constant=_refuse)
 
 
 def parse_or_none(text: str) -> Any:
