@@ -145,9 +145,8 @@ def end_stale_holds() -> int:
         execution_id, attempt_id = stale.execution_id, stale.attempt_id
         try:
             execution = db.session.get_one(Execution, execution_id)
-            close_attempts(
-                RunRecord.of(execution), execution.body.text + execution.body.reasoning
-            )  # settled, if it was sent
+            said = execution.body.text + execution.body.reasoning
+            close_attempts(RunRecord.of(execution), said)  # settled, if it was sent
             quota.void(db.session, attempt_id)  # given back, if it was not
             db.session.commit()
             ended += 1
