@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Response
 from werkzeug.wrappers import Response as AnyResponse
 
-from .extensions import csrf
+from .extensions import csrf, this_request
 
 PROGRAMS = "gateway."
 """Endpoints of the gateway's blueprint."""
@@ -63,5 +63,4 @@ def after_page(app: Flask, hook: After) -> None:
 
 def is_programs() -> bool:
     """Is it a call of the gateway's that is answered?"""
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
-    return (asked.endpoint or "").startswith(PROGRAMS)
+    return (this_request().endpoint or "").startswith(PROGRAMS)

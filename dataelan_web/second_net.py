@@ -43,12 +43,12 @@ def init_app(app: Flask) -> None:
 
 def until_commit(organization_id: uuid.UUID, person_id: uuid.UUID | None) -> None:
     """What this request reads from now on is of this organization, until it commits, or leaves."""
-    g._get_current_object().inside_until_commit = {"organization": organization_id, "person": person_id}
+    g.inside_until_commit = {"organization": organization_id, "person": person_id}
 
 
 def leave() -> None:
     if has_request_context():
-        g._get_current_object().pop("inside_until_commit", None)
+        g.pop("inside_until_commit", None)
 
 
 def _inside() -> dict[str, Any] | None:

@@ -1,14 +1,17 @@
-"""What a program sends as JSON, as it is read: in whichever way its letters come, the database can hold them."""
+"""What a program sends as JSON, as it is read: in whichever way its letters come, the database can hold them. And what
+it is told: in whatever words, it is JSON."""
 
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import pytest
 
 from dataelan_web.gateway.errors import Refused
 from dataelan_web.gateway.json_body import DEEPEST, body_of
+from dataelan_web.models.base import json_bytes
 
 PLAIN = '{"a": "Füße, 한국어, 😀", "b": [{"c": 1.5}]}'
 HALF = '{"a": "\ud800", "\udfff": ["\ud83d!"]}'
@@ -43,3 +46,9 @@ def test_numbers_without_end_are_none(number: str) -> None:
     for body in (f'{{"a": {number}}}', f'{{"a": [{{"b": {number}}}]}}'):
         with pytest.raises(Refused):
             body_of(body.encode())
+
+
+@pytest.mark.parametrize("said", ["half \ud800", 2**70, "größer", {"id": uuid.UUID(int=0)}])
+def test_what_goes_out_is_json_whatever_it_holds(said: object) -> None:
+    """Also what no UTF-8 can hold, and what is too large for most readers."""
+    assert json.loads(json_bytes(said)) == json.loads(json.dumps(said, default=str))

@@ -87,12 +87,8 @@ def reserve(execution: RunRecord, attempt_id: uuid.UUID, step: Step, prompt: Pro
     limits, ceiling, notice = counting(counted.limits, step.candidate, unpriced)
     wanted = Bound.of(prompt, step.candidate, limits, counted.rates, ceiling)
     bound = wanted.within([limit for limit in limits if wanted.exceeds(limit)], counted).slowed(counted.rates)
-    lease = leased(counted.rates, attempt_id, bound)
-    try:
+    with Leased(counted.rates, attempt_id, bound) as lease:
         bound = _held(counted, limits, execution.id, attempt_id, bound)
-    except BaseException:
-        give_back(lease)
-        raise
     if bound.output == wanted.slowed(counted.rates).output:  # else the next would hardly fit either, beside others
         remembered.limits().keep(subjects, execution.hub_version, counted)
     room = [limit.left for limit in limits if limit.unit is Unit.USD and limit.is_hard]
@@ -108,15 +104,19 @@ def take_over(execution: RunRecord, attempt_id: uuid.UUID, step: Step, prompt: P
     return Allowance(prompt, "", held is not None, usd, tokens, lease)
 
 
-def leased(counting: Sequence[quota.Rate], attempt_id: uuid.UUID, bound: Bound) -> quota.Lease | None:
-    """What rates count for it, to be given back where it is not held after all. Raises quota.RateExceeded or
-    RatesUnknown."""
-    return rates().take(counting, attempt_id, bound.use.tokens) if counting else None
+class Leased:
+    """What rates count for a call, given back where it is not held after all."""
 
+    def __init__(self, counting: Sequence[quota.Rate], attempt_id: uuid.UUID, bound: Bound):
+        """Raises quota.RateExceeded or RatesUnknown."""
+        self._lease = rates().take(counting, attempt_id, bound.use.tokens) if counting else None
 
-def give_back(lease: quota.Lease | None) -> None:
-    if lease:
-        rates().end(lease, None)
+    def __enter__(self) -> quota.Lease | None:
+        return self._lease
+
+    def __exit__(self, broke: type[BaseException] | None, *_: object) -> None:
+        if broke and self._lease:
+            rates().end(self._lease, None)
 
 
 @one_of_each("dataelan_rates")

@@ -17,8 +17,6 @@ class Kept:
     note: str = ""
 
 
-SAID = Text, Reasoning, Segment, Embedding, ToolCall
-"""What of all events stands in an answer. Its files are kept by whoever reads it."""
 LOOSE = 128
 
 
@@ -53,8 +51,6 @@ class Answer:
             self.text.add(event.delta)
             if isinstance(event, Refusal):
                 self.is_refusal = True
-        elif not isinstance(event, SAID):
-            return
         elif isinstance(event, Reasoning):
             self.reasoning.add(event.delta)
         elif isinstance(event, Segment):

@@ -30,7 +30,7 @@ from ..router.plan import Step
 from ..router.types import Failure, Prompt
 from ..together import LOCKED, Together
 from . import remembered
-from .allowance import Allowance, Unpriced, counting, give_back, leased, subjects_of
+from .allowance import Allowance, Leased, Unpriced, counting, subjects_of
 from .bounds import Bound
 from .key_use import KeyUse
 from .refused import REFUSALS
@@ -88,12 +88,8 @@ def begin(execution: RunRecord, attempt: AttemptRecord, step: Step, prompt: Prom
         if any(bound.exceeds(limit) for limit in limits):
             return None
         bound, use = bound.slowed(counted.rates), KeyUse.of(step.key.id, key)
-        lease = leased(counted.rates, attempt.id, bound)
-        try:
+        with Leased(counted.rates, attempt.id, bound) as lease:
             begun, left = _begun(execution, attempt, limits, bound)
-        except BaseException:
-            give_back(lease)
-            raise
     except (Failure, *REFUSALS):
         return None
     except DBAPIError as error:
@@ -172,7 +168,7 @@ def _end_all(ends: Sequence[_Said]) -> list[quota.Settled]:
 def _values(said: Sequence[_Said]) -> dict[str, Any]:
     return {
         "locked": LOCKED if len(said) > 1 else "0",
-        "attempts": quota.array(one.attempt.hex for one in said),
+        "attempts": quota.array(one.attempt for one in said),
         "told": quota.array(one.is_told for one in said),
     }
 

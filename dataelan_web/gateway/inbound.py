@@ -6,22 +6,20 @@ are the same for all (answering.py).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import orjson
 from flask import Response
 
 from ..executions.answer import Answer
 from ..models import ModelType
+from ..models.base import json_bytes
 from ..models.records import RunRecord
 from ..router.types import Asset, Done, Event, Failure, Prompt, Reasoning, Text, ToolCall, Usage
 from .stored_prompts import Named
 
-_escaped = json.JSONEncoder(separators=(",", ":")).encode
 WORDS = -1
 NOTHING = Usage()
 Likely = Sequence[Mapping[str, Any]]
@@ -134,7 +132,7 @@ class Inbound(NamedTuple):
     def respond(self, whole: Whole) -> Response:
         """Raises Refused for what this format cannot carry."""
         made = self.whole(whole)
-        return made if isinstance(made, Response) else Direct(_body_of(made), content_type="application/json")
+        return made if isinstance(made, Response) else Direct(json_bytes(made), content_type="application/json")
 
 
 class Direct(Response):
@@ -155,11 +153,3 @@ class Closing:
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._pieces)
-
-
-def _body_of(document: Any) -> bytes:
-    """As JSON. Half a surrogate pair, which no UTF-8 can hold, is escaped, and then all that is not ASCII."""
-    try:
-        return orjson.dumps(document)
-    except TypeError:
-        return _escaped(document).encode()

@@ -214,7 +214,7 @@ class Known(NamedTuple):
 
 def caller() -> Caller:
     """Of this request, as it was let in."""
-    found: Caller = g._get_current_object().caller
+    found: Caller = g.caller
     return found
 
 

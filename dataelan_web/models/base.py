@@ -68,6 +68,7 @@ def _word(value: Any) -> str:
 
 
 _encoded_by_python = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_word).encode
+_escaped_by_python = json.JSONEncoder(separators=(",", ":"), default=_word).encode
 
 
 def as_json(value: Any) -> str:
@@ -80,11 +81,12 @@ def as_json(value: Any) -> str:
 
 
 def json_bytes(value: Any) -> bytes:
-    """`as_json` as it goes over a wire."""
+    """The same as it goes over a wire. Half a surrogate pair, which no UTF-8 can hold, is escaped, and then all that is
+    not ASCII."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        return _encoded_by_python(value).encode()
+        return _escaped_by_python(value).encode()
 
 
 def storable_json(value: Any) -> str:

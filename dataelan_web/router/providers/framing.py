@@ -124,13 +124,11 @@ class _Stream:
         self._data: list[str] = []
         self._size = 0
         self._seen = False
-        self._is_between = True
-        """Two events: nothing of the next has come."""
 
     def feed(self, chunk: bytes, is_last: bool) -> Iterable[Frame]:
         """Nearly all that come, of which there are thousands, are whole events of one line of data each, and nothing
         else. They need not be looked at line by line."""
-        is_between = self._is_between and len(chunk) <= self._limit
+        is_between = not self._data and self._lines.is_even and len(chunk) <= self._limit
         if is_between and chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") and b"\r" not in chunk:
             events = chunk[6:-2].decode("utf-8", "replace").split("\n\ndata: ")
             if chunk.count(b"\n") == 2 * len(events):
@@ -148,7 +146,6 @@ class _Stream:
                 yield frame
             if not self._seen:
                 raise broken("The provider answered with neither JSON nor an event stream. Check the base URL.")
-        self._is_between = not self._data and self._lines.is_even
 
     def _take(self, line: str) -> None:
         field, _, value = line.partition(":")
