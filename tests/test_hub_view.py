@@ -87,6 +87,10 @@ def a_key_is_switched_off(cast: people.Cast, key: APIKey, model: Model) -> None:
     key.is_enabled = False
 
 
+def a_key_goes_first(cast: people.Cast, key: APIKey, model: Model) -> None:
+    key.goes_first = True
+
+
 def a_model_is_renamed(cast: people.Cast, key: APIKey, model: Model) -> None:
     model.name = "another"
 
@@ -110,6 +114,7 @@ def the_strategy_of_keys_is_another(cast: people.Cast, key: APIKey, model: Model
     [
         a_price_is_set,
         a_key_is_switched_off,
+        a_key_goes_first,
         a_model_is_renamed,
         a_provider_is_switched_off_by_a_bare_statement,
         a_rule_takes_the_name,
@@ -164,6 +169,15 @@ def test_the_use_of_a_key_is_no_change(acme: people.Cast, key: APIKey, model: Mo
     statements.clear()
     rules(acme)
     assert len(statements) == 1
+
+
+def test_all_that_is_said_of_a_key_but_its_use_is_a_change(context: None) -> None:
+    counted = """SELECT array_agg(a.attname::text) FROM pg_trigger t
+        JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr)
+        WHERE t.tgname = 'api_keys_are_counted'"""
+    use = {"last_used_at", "last_error", "last_error_at", "last_error_kind"}
+    never_changed = {"id", "created_at", "created_by"}
+    assert set(db.session.scalar(text(counted)) or ()) == set(APIKey.__table__.columns.keys()) - use - never_changed
 
 
 def test_what_a_transaction_takes_back_is_not_remembered(acme: people.Cast, key: APIKey, model: Model) -> None:
