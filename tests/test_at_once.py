@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from dataelan_web.models import (
     ExecutionBody,
     GatewayToken,
     Hold,
+    Increase,
     LedgerEntry,
     Model,
     Organization,
@@ -42,7 +44,6 @@ from dataelan_web.models import (
     Unit,
     User,
     Window,
-    new_id,
     now,
 )
 
@@ -115,9 +116,9 @@ def program(app: Flask, acme: people.Cast, vendor: Upstream) -> Program:
     return Program(app, acme, vendor)
 
 
-def limit(cast: people.Cast, amount: int = 100 * USD, unit: Unit = Unit.USD) -> Budget:
+def limit(cast: people.Cast, amount: int = 100 * USD, unit: Unit = Unit.USD, window: Window = Window.MONTH) -> Budget:
     made = quota.set_limit(
-        db.session, cast.organization.id, Scope.ORGANIZATION, cast.organization.id, Window.MONTH, amount, unit
+        db.session, cast.organization.id, Scope.ORGANIZATION, cast.organization.id, window, amount, unit
     )
     db.session.commit()
     return made
@@ -259,21 +260,68 @@ def test_what_a_limit_has_not_left_is_refused_or_lowered_the_long_way(program: P
     assert "The answer is limited to" in lowered.body.notice
 
 
+def grant(cast: people.Cast, more: int, seconds: float | None = None, **of: Any) -> None:
+    """So much more of a limit, for good or for so long."""
+    until = None if seconds is None else now() + timedelta(seconds=seconds)
+    said = {"asked": more, "granted": more, "expires_at": until, "answer": "approved", "reason": "", "answer_note": ""}
+    db.session.add(Increase(organization_id=cast.organization.id, **said, **of))
+    db.session.commit()
+
+
 def test_what_more_was_granted_of_a_limit_holds_at_once(program: Program, acme: people.Cast) -> None:
     made = limit(acme, 10 * USD)
     program.warm()
     db.session.execute(update(Budget).where(Budget.id == made.id).values(limit=1))
     db.session.commit()
     assert program.ask().status_code == 402
-    db.session.execute(
-        text(
-            "INSERT INTO budget_increases (id, created_at, organization_id, budget_id, asked, granted, answer, reason,"
-            " answer_note) VALUES (:id, now(), :organization, :budget, :more, :more, 'approved', '', '')"
-        ),
-        {"id": new_id(), "organization": acme.organization.id, "budget": made.id, "more": USD},
-    )
-    db.session.commit()
+    grant(acme, USD, budget_id=made.id)
     assert program.run().state is State.COMPLETED
+
+
+def test_what_more_was_granted_of_a_rate_is_remembered_for_as_long_as_it_lasts(
+    program: Program, acme: people.Cast
+) -> None:
+    rate = quota.set_rate(
+        db.session,
+        acme.organization.id,
+        Scope.PROJECT,
+        acme.project.id,
+        requests_per_minute=2,
+        tokens_per_minute=None,
+        parallel=None,
+    )
+    assert rate
+    grant(acme, 7, 60, rate_id=rate.id, pace="requests")
+    grant(acme, 8, 2, rate_id=rate.id, pace="requests")
+    until = time.monotonic() + 2
+    program.warm()
+    with statements() as seen:
+        assert program.ask().status_code == 200
+    assert seen == []
+    while time.monotonic() < until:
+        time.sleep(0.05)
+    with statements() as seen:
+        assert program.ask().status_code == 200
+        assert any("quota_limits" in one for one in seen), "it is read anew when the first ends"
+        seen.clear()
+        assert program.ask().status_code == 200
+        assert seen == []
+    assert 429 in [program.ask().status_code for _ in range(12)], "and what is left of it is kept to"
+
+
+def test_limits_are_remembered_until_they_change(
+    program: Program, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(acme, window=Window.TOTAL)
+    program.warm()
+    here = time.monotonic
+    monkeypatch.setattr(remembered.time, "monotonic", lambda: here() + 3600)
+    with statements() as seen:
+        program.ask()
+        assert seen, "the use of its key is noted"
+        seen.clear()
+        program.ask()
+        assert seen == []
 
 
 CHANGES: dict[str, Callable[[Program], Any]] = {
@@ -581,13 +629,20 @@ def test_what_is_remembered_is_bounded(context: None, monkeypatch: pytest.Monkey
     monkeypatch.setattr(remembered, "MOST", 3)
     memory = remembered.Memory[int]()
     for number in range(5):
-        memory.put(number, 1, number, 60)
+        memory.put(number, 1, number)
     assert [memory.find(number, 1) for number in range(5)] == [None, None, None, 3, 4]
     assert memory.find(4, 2) is None, "of another version"
-    memory.put(9, 1, 9, 0)
-    assert [memory.find(9, 1) for _ in range(3)] == [None, 9, 9], "its time is over: one asks anew, others go on"
-    memory.put(9, 1, 9, 60, longest=0)
-    assert [memory.find(9, 1) for _ in range(2)] == [None, None], "but not beyond its end"
+
+
+def test_what_is_due_is_asked_for_by_one_and_what_ended_by_all(context: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = remembered.Memory[int]()
+    memory.put(9, 1, 9, due=0)
+    assert [memory.find(9, 1) for _ in range(3)] == [None, 9, 9], "others go on"
+    monkeypatch.setattr(remembered, "MEANWHILE", 0)
+    memory.put(9, 1, 9, due=0)
+    assert [memory.find(9, 1) for _ in range(2)] == [None, None], "who asked learnt nothing: another does"
+    memory.put(9, 1, 9, lasts=0)
+    assert [memory.find(9, 1) for _ in range(2)] == [None, None]
 
 
 # -- several in one message ------------------------------------------------------------------------

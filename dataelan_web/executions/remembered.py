@@ -1,8 +1,8 @@
 """What a process remembers of limits and keys, for calls that come one after the other.
 
 As of rules (hub_view.py): until the database counts a change of the organization's hub or of its limits, or of
-everyone's. That count comes with the token of each call, so a change holds at once, in every process. What changes by
-itself is read anew after a moment.
+everyone's, or until something is another by itself, as a limit is in its next window. That count comes with the token
+of each call, so a change holds at once, in every process.
 
 It is never more than a guess of what is left: whether a limit is kept to, the database says as it holds.
 """
@@ -23,12 +23,10 @@ from ..secrets import Envelope, Place, keyring
 
 MOST = 10_000
 """Of each kind."""
-LIMITS_FOR = 5.0
-"""Seconds. The more that was granted of a rate ends by itself."""
-KEYS_FOR = 60.0
-"""… as often as its use is noted."""
+NOTED_EVERY = 60.0
+"""Seconds after which the use of a key is noted anew, by whoever then reads it anew."""
 MEANWHILE = 2.0
-"""… that asking anew may take."""
+"""… that this may take, until somebody else does it."""
 
 Value = TypeVar("Value")
 
@@ -40,22 +38,22 @@ class Memory(Generic[Value]):
         self._kept: dict[Hashable, tuple[int, float, float, Value]] = {}
 
     def find(self, key: Hashable, version: int) -> Value | None:
-        """When its time is over, one asks anew, and whoever comes meanwhile goes on with what there is."""
+        """When it is due, one is told nothing, and asks anew; whoever comes meanwhile goes on with what there is."""
         kept, now = self._kept.get(key), time.monotonic()
         if kept is None or kept[0] != version or now >= kept[2]:
             return None
-        _, until, ends_at, value = kept
-        if now < until:
+        _, due_at, ends_at, value = kept
+        if now < due_at:
             return value
-        self._kept[key] = version, ends_at, ends_at, value
+        self._kept[key] = version, now + MEANWHILE, ends_at, value
         return None
 
-    def put(self, key: Hashable, version: int, value: Value, seconds: float, longest: float = inf) -> None:
-        """For so long, and MEANWHILE beyond that, but not beyond the longest."""
+    def put(self, key: Hashable, version: int, value: Value, due: float = inf, lasts: float = inf) -> None:
+        """In how many seconds it is due to be asked for anew, and for how many it is true."""
         if len(self._kept) >= MOST:
             self._kept.clear()
         now = time.monotonic()
-        self._kept[key] = version, now + min(seconds, longest), now + min(seconds + MEANWHILE, longest), value
+        self._kept[key] = version, now + due, now + lasts, value
 
     def forget(self, key: Hashable) -> None:
         self._kept.pop(key, None)
@@ -66,10 +64,8 @@ class Limits(Memory[quota.Applicable]):
         """Not where a window of one has yet to begin: that is written by the first call in it."""
         if version is None or any(limit.period_id is None for limit in counted.limits):
             return
-        ends = [limit.ends_at for limit in counted.limits if limit.ends_at]
-        longest = min(((end - counted.now).total_seconds() for end in ends), default=inf)
         untouched = tuple(replace(limit, spent=0, reserved=0) for limit in counted.limits)
-        self.put(subjects, version, replace(counted, limits=untouched), LIMITS_FOR, longest)
+        self.put(subjects, version, replace(counted, limits=untouched), lasts=counted.lasts)
 
 
 class Sealed(NamedTuple):
@@ -91,7 +87,7 @@ class Keys(Memory[Sealed]):
     def keep(self, id: uuid.UUID | None, version: int | None, row: Any) -> None:
         """One that was just opened. Whoever read it notes its use, and nobody else does for as long as it is kept."""
         if id and version is not None and row.ciphertext is not None:
-            self.put(id, version, Sealed.of(id, row)._replace(is_stale=False), KEYS_FOR)
+            self.put(id, version, Sealed.of(id, row)._replace(is_stale=False), due=NOTED_EVERY)
 
 
 @one_of_each("dataelan_limits_remembered")

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -84,6 +85,14 @@ class Applicable:
     limits: tuple[Limit, ...] = ()
     """In the one order in which all are locked."""
     rates: tuple[Rate, ...] = ()
+    changes_at: datetime | None = None
+    """When what more was granted of one of them next ends; None: of none of them anything ends."""
+
+    @property
+    def lasts(self) -> float:
+        """Seconds until one of them is another by itself, or begins a new window."""
+        ends = [self.changes_at, *(limit.ends_at for limit in self.limits)]
+        return min(((end - self.now).total_seconds() for end in ends if end), default=inf)
 
 
 INCREASED = (
@@ -155,6 +164,7 @@ def applicable(session: DbSession, subjects: Subjects) -> Applicable:
             if row.id and named.get(row.subject_id) == row.scope
         ),
         tuple(_rate(*rate) for rate in rates),
+        min((row.changes_at for row in rows if row.changes_at), default=None),
     )
 
 
