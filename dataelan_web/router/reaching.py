@@ -28,6 +28,9 @@ from .stop import Stop
 
 TICK = 0.2
 """Seconds after which a wait that nobody can end looks whether it was stopped."""
+ASKED_AFTER = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4}
+"""Seconds of silence after which the other end is asked whether it is there, and from one question to the next; so many
+without an answer, and the connection is lost. Some routers forget one after 30 s."""
 NOT_LISTED = "{} is no host that may be called from here. Ask the operator to list it (DATAELAN_REACHABLE_HOSTS)."
 
 
@@ -78,7 +81,7 @@ def _first_of(addresses: Sequence[str], port: int, until: float, stop: Stop | No
         share = max((until - time.monotonic()) / left, 0.001)
         try:
             line = _connected(addresses[-left], port, time.monotonic() + share, stop)
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _set(line)
             return line
         except TimeoutError as error:
             if left == 1:
@@ -87,6 +90,16 @@ def _first_of(addresses: Sequence[str], port: int, until: float, stop: Stop | No
             if left == 1 or (stop and stop.requested):
                 raise httpx2.ConnectError(str(error)) from error
     raise httpx2.ConnectError("no address is known for it")
+
+
+def _set(line: socket.socket) -> None:
+    """What is said goes out at once. And who says nothing is asked whether they are there, by the system: else a router
+    between would forget a connection that rests, or on which a model thinks for minutes, without a word to us."""
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ASKED_AFTER.items():
+        if hasattr(socket, option):  # not on every system
+            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def connecting(address: str, port: int) -> socket.socket:

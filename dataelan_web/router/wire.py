@@ -34,8 +34,8 @@ MAX_ASSET_BYTES = 128 * 1024 * 1024
 """Of one file that a provider made and keeps for us, such as a film. It is in memory as a whole for a moment."""
 CONNECTIONS = 1000
 """Of one client, in use at once."""
-KEPT = 5.0
-"""Seconds that a connection waits for its next use. Many servers close theirs after as many."""
+SWEPT_EVERY = 5.0
+"""Seconds after which connections that rested too long are closed."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Client:
                 connection = kept.pop()  # the last that was used: so the others may go in time
             except IndexError:  # another thread was quicker
                 break
-            if connection.rested <= KEPT and not connection.has_word:
+            if not (connection.has_rested or connection.has_word):
                 return connection
             connection.close()
         return None
@@ -111,9 +111,8 @@ class Client:
             self._in_use -= 1
             self._freed.notify()
             if connection:
-                connection.rests()
                 self._idle.setdefault(origin, []).append(connection)
-            if time.monotonic() - self._swept_at > KEPT:
+            if time.monotonic() - self._swept_at > SWEPT_EVERY:
                 self._sweep()
 
     def _sweep(self) -> None:
@@ -123,7 +122,7 @@ class Client:
             self._idle[origin] = fresh = list[Connection]()
             with suppress(IndexError):
                 while connection := kept.pop(0):  # others may take of it meanwhile
-                    if connection.rested > KEPT:
+                    if connection.has_rested:
                         connection.close()
                     else:
                         fresh.append(connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from contextlib import suppress
 import httpx2
 import pytest
 
-from dataelan_web.router import wire
+from dataelan_web.router import http11, wire
 from dataelan_web.router.http11 import Answer, Connection
 from dataelan_web.router.requests import request_of
 from dataelan_web.router.types import Call, Upload
@@ -255,7 +256,7 @@ def test_a_connection_on_which_half_a_request_lies_is_not_used_again(
 def test_a_connection_that_rested_too_long_is_closed(
     client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "KEPT", 0.05)
+    monkeypatch.setattr(http11, "RESTS", 0.05)
     said(client, server)
     time.sleep(0.1)
     said(client, server)
@@ -265,6 +266,48 @@ def test_a_connection_that_rested_too_long_is_closed(
     time.sleep(0.1)
     client._sweep()
     assert client._idle == {}
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("", 4),
+        ("timeout=5, max=100", 4),
+        ('max=3, Timeout = "30"', 29),
+        ("timeout=86400", 45),
+        ("timeout=1", 0),
+        ("timeout=0", -1),
+        ("timeout=" + "9" * 400, 45),
+        ("timeout=-5", 4),
+    ],
+)
+def test_a_connection_rests_for_as_long_as_its_other_end_says(header: str, seconds: float) -> None:
+    with socket.socket() as line:
+        connection, before = Connection(line), time.monotonic()
+        connection.rests(header)
+        assert connection._rests_until - before == pytest.approx(seconds, abs=0.5)
+        assert connection.has_rested == (seconds <= 0)
+
+
+def test_a_connection_that_took_a_handshake_rests_longer() -> None:
+    context = ssl.create_default_context()
+    with context.wrap_socket(socket.socket(), server_hostname="example.com", do_handshake_on_connect=False) as line:
+        connection, before = Connection(line), time.monotonic()
+        connection.rests("")
+        assert connection._rests_until - before == pytest.approx(45, abs=0.5)
+
+
+def test_who_closes_after_a_second_is_asked_on_another_connection(client: Client, server: Server) -> None:
+    server.answers = [TEN.replace(b"\r\n\r\n", b"\r\nKeep-Alive: timeout=1\r\n\r\n")]
+    assert [said(client, server) for _ in range(2)] == [b"0123456789"] * 2
+    assert server.connections == 2
+
+
+def test_who_is_silent_is_asked_whether_they_are_there(client: Client, server: Server) -> None:
+    said(client, server)
+    ((connection,),) = client._idle.values()
+    assert connection.line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert connection.line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
 
 
 def test_a_place_is_given_back_whatever_became_of_its_call(server: Server) -> None:
