@@ -1,4 +1,5 @@
-"""Keeps what this process is running: renews its leases and hears that somebody wants a run to stop.
+"""Keeps what this process is running: renews its leases and hears that somebody wants a run to stop. What memory runs
+left free, it gives back.
 
 One thread a process, started with the first run. The wish to stop is a column in PostgreSQL; the Valkey
 message only makes it quick, and the next renewal finds the wish should the message get lost.
@@ -21,6 +22,7 @@ from ..extensions import db, kept_as
 from ..jobs.queue import store
 from ..models import State
 from ..models.executions import renew, request_cancel
+from ..router.room import give_back_what_is_free
 from ..router.stop import Stop
 from . import live, waiting
 
@@ -50,7 +52,7 @@ class Keeper:
         self._app = app
         self._held: dict[uuid.UUID, _Held] = {}
         self._lock = threading.Lock()
-        self._started = False
+        self._started = self._has_run = False
 
     def hold(self, execution_id: uuid.UUID, fence: int) -> _Held:
         return _Held(self, execution_id, fence)
@@ -58,6 +60,7 @@ class Keeper:
     def take(self, execution_id: uuid.UUID, held: _Held) -> None:
         with self._lock:
             self._held[execution_id] = held
+            self._has_run = True
             self._start()
 
     def let_go(self, execution_id: uuid.UUID) -> None:
@@ -105,6 +108,9 @@ class Keeper:
                 log.exception("leases could not be renewed; they run out unless the database comes back")
             except Exception:  # this thread must not end: every run of the process depends on it
                 log.exception("leases could not be renewed")
+            if self._has_run and not self._held:  # else those that run might wait for it
+                self._has_run = False
+                give_back_what_is_free()
 
     def _renew(self, held: dict[uuid.UUID, _Held]) -> None:
         if not held:
