@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import create_engine, event, text, update
 
+from dataelan_web.executions import hub_view
 from dataelan_web.executions.hub_view import MOST, HubView, Memory, _Read
 from dataelan_web.extensions import db
-from dataelan_web.models import APIKey, Model, ModelType, Price, Provider, RoutingRule, RoutingRuleModel, now
+from dataelan_web.models import APIKey, Model, ModelType, Price, Project, Provider, RoutingRule, RoutingRuleModel, now
 from dataelan_web.router.rules import Rule
 from dataelan_web.router.types import Task
 
@@ -240,6 +243,32 @@ def test_a_process_remembers_so_much_and_no_more(app: Flask) -> None:
         memory.keep((number,), _Read(1, float("inf"), half[:0]))
     assert memory.find((0,), 1) is None
     assert memory.find((MOST + 9,), 1) == ()
+
+
+def test_of_many_who_ask_just_after_a_change_one_reads(
+    app: Flask, acme: people.Cast, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules(acme)
+    model.context_window = 4321
+    db.session.commit()
+    project, read, reads = acme.project, hub_view.candidates.rules_for, list[int]()
+
+    def slowly(*asked: Any) -> list[Rule]:
+        reads.append(1)
+        time.sleep(0.1)
+        return read(*asked)
+
+    monkeypatch.setattr(hub_view.candidates, "rules_for", slowly)
+
+    def ask() -> list[Rule]:
+        with app.app_context():
+            return HubView(db.session, db.session.get_one(Project, project.id)).rules_for(NAME, ModelType.TEXT)
+
+    with ThreadPoolExecutor(6) as threads:
+        told = [one.result() for one in [threads.submit(ask) for _ in range(6)]]
+    assert reads == [1]
+    assert [one[0].choices[0].candidate.context_window for one in told] == [4321] * 6
+    assert len(hub_view._memory().reading) == 0
 
 
 def test_a_version_is_of_one_hub(acme: people.Cast, key: APIKey, model: Model) -> None:

@@ -22,6 +22,7 @@ from ..models.base import NIL, DbSession
 from ..models.hub import HUB_VERSIONS as COUNT
 from ..router.rules import Rule
 from ..router.types import Task
+from ..turns import Turns
 from . import candidates
 
 MOST = 20_000
@@ -67,6 +68,7 @@ class Memory:
         self._read: OrderedDict[tuple[Any, ...], _Read] = OrderedDict()
         self._weight = 0
         self._lock = threading.Lock()
+        self.reading = Turns()
 
     def find(self, key: tuple[Any, ...], version: int) -> tuple[Rule, ...] | None:
         with self._lock:
@@ -122,6 +124,12 @@ class HubView:
         key = (project.id, project.allows_platform_keys, here.key_strategy, tuple(here.allowed_providers), *asked)
         if (found := _memory().find(key, self._version)) is not None:
             return list(found)
+        with _memory().reading.alone(key):  # else all who ask just after a change would read it all
+            if (found := _memory().find(key, self._version)) is not None:
+                return list(found)
+            return self._read_now(key, read)
+
+    def _read_now(self, key: tuple[Any, ...], read: Callable[[], list[Rule]]) -> list[Rule]:
         asked_at, seconds = time.monotonic(), self._session.scalar(_NEXT)
         until = float("inf") if seconds is None else asked_at + float(seconds)
         rules = self._undivided(read)
