@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -173,6 +174,24 @@ def test_more_pairs_than_a_script_takes_are_read_too(valkey: redis.Redis) -> Non
     for place in (0, 999, 1000, 2499):
         call(kept, pairs[place], GOOD)
     assert list(kept.read(iter(pairs))) == [pairs[0], pairs[999], pairs[1000], pairs[2499]]
+
+
+def test_what_was_read_a_moment_ago_is_read_once_for_several_choices(
+    valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "GATHERED", 60)
+    monkeypatch.setattr(keeping, "KEPT", 2)
+    kept, (one, other, third), asked = ValkeyHealth(valkey), (pair(), pair(), pair()), list[Any]()
+    read = kept._found
+    monkeypatch.setattr(kept, "_found", lambda pairs: asked.append(pairs) or read(pairs))
+    for _ in range(3):
+        kept.read([one])
+        kept.read(frozenset([one, other]))
+    assert [len(pairs) for pairs in asked] == [1, 2]
+    kept.read([third])
+    assert len(kept._just_read) == 1, "no more than so many are kept"
+    call(kept, one, GOOD)
+    assert set(kept.read([one])) == {one}, "what is waited for is seen"
 
 
 def test_an_application_has_one(context: None) -> None:

@@ -208,7 +208,8 @@ def choose(execution: RunRecord, prompt: Prompt, draw: random.Random | None = No
 def question_of(execution: RunRecord, prompt: Prompt, rules: Sequence[Rule]) -> Question:
     """What these rules may ask of a prompt, as things stand now."""
     facts = facts_for(db.session, execution, rules)
-    known, pairs = health(), frozenset[Pair]().union(*[rule.pairs for rule in rules])
+    known = health()
+    pairs = rules[0].pairs if len(rules) == 1 else frozenset[Pair]().union(*[rule.pairs for rule in rules])
     return Question.of(prompt, execution.model_type.value, facts, vitals=known.read(pairs), now=known.now())
 
 

@@ -63,6 +63,8 @@ VOUCH_EVERY = 20.0
 TRIES = 10
 GATHERED = 0.1
 """Seconds that a note waits for others, and that what was read will do: a call's worth of news is hardly older."""
+KEPT = 64
+"""Choices whose pairs were just read: with one alone, calls of two models would each ask anew."""
 NO_MODEL = UUID(int=0)
 """Beside a key of which something was learnt outside a call."""
 AT_ONCE = 1000
@@ -108,7 +110,6 @@ class _Note(NamedTuple):
 
 @dataclass(frozen=True)
 class _Read:
-    pairs: Sequence[Pair]
     found: Mapping[Pair, Vital]
     until: float
 
@@ -127,16 +128,21 @@ class ValkeyHealth:
         self._lock = threading.Lock()
         self._is_writing = self._is_away = False
         self._hurry = threading.Event()
-        self._last: _Read | None = None
+        self._just_read: dict[frozenset[Pair], _Read] = {}
 
     def read(self, pairs: Iterable[Pair]) -> Mapping[Pair, Vital]:
         """In one round trip for up to AT_ONCE pairs; in none where the same were read a moment ago."""
-        wanted, found, last = list(pairs), dict[Pair, Vital](), self._last
-        if last and last.pairs == wanted and time.monotonic() < last.until:
+        wanted = pairs if isinstance(pairs, frozenset) else list(pairs)
+        key, found = frozenset(wanted), dict[Pair, Vital]()
+        last = self._just_read.get(key)
+        if last and time.monotonic() < last.until:
             return last.found
-        for start in range(0, len(wanted), AT_ONCE):
-            found |= self._found(wanted[start : start + AT_ONCE])
-        self._last = _Read(wanted, found, time.monotonic() + GATHERED)
+        asked = list(wanted)
+        for start in range(0, len(asked), AT_ONCE):
+            found |= self._found(asked[start : start + AT_ONCE])
+        if len(self._just_read) >= KEPT:
+            self._just_read.clear()
+        self._just_read[key] = _Read(found, time.monotonic() + GATHERED)
         return found
 
     def begin(self, pair: Pair, call_id: UUID) -> None:
@@ -161,7 +167,7 @@ class ValkeyHealth:
             self._notes.put(is_written)
             self._hurry.set()
             is_written.wait()
-        self._last = None
+        self._just_read.clear()
 
     # -- reading ---------------------------------------------------------------------------------
 
