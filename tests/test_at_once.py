@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from dataelan_web import pool, quota, together
 from dataelan_web.executions import at_once, indexing, remembered
 from dataelan_web.extensions import db
+from dataelan_web.hub.keys.keeping import reseal, seal
 from dataelan_web.models import (
     APIKey,
     Attempt,
@@ -33,7 +34,9 @@ from dataelan_web.models import (
     Model,
     Organization,
     Outcome,
+    Price,
     Project,
+    Provider,
     Reservation,
     RoutingRule,
     RoutingRuleModel,
@@ -528,6 +531,43 @@ def test_another_secret_of_a_key_is_used_at_once(program: Program, acme: people.
     db.session.flush()
     assert db.session.scalar(version, {"hub": acme.organization.id}) > counted, "what processes remember is old then"
     db.session.rollback()
+
+
+@pytest.fixture
+def shared(acme: people.Cast, vendor: Upstream) -> Iterator[tuple[str, APIKey]]:
+    """A model that everyone has, by name, with a key of the platform's."""
+    name = f"shared-{uuid.uuid4().hex[:6]}"
+    provider = Provider(slug=name, name="Shared", kind="openai", base_url=vendor.url, is_trusted=True)
+    db.session.add(provider)
+    db.session.flush()
+    key = seal(provider, None, None, "The operator’s", "sk-test-shared-1234")
+    prices = [Price(source="test", input=1, output=1)]
+    db.session.add(Model(provider_id=provider.id, name=name, display_name=name, prices=prices))
+    db.session.commit()
+    yield name, key
+    db.session.rollback()
+    provider.is_enabled = False  # else what chooses a model by itself would choose this one
+    db.session.commit()
+
+
+def test_a_key_that_organizations_share_is_remembered_for_each(
+    app: Flask, acme: people.Cast, rival: people.Cast, vendor: Upstream, shared: tuple[str, APIKey]
+) -> None:
+    """Each counts the changes of its own hub, and so knows the key by another number."""
+    name, key = shared
+    programs = [Program(app, cast, vendor) for cast in (acme, rival)]
+    people.own_model(acme, programs[0].key, "another")
+    for program in programs * 2:
+        assert program.ask(model=name).status_code == 200
+    with statements() as seen:
+        for program in programs * 2:
+            assert program.ask(model=name).status_code == 200
+    assert seen == []
+    reseal(key, "sk-test-shared-5678")
+    db.session.commit()
+    for program in programs:
+        program.ask(model=name)
+        assert vendor.requests[-1]["headers"]["Authorization"] == "Bearer sk-test-shared-5678"
 
 
 def test_a_rate_is_kept_to_and_given_back(program: Program, acme: people.Cast) -> None:

@@ -79,7 +79,8 @@ def begin(execution: RunRecord, attempt: AttemptRecord, step: Step, prompt: Prom
     it where it raises Changed. Raises SQLAlchemyError where the database is away, and nobody knows what it wrote."""
     version, subjects = execution.hub_version, subjects_of(execution, step)
     counted = remembered.limits().find(subjects, version) if version is not None else None
-    key = remembered.keys().find(step.key.id, version) if version is not None and step.key.id else None
+    its_key = execution.organization_id, step.key.id
+    key = remembered.keys().find(its_key, version) if version is not None and step.key.id else None
     if counted is None or (step.key.id and key is None) or _has_a_connection():
         return None
     try:

@@ -35,8 +35,8 @@ class KeyUse(NamedTuple):
             message = f"{called} cannot be read ({error}). Enter it again in the Model Hub."
             raise Failure(Kind.CREDENTIAL, message, sent=False) from error
 
-    def note(self, failure: Failure | None) -> None:
-        """The key's health: its last use (to the minute) and what last went wrong with it."""
+    def note(self, failure: Failure | None, here: uuid.UUID) -> None:
+        """The key's health: its last use (to the minute) and what last went wrong with it, in this organization."""
         values: dict[str, Any] = {}
         if failure is None and self.is_stale:
             values = {"last_used_at": func.now(), "last_error": "", "last_error_kind": ""}
@@ -46,7 +46,7 @@ class KeyUse(NamedTuple):
                 "last_error_kind": failure.kind.value,
                 "last_error_at": func.now(),
             }
-            remembered.keys().forget(self.id)  # for the next success to be noted
+            remembered.keys().forget((here, self.id))  # for the next success to be noted
         if values and self.id:
             changed = update(APIKey).where(APIKey.id == self.id).values(**values)
             db.session.execute(changed.execution_options(synchronize_session=False))

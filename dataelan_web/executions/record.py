@@ -92,7 +92,8 @@ class Record:
                 allowance = reserve(self.execution, attempt.id, step, prompt, self._unpriced)
                 if not allowance.is_held:  # else that is committed with what is held
                     db.session.commit()
-                remembered.keys().keep(step.key.id, self.execution.hub_version, begun)
+                run = self.execution
+                remembered.keys().keep(run.organization_id, step.key.id, run.hub_version, begun)
             self.is_there = True
         except (Failure, *REFUSALS) as refusal:
             self._forget(attempt)
@@ -184,7 +185,7 @@ class Record:
             return
         self._is_written = True
         if is_ours:
-            self._key.note(self._ended.result.failure)
+            self._key.note(self._ended.result.failure, self.execution.organization_id)
             self._lessons.keep(self._ended.candidate, self._ended.result)
         else:
             self._is_settled, self.execution.is_known = True, False

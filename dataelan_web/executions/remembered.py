@@ -84,10 +84,12 @@ class Sealed(NamedTuple):
 
 
 class Keys(Memory[Sealed]):
-    def keep(self, id: uuid.UUID | None, version: int | None, row: Any) -> None:
+    """By whose call it is and their id: the platform's are used by many, and each counts its own hub's changes."""
+
+    def keep(self, here: uuid.UUID, id: uuid.UUID | None, version: int | None, row: Any) -> None:
         """One that was just opened. Whoever read it notes its use, and nobody else does for as long as it is kept."""
         if id and version is not None and row.ciphertext is not None:
-            self.put(id, version, Sealed.of(id, row)._replace(is_stale=False), due=NOTED_EVERY)
+            self.put((here, id), version, Sealed.of(id, row)._replace(is_stale=False), due=NOTED_EVERY)
 
 
 @one_of_each("dataelan_limits_remembered")
