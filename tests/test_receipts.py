@@ -7,7 +7,7 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from html import unescape
 from types import SimpleNamespace
@@ -40,10 +40,11 @@ from dataelan_web.models import (
     new_id,
     now,
 )
+from dataelan_web.models.base import NIL
 from dataelan_web.models.records import RunRecord
 from dataelan_web.router.candidates import NOT_LISTED
 from dataelan_web.router.plan import Plan
-from dataelan_web.router.types import Failure, Prompt, user
+from dataelan_web.router.types import Failure, Kind, Prompt, user
 
 from . import people
 from .upstream import Upstream, upstream
@@ -297,6 +298,32 @@ def test_a_key_whose_provider_moved_is_left_out_until_the_same_is_entered_again(
     assert keys_told(made, "m") == {"Test key": "its provider’s address changed, so it must be entered again"}
     reseal(key, SECRET)
     assert planned(acme).steps, "though nothing that one sees of the key has changed"
+
+
+def a_test_of_it(key: APIKey) -> None:
+    with pytest.raises(Failure):
+        keeping.test_key(key)
+
+
+def a_call_in_flight_that_fails(key: APIKey) -> None:
+    KeyUse(key.id).note(Failure(Kind.RATE_LIMIT, "Slow down."), key.organization_id or NIL)
+
+
+def a_call_in_flight_that_ends_well(key: APIKey) -> None:
+    KeyUse(key.id, is_stale=True).note(None, key.organization_id or NIL)
+
+
+@pytest.mark.parametrize("heard", [a_test_of_it, a_call_in_flight_that_fails, a_call_in_flight_that_ends_well])
+def test_whatever_is_heard_of_a_key_whose_provider_moved_it_must_be_entered_again(
+    acme: people.Cast, key: APIKey, heard: Callable[[APIKey], None]
+) -> None:
+    """One that no more seemed to need it was tried at each prompt, and could not be opened."""
+    a_rule(acme, people.own_model(acme, key, "m"))
+    move(key.provider, "http://127.0.0.1:9/moved")
+    db.session.commit()
+    heard(key)
+    key.weight += 1  # the hub is read anew
+    assert not planned(acme).steps
 
 
 def test_a_key_whose_provider_moved_there_and_back_works_again_once_it_is_tested(

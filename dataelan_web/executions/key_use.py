@@ -9,6 +9,7 @@ from sqlalchemy import func, update
 
 from ..extensions import db
 from ..models import APIKey
+from ..models.hub import ENTER_AGAIN
 from ..router.types import Failure, Kind
 from ..secrets import Unreadable
 from . import remembered
@@ -36,7 +37,8 @@ class KeyUse(NamedTuple):
             raise Failure(Kind.CREDENTIAL, message, sent=False) from error
 
     def note(self, failure: Failure | None, here: uuid.UUID) -> None:
-        """The key's health: its last use (to the minute) and what last went wrong with it, in this organization."""
+        """The key's health: its last use (to the minute) and what last went wrong with it, in this organization. That
+        its provider moved meanwhile, so that it must be entered again, stays."""
         values: dict[str, Any] = {}
         if failure is None and self.is_stale:
             values = {"last_used_at": func.now(), "last_error": "", "last_error_kind": ""}
@@ -48,7 +50,7 @@ class KeyUse(NamedTuple):
             }
             remembered.keys().forget((here, self.id))  # for the next success to be noted
         if values and self.id:
-            changed = update(APIKey).where(APIKey.id == self.id).values(**values)
+            changed = update(APIKey).where(APIKey.id == self.id, APIKey.last_error != ENTER_AGAIN).values(**values)
             db.session.execute(changed.execution_options(synchronize_session=False))
 
 

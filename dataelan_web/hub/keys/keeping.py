@@ -122,7 +122,8 @@ def test_key(key: APIKey) -> Checked:
         _opens(key)
         checked = check(key.provider, secret)
     except Failure as failure:
-        if failure.kind in (Kind.CREDENTIAL, Kind.BILLING, Kind.RATE_LIMIT):
+        is_its_own = failure.kind in (Kind.CREDENTIAL, Kind.BILLING, Kind.RATE_LIMIT)
+        if is_its_own and key.last_error != ENTER_AGAIN:  # which says more, and keeps it out of use
             _note(key, failure.kind, failure.message)
             vitals().rest_key(key.id, failure.kind, failure.after)
         db.session.commit()
