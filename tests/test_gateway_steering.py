@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextvars
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -114,6 +115,17 @@ def test_a_stored_answer_is_of_one_project_and_gone_with_its_run(
     run_of(first).body.text = ""  # as retention leaves it
     db.session.commit()
     assert program.post(CHAT, ASKED).headers["x-dataelan-cache"] == "miss"
+
+
+def test_a_stored_answer_is_told_for_as_long_as_its_project_says_now(program: Program, acme: people.Cast) -> None:
+    stores_answers(acme, 7 * 24 * 3600)
+    first = program.post(CHAT, ASKED)
+    run_of(first).finished_at = now() - timedelta(hours=1)
+    db.session.commit()
+    assert program.post(CHAT, ASKED).headers["x-dataelan-cache"] == "hit"
+    stores_answers(acme, 600)
+    assert program.post(CHAT, ASKED).headers["x-dataelan-cache"] == "miss"
+    assert program.post(CHAT, ASKED).headers["x-dataelan-cache"] == "hit"
 
 
 VECTORS = [[0.1, -0.25, 1e-09, 0.30000000000000004], [1.0, 0.0, -1.0, 0.5]]

@@ -1,8 +1,8 @@
 """Answers given again to programs that ask word for word the same, in projects that wish it.
 
 Valkey holds, for as long as the project says, which run answered; PostgreSQL has the answer. So a run that was deleted
-is found no more, and without Valkey everything is simply asked. What is answered so is a run of its own: at no cost,
-without a call, naming the run that it is from.
+is found no more, nor one that is older than the project says by now; and without Valkey everything is simply asked.
+What is answered so is a run of its own: at no cost, without a call, naming the run that it is from.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import json
 import logging
 import uuid
 from collections.abc import Generator
+from datetime import timedelta
 from typing import Any
 
 import redis
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from ..extensions import db
@@ -63,6 +64,7 @@ def find(request: Request) -> Execution | None:
             Execution.project_id == request.project.id,
             Execution.deleted_at.is_(None),
             Execution.state == State.COMPLETED,
+            Execution.finished_at > func.now() - timedelta(seconds=request.project.cache_seconds),
         )
         .options(_body(request.prompt.task), selectinload(Execution.attempts), selectinload(Execution.assets))
     ).first()
