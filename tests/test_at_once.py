@@ -34,6 +34,7 @@ from dataelan_web.models import (
     Model,
     Organization,
     Outcome,
+    Payer,
     Price,
     Project,
     Provider,
@@ -310,6 +311,25 @@ def test_what_more_was_granted_of_a_rate_is_remembered_for_as_long_as_it_lasts(
         assert program.ask().status_code == 200
         assert seen == []
     assert 429 in [program.ask().status_code for _ in range(12)], "and what is left of it is kept to"
+
+
+def test_limits_are_remembered_no_longer_for_having_waited(acme: people.Cast, program: Program) -> None:
+    """What they are until is counted from when they are read: not from when the transaction began, nor from when what
+    they count was held, which may wait for others' holds."""
+    made, memory = limit(acme), remembered.Limits()
+    subjects = quota.Subjects(acme.organization.id, acme.project.id, None, None, None, None, None, Payer.NOBODY)
+    assert program.ask().status_code == 200, "its window has begun"
+    grant(acme, 1, 1.5, budget_id=made.id)
+    until = time.monotonic() + 1.5
+    db.session.rollback()
+    db.session.execute(select(func.now()))
+    time.sleep(0.5)
+    counted = quota.applicable(db.session, subjects)
+    time.sleep(0.5)
+    memory.keep(subjects, 1, counted)
+    assert memory.find(subjects, 1)
+    time.sleep(max(until - time.monotonic(), 0))
+    assert memory.find(subjects, 1) is None
 
 
 def test_limits_are_remembered_until_they_change(
@@ -681,7 +701,7 @@ def test_what_is_due_is_asked_for_by_one_and_what_ended_by_all(context: None, mo
     monkeypatch.setattr(remembered, "MEANWHILE", 0)
     memory.put(9, 1, 9, due=0)
     assert [memory.find(9, 1) for _ in range(2)] == [None, None], "who asked learnt nothing: another does"
-    memory.put(9, 1, 9, lasts=0)
+    memory.put(9, 1, 9, until=time.monotonic())
     assert [memory.find(9, 1) for _ in range(2)] == [None, None]
 
 

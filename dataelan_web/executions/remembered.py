@@ -48,12 +48,11 @@ class Memory(Generic[Value]):
         self._kept[key] = version, now + MEANWHILE, ends_at, value
         return None
 
-    def put(self, key: Hashable, version: int, value: Value, due: float = inf, lasts: float = inf) -> None:
-        """In how many seconds it is due to be asked for anew, and for how many it is true."""
+    def put(self, key: Hashable, version: int, value: Value, due: float = inf, until: float = inf) -> None:
+        """In how many seconds it is due to be asked for anew, and until when, by `time.monotonic`, it is true."""
         if len(self._kept) >= MOST:
             self._kept.clear()
-        now = time.monotonic()
-        self._kept[key] = version, now + due, now + lasts, value
+        self._kept[key] = version, time.monotonic() + due, until, value
 
     def forget(self, key: Hashable) -> None:
         self._kept.pop(key, None)
@@ -65,7 +64,7 @@ class Limits(Memory[quota.Applicable]):
         if version is None or any(limit.period_id is None for limit in counted.limits):
             return
         untouched = tuple(replace(limit, spent=0, reserved=0) for limit in counted.limits)
-        self.put(subjects, version, replace(counted, limits=untouched), lasts=counted.lasts)
+        self.put(subjects, version, replace(counted, limits=untouched), until=counted.until)
 
 
 class Sealed(NamedTuple):

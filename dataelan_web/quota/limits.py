@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,14 +86,9 @@ class Applicable:
     limits: tuple[Limit, ...] = ()
     """In the one order in which all are locked."""
     rates: tuple[Rate, ...] = ()
-    changes_at: datetime | None = None
-    """When what more was granted of one of them next ends; None: of none of them anything ends."""
-
-    @property
-    def lasts(self) -> float:
-        """Seconds until one of them is another by itself, or begins a new window."""
-        ends = [self.changes_at, *(limit.ends_at for limit in self.limits)]
-        return min(((end - self.now).total_seconds() for end in ends if end), default=inf)
+    until: float = inf
+    """When one of them is another by itself, as what more was granted of it ends, or begins a new window; by
+    `time.monotonic`, from when they were read: the transaction may have begun long before."""
 
 
 INCREASED = (
@@ -132,7 +128,7 @@ LIMIT = (
 )
 """The columns that `limit_of` reads."""
 
-_APPLICABLE = "SELECT * FROM quota_limits(%s, %s, %s)"
+_APPLICABLE = "SELECT *, clock_timestamp() AS read_at FROM quota_limits(%s, %s, %s)"
 _IS_OF_ONE = Budget.organization_id.is_not(None) | (Budget.scope == Scope.ORGANIZATION)
 LIMITS = (
     select(
@@ -153,19 +149,16 @@ def applicable(session: DbSession, subjects: Subjects) -> Applicable:
     """Every limit that counts this call, and every rate: in one round trip, by a function of the database."""
     named = subjects.named
     asked = str(subjects.organization_id), array(named), array(unit.value for unit in OPERATORS[subjects.payer])
-    rows = session.connection().exec_driver_sql(_APPLICABLE, asked).all()
+    asked_at, rows = time.monotonic(), session.connection().exec_driver_sql(_APPLICABLE, asked).all()
     now, zone, rates = rows[0].now, ZoneInfo(rows[0].time_zone), rows[0].rates or ()
-    return Applicable(
-        now,
-        zone,
-        tuple(
-            limit_of(row, now, zone if row.organization_id or row.scope == Scope.ORGANIZATION else UTC)
-            for row in rows
-            if row.id and named.get(row.subject_id) == row.scope
-        ),
-        tuple(_rate(*rate) for rate in rates),
-        min((row.changes_at for row in rows if row.changes_at), default=None),
+    limits = tuple(
+        limit_of(row, now, zone if row.organization_id or row.scope == Scope.ORGANIZATION else UTC)
+        for row in rows
+        if row.id and named.get(row.subject_id) == row.scope
     )
+    ends = [*(row.changes_at for row in rows), *(limit.ends_at for limit in limits)]
+    lasts = min(((end - rows[0].read_at).total_seconds() for end in ends if end), default=inf)
+    return Applicable(now, zone, limits, tuple(_rate(*rate) for rate in rates), asked_at + lasts)
 
 
 def limits_of(session: DbSession, budget_ids: Sequence[uuid.UUID]) -> list[Limit]:
