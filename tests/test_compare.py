@@ -488,6 +488,10 @@ def test_a_rule_leaves_out_what_people_do_not_choose(app: Flask, acme: people.Ca
     assert "5 of 5 comparisons" in page
     checked = check(Draft("liked", (Entry(other.id, 1, ()), Entry(liked.id, 1, ())), wish), acme.organization)
     assert [checked.rule.tests.reason_against(one, Question()) for one in checked.rule.choices] == [reason, None]
+    acme.session.deleted_at = now() - IN_TRASH * 2
+    db.session.commit()
+    assert purge()
+    assert answers() == [other.name, liked.name], "and counts no more once its session is gone for good"
 
 
 def test_while_an_answer_is_written_nothing_is_compared_and_a_comparison_keeps_no_prompt_waiting(
