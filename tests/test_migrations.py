@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,11 +37,7 @@ def test_there_is_one_line_of_migrations_and_the_database_is_at_its_end(app: Fla
 def test_a_database_of_the_first_version_with_a_row_in_every_table_goes_forth_and_back(
     app: Flask, environment: dict[str, str]
 ) -> None:
-    name = f"old_{uuid.uuid4().hex[:8]}"
-    with app.app_context(), db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = re.sub(r"/\w+(\?|$)", rf"/{name}\1", environment["DATABASE_URL"])
-    with create_app(load({**environment, "DATABASE_URL": url})).app_context():
+    with an_empty_database(app, environment):
         upgrade(revision="0001")
         with db.engine.begin() as connection:
             tables = filled(connection)
@@ -48,6 +46,48 @@ def test_a_database_of_the_first_version_with_a_row_in_every_table_goes_forth_an
         upgrade()
         with db.engine.connect() as connection:
             assert all(connection.execute(select(table.c[0]).limit(1)).first() for table in tables)
+
+
+MADE = {
+    "function": """SELECT p.oid::regprocedure::text, pg_get_functiondef(p.oid) FROM pg_proc p
+        WHERE p.pronamespace = 'public'::regnamespace AND p.prokind IN ('f', 'p')
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')""",
+    "trigger": "SELECT tgname::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+    "policy": "SELECT tablename || '.' || policyname, concat_ws(' ', qual, with_check) FROM pg_policies",
+    "index": "SELECT indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "constraint": """SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace""",
+}
+
+
+def test_each_step_back_leaves_what_the_step_before_it_had_made(app: Flask, environment: dict[str, str]) -> None:
+    """One that makes a trigger or function anew has to know what all before it wrote there."""
+    line = [one.revision for one in ScriptDirectory("migrations").walk_revisions()][::-1]
+    with an_empty_database(app, environment):
+        made = []
+        for revision in line:
+            upgrade(revision=revision)
+            made.append(made_so_far())
+        for revision, before in list(zip(line, made, strict=True))[-2::-1]:
+            downgrade(revision=revision)
+            assert made_so_far() == before, f"after the step back to {revision}"
+
+
+def made_so_far() -> dict[str, str]:
+    with db.engine.connect() as connection:
+        found = {kind: connection.execute(text(query)).all() for kind, query in MADE.items()}
+    return {f"{kind} {name}": as_written for kind, rows in found.items() for name, as_written in rows}
+
+
+@contextmanager
+def an_empty_database(app: Flask, environment: dict[str, str]) -> Iterator[None]:
+    """And an application on it."""
+    name = f"old_{uuid.uuid4().hex[:8]}"
+    with app.app_context(), db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = re.sub(r"/\w+(\?|$)", rf"/{name}\1", environment["DATABASE_URL"])
+    with create_app(load({**environment, "DATABASE_URL": url})).app_context():
+        yield
 
 
 def filled(connection: Connection) -> list[Any]:

@@ -122,7 +122,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TRIGGER api_keys_are_counted ON api_keys")
-    op.execute(TRIGGER.format(table="api_keys", change=f"UPDATE OF {KEY}"))
+    op.execute(TRIGGER.format(table="api_keys", change=f"UPDATE OF {KEY}, goes_first"))
     for table in COUNTED:
         op.execute(f"DROP TRIGGER {table}_are_counted ON {table}")
     op.execute("DROP FUNCTION run_ends")
