@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -73,6 +74,15 @@ def test_an_export_tells_everything_but_secrets(furnished: people.Cast) -> None:
     assert told["keys"][0]["label"] == "Test key"
     assert "CANARY" not in text
     assert "7890" not in text
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Pacific/Kiritimati"])
+def test_a_key_is_told_with_its_last_day_as_its_page_tells_it(furnished: people.Cast, zone: str) -> None:
+    furnished.organization.time_zone = zone
+    key = db.session.scalars(select(APIKey).where(APIKey.organization_id == furnished.organization.id)).one()
+    key.expires_at = datetime(2030, 6, 2, tzinfo=ZoneInfo(zone))  # the first moment after that day
+    db.session.commit()
+    assert [one.expires_on for one in exported(furnished).keys] == ["2030-06-01"]
 
 
 def test_what_was_exported_comes_in_elsewhere_and_a_second_time_changes_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
@@ -25,6 +26,7 @@ from ...models import (
     now,
 )
 from ..models import corrections, prices
+from ..providers.overview import last_day
 from .document import (
     CorrectionEntry,
     Document,
@@ -58,7 +60,7 @@ def export(organization: Organization) -> Document:
         corrections=[_correction(*row) for row in _corrections(organization)],
         prices=[_price(row) for row in _own_prices(organization)],
         rules=[rule_entry(row, project) for row, project in _rules(organization)],
-        keys=[_key(row) for row in _keys(organization)],
+        keys=[_key(row, ZoneInfo(organization.time_zone)) for row in _keys(organization)],
     )
 
 
@@ -154,14 +156,15 @@ def _keys(organization: Organization) -> Iterable[APIKey]:
     return db.session.scalars(query.order_by(APIKey.id))
 
 
-def _key(row: APIKey) -> KeyEntry:
+def _key(row: APIKey, zone: ZoneInfo) -> KeyEntry:
+    until = last_day(row, zone)
     return KeyEntry(
         provider=row.provider.slug,
         label=row.label,
         weight=row.weight,
         daily_quota_usd=_usd(row.daily_quota),
         allowed_models=row.allowed_models,
-        expires_on=row.expires_at.date().isoformat() if row.expires_at else None,
+        expires_on=until.isoformat() if until else None,
     )
 
 
