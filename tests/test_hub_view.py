@@ -225,6 +225,38 @@ def test_a_price_that_begins_by_itself_is_read_when_it_does(acme: people.Cast, m
     assert after.choices[0].candidate.rates.input == 9
 
 
+def test_a_price_for_later_that_is_set_while_it_is_read_is_read_when_it_begins(acme: people.Cast, model: Model) -> None:
+    """What begins next was asked for before it was there, and the rules were read once more after."""
+    engine, soon, is_set = create_engine(db.engine.url), now() + timedelta(seconds=2), list[bool]()
+    own = {"model": model.id, "organization": acme.organization.id, "at": soon, "id": uuid.uuid4()}
+
+    def sets(*said: object) -> None:
+        if "api_keys.provider_id IN" in str(said[2]) and not is_set:
+            is_set.append(True)
+            with engine.begin() as other:
+                other.execute(
+                    text(
+                        "INSERT INTO prices (id, created_at, model_id, organization_id, effective_at, source, input,"
+                        " output, per_request, tiers, variants)"
+                        " VALUES (:id, now(), :model, :organization, :at, 'own', 9, 9, 0, '[]', '[]')"
+                    ),
+                    own,
+                )
+
+    event.listen(db.engine, "before_cursor_execute", sets)
+    (before,) = rules(acme)
+    event.remove(db.engine, "before_cursor_execute", sets)
+    engine.dispose()
+    assert is_set
+    assert before.choices[0].candidate.rates
+    assert before.choices[0].candidate.rates.input == 1
+    while now() < soon:
+        time.sleep(0.01)
+    (after,) = rules(acme)
+    assert after.choices[0].candidate.rates
+    assert after.choices[0].candidate.rates.input == 9
+
+
 def test_the_built_in_rule_is_remembered_too(acme: people.Cast, model: Model, statements: list[str]) -> None:
     def last() -> Rule:
         db.session.commit()

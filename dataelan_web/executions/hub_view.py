@@ -127,25 +127,26 @@ class HubView:
         with _memory().reading.alone(key):  # else all who ask just after a change would read it all
             if (found := _memory().find(key, self._version)) is not None:
                 return list(found)
-            return self._read_now(key, read)
+            until, rules = self._undivided(read)
+            _memory().keep(key, _Read(self._version, until, tuple(rules)))
+            return rules
 
-    def _read_now(self, key: tuple[Any, ...], read: Callable[[], list[Rule]]) -> list[Rule]:
-        asked_at, seconds = time.monotonic(), self._session.scalar(_NEXT)
-        until = float("inf") if seconds is None else asked_at + float(seconds)
-        rules = self._undivided(read)
-        _memory().keep(key, _Read(self._version, until, tuple(rules)))
-        return rules
-
-    def _undivided(self, read: Callable[[], list[Rule]]) -> list[Rule]:
-        """Rules, models and keys are read one after the other, and each as it is then. A provider that is deleted
-        between would seem to be there and to have no keys, which nobody ever saw: then all are read once more."""
-        rules = read()
+    def _undivided(self, read: Callable[[], list[Rule]]) -> tuple[float, list[Rule]]:
+        """(until when, the rules). Rules, models and keys are read one after the other, and each as it is then. A
+        provider that is deleted between would seem to be there and to have no keys, which nobody ever saw: then all are
+        read once more, and asked what begins or ends next."""
+        until, rules = self._until(), read()
         for _ in range(READS - 1):
             version, _ = self._count()
             if version == self._version:
                 break
-            self._version, rules = version, read()
-        return rules
+            self._version, until, rules = version, self._until(), read()
+        return until, rules
+
+    def _until(self) -> float:
+        """By time.monotonic: when something begins or ends by itself."""
+        asked_at, seconds = time.monotonic(), self._session.scalar(_NEXT)
+        return float("inf") if seconds is None else asked_at + float(seconds)
 
     def _count(self) -> tuple[int, bool]:
         """(of changes, whether one of them is this transaction's)"""
