@@ -10,8 +10,21 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from dataelan_web.executions import retention
+from dataelan_web.executions.purge import purge
 from dataelan_web.extensions import db
-from dataelan_web.models import AuditEvent, Execution, ExecutionBody, Organization, Prompt, SearchDocument, now
+from dataelan_web.models import (
+    ActionCall,
+    AuditEvent,
+    CallState,
+    Execution,
+    ExecutionBody,
+    How,
+    Organization,
+    Prompt,
+    SearchDocument,
+    TemplateRun,
+    now,
+)
 from dataelan_web.models.rollups import Grain
 from dataelan_web.rollups.rebuilding import drift
 
@@ -61,6 +74,40 @@ def test_what_was_said_goes_first_and_runs_later_and_the_books_stay(
         assert "Asked 40" not in page.text
 
     assert retention.keep_to_retention() == 0, "each look begins where the last one ended"
+
+
+def said_beside(cast: people.Cast, run: Execution) -> tuple[ActionCall, TemplateRun]:
+    """A call of an action that it wrote, and what it was made from, which both say what was said in it."""
+    call = ActionCall(
+        organization_id=cast.organization.id, execution_id=run.id, position=0, name="mail", tool_call_id="1",
+        how=How.TOOL, said='{"to": "A secret"}', arguments={"to": "A secret"}, state=CallState.ACCEPTED,
+    )  # fmt: skip
+    made = TemplateRun(id=run.id, template_id=people.template(cast, "{{ what }}").id, number=1, digest="1")
+    made.values, made.said = {"what": "A secret"}, "A secret"
+    db.session.add_all([call, made])
+    db.session.commit()
+    return call, made
+
+
+@pytest.mark.parametrize("how", ["its organization keeps it no longer", "it was deleted for good"])
+def test_what_was_said_goes_from_wherever_it_was_written(acme: people.Cast, how: str) -> None:
+    """Its page shows no more of it; and what it was made from is still counted."""
+    run, new = runs_of(acme, 40, 1)
+    said_beside(acme, run)
+    said_beside(acme, new)
+    if how == "it was deleted for good":
+        run.deleted_at = now() - timedelta(days=31)
+    else:
+        acme.organization.words_kept_days = 30
+    db.session.commit()
+    purge()
+    retention.keep_to_retention()
+    db.session.expire_all()
+    kept = select(ActionCall.execution_id).where(ActionCall.execution_id.in_([run.id, new.id]))
+    assert db.session.scalars(kept).all() == [new.id]
+    made = db.session.get_one(TemplateRun, run.id)
+    assert (made.number, made.values, made.said) == (1, {}, "")
+    assert db.session.get_one(TemplateRun, new.id).said == "A secret"
 
 
 def test_a_prompt_that_was_asked_again_keeps_its_words_and_files_until_its_last_run_is_too_old(

@@ -54,6 +54,7 @@ from ..models import (
     Template,
     TemplateCase,
     TemplateDraft,
+    TemplateRun,
     User,
     Webhook,
     new_id,
@@ -219,16 +220,13 @@ def _runs(found: Select[Any]) -> None:
             raise StillRunning
         prompts = db.session.scalars(select(Execution.prompt_id).where(Execution.id.in_(ids)).distinct()).all()
         forget_files(Asset.execution_id.in_(ids))
+        forget_beside(ids)
         for model, column in (
-            (SearchDocument, SearchDocument.id),
-            (Action, Action.execution_id),
-            (ActionCall, ActionCall.execution_id),
             (Comment, Comment.execution_id),
             (Feedback, Feedback.execution_id),
             (ExecutionBody, ExecutionBody.id),
         ):
             db.session.execute(delete(model).where(column.in_(ids)))
-        db.session.execute(update(Attempt).where(Attempt.execution_id.in_(ids)).values(error="", job=None))
         db.session.execute(
             update(Execution)
             .where(Execution.id.in_(ids))
@@ -258,6 +256,18 @@ def forget_files(which: Any) -> None:
         db.session.execute(
             insert(Leftover).values(id=new_id(), created_at=now(), storage_key=key).on_conflict_do_nothing()
         )
+
+
+def forget_beside(ids: Sequence[uuid.UUID]) -> None:
+    """What was said in runs, wherever it is written beside their bodies, prompts and files. Does not commit."""
+    for statement in (
+        delete(SearchDocument).where(SearchDocument.id.in_(ids)),
+        delete(Action).where(Action.execution_id.in_(ids)),
+        delete(ActionCall).where(ActionCall.execution_id.in_(ids)),
+        update(TemplateRun).where(TemplateRun.id.in_(ids)).values(values={}, said=""),
+        update(Attempt).where(Attempt.execution_id.in_(ids)).values(error="", job=None),
+    ):
+        db.session.execute(statement.execution_options(synchronize_session=False))
 
 
 def forget_runs(ids: Sequence[uuid.UUID]) -> None:

@@ -18,9 +18,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
 from ..extensions import db
 from ..models import (
-    Action,
     Asset,
-    Attempt,
     AuditEvent,
     CopiedAnswer,
     Execution,
@@ -28,14 +26,13 @@ from ..models import (
     Organization,
     Origin,
     Prompt,
-    SearchDocument,
     now,
 )
 from ..models.executions import OPEN
 from ..router.types import Prompt as Asked
 from ..router.types import user
 from .prompts import to_json
-from .purge import forget_files, forget_runs
+from .purge import forget_beside, forget_files, forget_runs
 
 log = logging.getLogger(__name__)
 
@@ -166,11 +163,9 @@ def _forget_words(ids: Sequence[uuid.UUID], upto: datetime) -> None:
     )
     nothing: dict[str, Any] = dict.fromkeys(("text", "reasoning", "error"), "")
     nothing |= {"tool_calls": [], "segments": [], "receipt": {}, "vectors": None}
+    forget_beside(ids)
     for statement in (
-        delete(SearchDocument).where(SearchDocument.id.in_(ids)),
-        delete(Action).where(Action.execution_id.in_(ids)),
         update(ExecutionBody).where(ExecutionBody.id.in_(ids)).values(request=_NOTHING, notice=GONE, **nothing),
-        update(Attempt).where(Attempt.execution_id.in_(ids)).values(error="", job=None),
         update(Prompt).where(or_(Prompt.id.in_(prompts), Prompt.id.in_(copied))).values(text="(deleted)"),
         update(CopiedAnswer)
         .where(CopiedAnswer.execution_id.in_(ids))
