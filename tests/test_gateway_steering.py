@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import EnvironBuilder
 
+from dataelan_web.executions.retention import keep_to_retention
 from dataelan_web.executions.vectors import packed, unpacked
 from dataelan_web.extensions import db
 from dataelan_web.models import Execution, RoutingRule, RoutingRuleModel, State, new_id, now
@@ -154,6 +155,21 @@ def test_vectors_are_told_again_under_their_key(program: Program, vectors: Upstr
     run_of(first).body.vectors = None  # as retention leaves it
     db.session.commit()
     assert program.post(EMBEDDINGS, EMBEDDED, **key).json["error"]["code"] == "idempotency_not_kept"
+
+
+@pytest.mark.parametrize("words", ["Say something", "!simulate fail=bad_request"])
+def test_what_its_organization_keeps_no_longer_is_not_told_again_under_its_key(
+    program: Program, acme: people.Cast, words: str
+) -> None:
+    """Nor is it taken for another request: nobody knows any more what was asked."""
+    key, asked = {"Idempotency-Key": "1"}, {**ASKED, "messages": [{"role": "user", "content": words}]}
+    first = program.post(CHAT, asked, **key)
+    run_of(first).created_at = now() - timedelta(days=40)
+    acme.organization.words_kept_days = 30
+    db.session.commit()
+    assert keep_to_retention()
+    again = program.post(CHAT, asked, **key)
+    assert (again.status_code, again.json["error"]["code"]) == (409, "idempotency_not_kept")
 
 
 def test_stored_vectors_are_told_again_at_no_cost(program: Program, acme: people.Cast, vectors: Upstream) -> None:

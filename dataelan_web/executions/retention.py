@@ -56,6 +56,11 @@ def keep_to_retention() -> int:
     return done
 
 
+def is_gone(said: ExecutionBody) -> bool:
+    """Was it kept no longer? Then not even what was asked is known."""
+    return said.notice == GONE
+
+
 def too_old(organization: Organization, words_days: int | None, runs_days: int | None) -> tuple[int, int]:
     """(runs whose words would go, runs that would go), of those that are still there, with these settings."""
     query = select(func.count()).select_from(Execution)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from ..executions import cache
 from ..executions.prompts import to_json
+from ..executions.retention import is_gone
 from ..executions.submit import Request
 from ..executions.vectors import unpacked
 from ..extensions import db
@@ -33,8 +34,11 @@ def key(token: TokenRecord, header: str) -> str | None:
 def events(execution: Execution, wanted: Request) -> Iterator[Event]:
     """The stored answer, or the stored failure: a paid call is never silently made again.
 
-    Raises Refused for another body under the same key, and while the first request is still running."""
+    Raises Refused for another body under the same key, while the first request is still running, and where its words
+    are not kept any more."""
     body = execution.body
+    if is_gone(body):
+        raise Refused(409, NOT_KEPT, "idempotency_not_kept")
     if _asked(body.request) != _asked(to_json(wanted.prompt)) or execution.requested != wanted.requested:
         message = "This idempotency key was used for another request. Send a new key with a new request."
         raise Refused(422, message, "idempotency_mismatch")
