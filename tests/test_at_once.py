@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,12 +15,13 @@ from typing import Any
 
 import pytest
 from flask import Flask, has_app_context
-from sqlalchemy import event, func, select, text, update
+from sqlalchemy import create_engine, event, func, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from dataelan_web import pool, quota, together
 from dataelan_web.executions import at_once, indexing, remembered
 from dataelan_web.extensions import db
+from dataelan_web.gateway import tokens
 from dataelan_web.hub.keys.keeping import reseal, seal
 from dataelan_web.models import (
     APIKey,
@@ -533,6 +536,45 @@ def test_of_a_large_body_or_a_form_nobody_is_presumed(program: Program, monkeypa
     with messages(monkeypatch) as seen:
         program.ask("Hello " * 12_000)
     assert len(seen) == 3
+
+
+class Slowly(io.BytesIO):
+    """A body that comes once something else has happened."""
+
+    def __init__(self, body: bytes, first: Callable[[], Any]):
+        super().__init__(body)
+        self._first = first
+
+    def readinto(self, buffer: Any, /) -> int:
+        if not self.tell():
+            self._first()
+        return super().readinto(buffer)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages/count_tokens"])
+def test_who_sends_slowly_is_asked_for_again(program: Program, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Its token was good as it began. Who had begun many would have had as many calls left, whenever it was revoked."""
+    program.warm()
+    monkeypatch.setattr(tokens, "SLOW", 0.0)
+    engine, asked = create_engine(db.engine.url), len(program.vendor.requests)
+    words = {"role": "user", "content": "Hello " * 12_000}
+    body = json.dumps({"model": "mine", "messages": [words], "max_tokens": 9}).encode()
+    revoked = update(GatewayToken).where(GatewayToken.id == program.token_id).values(revoked_at=func.now())
+
+    def revoke() -> None:
+        with engine.begin() as other:
+            other.execute(revoked)
+
+    db.session.rollback()
+    answer = program.app.test_client().post(
+        path,
+        input_stream=Slowly(body, revoke),
+        content_length=len(body),
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {program.secret}"},
+    )
+    engine.dispose()
+    assert (answer.status_code, len(program.vendor.requests)) == (401, asked)
 
 
 def test_another_secret_of_a_key_is_used_at_once(program: Program, acme: people.Cast) -> None:

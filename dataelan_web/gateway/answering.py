@@ -28,7 +28,7 @@ from .inbound import Direct, Inbound, Pieces, Whole
 from .json_body import body_of
 from .leaving import PIECE, holding, on_leaving, slices
 from .steering import Cache, Steering, steering
-from .tokens import authenticate, caller, check_scope, confirm
+from .tokens import authenticate, caller, check_scope, confirm, read_by
 
 SHORT = 1.0
 """Seconds. What a longer stream has said so far is kept outside this process, which may die."""
@@ -48,8 +48,8 @@ def answered(read: Callable[[TokenRecord], Inbound]) -> Response:
 def _answered(read: Callable[[TokenRecord], Inbound], arrived: float, *, may_presume: bool) -> Response:
     """Raises Changed, before anything came of it, where its caller is not who was presumed."""
     try:
-        token = authenticate(may_presume=may_presume)
-        asked, steered = read(token), steering()
+        token, asked = read_by(authenticate(may_presume=may_presume), read)
+        steered = steering()
         request = wanted(token, asked, steered)
     except Refused:
         confirm()  # what is refused may be the fault of what was presumed

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response, jsonify, request
@@ -16,7 +17,7 @@ from .gemini import generate
 from .inbound import Inbound
 from .openai import chat, embeddings, images, responses, speech, transcriptions
 from .steering import steering
-from .tokens import authenticate
+from .tokens import authenticate, read_by
 
 
 @bp.post("/v1/chat/completions")
@@ -100,9 +101,8 @@ def execution(id: str) -> Response:
     return jsonify(runs.told(runs.find(authenticate().project, id)))
 
 
-def _counted(read: Any, field: str) -> Response:
-    token = authenticate()
-    asked: Inbound = read(json_body())
+def _counted(read: Callable[[dict[str, Any]], Inbound], field: str) -> Response:
+    token, asked = read_by(authenticate(), lambda _: read(json_body()))
     try:
         found = count(in_memory(wanted(token, asked, steering())), asked.prompt)
     except Failure as failure:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from wsgiref.types import WSGIEnvironment
 
 from flask import g, has_request_context, request
@@ -20,9 +21,13 @@ from ..models.records import TokenRecord
 from ..together import Together
 from .errors import Refused
 
+Read = TypeVar("Read")
+
 TOUCH_AFTER = 60
 PRESUMED = 64 * 1024
 """Bytes of a body that are kept until it is known that its caller is who was remembered."""
+SLOW = 1.0
+"""Seconds in which a body comes whose caller is not asked for again."""
 MOST = 10_000
 """Tokens that a process remembers; one takes some 5 KB."""
 ANTHROPICS, GEMINIS = "HTTP_X_API_KEY", "HTTP_X_GOOG_API_KEY"
@@ -54,6 +59,16 @@ def authenticate(*, may_presume: bool = False) -> TokenRecord:
         db.session.commit()
         token = _find(secret, environ)  # as it is now: else all who come next would presume what it was
     return token
+
+
+def read_by(token: TokenRecord, read: Callable[[TokenRecord], Read]) -> tuple[TokenRecord, Read]:
+    """(the token, what its request says). Whoever sends slowly is asked for again once it is there, unless that is to
+    come: else who begins many calls could end them whenever their token was revoked. Raises Refused."""
+    begun = time.monotonic()
+    found = read(token)
+    if caller().is_confirmed and time.monotonic() - begun > SLOW:
+        token = authenticate()
+    return token, found
 
 
 def _secret(environ: WSGIEnvironment) -> str:
