@@ -299,8 +299,8 @@ def test_what_more_was_granted_of_a_rate_is_remembered_for_as_long_as_it_lasts(
     )
     assert rate
     grant(acme, 7, 60, rate_id=rate.id, pace="requests")
-    grant(acme, 8, 2, rate_id=rate.id, pace="requests")
-    until = time.monotonic() + 2
+    grant(acme, 8, 4, rate_id=rate.id, pace="requests")
+    until = time.monotonic() + 4
     program.warm()
     with statements() as seen:
         assert program.ask().status_code == 200
@@ -322,8 +322,8 @@ def test_limits_are_remembered_no_longer_for_having_waited(acme: people.Cast, pr
     made, memory = limit(acme), remembered.Limits()
     subjects = quota.Subjects(acme.organization.id, acme.project.id, None, None, None, None, None, Payer.NOBODY)
     assert program.ask().status_code == 200, "its window has begun"
-    grant(acme, 1, 1.5, budget_id=made.id)
-    until = time.monotonic() + 1.5
+    grant(acme, 1, 3, budget_id=made.id)
+    until = time.monotonic() + 3
     db.session.rollback()
     db.session.execute(select(func.now()))
     time.sleep(0.5)
