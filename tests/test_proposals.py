@@ -171,6 +171,18 @@ def test_whoever_is_alone_may_approve_what_they_proposed(app: Flask, acme: peopl
     assert decide(olivia, acme, other, "approve").status_code == 403, "Mia could: no label is protected here"
 
 
+@pytest.mark.parametrize("how", ["disabled_at", "deleted_at"])
+def test_who_was_switched_off_or_has_left_is_nobody_who_could_decide(app: Flask, acme: people.Cast, how: str) -> None:
+    template = proposed(app, acme, acme.olivia, "One", "Two", label="production")
+    setattr(acme.adam, how, now())
+    db.session.commit()
+    assert decide(people.browser(app, acme.olivia), acme, template, "approve").status_code == 204
+    setattr(acme.mia, how, now())
+    db.session.commit()
+    other = proposed(app, acme, acme.gina, "One", "Two")
+    assert told("proposal.asked", other) == {"Olivia"}
+
+
 def test_what_was_published_by_itself_meanwhile_moves_the_label_only(app: Flask, acme: people.Cast) -> None:
     template = proposed(app, acme, acme.mia, "One", "Two", label="production")
     publish(people.browser(app, acme.mia), acme, template)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask_login import UserMixin
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, UniqueConstraint, update
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, Numeric, String, UniqueConstraint, update
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, object_session, relationship
 
@@ -123,6 +123,16 @@ class User(UserMixin, Base):
             as_checked = (User.id == self.id) & (User.password_hash == self.password_hash)
             change = update(User).where(as_checked).values(password_hash=anew)
             session.execute(change, execution_options={"synchronize_session": "fetch"})
+
+    @hybrid_property
+    def can_act(self) -> bool:
+        """Neither switched off nor deleted. Who is not keeps their place in organizations, and does nothing there."""
+        return self.disabled_at is None and self.deleted_at is None
+
+    @can_act.inplace.expression
+    @classmethod
+    def _can_act(cls) -> ColumnElement[bool]:
+        return cls.disabled_at.is_(None) & cls.deleted_at.is_(None)
 
     @hybrid_property
     def can_have_password(self) -> bool:

@@ -21,6 +21,7 @@ from ..models import (
     Role,
     Template,
     TemplateVersion,
+    User,
     new_id,
 )
 from ..models.templates import decide
@@ -103,7 +104,7 @@ def _propose(template: Template, content: Content, message: str, label: str, tar
 
 
 def reviewers(template: Template, proposal: Proposal) -> set[uuid.UUID]:
-    """Everybody but its author who may decide it."""
+    """Everybody but its author who may decide it, and can: not who was switched off, or has left."""
     is_protected = labels.right_to_move(template, proposal.label) == access.ADMINISTER
     members = select(Membership.user_id).where(
         Membership.organization_id == g.organization.id,
@@ -112,8 +113,8 @@ def reviewers(template: Template, proposal: Proposal) -> set[uuid.UUID]:
     guests = select(Collaborator.user_id).where(
         Collaborator.project_id == template.project_id, Collaborator.role == ProjectRole.EDITOR
     )
-    ids = set(db.session.scalars(members)) | (set() if is_protected else set(db.session.scalars(guests)))
-    return ids - {proposal.author_id}
+    theirs = User.id.in_(members) if is_protected else User.id.in_(members) | User.id.in_(guests)
+    return set(db.session.scalars(select(User.id).where(theirs, User.can_act))) - {proposal.author_id}
 
 
 def may_decide(template: Template, proposal: Proposal) -> bool:
