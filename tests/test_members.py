@@ -285,7 +285,7 @@ def test_a_new_person_comes_in_with_an_account_also_where_sign_up_is_closed(app:
     assert visitor.get(f"{acme.home}/members").status_code == 200, "and is signed in"
 
 
-@pytest.mark.parametrize("how", ["revoked", "expired", "renewed", "demoted", "solo", "deleted"])
+@pytest.mark.parametrize("how", ["revoked", "expired", "renewed", "demoted", "off", "left", "solo", "deleted"])
 def test_an_invitation_that_is_over_lets_nobody_in(app: Flask, acme: people.Cast, how: str) -> None:
     sam = stranger()
     made = inviting.invite(acme.organization, acme.adam, sam.email, Role.ADMIN)
@@ -297,6 +297,8 @@ def test_an_invitation_that_is_over_lets_nobody_in(app: Flask, acme: people.Cast
         row.expires_at = now() - timedelta(seconds=1)
     elif how == "demoted":
         member(acme, "adam").role = Role.MEMBER
+    elif how in ("off", "left"):
+        setattr(acme.adam, "disabled_at" if how == "off" else "deleted_at", now())
     elif how == "solo":
         acme.organization.kind = OrganizationKind.SOLO
     else:

@@ -173,7 +173,8 @@ def _check(organization: Organization, by: User, email: str, role: Role | Projec
 def _problem(invitation: Invitation) -> str:
     """Why what was promised cannot be kept now; empty: it can."""
     organization, needed = invitation.organization, invitation.role or Role.MEMBER
-    if not managing.may_give(managing.role_of(organization.id, invitation.invited_by), needed):
+    can_act = db.session.scalar(select(User.id).where(User.id == invitation.invited_by, User.can_act))
+    if not managing.may_give(managing.role_of(organization.id, can_act), needed):
         return "Whoever sent it may no longer invite to this. Ask for a new invitation."
     if organization.kind is OrganizationKind.SOLO or organization.deleted_at:
         return "The organization takes nobody in at the moment."

@@ -141,8 +141,7 @@ def _of(organization_id: uuid.UUID, user_id: uuid.UUID) -> Membership | None:
 def _need_another_owner(organization: Organization, than: Membership) -> None:
     """One who deleted their account is none, nor is one who was switched off, though both may come back."""
     owners = Membership.organization_id == organization.id, Membership.role == Role.OWNER, Membership.id != than.id
-    can_act = User.deleted_at.is_(None), User.disabled_at.is_(None)
-    if not db.session.scalar(select(func.count(Membership.id)).join(User).where(*owners, *can_act)):
+    if not db.session.scalar(select(func.count(Membership.id)).join(User).where(*owners, User.can_act)):
         db.session.rollback()
         raise LastOwner
 
