@@ -13,6 +13,7 @@ from flask_wtf.csrf import CSRFError
 from jinja2_fragments.flask import render_block
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -26,12 +27,15 @@ INSIDE = "/o/"
 SECRET = ("/s/", "/join/", "/account/address/", "/reset/")
 """What addresses begin with that end with the secret of a link."""
 AWAY = "Nothing that was saved is lost. Try again in a few seconds; what you sent is not done twice."
+GONE = "Somebody deleted it while you changed it, so what you sent was not done."
 WORDS = {404: "No such address.", 405: "That method is not allowed here."}
 
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _known)
+    for error in (StaleDataError, ObjectDeletedError):
+        app.register_error_handler(error, _gone)
     app.register_error_handler(Exception, _unknown)
     app.log_exception = lambda exc_info: None  # type: ignore[method-assign]  # `_unknown` does, with a number
     login.unauthorized_handler(_sign_in)
@@ -54,6 +58,17 @@ def _csrf(error: CSRFError) -> AnyResponse:
         return _sign_in()  # its sign-in has ended, and the form's token with it; the browser has kept what was written
     text = "This page was open for too long, or cookies are switched off. Reload it and send again; your draft is kept."
     return show(403, title="That form has expired", text=text)
+
+
+def _gone(error: StaleDataError | ObjectDeletedError) -> AnyResponse:
+    """A row that was there when this request looked it up, and is no more as it is written or read again. What programs
+    ask changes no such row."""
+    if request.path.startswith(api_errors.PATHS):
+        return _unknown(error)
+    log.info("deleted meanwhile: %s", error)
+    with contextlib.suppress(SQLAlchemyError):
+        db.session.rollback()
+    return show(404, title="It is not there any more", text=GONE)
 
 
 def _unknown(error: Exception) -> AnyResponse:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dataelan_web.extensions import db
 from dataelan_web.jobs.queue import store
-from dataelan_web.members import inviting, managing, throttle
+from dataelan_web.members import collaborating, inviting, managing, throttle
 from dataelan_web.models import (
     AuditEvent,
     Collaborator,
@@ -395,3 +395,23 @@ def test_only_members_are_let_in_and_a_guest_who_is_let_out_loses_their_tokens(a
     assert people.browser(app).get("/v1/models", headers={"Authorization": f"Bearer {secret}"}).status_code == 401
     db.session.refresh(token)
     assert token.revoked_at
+
+
+def test_who_is_let_out_while_their_role_is_changed_is_out(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gina = select(Collaborator.id).where(Collaborator.project_id == acme.project.id)
+    url = f"{acme.home}/projects/{acme.project.id}/people/{db.session.scalars(gina).one()}"
+    olivia, adam, change = people.browser(app, acme.olivia), people.browser(app, acme.adam), collaborating.change_role
+
+    def slow(*of: Any) -> Any:
+        assert adam.submit(f"{url}/removal").status_code == 200
+        return change(*of)
+
+    monkeypatch.setattr(collaborating, "change_role", slow)
+    answer = olivia.submit(f"{url}/role", {"role": ProjectRole.VIEWER.value})
+    assert answer.status_code == 404
+    assert "Somebody deleted it while you changed it" in answer.get_data(as_text=True)
+    assert db.session.scalars(gina).first() is None
+    lines = select(AuditEvent.action).where(AuditEvent.organization_id == acme.organization.id)
+    assert "collaborator.role_changed" not in db.session.scalars(lines).all()
