@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from flask import abort, current_app, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, false, func, or_, select
+from sqlalchemy import Boolean, ColumnElement, Select, Uuid, and_, bindparam, false, func, or_, select
 from werkzeug.exceptions import Forbidden, Gone
 
 from .extensions import db
@@ -76,6 +76,7 @@ HERE: Any = bindparam("asked_here", type_=Uuid(), callable_=lambda: g.organizati
 THROUGH: Any = bindparam("asked_through", type_=Uuid(), callable_=lambda: through())
 BESIDE: Any = bindparam("asked_beside", type_=Uuid(), callable_=lambda: _beside())
 SHOWN: Any = bindparam("asked_shown", callable_=lambda: g.sign_in.shown if "sign_in" in g else [])
+BY_TWO: Any = bindparam("asked_by_two", type_=Boolean(), callable_=lambda: _is_by_two())
 OWN_ONLY: dict[Any, ColumnElement[bool]] = {Comment: Comment.author_id == ASKER, SavedView: ~SavedView.is_shared}
 """What of a kind is for others than owners and admins to take out of the trash. (Who sees a view says whose it is.)"""
 _THEIRS = select(func.organizations_of(ASKER, type_=Uuid()).column_valued("theirs"))
@@ -119,7 +120,17 @@ def leads_to(organization: Organization) -> bool:
 def is_enough_for(organization: Organization) -> bool:
     """Was this sign-in by two factors, where they are wanted? Of who acts as somebody, what only that person has is not
     asked."""
-    return not organization.needs_two_factor or g.sign_in.is_by_two or g.get("impersonator") is not None
+    return not organization.needs_two_factor or _is_by_two()
+
+
+def _is_by_two() -> bool:
+    sign_in = g.get("sign_in")
+    return (sign_in is not None and sign_in.is_by_two) or g.get("impersonator") is not None
+
+
+def opens(organization: Organization) -> bool:
+    """Does who asks come in there as they signed in, if they belong there?"""
+    return leads_to(organization) and is_enough_for(organization)
 
 
 def through() -> uuid.UUID | None:
@@ -133,9 +144,9 @@ def _beside() -> uuid.UUID | None:
     return sign_in.beside_id if sign_in is not None and sign_in.is_beside else None
 
 
-def is_led_to() -> ColumnElement[bool]:
-    """Organizations of which this holds (leads_to), for a statement."""
-    return led_to(THROUGH, BESIDE, SHOWN)
+def is_opened() -> ColumnElement[bool]:
+    """Organizations of which this holds (opens), for a statement."""
+    return and_(led_to(THROUGH, BESIDE, SHOWN), or_(~Organization.needs_two_factor, BY_TWO))
 
 
 def organizations_of(user: User) -> list[Organization]:
@@ -308,8 +319,8 @@ def _is_here(model: type[Base], role: Role | None) -> list[ColumnElement[bool]]:
     if model is SavedView:  # one's own; for members also those that are everyone's
         my_own = ~SavedView.is_shared & (SavedView.user_id == ASKER)
         return [SavedView.organization_id == HERE, my_own if role is None else my_own | SavedView.is_shared]
-    if model is Notice:  # one's own, of every organization one still belongs to
-        homes = select(Organization.id).where(Organization.id.in_(_THEIRS), is_led_to())
+    if model is Notice:  # one's own, of every organization that one still belongs to, and could go to
+        homes = select(Organization.id).where(Organization.id.in_(_THEIRS), is_opened())
         return [Notice.user_id == ASKER, Notice.organization_id.in_(homes)]
     if model in HOLDERS:
         here: ColumnElement[bool] = Project.organization_id == HERE

@@ -182,7 +182,7 @@ def _listed() -> Row[Any]:
 @cache
 def _asked(role: Role | None) -> Select[*tuple[Any, ...]]:
     """For who has this role here, in one question, since every page asks it. What is archived is in no list."""
-    named = Organization.id, Organization.name, Organization.slug, access.is_led_to().label("is_led_to")
+    named = Organization.id, Organization.name, Organization.slug, access.is_opened().label("is_opened")
     mine = access.MINE.with_only_columns(*named).cte("mine")
     projects = access.seen_by(role, Project).order_by(Project.created_at).limit(IN_SIDEBAR)
     sessions = access.seen_by(role, PromptSession).where(PromptSession.archived_at.is_(None))
@@ -191,7 +191,7 @@ def _asked(role: Role | None) -> Select[*tuple[Any, ...]]:
     has_star = PromptSession.id.in_(select(Star.session_id).where(Star.user_id == access.ASKER))
     return select(
         _array(select(mine.c.name, mine.c.slug).order_by(mine.c.name)).label("organizations"),
-        inbox.counted(access.ASKER, select(mine.c.id).where(mine.c.is_led_to)).label("unread"),
+        inbox.counted(access.ASKER, select(mine.c.id).where(mine.c.is_opened)).label("unread"),
         _array(projects.with_only_columns(Project.id, Project.name)).label("projects"),
         _array(latest.where(has_star)).label("starred"),
         _array(latest.where(~has_star)).label("sessions"),

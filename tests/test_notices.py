@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flask import Flask
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
 from dataelan_web.extensions import db
-from dataelan_web.models import AuditEvent, Membership, Notice, Role, User, now
+from dataelan_web.models import AuditEvent, Membership, Notice, Role, SignIn, User, now
 from dataelan_web.notices.lists import PAGE, Place
 from dataelan_web.notify import inbox, tell
 from dataelan_web.notify.kinds import KINDS, MAILED, kind_of
@@ -105,6 +105,28 @@ def test_notices_of_all_ones_organizations_are_shown_until_one_leaves(
     assert "Nothing to tell" in page(app, acme.mia, f"{acme.home}/notices")
     assert unread(page(app, acme.mia, f"{acme.home}/notices/count")) == "Notices"
     assert mia.submit(f"{acme.home}/notices/{there.id}/reading").status_code == 404
+
+
+def test_notices_of_an_organization_that_wants_two_factors_are_read_by_two(
+    app: Flask, acme: people.Cast, rival: people.Cast
+) -> None:
+    db.session.add(Membership(organization=rival.organization, user=acme.mia, role=Role.VIEWER))
+    rival.organization.needs_two_factor = True
+    db.session.flush()
+    tell(db.session, rival.organization.id, [acme.mia.id], uuid.uuid4().hex, "limit.reached", "Of the other")
+    db.session.commit()
+    mia = people.browser(app, acme.mia)
+    there = db.session.scalars(select(Notice.id).where(Notice.user_id == acme.mia.id)).one()
+    assert mia.get(f"{rival.home}/notices").location.startswith("/account/needed")
+    html = page(app, acme.mia, f"{acme.home}/notices")
+    assert titles(html) == []
+    assert unread(html) == unread(page(app, acme.mia, f"{acme.home}/notices/count")) == "Notices"
+    assert mia.submit(f"{acme.home}/notices/{there}/reading").status_code == 404
+    db.session.execute(update(SignIn).where(SignIn.user_id == acme.mia.id).values(is_two_factor=True))
+    db.session.commit()
+    html = page(app, acme.mia, f"{acme.home}/notices")
+    assert titles(html) == ["Of the other"]
+    assert unread(html) == unread(page(app, acme.mia, f"{acme.home}/notices/count")) == "Notices, 1 unread"
 
 
 def test_a_guest_hears_of_the_project_that_is_theirs(app: Flask, acme: people.Cast) -> None:

@@ -121,8 +121,7 @@ def end_others() -> Response:
 def _come_from() -> None:
     """Beside the account the sidebar shows the organization that one came from, or the first."""
     if current_user.is_authenticated:
-        mine = [one for one in access.organizations_of(current_user) if not one.deleted_at and access.leads_to(one)]
-        mine = [one for one in mine if access.is_enough_for(one)]
+        mine = [one for one in access.organizations_of(current_user) if not one.deleted_at and access.opens(one)]
         from_here = [one for one in mine if one.slug == request.args.get("in")]
         for organization in (from_here or mine)[:1]:
             access.enter_organization(organization.slug)

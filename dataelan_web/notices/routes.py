@@ -91,7 +91,7 @@ def _kind() -> str:
 
 def _bell() -> str:
     """Not render_template: the rest of the navigation has no place in this piece, and costs queries."""
-    here = [one.id for one in access.organizations_of(current_user) if access.leads_to(one)]
+    here = [one.id for one in access.organizations_of(current_user) if access.opens(one)]
     template = current_app.jinja_env.get_template("notices/bell.html")
     unread = inbox.unread(db.session, current_user.id, here)
     return template.render(unread=unread, organization=g.organization)
