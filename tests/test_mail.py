@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from dataelan_web.config import MailServer
 from dataelan_web.extensions import db
-from dataelan_web.models import Delivery, DeliveryState, Notice, now
+from dataelan_web.models import Delivery, DeliveryState, Membership, Notice, now
 from dataelan_web.notify import deliver, mail, tell
 
 from . import people
@@ -146,6 +146,22 @@ def test_mail_goes_to_who_wants_this_kind(app: Flask, acme: people.Cast, postman
     }
     tell(db.session, acme.organization.id, both, "limit.reached", "limit.reached", "told before")
     assert len(mails(acme)) == 5
+
+
+@pytest.mark.parametrize("how", ["removed", "off", "gone"])
+def test_who_has_left_or_was_switched_off_gets_no_letter(
+    app: Flask, acme: people.Cast, postman: Postman, how: str
+) -> None:
+    """Somebody else goes on with what they began, such as a proposal, a batch or a comment."""
+    if how == "removed":
+        db.session.execute(delete(Membership).where(Membership.user_id == acme.mia.id))
+    else:
+        setattr(acme.mia, "disabled_at" if how == "off" else "deleted_at", now())
+    db.session.commit()
+    say(acme, to="mia")
+    assert mails(acme) == []
+    heard = select(Notice.id).where(Notice.user_id == acme.mia.id)
+    assert bool(db.session.scalars(heard).all()) is (how != "removed"), "who comes back reads what was told meanwhile"
 
 
 def test_without_a_mail_server_no_mail_is_written(app: Flask, acme: people.Cast) -> None:

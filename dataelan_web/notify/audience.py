@@ -46,7 +46,7 @@ def of_limit(session: DbSession, budget: Budget) -> list[Audience]:
     are for superusers, in the organization they joined first; one on a whole organization also for who runs that."""
     if budget.organization_id is not None:
         organization = session.get_one(Organization, budget.organization_id)
-        people = administrators(session, organization.id) | _present(session, organization.id, _owners(session, budget))
+        people = administrators(session, organization.id) | present(session, organization.id, _owners(session, budget))
         return [Audience(organization, people)]
     limited = session.get(Organization, budget.subject_id) if budget.scope is Scope.ORGANIZATION else None
     theirs = [Audience(limited, administrators(session, limited.id))] if limited else []
@@ -70,7 +70,7 @@ def _owners(session: DbSession, budget: Budget) -> set[uuid.UUID]:
     return set()
 
 
-def _present(session: DbSession, organization_id: uuid.UUID, people: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+def present(session: DbSession, organization_id: uuid.UUID, people: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Those of them who still belong to the organization, or are guests of a project in it."""
     wanted = list(people)
     if not wanted:

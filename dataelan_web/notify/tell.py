@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ..models import Delivery, Notice, Organization, User, Webhook, now
 from ..models.base import DbSession
+from .audience import present
 from .kinds import kind_of
 
 LONGEST = 200
@@ -52,7 +53,8 @@ def tell(
     mailed: Mapping[str, Any] | None = None,
     to_programs: bool = True,
 ) -> int:
-    """A word to these people of an organization, and to its webhooks. Returns how many people had not heard it yet.
+    """A word to these people of an organization, and to its webhooks. Returns how many people had not heard it yet. Who
+    has left it meanwhile hears nothing.
 
     `key` names what it is about: nobody, and no webhook, is told twice. `path` is where to go from here, on this site.
     `data` is for programs: what the words say, as values. `mailed`: what a letter holds beside the words (mail.letter).
@@ -62,7 +64,7 @@ def tell(
         raise ValueError(f"{path!r} is not a path on this site")
     word = Word(key[:LONGEST], kind, " ".join(title.split())[:LONGEST], body, path)
     organization = session.get_one(Organization, organization_id)
-    told = _notices(session, organization, user_ids, word)
+    told = _notices(session, organization, present(session, organization_id, user_ids), word)
     if to_programs:
         _to_webhooks(session, organization, word, data or {})
     if told and current_app.extensions["dataelan_settings"].mail:
@@ -117,8 +119,8 @@ def _by_mail(
     session: DbSession, organization: Organization, user_ids: list[uuid.UUID], word: Word, mailed: Mapping[str, Any]
 ) -> None:
     wishes = func.coalesce(User.mail_choices[word.kind].as_boolean(), kind_of(word.kind).is_mailed)
-    is_there = User.deleted_at.is_(None)
-    people = session.execute(select(User.email, User.name).where(User.id.in_(user_ids), wishes, is_there)).all()
+    mine = User.id.in_(user_ids), User.can_act, wishes
+    people = session.execute(select(User.email, User.name).where(*mine)).all()
     said = {"organization_id": organization.id, "key": word.key, "event": word.kind}
     letter = {**mailed, "title": word.title, "body": word.body, "path": word.path}
     letter |= {"organization": organization.name, "slug": organization.slug}
