@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from dataelan_web.executions import assets
 from dataelan_web.executions.execute import execute_queued
 from dataelan_web.executions.submit import Request, record, submit
 from dataelan_web.executions.sweep import sweep
@@ -23,6 +24,7 @@ from dataelan_web.models import (
     ModelType,
     Origin,
     Price,
+    Project,
     Provider,
     Scope,
     State,
@@ -78,6 +80,30 @@ def fresh(execution: Execution) -> Execution:
 
 def bytes_of(asset: Asset) -> bytes:
     return storage().get(asset.storage_key)
+
+
+def test_what_a_model_makes_is_where_its_session_was_moved_to_meanwhile(
+    app: Flask, acme: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Project(id=new_id(), organization=acme.organization, name="Target", created_by=acme.mia.id)
+    acme.session.model_type = ModelType.IMAGE
+    db.session.add(target)
+    db.session.commit()
+    prompt = Prompt(messages=(user("A cat"),), task=Task.IMAGE)
+    run = record(asked(acme, prompt, "simulated-image", session=acme.session))
+    keep, mia, there = assets.keep, people.browser(app, acme.mia), {"project_id": str(target.id)}
+
+    def slow(*of: Any) -> Any:
+        assert mia.submit(f"{acme.session_url}/project", there).status_code == 204
+        return keep(*of)
+
+    monkeypatch.setattr(assets, "keep", slow)
+    execute_queued(run.id)
+    db.session.rollback()
+    (made,) = db.session.scalars(select(Asset).where(Asset.execution_id == run.id)).all()
+    assert made.project_id == target.id
+    assert people.browser(app, acme.gina).get(f"{acme.home}/assets/{made.id}").status_code == 404, "no guest there"
+    assert db.session.get_one(Execution, run.id, populate_existing=True).project_id == acme.project.id, "paid here"
 
 
 def test_pictures_are_made_stored_and_counted(acme: people.Cast, simulated: str) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import mimetypes
 import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import select
 
 from ..extensions import db
 from ..models import Asset as Row
+from ..models import PromptSession
 from ..models.records import RunRecord
 from ..router.types import Asset
 from ..storage import Unavailable, storage
@@ -40,10 +44,22 @@ def keep(execution: RunRecord, asset: Asset) -> Kept:
     return Kept(storage().put(execution.organization_id, asset.content), asset.media_type, asset.note)
 
 
-def row(execution: RunRecord, position: int, kept: Kept) -> Row:
+def rows(execution: RunRecord, made: Sequence[Kept]) -> list[Row]:
+    home = _home_of(execution) if made else execution.project_id
+    return [_row(execution, home, position, kept) for position, kept in enumerate(made)]
+
+
+def _home_of(execution: RunRecord) -> uuid.UUID:
+    """The project in which it is seen: its session may have been moved while the model was at it. It is not until the
+    commit, so whoever moves it then takes these files along."""
+    there = select(PromptSession.project_id).where(PromptSession.id == execution.session_id)
+    return db.session.scalar(there.with_for_update(read=True)) or execution.project_id
+
+
+def _row(execution: RunRecord, project_id: uuid.UUID, position: int, kept: Kept) -> Row:
     return Row(
         organization_id=execution.organization_id,
-        project_id=execution.project_id,
+        project_id=project_id,
         execution_id=execution.id,
         user_id=execution.user_id,
         position=position,

@@ -305,8 +305,7 @@ def _write_end(
     journal.act(db.session, execution, found)
     if state is State.COMPLETED:
         db.session.add_all(calls_in(db.session, execution, answer))
-    for position, kept in enumerate(answer.assets):
-        db.session.add(assets.row(execution, position, kept))
+    db.session.add_all(assets.rows(execution, answer.assets))
     db.session.flush()
     record.wrote(is_ours=is_call_ours)
     record.commit()
