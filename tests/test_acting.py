@@ -25,11 +25,15 @@ from dataelan_web.models import (
     Approval,
     AuditEvent,
     CallState,
+    Collaborator,
     Execution,
     How,
     Notice,
     OfferedAction,
     Price,
+    Project,
+    ProjectRole,
+    new_id,
     now,
 )
 from dataelan_web.notify.posting import AddressRefused
@@ -177,6 +181,26 @@ def test_the_same_prompt_once_more_is_offered_the_same(app: Flask, acme: people.
     ).one()
     assert second.id != first.id
     assert acting.settled(app, second, CallState.ACCEPTED).version_id is not None
+
+
+def test_who_asks_the_same_where_its_session_was_moved_to_asks_no_action_of_the_other_project(
+    app: Flask, acme: people.Cast
+) -> None:
+    action, first = acting.declared(acme, approval=Approval.NOBODY), people.ended(acme, "Create a ticket")
+    target = Project(id=new_id(), organization=acme.organization, name="Target", created_by=acme.mia.id)
+    db.session.add_all([target, OfferedAction(execution_id=first.id, version_id=action.version.id, how=How.TOOL)])
+    db.session.flush()
+    greta = people.user("greta")
+    db.session.flush()
+    db.session.add(Collaborator(project_id=target.id, user_id=greta.id, role=ProjectRole.EDITOR))
+    db.session.commit()
+    there = {"project_id": str(target.id)}
+    assert people.browser(app, acme.mia).submit(f"{acme.session_url}/project", there).status_code == 204
+    retried = people.browser(app, greta).submit(f"{acme.home}/executions/{first.id}/retry", {"submission": "1"})
+    assert retried.status_code == 201
+    second = select(Execution.id).where(Execution.session_id == acme.session.id, Execution.user_id == greta.id)
+    offered = select(OfferedAction).where(OfferedAction.execution_id == db.session.scalars(second).one())
+    assert db.session.scalars(offered).all() == []
 
 
 # -- arguments -------------------------------------------------------------------------------------

@@ -62,9 +62,12 @@ def offer_only(
     return offer(prompt, project, requested, model_type, others)
 
 
-def again(first: Execution) -> list[Offer]:
-    """What a run was offered, for one that asks the same once more."""
-    rows = db.session.scalars(select(OfferedAction).where(OfferedAction.execution_id == first.id))
+def again(first: Execution, project: Project) -> list[Offer]:
+    """What a run was offered, for one that asks the same once more; of this project alone, to which its session may
+    have been moved since: who works here may have no say there."""
+    query = select(OfferedAction).join(OfferedAction.version).join(ActionVersion.action)
+    here = OfferedAction.execution_id == first.id, DeclaredAction.project_id == project.id
+    rows = db.session.scalars(query.where(*here).order_by(OfferedAction.id))
     return [Offer(row.version_id, row.how, row.why) for row in rows]
 
 

@@ -105,7 +105,7 @@ def again(
             model_type=first.model_type,
             idempotency_key=_key("retry", user_id, submission, first.id),
             continues_id=first.continues_id,
-            offers=offering.again(first),
+            offers=offering.again(first, project),
             made_from=first.template_run.again() if first.template_run else None,
         )
     )
@@ -178,7 +178,7 @@ def answer_tools(answered: Execution, session: PromptSession, results: Sequence[
             model_type=answered.model_type,
             idempotency_key=_key("tools", user_id, answered.id, results),
             continues_id=answered.id,
-            offers=offering.again(answered),
+            offers=offering.again(answered, session.project),
         )
     )
 
