@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from dataelan_web.admin import work
 from dataelan_web.dashboards import explorer, export_routes, exporting, ranges, records, runs, sums
@@ -33,11 +33,13 @@ from dataelan_web.models import (
     Execution,
     ExportState,
     Hold,
+    Membership,
     Notice,
     Origin,
     Project,
     Reservation,
     ReservationState,
+    Role,
     RunExport,
     Scope,
     State,
@@ -401,6 +403,17 @@ def test_a_large_export_is_written_by_a_worker_and_told_of(
     assert people.browser(app, acme.adam).get(at).status_code == 404, "it is hers alone"
     exporting.write(large.id)
     assert db.session.scalar(select(func.count()).select_from(Notice).where(Notice.user_id == acme.olivia.id)) == 1
+
+
+def test_an_export_is_taken_by_who_still_sees_what_it_holds(app: Flask, acme: people.Cast, large: RunExport) -> None:
+    client, at = people.browser(app, acme.olivia), f"{acme.home}/dashboard/runs/exports/{large.id}"
+    exporting.write(large.id)
+    theirs = Membership.organization_id == acme.organization.id, Membership.user_id
+    for person, role in ((acme.adam, Role.OWNER), (acme.olivia, Role.ADMIN), (acme.olivia, Role.MEMBER)):
+        assert client.get(f"{at}/file").status_code == 200
+        db.session.execute(update(Membership).where(theirs[0], theirs[1] == person.id).values(role=role))
+        db.session.commit()
+    assert (client.get(at).status_code, client.get(f"{at}/file").status_code) == (403, 403)
 
 
 def test_the_queue_brings_it_to_a_worker(

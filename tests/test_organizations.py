@@ -16,6 +16,7 @@ from dataelan_web.dashboards import everything, exporting
 from dataelan_web.executions import purge
 from dataelan_web.executions.candidates import usable_models
 from dataelan_web.extensions import db
+from dataelan_web.members import managing
 from dataelan_web.models import (
     IN_TRASH,
     APIKey,
@@ -241,6 +242,9 @@ def test_an_owner_takes_everything_out_as_a_zip_without_secrets_and_without_othe
     assert {"templates", "template_versions", "batch_cells", "comments", "ledger_entries", "attempts"} <= tables
     assert not {"users", "deliveries", "rollup_queue", "search_queue"} & tables
     assert not re.search(r"\.\./", " ".join(contents))
+    adams = select(Membership).where(Membership.organization == acme.organization, Membership.user == acme.adam)
+    managing.transfer(acme.organization, db.session.scalars(adams).one(), acme.olivia)
+    assert (olivia.get(url).status_code, olivia.get(f"{url}/file").status_code) == (403, 403), "no owner any more"
 
 
 def _project(cast: people.Cast) -> Project:

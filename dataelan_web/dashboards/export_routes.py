@@ -18,8 +18,9 @@ from ..models.exports import being_written
 from ..once import done_once
 from ..playground import sending
 from ..storage import Unavailable, storage
+from ..sums_seen import sums_seen
 from ..web import redirect, render, toast
-from . import controls, exporting, records, sums
+from . import controls, exporting, personal, records, sums
 from . import view as viewing
 from .filters import BadFilter
 from .routes import bp
@@ -51,14 +52,14 @@ def export_runs() -> Response:
 
 @bp.get("/dashboard/runs/exports/<uuid:id>")
 def show_export(id: uuid.UUID) -> Response:
-    export = access.visible(RunExport, id)
+    export = _seen(id)
     return render("dashboards/export.html", "export", export=export, page="runs", pages=controls.TABS)
 
 
 @bp.get("/dashboard/runs/exports/<uuid:id>/file")
 def export_file(id: uuid.UUID) -> Response:
     """As it lies there, packed; a browser unpacks it while it saves it."""
-    export = access.visible(RunExport, id)
+    export = _seen(id)
     if not export.storage_key:
         abort(404, "This file is not there any more. Export the runs anew.")
     try:
@@ -84,6 +85,19 @@ def cancel_export(id: uuid.UUID) -> Response:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect(url_for("dashboards.show_export", id=id))
     return render("dashboards/export.html", "export", export=export, page="runs", pages=controls.TABS)
+
+
+def _seen(id: uuid.UUID) -> RunExport:
+    """One's own; 403 where it holds what one may see no more: its file lies there for days."""
+    export = access.visible(RunExport, id)
+    return export if _holds_no_more_than_i_see(export) else abort(403)
+
+
+def _holds_no_more_than_i_see(export: RunExport) -> bool:
+    if export.form in exporting.WHOLE:
+        return export.form == personal.FORM or access.may(access.OWN)
+    then, now_ = exporting.wanted_of(export.wanted).asked.seen, sums_seen()
+    return now_.everyone or (not then.everyone and set(then.projects) <= set(now_.projects))
 
 
 def _streamed(wanted: Wanted, form: str) -> Response:
