@@ -35,13 +35,17 @@ SINGLE = {
     "hub.change_provider",
     "hub.connect_server",
     "hub.create_key",
+    "hub.delete_key",
+    "hub.delete_provider",
     "hub.import_hub",
     "hub.replace_secret",
     "hub.test_key",
+    "members.change_collaborator",
     "members.change_role",
     "members.invite",
     "members.invite_guest",
     "members.leave",
+    "members.let_in",
     "members.renew",
     "notices.read",
     "notices.read_all",
@@ -50,6 +54,7 @@ SINGLE = {
     "notices.webhook_rotate",
     "notices.webhook_test",
     "organizations.change_kind",
+    "organizations.change_settings",
     "organizations.change_sign_in",
     "organizations.change_ways",
     "organizations.delete",
@@ -62,7 +67,7 @@ SINGLE = {
     "trash.erase",
 }
 """Forms that show or change a secret or use it elsewhere, take data out, give others a way in or more rights, cannot be
-undone, or hide that somebody was there."""
+undone (how long things are kept is among the settings), or hide that somebody was there."""
 THEIRS = {"account.show_two_factor"}
 """What only they may look at: the secret of an app that they are setting up."""
 REFUSED = (
