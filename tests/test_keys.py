@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -18,6 +19,7 @@ from werkzeug.test import TestResponse
 from dataelan_web import create_app
 from dataelan_web.executions.candidates import usable_models
 from dataelan_web.extensions import db
+from dataelan_web.hub.keys import keeping
 from dataelan_web.hub.keys.keeping import seal, secret_of
 from dataelan_web.hub.providers.overview import health_of
 from dataelan_web.models import (
@@ -390,6 +392,31 @@ def test_a_secret_is_replaced_only_by_one_that_is_accepted(
         "its list is open to anyone: what the old one did is no success of the new one"
     )
     assert "key.replaced" in [event.action for event in events(acme)]
+
+
+@pytest.mark.parametrize("was_used", [False, True])
+def test_no_secret_is_kept_with_what_was_deleted_while_its_provider_was_asked(
+    app: Flask, vendor: Upstream, acme: people.Cast, key: APIKey, was_used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if was_used:  # it is seen nowhere any more then, but its row stays with its runs
+        vendor.answers({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]})
+        assert ask(app, acme).status_code == 200
+        lists(vendor, "small")
+    id, provider, check = key.id, key.provider_id, keeping.check
+
+    def slow(*asked: Any) -> Any:
+        checked = check(*asked)
+        assert submit(app, acme, deleted, "adam").status_code < 400
+        return checked
+
+    monkeypatch.setattr(keeping, "check", slow)
+    deleted = f"keys/{id}/deletion"
+    assert submit(app, acme, f"keys/{id}/secret", key=OTHER).status_code == 404
+    deleted = f"providers/{provider}/deletion"
+    assert submit(app, acme, "keys", provider_id=str(provider), key=OTHER).status_code == 404
+    db.session.rollback()
+    kept = select(APIKey.ciphertext).where(APIKey.provider_id == provider)
+    assert db.session.scalars(kept).all() == ([""] if was_used else [])
 
 
 @pytest.mark.parametrize("key_text", ["", "sk-schlüssel", "sk-a\r\nX-Evil: 1", "k" * 4001])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flask import abort
 from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from sqlalchemy.orm.attributes import flag_modified
 
@@ -48,7 +49,7 @@ def add_key(
 ) -> tuple[APIKey, Checked]:
     """Check, seal and keep a key; without an owner it is the platform's. Raises router Failure."""
     checked = check(provider, secret)
-    one_at_a_time(provider.id)
+    _hold(provider)
     key = seal(provider, owner, user_id, settings.label, secret)
     db.session.flush()
     _apply(key, settings)
@@ -100,6 +101,8 @@ def _told(value: Any) -> Any:
 def replace_secret(key: APIKey, secret: str) -> Checked:
     """Another secret in the same row, once the provider has accepted it. Raises router Failure."""
     checked = check(key.provider, secret)
+    one_at_a_time(key.provider_id)
+    _hold(key)
     reseal(key, secret)
     key.last_used_at = now() if checked.is_proven else None  # what the old one did says nothing of it
     _remember(key, checked)
@@ -239,6 +242,16 @@ def _make_default(key: APIKey) -> None:
 def one_at_a_time(provider_id: uuid.UUID) -> None:
     """From here to the commit: two would both be the default, and both make the models nobody had listed before."""
     db.session.execute(select(Provider.id).where(Provider.id == provider_id).with_for_update(key_share=True))
+
+
+def _hold(row: APIKey | Provider) -> None:
+    """From here to the commit nobody deletes it. 404 where somebody has, while its provider was asked: a secret would
+    be kept with what is gone."""
+    table: Any = type(row)
+    there = select(table.id).where(table.id == row.id, table.archived_at.is_(None))
+    if db.session.scalar(there.with_for_update(key_share=True)) is None:
+        db.session.rollback()
+        abort(404)
 
 
 def _siblings(provider_id: uuid.UUID, owner_id: uuid.UUID | None) -> ColumnElement[bool]:
