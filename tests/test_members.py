@@ -369,6 +369,16 @@ def test_a_guest_is_invited_to_one_project_and_sees_nothing_else(app: Flask, acm
     assert him.get("/account").status_code == 200, "where nothing is left but what is in the trash"
 
 
+def test_no_guest_is_told_the_address_of_a_member(app: Flask, acme: people.Cast) -> None:
+    people_of = f"{acme.home}/projects/{acme.project.id}/people"
+    let_in = {"user": str(acme.mia.id), "role": ProjectRole.EDITOR.value}
+    assert people.browser(app, acme.adam).submit(people_of, let_in).status_code == 200
+    seen_by_guest = people.browser(app, acme.gina).get(people_of).get_data(as_text=True)
+    assert acme.mia.name in seen_by_guest
+    assert acme.mia.email not in seen_by_guest
+    assert acme.mia.email in people.browser(app, acme.victor).get(people_of).get_data(as_text=True)
+
+
 def test_a_viewer_who_was_let_into_a_project_edits_there_and_nowhere_else(app: Flask, acme: people.Cast) -> None:
     victor, olivia = people.browser(app, acme.victor), people.browser(app, acme.olivia)
     sessions, people_url = f"{acme.home}/projects/{acme.project.id}/sessions", f"{acme.home}/projects/{acme.project.id}"
