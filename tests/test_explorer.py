@@ -307,14 +307,14 @@ def test_who_watches_sees_what_begins_and_what_ended_since(app: Flask, acme: peo
     before = ran(acme, 5, finished_at=now() - timedelta(minutes=2))
     going = ran(acme, None, state=State.RUNNING, finished_at=None)
     new = ran(acme, 5, finished_at=now())
-    answer = client.get(
-        f"{acme.home}/dashboard/runs?part=list&range=24h&live={since}", headers={"HX-Request": "true"}
-    ).text
+    url = f"{acme.home}/dashboard/runs?part=list&range=24h&live={since}"
+    answer = client.get(url, headers={"HX-Request": "true"}).text
     assert "1 new since you watch" in answer
     assert re.search(rf'id="row-{new.id}" data-new', answer)
     assert re.search(rf'id="row-{going.id}" data-open', answer)
     assert f'id="row-{before.id}">' in answer
     assert "<html" not in answer
+    assert "<html" in client.get(url).text, "opened by itself it is a page"
 
 
 # -- files -----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.wrappers import Response
 
 from ..models import now
-from ..web import render
+from ..web import render, wants_fragment
 from . import controls, explorer, ranges, saved, view_forms
 from . import filters as reading
 from . import view as viewing
@@ -27,15 +27,20 @@ def explore() -> Response:
     view, problem, status = _view()
     try:
         shown = {} if problem else explorer.page(view)
-        choices = {} if request.args.get("part") == "list" else controls.choices(view.filters) | explorer.choices()
+        choices = {} if _is_list() else controls.choices(view.filters) | explorer.choices()
     except explorer.TooMany as many:
         shown, problem, status = {}, str(many), 422
         choices = controls.choices(view.filters) | explorer.choices()
     except OperationalError as error:
         controls.give_up(error)
         shown, choices, problem, status = {}, {}, controls.TOO_LONG, 503
-    fragment = "list" if request.args.get("part") == "list" else "dashboard"
+    fragment = "list" if _is_list() else "dashboard"
     return render("dashboards/runs.html", fragment, status, problem=problem, **_context(view, choices), **shown)
+
+
+def _is_list() -> bool:
+    """Opened by itself, such an address is a page like any other."""
+    return wants_fragment() and request.args.get("part") == "list"
 
 
 def _view() -> tuple[View, str, int]:
@@ -61,7 +66,7 @@ def _context(view: View, choices: dict[str, list[tuple[str, str]]]) -> dict[str,
         "sorts": _sorts(view),
         "watch": view.but(live=int(now().timestamp())),
         "at_once": AT_ONCE,
-        **(view_forms.offered(saved.seen(), "runs", view.address) if request.args.get("part") != "list" else {}),
+        **(view_forms.offered(saved.seen(), "runs", view.address) if not _is_list() else {}),
     }
 
 
