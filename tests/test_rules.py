@@ -29,6 +29,7 @@ from dataelan_web.models import (
     ModelType,
     Organization,
     Origin,
+    Project,
     RoutingRule,
     RoutingRuleModel,
     State,
@@ -581,6 +582,21 @@ def test_a_rule_is_switched_off_and_then_passed_by(app: Flask, acme: people.Cast
         select(AuditEvent.action).where(AuditEvent.subject_id == rule.id).order_by(AuditEvent.created_at)
     )
     assert list(actions) == ["rule.created", "rule.disabled"]
+
+
+def test_a_default_rule_that_was_given_to_one_project_is_asked_by_no_other(
+    acme: people.Cast, cheap: Model, dear: Model
+) -> None:
+    rule = saved(acme, cheap, dear, name="Dear to me")
+    acme.organization.default_rule_id = rule.id
+    other = Project(id=new_id(), organization=acme.organization, name="Other", created_by=acme.olivia.id)
+    db.session.add(other)
+    db.session.commit()
+    assert other.first_settings(ModelType.TEXT) == {"model": "Dear to me"}
+    drafts.save(replace(Draft.of(rule), project_id=acme.project.id), acme.organization, acme.olivia.id, rule)
+    assert acme.project.first_settings(ModelType.TEXT) == {"model": "Dear to me"}
+    assert rules_for(db.session, other, "Dear to me", ModelType.TEXT) == [], "it would find none of this name"
+    assert other.first_settings(ModelType.TEXT) == {}
 
 
 def test_a_deleted_rule_decides_nothing_and_comes_back_as_it_was(

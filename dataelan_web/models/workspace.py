@@ -56,7 +56,8 @@ class Project(Trashable, Base):
         is_told = self.instructions and model_type in PromptSession.CONVERSATIONS
         settings: dict[str, Any] = {"system": self.instructions} if is_told else {}
         rule = self.organization.default_rule
-        return settings | ({"model": rule.name} if rule is not None and rule.is_for(model_type) else {})
+        is_asked = rule is not None and rule.project_id in (None, self.id) and rule.is_for(model_type)
+        return settings | ({"model": rule.name} if rule is not None and is_asked else {})
 
 
 class Collaborator(Base):
