@@ -6,12 +6,16 @@ import gzip
 import re
 import time
 import uuid
+from threading import Timer
+from typing import Any
 
+import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
 from dataelan_web.extensions import db
-from dataelan_web.models import AuditEvent, Execution, Prompt, State
+from dataelan_web.models import AuditEvent, Execution, Membership, Prompt, SignIn, State, User, now
+from dataelan_web.playground import still_seen
 
 from . import people
 from .conftest import wait_until
@@ -91,6 +95,34 @@ def test_the_stream_ends_with_the_finished_card_and_resumes_after_the_last_id(
     packed = mia.get(url, headers={"Accept-Encoding": "gzip"})
     assert (packed.content_encoding, packed.vary.find("Accept-Encoding") >= 0) == ("gzip", True)
     assert gzip.decompress(packed.data).decode().count("\n") == whole.count("\n")
+
+
+@pytest.mark.parametrize("how", ["signed out", "switched off", "removed", "nothing"])
+def test_who_may_not_see_an_answer_any_more_reads_on_no_longer(
+    app: Flask, worker: object, acme: people.Cast, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(still_seen, "EVERY", 0.1)
+    mia, her, url = people.browser(app, acme.mia), acme.mia.id, f"{acme.session_url}/executions"
+    story = {"text": "!simulate tokens=30 rate=10 reasoning=0\nA story", "model": "simulated/simulated-instant"}
+    id = run_of(mia.submit(url, {**story, "submission": "1"}).get_data(as_text=True))
+    ends: dict[str, Any] = {
+        "signed out": delete(SignIn).where(SignIn.user_id == her),
+        "switched off": update(User).where(User.id == her).values(disabled_at=now()),
+        "removed": delete(Membership).where(Membership.user_id == her),
+        "nothing": select(User.id).where(User.id == her),
+    }
+
+    def end() -> None:
+        with app.app_context(), db.engine.begin() as connection:
+            connection.execute(ends[how])
+
+    soon = Timer(0.8, end)
+    soon.start()
+    said = mia.get(f"{acme.home}/executions/{id}/events").get_data(as_text=True)
+    soon.join()
+    assert ("event: done" in said) is (how == "nothing")
+    again = mia.get(f"{acme.home}/executions/{id}/events").status_code
+    assert again == {"removed": 404, "nothing": 200}.get(how, 303)
 
 
 def test_a_second_post_of_the_same_form_runs_nothing_twice(app: Flask, worker: object, acme: people.Cast) -> None:

@@ -21,6 +21,7 @@ from .compare import board, choosing, differences, forms, listing, quoting, star
 from .compare.stream import events as event_stream
 from .forms import PromptForm
 from .quotes import reckoning, shown
+from .still_seen import while_seen
 from .stream import as_they_come
 
 
@@ -93,7 +94,7 @@ def comparison_events(id: uuid.UUID) -> Response:
     found = access.visible(Comparison, id)
     can_edit = access.may(access.EDIT, found)
     db.session.commit()  # hold no connection while streaming
-    return as_they_come(event_stream(found.id, can_edit))
+    return as_they_come(while_seen(event_stream(id, can_edit), Comparison, id))
 
 
 @bp.post("/comparisons/<uuid:id>/cancellation")

@@ -28,6 +28,7 @@ from .compare.hiding import refuse_blind
 from .forms import LONGEST, RewordForm
 from .quotes import kept, shown
 from .quotes.where import in_session
+from .still_seen import while_seen
 from .stream import as_they_come
 from .stream import events as event_stream
 
@@ -67,7 +68,7 @@ def events(id: uuid.UUID) -> Response:
     refuse_blind(found)
     can_edit, is_markdown = access.may(access.EDIT, found), found.model_type is not ModelType.VOICE
     db.session.commit()  # hold no connection while streaming
-    return as_they_come(event_stream(found.id, can_edit, is_markdown=is_markdown))
+    return as_they_come(while_seen(event_stream(id, can_edit, is_markdown=is_markdown), Execution, id))
 
 
 @bp.get("/executions/<uuid:id>/actions/<int:position>/file")
