@@ -17,15 +17,18 @@ from dataelan_web.extensions import db
 from dataelan_web.models import (
     IN_TRASH,
     AuditEvent,
+    Collaborator,
     Execution,
     Membership,
     Notice,
+    Project,
     Proposal,
     ProposalState,
     Template,
     TemplateCase,
     TemplateRun,
     User,
+    new_id,
     now,
 )
 
@@ -169,6 +172,22 @@ def test_whoever_is_alone_may_approve_what_they_proposed(app: Flask, acme: peopl
     assert decide(olivia, acme, template, "approve").status_code == 204
     other = proposed(app, acme, acme.olivia, "One", "Two")
     assert decide(olivia, acme, other, "approve").status_code == 403, "Mia could: no label is protected here"
+
+
+def test_a_guest_who_was_let_out_hears_no_more_though_they_are_in_another_project(
+    app: Flask, acme: people.Cast
+) -> None:
+    template = proposed(app, acme, acme.mia, "One", "Two")
+    gina, adam = people.browser(app, acme.gina), people.browser(app, acme.adam)
+    comments = url(acme, template, "/proposals/1/comments")
+    assert gina.submit(comments, {"text": "Why?"}).status_code == 204
+    other = Project(id=new_id(), organization=acme.organization, name="Other", created_by=acme.olivia.id)
+    db.session.add(other)
+    db.session.flush()
+    db.session.query(Collaborator).filter_by(user_id=acme.gina.id).update({"project_id": other.id})
+    db.session.commit()
+    assert adam.submit(comments, {"text": "Because it is secret"}).status_code == 204
+    assert told("proposal.comment", template) == {"Mia"}
 
 
 @pytest.mark.parametrize("how", ["disabled_at", "deleted_at"])

@@ -74,5 +74,6 @@ def _deciders(call: ActionCall) -> set[uuid.UUID]:
 def _tell(call: ActionCall, people: set[uuid.UUID], kind: str, title: str, body: str) -> None:
     slug = db.session.get_one(Organization, call.organization_id).slug
     key = f"{kind}:{call.id}:{call.decided_at or ''}"
-    data = {"call": str(call.id), "action": call.name, "project": str(project_of(call).id)}
-    tell(db.session, call.organization_id, people, key, kind, title, body, f"/o/{slug}/calls/{call.id}", data=data)
+    here, path = project_of(call).id, f"/o/{slug}/calls/{call.id}"
+    data = {"call": str(call.id), "action": call.name, "project": str(here)}
+    tell(db.session, call.organization_id, people, key, kind, title, body, path, data=data, project_id=here)

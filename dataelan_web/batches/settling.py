@@ -105,7 +105,8 @@ def tell(batch: Batch, kind: str, title: str, body: str) -> None:
     """Whoever started it. In the caller's transaction."""
     slug, people = batch.project.organization.slug, {batch.started_by} - {None}
     path, key = f"/o/{slug}/batches/{batch.id}", f"{kind}:{batch.id}:{now().isoformat()}"
-    notify.tell(db.session, batch.project.organization_id, [id for id in people if id], key, kind, title, body, path)
+    here, told = batch.project, [id for id in people if id]
+    notify.tell(db.session, here.organization_id, told, key, kind, title, body, path, project_id=here.id)
 
 
 def _forget_lost(batch: Batch) -> None:

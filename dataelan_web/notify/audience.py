@@ -70,8 +70,10 @@ def _owners(session: DbSession, budget: Budget) -> set[uuid.UUID]:
     return set()
 
 
-def present(session: DbSession, organization_id: uuid.UUID, people: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of them who still belong to the organization, or are guests of a project in it."""
+def present(
+    session: DbSession, organization_id: uuid.UUID, people: Iterable[uuid.UUID], project_id: uuid.UUID | None = None
+) -> set[uuid.UUID]:
+    """Those of them who still belong to the organization, or are guests of a project in it, or of this one."""
     wanted = list(people)
     if not wanted:
         return set()
@@ -83,6 +85,7 @@ def present(session: DbSession, organization_id: uuid.UUID, people: Iterable[uui
         .join(Project, Project.id == Collaborator.project_id)
         .where(Project.organization_id == organization_id, Collaborator.user_id.in_(wanted))
     )
+    guests = guests.where(Project.id == project_id) if project_id else guests
     return set(session.scalars(union(members, guests)))
 
 

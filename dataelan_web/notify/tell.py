@@ -52,19 +52,21 @@ def tell(
     data: Mapping[str, Any] | None = None,
     mailed: Mapping[str, Any] | None = None,
     to_programs: bool = True,
+    project_id: uuid.UUID | None = None,
 ) -> int:
     """A word to these people of an organization, and to its webhooks. Returns how many people had not heard it yet. Who
     has left it meanwhile hears nothing.
 
     `key` names what it is about: nobody, and no webhook, is told twice. `path` is where to go from here, on this site.
     `data` is for programs: what the words say, as values. `mailed`: what a letter holds beside the words (mail.letter).
-    `to_programs`: no, where it is these people's alone.
+    `to_programs`: no, where it is these people's alone. `project_id`: where it happened, of which no guest of another
+    project hears.
     """
     if path and not re.match(r"/(?![/\\])", path):
         raise ValueError(f"{path!r} is not a path on this site")
     word = Word(key[:LONGEST], kind, " ".join(title.split())[:LONGEST], body, path)
     organization = session.get_one(Organization, organization_id)
-    told = _notices(session, organization, present(session, organization_id, user_ids), word)
+    told = _notices(session, organization, present(session, organization_id, user_ids, project_id), word)
     if to_programs:
         _to_webhooks(session, organization, word, data or {})
     if told and current_app.extensions["dataelan_settings"].mail:

@@ -196,4 +196,5 @@ def _tell(template: Template, proposal: Proposal, people: set[uuid.UUID], what: 
     path = url_for("prompts.proposal", id=template.id, number=proposal.number)
     title = f"{word}: {template.name}"
     key, kind = f"proposal:{proposal.id}:{what}", f"proposal.{what.split()[0]}"
-    notify.tell(db.session, g.organization.id, people, key, kind, title, body, path)
+    here = template.project_id
+    notify.tell(db.session, g.organization.id, people, key, kind, title, body, path, project_id=here)
