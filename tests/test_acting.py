@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,6 +29,7 @@ from dataelan_web.models import (
     AuditEvent,
     CallState,
     Collaborator,
+    DeclaredAction,
     Execution,
     How,
     Notice,
@@ -382,6 +386,40 @@ def test_another_origin_gets_a_secret_of_its_own_and_the_first_keeps_its(acme: p
     assert declaring.secrets_of(first) == [secret]
     rotated = declaring.rotate(action)
     assert declaring.secrets_of(action.version.receiver) == [rotated, other]  # type: ignore[arg-type]
+
+
+def test_of_two_who_write_at_once_the_second_sees_what_the_first_wrote(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action, project, check = acting.declared(acme).id, acme.project.id, declaring._check_name
+    met = threading.Barrier(2)
+
+    def late(*of: Any) -> None:
+        check(*of)
+        with suppress(threading.BrokenBarrierError):
+            met.wait(1)
+
+    def change(word: str) -> str:
+        row = db.session.get_one(DeclaredAction, action)
+        declaring.change(row, acting.draft(description=word), None)
+        return f"version {row.number}"
+
+    def create(_: str) -> str:
+        try:
+            declaring.create(db.session.get_one(Project, project), acting.draft(name="another"), None)
+        except declaring.Refused:
+            return "refused"
+        return "created"
+
+    def within(act: Callable[[str], str], word: str) -> str:
+        with app.app_context():
+            return act(word)
+
+    monkeypatch.setattr(declaring, "_check_name", late)
+    for act, outcome in ((change, ["version 2", "version 3"]), (create, ["created", "refused"])):
+        met.reset()
+        with ThreadPoolExecutor(2) as both:
+            assert sorted(both.map(partial(within, act), ("One", "Two"))) == outcome
 
 
 def test_a_name_is_taken_once_also_by_what_is_in_the_trash(acme: people.Cast) -> None:

@@ -47,12 +47,13 @@ class Draft:
 
 def create(project: Project, draft: Draft, user_id: uuid.UUID | None) -> tuple[DeclaredAction, str | None]:
     """A new action, switched on, and the secret of its receiver. Raises Refused and posting.AddressRefused."""
+    if draft.url:
+        check_address(draft.url)
+    _one_at_a_time(project.id)
     mine = select(func.count()).where(DeclaredAction.project_id == project.id)
     if (db.session.scalar(mine.where(DeclaredAction.deleted_at.is_(None))) or 0) >= MOST:
         raise Refused("name", f"A project can have {MOST} actions. Delete one that is not needed any more.")
     _check_name(project.id, draft.name, None)
-    if draft.url:
-        check_address(draft.url)
     action = DeclaredAction(id=new_id(), project_id=project.id, name=draft.name, created_by=user_id)
     db.session.add(action)
     db.session.flush()
@@ -64,12 +65,14 @@ def create(project: Project, draft: Draft, user_id: uuid.UUID | None) -> tuple[D
 
 def change(action: DeclaredAction, draft: Draft, user_id: uuid.UUID | None) -> str | None:
     """Another version, if anything is other than before. A secret where there is another receiver. Raises as create."""
+    if draft.url and draft.url != action.version.url:
+        check_address(draft.url)
+    _one_at_a_time(action.project_id)
+    db.session.refresh(action)
     before = action.version
     if draft == draft_of(before):
         return None
     _check_name(action.project_id, draft.name, action.id)
-    if draft.url and draft.url != before.url:
-        check_address(draft.url)
     action.number, action.name = action.number + 1, draft.name
     organization_id = action.project.organization_id
     secret = _add_version(organization_id, action, draft, user_id, before)
@@ -140,6 +143,11 @@ def place_of(receiver: ActionReceiver) -> Place:
 
 def previous_place_of(receiver: ActionReceiver) -> Place:
     return Place(receiver.organization_id, receiver.id, "action_receiver.previous_ciphertext", receiver.origin)
+
+
+def _one_at_a_time(project_id: uuid.UUID) -> None:
+    """From here to the commit: of two who write at once, the second sees the name, or the version, of the first."""
+    db.session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
 
 
 def _check_name(project_id: uuid.UUID, name: str, but: uuid.UUID | None) -> None:
