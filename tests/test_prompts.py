@@ -26,6 +26,7 @@ from dataelan_web.models import (
     Execution,
     LabelMove,
     ModelType,
+    Project,
     PromptSession,
     State,
     Template,
@@ -34,6 +35,7 @@ from dataelan_web.models import (
     TemplateRun,
     TemplateVersion,
     User,
+    new_id,
 )
 from dataelan_web.prompts import pasting
 from dataelan_web.prompts.content import Content, Turn
@@ -502,6 +504,17 @@ def test_a_prompt_of_a_session_becomes_a_template(app: Flask, worker: object, ac
         assert content.names == ("text",)
         assert '"object"' in content.schema
     assert mia.submit(index, {"name": "No", "execution": "no-id"}).status_code == 404
+
+
+def test_a_prompt_of_a_session_that_was_moved_is_saved_where_it_is_now(app: Flask, acme: people.Cast) -> None:
+    run, mia = people.ended(acme, "Translate {{text}}", "Done"), people.browser(app, acme.mia)
+    target = Project(id=new_id(), organization=acme.organization, name="Target", created_by=acme.mia.id)
+    db.session.add(target)
+    db.session.commit()
+    assert mia.submit(f"{acme.session_url}/project", {"project_id": str(target.id)}).status_code == 204
+    form = page(mia.get(f"{acme.home}/executions/{run.id}/prompt"))
+    assert f'action="{acme.home}/projects/{target.id}/prompts"' in form
+    assert str(acme.project.id) not in form[form.index("<main") :], "whoever is a guest here has no business there"
 
 
 def test_a_prompt_opens_in_a_session_with_its_examples_before_it(app: Flask, worker: object, acme: people.Cast) -> None:

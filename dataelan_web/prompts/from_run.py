@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload
 
 from .. import access
 from ..executions.prompts import from_json
-from ..models import Execution, ModelType
+from ..models import Execution, ModelType, Project
 from ..playground.asking import title_of
 from ..playground.chat_form import EFFORTS, stops_typed
 from ..playground.compare.hiding import refuse_blind
@@ -26,6 +26,11 @@ def editable(id: uuid.UUID) -> Execution:
         abort(404)
     refuse_blind(execution)
     return execution
+
+
+def project_of(execution: Execution) -> Project:
+    """Where it is seen, and its prompt is kept: a session may have been moved since."""
+    return execution.session.project if execution.session else execution.project
 
 
 def id_in(text: str) -> uuid.UUID:

@@ -112,11 +112,11 @@ def _not_created(project: Project, form: NewForm) -> FlaskResponse:
 
 
 def _from_run(execution: Any, form: NewForm, status: int = 200) -> FlaskResponse:
-    g.project = execution.project
+    g.project = project = from_run.project_of(execution)
     content = from_run.content_of(execution)
     earlier = from_run.earlier_turns(execution)
     values = {"execution": execution, "form": form, "content": content, "earlier": earlier}
-    return render("prompts/from_run.html", status=status, project=execution.project, **values)
+    return render("prompts/from_run.html", status=status, project=project, **values)
 
 
 def _list(project: Project, form: NewForm | None = None, status: int = 200) -> FlaskResponse:
