@@ -216,6 +216,14 @@ def test_an_owner_takes_everything_out_as_a_zip_without_secrets_and_without_othe
     db.session.add(picture)
     db.session.commit()
     assert acme.secret
+    mia, template = people.browser(app, acme.mia), people.template(acme, "What is published")
+    unsaid = {"message_role": "user", "message_text": "What Mia has not said yet"}
+    assert mia.submit(f"{acme.home}/prompts/{template.id}/draft", unsaid).status_code == 200
+    chat = (
+        b'[{"uuid": "1", "name": "Hers", "chat_messages": [{"sender": "human", "text": "What Mia may not bring in"}]}]'
+    )
+    file = {"file": (io.BytesIO(chat), "conversations.json")}
+    assert mia.submit(f"{acme.home}/projects/{acme.project.id}/imports", file).status_code == 201
     olivia = people.browser(app, acme.olivia)
     url = olivia.submit(f"{acme.home}/export").headers["HX-Redirect"]
     assert olivia.submit(f"{acme.home}/export").headers["HX-Redirect"] == url, "one at a time"
@@ -235,6 +243,8 @@ def test_an_owner_takes_everything_out_as_a_zip_without_secrets_and_without_othe
     assert contents[f"files/{picture.id}/_dot.gif"] == "GIF89a-bytes"
     assert {json.loads(line)["role"] for line in contents["people.jsonl"].splitlines()} == set(people.ROLES.values())
     assert "theirs" not in everything_said
+    assert "What is published" in everything_said
+    assert "What Mia" not in everything_said, "a draft is its author's alone"
     for secret in ("dk1.", "CANARY", GatewayToken.digest(acme.secret), acme.secret, "password_hash", "session_key"):
         assert secret not in everything_said
     assert json.loads(contents["manifest.json"])["rows"]["executions"] == 2

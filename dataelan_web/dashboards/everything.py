@@ -25,8 +25,12 @@ from ..storage import Unavailable, storage
 
 FORM = "zip"
 CHUNK = 1000
-LEFT_OUT = ("deliveries", "notices", "run_exports", "leftovers", "search_", "rollup", "hub_versions")
-"""By how they begin: what is made anew from the rest, or is for one person or one moment."""
+LEFT_OUT = (
+    *("deliveries", "notices", "run_exports", "leftovers", "search_", "rollup", "hub_versions"),
+    *("template_drafts", "stars", "import"),
+)
+"""By how they begin: what is made anew from the rest, or is for one person or one moment: also what somebody writes and
+has not published, and what they have read in from elsewhere and not chosen yet."""
 SECRET = ("ciphertext", "previous_ciphertext", "token_hash", "previous_hash", "secret_hash", "sealed")
 BULKY = ("vectors",)
 """Of no use to a reader, and made anew from their texts."""
