@@ -350,6 +350,21 @@ def test_limits_are_remembered_until_they_change(
         assert seen == []
 
 
+def test_nothing_is_held_against_a_window_that_is_over_however_long_it_is_remembered(
+    program: Program, acme: people.Cast
+) -> None:
+    made = limit(acme, window=Window.DAY)
+    program.warm()
+    back = timedelta(days=1)  # as where the machine slept over midnight, which no clock of a process counts
+    gone = {"starts_at": BudgetPeriod.starts_at - back, "ends_at": func.now()}
+    db.session.execute(update(BudgetPeriod).where(BudgetPeriod.budget_id == made.id).values(gone))
+    db.session.commit()
+    assert program.run().state is State.COMPLETED
+    spent = select(BudgetPeriod.spent).where(BudgetPeriod.budget_id == made.id).order_by(BudgetPeriod.starts_at)
+    assert db.session.scalars(spent).all() == [2 * COST, COST]
+    assert books(acme) == []
+
+
 CHANGES: dict[str, Callable[[Program], Any]] = {
     "its key is switched off": lambda program: (
         update(APIKey).where(APIKey.id == program.key.id).values(is_enabled=False)

@@ -4,7 +4,8 @@ As of rules (hub_view.py): until the database counts a change of the organizatio
 everyone's, or until something is another by itself, as a limit is in its next window. That count comes with the token
 of each call, so a change holds at once, in every process.
 
-It is never more than a guess of what is left: whether a limit is kept to, the database says as it holds.
+It is never more than a guess of what is left, and of whether a window still lasts: no clock of ours goes while a
+machine sleeps. Whether a limit is kept to, and in which window, the database says as it holds.
 """
 
 from __future__ import annotations
