@@ -337,9 +337,13 @@ def test_where_this_pace_leads_and_who_spends_most_is_told_of_what_the_platform_
     app: Flask, acme: people.Cast, rival: people.Cast, sue: people.Browser
 ) -> None:
     used.charge(acme, 9 * NANO, acme.mia, "own-key-model", started_at=now())
-    for cast, amount in ((rival, 400_000 * NANO), (acme, 800_000 * NANO)):
-        paid = used.attempt(used.run(cast, cast.mia), "paid-model", started_at=now())
-        values = {"organization_id": cast.organization.id, "attempt_id": paid.id, "payer": Payer.PLATFORM}
+    for cast, amount, model, payer in (
+        (rival, 400_000 * NANO, "paid-model", Payer.PLATFORM),
+        (acme, 800_000 * NANO, "paid-model", Payer.PLATFORM),
+        (acme, 100_000 * NANO, "keyless-model", Payer.NOBODY),
+    ):
+        paid = used.attempt(used.run(cast, cast.mia), model, started_at=now())
+        values = {"organization_id": cast.organization.id, "attempt_id": paid.id, "payer": payer}
         db.session.add(LedgerEntry(**values, amount=amount, tokens=0))
     db.session.commit()
     form = {"scope": "organization", "subject": f"organization:{acme.organization.id}", "amount": "900000"}
@@ -352,6 +356,7 @@ def test_where_this_pace_leads_and_who_spends_most_is_told_of_what_the_platform_
     assert "Biggest models in this window Own / paid-model $1,200,000" in text
     assert re.search(r"Biggest organizations in this window Acme \$800,000 \w+ \$400,000", text)
     assert "own-key-model" not in text, "what an organization pays itself is its own business"
+    assert "keyless-model" not in text, "nor is in a limit of money what nobody pays for"
 
 
 def test_each_kind_of_thing_is_offered_and_nothing_that_is_an_organizations_own(

@@ -10,27 +10,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 
+from .. import quota
 from ..extensions import db
-from ..models import Attempt, EntryKind, Execution, LedgerEntry, Organization, Payer, Scope, Unit, User
+from ..models import Attempt, EntryKind, Execution, LedgerEntry, Organization, Scope, Unit, User
 from ..quota import Standing
 from . import place
 
 BIGGEST = 5
-COLUMNS: dict[Scope, Any] = {
-    Scope.PROJECT: Execution.project_id,
-    Scope.MEMBER: Execution.user_id,
-    Scope.TOKEN: Execution.token_id,
-    Scope.KEY: Attempt.api_key_id,
-    Scope.PROVIDER: Attempt.provider_id,
-    Scope.MODEL: Attempt.model_id,
-}
 USED: dict[Unit, ColumnElement[int]] = {
     Unit.USD: func.coalesce(func.sum(LedgerEntry.amount), 0),
     Unit.TOKENS: func.coalesce(func.sum(LedgerEntry.tokens), 0),
     Unit.REQUESTS: func.count().filter(LedgerEntry.kind == EntryKind.CHARGE),
 }
-COUNTS = LedgerEntry.payer != Payer.ORGANIZATION
-"""What the operator's limits count."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +42,17 @@ class Spenders:
 
 def already(scope: Scope, subject_id: uuid.UUID, unit: Unit, starts_at: datetime) -> int:
     """Used since then, by this organization; for a limit of the operator's by all, as far as it counts them."""
-    query = _charges(scope, subject_id).where(*_since(starts_at))
-    query = query.where(COUNTS) if place.is_operators() else query
+    query = _charges(quota.counts_for(scope, unit, place.owner_id(), subject_id)).where(*_since(starts_at))
     return int(db.session.scalar(query.with_only_columns(USED[unit], maintain_column_froms=True)) or 0)
 
 
 def spenders(standing: Standing, *, people: bool) -> Spenders:
     """The biggest of its window; of people only where they are asked for."""
     budget, ends_at = standing.budget, standing.ends_at
-    charges = _charges(budget.scope, budget.subject_id).where(*_since(standing.starts_at))
+    counted = quota.counts_for(budget.scope, budget.unit, budget.organization_id, budget.subject_id)
+    charges = _charges(counted).where(*_since(standing.starts_at))
     if ends_at is not None:
         charges = charges.where(LedgerEntry.created_at < ends_at)
-    if budget.organization_id is None:
-        charges = charges.where(COUNTS)
     models = _biggest(charges, budget.unit, Attempt.provider_name + " / " + Attempt.model_name)
     if not people:
         return Spenders(models, ())
@@ -87,14 +76,13 @@ def _since(starts_at: datetime) -> tuple[ColumnElement[bool], ...]:
     return LedgerEntry.created_at >= starts_at, Attempt.started_at >= starts_at
 
 
-def _charges(scope: Scope, subject_id: uuid.UUID) -> Select[Any]:
+def _charges(counted: ColumnElement[bool]) -> Select[Any]:
+    """Lines that a limit counts, by the rule that it counts by; to an organization none but its own."""
     query = (
         select(LedgerEntry.id)
         .join(Attempt, Attempt.id == LedgerEntry.attempt_id)
         .join(Execution, Execution.id == Attempt.execution_id)
+        .where(counted)
     )
-    if (owner := place.owner_id()) is not None:
-        query = query.where(LedgerEntry.organization_id == owner)
-    elif scope is Scope.ORGANIZATION:
-        query = query.where(LedgerEntry.organization_id == subject_id)
-    return query.where(COLUMNS[scope] == subject_id) if scope in COLUMNS else query
+    owner = place.owner_id()
+    return query if owner is None else query.where(LedgerEntry.organization_id == owner)

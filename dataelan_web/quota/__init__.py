@@ -25,7 +25,7 @@ from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
 from .openings import WrongOpening, first_windows, look_at_openings, wrong_openings
 from .rates import Lease, Rates
 from .refusals import OverLimit, RateExceeded, RatesUnknown, tightest, whose_limit
-from .setting import erase, forget, set_limit, set_rate
+from .setting import counts_for, erase, forget, set_limit, set_rate
 from .standing import Standing, left_usd, standing
 from .subjects import OPERATORS, Subjects
 from .undoing import Replaced, delete_limit, delete_rate, restore_limit, restore_rate
@@ -58,6 +58,7 @@ __all__ = [
     "array",
     "commit",
     "correct",
+    "counts_for",
     "delete_limit",
     "delete_rate",
     "drift",
