@@ -25,6 +25,7 @@ from dataelan_web.models import (
     APIKey,
     AuditEvent,
     Budget,
+    BudgetPeriod,
     Delivery,
     LedgerEntry,
     Notice,
@@ -290,6 +291,26 @@ def test_what_the_operator_grants_lets_a_program_go_on(
 
     assert ask() == 402
     increase = used.asked(acme, budget, acme.mia, 1)
+    assert sue.submit(f"/admin/increases/{increase.id}/approval", {"amount": "1", "until": ""}).status_code == 200
+    assert ask() == 200
+    assert ask() == 402
+
+
+def test_what_one_organization_is_granted_of_a_limit_of_all_lets_anothers_program_go_on(
+    app: Flask, acme: people.Cast, rival: people.Cast, simulated: str, sue: people.Browser
+) -> None:
+    budget = everybodys(0, unit=Unit.REQUESTS)
+    (window,) = db.session.scalars(select(BudgetPeriod).filter_by(budget_id=budget.id))
+    budget.limit = window.spent  # by other tests, and all of it
+    db.session.commit()
+    body = {"model": "simulated/simulated-instant", "messages": [{"role": "user", "content": "Hi"}]}
+
+    def ask() -> int:
+        headers = {"x-api-key": acme.secret}
+        return people.browser(app).post("/v1/chat/completions", json=body, headers=headers).status_code
+
+    assert ask() == 402
+    increase = used.asked(rival, budget, rival.mia, 1)
     assert sue.submit(f"/admin/increases/{increase.id}/approval", {"amount": "1", "until": ""}).status_code == 200
     assert ask() == 200
     assert ask() == 402
