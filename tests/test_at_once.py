@@ -23,6 +23,7 @@ from dataelan_web.executions import at_once, indexing, remembered
 from dataelan_web.extensions import db
 from dataelan_web.gateway import tokens
 from dataelan_web.hub.keys.keeping import reseal, seal
+from dataelan_web.jobs import queue
 from dataelan_web.models import (
     APIKey,
     Attempt,
@@ -333,6 +334,26 @@ def test_limits_are_remembered_no_longer_for_having_waited(acme: people.Cast, pr
     assert memory.find(subjects, 1)
     time.sleep(max(until - time.monotonic(), 0))
     assert memory.find(subjects, 1) is None
+
+
+def test_what_one_organization_is_granted_of_a_rate_of_all_holds_for_others_at_once(
+    program: Program, acme: people.Cast, rival: people.Cast
+) -> None:
+    slow = {"requests_per_minute": None, "tokens_per_minute": 300, "parallel": None}
+    rate = quota.set_rate(db.session, None, Scope.MODEL, program.model.id, **slow)
+    db.session.commit()
+    assert rate
+    id = rate.id
+
+    def output() -> int:
+        """How long an answer is asked for, at the beginning of a minute."""
+        queue.store().delete(f"rate:1:{id.hex}:minute")
+        program.run()
+        return int(program.vendor.requests[-1]["body"]["max_tokens"])
+
+    assert output() == output() < 300
+    grant(rival, 1_000, rate_id=id, pace="tokens")
+    assert output() == 600
 
 
 def test_limits_are_remembered_until_they_change(
