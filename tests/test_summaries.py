@@ -231,3 +231,12 @@ def told(cast: people.Cast) -> dict[str, int]:
     )
     who = [next(name for name, user in cast.people.items() if user.id == id) for id in db.session.scalars(mine)]
     return {name: who.count(name) for name in cast.people if name in who}
+
+
+def test_a_limit_as_large_as_can_be_entered_breaks_no_summary(app: Flask, acme: people.Cast) -> None:
+    a_week(acme)
+    vast = used.limit(acme, Scope.ORGANIZATION, acme.organization.id, 1_000_000_000 * NANO, window=Window.WEEK)
+    used.period(vast, 900_000_000 * NANO, at=datetime(2026, 11, 12, tzinfo=KATHMANDU))
+    answer = people.browser(app, acme.olivia).get(f"{acme.home}/summaries/{WEEK.address}")
+    assert answer.status_code == 200
+    assert "$900,000,000.00 of $1,000,000,000.00" in answer.get_data(as_text=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Numeric, cast, func, or_, select
 
 from .. import formats
 from ..dashboards import ranges, sums
@@ -78,7 +78,8 @@ def met(organization: Organization, seen: SumsSeen, period: Period) -> tuple[Met
             .group_by(Execution.refused_by)
         ).all()
     )
-    is_near = BudgetPeriod.spent * 100 >= Budget.limit * NEARLY
+    spent, limit = (cast(amount, Numeric) for amount in (BudgetPeriod.spent, Budget.limit))
+    is_near = spent * 100 >= limit * NEARLY  # of which bigint holds no hundredfold
     rows = db.session.execute(
         select(Budget, BudgetPeriod)
         .join(Budget, Budget.id == BudgetPeriod.budget_id)
