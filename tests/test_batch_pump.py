@@ -16,7 +16,7 @@ from flask import Flask, g
 from flask_login import login_user
 from sqlalchemy import func, select, update
 
-from dataelan_web import modes
+from dataelan_web import modes, quota
 from dataelan_web.batches import controls, drafting, estimate, export, pump, results
 from dataelan_web.executions import purge
 from dataelan_web.executions.execute import execute_queued
@@ -463,6 +463,18 @@ def test_a_file_holds_no_formulas(app: Flask, acme: people.Cast) -> None:
     assert next(written)
     assert next(written)
     assert not db.session().in_transaction(), "whoever reads slowly holds no connection"
+
+
+def test_what_is_corrected_by_an_invoice_is_corrected_in_the_table_too(
+    app: Flask, acme: people.Cast, simulated: str
+) -> None:
+    batch = move(begun(app, acme, model=[priced(acme, simulated)]), 2)
+    before = results.spent(batch).answers
+    (run, *_) = db.session.scalars(select(Execution).where(Execution.batch_id == batch.id)).all()
+    quota.correct(db.session, run.attempts[0].id, 7_000, "By the invoice", None)
+    db.session.commit()
+    everything, (of_model,) = results.sums(batch)
+    assert results.spent(batch).answers == everything.cost == of_model.cost == before + 7_000
 
 
 def test_a_batch_in_the_trash_hides_its_runs_and_is_purged_with_what_was_said(app: Flask, acme: people.Cast) -> None:

@@ -13,8 +13,10 @@ from sqlalchemy import BigInteger, ColumnElement, case, cast, func, or_, select,
 
 from ..models import (
     Attempt,
+    BatchCell,
     Budget,
     BudgetPeriod,
+    CellState,
     EntryKind,
     Execution,
     Hold,
@@ -174,8 +176,8 @@ def correct(
     session: DbSession, attempt_id: uuid.UUID, amount: int, note: str, by: uuid.UUID | None, tokens: int = 0
 ) -> LedgerEntry:
     """A further line for what an attempt was charged too little, or too much (less than nothing): nano-USD, tokens.
-    It counts in the windows that the call was held against, and in its cost. Raises ValueError for a call that has not
-    ended, and for one that would come to less than nothing. The caller commits."""
+    It counts in the windows that the call was held against, in its cost, and in the table of its batch. Raises
+    ValueError for a call that has not ended, and for one that would come to less than nothing. The caller commits."""
     execution_id = session.scalars(select(Attempt.execution_id).where(Attempt.id == attempt_id)).one()
     execution = session.get_one(Execution, execution_id, with_for_update={"key_share": True})
     attempt = session.get_one(Attempt, attempt_id, with_for_update={"key_share": True})
@@ -190,7 +192,9 @@ def correct(
         raise ValueError("A call cannot come to less than nothing.")
     attempt.cost = int(charged or 0) + amount
     costs = session.scalars(select(Attempt.cost).where(Attempt.execution_id == execution.id)).all()
-    execution.cost = None if None in costs else sum(cost or 0 for cost in costs)
+    before, execution.cost = execution.cost or 0, None if None in costs else sum(cost or 0 for cost in costs)
+    if execution.cost is not None:
+        _count_in_cell(session, execution.id, execution.cost - before)
     line = LedgerEntry(
         id=new_id(),
         organization_id=execution.organization_id,
@@ -208,6 +212,12 @@ def correct(
     if reservation:
         _count(session, reservation.id, {Unit.USD: amount, Unit.TOKENS: tokens})
     return line
+
+
+def _count_in_cell(session: DbSession, execution_id: uuid.UUID, more: int) -> None:
+    """A batch's table sums up what its runs cost as they are settled; one that is not yet will have it then."""
+    cell = update(BatchCell).where(BatchCell.execution_id == execution_id, BatchCell.state != CellState.RUNNING)
+    session.execute(cell.values(cost=func.coalesce(BatchCell.cost, 0) + more))
 
 
 def _count(session: DbSession, reservation_id: uuid.UUID, more: dict[Unit, int]) -> None:
