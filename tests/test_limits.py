@@ -499,6 +499,19 @@ def test_a_keys_page_and_its_limit_say_the_same(app: Flask, acme: people.Cast) -
     assert budgets_of(acme) == [], "with a key its limits go"
 
 
+def test_how_much_a_key_may_spend_a_day_is_changed_on_its_page_and_not_whether_it_refuses(
+    app: Flask, acme: people.Cast
+) -> None:
+    key = people.own_provider(acme, "http://x/v1")
+    olivia = people.browser(app, acme.olivia)
+    soft = form_of(acme, scope="key", subject=f"key:{key.id}", window="day", amount="3", alerts="150", is_hard="no")
+    assert olivia.submit(f"{acme.home}/limits", soft).status_code == 204
+    settings = {"label": "K", "daily_quota": "4"}
+    assert olivia.submit(f"{acme.home}/hub/keys/{key.id}/settings", settings).status_code == 204
+    (daily,) = budgets_of(acme)
+    assert (daily.limit, daily.is_hard, daily.alerts) == (4 * NANO, False, [150])
+
+
 def _key(key: APIKey) -> APIKey:
     db.session.rollback()
     return db.session.get_one(APIKey, key.id, populate_existing=True)

@@ -62,11 +62,12 @@ def set_limit(
     window: Window,
     limit: int,
     unit: Unit = Unit.USD,
-    is_hard: bool = True,
+    is_hard: bool | None = True,
     alerts: Sequence[int] | None = None,
     created_by: uuid.UUID | None = None,
 ) -> Budget:
-    """Make or change a budget; `limit` in its unit, `alerts` in percent (None: as they are, or the usual ones).
+    """Make or change a budget; `limit` in its unit, `is_hard` (None: as it is, or hard), `alerts` in percent (None: as
+    they are, or the usual ones).
 
     A new one counts what the ledger says of its window so far: a monthly limit made on the 15th counts the month.
     Lowering one under what is spent breaks nothing; it only refuses what comes. Without an organization it is the
@@ -79,7 +80,8 @@ def set_limit(
         "window": window,
         "unit": unit,
     }
-    values: dict[str, Any] = {"limit": limit, "is_hard": is_hard}
+    values: dict[str, Any] = {"limit": limit}
+    values |= {"is_hard": is_hard} if is_hard is not None else {}
     values |= {"alerts": list(alerts)} if alerts is not None else {}
     budget, is_new = _made_or_found(session, Budget, which, {**values, "created_by": created_by})
     if is_new:

@@ -222,7 +222,7 @@ def _limit(key: APIKey, daily_quota: int | None) -> None:
     if daily_quota == key.daily_quota:
         return
     if daily_quota is not None:
-        quota.set_limit(db.session, key.organization_id, Scope.KEY, key.id, Window.DAY, daily_quota)
+        quota.set_limit(db.session, key.organization_id, Scope.KEY, key.id, Window.DAY, daily_quota, is_hard=None)
         return
     mine = (Budget.scope == Scope.KEY, Budget.subject_id == key.id, Budget.window == Window.DAY)
     living = select(Budget).where(*mine, Budget.unit == Unit.USD, Budget.deleted_at.is_(None))
