@@ -150,6 +150,13 @@ def test_every_order_holds_over_pages_both_ways(acme: people.Cast) -> None:
             assert ([row.id for row in first.rows], first.newer) == (ids[:3], None)
 
 
+def test_a_provider_that_counts_billions_of_tokens_breaks_no_order(acme: people.Cast) -> None:
+    ran(acme, 1, **dict.fromkeys(("tokens_input", "tokens_output", "tokens_reasoning"), 10**9))
+    over = ranges.preset("24h", ZoneInfo("UTC"))
+    wanted = Wanted(sums.Asked(acme.organization.id, SumsSeen(True, (), acme.mia.id)), over.start, over.end)
+    assert [row.number for row in listed(wanted, Order(SORTS["tokens"]))] == [3 * 10**9]
+
+
 def test_pages_stay_where_they_are_while_runs_come(acme: people.Cast) -> None:
     old = [ran(acme, 1, created_at=now() - timedelta(hours=n + 1)) for n in range(6)]
     over = ranges.preset("24h", ZoneInfo("UTC"))

@@ -36,7 +36,7 @@ class Sort:
 
 
 def _tokens() -> ColumnElement[Any]:
-    first, *rest = (func.coalesce(RUNS.c[name], 0) for name in TOKENS)
+    first, *rest = (func.coalesce(as_type(RUNS.c[name], BigInteger), 0) for name in TOKENS)  # together beyond integer
     return sum(rest, first)
 
 
