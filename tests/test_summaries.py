@@ -12,7 +12,21 @@ from flask import Flask
 from sqlalchemy import delete, event, select
 
 from dataelan_web.extensions import db
-from dataelan_web.models import NANO, Delivery, Notice, Organization, Scope, State, Summaries, Unit, Window, now
+from dataelan_web.models import (
+    NANO,
+    Answer,
+    Budget,
+    Delivery,
+    Increase,
+    Notice,
+    Organization,
+    Scope,
+    State,
+    Summaries,
+    Unit,
+    Window,
+    now,
+)
 from dataelan_web.models.rollups import ROLLUP_RECOUNTS
 from dataelan_web.notify import deliver, webhooks
 from dataelan_web.summaries import periods, sending
@@ -231,6 +245,18 @@ def told(cast: people.Cast) -> dict[str, int]:
     )
     who = [next(name for name, user in cast.people.items() if user.id == id) for id in db.session.scalars(mine)]
     return {name: who.count(name) for name in cast.people if name in who}
+
+
+def test_what_more_was_granted_in_a_week_is_part_of_what_its_limit_allowed(app: Flask, acme: people.Cast) -> None:
+    a_week(acme)
+    near = db.session.scalars(select(Budget).filter_by(scope=Scope.PROJECT, subject_id=acme.project.id)).one()
+    said = {"budget": near, "organization_id": acme.organization.id, "asked": 1, "answer": Answer.APPROVED}
+    at = datetime(2026, 11, 10, tzinfo=KATHMANDU)
+    db.session.add(Increase(**said, granted=2 * NANO, answered_at=at, expires_at=at + timedelta(days=2)))
+    db.session.add(Increase(**said, granted=90 * NANO, answered_at=MORNING, expires_at=MORNING + timedelta(days=2)))
+    db.session.commit()
+    text = people.browser(app, acme.olivia).get(f"{acme.home}/summaries/{WEEK.address}").get_data(as_text=True)
+    assert re.search(r"\$14\.00 of \$17\.00 .*\(82 %\)", text)
 
 
 def test_a_limit_as_large_as_can_be_entered_breaks_no_summary(app: Flask, acme: people.Cast) -> None:

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
+from .. import quota
 from ..extensions import db
-from ..models import Answer, Budget, BudgetPeriod, Increase, Scope, User, Window
+from ..models import Budget, BudgetPeriod, Increase, Scope, User, Window
 from . import place, words
 from .balance import Line, lines, with_holders
 from .bar import Bar, plain
@@ -61,29 +62,21 @@ def view_of(budget: Budget) -> View:
             zone.key,
             is_operators=budget.organization_id is None,
         ),
-        _past(budget, standing.starts_at, story, zone),
+        _past(budget, standing.starts_at, zone),
         spenders(standing, people=people),
         story,
         db.session.scalar(select(User.name).where(User.id == budget.created_by)) or "",
     )
 
 
-def _past(budget: Budget, before: datetime, story: Sequence[Increase], zone: ZoneInfo) -> list[Past]:
+def _past(budget: Budget, before: datetime, zone: ZoneInfo) -> list[Past]:
     mine = (BudgetPeriod.budget_id == budget.id, BudgetPeriod.starts_at < before)
-    periods = db.session.scalars(select(BudgetPeriod).where(*mine).order_by(BudgetPeriod.starts_at.desc()).limit(PAST))
-    found = []
-    for period in periods:
-        limit = budget.limit + sum(increase.granted or 0 for increase in story if _counted(increase, period))
-        name = _named(budget.window, period.starts_at.astimezone(zone))
-        found.append(Past(name, period.spent, limit, plain(period.spent, limit)))
-    return found
-
-
-def _counted(increase: Increase, period: BudgetPeriod) -> bool:
-    """Was it in force at some time of this window?"""
-    if increase.answer is not Answer.APPROVED or increase.answered_at is None or increase.expires_at is None:
-        return False
-    return increase.expires_at > period.starts_at and (period.ends_at is None or increase.answered_at < period.ends_at)
+    query = select(BudgetPeriod.starts_at, BudgetPeriod.spent, Budget.limit + quota.GRANTED_IN).join(Budget)
+    found = db.session.execute(query.where(*mine).order_by(BudgetPeriod.starts_at.desc()).limit(PAST))
+    return [
+        Past(_named(budget.window, starts_at.astimezone(zone)), spent, limit, plain(spent, limit))
+        for starts_at, spent, limit in found
+    ]
 
 
 def _named(window: Window, start: datetime) -> str:

@@ -21,7 +21,7 @@ from .holds import (
     to_settle,
     void,
 )
-from .limits import Applicable, Limit, Rate, applicable, limits_of, used_percent
+from .limits import GRANTED_IN, Applicable, Limit, Rate, applicable, limits_of, used_percent
 from .openings import WrongOpening, first_windows, look_at_openings, wrong_openings
 from .rates import Lease, Rates
 from .refusals import OverLimit, RateExceeded, RatesUnknown, tightest, whose_limit
@@ -35,6 +35,7 @@ from .wire import array
 
 __all__ = [
     "GRACE",
+    "GRANTED_IN",
     "OPERATORS",
     "REFUSED",
     "Applicable",

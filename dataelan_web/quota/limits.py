@@ -101,6 +101,18 @@ INCREASED = (
     .correlate(Budget)
     .scalar_subquery()
 )
+GRANTED_IN = (
+    select(cast(func.coalesce(func.sum(Increase.granted), 0), BigInteger))
+    .where(
+        Increase.budget_id == Budget.id,
+        Increase.answer == Answer.APPROVED,
+        or_(Increase.expires_at.is_(None), Increase.expires_at > BudgetPeriod.starts_at),
+        or_(BudgetPeriod.ends_at.is_(None), Increase.answered_at < BudgetPeriod.ends_at),
+    )
+    .correlate(Budget, BudgetPeriod)
+    .scalar_subquery()
+)
+"""Beside a Budget and a window of it: what more of it was in force at some time of that."""
 LATEST = aliased(
     BudgetPeriod,
     select(BudgetPeriod)

@@ -18,7 +18,7 @@ from ..extensions import db
 from ..models import Budget, BudgetPeriod, Execution, Organization, Scope, Unit, Window
 from ..models.rollups import Grain
 from ..notify import words
-from ..quota import said
+from ..quota import GRANTED_IN, said
 from ..sums_seen import SumsSeen, limits_told
 from .periods import Kind, Period, containing
 
@@ -78,22 +78,23 @@ def met(organization: Organization, seen: SumsSeen, period: Period) -> tuple[Met
             .group_by(Execution.refused_by)
         ).all()
     )
-    spent, limit = (cast(amount, Numeric) for amount in (BudgetPeriod.spent, Budget.limit))
-    is_near = spent * 100 >= limit * NEARLY  # of which bigint holds no hundredfold
+    spent, limit = BudgetPeriod.spent, Budget.limit + GRANTED_IN
+    is_near = cast(spent, Numeric) * 100 >= cast(limit, Numeric) * NEARLY  # of which bigint holds no hundredfold
     rows = db.session.execute(
-        select(Budget, BudgetPeriod)
+        select(Budget, BudgetPeriod, limit)
         .join(Budget, Budget.id == BudgetPeriod.budget_id)
         .where(limits_told(organization.id, seen), *around, or_(is_near, Budget.id.in_(list(refusals))))
-        .order_by((BudgetPeriod.spent * 1.0 / func.greatest(Budget.limit, 1)).desc(), Budget.id, BudgetPeriod.starts_at)
+        .order_by((spent * 1.0 / func.greatest(limit, 1)).desc(), Budget.id, BudgetPeriod.starts_at)
         .limit(MOST)
     ).all()
     zone = ZoneInfo(organization.time_zone)
-    return tuple(_met(organization, budget, of, refusals.get(budget.id, 0), zone) for budget, of in rows)
+    return tuple(_met(organization, *row, refusals.get(row[0].id, 0), zone) for row in rows)
 
 
-def _met(organization: Organization, budget: Budget, of: BudgetPeriod, refused: int, zone: ZoneInfo) -> Met:
-    part = 100 * of.spent // budget.limit if budget.limit else 100
-    standing = f"{said(budget.unit, of.spent)} of {said(budget.unit, budget.limit)} {words.window(budget, of, zone)}"
+def _met(organization: Organization, budget: Budget, of: BudgetPeriod, limit: int, refused: int, zone: ZoneInfo) -> Met:
+    """`limit`: with what more was granted in that window."""
+    part = 100 * of.spent // limit if limit else 100
+    standing = f"{said(budget.unit, of.spent)} of {said(budget.unit, limit)} {words.window(budget, of, zone)}"
     return Met(
         words.subject(db.session, budget),
         f"{standing} ({part:,} %)",
