@@ -29,6 +29,7 @@ from ..models import (
     new_id,
 )
 from ..models.base import DbSession
+from ..models.executions import OPEN
 from .openings import WrongOpening, first_windows, wrong_openings
 from .setting import USED
 
@@ -177,7 +178,8 @@ def correct(
 ) -> LedgerEntry:
     """A further line for what an attempt was charged too little, or too much (less than nothing): nano-USD, tokens.
     It counts in the windows that the call was held against, in its cost, and in the table of its batch. Raises
-    ValueError for a call that has not ended, and for one that would come to less than nothing. The caller commits."""
+    ValueError where the call or its run has not ended, and where it would come to less than nothing. The caller
+    commits."""
     execution_id = session.scalars(select(Attempt.execution_id).where(Attempt.id == attempt_id)).one()
     execution = session.get_one(Execution, execution_id, with_for_update={"key_share": True})
     attempt = session.get_one(Attempt, attempt_id, with_for_update={"key_share": True})
@@ -186,6 +188,8 @@ def correct(
     ).first()
     lines = select(func.sum(LedgerEntry.amount), func.sum(LedgerEntry.tokens))
     charged, used = session.execute(lines.where(LedgerEntry.attempt_id == attempt_id)).one()
+    if execution.state in OPEN:  # its worker knows what its calls came to, and writes their sum
+        raise ValueError("This run has not ended yet.")
     if attempt.ended_at is None or (reservation and reservation.state is ReservationState.HELD):
         raise ValueError("This call has not ended yet.")
     if (charged or 0) + amount < 0 or (used or 0) + tokens < 0:

@@ -23,6 +23,7 @@ from dataelan_web.models import (
     LedgerEntry,
     Price,
     Scope,
+    State,
     Unit,
     Window,
     now,
@@ -128,6 +129,19 @@ def test_a_correction_cannot_bring_a_call_below_nothing_nor_touch_one_that_goes_
             quota.correct(db.session, id, amount, "Wrong", None)
         db.session.rollback()
     assert state_of(budget) == (40, 10)
+
+
+def test_a_call_is_corrected_when_its_run_is_over_whose_worker_would_write_another_sum(acme: people.Cast) -> None:
+    made = ended(acme, 40)
+    run = db.session.get_one(Execution, db.session.get_one(Attempt, made).execution_id)
+    run.state = State.RUNNING
+    db.session.commit()
+    with pytest.raises(ValueError, match="has not ended"):
+        quota.correct(db.session, made, 5, "By the invoice", None)
+    db.session.rollback()
+    run.state = State.COMPLETED
+    quota.correct(db.session, made, 5, "By the invoice", None)
+    assert run.cost == 45
 
 
 def test_the_operator_corrects_a_run_by_command_with_a_line_of_the_log(app: Flask, acme: people.Cast) -> None:
