@@ -355,6 +355,7 @@ def test_each_kind_of_thing_can_be_limited(scope: str, app: Flask, acme: people.
         ({"amount": "1.5", "unit": "tokens"}, "Enter a whole number"),
         ({"alerts": "50, ninety"}, "Enter percentages from 1 to 100"),
         ({"alerts": "120"}, "More than 100 % is never reached"),
+        ({"alerts": "50, 100000"}, "Enter percentages from 1 to 100"),
         ({"alerts": "1,2,3,4,5,6,7,8,9"}, "8 are enough"),
         ({"subject": ""}, "Choose what it counts."),
         ({"scope": "member"}, "Choose what it counts."),
