@@ -10,7 +10,24 @@ from typing import Any
 import pytest
 
 from dataelan_web.router.providers import adapter
-from dataelan_web.router.types import Asset, Call, Done, Event, Failure, Finish, Kind, Reasoning, Text, ToolCall, Usage
+from dataelan_web.router.types import (
+    Asset,
+    Call,
+    Done,
+    Event,
+    Failure,
+    Finish,
+    ImagePart,
+    Kind,
+    Message,
+    Reasoning,
+    Text,
+    TextPart,
+    ToolCall,
+    ToolResult,
+    ToolUse,
+    Usage,
+)
 
 from .prompts import PARAMETERS, PLAIN, RICH, SCHEMA
 from .recordings import decoded
@@ -79,6 +96,22 @@ def test_a_rich_prompt_says_everything() -> None:
         ],
         "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
     }
+
+
+def test_results_go_in_the_order_of_their_calls_whichever_came_first() -> None:
+    """They name a function and no call, so that two of one function are told apart by their order alone."""
+    calls = [ToolUse("a", "weather", '{"city":"Oslo"}'), ToolUse("b", "weather", '{"city":"Rome"}')]
+    results = (
+        ToolResult("b", "sun", shown=1),
+        ImagePart("image/png", "eA=="),
+        TextPart("So?"),
+        ToolResult("a", "rain"),
+    )
+    prompt = replace(PLAIN, messages=(*PLAIN.messages, Message("assistant", tuple(calls)), Message("tool", results)))
+    *_, answered = (GEMINI.call(prompt, "m", "k").body or {})["contents"]
+    said = [part.get("functionResponse", part) for part in answered["parts"]]
+    assert [one.get("response") for one in said] == [{"result": "rain"}, None, {"result": "sun"}]
+    assert "parts" in said[2]
 
 
 def test_a_tool_can_be_demanded_by_name() -> None:

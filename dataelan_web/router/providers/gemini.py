@@ -5,7 +5,8 @@ Source: googleapis/python-genai (6680718) and recorded traffic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote
 
@@ -117,7 +118,7 @@ def model_path(model: str) -> str:
 def wire_parts(parts: list[Part], names: Mapping[str, str]) -> list[dict[str, Any]]:
     wire: list[dict[str, Any]] = []
     seal: dict[str, str] = {}
-    for part, shown in with_shown(parts):
+    for part, shown in _by_call(parts, names):
         if isinstance(part, ThoughtPart):
             wire += [{"text": "", **seal}] if seal else []
             seal = {"thoughtSignature": part.seal}
@@ -129,6 +130,15 @@ def wire_parts(parts: list[Part], names: Mapping[str, str]) -> list[dict[str, An
     if calls and not any("thoughtSignature" in call for call in calls):
         calls[0]["thoughtSignature"] = _NO_SIGNATURE  # of parallel calls only the first carries one
     return wire
+
+
+def _by_call(parts: list[Part], names: Mapping[str, str]) -> Iterator[tuple[Part, list[Part]]]:
+    """Each part with what is shown in it. A result names its function and no call, so that of two calls of one function
+    the first result is the first call's: results go in the order of their calls, in which `names` has them."""
+    told, place = [*with_shown(parts)], {id: number for number, id in enumerate(names)}
+    results = ((place.get(part.id, len(place)), (part, shown)) for part, shown in told if isinstance(part, ToolResult))
+    ordered = iter([one for _, one in sorted(results, key=itemgetter(0))])
+    return (next(ordered) if isinstance(part, ToolResult) else (part, shown) for part, shown in told)
 
 
 def _part(part: Part, names: Mapping[str, str], shown: Sequence[Part] = ()) -> dict[str, Any]:
