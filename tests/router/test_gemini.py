@@ -114,6 +114,14 @@ def test_results_go_in_the_order_of_their_calls_whichever_came_first() -> None:
     assert "parts" in said[2]
 
 
+@pytest.mark.parametrize("said", ['{"code":5}', '{"error":"no such place"}', "no such place", "[5]"])
+def test_what_failed_says_so_whatever_it_says(said: str) -> None:
+    result = Message("tool", (ToolResult("a", said, "weather", is_error=True),))
+    (answered,) = (GEMINI.call(replace(PLAIN, messages=(result,)), "m", "k").body or {})["contents"]
+    told = answered["parts"][0]["functionResponse"]["response"]
+    assert told == ({"error": "no such place"} if "place" in said else {"error": said})
+
+
 def test_a_tool_can_be_demanded_by_name() -> None:
     body = GEMINI.call(replace(RICH, tool_choice="weather"), "m", "k").body or {}
     assert body["toolConfig"] == {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["weather"]}}

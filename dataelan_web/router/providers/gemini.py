@@ -162,7 +162,8 @@ def _result(result: ToolResult, names: Mapping[str, str], shown: Sequence[Part])
     (types.FunctionResponse)."""
     text = "".join((result.text, *(part.text for part in shown if isinstance(part, TextPart))))
     answer = parse_or_none(text)
-    response = answer if isinstance(answer, dict) else {"error" if result.is_error else "result": text}
+    says_all = isinstance(answer, dict) and (not result.is_error or "error" in answer)
+    response = answer if says_all else {"error" if result.is_error else "result": text}
     files = [_part(part, names) for part in shown if not isinstance(part, TextPart)]
     said = {"name": result.name or names.get(result.id, result.id), "response": response}
     return said | ({"parts": files} if files else {})
