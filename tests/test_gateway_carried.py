@@ -145,6 +145,19 @@ def test_where_a_result_holds_no_picture_that_is_400_and_named(
     assert provider.requests == []
 
 
+@pytest.mark.parametrize("kind", ["anthropic", "openai-responses", "google", "bedrock", "google-interactions"])
+def test_where_a_system_message_holds_no_picture_that_is_400_and_named(
+    program: Program, acme: people.Cast, provider: Upstream, kind: str
+) -> None:
+    model_of(acme, provider, kind)
+    said: list[Any] = [{"type": "text", "text": "Our map:"}, {"type": "image_url", "image_url": {"url": DATA_URL}}]
+    messages = [{"role": "system", "content": said}, {"role": "user", "content": "Where are we?"}]
+    answer = program.post("/v1/chat/completions", {"model": "theirs", "messages": messages})
+    assert answer.status_code == 400
+    assert "messages: a system message" in answer.json["error"]["message"]
+    assert provider.requests == []
+
+
 def test_what_only_one_provider_could_show_in_a_result_is_400_and_named(program: Program) -> None:
     _, asked = ASKED["anthropic"]
     found = {"type": "tool_reference", "tool_name": "x"}

@@ -11,11 +11,20 @@ from dataelan_web.router.types import Message, Part, TextPart, ToolResult, ToolU
 def turns(messages: Iterable[Message]) -> Iterator[tuple[bool, list[Part]]]:
     """`(spoken by the assistant, parts)` for each turn: neighbours of one side are joined, so that the results of
     parallel tool calls come together as both formats demand. System messages and empty texts are left out."""
-    spoken = (message for message in messages if message.role != "system")
-    for by_assistant, together in groupby(spoken, key=lambda message: message.role == "assistant"):
+    for by_assistant, together in groupby(spoken(messages), key=lambda message: message.role == "assistant"):
         parts = [part for message in together for part in message.parts if part != TextPart("")]
         if parts:
             yield by_assistant, parts
+
+
+def spoken(messages: Iterable[Message]) -> Iterator[Message]:
+    """All but the system's, whose words have a place of their own. Raises Unsupported where it shows a picture or a
+    file as well, for which there is none."""
+    for message in messages:
+        if message.role != "system":
+            yield message
+        elif not all(isinstance(part, TextPart) for part in message.parts):
+            raise Unsupported("messages: a system message can hold text in its API, and no picture or file.")
 
 
 def tool_names(messages: Iterable[Message]) -> dict[str, str]:

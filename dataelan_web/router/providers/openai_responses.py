@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from dataelan_web.router.providers.conversation import with_shown
+from dataelan_web.router.providers.conversation import spoken, with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.json_values import counted
@@ -72,9 +72,9 @@ class OpenAIResponses(Format):
 
 def _context(prompt: Prompt, base_url: str) -> dict[str, Any]:
     """All that is read, and so counted."""
-    spoken = (message for message in prompt.messages if message.role != "system")
+    stretches = (some for message in spoken(prompt.messages) for some in _stretches(message))
     options = {
-        "input": [item for message in spoken for some in _stretches(message) for item in _items(some, base_url)],
+        "input": [item for some in stretches for item in _items(some, base_url)],
         "instructions": prompt.system or None,
         "reasoning": _reasoning(prompt.reasoning_effort, prompt.summary) or None,
         "text": _text(prompt) or None,
