@@ -169,6 +169,19 @@ def test_what_only_one_provider_could_show_in_a_result_is_400_and_named(program:
     assert "messages.2.content.0.content.0" in answer.json["error"]["message"]
 
 
+def test_what_a_model_declined_to_say_goes_back_as_it_was_told(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    model_of(acme, provider, "openai")
+    provider.answers({"choices": [{"message": {"role": "assistant", "refusal": "I would rather not."}}]})
+    asked = [{"role": "user", "content": "How?"}]
+    told = program.post("/v1/chat/completions", {"model": "theirs", "messages": asked}).json["choices"][0]["message"]
+    assert (told["content"], told["refusal"]) == (None, "I would rather not.")
+    then = [*asked, told, {"role": "user", "content": "Why?"}]
+    program.post("/v1/chat/completions", {"model": "theirs", "messages": then})
+    assert sent(provider)["messages"][1] == {"role": "assistant", "content": "I would rather not."}
+
+
 # -- sealed thoughts -------------------------------------------------------------------------------
 
 THOUGHT = {

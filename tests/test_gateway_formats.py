@@ -40,7 +40,8 @@ DONE = Done(Finish.TOOL_CALLS, "tool_calls", "theirs")
 
 
 DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Dear Ada"}}
-BRIEF = {"max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+BRIEF: dict[str, Any] = {"max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+CHAT = "/v1/chat/completions"
 GENERATE = "/v1beta/models/auto:generateContent"
 HI = [{"parts": [{"text": "Hi"}]}]
 
@@ -290,6 +291,9 @@ def test_every_recorded_answer_is_one_message_in_anthropics_events(api: str) -> 
          "contents.0.parts.0.videoMetadata"),
         ("/v1/responses", {"input": "Hi", "context_management": [{"type": "compaction"}]}, "context_management"),
         ("/v1/images/generations", {"prompt": "x", "style": "vivid"}, "style"),
+        (CHAT, {"messages": [*BRIEF["messages"], {"role": "assistant", "audio": {"id": "a"}}]}, "messages.1.audio"),
+        (CHAT, {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}]},
+         "messages.0.function_call"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_carried_is_400_and_named(program: Program, path: str, body: Any, field: str) -> None:

@@ -60,8 +60,19 @@ class MessageIn(Strict):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[ContentPart] | None = None
     name: str | None = None
+    refusal: str | None = None
+    """Of the assistant, in place of its content."""
     tool_calls: list[ToolCallIn] | None = None
     tool_call_id: str | None = None
+    function_call: Any = None
+    audio: Any = None
+
+    def refuse_what_cannot_be_sent(self, field: str) -> None:
+        """Raises Refused."""
+        if self.function_call:
+            raise unsupported(f"{field}.function_call", "it was replaced by `tool_calls`; send those.")
+        if self.audio:
+            raise unsupported(f"{field}.audio", "it names what one provider keeps; send its words.")
 
 
 class FunctionDefinition(Strict):
@@ -187,6 +198,8 @@ class ChatRequest(Strict):
         """Raises Refused. Left out, it would change the answer without a word."""
         if not self.messages:
             raise Refused(400, "messages: at least one is needed.", "invalid_value", "messages")
+        for number, message in enumerate(self.messages):
+            message.refuse_what_cannot_be_sent(f"messages.{number}")
         if self.top_logprobs and not self.logprobs:
             raise Refused(400, "top_logprobs: it needs `logprobs`.", "invalid_value", "top_logprobs")
         hints.refuse_other_prices("service_tier", self.service_tier)
@@ -205,7 +218,8 @@ def _message(message: MessageIn) -> Message:
         result = ToolResult(message.tool_call_id or "", text, message.name or "", shown=len(shown))
         return Message("tool", (result, *shown))
     calls = tuple(ToolUse(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
-    return Message(role, (*_parts(message.content), *calls))
+    declined = (TextPart(message.refusal),) if message.refusal else ()
+    return Message(role, (*_parts(message.content), *declined, *calls))
 
 
 def _parts(content: str | list[ContentPart] | None) -> tuple[Part, ...]:
