@@ -39,6 +39,7 @@ SAID: list[Event] = [
 DONE = Done(Finish.TOOL_CALLS, "tool_calls", "theirs")
 
 
+PICTURE = "data:image/png;base64,cGljdHVyZQ=="
 DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Dear Ada"}}
 BRIEF: dict[str, Any] = {"max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
 CHAT = "/v1/chat/completions"
@@ -256,6 +257,7 @@ def test_every_recorded_answer_is_one_message_in_anthropics_events(api: str) -> 
         ("/v1/responses", {"input": "Hi", "background": True}, "background"),
         ("/v1/responses", {"input": "Hi", "tools": [{"type": "web_search"}]}, "tools.0.type"),
         ("/v1/responses", {"input": [{"type": "item_reference", "id": "x"}]}, "input.0"),
+        ("/v1/responses", {"input": [{"id": "msg_x"}]}, "input.0"),
         ("/v1/messages", {"max_tokens": 5, "messages": []}, "messages"),
         ("/v1/messages", {"messages": [{"role": "user", "content": "Hi"}]}, "max_tokens"),
         ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": [{"type": "x"}]}]},
@@ -333,6 +335,20 @@ def test_odd_bodies_are_answered_as_any_other(program: Program) -> None:
     assert program.post("/v1beta/models/simulated-instant:generateContent", body).status_code in (200, 400)
     empty = [{"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "Hi"}]}]
     assert program.post("/v1/chat/completions", {"model": "simulated-instant", "messages": empty}).status_code == 200
+
+
+def test_what_a_client_leaves_open_by_null_is_not_said(program: Program) -> None:
+    """As OpenAI's own types have it of each of these."""
+    shown = [
+        {"type": "input_image", "image_url": PICTURE, "file_id": None, "detail": None},
+        {"type": "input_file", "file_data": PICTURE, "file_url": None, "filename": None},
+    ]
+    result = {"type": "function_call_output", "id": None, "call_id": None, "name": None, "status": None}
+    said = [{**result, "output": "18 degrees"}, {"role": "user", "content": shown}]
+    asked = {"model": "simulated-instant", "input": said}
+    answer = program.post("/v1/responses", asked)
+    assert answer.status_code == 200, answer.text
+    assert program.post("/v1/images/generations", {"prompt": "A house", "model": None}).status_code == 200
 
 
 def test_what_another_provider_thought_is_not_told_to_anthropic(
@@ -421,9 +437,11 @@ def test_items_of_an_earlier_answer_can_be_named_in_place_of_saying_them_again(
     asked = {"role": "user", "content": "What is the weather in Rome?"}
     output = program.post("/v1/responses", {"model": "theirs", "input": [asked]}).json["output"]
     assert [item["type"] for item in output] == ["reasoning", "message", "function_call"]
-    named = [{"type": "item_reference", "id": item["id"]} for item in output]
+    named: list[dict[str, Any]] = [{"type": "item_reference", "id": item["id"]} for item in output]
     twice = {"type": "item_reference", "id": f"{output[1]['id']}_2"}  # where words stood in two items
     result = {"type": "function_call_output", "call_id": "c1", "output": "18 degrees"}
+    named[0].pop("type")  # which OpenAI's own client may leave out
+    named[1]["type"] = None
     then = {"model": "theirs", "input": [asked, *named[:2], twice, named[2], result]}
     assert program.post("/v1/responses", then).status_code == 200
     sent = provider.requests[-1]["body"]["messages"]

@@ -56,8 +56,13 @@ def with_items(project: Project, input: Any) -> Any:
 
 
 def _reference(item: Any) -> re.Match[str] | None:
-    is_one = isinstance(item, dict) and item.get("type") == "item_reference"
+    is_one = isinstance(item, dict) and kind_of(item) == "item_reference"
     return ITEM.fullmatch(str(item.get("id"))) if is_one else None
+
+
+def kind_of(item: dict[str, Any]) -> Any:
+    """Its type, which a message may leave out, and a reference."""
+    return item.get("type") or ("message" if item.keys() & {"role", "content"} else "item_reference")
 
 
 def _answers(project: Project, ids: set[uuid.UUID]) -> dict[uuid.UUID, Any]:

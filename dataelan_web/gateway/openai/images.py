@@ -25,7 +25,7 @@ OPTIONS = {"n": "count", "size": "size", "quality": "quality", "background": "ba
 
 class ImagesRequest(Strict):
     prompt: str = Field(min_length=1, max_length=100_000)
-    model: str = Field(default="auto", min_length=1, max_length=200)
+    model: str | None = Field(default=None, min_length=1, max_length=200)
     n: int | None = Field(default=None, ge=1, le=10)
     size: str | None = Field(default=None, max_length=50)
     quality: str | None = Field(default=None, max_length=50)
@@ -62,7 +62,7 @@ def read(body: dict[str, Any]) -> Inbound:
     asked = checked(body, ImagesRequest)
     asked.refuse_what_cannot_be_sent()
     prompt = Prompt((user(asked.prompt),), Task.IMAGE, asked.media, options=asked.options, stream=bool(asked.stream))
-    return Inbound(asked.model, prompt, partial(_answer, asked.media), Pictures, ModelType.IMAGE)
+    return Inbound(asked.model or "auto", prompt, partial(_answer, asked.media), Pictures, ModelType.IMAGE)
 
 
 def _answer(media: dict[str, Any], whole: Whole) -> dict[str, Any]:

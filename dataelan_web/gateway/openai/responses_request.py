@@ -10,6 +10,7 @@ from ...router.providers.openai_responses import LIKELY, SEALED
 from ...router.providers.openai_responses_answer import KIND, NAMED_BY_US, sealed_at
 from ...router.types import FilePart, ImagePart, Message, Part, Prompt, TextPart, ThoughtPart, Tool, ToolResult, ToolUse
 from .. import hints
+from ..continued import kind_of
 from ..errors import Refused
 from ..hints import LONGEST_HINT, MOST_LOGPROBS
 from ..json_body import DATA_URL, MOST_TOKENS, Strict, checked, unsupported
@@ -27,21 +28,21 @@ class Piece(Strict):
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
-    detail: str = Field(default="", max_length=20)
+    detail: str | None = Field(default=None, max_length=20)
     file_data: str | None = None
     file_url: str | None = None
-    filename: str = ""
+    filename: str | None = None
 
 
 class Item(Strict):
-    type: str = "message"
+    type: str | None = None
     role: Literal["user", "assistant", "system", "developer"] = "user"
     content: str | list[Any] | None = None
-    id: str = ""
+    id: str | None = None
     summary: list[Piece] = Field(default_factory=list)
     encrypted_content: str | None = None
-    call_id: str = ""
-    name: str = ""
+    call_id: str | None = None
+    name: str | None = None
     arguments: str = ""
     output: str | list[Any] = ""
 
@@ -173,15 +174,15 @@ def _is_one_turn(before: Message, then: Message) -> bool:
 def _message(number: int, raw: dict[str, Any]) -> Message | None:
     field = f"input.{number}"
     item = checked(raw, Item, field)
-    match item.type:
+    match kind_of(raw):
         case "message":
             role = "system" if item.role == "developer" else item.role
             return Message(role, _parts(f"{field}.content", item.content))
         case "function_call":
-            return Message("assistant", (ToolUse(item.call_id, item.name, item.arguments),))
+            return Message("assistant", (ToolUse(item.call_id or "", item.name or "", item.arguments),))
         case "function_call_output":
             text, shown = split(_parts(f"{field}.output", item.output))
-            return Message("tool", (ToolResult(item.call_id, text, shown=len(shown)), *shown))
+            return Message("tool", (ToolResult(item.call_id or "", text, shown=len(shown)), *shown))
         case "reasoning":
             return _thought(item)
         case "item_reference":
@@ -195,7 +196,7 @@ def _thought(item: Item) -> Message | None:
     if not seal:
         return None
     text = "".join(piece.text or "" for piece in item.summary)
-    sealed = seal if seal.startswith(NAMED_BY_US) else sealed_at(OPENAI, item.id, seal)
+    sealed = seal if seal.startswith(NAMED_BY_US) else sealed_at(OPENAI, item.id or "", seal)
     return Message("assistant", (ThoughtPart(text, sealed, KIND),))
 
 
@@ -210,12 +211,12 @@ def _part(field: str, piece: Piece) -> Part:
         return TextPart(piece.text or piece.refusal or "")
     if piece.type == "input_image" and piece.image_url:
         inline = DATA_URL.fullmatch(piece.image_url)
-        told = {"detail": piece.detail}
+        told = {"detail": piece.detail or ""}
         return ImagePart(inline[1], inline[2], **told) if inline else ImagePart(url=piece.image_url, **told)
     if piece.type == "input_file" and piece.file_url:
-        return FilePart("application/pdf", url=piece.file_url, name=piece.filename)
+        return FilePart("application/pdf", url=piece.file_url, name=piece.filename or "")
     if piece.type == "input_file" and (inline := DATA_URL.fullmatch(piece.file_data or "")):
-        return FilePart(inline[1], inline[2], name=piece.filename)
+        return FilePart(inline[1], inline[2], name=piece.filename or "")
     why = KEPT_ELSEWHERE if piece.type in ("input_image", "input_file") else "parts of this type cannot be sent."
     raise unsupported(field, f"{piece.type}: {why}")
 
