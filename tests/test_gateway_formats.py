@@ -16,6 +16,7 @@ from dataelan_web.executions.answer import Answer
 from dataelan_web.gateway import answering
 from dataelan_web.gateway.anthropic import messages_answer
 from dataelan_web.gateway.gemini import generate_answer
+from dataelan_web.gateway.gemini.schema import json_schema
 from dataelan_web.gateway.inbound import Pieces, Whole
 from dataelan_web.gateway.openai import chat_answer, responses_answer
 from dataelan_web.models import Execution, new_id, now
@@ -210,6 +211,29 @@ def test_what_is_asked_in_one_form_is_sent_in_the_providers_own(
     assert sent["contents"][1]["parts"][0]["functionCall"] == {"name": "weather", "args": {"city": "Rome"}}
     assert sent["contents"][2]["parts"][0]["functionResponse"]["name"] == "weather"
     assert sent["generationConfig"]["responseJsonSchema"] == {"type": "integer"}
+
+
+WORD = {"type": "STRING"}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "plain"),
+    [
+        ({"type": "STRING", "nullable": True}, {"type": ["string", "null"]}),
+        ({"type": "STRING", "enum": ["red"], "nullable": True}, {"type": ["string", "null"], "enum": ["red", None]}),
+        ({"anyOf": [WORD, {"type": "INTEGER"}], "nullable": True},
+         {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]}),
+        ({"type": "OBJECT", "properties": {"min_items": WORD}, "propertyOrdering": ["min_items"]},
+         {"type": "object", "properties": {"min_items": {"type": "string"}}}),
+        ({"min_items": "1", "maxLength": "2", "minProperties": "3", "max_properties": 4},
+         {"minItems": 1, "maxLength": 2, "minProperties": 3, "maxProperties": 4}),
+        ({"ref": "#/defs/any_pet", "defs": {"any_pet": WORD}},
+         {"$ref": "#/$defs/any_pet", "$defs": {"any_pet": {"type": "string"}}}),
+    ],
+)  # fmt: skip
+def test_geminis_own_schema_says_the_same_as_json_schema(theirs: dict[str, Any], plain: dict[str, Any]) -> None:
+    """The first three are as Google's client says `str | None`, `Literal["red"] | None` and `str | int | None`."""
+    assert json_schema(theirs) == plain
 
 
 KINDS = {

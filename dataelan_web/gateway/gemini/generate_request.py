@@ -6,7 +6,6 @@ Both spellings are read, as Google's own servers do: `systemInstruction` and `sy
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,9 +18,9 @@ from .. import hints
 from ..errors import Refused
 from ..hints import MOST_LOGPROBS
 from ..json_body import MOST_TOKENS, checked, unsupported
+from .schema import json_schema
 
 MOST_SETTINGS = 50
-NUMBER = re.compile(r"[0-9]{1,9}")
 CHOICES = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
 UNBLOCKED = {"OFF", "BLOCK_NONE", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"}
 """As Gemini's models do by themselves (ai.google.dev/gemini-api/docs/safety-settings)."""
@@ -289,30 +288,6 @@ def thinking_of(config: GenerationConfig) -> tuple[str | None, int | None]:
     if budget is None or budget < 0:  # −1: as much as the model likes
         return ("high", None) if budget else (None, None)
     return next((word for most, word in EFFORTS if budget <= most), "high"), budget
-
-
-def json_schema(schema: Any) -> Any:
-    """Gemini's own schema is OpenAPI's with types in capitals, `nullable`, and numbers as text."""
-    if isinstance(schema, list):
-        return [json_schema(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made: dict[str, Any] = {}
-    for name, value in schema.items():
-        plain = re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
-        if plain == "properties" and isinstance(value, dict):
-            made[plain] = {key: json_schema(one) for key, one in value.items()}
-        elif plain == "type" and isinstance(value, str):
-            made[plain] = value.lower()
-        elif plain in ("enum", "required", "default", "example", "const"):
-            made[plain] = value
-        elif plain in ("maxItems", "minItems", "maxLength", "minLength") and NUMBER.fullmatch(str(value)):
-            made[plain] = int(value)
-        elif plain not in ("nullable", "propertyOrdering"):
-            made[plain] = json_schema(value)
-    if schema.get("nullable") is True and isinstance(made.get("type"), str):
-        made["type"] = [made["type"], "null"]
-    return made
 
 
 def _json(value: Any) -> str:
