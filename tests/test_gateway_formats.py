@@ -213,6 +213,33 @@ def test_what_is_asked_in_one_form_is_sent_in_the_providers_own(
     assert sent["generationConfig"]["responseJsonSchema"] == {"type": "integer"}
 
 
+@pytest.mark.parametrize(
+    ("mode", "names", "offered", "choice"),
+    [
+        ("ANY", ["a"], "abc", {"type": "function", "function": {"name": "a"}}),
+        ("ANY", ["a", "c"], "ac", "required"),
+        ("ANY", ["a", "b", "c"], "abc", "required"),
+        ("ANY", [], "abc", "required"),
+        ("VALIDATED", ["a"], "a", "auto"),
+        ("VALIDATED", [], "abc", "auto"),
+        ("AUTO", ["a"], "abc", "auto"),
+        ("NONE", ["a"], "abc", "none"),
+    ],
+)
+def test_which_of_geminis_functions_may_be_called_is_kept_to(
+    program: Program, acme: people.Cast, provider: Upstream, mode: str, names: list[str], offered: str, choice: Any
+) -> None:
+    """LangChain names all of them where any is to be called."""
+    people.own_model(acme, people.own_provider(acme, provider.url, "openai"), "theirs")
+    calling = {"mode": mode, "allowedFunctionNames": names}
+    declared = [{"functionDeclarations": [{"name": name} for name in "abc"]}]
+    asked = {"contents": HI, "tools": declared, "toolConfig": {"functionCallingConfig": calling}}
+    program.post("/v1beta/models/theirs:generateContent", asked)
+    body = provider.requests[-1]["body"]
+    assert [tool["function"]["name"] for tool in body["tools"]] == [*offered]
+    assert body["tool_choice"] == choice
+
+
 WORD = {"type": "STRING"}
 
 
@@ -300,6 +327,10 @@ def test_every_recorded_answer_is_one_message_in_anthropics_events(api: str) -> 
         ("/v1beta/models/auto:generateContent",
          {"contents": [{"parts": [{"text": "Hi"}]}], "tools": [{"functionDeclarations": {}}]},
          "tools.0.functionDeclarations.0"),
+        (GENERATE,
+         {"contents": HI, "tools": [{"functionDeclarations": [{"name": "g"}]}],
+          "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}}},
+         "toolConfig.functionCallingConfig.allowedFunctionNames"),
         ("/v1/embeddings", {"input": [1, 2]}, "input"),
         ("/v1/images/generations", {"prompt": "x", "response_format": "url"}, "response_format"),
         ("/v1/audio/speech", {"input": "x", "speed": 9}, "speed"),

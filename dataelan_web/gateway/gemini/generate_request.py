@@ -22,6 +22,8 @@ from .schema import json_schema
 
 MOST_SETTINGS = 50
 CHOICES = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
+NAMING = {"ANY", "VALIDATED"}
+"""In these modes only what is named may be called, as far as something is; in others names say nothing."""
 UNBLOCKED = {"OFF", "BLOCK_NONE", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"}
 """As Gemini's models do by themselves (ai.google.dev/gemini-api/docs/safety-settings)."""
 UNSAID = {None, "MEDIA_RESOLUTION_UNSPECIFIED"}
@@ -260,15 +262,21 @@ def _declared(one: Declaration) -> Tool:
     return Tool(one.name, one.description or "", one.parameters_json_schema or json_schema(one.parameters) or {})
 
 
-def choice_of(asked: GenerateRequest) -> str | None:
+def offered(asked: GenerateRequest) -> tuple[tuple[Tool, ...], str | None]:
+    """(tools, which is to be called): where only some may be called, only these are offered."""
+    tools = tools_of(asked)
     calling = asked.tool_config.function_calling_config if asked.tool_config else None
     if calling is None:
-        return None
-    names = calling.allowed_function_names or []
-    if calling.mode in ("ANY", "VALIDATED") and len(names) > 1:
+        return tools, None
+    choice, names = CHOICES.get(calling.mode, "auto"), calling.allowed_function_names or []
+    if not names or calling.mode not in NAMING:
+        return tools, choice
+    if tools and set(names) - {tool.name for tool in tools}:  # else they are a saved prompt's
         field = "toolConfig.functionCallingConfig.allowedFunctionNames"
-        raise unsupported(field, "one function can be demanded, or any of all.")
-    return names[0] if names else CHOICES.get(calling.mode, "auto")
+        raise Refused(400, f"{field}: it names what is not declared.", "invalid_value", field)
+    if choice == "required" and len(names) == 1:
+        return tools, names[0]
+    return tuple(tool for tool in tools if tool.name in names), choice
 
 
 def schema_of(config: GenerationConfig) -> dict[str, Any] | None:
@@ -304,6 +312,7 @@ def _safety(asked: GenerateRequest) -> dict[str, list[dict[str, str]]]:
 def prompt_of(asked: GenerateRequest, *, streams: bool) -> Prompt:
     config = asked.generation_config
     effort, budget = thinking_of(config)
+    tools, choice = offered(asked)
     is_told = config.thinking_config and config.thinking_config.include_thoughts
     options = {
         "top_k": int(config.top_k) if config.top_k is not None else None,
@@ -320,8 +329,8 @@ def prompt_of(asked: GenerateRequest, *, streams: bool) -> Prompt:
         top_p=config.top_p,
         stop=tuple(config.stop_sequences or ()),
         seed=config.seed,
-        tools=tools_of(asked),
-        tool_choice=choice_of(asked),
+        tools=tools,
+        tool_choice=choice,
         schema=schema_of(config),
         reasoning_effort=effort,
         thinking_budget=budget,
