@@ -419,6 +419,16 @@ def test_the_field_that_a_provider_or_a_format_refuses_is_the_errors_param(
     assert program.post("/v1/messages", {"model": "theirs", **shown}).json["error"]["param"] == "messages"
 
 
+@pytest.mark.parametrize("why", ["MODEL_ARMOR", "UNEXPECTED_TOOL_CALL", "IMAGE_SAFETY", "MISSING_THOUGHT_SIGNATURE"])
+def test_why_gemini_ended_is_told_to_its_clients_in_its_own_word(
+    program: Program, acme: people.Cast, provider: Upstream, why: str
+) -> None:
+    model_of(acme, provider, "google")
+    provider.answers({"candidates": [{"content": {"parts": [{"text": "Hm"}]}, "finishReason": why}]})
+    told = program.post(GENERATE, {"contents": [{"parts": [{"text": "Hi"}]}]}).json
+    assert told["candidates"][0]["finishReason"] == why
+
+
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_prompt_that_google_blocked_is_told_as_it_tells_it(
     program: Program, acme: people.Cast, provider: Upstream, *, streams: bool
