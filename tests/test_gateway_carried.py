@@ -395,6 +395,8 @@ def test_how_thoughts_are_to_be_told_is_asked_with_and_without_an_effort(
     model_of(acme, provider, "openai-responses")
     program.post(RESPONSES, {"model": "theirs", "input": "Hi", "reasoning": {**effort, "summary": "detailed"}})
     assert sent(provider)["reasoning"] == {**effort, "summary": "detailed"}
+    program.post(RESPONSES, {"model": "theirs", "input": "Hi", "reasoning": {**effort, "generate_summary": "concise"}})
+    assert sent(provider)["reasoning"] == {**effort, "summary": "concise"}, "as it was called before"
     people.own_model(acme, people.own_provider(acme, provider.url, "google"), "gemini")
     thinking = {"thinkingConfig": {"includeThoughts": True}}
     asked = {"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": thinking}

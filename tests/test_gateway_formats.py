@@ -43,6 +43,7 @@ DONE = Done(Finish.TOOL_CALLS, "tool_calls", "theirs")
 PICTURE = "data:image/png;base64,cGljdHVyZQ=="
 DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Dear Ada"}}
 BRIEF: dict[str, Any] = {"max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+BLOCKING = {"model": "m", "policy": {"input": {"mode": "block"}}}
 CHAT = "/v1/chat/completions"
 GENERATE = "/v1beta/models/auto:generateContent"
 HI = [{"parts": [{"text": "Hi"}]}]
@@ -348,6 +349,34 @@ def test_every_recorded_answer_is_one_message_in_anthropics_events(api: str) -> 
          "contents.0.parts.0.videoMetadata"),
         ("/v1/responses", {"input": "Hi", "context_management": [{"type": "compaction"}]}, "context_management"),
         ("/v1/images/generations", {"prompt": "x", "style": "vivid"}, "style"),
+        ("/v1/images/generations", {"prompt": "x", "complexity": "high"}, "complexity"),
+        ("/v1/images/generations", {"prompt": "x", "frame_count": 4}, "frame_count"),
+        (CHAT, {"messages": BRIEF["messages"], "moderation": BLOCKING}, "moderation"),
+        ("/v1/responses", {"input": "Hi", "moderation": BLOCKING}, "moderation"),
+        ("/v1/responses", {"input": "Hi", "access_programs": {"cyber": "daybreak_blue"}}, "access_programs"),
+        ("/v1/responses", {"input": "Hi", "image": {"context_compression": "enabled"}}, "image"),
+        ("/v1/responses", {"input": "Hi", "reasoning": {"mode": "pro"}}, "reasoning.mode"),
+        ("/v1/responses", {"input": "Hi", "reasoning": {"context": "all_turns"}}, "reasoning.context"),
+        ("/v1/responses", {"input": "Hi", "tools": [{"type": "function", "name": "f", "async": True}]},
+         "tools.0.async"),
+        ("/v1/responses", {"input": "Hi", "tools": [{"type": "function", "name": "f", "defer_loading": True}]},
+         "tools.0.defer_loading"),
+        ("/v1/responses",
+         {"input": [{"content": [{"type": "input_file", "file_url": "https://x/y.pdf", "detail": "low"}]}]},
+         "input.0.content.0.detail"),
+        ("/v1/messages", {**BRIEF, "thread": {"type": "continue", "previous_message_id": "msg_1"}}, "thread"),
+        ("/v1/messages", {**BRIEF, "compaction": {"type": "enabled"}}, "compaction"),
+        ("/v1/messages", {**BRIEF, "fallbacks": "default"}, "fallbacks"),
+        ("/v1/messages",
+         brief({"type": "image", "source": {"type": "url", "url": "https://x/y.png"},
+                "transformations": {"oversized_image": "error"}}),
+         "messages.0.content.0.transformations"),
+        (GENERATE, {"contents": HI, "generationConfig": {"imageConfig": {"aspectRatio": "1:1"}}},
+         "generationConfig.imageConfig"),
+        (GENERATE, {"contents": HI, "generationConfig": {"continuationToken": "eA=="}},
+         "generationConfig.continuationToken"),
+        (GENERATE, {"contents": [{"parts": [{"text": "Hi", "mediaProcessing": {"mode": "x"}}]}]},
+         "contents.0.parts.0.mediaProcessing"),
         (CHAT, {"messages": [*BRIEF["messages"], {"role": "assistant", "audio": {"id": "a"}}]}, "messages.1.audio"),
         (CHAT, {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}]},
          "messages.0.function_call"),

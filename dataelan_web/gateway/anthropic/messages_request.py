@@ -45,6 +45,10 @@ class Source(Strict):
     url: str = ""
 
 
+class Transformations(Strict):
+    oversized_image: str | None = None
+
+
 class Citations(Strict):
     enabled: bool | None = None
 
@@ -53,6 +57,7 @@ class Block(Strict):
     type: str
     text: str = ""
     source: Source | None = None
+    transformations: Transformations | None = None
     title: str | None = None
     context: str | None = None
     citations: Citations | list[Any] | None = None
@@ -188,14 +193,19 @@ class MessagesRequest(CountRequest):
     container: Any = None
     mcp_servers: list[Any] | None = None
     context_management: dict[str, Any] | None = None
+    compaction: Any = None
+    thread: Any = None
+    fallbacks: Any = None
 
     def refuse_what_cannot_be_sent(self) -> None:
         """Raises Refused. Left out, it would change the answer without a word."""
         if not self.messages:
             raise Refused(400, "messages: at least one is needed.", "invalid_value", "messages")
-        for field in ("container", "mcp_servers", "context_management"):
+        for field in ("container", "mcp_servers", "context_management", "compaction", "thread"):
             if getattr(self, field):
                 raise unsupported(field, "what a provider runs or keeps itself is not passed on here.")
+        if self.fallbacks:
+            raise unsupported("fallbacks", "it is not passed on here; a rule says who answers where a model does not.")
         hints.refuse_other_prices("service_tier", self.service_tier)
         hints.refuse_other_prices("speed", self.speed)
         if self.inference_geo not in (None, "global"):
@@ -255,6 +265,8 @@ def _file(field: str, block: Block, source: Source) -> Part:
         raise unsupported(f"{field}.citations", "where words are from is not passed on here.")
     if block.context:
         raise unsupported(f"{field}.context", "say it in a text before the document.")
+    if block.transformations and block.transformations.oversized_image not in (None, "downsize"):
+        raise unsupported(f"{field}.transformations", "how a picture is made to fit is not passed on here.")
     if source.type == "url":
         return ImagePart(url=source.url) if block.type == "image" else FilePart("application/pdf", url=source.url)
     if source.type == "base64":

@@ -27,6 +27,9 @@ NAMING = {"ANY", "VALIDATED"}
 UNBLOCKED = {"OFF", "BLOCK_NONE", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"}
 """As Gemini's models do by themselves (ai.google.dev/gemini-api/docs/safety-settings)."""
 UNSAID = {None, "MEDIA_RESOLUTION_UNSPECIFIED"}
+ONLY_GOOGLES = ("imageConfig", "audioTranscriptionConfig", "continuationToken", "enableEnhancedCivicAnswers")
+SEEN_SO = ("mediaResolution", "videoMetadata", "mediaProcessing", "audioMetadata", "documentMetadata",
+           "spreadsheetMetadata")  # fmt: skip
 HOW_IT_IS_SEEN = "how finely a file is looked at is not passed on here."
 EFFORTS = ((0, "none"), (1_024, "low"), (8_192, "medium"))
 """Up to how many tokens of thinking an effort is meant (ai.google.dev/gemini-api/docs/openai#thinking)."""
@@ -81,6 +84,10 @@ class PartIn(Camel):
     thought_signature: str | None = None
     media_resolution: dict[str, Any] | str | None = None
     video_metadata: dict[str, Any] | None = None
+    media_processing: Any = None
+    audio_metadata: Any = None
+    document_metadata: Any = None
+    spreadsheet_metadata: Any = None
     inline_data: Blob | None = None
     file_data: FileData | None = None
     function_call: FunctionCall | None = None
@@ -133,6 +140,10 @@ class GenerationConfig(Camel):
     speech_config: dict[str, Any] | None = None
     media_resolution: str | None = None
     thinking_config: ThinkingConfig | None = None
+    image_config: Any = None
+    audio_transcription_config: Any = None
+    continuation_token: Any = None
+    enable_enhanced_civic_answers: bool | None = None
 
 
 class GenerateRequest(Camel):
@@ -155,6 +166,9 @@ class GenerateRequest(Camel):
         hints.refuse_other_prices("serviceTier", self.service_tier)
         if config.media_resolution not in UNSAID:
             raise unsupported("generationConfig.mediaResolution", HOW_IT_IS_SEEN)
+        for name in ONLY_GOOGLES:
+            if getattr(config, to_snake(name)):
+                raise unsupported(f"generationConfig.{name}", "only one provider knows this parameter.")
         if config.speech_config or [m for m in config.response_modalities or () if m.upper() != "TEXT"]:
             field = "generationConfig.responseModalities"
             raise unsupported(
@@ -212,7 +226,7 @@ def _parts(field: str, content: Content, ids: _Ids) -> list[Part]:
     for n, part in enumerate(content.parts):
         if part.thought:
             continue
-        for name in ("mediaResolution", "videoMetadata"):
+        for name in SEEN_SO:
             if getattr(part, to_snake(name)):
                 raise unsupported(f"{field}.{n}.{name}", HOW_IT_IS_SEEN)
         if part.thought_signature:

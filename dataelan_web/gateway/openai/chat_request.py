@@ -19,6 +19,7 @@ from ..tool_calls import split
 
 Bias = Annotated[int, Field(ge=-100, le=100)]
 MOST_BIASES = 10_000
+UNMODERATED = "what is asked and said is not judged here; ask a model for that before and after."
 AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 
@@ -153,6 +154,7 @@ class ChatRequest(Strict):
     modalities: list[str] | None = None
     functions: list[Any] | None = None
     web_search_options: dict[str, Any] | None = None
+    moderation: Any = None
 
     @property
     def includes_usage(self) -> bool:
@@ -209,6 +211,8 @@ class ChatRequest(Strict):
             raise unsupported("functions", "it was replaced by `tools`; send those.")
         if self.web_search_options:
             raise unsupported("web_search_options", "tools that a provider runs itself are not passed on here.")
+        if self.moderation:
+            raise unsupported("moderation", UNMODERATED)
 
 
 def _message(message: MessageIn) -> Message:

@@ -21,6 +21,7 @@ from ..json_body import Strict, checked, unsupported
 from ..sse import event as sse
 
 OPTIONS = {"n": "count", "size": "size", "quality": "quality", "background": "background", "output_format": "format"}
+ONLY_OPENAIS = ("style", "complexity", "frame_count", "frame_duration_ms", "svg")
 
 
 class ImagesRequest(Strict):
@@ -34,6 +35,10 @@ class ImagesRequest(Strict):
     output_compression: int | None = Field(default=None, ge=0, le=100)
     response_format: Literal["url", "b64_json"] | None = None
     style: str | None = None
+    complexity: str | None = None
+    frame_count: int | None = None
+    frame_duration_ms: int | None = None
+    svg: Any = None
     moderation: str | None = Field(default=None, max_length=50)
     stream: bool | None = None
     partial_images: int | None = Field(default=None, ge=0, le=3)
@@ -42,8 +47,9 @@ class ImagesRequest(Strict):
         """Raises Refused. Drafts while it is drawn (`partial_images`) are no promise, and may be none."""
         if self.response_format == "url":
             raise unsupported("response_format", "pictures come as `b64_json`; nothing is kept at an open address.")
-        if self.style:
-            raise unsupported("style", "say it in the prompt; only one model knows this parameter.")
+        for name in ONLY_OPENAIS:
+            if getattr(self, name):
+                raise unsupported(name, "say it in the prompt; only one provider knows this parameter.")
 
     @property
     def options(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..inbound import Inbound
 from ..json_body import checked
 from ..stored_prompts import OWN, named
 from . import responses_answer
-from .responses_request import ResponsesRequest
+from .responses_request import ReasoningConfig, ResponsesRequest
 
 
 def read(body: dict[str, Any], project: Project) -> Inbound:
@@ -31,14 +31,14 @@ def read(body: dict[str, Any], project: Project) -> Inbound:
 
 
 def _echo(asked: ResponsesRequest, body: dict[str, Any]) -> responses_answer.Echo:
-    parallel = asked.parallel_tool_calls
+    parallel, thinking = asked.parallel_tool_calls, asked.reasoning or ReasoningConfig()
     return {
         "instructions": asked.instructions,
         "max_output_tokens": asked.max_output_tokens,
         "metadata": asked.metadata or {},
         "parallel_tool_calls": True if parallel is None else parallel,
         "previous_response_id": asked.previous_response_id,
-        "reasoning": asked.reasoning.model_dump() if asked.reasoning else {"effort": None, "summary": None},
+        "reasoning": {"effort": thinking.effort, "summary": thinking.told},
         "temperature": asked.temperature,
         "text": body.get("text") or {"format": {"type": "text"}},
         "tool_choice": body.get("tool_choice") or "auto",

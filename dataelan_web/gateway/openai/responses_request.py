@@ -15,7 +15,7 @@ from ..errors import Refused
 from ..hints import LONGEST_HINT, MOST_LOGPROBS
 from ..json_body import DATA_URL, MOST_TOKENS, Strict, checked, unsupported
 from ..tool_calls import split
-from .chat_request import SchemaTold
+from .chat_request import UNMODERATED, SchemaTold
 
 OPENAI = "https://api.openai.com"
 KEPT_ELSEWHERE = "it names what one provider keeps; send the items themselves."
@@ -53,6 +53,8 @@ class ToolIn(Strict):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    defer_loading: bool | None = None
+    is_async: bool | None = Field(default=None, alias="async")
 
 
 class NamedTool(Strict):
@@ -73,6 +75,21 @@ class TextConfig(Strict):
 class ReasoningConfig(Strict):
     effort: str | None = Field(default=None, max_length=50)
     summary: str | None = Field(default=None, max_length=50)
+    generate_summary: str | None = Field(default=None, max_length=50)
+    """What `summary` was called before."""
+    mode: str | None = Field(default=None, max_length=50)
+    context: str | None = Field(default=None, max_length=50)
+
+    @property
+    def told(self) -> str | None:
+        return self.summary or self.generate_summary
+
+    def refuse_what_cannot_be_sent(self) -> None:
+        """Raises Refused."""
+        if self.mode not in (None, "standard"):
+            raise unsupported("reasoning.mode", "only one provider knows another than the standard one.")
+        if self.context not in (None, "auto"):
+            raise unsupported("reasoning.context", "a conversation is sent as it is, or not at all.")
 
 
 class ResponsesRequest(Strict):
@@ -93,6 +110,9 @@ class ResponsesRequest(Strict):
     background: bool | None = None
     truncation: str | None = None
     context_management: Any = None
+    moderation: Any = None
+    access_programs: Any = None
+    image: Any = None
     top_logprobs: int | None = Field(default=None, ge=0, le=MOST_LOGPROBS)
     prompt_cache_key: str | None = Field(default=None, max_length=LONGEST_HINT)
     prompt_cache_retention: str | None = Field(default=None, max_length=50)
@@ -114,6 +134,13 @@ class ResponsesRequest(Strict):
             raise unsupported("truncation", "a conversation is sent as it is, or not at all.")
         if self.context_management:
             raise unsupported("context_management", "a conversation is sent as it is, or not at all.")
+        if self.moderation:
+            raise unsupported("moderation", UNMODERATED)
+        for name in ("access_programs", "image"):
+            if getattr(self, name):
+                raise unsupported(name, "only one provider knows this parameter.")
+        if self.reasoning:
+            self.reasoning.refuse_what_cannot_be_sent()
         hints.refuse_other_prices("service_tier", self.service_tier)
 
     def prompt(self) -> Prompt:
@@ -136,7 +163,7 @@ class ResponsesRequest(Strict):
             schema=_schema(format),
             schema_told=format.told if format and format.type == "json_schema" else None,
             reasoning_effort=effort,
-            summary=self.reasoning.summary if self.reasoning else None,
+            summary=self.reasoning.told if self.reasoning else None,
             options=options,
             seals=SEALED in (self.include or ()) or None,
             stream=bool(self.stream),
@@ -213,6 +240,8 @@ def _part(field: str, piece: Piece) -> Part:
         inline = DATA_URL.fullmatch(piece.image_url)
         told = {"detail": piece.detail or ""}
         return ImagePart(inline[1], inline[2], **told) if inline else ImagePart(url=piece.image_url, **told)
+    if piece.type == "input_file" and piece.detail not in (None, "", "auto"):
+        raise unsupported(f"{field}.detail", "how finely a file is looked at is not passed on here.")
     if piece.type == "input_file" and piece.file_url:
         return FilePart("application/pdf", url=piece.file_url, name=piece.filename or "")
     if piece.type == "input_file" and (inline := DATA_URL.fullmatch(piece.file_data or "")):
@@ -224,6 +253,9 @@ def _part(field: str, piece: Piece) -> Part:
 def _tool(number: int, tool: ToolIn) -> Tool:
     if tool.type != "function" or not tool.name:
         raise unsupported(f"tools.{number}.type", f"“{tool.type}” is no function, but run by a provider itself.")
+    for name, value in (("async", tool.is_async), ("defer_loading", tool.defer_loading)):
+        if value:
+            raise unsupported(f"tools.{number}.{name}", "only one provider knows such tools.")
     return Tool(tool.name, tool.description or "", tool.parameters or {}, tool.strict)
 
 
