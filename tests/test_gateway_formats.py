@@ -214,6 +214,18 @@ def test_what_is_asked_in_one_form_is_sent_in_the_providers_own(
     assert sent["generationConfig"]["responseJsonSchema"] == {"type": "integer"}
 
 
+def test_anthropics_word_for_telling_thoughts_is_openais_too(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    people.own_model(acme, people.own_provider(acme, provider.url, "openai-responses"), "theirs")
+    program.post("/v1/messages", {**BRIEF, "model": "theirs", "thinking": {"type": "adaptive"}})
+    assert provider.requests[-1]["body"]["reasoning"]["effort"] == "high"
+    thinking = {"type": "adaptive", "display": "summarized"}
+    asked = {**BRIEF, "model": "theirs", "thinking": thinking, "output_config": {"effort": "none"}}
+    program.post("/v1/messages", asked)
+    assert provider.requests[-1]["body"]["reasoning"] == {"effort": "none", "summary": "auto"}
+
+
 @pytest.mark.parametrize(
     ("mode", "names", "offered", "choice"),
     [

@@ -31,6 +31,23 @@ def test_a_plain_prompt_is_a_small_request_with_the_limit_that_the_format_demand
     )
 
 
+@pytest.mark.parametrize(
+    ("how", "asked"),
+    [
+        ({"reasoning_effort": "low"}, {"type": "adaptive"}),
+        ({"thinking_budget": 2048, "max_tokens": 4000}, {"type": "enabled", "budget_tokens": 2048}),
+        ({}, {"type": "adaptive"}),
+        ({"reasoning_effort": "none"}, {"type": "disabled"}),
+    ],
+)
+def test_that_thoughts_are_to_be_told_is_said_to_anthropic_itself(how: dict[str, Any], asked: dict[str, Any]) -> None:
+    prompt = replace(PLAIN, summary="auto", **how)
+    told = {"display": "summarized"} if asked["type"] != "disabled" else {}
+    assert (ANTHROPIC.call(prompt, "claude", "k").body or {})["thinking"] == asked | told
+    elsewhere = adapter("anthropic", "https://anthropic.example/v1").call(prompt, "claude", "k")
+    assert (elsewhere.body or {})["thinking"] == asked
+
+
 def test_a_rich_prompt_says_everything_but_the_seed() -> None:
     assert ANTHROPIC.call(RICH, "claude", "k").body == {
         "model": "claude",

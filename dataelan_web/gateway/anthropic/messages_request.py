@@ -103,6 +103,8 @@ class ToolChoice(Strict):
 class Thinking(Strict):
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
+    display: Literal["summarized", "omitted"] | None = None
+    """That it is not to be told need not be kept to: a model may not be asked for less."""
 
 
 class Format(Strict):
@@ -132,6 +134,7 @@ class CountRequest(Strict):
 
     def prompt(self) -> Prompt:
         effort, budget = self._effort()
+        is_told = self.thinking and self.thinking.display == "summarized"
         schema = self.output_config.format.json_schema if self.output_config and self.output_config.format else None
         return Prompt(
             messages=(*self._system(), *(said for number, m in enumerate(self.messages) for said in _said(number, m))),
@@ -140,6 +143,7 @@ class CountRequest(Strict):
             schema=schema,
             reasoning_effort=effort,
             thinking_budget=budget,
+            summary="auto" if is_told else None,
             options=self._parallel(),
             stream=False,
         )

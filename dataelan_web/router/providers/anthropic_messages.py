@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from dataelan_web.router.providers.conversation import turns, with_shown
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
@@ -50,6 +51,8 @@ from dataelan_web.router.types import (
 )
 
 VERSION = "2023-06-01"
+OWN_HOST = "api.anthropic.com"
+"""There, models that tell nothing of what they thought do so where it is asked for; others may refuse the word."""
 KIND = "anthropic"
 
 # The format demands a limit. This one is accepted by every model since Claude 3; say more where more is wanted.
@@ -71,8 +74,15 @@ class AnthropicMessages(Format):
     options = frozenset({"top_k", "parallel_tool_calls", "user_id", "service_tier"})
     has_no = frozenset({"seed"})
 
+    @property
+    def _host(self) -> str | None:
+        return urlsplit(self.base_url).hostname
+
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         body = {"model": model, "max_tokens": _most(prompt)} | _context(prompt) | _options(prompt)
+        thinking = mapping(body.get("thinking"))
+        if prompt.summary and thinking.get("type", "disabled") != "disabled" and self._host == OWN_HOST:
+            body["thinking"] = thinking | {"display": "summarized"}
         return Call(f"{self.base_url}/messages", body, _headers(key))
 
     def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
