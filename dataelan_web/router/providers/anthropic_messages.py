@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from dataelan_web.router.providers.conversation import turns, with_shown
+from dataelan_web.router.providers.conversation import PLAIN_ID, fitting, turns, with_shown
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import Frame, decoder
@@ -220,12 +220,13 @@ def _block(part: Part, shown: Sequence[Part] = ()) -> dict[str, Any]:
         case FilePart():
             return _document(part)
         case ToolUse(id, name, arguments):
-            return {"type": "tool_use", "id": id, "name": name, "input": mapping(parse_or_none(arguments))}
+            input = mapping(parse_or_none(arguments))
+            return {"type": "tool_use", "id": fitting(id, PLAIN_ID), "name": name, "input": input}
         case ToolResult(id, text):
             failed = {"is_error": True} if part.is_error else {}
             said = [TextPart(text)] if text else []
             content = [_block(one) for one in (*said, *shown)] if shown else text
-            return {"type": "tool_result", "tool_use_id": id, "content": content} | failed
+            return {"type": "tool_result", "tool_use_id": fitting(id, PLAIN_ID), "content": content} | failed
         case ThoughtPart(text, seal):
             if part.is_hidden:
                 return {"type": "redacted_thinking", "data": seal}

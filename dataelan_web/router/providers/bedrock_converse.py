@@ -16,7 +16,7 @@ from dataelan_web.router import names
 from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.aws_signature import AccessKey, region_of, signed
 from dataelan_web.router.providers.bedrock_converse_answer import ConverseAnswer
-from dataelan_web.router.providers.conversation import turns, with_shown
+from dataelan_web.router.providers.conversation import PLAIN_ID, fitting, turns, with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import compact, counted, mapping, parse_or_none, written_count
 from dataelan_web.router.types import (
@@ -217,11 +217,13 @@ class _Content:
                 format = _format(part, _DOCUMENTS, "txt" if part.media_type.startswith("text/") else "")
                 return {"document": {"format": format, "name": self._name(name), "source": _source(part)}}
             case ToolUse(id, name, arguments):
+                id = fitting(id, PLAIN_ID)
                 return {"toolUse": {"toolUseId": id, "name": name, "input": mapping(parse_or_none(arguments))}}
             case ToolResult(id, text):
                 failed = {"status": "error"} if part.is_error else {}
                 said = [{"text": text}] if text or not shown else []
-                return {"toolResult": {"toolUseId": id, "content": [*said, *map(self.block, shown)]} | failed}
+                content = [*said, *map(self.block, shown)]
+                return {"toolResult": {"toolUseId": fitting(id, PLAIN_ID), "content": content} | failed}
             case ThoughtPart():
                 raise Unsupported("What a model of another provider thought cannot be taken back.")
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from itertools import groupby, islice
 
 from dataelan_web.router.types import Message, Part, TextPart, ToolResult, ToolUse, Unsupported
+
+PLAIN_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""Of a call of a tool, as Anthropic and Bedrock take it. Kimi's `functions.weather:0` is none."""
+
+
+def fitting(id: str, taken: re.Pattern[str] | None) -> str:
+    """An id of a call, for a provider that takes only such. What another made otherwise goes by its hash, which is the
+    same in the call and its result, and short enough for all."""
+    return id if not (id and taken) or taken.fullmatch(id) else sha256(id.encode()).hexdigest()[:9]
 
 
 def turns(messages: Iterable[Message]) -> Iterator[tuple[bool, list[Part]]]:

@@ -6,6 +6,7 @@ Source: openai/openai-openapi (f85dbe2), and what each of those servers really s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 from dataelan_web.router.prompt import HINTS
 from dataelan_web.router.providers import AZURE
-from dataelan_web.router.providers.conversation import text_of
+from dataelan_web.router.providers.conversation import fitting, text_of
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
 from dataelan_web.router.providers.openai_chat_answer import ChatAnswer
@@ -48,6 +49,8 @@ class Dialect:
     """What its list of models is asked with."""
     hints: Mapping[str, str] = field(default_factory=dict)
     """Of prompt.HINTS, those that it is known to take, and what it calls them."""
+    call_ids: re.Pattern[str] | None = None
+    """Ids of calls that it takes; None: whatever it is told."""
 
 
 # By end of host name. OpenAI's own newer models refuse `max_tokens` (400, unsupported_parameter), while many
@@ -55,10 +58,14 @@ class Dialect:
 # answers 422 to fields it does not know; it calls the seed `random_seed` and reports usage without being asked.
 # OpenRouter lists what writes text, and anything else only to who asks for it (openrouter.ai/docs/api_reference/models,
 # “Modality filtering guide”): so for all that can be asked of it here, which is no film.
+# Ids of calls, which another provider may have made, are refused at Mistral unless they have nine letters or digits
+# (anomalyco/opencode#1680), and at OpenAI where they have more than 40 characters (vercel/ai#5171).
 # Azure has models of others beside OpenAI's, which refuse `prompt_cache_key` (vectorize-io/hindsight#3518).
+SHORT = re.compile(r"(?s).{1,40}")
 DIALECTS: Mapping[str, Dialect] = {
     "api.openai.com": Dialect(
         max_tokens="max_completion_tokens",
+        call_ids=SHORT,
         hints={
             "prompt_cache_key": "prompt_cache_key",
             "prompt_cache_retention": "prompt_cache_retention",
@@ -66,8 +73,8 @@ DIALECTS: Mapping[str, Dialect] = {
             "service_tier": "service_tier",
         },
     ),
-    **dict.fromkeys(AZURE, Dialect(max_tokens="max_completion_tokens", key_header="api-key")),
-    "api.mistral.ai": Dialect(seed="random_seed", stream_options=False),
+    **dict.fromkeys(AZURE, Dialect(max_tokens="max_completion_tokens", key_header="api-key", call_ids=SHORT)),
+    "api.mistral.ai": Dialect(seed="random_seed", stream_options=False, call_ids=re.compile(r"[a-zA-Z0-9]{9}")),
     "openrouter.ai": Dialect(
         list_query="?output_modalities=text,image,audio,speech,transcription,embeddings,rerank",
     ),
@@ -113,7 +120,7 @@ class OpenAIChat(Format):
         self.options = self.options | self._dialect.hints.keys()
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
-        messages = [said for message in prompt.messages for said in _messages(message)]
+        messages = [said for message in prompt.messages for said in _messages(message, self._dialect.call_ids)]
         body: dict[str, Any] = {"model": model, "messages": messages}
         body |= self._options(prompt)
         if prompt.tools:
@@ -155,7 +162,7 @@ class OpenAIChat(Format):
         return listed(body)
 
 
-def _messages(message: Message) -> Iterator[dict[str, Any]]:
+def _messages(message: Message, ids: re.Pattern[str] | None) -> Iterator[dict[str, Any]]:
     """One message, or one for each tool result: the format wants every result in a message of its own."""
     said, uses, has_results = list[TextPart | ImagePart | FilePart](), list[ToolUse](), False
     for part in message.parts:
@@ -165,10 +172,11 @@ def _messages(message: Message) -> Iterator[dict[str, Any]]:
             uses.append(part)
         elif isinstance(part, ToolResult):
             has_results = True
-            yield {"role": "tool", "tool_call_id": part.id, "content": text_of(part)}
+            yield {"role": "tool", "tool_call_id": fitting(part.id, ids), "content": text_of(part)}
     content = _content(said)
     if uses:
-        yield {"role": "assistant", "content": content or None, "tool_calls": [_tool_call(use) for use in uses]}
+        calls = [_tool_call(use, fitting(use.id, ids)) for use in uses]
+        yield {"role": "assistant", "content": content or None, "tool_calls": calls}
     elif content or not has_results:
         yield {"role": "user" if message.role == "tool" else message.role, "content": content}
 
@@ -202,8 +210,8 @@ def _file(part: FilePart) -> dict[str, Any]:
     return {"type": "file", "file": {"filename": part.name or "file", "file_data": data}}
 
 
-def _tool_call(use: ToolUse) -> dict[str, Any]:
-    return {"id": use.id, "type": "function", "function": {"name": use.name, "arguments": use.arguments or "{}"}}
+def _tool_call(use: ToolUse, id: str) -> dict[str, Any]:
+    return {"id": id, "type": "function", "function": {"name": use.name, "arguments": use.arguments or "{}"}}
 
 
 def _tools(prompt: Prompt) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from dataelan_web.router.providers.conversation import spoken, with_shown
+from dataelan_web.router.providers.conversation import fitting, spoken, with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
 from dataelan_web.router.providers.json_values import counted
@@ -145,17 +145,18 @@ def _stretches(message: Message) -> Iterator[Message]:
 
 def _items(message: Message, base_url: str) -> Iterator[dict[str, Any]]:
     """What was thought; results, as they answer the turn before; then what is said; then the calls the turn ends in."""
-    parts = [*with_shown(message.parts)]
+    parts, ids = [*with_shown(message.parts)], dialect_of(base_url).call_ids
     for part, _ in parts:
         if isinstance(part, ThoughtPart):
             yield from _thought(part, base_url)
     for part, shown in parts:
         if isinstance(part, ToolResult):
-            yield {"type": "function_call_output", "call_id": part.id, "output": _output(part, shown)}
+            yield {"type": "function_call_output", "call_id": fitting(part.id, ids), "output": _output(part, shown)}
     yield from _said(replace(message, parts=tuple(part for part, _ in parts)))
     for part in message.parts:
         if isinstance(part, ToolUse):
-            yield {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments or "{}"}
+            said = {"name": part.name, "arguments": part.arguments or "{}"}
+            yield {"type": "function_call", "call_id": fitting(part.id, ids), **said}
 
 
 def _thought(thought: ThoughtPart, base_url: str) -> Iterator[dict[str, Any]]:
