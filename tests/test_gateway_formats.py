@@ -133,6 +133,29 @@ def test_what_we_write_in_a_format_is_what_our_reader_of_it_reads(format: str) -
     assert usage.reasoning == (None if format == "anthropic" else 3)  # which counts it within the output
 
 
+@pytest.mark.parametrize("format", WRITERS)
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [(0, '{"x"'), (1, '{"y"'), (0, ":1}"), (2, "{"), (1, ":2}"), (2, "}")],
+        [(0, '{"x":1}'), (1, '{"y"'), (1, ":2}"), (2, "{}")],
+        [(0, '{"x":1'), (1, '{"y":2}'), (2, "{}"), (0, "}")],
+    ],
+)
+def test_calls_that_come_a_piece_of_one_and_a_piece_of_another_are_told_as_they_are(
+    format: str, pieces: list[tuple[int, str]]
+) -> None:
+    writer: Pieces = WRITERS[format][0](run())
+    told, begun = b"", set[int]()
+    for index, arguments in pieces:
+        new = {"id": f"c{index}", "name": f"f{index}"} if index not in begun else {}
+        begun.add(index)
+        told += writer.of(ToolCall(index, arguments=arguments, **new))
+    told += b"".join(writer.last(DONE, USED, {}))
+    _, _, calls, _, _ = joined(list(adapter(format, "http://x/v1").decoder()(told, True)))
+    assert calls == [("f0", {"x": 1}), ("f1", {"y": 2}), ("f2", {})]
+
+
 def test_what_is_asked_in_anthropics_form_comes_to_anthropic_as_it_was_asked(
     program: Program, acme: people.Cast, provider: Upstream
 ) -> None:

@@ -57,6 +57,10 @@ class Events(Pieces):
         self._block = -1
         self._open: object = None
         """What the open block is of: `text`, `thinking`, or a tool call's number."""
+        self._arguments: list[str] = []
+        """What was said of the last call."""
+        self._held: dict[int, list[ToolCall]] = {}
+        """What came of others before that was whole: one block is open at a time."""
 
     def words(self, said: str) -> bytes:
         before = self._begin("text", {"type": "text", "text": ""})
@@ -69,7 +73,8 @@ class Events(Pieces):
         return b"".join(self._events(event))
 
     def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
-        yield self._start() + self._close()
+        late = [piece for pieces in self._held.values() for event in pieces for piece in self._call(event)]
+        yield self._start() + b"".join(late) + self._close()
         yield sse({"type": "message_delta", "delta": _reason(done), "usage": usage_of(usage), "dataelan": facts})
         yield sse({"type": "message_stop"})
 
@@ -90,11 +95,23 @@ class Events(Pieces):
                     yield self._delta({"type": "signature_delta", "signature": seal}) + self._close()
             case Text(delta):
                 yield self.words(delta)
-            case ToolCall(index, id, name, arguments):
-                id = id or call_id(self._execution, index, "toolu_")
-                yield self._begin(index, {"type": "tool_use", "id": id, "name": name, "input": {}})
-                if arguments:
-                    yield self._delta({"type": "input_json_delta", "partial_json": arguments})
+            case ToolCall(index) if index != self._open and (self._held or not self._is_whole()):
+                self._held.setdefault(index, []).append(event)
+            case ToolCall():
+                yield from self._call(event)
+
+    def _is_whole(self) -> bool:
+        """May another call begin? Calls may come a piece of one and a piece of another."""
+        return not isinstance(self._open, int) or parse_or_none("".join(self._arguments)) is not None
+
+    def _call(self, event: ToolCall) -> Iterator[bytes]:
+        if event.index != self._open:
+            self._arguments = []
+        id = event.id or call_id(self._execution, event.index, "toolu_")
+        yield self._begin(event.index, {"type": "tool_use", "id": id, "name": event.name, "input": {}})
+        if event.arguments:
+            self._arguments.append(event.arguments)
+            yield self._delta({"type": "input_json_delta", "partial_json": event.arguments})
 
     def _start(self) -> bytes:
         if self._begun:
