@@ -611,6 +611,23 @@ def test_pictures_voices_transcripts_and_vectors_are_made_and_replayed(program: 
     assert len(base64.b64decode(packed.json["data"][0]["embedding"])) == 4 * len(floats.json["data"][0]["embedding"])
 
 
+def test_the_largest_numbers_are_the_same_when_they_are_sent_again(program: Program) -> None:
+    """PostgreSQL keeps their digits, which are whole numbers of hundreds of digits to Python."""
+    ends = {"type": "number", "minimum": -1.7976931348623157e308, "maximum": 1e23, "multipleOf": 5e-324}
+    tool = {"name": "f", "parameters": {"type": "object", "properties": {"x": ends}}}
+    asked = {
+        "model": "simulated-instant",
+        **BRIEF,
+        "temperature": 1.0,
+        "tools": [{"type": "function", "function": tool}],
+    }
+    once, twice = (program.post(CHAT, asked, **{"Idempotency-Key": "1"}) for _ in range(2))
+    assert (twice.status_code, twice.headers.get("x-dataelan-replayed")) == (200, "true"), twice.text
+    assert once.json["choices"] == twice.json["choices"]
+    ends["maximum"] = 1.0000000000000001e23
+    assert program.post(CHAT, asked, **{"Idempotency-Key": "1"}).status_code == 422
+
+
 def test_a_field_without_a_name_is_passed_over(program: Program) -> None:
     """As Schemathesis found: such a part of a form has none at all."""
     body = b"--x\r\nContent-Disposition: form-data\r\n\r\nhi\r\n--x--\r\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
@@ -53,9 +54,18 @@ def events(execution: Execution, wanted: Request) -> Iterator[Event]:
     yield from said(source, last.response_model if last else "")
 
 
-def _asked(request: dict[str, Any]) -> dict[str, Any]:
-    """A sound is always told as it comes, which it was not always asked to be."""
-    return request if request.get("task") != Task.SPEECH.value else request | {"stream": True}
+def _asked(request: dict[str, Any]) -> Any:
+    """As it is compared. A sound is always told as it comes, which it was not always asked to be."""
+    return _counted(request if request.get("task") != Task.SPEECH.value else request | {"stream": True})
+
+
+def _counted(value: Any) -> Any:
+    """With each number as PostgreSQL keeps it: by its digits, of which 1e23 as Python has it differs a little."""
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, dict):
+        return {name: _counted(held) for name, held in value.items()}
+    return [_counted(held) for held in value] if isinstance(value, list) else value
 
 
 def said(execution: Execution, model: str = "") -> Iterator[Event]:
