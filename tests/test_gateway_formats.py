@@ -441,6 +441,19 @@ def test_what_a_whole_request_of_anthropics_is_to_keep_is_kept_to_its_end(
     assert block["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
 
 
+def test_what_is_to_be_kept_to_the_end_of_a_result_is_said_of_the_result(
+    program: Program, acme: people.Cast, provider: Upstream
+) -> None:
+    people.own_model(acme, people.own_provider(acme, provider.url, "anthropic"), "theirs")
+    kept = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    said = [{"type": "text", "text": "Rain"}, {"type": "text", "text": "in Rome", **kept}]
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": said}
+    program.post("/v1/messages", {**brief(result, {"type": "text", "text": "So?"}), "model": "theirs"})
+    told, asked = provider.requests[-1]["body"]["messages"][0]["content"]
+    assert (told["content"], told["cache_control"]) == ("Rainin Rome", kept["cache_control"])
+    assert asked == {"type": "text", "text": "So?"}
+
+
 def test_odd_bodies_are_answered_as_any_other(program: Program) -> None:
     said = [
         {"role": "user", "content": "Hi"},

@@ -75,7 +75,9 @@ class Block(Strict):
 
     @property
     def keep(self) -> str:
-        return self.cache_control.ttl if self.cache_control else ""
+        """What is wished at the end of a result is wished of the result, which ends there."""
+        *_, last = self.content if isinstance(self.content, list) and self.content else (None,)
+        return self.cache_control.ttl if self.cache_control else last.keep if last else ""
 
 
 class MessageIn(Strict):
