@@ -237,3 +237,23 @@ def test_a_system_prompt_waits_for_the_messages_of_the_request(app: Flask, simul
     body = {"model": f"prompt:{template.slug}", "messages": [{"role": "user", "content": "Hello"}]}
     answer = complete(app, acme, body | values(who="kind"))
     assert sent(answer) == [("system", "You are kind."), ("user", "Hello")]
+
+
+@pytest.mark.parametrize(("topic", "said"), [("cats", ["About cats"]), ("dogs", ["About dogs", "About cats"])])
+def test_a_conversation_that_goes_on_with_its_prompt_says_it_once(
+    app: Flask, simulated: str, acme: people.Cast, topic: str, said: list[str]
+) -> None:
+    """As OpenAI's clients send it: prompt and `previous_response_id` with each turn."""
+    template = people.template(acme, "About {{topic}}")
+    http, headers = people.browser(app), {"Authorization": f"Bearer {acme.token()}"}
+
+    def ask(words: str, topic: str, **more: str) -> TestResponse:
+        prompt = {"id": template.slug, "variables": {"topic": topic}}
+        return http.post("/v1/responses", json={"prompt": prompt, "input": words, **more}, headers=headers)
+
+    first = ask("One", "cats")
+    db.session.rollback()
+    second = ask("Two", topic, previous_response_id=first.json["id"])
+    assert second.status_code == 200, second.text
+    answer = first.json["output"][-1]["content"][0]["text"]
+    assert [words for _, words in sent(second)] == [*said, "One", answer, "Two"]

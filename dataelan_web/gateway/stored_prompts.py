@@ -58,6 +58,8 @@ class Named:
     variables: Mapping[str, Any]
     other_model: str = ""
     """What is to answer in place of what the version names."""
+    goes_on: bool = False
+    """The request goes on from an earlier answer, before which the prompt may have been said already."""
 
 
 def named(body: dict[str, Any], model: Any) -> Named | None:
@@ -98,7 +100,9 @@ def filled(wanted: Request, asked: Named) -> Request:
         raise Refused(400, message, "invalid_variable", f"prompt.variables.{name}") from None
     except NotMade as refused:
         raise Refused(400, str(refused), "invalid_value", "prompt") from None
-    own, messages = wanted.prompt, (*prompt.messages, *wanted.prompt.messages)
+    own, said_first = wanted.prompt, prompt.messages
+    is_said = asked.goes_on and own.messages[: len(said_first)] == said_first
+    messages = own.messages if is_said else (*said_first, *own.messages)
     if all(message.role == "system" for message in messages):
         raise Refused(400, "messages: this prompt waits for a message from the user.", "invalid_value", "messages")
     said = {name: getattr(own, name) for name in ("max_tokens", *OF_CHAT)}

@@ -26,6 +26,7 @@ def read(body: dict[str, Any], project: Project) -> Inbound:
     if asked.previous_response_id:
         before = conversation(project, asked.previous_response_id, keeps_system=not asked.instructions)
         prompt = replace(prompt, messages=(*before, *prompt.messages))
+        stored = replace(stored, goes_on=True) if stored else None
     whole = partial(responses_answer.response, echo)
     return Inbound(asked.model, prompt, whole, responses_answer.events(echo), stored=stored)
 
