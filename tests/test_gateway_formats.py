@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from dataelan_web.api_errors import GEMINI_VERBS
 from dataelan_web.executions.answer import Answer
 from dataelan_web.gateway import answering
 from dataelan_web.gateway.anthropic import messages_answer
@@ -520,7 +521,9 @@ def test_each_api_gets_errors_and_lists_in_its_own_form(program: Program) -> Non
     program.http.environ_base["HTTP_X_API_KEY"] = program.token
     listed = program.http.get("/v1/models", headers={"anthropic-version": "2023-06-01"}).json
     assert listed["data"][0]["type"] == "model"
-    assert {"name": "models/auto"}.items() <= program.http.get("/v1beta/models").json["models"][0].items()
+    auto = program.http.get("/v1beta/models").json["models"][0]
+    methods = auto["supportedGenerationMethods"]
+    assert (auto["name"], sorted(methods)) == ("models/auto", sorted(verb.removeprefix(":") for verb in GEMINI_VERBS))
     assert program.http.get("/v1/models/simulated-instant").json["object"] == "model"
     assert program.http.get("/v1/models/simulated/simulated-instant").json["object"] == "model"
     assert program.http.get("/v1/models/simulated/none").status_code == 404

@@ -19,7 +19,7 @@ from .errors import Refused
 OURS = "dataelan"
 BORN = "1970-01-01T00:00:00Z"
 """No provider's model has a birthday that is known here."""
-METHODS = {Task.CHAT: ["generateContent", "streamGenerateContent"]}
+METHODS = {Task.CHAT: ["generateContent", "streamGenerateContent", "countTokens"]}
 
 
 @dataclass(frozen=True)
