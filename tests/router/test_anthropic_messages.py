@@ -48,6 +48,37 @@ def test_that_thoughts_are_to_be_told_is_said_to_anthropic_itself(how: dict[str,
     assert (elsewhere.body or {})["thinking"] == asked
 
 
+WORDS = {"type": "string"}
+SHUT = {"additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ({"type": "object", "properties": {"a": WORDS}}, {"type": "object", "properties": {"a": WORDS}, **SHUT}),
+        (
+            {"type": "array", "items": {"properties": {"properties": {"properties": {"b": WORDS}}}}},
+            {
+                "type": "array",
+                "items": {"properties": {"properties": {"properties": {"b": WORDS}, **SHUT}}, **SHUT},
+            },
+        ),
+        (
+            {"$ref": "#/$defs/x", "$defs": {"x": {"anyOf": [{"properties": {"a": WORDS}}, WORDS]}}},
+            {"$ref": "#/$defs/x", "$defs": {"x": {"anyOf": [{"properties": {"a": WORDS}, **SHUT}, WORDS]}}},
+        ),
+        ({"properties": {"a": WORDS}, "additionalProperties": True},) * 2,
+        ({"properties": {"a": WORDS}, "allOf": [{"required": ["b"]}]},) * 2,
+        ({"type": "object"},) * 2,
+        ({"allOf": [{"properties": {"a": WORDS}}, {"properties": {"b": WORDS}}]},) * 2,
+        ({"enum": [{"properties": {"a": 1}}]},) * 2,
+    ],
+)
+def test_objects_are_closed_as_it_demands_where_they_mean_the_same(said: dict[str, Any], asked: dict[str, Any]) -> None:
+    body = ANTHROPIC.call(replace(PLAIN, schema=said), "claude", "k").body or {}
+    assert body["output_config"]["format"]["schema"] == asked
+
+
 def test_a_rich_prompt_says_everything_but_the_seed() -> None:
     assert ANTHROPIC.call(RICH, "claude", "k").body == {
         "model": "claude",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from dataelan_web.router.providers.closed_schema import closed
 from dataelan_web.router.providers.conversation import PLAIN_ID, fitting, turns, with_shown
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
 from dataelan_web.router.providers.format import Format
@@ -184,7 +185,7 @@ def _output(prompt: Prompt) -> dict[str, Any]:
     body: dict[str, Any] = {}
     config: dict[str, Any] = {}
     if prompt.schema is not None:
-        config["format"] = {"type": "json_schema", "schema": dict(prompt.schema)}
+        config["format"] = {"type": "json_schema", "schema": closed(prompt.schema)}
     if prompt.reasoning_effort == "none":
         body["thinking"] = {"type": "disabled"}
     elif prompt.thinking_budget:

@@ -16,6 +16,7 @@ from dataelan_web.router import names
 from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.aws_signature import AccessKey, region_of, signed
 from dataelan_web.router.providers.bedrock_converse_answer import ConverseAnswer
+from dataelan_web.router.providers.closed_schema import closed
 from dataelan_web.router.providers.conversation import PLAIN_ID, fitting, turns, with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.json_values import compact, counted, mapping, parse_or_none, written_count
@@ -173,7 +174,7 @@ def _output(prompt: Prompt, model: str) -> dict[str, Any]:
     body: dict[str, Any] = {}
     config: dict[str, Any] = {}
     if prompt.schema is not None:
-        schema = {"name": "answer", "schema": compact(dict(prompt.schema))}
+        schema = {"name": "answer", "schema": compact(closed(prompt.schema))}
         config["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
     effort, body_of = prompt.reasoning_effort, names.bedrock_body(model)
     if effort and body_of == "nova":
