@@ -58,7 +58,8 @@ class Currency:
         return f"{about}{minus}{self.sign}{self.digits(abs(self.of(nano)))}"
 
     def digits(self, amount: Decimal) -> str:
-        """Of at least one its decimals, and none from 10,000 on; three that count of less. Nothing is 0."""
+        """Of at least one its decimals, and none from 10,000 on; of less three that count, without a tail of zeros, so
+        that what is exact reads as quota.usd says it: 0.01, not 0.0100. Nothing is 0."""
         if amount < 1:
             amount = THREE_DIGITS.plus(amount)
         if amount == 0:
@@ -66,7 +67,8 @@ class Currency:
         if amount >= 1:
             shown = 0 if amount >= 10_000 else self.decimals if amount >= 100 else max(self.decimals, 2)
             return f"{amount:,.{shown}f}"
-        return f"{amount:.{min(max(2, 2 - amount.adjusted()), SMALLEST if self.is_dollars else LEAST)}f}"
+        places = max(2, -amount.normalize().as_tuple().exponent)  # type: ignore[operator]
+        return f"{amount:.{min(places, SMALLEST if self.is_dollars else LEAST)}f}"
 
     @property
     def rate(self) -> str:

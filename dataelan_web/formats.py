@@ -45,8 +45,8 @@ def init_app(app: Flask) -> None:
 
 
 def money(nano: int | None) -> str:
-    """$12.30 from one dollar on; three significant digits below: $0.00412. In the organization's currency, where it
-    chose one: ≈ €12.30. None: unknown."""
+    """$12.30 from one dollar on; below, at most three digits that count: $0.00412, $0.01. In the organization's
+    currency, where it chose one: ≈ €12.30. None: unknown."""
     if nano is None:
         return DASH
     return currencies.here().said(nano)

@@ -59,8 +59,8 @@ def currency(code: str, rate: str) -> currencies.Currency:
         ("EUR", "0.92", 12 * NANO + 300_000_000, "≈ €11.32"),
         ("EUR", "0.92", 20_000 * NANO, "≈ €18,400"),
         ("EUR", "0.92", 0, "€0"),
-        ("EUR", "0.92", -NANO, "≈ −€0.920"),
-        ("EUR", "0.92", 1, "≈ €0.000000000920"),
+        ("EUR", "0.92", -NANO, "≈ −€0.92"),
+        ("EUR", "0.92", 1, "≈ €0.00000000092"),
         ("JPY", "155.3", 12 * NANO, "≈ ¥1,864"),
         ("JPY", "155.3", 12_000_000, "≈ ¥1.86"),
         ("KWD", "0.307", 400 * NANO, "≈ KWD\u00a0122.800"),
@@ -81,14 +81,14 @@ def test_beside_what_is_shown_stands_what_it_is() -> None:
     with shown_as(dated):
         assert formats.money_title(NANO) == "$1, shown at 0.92 EUR per USD, as set on 28 November 2026"
         assert formats.exact_money(NANO) == "$1"
-        assert (formats.signed_money(NANO), formats.signed_money(-NANO)) == ("≈ +€0.920", "≈ −€0.920")
-        assert formats.about_money(NANO) == "≈ €0.920"
+        assert (formats.signed_money(NANO), formats.signed_money(-NANO)) == ("≈ +€0.92", "≈ −€0.92")
+        assert formats.about_money(NANO) == "≈ €0.92"
         assert cost_range(400_000, 2_000_000) == "≈ €0.00036–0.0019"
         assert words.stated(NANO, Unit.USD) == "$1.00"
-        assert words.amount(NANO, Unit.USD) == "≈ €0.920"
+        assert words.amount(NANO, Unit.USD) == "≈ €0.92"
         with shown_as(DOLLARS):
             assert formats.money(NANO) == "$1.00"
-        assert formats.money(NANO) == "≈ €0.920"
+        assert formats.money(NANO) == "≈ €0.92"
     assert (formats.money_title(NANO), formats.about_money(NANO)) == ("$1", "about $1.00")
     assert formats.signed_money(-NANO) == "−$1.00"
     assert cost_range(400_000, 2_000_000) == "≈ $0.0004–0.002"

@@ -76,7 +76,7 @@ def test_a_summary_tells_what_rules_saved_to_who_sees_everything(
 ) -> None:
     asked = db.session.scalars(select(Execution.created_at).where(Execution.rule_id == routed.id)).first()
     at = f"{acme.home}/summaries/{asked:%G-W%V}"
-    words = "Routing rules saved about $0.000000900, against the dearest model that each allows."
+    words = "Routing rules saved about $0.0000009, against the dearest model that each allows."
     assert words in people.browser(app, acme.olivia).get(at).text
     assert "Routing rules" not in people.browser(app, acme.gina).get(at).text
 

@@ -66,7 +66,7 @@ def test_every_page_draws_figures_that_plotly_knows(app: Flask, acme: people.Cas
     assert drawn == set(PAGES) - {"mine"}, "she asked for nothing herself"
     assert "Chart of Why it changed" in page(client, acme, "?range=30d")
     assert 'class="figure"' in page(client, acme)
-    assert "$0.00500" in page(client, acme)
+    assert "$0.005" in page(client, acme)
 
 
 def test_no_page_reads_the_runs_themselves(app: Flask, acme: people.Cast) -> None:

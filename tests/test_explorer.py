@@ -214,8 +214,8 @@ def test_numbers_on_every_page_open_the_runs_that_make_them_up(app: Flask, acme:
     assert any("outcome=problems" in address for address in seen)
     assert any("range=custom" in address for address in seen)
     problems = page(client, acme, "/runs?outcome=problems")
-    assert "$0.0110" in problems
-    assert "$0.0180" in page(client, acme, f"/runs?model={model.id}&key={NIL}")
+    assert "$0.011" in problems
+    assert "$0.018" in page(client, acme, f"/runs?model={model.id}&key={NIL}")
 
 
 HOSTILE = (
@@ -548,8 +548,8 @@ def test_a_run_tells_what_was_charged_and_what_was_held(app: Flask, acme: people
         db.session.add(held)
         db.session.commit()
     said = people.browser(app, acme.olivia).get(f"{acme.home}/executions/{run.id}").text
-    assert said.count("$0.00700") == 2
-    assert "$0.00500" in said[said.index("In the books") :]
+    assert said.count("$0.007") == 2
+    assert "$0.005" in said[said.index("In the books") :]
     said = people.browser(app, acme.mia).get(f"{acme.home}/executions/{run.id}").text
-    assert said.count("$0.00700") == 1
+    assert said.count("$0.007") == 1
     assert "1 limit that you cannot see" in said

@@ -20,9 +20,9 @@ from dataelan_web.models import NANO, now
         (1, "$0.000000001"),
         (4_120_000, "$0.00412"),
         (4_125_000, "$0.00413"),
-        (9_999_999, "$0.0100"),
+        (9_999_999, "$0.01"),
         (123_456, "$0.000123"),
-        (500_000_000, "$0.500"),
+        (500_000_000, "$0.50"),
         (999_400_000, "$0.999"),
         (999_999_999, "$1.00"),
         (NANO, "$1.00"),
@@ -32,7 +32,7 @@ from dataelan_web.models import NANO, now
         (1_234_567 * NANO, "$1,234,567"),
     ],
 )
-def test_money_has_three_digits_under_a_dollar_and_never_reads_nothing(nano: int | None, text: str) -> None:
+def test_money_has_at_most_three_digits_under_a_dollar_and_never_reads_nothing(nano: int | None, text: str) -> None:
     assert formats.money(nano) == text
 
 

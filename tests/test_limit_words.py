@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dataelan_web.limits import amounts, words
 from dataelan_web.limits.bar import bar_of, share
 from dataelan_web.models import NANO, Budget, Scope, Unit, Window
-from dataelan_web.quota import Standing
+from dataelan_web.quota import Standing, said
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START, END = datetime(2026, 10, 31, 23, tzinfo=UTC), datetime(2026, 11, 30, 23, tzinfo=UTC)
@@ -49,6 +49,14 @@ def standing(limit: int = 50 * NANO, spent: int = 0, held: int = 0, **more: Any)
 )
 def test_money_is_read_to_the_billionth(typed: str, nano: int) -> None:
     assert amounts.read(typed, Unit.USD) == nano
+
+
+@pytest.mark.parametrize("nano", [10_000_000, 12_345_678, 500_000_000, 12_345_500_000_000, 50 * NANO])
+def test_a_limit_reads_the_same_in_a_refusal_in_its_own_words_and_beside_what_is_left(nano: int) -> None:
+    refused = said(Unit.USD, nano)
+    assert words.entered(nano, Unit.USD) == refused
+    assert words.size(nano, Unit.USD, Window.MONTH) == f"{refused} a month"
+    assert words.entered(1_234_567, Unit.TOKENS) == words.amount(1_234_567, Unit.TOKENS)
 
 
 @pytest.mark.parametrize(

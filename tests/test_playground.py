@@ -61,7 +61,7 @@ def test_the_page_says_what_each_answer_and_the_whole_session_cost(app: Flask, a
     page = people.browser(app, acme.victor).get(acme.session_url).get_data(as_text=True)
     runs, totals = page[page.index('id="runs"') :], page[page.index('id="totals"') : page.index('id="runs"')]
     assert "$0.00123" in runs
-    assert "$0.0200" in runs
+    assert "$0.02" in runs
     assert "$0.0212" in totals
     assert "480" in totals, "tokens"
     assert "<rect" not in totals, "two are no trend"

@@ -52,6 +52,11 @@ def stated(number: int | None, unit: Measure) -> str:
         return amount(number, unit)
 
 
+def entered(number: int, unit: Measure) -> str:
+    """A limit itself: in dollars to its last digit, as it was entered and as `size` and refusals say it."""
+    return quota.said(unit, number) if unit is Unit.USD and currencies.here().is_dollars else amount(number, unit)
+
+
 def size(number: int, unit: Unit, window: Window) -> str:
     """A limit's own words: $50.00 a month."""
     return f"{quota.said(unit, number)} {A[window]}"
@@ -193,6 +198,7 @@ def last_whole_day(at: datetime, zone: ZoneInfo) -> str:
 FILTERS = {
     "amount": amount,
     "counted_in": counted_in,
+    "entered": entered,
     "stated": stated,
     "limit_size": size,
     "rate_said": rate_of,

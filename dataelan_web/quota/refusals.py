@@ -57,7 +57,7 @@ class OverLimit(Exception):
         if self.ends_at is None:
             return ""
         place = "UTC" if self.zone == UTC else f"({self.zone.key})"
-        return f" It resets on {self.ends_at.astimezone(self.zone):%d %B %Y at %H:%M} {place}."
+        return f" It resets on {self.ends_at.astimezone(self.zone):%-d %B %Y at %H:%M} {place}."
 
     def __str__(self) -> str:
         return self.message

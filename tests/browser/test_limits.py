@@ -63,7 +63,7 @@ def test_a_limit_is_set_met_raised_for_a_while_and_the_retry_goes_through(
     mia.goto(acme.session_url)
     run = steps.finished(steps.ask(mia, "Summarize this contract", f"{key.provider.slug}/{model.name}"))
     expect(run).to_contain_text(f"The limit on Project {acme.project.name} stopped this")
-    expect(run).to_contain_text("left of $0.0000100 a month")
+    expect(run).to_contain_text("left of $0.00001 a month")
     assert_fine(mia, "a refused run")
     assert steps.stored(run).refused_by == budget.id
     mia.set_viewport_size({"width": 1440, "height": 900})
@@ -90,11 +90,11 @@ def test_a_limit_is_set_met_raised_for_a_while_and_the_retry_goes_through(
     olivia.get_by_label("How much more").press("Enter")
     expect(asked).to_contain_text("Granted")
     expect(asked).to_be_focused()
-    expect(olivia.locator(f"#standing-{budget.id}")).to_contain_text("left of $0.500 ($0.500 of it for a while)")
-    expect(olivia.locator(".toast-card").last).to_contain_text("$0.500 more is granted.")
+    expect(olivia.locator(f"#standing-{budget.id}")).to_contain_text("left of $0.50 ($0.50 of it for a while)")
+    expect(olivia.locator(".toast-card").last).to_contain_text("$0.50 more is granted.")
 
     mia.goto(acme.session_url)
-    expect(mia.locator(".run")).to_contain_text("Since then $0.500 more was granted: retry it.")
+    expect(mia.locator(".run")).to_contain_text("Since then $0.50 more was granted: retry it.")
     mia.get_by_role("button", name="Retry").click()
     expect(mia.get_by_role("group", name="Branch 2 of 2")).to_be_visible()
     again = steps.finished(steps.card(mia))

@@ -65,9 +65,7 @@ def cost_range(low: int | None, high: int | None) -> str:
 
 
 def _two_digits(shown: Currency, nano: int, rounding: str) -> str:
-    rounded = Context(prec=2, rounding=rounding).plus(shown.of(nano))
-    whole, dot, part = shown.digits(rounded).partition(".")
-    return f"{whole}{dot}{part.rstrip('0').ljust(2, '0')}" if dot else whole
+    return shown.digits(Context(prec=2, rounding=rounding).plus(shown.of(nano)))
 
 
 def _rough_seconds(seconds: float) -> str:
