@@ -164,7 +164,10 @@ def _projects() -> list[dict[str, Any]]:
 
 def _sessions(listed: list[list[str]]) -> list[dict[str, Any]]:
     here = _shown("playground")
-    return [{"title": title, "url": url_for("playground.show", id=id), "active": id == here} for id, title in listed]
+    return [
+        {"title": title, "type": type, "url": url_for("playground.show", id=id), "active": id == here}
+        for id, title, type in listed
+    ]
 
 
 def _shown(blueprint: str) -> str:
@@ -186,7 +189,7 @@ def _asked(role: Role | None) -> Select[*tuple[Any, ...]]:
     mine = access.MINE.with_only_columns(*named).cte("mine")
     projects = access.seen_by(role, Project).order_by(Project.created_at).limit(IN_SIDEBAR)
     sessions = access.seen_by(role, PromptSession).where(PromptSession.archived_at.is_(None))
-    titles = sessions.with_only_columns(PromptSession.id, PromptSession.title)
+    titles = sessions.with_only_columns(PromptSession.id, PromptSession.title, PromptSession.model_type)
     latest = titles.order_by(PromptSession.updated_at.desc()).limit(IN_SIDEBAR)
     has_star = PromptSession.id.in_(select(Star.session_id).where(Star.user_id == access.ASKER))
     return select(
