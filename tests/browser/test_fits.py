@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from playwright.sync_api import Page, expect
 
 from dataelan_web.extensions import db
-from dataelan_web.models import Comparison, ComparisonRun
+from dataelan_web.models import Annotation, Comparison, ComparisonRun, Happening, ModelType, TemplateVersion, now
+from dataelan_web.prompts.content import Content, Turn
 from tests import people
+from tests.test_rollups import count_all
 
 from . import steps
 from .conftest import Opener
@@ -123,12 +126,74 @@ def test_titles_names_and_addresses_use_the_room_there_is(open_page: Opener, acm
     title = page.locator("table.recent .row-link > span")
     assert title.evaluate("e => e.scrollHeight <= e.clientHeight")
     page.goto(f"{acme.home}/hub/models?q=simulated")
-    assert too_wide(page, "table.models .model-name > strong") == []
+    for width in (1024, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert too_wide(page, "table.models .model-name > strong") == []
+        assert page.locator("table.models").evaluate("e => e.scrollWidth <= e.parentElement.clientWidth"), width
     page.goto(f"{acme.home}/hub/providers/{provider}")
     address = page.locator("dd > code").filter(has_text="https://api.openai.com/v1")
     assert address.evaluate("e => e.innerText") == "https://api.openai.com/v1"
     lines = address.evaluate("""e => [...e.childNodes].filter(node => node.data).map(({ data }) => data)""")
     assert "v1" in lines, "it is broken after a slash, where it must be"
+
+
+def test_what_is_cut_off_says_itself_whole_and_what_kind_a_session_is_of_is_told(
+    open_page: Opener, acme: people.Cast
+) -> None:
+    acme.session.title, acme.session.model_type = "Jahresabschlussunterlagen" * 3, ModelType.VIDEO
+    db.session.commit()
+    page = open_page(acme.olivia, viewport=DESK)
+    page.goto(f"{acme.home}/projects/{acme.project.id}")
+    here = page.locator(".side-session")
+    expect(here).to_have_accessible_name(f"Video {acme.session.title}")
+    here.hover()
+    expect(here).to_have_attribute("title", acme.session.title)
+    home = page.get_by_role("link", name="Home")
+    home.hover()
+    assert home.get_attribute("title") is None
+
+
+def test_what_is_new_in_a_prompt_says_so_beside_its_title(open_page: Opener, acme: people.Cast) -> None:
+    template = people.template(acme, "Hello")
+    content = Content(messages=(Turn("user", "Hello"),), requested="simulated/simulated-fast", system="Be kind.")
+    version = TemplateVersion(template_id=template.id, number=2, message="Kinder", author_id=acme.mia.id)
+    version.content, version.digest, template.newest = content.settled.to_json(), content.digest, 2
+    db.session.add(version)
+    db.session.commit()
+    page = open_page(acme.mia, viewport=DESK)
+    page.goto(f"{acme.home}/prompts/{template.id}/differences?before=1&after=2")
+    title, badge = page.locator(".diff h3").first.bounding_box(), page.locator(".diff h3 .tag").first.bounding_box()
+    assert title
+    assert badge
+    assert badge["width"] < 60
+    assert badge["height"] <= title["height"]
+    before, after = page.locator(".diff-settings del").bounding_box(), page.locator(".diff-settings ins").bounding_box()
+    assert before
+    assert after
+    assert before["y"] == after["y"]
+
+
+def test_words_on_a_chart_lie_over_no_others(open_page: Opener, acme: people.Cast) -> None:
+    for days in (20, 15, 9, 7, 2, 0):
+        at = now() - timedelta(days=days)
+        run = people.ended(acme, "Hello", "Yes", created_at=at, finished_at=at)
+        note = {"organization_id": acme.organization.id, "user_id": acme.mia.id, "at": run.created_at}
+        db.session.add(Annotation(**note, kind=Happening.INCIDENT, text="A provider was slow, and we went elsewhere"))
+    db.session.commit()
+    count_all()
+    page = open_page(acme.mia, viewport=DESK)
+    page.goto(f"{acme.home}/dashboard/performance")
+    page.locator(".figure .annotation-text").first.wait_for()
+    over = page.locator(".figure").evaluate_all(
+        """figures => figures.flatMap(figure => {
+          const words = [...figure.querySelectorAll('.annotation-text')].filter(e => e.textContent !== '·');
+          const boxes = words.map(e => [e.textContent, e.getBoundingClientRect()]);
+          return boxes.flatMap(([one, a], at) => boxes.slice(at + 1)
+            .filter(([, b]) => a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom)
+            .map(([other]) => `${one} / ${other}`));
+        })"""
+    )
+    assert over == []
 
 
 def test_nobody_is_let_in_who_was_not_chosen(open_page: Opener, acme: people.Cast) -> None:
