@@ -18,7 +18,7 @@ MOST = 6
 PALE = 0.4
 COLOURS = tuple(f"--chart-{n}" for n in range(1, MOST + 1))
 REST = "--muted-foreground"
-WORDS, WIDE = 26, 0.32
+WORDS, WIDE = 26, 0.4
 """Letters of a note that stand on a chart, and which part of a narrow one they take."""
 ROWS, HIGH = 3, 0.09
 """Of such words, one above the other, and which part of the height each takes."""
