@@ -8,7 +8,19 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from dataelan_web.extensions import db
-from dataelan_web.models import Annotation, Comparison, ComparisonRun, Happening, ModelType, TemplateVersion, now
+from dataelan_web.models import (
+    NANO,
+    Annotation,
+    Budget,
+    Comparison,
+    ComparisonRun,
+    Happening,
+    ModelType,
+    Scope,
+    TemplateVersion,
+    Window,
+    now,
+)
 from dataelan_web.prompts.content import Content, Turn
 from tests import people
 from tests.test_rollups import count_all
@@ -151,6 +163,28 @@ def test_what_is_cut_off_says_itself_whole_and_what_kind_a_session_is_of_is_told
     home = page.get_by_role("link", name="Home")
     home.hover()
     assert home.get_attribute("title") is None
+
+
+def test_on_a_phone_no_name_makes_a_page_wider_than_it_is(open_page: Opener, acme: people.Cast) -> None:
+    name = "Jahresabschlussunterlagen" * 3
+    acme.organization.name = acme.project.name = acme.session.title = acme.mia.name = name
+    draft, prompt = people.batch(acme, name=name), people.template(acme, "Hello", name=name)
+    budget = Budget(organization_id=acme.organization.id, scope=Scope.PROJECT, subject_id=acme.project.id, limit=NANO)
+    budget.window = Window.MONTH
+    db.session.add(budget)
+    db.session.commit()
+    page = open_page(acme.olivia, viewport=PHONES[1])
+    for place in (
+        f"projects/{acme.project.id}",
+        f"sessions/{acme.session.id}",
+        f"batches/{draft.id}",
+        f"prompts/{prompt.id}/versions",
+        f"limits/{budget.id}",
+        "members",
+        "settings/ownership",
+    ):
+        page.goto(f"{acme.home}/{place}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
 
 
 def test_what_is_new_in_a_prompt_says_so_beside_its_title(open_page: Opener, acme: people.Cast) -> None:

@@ -90,7 +90,7 @@ def test_a_limit_is_set_met_raised_for_a_while_and_the_retry_goes_through(
     olivia.get_by_label("How much more").press("Enter")
     expect(asked).to_contain_text("Granted")
     expect(asked).to_be_focused()
-    expect(olivia.locator(f"#standing-{budget.id}")).to_contain_text("left of $0.50 ($0.50 of it for a while)")
+    expect(olivia.locator(f"#standing-{budget.id}")).to_contain_text("left of $0.50001 ($0.50 of it for a while)")
     expect(olivia.locator(".toast-card").last).to_contain_text("$0.50 more is granted.")
 
     mia.goto(acme.session_url)
