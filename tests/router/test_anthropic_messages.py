@@ -69,7 +69,6 @@ SHUT = {"additionalProperties": False}
         ),
         ({"properties": {"a": WORDS}, "additionalProperties": True},) * 2,
         ({"properties": {"a": WORDS}, "allOf": [{"required": ["b"]}]},) * 2,
-        ({"type": "object"},) * 2,
         ({"allOf": [{"properties": {"a": WORDS}}, {"properties": {"b": WORDS}}]},) * 2,
         ({"enum": [{"properties": {"a": 1}}]},) * 2,
     ],

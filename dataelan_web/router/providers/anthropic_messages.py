@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from dataelan_web.router.providers import json_mode
 from dataelan_web.router.providers.closed_schema import closed
 from dataelan_web.router.providers.conversation import PLAIN_ID, fitting, turns, with_shown
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
@@ -116,6 +117,7 @@ def _headers(key: str) -> dict[str, str]:
 
 def _context(prompt: Prompt) -> dict[str, Any]:
     """All that is read, and so counted."""
+    prompt = json_mode.in_words(prompt)
     keeps = {id(message.parts[-1]): message.keep for message in prompt.messages if message.keep and message.parts}
     messages = [
         {

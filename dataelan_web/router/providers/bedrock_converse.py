@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dataelan_web.router import names
+from dataelan_web.router.providers import json_mode
 from dataelan_web.router.providers.aws_event_stream import decoder
 from dataelan_web.router.providers.aws_signature import AccessKey, region_of, signed
 from dataelan_web.router.providers.bedrock_converse_answer import ConverseAnswer
@@ -83,6 +84,7 @@ class BedrockConverse(Format):
     has_no = frozenset({"seed"})
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
+        prompt = json_mode.in_words(prompt)
         body = converse_body(prompt) | _output(prompt, model)
         verb = "converse-stream" if prompt.stream else "converse"
         return with_key(Call(model_url(self.base_url, model, verb), body), key)
@@ -91,7 +93,8 @@ class BedrockConverse(Format):
         return decoder(ConverseAnswer())
 
     def count_call(self, prompt: Prompt, model: str, key: str) -> Call:
-        said = {name: value for name, value in converse_body(prompt).items() if name != "inferenceConfig"}
+        told = converse_body(json_mode.in_words(prompt))
+        said = {name: value for name, value in told.items() if name != "inferenceConfig"}
         return with_key(Call(model_url(self.base_url, model, "count-tokens"), {"input": {"converse": said}}), key)
 
     def counted(self, body: bytes) -> int:

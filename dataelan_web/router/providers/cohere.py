@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dataelan_web.router.providers import json_mode
 from dataelan_web.router.providers.cohere_answer import CohereAnswer
 from dataelan_web.router.providers.conversation import text_of
 from dataelan_web.router.providers.format import Format
@@ -40,7 +41,8 @@ class Cohere(Format):
         if found := documents(prompt):
             body["documents"] = [{"id": f"document-{number}", "data": data} for number, data in enumerate(found)]
         if prompt.schema is not None:
-            body["response_format"] = {"type": "json_object", "json_schema": dict(prompt.schema)}
+            schema = {} if json_mode.is_asked(prompt) else {"json_schema": dict(prompt.schema)}
+            body["response_format"] = {"type": "json_object"} | schema
         if prompt.reasoning_effort:
             body["thinking"] = _thinking(prompt.reasoning_effort)
         return Call(api_url(self.base_url, "v2/chat"), body, key_headers(key))

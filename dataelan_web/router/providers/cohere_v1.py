@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from dataelan_web.router.providers import json_mode
 from dataelan_web.router.providers.cohere import api_url, documents, key_headers, options
 from dataelan_web.router.providers.cohere_v1_answer import CohereV1Answer
 from dataelan_web.router.providers.conversation import text_of, turns
@@ -80,7 +81,8 @@ def chat_body(prompt: Prompt) -> dict[str, Any]:
     if found := documents(prompt):
         body["documents"] = found
     if prompt.schema is not None:
-        body["response_format"] = {"type": "json_object", "schema": dict(prompt.schema)}
+        schema = {} if json_mode.is_asked(prompt) else {"schema": dict(prompt.schema)}
+        body["response_format"] = {"type": "json_object"} | schema
     return body | _tools(prompt)
 
 

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import quote
 
-from dataelan_web.router.providers import failures
+from dataelan_web.router.providers import failures, json_mode
 from dataelan_web.router.providers.conversation import tool_names, turns, with_shown
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import MEBIBYTE, decoder
@@ -182,7 +182,7 @@ def _generation_config(prompt: Prompt) -> dict[str, Any]:
         "stopSequences": list(prompt.stop) or None,
         "seed": prompt.seed,
         "responseMimeType": "application/json" if prompt.schema is not None else None,
-        "responseJsonSchema": dict(prompt.schema) if prompt.schema is not None else None,
+        "responseJsonSchema": None if prompt.schema is None or json_mode.is_asked(prompt) else dict(prompt.schema),
         "thinkingConfig": _thinking(prompt),
     }
     return {name: value for name, value in options.items() if value is not None}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dataelan_web.router.names import is_google_agent
-from dataelan_web.router.providers import gemini
+from dataelan_web.router.providers import gemini, json_mode
 from dataelan_web.router.providers.conversation import text_of, tool_names, turns
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
@@ -67,7 +67,8 @@ def _options(prompt: Prompt) -> dict[str, Any]:
     if prompt.tools:
         options["tools"] = [_tool(tool) for tool in prompt.tools]
     if prompt.schema is not None:
-        options["response_format"] = {"type": "text", "mime_type": "application/json", "schema": dict(prompt.schema)}
+        schema = {} if json_mode.is_asked(prompt) else {"schema": dict(prompt.schema)}
+        options["response_format"] = {"type": "text", "mime_type": "application/json"} | schema
     return options
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dataelan_web.router.prompt import HINTS
-from dataelan_web.router.providers import AZURE
+from dataelan_web.router.providers import AZURE, json_mode
 from dataelan_web.router.providers.conversation import fitting, text_of
 from dataelan_web.router.providers.format import Format
 from dataelan_web.router.providers.framing import decoder
@@ -120,13 +120,14 @@ class OpenAIChat(Format):
         self.options = self.options | self._dialect.hints.keys()
 
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
+        prompt = json_mode.named(prompt)
         messages = [said for message in prompt.messages for said in _messages(message, self._dialect.call_ids)]
         body: dict[str, Any] = {"model": model, "messages": messages}
         body |= self._options(prompt)
         if prompt.tools:
             body |= _tools(prompt)
         if prompt.schema is not None:
-            body["response_format"] = {"type": "json_schema", "json_schema": schema_of(prompt)}
+            body["response_format"] = _response_format(prompt)
         if prompt.stream:
             body["stream"] = True
             if self._dialect.stream_options:  # without it, a stream does not say what it cost
@@ -234,6 +235,11 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 def _strict(tool: Tool) -> dict[str, bool]:
     return {} if tool.is_strict is None else {"strict": tool.is_strict}
+
+
+def _response_format(prompt: Prompt) -> dict[str, Any]:
+    is_any = json_mode.is_asked(prompt)
+    return {"type": "json_object"} if is_any else {"type": "json_schema", "json_schema": schema_of(prompt)}
 
 
 def schema_of(prompt: Prompt) -> dict[str, Any]:
