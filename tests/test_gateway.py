@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import gzip
 import json
 import os
 import threading
@@ -475,6 +476,16 @@ def test_what_is_not_json_is_400(raw: httpx2.Client, acme: people.Cast, body: by
     answer = raw.post("/chat/completions", content=body)
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invalid_json"
+    assert executions(acme) == 0
+
+
+def test_a_packed_body_is_400_and_says_why(raw: httpx2.Client, acme: people.Cast) -> None:
+    packed = gzip.compress(json.dumps({"model": "auto", "messages": ASK}).encode())
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    answer = raw.post("/chat/completions", content=packed, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "unsupported_encoding"
+    assert "(gzip)" in answer.json()["error"]["message"]
     assert executions(acme) == 0
 
 

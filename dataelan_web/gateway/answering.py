@@ -97,7 +97,11 @@ def _cached(request: Request, asked: Inbound, arrived: float) -> Response | None
 
 def json_body() -> dict[str, Any]:
     """Raises Refused (400)."""
-    return body_of(this_request().get_data(cache=not caller().is_confirmed))
+    asked = this_request()
+    if encoding := asked.environ.get("HTTP_CONTENT_ENCODING", "").strip().replace("identity", ""):
+        word = f"Content-Encoding: a body that is packed ({encoding[:40]}) is not read here. Send it as it is."
+        raise Refused(400, word, "unsupported_encoding")
+    return body_of(asked.get_data(cache=not caller().is_confirmed))
 
 
 def wanted(token: TokenRecord, asked: Inbound, steered: Steering) -> Request:
