@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...models.records import RunRecord
-from ...router.providers.anthropic_messages import KIND
+from ...router.providers.anthropic_messages_answer import KIND
 from ...router.providers.json_values import mapping, parse_or_none
 from ...router.types import Done, Event, Failure, Finish, Reasoning, Text, ToolCall, Usage
 from .. import errors

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ...router.providers.anthropic_messages import KIND
+from ...router.providers.anthropic_messages_answer import KIND
 from ...router.types import (
     FilePart,
     ImagePart,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dataelan_web.router.providers.anthropic_messages import MessagesAnswer
+from dataelan_web.router.providers.anthropic_messages_answer import MessagesAnswer
 from dataelan_web.router.providers.bedrock_converse_answer import ConverseAnswer
 from dataelan_web.router.providers.cohere_v1_answer import CohereV1Answer
 from dataelan_web.router.providers.failures import failure_in_answer, is_error
