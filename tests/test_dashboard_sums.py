@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select
 
-from dataelan_web.dashboards import ranges, sums
+from dataelan_web.dashboards import figures, ranges, sums
+from dataelan_web.dashboards.ranges import Span
 from dataelan_web.extensions import db
 from dataelan_web.models import Attempt, Execution, LedgerEntry, ModelType, Origin, Project, State, new_id, now
 from dataelan_web.models.base import NIL
@@ -170,6 +171,37 @@ def test_a_running_day_is_compared_with_as_much_of_the_day_before() -> None:
     assert whole.end == datetime(2025, 5, 20, tzinfo=UTC), "the last day of it had not half gone by"
     past = ranges.read("custom", "2026-03-02", "2026-03-03", ZoneInfo("UTC"))
     assert [(one.start.day, one.end.day) for one in past.before] == [(28, 2)]
+
+
+def test_a_time_that_ends_in_the_future_is_compared_with_what_has_gone_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "now", lambda: AT)
+    over = ranges.read("custom", "2026-05-01", "2026-05-31", ZoneInfo("UTC"))
+    whole, rest = over.before
+    assert (whole.start, whole.end) == (datetime(2026, 3, 31, tzinfo=UTC), datetime(2026, 4, 19, tzinfo=UTC))
+    assert (rest.grain, rest.start) == (Grain.HOUR, datetime(2026, 4, 19, tzinfo=UTC))
+    assert rest.end == datetime(2026, 4, 19, 11, tzinfo=UTC)
+    assert over.slots[over.running or 0].day == AT.day
+    bars = figures.stacked(over, {"a": [0.0] * 31})["data"][0]
+    assert [at for at, one in enumerate(bars["marker"]["opacity"]) if one == figures.PALE] == [19]
+    line, dotted = figures.lines(over, {"a": [1.0] * 20 + [0.0] * 11})["data"]
+    assert line["y"] == [1.0] * 19 + [None] * 12
+    assert (dotted["x"], dotted["y"]) == (["2026-05-19T00:00", "2026-05-20T00:00"], [1.0, 1.0])
+
+
+def test_a_time_of_hours_is_compared_with_what_is_kept_of_the_time_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "now", lambda: AT)
+
+    def read(first: datetime, hours: float) -> ranges.Range:
+        return ranges.read("custom", first.isoformat(), (first + timedelta(hours=hours)).isoformat(), ZoneInfo("UTC"))
+
+    day = read(datetime(2026, 5, 18, tzinfo=UTC), 24)
+    assert day.grain is Grain.QUARTER
+    assert day.before == (Span(Grain.HOUR, day.start - timedelta(days=1), day.start),), "its quarters are gone"
+    assert read(datetime(2026, 5, 17, 18, 15, tzinfo=UTC), 24).before == (), "it is in no whole hours"
+    assert read(datetime(2026, 4, 16, tzinfo=UTC), 48).before == (), "its hours are gone"
+    late = read(datetime(2026, 5, 19, 22, tzinfo=UTC), 3)
+    assert (late.before[0].grain, late.label) == (Grain.QUARTER, "19 May 2026 22:00 to 20 May 2026 01:00")
+    assert read(datetime(2026, 5, 19, 20, tzinfo=UTC), 3).label == "19 May 2026 20:00 to 23:00"
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/New_York"])

@@ -30,13 +30,9 @@ def _times(over: Range) -> list[str]:
     return [f"{slot:%Y-%m-%dT%H:%M}" for slot in over.slots]
 
 
-def _is_running(over: Range) -> int | None:
-    return len(over.slots) - 1 if over.runs_still else None
-
-
 def stacked(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str, Any]:
     """Bars a slot, one part on the other; the slot that still runs is pale."""
-    times, running = _times(over), _is_running(over)
+    times, running = _times(over), over.running
     opacity = [PALE if at == running else 1 for at in range(len(times))]
     data = [
         {
@@ -54,22 +50,23 @@ def stacked(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[st
 def lines(over: Range, parts: Mapping[str, Points], unit: str = "") -> dict[str, Any]:
     """Straight lines with gaps where there was nothing; up to the slot that still runs, which is dotted and ends in a
     pale point: all that is seen where nothing was before it."""
-    times, running = _times(over), _is_running(over)
+    times, running = _times(over), over.running
     data: list[dict[str, Any]] = []
     for n, (said, values) in enumerate(parts.items()):
         name = plain(said)
         colour = COLOURS[n % MOST]
-        whole = list(values) if running is None else [*values[:running], None]
-        alone: dict[str, Any] = {"y": list(values), "opacity": PALE} if running == 0 else {}
+        seen = list(values) if running is None else [*values[: running + 1], *[None] * (len(times) - running - 1)]
+        whole = seen if running is None else [None if at == running else value for at, value in enumerate(seen)]
+        alone: dict[str, Any] = {"y": seen, "opacity": PALE} if running == 0 else {}
         line = {"type": "scatter", "mode": "lines+markers", "name": name, "x": times, "y": whole} | alone
         data.append(line | {"line": {"color": colour, "width": 2}, "marker": {"color": colour, "size": 4}})
         if running:
             dotted = {"color": colour, "width": 2, "dash": "dot"}
             last: dict[str, Any] = {
-                "x": times[running - 1 :],
-                "y": list(values[running - 1 :]),
+                "x": times[running - 1 : running + 1],
+                "y": seen[running - 1 : running + 1],
                 "line": dotted,
-                "marker": {"color": colour, "size": [0, *[6] * (len(times) - running)]},
+                "marker": {"color": colour, "size": [0, 6]},
                 "opacity": PALE,
             }
             data.append(line | {"showlegend": False} | last)

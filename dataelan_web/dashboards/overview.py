@@ -51,7 +51,7 @@ def page(filters: Filters) -> dict[str, Any]:
     models, models_before = sums.compared(asked, over, "model_id")
     now_, before = sum(lines.values(), Sums()), sum(models_before.values(), Sums())
     slow = sums.percentiles(asked, (over.span,)).get((None, None))
-    was_slow = sums.percentiles(asked, over.before).get((None, None))
+    was_slow = sums.percentiles(asked, over.before).get((None, None)) if over.before else None
     slots = sums.percentiles(asked, (over.span,), over=over)
     names = names_of(what for _, what in by_provider)
     return {

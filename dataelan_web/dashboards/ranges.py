@@ -7,6 +7,7 @@ quarters are kept no longer (rollups.cuts).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -90,22 +91,35 @@ class Range:
     def runs_still(self) -> bool:
         return self.start <= self.at < self.end
 
+    @property
+    def running(self) -> int | None:
+        """Which slot still runs; those after it, of a time that ends in the future, have not begun. None: none does."""
+        return bisect_right(self.slots, self.at) - 1 if self.runs_still else None
+
     @cached_property
     def before(self) -> tuple[Span, ...]:
-        """The period before it, of the same length."""
-        count = len(self.edges) - 1
-        edges = _back(self.edges[0], count, self.grain, self.zone)
+        """The period before it, of the same length. Nothing: its buckets are kept no longer."""
+        edges = _back(self.edges[0], len(self.edges) - 1, self.grain, self.zone)
+        now_in = bisect_right(self.edges, self.at) - 1 if self.runs_still else len(edges) - 1
+        last = edges[now_in]
+        if (whole := self._kept(edges[0], last)) is None:
+            return ()
         if not self.runs_still:
-            return (Span(self.grain, edges[0], edges[-1]),)
-        last, until = edges[-2], edges[-2] + (self.at - self.edges[-2])
-        whole = Span(self.grain, edges[0], last)
+            return (whole,)
+        until, ends = last + (self.at - self.edges[now_in]), edges[now_in + 1]
         if (grain := finest(last, self.at)) is not Grain.DAY:
             step = QUARTER if grain is Grain.QUARTER else HOUR
             upto = last + (until - last) // step * step + step
-            return (whole, Span(grain, last, min(upto, edges[-1])))
+            return (whole, Span(grain, last, min(upto, ends)))
         # So long ago there are days only. Of more than two months, half a day is less than one in a hundred.
-        is_most = until - last > (edges[-1] - last) / 2
-        return (Span(self.grain, edges[0], edges[-1] if is_most else last),)
+        is_most = until - last > (ends - last) / 2
+        return (Span(self.grain, edges[0], ends if is_most else last),)
+
+    def _kept(self, start: datetime, end: datetime) -> Span | None:
+        """That time in buckets that are still there."""
+        grain = self.grain if self.grain is Grain.DAY else max(self.grain, finest(start, self.at))
+        is_whole = grain is not Grain.HOUR or not any(one.astimezone(self.zone).minute for one in (start, end))
+        return Span(grain, start, end) if is_whole and grain in (self.grain, Grain.HOUR) else None
 
 
 def finest(start: datetime, at: datetime) -> Grain:
@@ -226,4 +240,5 @@ def _between(first: str, last: str, zone: ZoneInfo) -> Range:
         raise BadRange(f"This was so long ago that it can be read in longer parts only: {kept}.")
     step = QUARTER if grain is Grain.QUARTER else HOUR
     edges = tuple(start + n * step for n in range((end - start) // step + 1))
-    return Range(CUSTOM, f"{local[0]:%-d %b %Y %H:%M} to {local[1]:%H:%M}", grain, edges, zone, at)
+    until = f"{local[1]:%H:%M}" if local[1].date() == local[0].date() else f"{local[1]:%-d %b %Y %H:%M}"
+    return Range(CUSTOM, f"{local[0]:%-d %b %Y %H:%M} to {until}", grain, edges, zone, at)

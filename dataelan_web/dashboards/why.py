@@ -16,6 +16,8 @@ from .sums import Sums
 
 TITLE = "Why it changed"
 NOTE = "From the period before to this one, one step after the other."
+NOTHING_RAN = "There were no runs in the period before to compare with."
+TOO_LONG_AGO = "The period before was so long ago that its hours are kept no longer."
 METHOD = (
     "As many runs as now; then of the models as now; with as many tokens each; as much of them cached; at what was "
     "paid for them. Tokens are weighed by each model’s price list. Models that are new or gone count as model mix; "
@@ -29,7 +31,7 @@ def panel(filters: Filters, now: Mapping[Any, Sums], before: Mapping[Any, Sums])
     lists = prices.in_force(g.organization.id, {*now} & {*before}, min(over.end, over.at))
     found = changes.steps(now, before, lists)
     columns = ["Step", "Spend", "Of before", "Because"]
-    empty = "There were no runs in the period before to compare with."
+    empty = NOTHING_RAN if over.before else TOO_LONG_AGO
     if found is None or found.before == found.after == 0:
         return Panel("why", TITLE, columns, [], None, empty=empty if found is None else "Nothing was paid in either.")
     rows, drawn = _rows(found, now, before, filters), map(currencies.here().drawn, _amounts(found))
