@@ -14,6 +14,7 @@ from .comparisons import Domain
 from .conditions import ConditionError, Conditions, first_reason, read
 from .health import Pair
 
+RESERVED = frozenset({FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK})
 STRATEGIES: Mapping[str, str] = {
     "weighted": "a weighted draw",
     "cheapest": "the cheapest first",
@@ -78,25 +79,33 @@ class Rule:
         unheard = " If one falls silent, the next is asked: both may charge." if self.goes_on_unheard else ""
         return f"{self.model_type.capitalize()} prompts{when} go {self._destination()}{models}.{unheard}"
 
+    @cached_property
+    def primaries(self) -> list[Choice]:
+        """Those that the strategy is asked of first, as in a plan (plan._arrange): where the others are gone, or
+        switched off, that is a fallback."""
+        for_all = [choice for choice in self.choices if FALLBACK in choice.tags or not choice.tags & RESERVED]
+        ready = for_all or list(self.choices)
+        listed = [choice for choice in ready if not choice.candidate.is_gone] or ready
+        return [choice for choice in listed if FALLBACK not in choice.tags] or listed
+
     def _destination(self) -> str:
-        reserved = {FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK}
         listed = [choice for choice in self.choices if not choice.candidate.is_gone] or list(self.choices)
-        primaries = [choice for choice in listed if not choice.tags & reserved]
+        primaries = self.primaries
         names = [choice.candidate.model for choice in primaries]
         if not names:
             return "nowhere yet"
         if len(names) == 1:
             words = f"to {names[0]}"
-        elif self.strategy == "weighted":
-            total = sum(choice.weight for choice in primaries) or 1
+        elif self.strategy == "weighted" and (total := sum(choice.weight for choice in primaries)):
             words = _and([f"{100 * choice.weight / total:.0f} % to {choice.candidate.model}" for choice in primaries])
         else:
-            words = f"to {_and(names, 'or')}: {STRATEGIES.get(self.strategy, self.strategy)}"
+            strategy = "ordered" if self.strategy == "weighted" else self.strategy  # none of them is ever drawn
+            words = f"to {_and(names, 'or')}: {STRATEGIES.get(strategy, strategy)}"
         for tag, when in ((FALLBACK, "when they fail"), (CONTEXT_FALLBACK, "when the prompt is too long for them"),
                           (POLICY_FALLBACK, "when they refuse its content")):  # fmt: skip
-            if kept := [choice.candidate.model for choice in listed if tag in choice.tags]:
+            if kept := [c.candidate.model for c in listed if tag in c.tags and c not in primaries]:
                 words += f", then {_and(kept, 'or')} {when}"
-        if gone := [choice.candidate.model for choice in self.choices if choice not in listed]:
+        if gone := [c.candidate.model for c in self.choices if c not in listed and c not in primaries]:
             words += f", last {_and(gone, 'or')}, no longer listed"
         return words
 

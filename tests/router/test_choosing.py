@@ -251,6 +251,20 @@ def test_a_rule_says_itself_in_plain_words() -> None:
         "Text prompts go 75 % to a and 25 % to b, last gone, no longer listed."
     )
     assert rule(gone).words == "Text prompts go to gone."
+    never = rule(Choice(model("a"), 0), Choice(model("b"), 0))
+    assert never.words == "Text prompts go to a or b: in this order.", "none of them is ever drawn"
+    assert names(planned(never)) == ["a", "b"]
+
+
+def test_a_rule_whose_first_models_are_gone_says_where_its_prompts_go_now() -> None:
+    gone, spare = Choice(model("gone", is_gone=True), 7), Choice(model("spare"), tags=frozenset({FALLBACK}))
+    made = rule(gone, spare)
+    assert names(planned(made)) == ["spare", "gone"]
+    assert made.words == "Text prompts go to spare, last gone, no longer listed."
+    assert rule(spare).words == "Text prompts go to spare.", "the others are switched off"
+    long = Choice(model("long"), tags=frozenset({CONTEXT_FALLBACK}))
+    assert rule(gone, long).words == "Text prompts go to gone, then long when the prompt is too long for them."
+    assert rule(long).words == "Text prompts go to long."
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from ...router.types import Task
 from ..models import browse
 from ..models.browse import SOON, Line
 from ..models.purpose import SOUGHT, ability_words
-from .drafts import GONE, RESERVED, Checked, Draft, Entry, check
+from .drafts import GONE, Checked, Draft, Entry, check
 from .forms import STILL_TO_DO, ConditionRow, ModelRow, RuleForm
 
 OFFERED = 8
@@ -251,12 +251,10 @@ def choices() -> dict[str, Any]:
 
 def shares(rule: Rule) -> dict[UUID, float]:
     """Model → percent of the draws, for those that can be drawn at all."""
-    listed = [choice for choice in rule.choices if not choice.candidate.is_gone] or rule.choices
-    primaries = [choice for choice in listed if not choice.tags & set(RESERVED)]
-    total = sum(choice.weight for choice in primaries)
+    total = sum(choice.weight for choice in rule.primaries)
     if rule.strategy != Strategy.WEIGHTED or not total:
         return {}
-    return {choice.candidate.model_id: 100 * choice.weight / total for choice in primaries if choice.weight}
+    return {choice.candidate.model_id: 100 * choice.weight / total for choice in rule.primaries if choice.weight}
 
 
 def segments(rule: Rule) -> list[Segment]:
