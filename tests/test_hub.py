@@ -18,6 +18,8 @@ from dataelan_web.executions.candidates import usable_models
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.rotation import place_of
 from dataelan_web.hub.providers.servers import AddressRefused, check_address
+from dataelan_web.hub.rules import drafts
+from dataelan_web.hub.rules.drafts import Draft, Entry
 from dataelan_web.local.simulated.script import MAKERS, MODELS
 from dataelan_web.models import APIKey, Execution, Model, Provider, new_id
 from dataelan_web.models.audit import AuditEvent
@@ -503,3 +505,26 @@ def test_the_models_page_filters_and_says_what_can_be_used(app: Flask, simulated
     assert "simulated-thoughtful" not in page(app, acme, "/hub/models?q=%25%25%25_")
     assert "simulated-second" in page(app, acme, "/hub/models?provider=own")
     assert re.search(r"</html>", page(app, acme, "/hub/models?page=99999999999"))
+
+
+def test_what_the_organization_does_not_allow_is_not_called_usable(
+    app: Flask, simulated: str, acme: people.Cast
+) -> None:
+    provider = simulated_provider(acme, simulated)
+    add_key(app, acme, provider, CANARY)
+    model = db.session.scalars(select(Model).where(Model.provider_id == provider.id).order_by(Model.name)).first()
+    assert model
+    rule = Draft("Ours", (Entry(model.id),))
+    drafts.save(rule, acme.organization, None)
+    its_page, listed = f"/hub/models/{model.id}", "/hub/models?provider=own&usable=yes"
+    assert "<dd>Yes</dd>" in page(app, acme, its_page)
+    assert model.name in page(app, acme, listed)
+    acme.organization.allowed_providers = [str(people.simulated_model().provider_id)]
+    db.session.commit()
+    assert model.id not in {candidate.model_id for candidate in usable_models(db.session, acme.project)}
+    assert "No: your organization’s prompts do not go to Own" in page(app, acme, its_page)
+    assert model.name not in page(app, acme, listed)
+    assert "Not allowed" in page(app, acme, "/hub/models?provider=own")
+    rules = page(app, acme, "/hub/rules")
+    assert "None of its models can be used now." in rules
+    assert "Your organization does not allow Own" in rules

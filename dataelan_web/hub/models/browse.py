@@ -78,6 +78,8 @@ class Line:
     """There is a key that may be used for it, or none is needed."""
     is_gone: bool
     """Its provider was asked again since, and did not list it any more."""
+    is_allowed: bool = True
+    """Its provider may get this organization's prompts."""
     correction: Correction | None = None
     """What this organization says itself of one of everyone's."""
 
@@ -167,19 +169,20 @@ def _lines() -> Select[Any]:
         .outerjoin(Price, Price.id == prices.in_force(place.owner_id()))
         .outerjoin(Correction, is_said)
         .add_columns(Price, Correction, _usable().label("is_usable"), _gone().label("is_gone"))
+        .add_columns(_allowed().label("is_allowed"))
         .options(contains_eager(Model.provider))
     )
 
 
 def _line(row: Row[Any]) -> Line:
-    return Line(row.Model, row.Price, row.is_usable, row.is_gone, row.Correction)
+    return Line(row.Model, row.Price, row.is_usable, row.is_gone, row.is_allowed, row.Correction)
 
 
 # -- what is asked of each model -----------------------------------------------------------------
 
 
 def _usable() -> ColumnElement[bool]:
-    """Enabled, with a key that may be used here, and that may and can use the model: as executions see it."""
+    """In use and allowed, with a key that may be used here, and may and can use the model: as executions see it."""
     organization = place.organization()
     ours, platforms = APIKey.organization_id == place.owner_id(), APIKey.organization_id.is_(None)
     owners = {KeyStrategy.BYOK: ours, KeyStrategy.DATAELAN: platforms, KeyStrategy.HYBRID: or_(ours, platforms)}
@@ -194,7 +197,15 @@ def _usable() -> ColumnElement[bool]:
         or_(is_typed_in, _is_empty(APIKey.listed_models), _has(APIKey.listed_models)),
         or_(_is_empty(APIKey.allowed_models), _has(APIKey.allowed_models)),
     )
-    return and_(Model.is_enabled, Provider.is_enabled, ~Provider.needs_address, or_(~Provider.needs_key, key))
+    in_use = Model.is_enabled, Provider.is_enabled, ~Provider.needs_address, _allowed()
+    return and_(*in_use, or_(~Provider.needs_key, key))
+
+
+def _allowed() -> ColumnElement[bool]:
+    """Every provider is, where an organization chose none."""
+    organization = place.organization()
+    chosen = [uuid.UUID(id) for id in organization.allowed_providers] if organization else []
+    return Provider.id.in_(chosen) if chosen else true()
 
 
 def _gone() -> ColumnElement[bool]:

@@ -283,6 +283,8 @@ def notes_of(line: Line, rule: Rule) -> list[Note]:
     ends = line.ends
     if not line.is_enabled or not line.provider.is_enabled:
         told.append("It is switched off, and passed over.")
+    elif not line.is_allowed:
+        told.append(f"Your organization does not allow {line.provider.name}: it is passed over.")
     elif not line.is_usable:
         told.append(f"There is no usable key for {line.provider.name}.")
     if ends and ends.is_over:
