@@ -18,7 +18,7 @@ from dataelan_web.dashboards import figures, ranges, treemap
 from dataelan_web.dashboards.routes import PAGES
 from dataelan_web.dashboards.treemap import Box
 from dataelan_web.extensions import db
-from dataelan_web.models import Execution, Project, Scope, now
+from dataelan_web.models import Execution, Project, Scope, State, now
 
 from . import people, used
 from .test_rollups import count_all, paid
@@ -157,6 +157,21 @@ def test_a_tag_has_all_of_a_run_and_what_has_none_is_the_rest(app: Flask, acme: 
     assert "Without this tag: #none has it" in text
     assert "Nothing to show" in text
     assert "No tags" in page(client, acme, "/runs?untagged=yes")
+
+
+def test_a_number_opens_no_other_runs_than_those_of_the_filters(app: Flask, acme: people.Cast) -> None:
+    for cost, tags in ((7, ["eu", "nightly"]), (11, ["eu"])):
+        ran(acme, cost, labels={"tags": tags})
+    ran(acme, 5, state=State.INTERRUPTED)
+    ran(acme, 5, state=State.FAILED)
+    count_all()
+    client = people.browser(app, acme.olivia)
+    both = page(client, acme, "/spend?tag=nightly")
+    assert "/runs?range=30d&amp;tag=nightly" in both
+    assert "/runs?range=30d&amp;tag=eu" not in both, "of eu there are more than those that are nightly too"
+    interrupted = page(client, acme, "?outcome=interrupted") + page(client, acme, "/performance?outcome=interrupted")
+    assert "outcome=problems" not in interrupted
+    assert "outcome=problems" in page(client, acme, "/performance")
 
 
 def test_tiles_fill_the_box_each_as_large_as_what_it_is_of(context: None) -> None:

@@ -94,7 +94,7 @@ def _models(filters: Filters, found: Mapping[Any, Sums], names: dict[Any, str]) 
         one = found[what]
         waits = [*first.get((None, what), none), *total.get((None, what), none)]
         only = filters.with_("model", what)
-        failed = cell(ERRORS, one, runs_of(filters, only, outcome=PROBLEMS) if one.failed else "")
+        failed = cell(ERRORS, one, runs_of(filters, {"outcome": PROBLEMS, **only}) if one.failed else "")
         measured = [cell(RUNS, one, runs_of(filters, only)), failed, cell(SPEED, one)]
         head = Cell(called("model_id", what, names), url=page_of(PAGE, only))
         rows.append([head, *measured, *map(_seconds, waits)])

@@ -31,7 +31,8 @@ def panel(filters: Filters, whole: Sums, page: str) -> Panel:
     for tag in order[:MOST]:
         only = filters.with_(TAG, tag)
         head = Cell(f"#{tag}", tag, page_of(page, only), found[tag].cost / largest if largest else None)
-        rows.append([head, *_numbers(found[tag], runs_of(filters, only))])
+        is_all = filters.said.get(TAG, tag) == tag  # an address has one tag, and two would be wanted
+        rows.append([head, *_numbers(found[tag], runs_of(filters, only) if is_all else "")])
     if rows and (rest := whole - tagged) != Sums():
         opens = runs_of(filters, filters.address, untagged="yes")
         rows.append([Cell(UNTAGGED), *_numbers(rest, opens)])
