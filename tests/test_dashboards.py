@@ -174,6 +174,16 @@ def test_a_number_opens_no_other_runs_than_those_of_the_filters(app: Flask, acme
     assert "outcome=problems" in page(client, acme, "/performance")
 
 
+def test_what_was_asked_wrongly_is_no_failure_of_the_provider(app: Flask, acme: people.Cast) -> None:
+    ran(acme, 5, state=State.FAILED, error_kind="transient")
+    ran(acme, 5, state=State.FAILED, error_kind="bad_request")
+    count_all()
+    client = people.browser(app, acme.olivia)
+    found = [rows(client, acme, f"/performance/status.csv{asked}")[1][1:4] for asked in
+             ("", "?error=transient", "?error=bad_request")]  # fmt: skip
+    assert found == [["2", "1", "50.0 %"], ["1", "1", "0.0 %"], ["1", "0", "100.0 %"]]
+
+
 def test_tiles_fill_the_box_each_as_large_as_what_it_is_of(context: None) -> None:
     sizes = [600, 300, 70, 20, 9, 1]
     found = treemap.tiles(sizes, Box(0, 0, 200, 100))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from ..models.base import NIL
 from ..router.types import JOB_FAILED, Kind
 from . import ranges, sums
-from .filters import PROBLEMS, Filters
+from .filters import ERROR, PROBLEMS, Filters
 from .names import called, names_of
 from .panels import RUNS, Cell, Panel, cell, page_of, percent, runs_of
 from .sums import Sums
@@ -47,8 +47,8 @@ def panel(filters: Filters) -> Panel:
     over = ranges.preset("24h", filters.range.zone, filters.range.at)
     day = replace(filters, range=over, first="", last="")
     whole = sums.series(day.asked, over, "provider_id")
-    failing = replace(day.asked, filters={"error": THEIRS, **day.asked.filters})
-    failed = sums.series(failing, over, "provider_id")
+    failing = replace(day.asked, filters={ERROR: THEIRS, **day.asked.filters})
+    failed = sums.series(failing, over, "provider_id") if day.asked.filters.get(ERROR) in (None, *THEIRS) else {}
     providers = {what for _, what in whole if what != NIL}
     names = names_of(providers)
     runs = {what: sum((one for (_, of), one in whole.items() if of == what), Sums()) for what in providers}
