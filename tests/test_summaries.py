@@ -147,6 +147,22 @@ def test_the_page_of_a_week_says_what_it_cost_and_why(app: Flask, acme: people.C
     assert re.search(r"/summaries/\d{4}-\d\d$", people_of.get(f"{acme.home}/summaries?kind=month").location)
 
 
+def test_what_a_limit_refused_is_told_once_with_the_window_that_refused_it(app: Flask, acme: people.Cast) -> None:
+    in_kathmandu(acme)
+    daily = used.limit(acme, Scope.ORGANIZATION, acme.organization.id, 10 * NANO, window=Window.DAY)
+    for day, spent in ((9, 1), (10, 9), (11, 2)):
+        used.period(daily, spent * NANO, at=datetime(2026, 11, day, 12, tzinfo=KATHMANDU))
+    asked = datetime(2026, 11, 11, 15, tzinfo=KATHMANDU)
+    for _ in range(3):
+        used.run(acme, state=State.FAILED, refused_by=daily.id, created_at=asked, finished_at=asked)
+    count_all()
+    limits = re.sub(r"<[^>]*>", " ", page(app, acme.olivia, acme, "2026-W46"))
+    assert limits.count("3 runs refused") == 1
+    assert re.search(r"\$2.00 of \$10.00 for 11 November \(20 %\)\W*3 runs refused", limits)
+    assert "for 10 November (90 %)" in limits
+    assert "for 9 November" not in limits, "it was not near its end, and refused nothing"
+
+
 def test_a_week_is_sent_once_in_its_morning_to_who_chose_it_and_says_what_the_page_says(
     app: Flask,
     acme: people.Cast,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Numeric, cast, func, or_, select
+from sqlalchemy import Numeric, cast, func, or_, select, text
 
 from .. import formats
 from ..dashboards import ranges, sums
@@ -70,12 +70,22 @@ def _over(limit: int | None, low: float, high: float) -> str:
 def met(organization: Organization, seen: SumsSeen, period: Period) -> tuple[Met, ...]:
     start, end = period.span.start, period.span.end
     around = BudgetPeriod.starts_at < end, or_(BudgetPeriod.ends_at.is_(None), BudgetPeriod.ends_at > start)
+    # A window begins with the first call that it lets through: what was refused before that counts with the one before.
+    window = (
+        select(BudgetPeriod.id)
+        .where(BudgetPeriod.budget_id == Execution.refused_by, BudgetPeriod.starts_at <= Execution.created_at)
+        .order_by(BudgetPeriod.starts_at.desc())
+        .limit(1)
+        .correlate(Execution)
+        .scalar_subquery()
+    )
     refusals = dict(
         db.session.execute(
-            select(Execution.refused_by, func.count())
+            select(window.label("window"), func.count())
+            .select_from(Execution)
             .join(Budget, Budget.id == Execution.refused_by)
             .where(limits_told(organization.id, seen), Execution.created_at >= start, Execution.created_at < end)
-            .group_by(Execution.refused_by)
+            .group_by(text("1"))
         ).all()
     )
     spent, limit = BudgetPeriod.spent, Budget.limit + GRANTED_IN
@@ -83,12 +93,12 @@ def met(organization: Organization, seen: SumsSeen, period: Period) -> tuple[Met
     rows = db.session.execute(
         select(Budget, BudgetPeriod, limit)
         .join(Budget, Budget.id == BudgetPeriod.budget_id)
-        .where(limits_told(organization.id, seen), *around, or_(is_near, Budget.id.in_(list(refusals))))
+        .where(limits_told(organization.id, seen), *around, or_(is_near, BudgetPeriod.id.in_(list(refusals))))
         .order_by((spent * 1.0 / func.greatest(limit, 1)).desc(), Budget.id, BudgetPeriod.starts_at)
         .limit(MOST)
     ).all()
     zone = ZoneInfo(organization.time_zone)
-    return tuple(_met(organization, *row, refusals.get(row[0].id, 0), zone) for row in rows)
+    return tuple(_met(organization, *row, refusals.get(row[1].id, 0), zone) for row in rows)
 
 
 def _met(organization: Organization, budget: Budget, of: BudgetPeriod, limit: int, refused: int, zone: ZoneInfo) -> Met:
