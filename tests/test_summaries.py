@@ -8,9 +8,12 @@ import threading
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from flask import Flask
+from flask import Flask, g
 from sqlalchemy import delete, event, select
 
+from dataelan_web.dashboards import overview, ranges
+from dataelan_web.dashboards.filters import Filters
+from dataelan_web.dashboards.sums import Asked
 from dataelan_web.extensions import db
 from dataelan_web.models import (
     NANO,
@@ -29,8 +32,9 @@ from dataelan_web.models import (
 )
 from dataelan_web.models.rollups import ROLLUP_RECOUNTS
 from dataelan_web.notify import deliver, webhooks
-from dataelan_web.summaries import periods, sending
+from dataelan_web.summaries import budget, periods, sending
 from dataelan_web.summaries.periods import Kind
+from dataelan_web.sums_seen import SumsSeen
 
 from . import people, used
 from .conftest import wait_until
@@ -161,6 +165,27 @@ def test_what_a_limit_refused_is_told_once_with_the_window_that_refused_it(app: 
     assert re.search(r"\$2.00 of \$10.00 for 11 November \(20 %\)\W*3 runs refused", limits)
     assert "for 10 November (90 %)" in limits
     assert "for 9 November" not in limits, "it was not near its end, and refused nothing"
+
+
+def test_a_month_that_runs_leads_where_the_dashboard_says_that_it_does(app: Flask, acme: people.Cast) -> None:
+    moment = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+    model = people.simulated_model()
+    for day in range(1, 30):
+        asked = moment - timedelta(days=day)
+        times = {"created_at": asked, "first_token_at": asked, "finished_at": asked}
+        paid(acme, (1 + day % 3) * NANO, model, model_id=model.id, provider_id=model.provider_id, **times)
+    count_all()
+    over = ranges.preset("30d", ZoneInfo("UTC"), moment)
+    with app.test_request_context():
+        g.organization, g.role = acme.organization, None
+        everything = SumsSeen(True, (), acme.olivia.id)
+        asked_of = Asked(acme.organization.id, everything)
+        note = overview.forecast(Filters(over, {"range": "30d"}, asked_of)).note
+        month = periods.containing(Kind.MONTH, moment.date(), ZoneInfo("UTC"))
+        outlook = budget.outlook(acme.organization, asked_of, month, moment)
+    found = re.search(r": (\$[\d.]+) to (\$[\d.]+)\.", note)
+    assert found
+    assert f"between {found[1]} and {found[2]} by its end" in outlook
 
 
 def test_a_week_is_sent_once_in_its_morning_to_who_chose_it_and_says_what_the_page_says(

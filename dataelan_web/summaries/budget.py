@@ -50,7 +50,8 @@ def outlook(organization: Organization, asked: Asked, period: Period, at: dateti
     if day == month.last and not period.runs_still(at):
         is_said = period.kind is Kind.MONTH and not limit  # by the headline
         return "" if is_said else f"{month.first:%B} came to {formats.money(spent)}{of_limit}."
-    past = {day - timedelta(days=n): cost.get(day - timedelta(days=n), 0) for n in range(LOOKS_BACK)}
+    last = day - timedelta(days=1) if period.runs_still(at) else day  # what still runs tells little of its weekday
+    past = {last - timedelta(days=n): cost.get(last - timedelta(days=n), 0) for n in range(LOOKS_BACK)}
     if not any(past.values()):
         return ""
     already = cost.get(day, 0) if period.runs_still(at) else sys.maxsize  # else that day is over
