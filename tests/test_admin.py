@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -13,8 +14,8 @@ from sqlalchemy import select, update
 
 from dataelan_web import modes
 from dataelan_web.accounts import impersonating, two_factor
+from dataelan_web.admin import homes, work
 from dataelan_web.admin import people as people_of_all
-from dataelan_web.admin import work
 from dataelan_web.extensions import db
 from dataelan_web.jobs import queue
 from dataelan_web.models import (
@@ -35,6 +36,7 @@ from dataelan_web.models import (
 )
 
 from . import people
+from .test_rollups import count_all, paid
 
 PASSWORD = "correct horse battery"
 
@@ -197,6 +199,18 @@ def test_somebody_is_signed_out_everywhere(app: Flask, acme: people.Cast, sue: p
     assert mia.get(acme.session_url).status_code == 303
     sue.submit(f"/admin/people/{sue.person.id}/sign-ins/revocation")  # type: ignore[attr-defined]
     assert sue.get("/admin/queue").status_code == 200, "her own goes on"
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Honolulu", "UTC"])
+def test_what_an_organization_spent_this_month_begins_with_its_own_first_day(acme: people.Cast, zone: str) -> None:
+    acme.organization.time_zone = zone
+    db.session.commit()
+    begins = now().astimezone(ZoneInfo(zone)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    for asked, cost in ((begins - timedelta(minutes=1), 3), (begins + timedelta(minutes=1), 5)):
+        paid(acme, cost, created_at=asked, finished_at=asked)
+    count_all()
+    used = homes.uses([acme.organization.id])[acme.organization.id]
+    assert (used.runs, used.month, used.ever) == (2, 5, 8)
 
 
 def test_a_suspended_organization_is_closed_and_goes_on_as_it_was(

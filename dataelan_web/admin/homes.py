@@ -36,7 +36,7 @@ PAUSED = "The organization was suspended."
 
 @dataclass(frozen=True)
 class Use:
-    """Runs, and nano-USD by the ledger: of this month, in UTC, and ever."""
+    """Runs, and nano-USD by the ledger: of this month, by the organization's own calendar, and ever."""
 
     runs: int = 0
     month: int = 0
@@ -86,7 +86,7 @@ def all_of(home: Organization) -> Home:
 
 def uses(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Use]:
     """From the sums of dashboards: no run is counted here."""
-    month = ROLLUPS.c.bucket >= func.date_trunc("month", func.now())
+    month = ROLLUPS.c.bucket >= func.date_trunc("month", func.now(), Organization.time_zone)  # as its days begin
     query = (
         select(
             ROLLUP_KEYS.c.organization_id,
@@ -95,6 +95,7 @@ def uses(ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Use]:
             func.coalesce(func.sum(ROLLUPS.c.cost), 0),
         )
         .join(ROLLUPS, ROLLUPS.c.key_id == ROLLUP_KEYS.c.id)
+        .join(Organization, Organization.id == ROLLUP_KEYS.c.organization_id)
         .where(ROLLUP_KEYS.c.organization_id.in_(ids), ROLLUP_KEYS.c.cut == smallest(()), ROLLUPS.c.grain == Grain.DAY)
         .group_by(ROLLUP_KEYS.c.organization_id)
     )
