@@ -19,7 +19,7 @@ from dataelan_web.hub.rules.drafts import Draft, Entry
 from dataelan_web.hub.rules.platform import listed
 from dataelan_web.hub.rules.reach import Filter
 from dataelan_web.hub.rules.rehearsal import Rehearsal, rehearse
-from dataelan_web.models import APIKey, AuditEvent, Model, ModelType, Provider, RoutingRule, new_id
+from dataelan_web.models import APIKey, AuditEvent, Model, ModelType, Provider, RoutingRule, new_id, now
 
 from . import people
 from .test_keys import CANARY, OTHER, fresh, limit_of, lists, refuses
@@ -191,6 +191,12 @@ def test_an_organizations_keys_providers_and_rules_are_not_there_and_the_platfor
         assert olivia.get(f"{HUB}/{path}").status_code == 404, path
     seen = olivia.get(f"{acme.home}/hub/providers/{everyones.id}").get_data(as_text=True)
     assert ("the platform’s key is used, and the platform pays" in seen, "Of house" in seen) == (True, False)
+    assert everyones.name in olivia.get(f"{acme.home}/hub/settings").get_data(as_text=True)
+    key.expires_at = now() - timedelta(minutes=1)
+    db.session.commit()
+    seen = olivia.get(f"{acme.home}/hub/providers/{everyones.id}").get_data(as_text=True)
+    assert "None yet. What runs here needs one." in seen, "it has expired, and is used no more"
+    assert everyones.name not in olivia.get(f"{acme.home}/hub/settings").get_data(as_text=True)
 
 
 def test_who_acts_as_somebody_else_looks_after_nothing_of_everybodys(

@@ -11,13 +11,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import g
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from ... import access, place
 from ...executions.health import health as vitals
 from ...extensions import db
 from ...models import APIKey, Budget, BudgetPeriod, KeyStrategy, Model, Provider, Scope, Unit, Window, now
 from ...models.base import NIL
+from ...models.hub import ENTER_AGAIN
 from ...router.health import RESTED, Rest
 from ...router.types import Kind
 
@@ -117,8 +118,8 @@ def models_count(provider: Provider) -> int:
 
 
 def platform_providers() -> list[str]:
-    """Names of the providers that the platform has a key for."""
-    keys = select(APIKey.provider_id).where(APIKey.organization_id.is_(None), APIKey.is_enabled)
+    """Names of the providers that the platform has a key for that can be used now."""
+    keys = select(APIKey.provider_id).where(_is_platforms())
     return list(db.session.scalars(select(Provider.name).where(Provider.id.in_(keys)).order_by(Provider.name)))
 
 
@@ -126,8 +127,14 @@ def has_platform_key(provider: Provider) -> bool:
     """May the platform's key be used for it here?"""
     if g.organization.key_strategy is KeyStrategy.BYOK:
         return False
-    its = (APIKey.provider_id == provider.id, APIKey.organization_id.is_(None), APIKey.is_enabled)
-    return db.session.scalar(select(APIKey.id).where(*its).limit(1)) is not None
+    its = select(APIKey.id).where(APIKey.provider_id == provider.id, _is_platforms())
+    return db.session.scalar(its.limit(1)) is not None
+
+
+def _is_platforms() -> ColumnElement[bool]:
+    """And can be used now, as executions see it (usable_keys)."""
+    lives = or_(APIKey.expires_at.is_(None), APIKey.expires_at > func.now())
+    return and_(APIKey.organization_id.is_(None), APIKey.is_enabled, lives, APIKey.last_error != ENTER_AGAIN)
 
 
 def _with_health(keys: list[APIKey]) -> None:
