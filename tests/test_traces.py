@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from dataelan_web import traces
 from dataelan_web.extensions import db
 from dataelan_web.models import RoutingRule, RoutingRuleModel, Strategy, new_id
+from dataelan_web.router.types import Finish
 from dataelan_web.traces import names, tracer
 
 from . import people
@@ -139,6 +140,12 @@ def test_the_gateway_goes_on_with_a_programs_trace_and_words_are_told_only_where
     assert run.about["error.type"] == call.about["error.type"]
     assert call.about["dataelan.attempt.outcome"] == "failed"
     assert request.about["http.response.status_code"] == answer.status_code >= 400
+
+
+def test_why_an_answer_ended_is_told_in_the_words_of_the_conventions() -> None:
+    known = {"stop", "length", "content_filter", "tool_call", "error"}
+    assert set(names.FINISHES) == set(Finish)
+    assert {names.FINISHES[one] for one in Finish if one is not Finish.OTHER} <= known
 
 
 def test_where_nothing_is_traced_nothing_is_made_or_handed_on() -> None:

@@ -7,7 +7,7 @@ servers and errors (stable). They may change until they are stable: then they ch
 
 from __future__ import annotations
 
-from ..router.types import Task
+from ..router.types import Finish, Task
 
 # -- a request -------------------------------------------------------------------------------------
 
@@ -73,6 +73,9 @@ OPERATIONS = {
     Task.MODERATION: "moderation",
 }
 """Values of OPERATION; the last two are our own."""
+
+FINISHES = {finish: finish.value for finish in Finish} | {Finish.TOOL_CALLS: "tool_call"}
+"""Values of FINISH, and of an answer in OUTPUT_MESSAGES."""
 
 PROVIDERS = {
     "api.openai.com": "openai",

@@ -112,13 +112,14 @@ class _Traced(RunTrace):
         if (span := self._call) is None:
             return
         self._call, done = None, result.done
+        finish = names.FINISHES[done.finish] if done else ""
         counted = (attempt.tokens_input, attempt.tokens_cache_read, attempt.tokens_cache_write)
         written = (attempt.tokens_output, attempt.tokens_reasoning)
         about = {
             names.OUTCOME: attempt.outcome.value,
             names.RESPONSE_MODEL: attempt.response_model or None,
             names.RESPONSE_ID: attempt.response_id or None,
-            names.FINISH: [done.finish.value] if done else None,
+            names.FINISH: [finish] if finish else None,
             names.FIRST_CHUNK: attempt.first_token_seconds,
             names.INPUT: _sum(counted),
             names.OUTPUT: _sum(written),
@@ -129,7 +130,7 @@ class _Traced(RunTrace):
             names.COST: _usd(attempt.cost),
         }
         if holds_words() and answer.text:
-            about[names.OUTPUT_MESSAGES] = words.answered("".join(answer.text), done.finish.value if done else "error")
+            about[names.OUTPUT_MESSAGES] = words.answered("".join(answer.text), finish or "error")
         span.set_attributes(_known(about))
         _close(span, result.failure)
 
