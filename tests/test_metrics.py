@@ -136,6 +136,7 @@ def test_the_sums_of_dashboards_tell_of_each_run_and_each_line_once(measured: Fl
 def test_each_process_says_how_it_is_and_is_forgotten_when_it_says_nothing_more(measured: Flask) -> None:
     measured.test_client().get("/healthz")
     measured.test_client().post("/v1/chat/completions")
+    measured.test_client().get("/v1beta/models")
     with measured.app_context():
         process.publish("web-here-1")
         queue.store().hset(store.PROCESSES, "worker-gone-2", f"{int(queue.store().time()[0]) - 60} {{}}")
@@ -147,6 +148,7 @@ def test_each_process_says_how_it_is_and_is_forgotten_when_it_says_nothing_more(
     assert value(said, "dataelan_process_threads", 'process="web-here-1"') >= 1
     assert "gone" not in said
     assert value(said, "dataelan_http_requests_total", 'door="gateway"', 'method="POST"', 'status="4xx"') >= 1
+    assert value(said, "dataelan_http_requests_total", 'door="gateway"', 'method="GET"', 'status="4xx"') >= 1
     assert value(said, "dataelan_http_request_duration_seconds_count", 'door="health"') >= 1
     for name in (
         "dataelan_workers",

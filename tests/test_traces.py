@@ -130,6 +130,14 @@ def test_the_gateway_goes_on_with_a_programs_trace_and_words_are_told_only_where
             assert run.kind == 1, "internal: no message lies between"
             assert '"content": "A CANARY sings"' in call.about["gen_ai.input.messages"]
             assert '"finish_reason": "stop"' in call.about["gen_ai.output.messages"]
+        there.got.clear()
+        spoken = {"contents": [{"role": "user", "parts": [{"text": "Sing"}]}]}
+        answer = app.test_client().post(
+            "/v1beta/models/simulated-instant:generateContent", json=spoken, headers=headers, buffered=True
+        )
+        assert answer.status_code == 200
+        wait_until(lambda: len(spans(there)) == 3)
+        assert f"00-{spans(there)['POST'].trace}-{spans(there)['POST'].parent}-01" == PARENT, "of Gemini’s form too"
         with people.failing_model("500") as model:
             there.got.clear()
             answer = app.test_client().post(

@@ -15,6 +15,7 @@ import redis
 from flask import Flask, Response, current_app, g, request
 
 from .. import pool
+from ..api_errors import PATHS
 from ..executions.keeper import keeper
 from ..extensions import db
 from ..jobs.queue import store
@@ -65,7 +66,7 @@ def _begin() -> None:
 
 def _count(response: Response) -> Response:
     if "arrived" in g and request.endpoint != "metrics.show":
-        door = "gateway" if request.path.startswith("/v1/") else "health" if request.blueprint == "health" else "page"
+        door = "gateway" if request.path.startswith(PATHS) else "health" if request.blueprint == "health" else "page"
         method = request.method if request.method in METHODS else "other"
         with _lock:
             _counts[(REQUESTS.name, door, method, f"{response.status_code // 100}xx")] += 1
