@@ -6,14 +6,14 @@ import math
 import random
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select
 
-from dataelan_web.dashboards import figures, ranges, sums
+from dataelan_web.dashboards import figures, overview, ranges, sums
 from dataelan_web.dashboards.ranges import Span
 from dataelan_web.extensions import db
 from dataelan_web.models import Attempt, Execution, LedgerEntry, ModelType, Origin, Project, State, new_id, now
@@ -202,6 +202,16 @@ def test_a_time_of_hours_is_compared_with_what_is_kept_of_the_time_before(monkey
     late = read(datetime(2026, 5, 19, 22, tzinfo=UTC), 3)
     assert (late.before[0].grain, late.label) == (Grain.QUARTER, "19 May 2026 22:00 to 20 May 2026 01:00")
     assert read(datetime(2026, 5, 19, 20, tzinfo=UTC), 3).label == "19 May 2026 20:00 to 23:00"
+
+
+def test_the_last_day_of_a_month_is_not_taken_to_be_over() -> None:
+    last = date(2026, 5, 31)
+    past = {last - timedelta(days=n): 10 for n in range(1, 29)}
+    assert overview.ahead(past, last, last, 304, 4) == [(310, 310)], "six of its ten are still to come"
+    assert overview.ahead(past, last, last, 300, 0) == [(310, 310)]
+    assert overview.ahead(past, last, last, 320, 20) == [(320, 320)], "and never less than is spent"
+    before = last - timedelta(days=1)
+    assert overview.ahead(past | {last - timedelta(days=29): 10}, before, last, 294, 4) == [(294, 294), (310, 310)]
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/New_York"])

@@ -197,15 +197,16 @@ def _so_far(cost: dict[date, int], first: date, today: date) -> list[int]:
 
 
 def ahead(past: dict[date, int], today: date, last: date, sure: int, already: int) -> list[tuple[float, float]]:
-    """(at least, at most) by each day from today on. What is spent is spent: the band never falls below it."""
+    """(at least, at most) by each day from today on, beginning with what is spent now, unless today is the last. The
+    band never falls below what is spent."""
     mean = {n: statistics.fmean(v for day, v in past.items() if day.weekday() == n) for n in range(7)}
     spread = statistics.pstdev(value - mean[day.weekday()] for day, value in past.items())
-    middle, band = float(sure), [(float(sure), float(sure))]
-    for n in range(1, (last - today).days + 1):
-        middle += mean[(today + timedelta(days=n)).weekday()]
-        rest_of_today = max(mean[today.weekday()] - already, 0.0)
-        off = LIKELY * spread * math.sqrt(n)
-        band.append((max(middle + rest_of_today - off, sure), middle + rest_of_today + off))
+    middle, left = sure + max(mean[today.weekday()] - already, 0.0), (last - today).days
+    band = [(float(sure), float(sure))] if left else []
+    for n in range(1, left + 1) if left else (0,):
+        middle += mean[(today + timedelta(days=n)).weekday()] if n else 0.0
+        off = LIKELY * spread * math.sqrt(max(n, 1))
+        band.append((max(middle - off, sure), middle + off))
     return band
 
 
