@@ -234,6 +234,31 @@ def test_days_have_23_and_25_hours_where_clocks_change() -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("Africa/Cairo", date(2026, 4, 24)),  # clocks go on at midnight
+        ("America/Santiago", date(2026, 9, 6)),
+        ("America/Havana", date(2026, 11, 1)),  # and back to it
+        ("Europe/Berlin", date(2026, 3, 29)),
+    ],
+)
+def test_a_day_whose_midnight_is_missing_or_comes_twice_has_all_its_runs(
+    acme: people.Cast, zone: str, day: date
+) -> None:
+    acme.organization.time_zone = zone
+    db.session.commit()
+    there = ZoneInfo(zone)
+    begins = datetime(day.year, day.month, day.day, tzinfo=there).astimezone(UTC)
+    for asked in (begins - timedelta(minutes=1), begins + timedelta(minutes=1), begins + timedelta(hours=12)):
+        paid(acme, 3, created_at=asked, finished_at=asked)
+    count_all()
+    yesterday = day - timedelta(days=1)
+    over = ranges.read("custom", yesterday.isoformat(), day.isoformat(), there)
+    line = sums.series(sums.Asked(acme.organization.id, SumsSeen(True, (), NIL)), over)
+    assert {slot.date(): line[slot, None].runs for slot in over.slots} == {yesterday: 1, day: 2}
+
+
+@pytest.mark.parametrize(
     "asked",
     [
         ("2h", "", ""),

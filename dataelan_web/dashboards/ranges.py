@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -129,7 +129,8 @@ def finest(start: datetime, at: datetime) -> Grain:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone)
+    """The first moment of it, as the sums have it (date_trunc): 1:00 where clocks go on at midnight, as in Cairo."""
+    return datetime.combine(day, time(), zone).astimezone(UTC).astimezone(zone)
 
 
 def days(first: date, last: date, zone: ZoneInfo) -> tuple[datetime, ...]:
