@@ -7,10 +7,11 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from ..api_errors import PATHS
 from . import names
 from .tracer import context_of, tracer
 
+GATEWAY = "gateway"
+"""The blueprint of what programs call, whatever the form."""
 UNTRACED = {"static", "health.up", "health.ready", "metrics.show"}
 
 
@@ -27,7 +28,7 @@ def _begin() -> None:
 
     route = request.url_rule.rule if request.url_rule else ""
     about = {names.HTTP_METHOD: request.method, names.HTTP_ROUTE: route, names.REQUEST_ID: g.get("request_id", "")}
-    parent = context_of(dict(request.headers) if request.path.startswith(PATHS) else {})
+    parent = context_of(dict(request.headers) if request.blueprint == GATEWAY else {})
     name = f"{request.method} {route}".strip()
     g.span = found.start_span(name, parent, kind=trace.SpanKind.SERVER, attributes=about)
     g.span_token = context.attach(trace.set_span_in_context(g.span, parent))
