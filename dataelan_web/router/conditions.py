@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import islice
+from math import ceil
 from typing import Any, ClassVar, Protocol
 
 from . import contradictions
 from .candidates import Choice, Question
 from .comparisons import Domain
 from .expressions import Expression, ExpressionError, expression
+from .said import cut, dollars, joined, per_million, percent
 from .types import Task
 
 NANO = 1_000_000_000
@@ -71,7 +73,7 @@ class MaxCost:
             return "its price is unknown, and this rule limits the price"
         asked = rates.at(question.input_tokens).dearest_per_thousand
         if asked > self.limit:
-            return f"{_per_million(asked)} is over the rule's ${_usd(self.limit * 1000)}"
+            return f"{per_million(asked)} is over the rule's ${dollars(self.limit * 1000)}"
         return None
 
     def is_settled(self, choice: Choice) -> bool:
@@ -79,7 +81,7 @@ class MaxCost:
 
     @property
     def words(self) -> str:
-        return f"at most {_per_million(self.limit)}"
+        return f"at most {per_million(self.limit)}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Capabilities:
 
     @property
     def words(self) -> str:
-        return f"able to do {_and(name.replace('_', ' ') for name in sorted(self.needed))}"
+        return f"able to do {joined(name.replace('_', ' ') for name in sorted(self.needed))}"
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class MaxLatency:
         measured = [lately for vital in vitals if (lately := vital.first_token_lately(question.now))]
         if not measured or min(measured) <= self.limit:
             return None
-        return f"its first token lately took {min(measured):,.0f} ms, over the rule's {self.limit:,}"
+        return f"its first token lately took {ceil(min(measured)):,} ms, over the rule's {self.limit:,}"
 
     def is_settled(self, choice: Choice) -> bool:
         return False
@@ -175,14 +177,14 @@ class MinSuccessRate:
         known = [rate for rate in rates if rate is not None]
         if not known or len(known) < len(rates) or max(known) >= self.share:
             return None
-        return f"only {max(known):.0%} of its calls lately succeeded, under the rule's {float(self.share):.0%}"
+        return f"only {cut(max(known))} of its calls lately succeeded, under the rule's {percent(self.share)}%"
 
     def is_settled(self, choice: Choice) -> bool:
         return False
 
     @property
     def words(self) -> str:
-        return f"succeeding {(self.share * 100).normalize():f} % of the time"
+        return f"succeeding {percent(self.share)} % of the time"
 
 
 FEWEST_VOTES = 5
@@ -204,14 +206,14 @@ class MinWinRate:
         votes = choice.candidate.votes.get(question.model_type)
         if votes is None or votes.of < FEWEST_VOTES or votes.won >= self.share * votes.of:
             return None
-        return f"it won {votes.won} of {votes.of} blind comparisons, under the rule's {float(self.share):.0%}"
+        return f"it won {votes.won} of {votes.of} blind comparisons, under the rule's {percent(self.share)}%"
 
     def is_settled(self, choice: Choice) -> bool:
         return not choice.candidate.votes
 
     @property
     def words(self) -> str:
-        return f"winning {(self.share * 100).normalize():f} % of blind comparisons"
+        return f"winning {percent(self.share)} % of blind comparisons"
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,7 @@ class Providers:
 
     @property
     def words(self) -> str:
-        return f"of {_and(sorted(self.allowed), 'or')}"
+        return f"of {joined(sorted(self.allowed), 'or')}"
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ class Tags:
 
     @property
     def words(self) -> str:
-        return f"tagged {_and(sorted(self.needed))}"
+        return f"tagged {joined(sorted(self.needed))}"
 
 
 @dataclass(frozen=True)
@@ -382,19 +384,3 @@ def _share(field: str, value: Any) -> Decimal:
     if isinstance(value, bool) or not share.is_finite() or not 0 <= share <= 1:
         raise ConditionError(f"{field} must be from 0 to 1, such as 0.95")
     return share
-
-
-@lru_cache(maxsize=10_000)
-def _usd(nano: int) -> str:
-    whole, dot, cents = f"{(Decimal(nano) / NANO).normalize():f}".partition(".")
-    return f"{whole}{dot}{cents.ljust(2, '0')}" if dot else whole
-
-
-def _per_million(nano: int) -> str:
-    """Of an amount per 1,000: as people read every other price."""
-    return f"${_usd(nano * 1000)} per 1M tokens"
-
-
-def _and(names: Any, word: str = "and") -> str:
-    *others, last = list(names) or [""]
-    return f"{', '.join(others)} {word} {last}" if others else str(last)

@@ -13,6 +13,7 @@ from .candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Choice, Que
 from .comparisons import Domain
 from .conditions import ConditionError, Conditions, first_reason, read
 from .health import Pair
+from .said import joined
 
 RESERVED = frozenset({FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK})
 STRATEGIES: Mapping[str, str] = {
@@ -74,7 +75,7 @@ class Rule:
         except ConditionError as error:
             return f"It cannot be used: {error}."
         when = "".join(f" {test.words}" for test in conditions.of_prompt)
-        which = _and([test.words for test in conditions.of_model])
+        which = joined([test.words for test in conditions.of_model])
         models = f", of models {which}" if which else ""
         unheard = " If one falls silent, the next is asked: both may charge." if self.goes_on_unheard else ""
         return f"{self.model_type.capitalize()} prompts{when} go {self._destination()}{models}.{unheard}"
@@ -97,16 +98,16 @@ class Rule:
         if len(names) == 1:
             words = f"to {names[0]}"
         elif self.strategy == "weighted" and (total := sum(choice.weight for choice in primaries)):
-            words = _and([f"{100 * choice.weight / total:.0f} % to {choice.candidate.model}" for choice in primaries])
+            words = joined([f"{100 * choice.weight / total:.0f} % to {choice.candidate.model}" for choice in primaries])
         else:
             strategy = "ordered" if self.strategy == "weighted" else self.strategy  # none of them is ever drawn
-            words = f"to {_and(names, 'or')}: {STRATEGIES.get(strategy, strategy)}"
+            words = f"to {joined(names, 'or')}: {STRATEGIES.get(strategy, strategy)}"
         for tag, when in ((FALLBACK, "when they fail"), (CONTEXT_FALLBACK, "when the prompt is too long for them"),
                           (POLICY_FALLBACK, "when they refuse its content")):  # fmt: skip
             if kept := [c.candidate.model for c in listed if tag in c.tags and c not in primaries]:
-                words += f", then {_and(kept, 'or')} {when}"
+                words += f", then {joined(kept, 'or')} {when}"
         if gone := [c.candidate.model for c in self.choices if c not in listed and c not in primaries]:
-            words += f", last {_and(gone, 'or')}, no longer listed"
+            words += f", last {joined(gone, 'or')}, no longer listed"
         return words
 
     def contradiction(self) -> str | None:
@@ -138,7 +139,3 @@ class Rule:
             if not first_reason(tests, choice, question)
         ]
         return domains.of_rule(compatible(self.model_type), self.model_type, passed)
-
-
-def _and(words: list[str], last: str = "and") -> str:
-    return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else "".join(words)

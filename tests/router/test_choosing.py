@@ -141,6 +141,15 @@ def test_latency_and_success_conditions_hold_back_what_was_measured_badly_and_le
     assert "75%" in reasons(made)["flaky"]
 
 
+def test_a_reason_never_reads_as_if_the_condition_held() -> None:
+    slow, flaky = model("slow"), model("flaky")
+    shared = rule(Choice(slow), Choice(flaky), conditions={"max_latency_ms": 500, "min_success_rate": 0.995})
+    vitals = {slow: measured(1, first_token_ms=500.2), flaky: Vital(latency=1, seen_at=NOW, calls=1000, failed=5.4)}
+    told = reasons(planned(shared, question=asked(vitals)))
+    assert told["slow"] == "its first token lately took 501 ms, over the rule's 500"
+    assert told["flaky"] == "only 99.4% of its calls lately succeeded, under the rule's 99.5%"
+
+
 def test_a_slow_first_token_shuts_a_model_out_only_while_it_tells_of_now() -> None:
     slow, other = model("slow"), model("other")
     shared = rule(Choice(slow), Choice(other), strategy="ordered", conditions={"max_latency_ms": 500})
