@@ -330,8 +330,9 @@ def _resting(passed: Sequence[Choice], ordered: Sequence[Choice], question: Ques
 
 
 def _why_it_rests(candidate: Candidate, question: Question, seconds: float) -> str:
-    why = next((vital.why for vital in question.vitals_of(candidate) if vital.why), "failures")
-    return f"it rests for {seconds:,.0f} s more ({why})"
+    """Of several keys the one that may be used again first says it: so long the model rests."""
+    first = min(question.vitals_of(candidate), key=lambda vital: vital.resting_until)
+    return f"it rests for {seconds:,.0f} s more ({first.why or 'failures'})"
 
 
 # -- with which key ----------------------------------------------------------------------------------

@@ -171,6 +171,15 @@ def test_what_rests_is_left_out_with_its_reason() -> None:
     assert "rests for 50 s more (rate limit at" in reasons(made)["tired"]
 
 
+def test_of_several_keys_the_one_that_returns_first_says_why_a_model_rests() -> None:
+    keys = key("refused"), key("limited")
+    tired, fresh = model("tired", keys=keys), model("fresh")
+    refused = Rest(NOW - 10, NOW + 3600, Kind.CREDENTIAL)
+    vitals = dict(zip(tired.pairs, (measured(1, key_rest=refused), measured(1, rest=RATE_LIMIT)), strict=True))
+    made = planned(rule(Choice(tired), Choice(fresh)), question=Question(vitals=vitals, now=NOW))
+    assert "rests for 50 s more (rate limit at" in reasons(made)["tired"]
+
+
 def test_where_all_rest_the_one_that_returns_first_is_waited_for() -> None:
     late, soon = model("late"), model("soon")
     vitals = {late: measured(1, rest=RATE_LIMIT), soon: measured(1, rest=Rest(NOW - 5, NOW + 4, Kind.TRANSIENT))}
