@@ -84,6 +84,7 @@ def test_what_ended_is_counted_with_its_calls_and_what_they_cost(measured: Flask
         used.run(acme, acme.mia, State.FAILED, refused_by=limit.id, error_kind="billing", cost=0).id,
         used.run(acme, None, State.FAILED, error_kind="rate_limit", cost=0).id,
         people.ended(acme, "Asked elsewhere", "A CANARY", origin=Origin.IMPORT, cost=0).id,
+        used.run(acme, None, State.FAILED, repairs_id=run.id, cost=0).id,
     ]
     entries = db.session.scalars(select(LedgerEntry.id).where(LedgerEntry.organization_id == acme.organization.id))
     found = ended.counts(runs, list(entries))
@@ -97,6 +98,7 @@ def test_what_ended_is_counted_with_its_calls_and_what_they_cost(measured: Flask
         ("dataelan_runs_total", "playground", "TEXT", "failed", ""): 1,
         ("dataelan_runs_total", "playground", "TEXT", "failed", "billing"): 1,
         ("dataelan_runs_total", "gateway", "TEXT", "failed", "rate_limit"): 1,
+        ("dataelan_runs_total", "repair", "TEXT", "failed", ""): 1,
         ("dataelan_runs_unpriced_total",): 1,
         ("dataelan_runs_refused_total", "budget", "project"): 1,
         ("dataelan_runs_refused_total", "rate", ""): 1,

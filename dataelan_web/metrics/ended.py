@@ -12,6 +12,7 @@ from flask import current_app
 from sqlalchemy import text
 
 from ..extensions import db
+from ..rollups.counting import REPAIR
 from . import store
 from .families import (
     ATTEMPT_DURATION,
@@ -30,6 +31,8 @@ from .store import SUM, Key
 
 CLASSES = {"input": "tokens_input", "cache_read": "tokens_cache_read", "cache_write": "tokens_cache_write",
            "output": "tokens_output", "reasoning": "tokens_reasoning"}  # fmt: skip
+_ORIGIN = f"CASE WHEN e.repairs_id IS NULL THEN e.origin ELSE '{REPAIR}' END::text"
+"""As dashboards have it: the repair of an action was asked for by nobody."""
 _PROVIDER = "CASE WHEN p.organization_id IS NULL THEN coalesce(p.slug, 'none') ELSE 'own/' || p.kind END"
 
 
@@ -44,7 +47,7 @@ def _histogram(family: Family, label: str, seconds: str, source: str) -> str:
 _ENDED = "executions e WHERE e.id = ANY(:runs) AND e.origin <> 'import'"
 _CALLS = "attempts a LEFT JOIN providers p ON p.id = a.provider_id WHERE a.execution_id = ANY(:runs)"
 _COUNTED = {
-    RUNS: f"""SELECT e.origin, e.model_type, e.state, coalesce(e.error_kind, ''), count(*) FROM {_ENDED}
+    RUNS: f"""SELECT {_ORIGIN}, e.model_type, e.state, coalesce(e.error_kind, ''), count(*) FROM {_ENDED}
         GROUP BY 1, 2, 3, 4""",
     UNPRICED: f"SELECT count(*) FROM {_ENDED} AND e.cost IS NULL HAVING count(*) > 0",
     REFUSED: """SELECT 'budget', b.scope, count(*) FROM executions e JOIN budgets b ON b.id = e.refused_by
@@ -54,10 +57,10 @@ _COUNTED = {
 }
 _WAITED = {
     RUN_WAIT: _histogram(
-        RUN_WAIT, "e.origin", "(e.started_at - e.created_at)", f"{_ENDED} AND e.started_at IS NOT NULL"
+        RUN_WAIT, _ORIGIN, "(e.started_at - e.created_at)", f"{_ENDED} AND e.started_at IS NOT NULL"
     ),
     RUN_DURATION: _histogram(
-        RUN_DURATION, "e.origin", "(e.finished_at - e.created_at)", f"{_ENDED} AND e.state = 'completed'"
+        RUN_DURATION, _ORIGIN, "(e.finished_at - e.created_at)", f"{_ENDED} AND e.state = 'completed'"
     ),
     FIRST_TOKEN: _histogram(
         FIRST_TOKEN, _PROVIDER, "(a.first_token_at - a.started_at)",
