@@ -253,6 +253,16 @@ def test_models_are_found_by_what_one_asks_for(app: Flask, acme: people.Cast, su
 
 
 @pytest.mark.usefixtures("many")
+def test_what_costs_only_in_some_sizes_is_not_found_among_the_free(app: Flask, acme: people.Cast) -> None:
+    draw = db.session.scalars(select(Model).where(Model.organization_id == acme.organization.id, Model.name == "draw"))
+    large = {"when": ["1024x1792"], "per_image": 80_000_000}
+    draw.one().prices = [Price(source="test", input=0, output=0, variants=[large])]
+    db.session.commit()
+    assert found(app, acme, "price=free") == ["chat-free"]
+    assert found(app, acme, "price=priced") == ["chat-big", "draw", "embed"]
+
+
+@pytest.mark.usefixtures("many")
 def test_unknown_is_said_and_free_is_said_and_neither_is_a_dash(app: Flask, acme: people.Cast) -> None:
     rows = {row[0]: row[1] for row in re.findall(r'truncate">([a-z-]+)</code>.*?((?:<td class="num" ?.*?</td>)+)',
                                                  page(app, acme, "/hub/models"), re.S)}  # fmt: skip

@@ -277,7 +277,9 @@ CLASSES = [getattr(Price, name) for name in prices.BY_NAME]
 
 
 def _state(state: str) -> ColumnElement[bool]:
-    charged = or_(func.jsonb_array_length(Price.tiers) > 0, *(column > 0 for column in CLASSES))
+    """As prices.is_free has it."""
+    further = (func.jsonb_array_length(column) > 0 for column in (Price.tiers, Price.variants))
+    charged = or_(*further, *(column > 0 for column in CLASSES))
     states = {
         UNKNOWN: Price.id.is_(None),
         FREE: and_(Price.id.is_not(None), ~_true(charged)),
