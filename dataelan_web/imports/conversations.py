@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 MOST_MESSAGES = 20_000
 MOST_CHARACTERS = 40_000_000
 """Of one conversation: what is said before a branch, in a row by the same side, stands in each of them."""
+EARLIEST, AHEAD = datetime(1970, 1, 1, tzinfo=UTC), timedelta(days=1)
+"""When something may have been said, as far as clocks agree."""
 USER, ASSISTANT = "user", "assistant"
 
 
@@ -182,16 +184,20 @@ def chain(messages: Iterable[tuple[str, Said]]) -> list[Node]:
 
 
 def when(value: Any) -> str:
-    """Seconds since 1970, milliseconds since then, or ISO 8601, as ISO 8601 in UTC; nothing for what is no time."""
+    """Seconds since 1970, milliseconds since then, or ISO 8601, as ISO 8601 in UTC; nothing for what is no time, or is
+    none of a conversation: before 1970, or yet to come. (Sums are counted from the first run to the last, in steps of
+    weeks, and by the clock of some place: the first day of the first year has none in half of the world.)"""
     try:
         if isinstance(value, bool) or value is None:
             return ""
         if isinstance(value, int | float):
-            return datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC).isoformat()
-        at = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+            at = datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
+        else:
+            at = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+            at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return ""
+    return at.isoformat() if EARLIEST <= at <= datetime.now(UTC) + AHEAD else ""
 
 
 def text_of(value: Any) -> str:
