@@ -239,6 +239,26 @@ def test_a_zip_is_read_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
         read(zipped(conversations=b" " * 1_000_000 + b"[]"))
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_is_refused_however_it_was_packed(packing: int) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", packing) as archive:
+        archive.writestr("conversations.json", export("claude"))
+    assert read(made.getvalue()).source == "claude"
+    damaged = bytearray(made.getvalue())
+    for place in range(60, 70):
+        damaged[place] ^= 0x55
+    with pytest.raises(Refused, match="damaged"):
+        read(bytes(damaged))
+
+
+def test_of_a_zip_with_many_files_none_stays_behind_without_a_word() -> None:
+    many = {f"conversations_{number:03}": export("claude") for number in range(40)}
+    assert len(read(zipped(**many)).conversations) == 40
+    with pytest.raises(Refused, match="101 files of conversations; at most 100"):
+        read(zipped(**{f"conversations_{number:03}": b"[]" for number in range(101)}))
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -252,6 +272,7 @@ def test_a_zip_is_read_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
         b"\xff\xfe\x00",
         b'[{"chat_messages": []}]',
         b'[{"mapping": {}}]',
+        b'[{"chat_messages": [{"sender": "human", "content": ' + b"[" * 900 + b"]" * 900 + b"}]}]",
         b'{"format": "dataelan.session", "version": 2, "session": {"title": "Later"}, "runs": []}',
     ],
 )
@@ -298,6 +319,12 @@ def test_a_tree_that_bites_its_tail_ends() -> None:
 
 @pytest.mark.parametrize("value", [True, None, "", "soon", 1e300, float("nan"), -1e20, [], {}, "2024-13-01"])
 def test_what_is_no_time_is_none(value: Any) -> None:
+    assert when(value) == ""
+
+
+@pytest.mark.parametrize("value", [-62135596800, "0001-01-01", -1, 4e9, "9999-12-31T23:59:59Z"])
+def test_what_is_no_time_of_a_conversation_is_none(value: Any) -> None:
+    """An organization west of Greenwich has no day for the first of them, and its sums could never be made anew."""
     assert when(value) == ""
 
 

@@ -31,7 +31,7 @@ def conversations(items: list[Item], format: Format) -> Iterator[Conversation | 
         except CannotCome as problem:
             yield f"“{_title(item)}” cannot come along: {problem}."
             continue
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
             yield f"“{_title(item)}” is not written as {format.name} writes its exports."
             continue
         if not turns:

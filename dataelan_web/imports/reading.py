@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import re
 import zipfile
 import zlib
@@ -19,7 +20,12 @@ LARGEST = 40 * MEGABYTE
 """Bytes of JSON, unpacked."""
 MOST = 3000
 """Conversations of one file."""
-MOST_MEMBERS = 20
+MOST_MEMBERS = 100
+"""Files of a ZIP. Some of what is said in it must not stay behind without a word, so more are refused."""
+DAMAGES = (
+    *(zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError),
+    *(zlib.error, lzma.LZMAError, OSError),  # by how it was packed: bz2 says OSError
+)
 WANTED = re.compile(r"(^|/)(conversations(-\d+)?|[^/]*)\.json$")
 
 
@@ -62,15 +68,22 @@ def _members(content: bytes) -> list[bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = [name for name in archive.namelist() if WANTED.search(name)]
             named = [name for name in names if name.rsplit("/", 1)[-1].startswith("conversations")]
+            if len(wanted := named or names) > MOST_MEMBERS:
+                raise Refused(
+                    f"It holds {len(wanted):,} files of conversations; at most {MOST_MEMBERS} can come at once. Unpack"
+                    " it, and bring in some of them at a time."
+                )
             texts, left = [], LARGEST
-            for name in (named or names)[:MOST_MEMBERS]:
+            for name in wanted:
                 with archive.open(name) as member:
                     texts.append(member.read(left + 1))
                 left -= len(texts[-1])
                 if left < 0:
                     raise Refused(f"Unpacked it has more than {LARGEST // MEGABYTE} MB of conversations.")
             return texts
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as problem:
+    except Refused:
+        raise
+    except DAMAGES as problem:
         raise Refused("The ZIP is damaged, or locked by a password.") from problem
 
 
