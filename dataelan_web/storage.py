@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import secrets
 import uuid
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from obstore.exceptions import BaseError
 from obstore.store import from_url
 
 log = logging.getLogger(__name__)
+
+KEY = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/[0-9a-f]{2}/[0-9a-f]{64}(?:-[0-9a-f]{16})?")
+"""Of a file of ours. A bucket may hold other things; and what was kept first has no end of its own."""
 
 
 class Unavailable(Exception):

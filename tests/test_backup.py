@@ -9,6 +9,7 @@ import re
 import tarfile
 import uuid
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import Result
@@ -17,11 +18,12 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from dataelan_web import create_app, second_net
+from dataelan_web.backup import archive
 from dataelan_web.config import load
 from dataelan_web.extensions import db
 from dataelan_web.hub.keys.keeping import secret_of
 from dataelan_web.models import APIKey, Asset, AuditEvent, SignIn, User, Webhook, now
-from dataelan_web.storage import Kept, Storage, storage
+from dataelan_web.storage import Kept, Storage, Unavailable, storage
 
 from . import people
 
@@ -94,6 +96,64 @@ def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_b
         somewhere = {"organization": uuid.uuid4(), "person": uuid.uuid4()}
         assert db.session.scalar(second_net.STAY_INSIDE, somewhere), "a dump has no roles and no rights"
         assert db.session.scalars(select(APIKey.id).where(APIKey.organization_id.is_not(None))).all() == []
+
+
+def test_two_backups_to_one_place_at_once_are_both_whole(
+    app: Flask, acme: people.Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.asset(acme, b"a picture")
+    db.session.commit()
+    path, dump, done = tmp_path / "all.tar", archive._dump, list[Result]()
+
+    def dumped_while_another_begins(out: IO[bytes]) -> None:
+        monkeypatch.setattr(archive, "_dump", dump)
+        done.append(flask(app, "backup", path))
+        dump(out)
+
+    monkeypatch.setattr(archive, "_dump", dumped_while_another_begins)
+    done.append(flask(app, "backup", path))
+    assert [one.exit_code for one in done] == [0, 0], [one.output for one in done]
+    assert [one.name for one in tmp_path.iterdir()] == ["all.tar"]
+    archive._look_at(path)
+
+
+def test_a_restore_signs_everybody_out_before_its_files_come_and_brings_those_of_the_first_version(
+    app: Flask, environment: dict[str, str], acme: people.Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, path = people.asset(acme, b"a picture"), tmp_path / "all.tar"
+    before = kept.storage_key.rpartition("-")[0]
+    storage().put_back(before, io.BytesIO(b"a picture"))
+    storage().put_back("not-ours.txt", io.BytesIO(b"of somebody else, in the same bucket"))
+    kept.storage_key = before
+    db.session.add_all([kept, SignIn.begin(acme.mia)[0]])
+    db.session.commit()
+    id = kept.id
+    assert flask(app, "backup", path).exit_code == 0
+    with tarfile.open(path) as packed:
+        assert f"files/{before}" in packed.getnames()
+        assert "files/not-ours.txt" not in packed.getnames()
+    restored = empty(environment, tmp_path)
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(Storage, "put_back", away)
+        assert "away" in flask(restored, "restore", path).output
+    with restored.app_context():
+        assert db.session.scalar(select(func.count()).select_from(SignIn)) == 0
+    assert flask(restored, "restore", path, "--overwrite").exit_code == 0
+    with restored.app_context():
+        assert storage().get(db.session.get_one(Asset, id).storage_key) == b"a picture"
+
+
+def away(self: Storage, *_: object) -> None:
+    raise Unavailable("away")
+
+
+def empty(environment: dict[str, str], tmp_path: Path) -> Flask:
+    """A Dataelan over a database of its own that nothing is in, and files elsewhere."""
+    name = f"restored_{uuid.uuid4().hex[:8]}"
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = re.sub(r"/\w+(\?|$)", rf"/{name}\1", environment["DATABASE_URL"])
+    return create_app(load({**environment, "DATABASE_URL": url, "DATAELAN_STORAGE_URL": (tmp_path / "files").as_uri()}))
 
 
 def flask(app: Flask, *arguments: object) -> Result:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import tarfile
@@ -32,11 +31,10 @@ from ..extensions import db
 from ..hub.keys.rotation import DAMAGED, counts
 from ..models import SignIn, User, now
 from ..secrets import keyring
-from ..storage import Unavailable, storage
+from ..storage import KEY, Unavailable, storage
 
 FORMAT, VERSION = "dataelan-backup", 1
 MANIFEST, DUMP, FILES = "manifest.json", "database.dump", "files/"
-KEY = re.compile(r"[0-9a-f-]{36}/[0-9a-f]{2}/[0-9a-f]{64}-[0-9a-f]{16}")
 END = 2 * tarfile.BLOCKSIZE
 IN_MEMORY = 4 * 1024 * 1024
 EMPTY = "SET lock_timeout = '15s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
@@ -55,9 +53,10 @@ def write(path: Path, *, with_files: bool = True) -> int:
         raise Refused(f"{path} is there already.")
     audit.record("platform.backed_up", modes.row(), files=with_files)
     db.session.commit()
-    part = path.with_name(f"{path.name}.part")
+    made, name = tempfile.mkstemp(".part", f"{path.name}.", path.parent)  # its own, whoever else writes here
+    part = Path(name)
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        with os.fdopen(made, "wb") as out:
             with tarfile.open(fileobj=out, mode="w") as packed:
                 _add(packed, MANIFEST, io.BytesIO(json.dumps(_manifest(), indent=1).encode()))
                 with tempfile.TemporaryFile(dir=path.parent) as dump:
@@ -80,8 +79,9 @@ def read(path: Path, *, overwrite: bool = False) -> int:
             dump.flush()
             _restore(Path(dump.name))
         upgrade(directory=str(ROOT / "migrations"))
+        db.session.execute(delete(SignIn))  # else a browser that was signed out since would be let in again
+        db.session.commit()  # whatever becomes of the files, which may take hours
         written = sum(_put_back(packed, member) for member in packed)
-    db.session.execute(delete(SignIn))  # else a browser that was signed out since would be let in again
     audit.record("platform.restored", modes.row(), files=written)
     db.session.commit()
     return written
@@ -219,7 +219,7 @@ def _program(name: str) -> str:
 
 def _add_files(packed: tarfile.TarFile) -> int:
     written = 0
-    for one in (one for page in storage().listed() for one in page):
+    for one in (one for page in storage().listed() for one in page if KEY.fullmatch(one.key)):
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
             try:
                 file.writelines(_pieces(one.key, one.size))

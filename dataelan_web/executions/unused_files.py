@@ -19,15 +19,15 @@ from sqlalchemy import select, union
 from ..extensions import db
 from ..jobs.queue import store
 from ..models import Asset, Organization, RunExport, now
-from ..storage import Kept, Unavailable, storage
+from ..storage import KEY, Kept, Unavailable, storage
 
 log = logging.getLogger(__name__)
 
 GRACE = timedelta(days=1)
 EVERY = timedelta(days=1)
 CLAIM = "dataelan:unused-files"
-OURS = re.compile(r"([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})/[0-9a-f]{2}/[0-9a-f]{64}(?:-[0-9a-f]{16})?(?:#\d+)?")
-"""A bucket may hold other things. `#1` ends what a put to a folder left when it was broken off."""
+MAYBE_HALF = re.compile(f"(?:{KEY.pattern})(?:#\\d+)?")
+"""`#1` ends what a put to a folder left when it was broken off."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def sweep(*, with_strange: bool = False, at: datetime | None = None) -> Swept:
     before = (at or now()) - GRACE
     files = size = strange = 0
     for page in storage().listed():
-        old = {kept.key: kept for kept in page if kept.written_at < before and OURS.fullmatch(kept.key)}
+        old = {kept.key: kept for kept in page if kept.written_at < before and MAYBE_HALF.fullmatch(kept.key)}
         known = _known({_owner(key) for key in old})
         strange += sum(_owner(key) not in known for key in old)
         for kept in _unnamed([kept for key, kept in old.items() if with_strange or _owner(key) in known]):
