@@ -79,7 +79,9 @@ def set_up(
 
 def _organization(user: User, name: str) -> Organization:
     found = db.session.scalars(
-        select(Organization).join(Membership).where(Membership.user_id == user.id, Organization.name == name)
+        select(Organization)
+        .join(Membership)
+        .where(Membership.user_id == user.id, Organization.name == name, Organization.deleted_at.is_(None))
     ).first()
     return found or create_organization(user, name, OrganizationKind.TEAM)
 

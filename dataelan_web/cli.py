@@ -10,11 +10,11 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from .accounts.commands import COMMANDS
-from .accounts.sign_up import find
+from .accounts.commands import COMMANDS, refuse_weak, whose
 from .backup import commands as backup
 from .hub.providers import fixture
-from .models import NANO
+from .limits.amounts import MOST_USD
+from .models import NANO, Organization
 from .router.providers import KINDS
 
 
@@ -41,13 +41,33 @@ def rebuild_search() -> None:
     click.echo(f"{rebuild()} runs can be found.")
 
 
+class Name(click.ParamType[str]):
+    """As the form of such a thing takes it."""
+
+    name = "name"
+
+    def __init__(self, most: int):
+        self.most = most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not 0 < len(text := str(value).strip()) <= self.most:
+            self.fail(f"a name has 1 to {self.most} characters", param, ctx)
+        return text
+
+
 @click.command("seed-demo")
 @click.option("--executions", type=click.IntRange(1), default=20_000, show_default=True)
 @click.option("--days", type=click.IntRange(1, 730), default=90, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same numbers.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 1_000_000),
+    default=1,
+    show_default=True,
+    help="The same seed makes the same numbers.",
+)
 @click.option("--email", default="demo@example.com", show_default=True, help="Who owns it; made, if nobody has it.")
 @click.option("--password", help="Of a new owner; else one is made up and said.")
-@click.option("--org", "name", default="Demo", show_default=True)
+@click.option("--org", "name", type=Name(90), default="Demo", show_default=True)
 @click.option("--organizations", type=click.IntRange(1, 100), default=1, show_default=True)
 def seed_demo(
     executions: int, days: int, seed: int, email: str, password: str | None, name: str, organizations: int
@@ -58,7 +78,8 @@ def seed_demo(
     from .demo import seed as sow
 
     password = password or random_words.token_urlsafe(12)
-    is_new = find(email) is None
+    if is_new := whose(email) is None:
+        refuse_weak(password, email)
     try:
         made = sow(executions, days, seed, email, password, name, organizations)
     except LookupError as missing:
@@ -80,14 +101,16 @@ class Usd(click.ParamType[Decimal]):
             self.fail(f"{value!r} is not an amount of USD", param, ctx)
         if not amount.is_finite() or amount < 0:
             self.fail("the amount must not be negative", param, ctx)
+        if amount > MOST_USD:
+            self.fail(f"${MOST_USD:,} is the most that can be entered", param, ctx)
         return amount
 
 
 @click.command("bootstrap")
 @click.option("--email", required=True)
 @click.option("--password", required=True)
-@click.option("--org", "organization", required=True)
-@click.option("--project", required=True)
+@click.option("--org", "organization", type=Name(100), required=True)
+@click.option("--project", type=Name(200), required=True)
 @click.option("--budget", type=Usd(), help="USD the organization may spend in all.")
 @click.option("--provider-kind", "kinds", multiple=True, type=click.Choice(sorted(KINDS)))
 @click.option("--provider-url", "urls", multiple=True)
@@ -112,11 +135,20 @@ def bootstrap(
         raise click.UsageError(
             "Give --provider-kind, --provider-url, --provider-key and --model the same number of times."
         )
+    if whose(email) is None:
+        refuse_weak(password, email)
     offers = [Offer(*offer) for offer in zip(kinds, urls, secrets, models, strict=True)]
     try:
         click.echo(json.dumps(set_up(email, password, organization, project, budget, offers)))
     except AddressRefused as refused:
         raise click.ClickException(str(refused)) from refused
+
+
+def _text(file: TextIO) -> str:
+    try:
+        return file.read()
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{file.name} is not a text file.") from error
 
 
 keys = AppGroup("keys", help="The platform's provider keys, and the encryption of all.")
@@ -141,7 +173,7 @@ def keys_add(slug: str, label: str, weight: int, daily_quota: Decimal | None, ke
 
     quota = None if daily_quota is None else int(daily_quota * NANO)
     try:
-        key, checked = platform.add(slug, key_file.read().strip(), label, weight, quota)
+        key, checked = platform.add(slug, _text(key_file).strip(), label, weight, quota)
     except platform.NotAKey as problem:
         raise click.ClickException(str(problem)) from problem
     except Failure as failure:
@@ -288,7 +320,7 @@ def rules_import(file: TextIO) -> None:
     from .hub.transfer.document import BadDocument, read
 
     try:
-        report = platform.bring_in(read(file.read()))
+        report = platform.bring_in(read(_text(file)))
     except BadDocument as bad:
         raise click.ClickException(str(bad)) from bad
     for line in report.lines:
@@ -327,9 +359,9 @@ rollups = AppGroup("rollups", help="The sums that dashboards show.")
 @click.option("--org", "slug", help="The slug of one organization; else all.")
 def rollups_verify(slug: str | None) -> None:
     """Compare every sum with the runs and the ledger; exit 1 when one differs."""
-    from .rollups.rebuilding import drift, organizations
+    from .rollups.rebuilding import drift
 
-    found = [one for organization in organizations(slug) for one in drift(organization)]
+    found = [one for organization in _organizations(slug) for one in drift(organization)]
     for one in found:
         click.echo(str(one), err=True)
     if found:
@@ -341,7 +373,16 @@ def rollups_verify(slug: str | None) -> None:
 @click.option("--org", "slug", help="The slug of one organization; else all.")
 def rollups_rebuild(slug: str | None) -> None:
     """Make the sums anew from the runs and the ledger, one organization after the other."""
-    from .rollups.rebuilding import organizations, rebuild
+    from .rollups.rebuilding import rebuild
 
-    for organization in organizations(slug):
+    for organization in _organizations(slug):
         click.echo(f"{organization.slug}: {rebuild(organization)} runs.")
+
+
+def _organizations(slug: str | None) -> list[Organization]:
+    from .rollups.rebuilding import organizations
+
+    try:
+        return organizations(slug)
+    except LookupError as unknown:
+        raise click.ClickException(str(unknown)) from unknown

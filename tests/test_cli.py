@@ -188,6 +188,12 @@ def test_a_wrong_bootstrap_is_refused_with_a_word_and_makes_nothing(operator: Fl
         (["--budget", "much"], "not an amount"),
         (["--budget", "-1"], "must not be negative"),
         (["--budget", "NaN"], "must not be negative"),
+        (["--budget", "1e30"], "$1,000,000,000 is the most"),
+        (["--email", "nobody"], "not an e-mail address"),
+        (["--password", "short"], "at least 12 characters"),
+        (["--password", "password-password"], "in lists of leaked ones"),
+        (["--org", " "], "a name has 1 to 100 characters"),
+        (["--project", "P" * 201], "a name has 1 to 200 characters"),
         (offer("http://127.0.0.1:1/v1", kind="telepathy"), "telepathy"),
         (offer("ftp://127.0.0.1/v1"), "Enter an address"),
         (offer("http://user:password@127.0.0.1/v1"), "Enter an address"),
@@ -200,7 +206,39 @@ def test_a_wrong_bootstrap_is_refused_with_a_word_and_makes_nothing(operator: Fl
     assert rows(User, Provider) == before
 
 
+def test_a_bootstrap_finds_neither_who_cannot_sign_in_nor_what_was_deleted(operator: Flask) -> None:
+    first = bootstrap(operator, email="gone@example.com", org="Gone")
+    home = db.session.scalars(select(Organization).where(Organization.slug == first["organization"])).one()
+    home.deleted_at = now()
+    db.session.commit()
+    assert bootstrap(operator, email="gone@example.com", org="Gone")["organization"] != first["organization"]
+    gone = db.session.scalars(select(User).where(User.email == "gone@example.com")).one()
+    gone.disabled_at = now()
+    db.session.commit()
+    who = ("--email", gone.email, "--password", "a long password", "--org", "Gone", "--project", "First")
+    assert "is switched off" in run(operator, "bootstrap", *who).output
+
+
 # -- the other commands ----------------------------------------------------------------------------
+
+
+def test_an_organization_that_is_none_is_told_and_not_found_in_order(operator: Flask) -> None:
+    for does in ("verify", "rebuild"):
+        result = run(operator, "rollups", does, "--org", "nowhere")
+        assert (result.exit_code, result.output) == (1, "Error: There is no organization 'nowhere'.\n")
+
+
+def test_a_file_that_is_no_text_is_told_of(operator: Flask, tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for command in (("rules", "import"), ("keys", "add", "--provider", "openai", "--key-file")):
+        assert "binary is not a text file." in run(operator, *command, str(tmp_path / "binary")).output
+
+
+@pytest.mark.parametrize(("option", "value"), [("--seed", "9" * 20), ("--email", "nobody"), ("--org", "")])
+def test_a_demo_of_nobody_or_by_no_seed_is_refused(operator: Flask, option: str, value: str) -> None:
+    result = run(operator, "seed-demo", "--executions", "1", "--days", "1", option, value)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.output.splitlines()[-1].startswith("Error: ")
 
 
 def test_create_superuser_makes_one_or_raises_one(operator: Flask) -> None:

@@ -7,10 +7,30 @@ import click
 from .. import audit
 from ..extensions import db
 from ..fields import is_address
+from ..models import User
 from . import passkeys, two_factor
 from .guessing import REFUSED, SHORTEST, is_guessable
 from .resetting import link_for
 from .sign_up import create_user, find
+
+
+def whose(email: str) -> User | None:
+    """Who has an account with this address; None: nobody yet. Raises ClickException where nobody could sign in."""
+    if not is_address(email.strip()):
+        raise click.ClickException("This is not an e-mail address.")
+    found = find(email)
+    if found is not None and (found.disabled_at or found.deleted_at):
+        state = "was deleted" if found.deleted_at else "is switched off"
+        raise click.ClickException(f"The account {found.email} {state}; take another address.")
+    return found
+
+
+def refuse_weak(password: str, email: str) -> None:
+    """A command makes no account by a password that the form of it would not take."""
+    if len(password) < SHORTEST:
+        raise click.ClickException(f"The password needs at least {SHORTEST} characters.")
+    if is_guessable(password, email):
+        raise click.ClickException(REFUSED)
 
 
 @click.command("create-superuser")
@@ -18,16 +38,8 @@ from .sign_up import create_user, find
 @click.option("--password", required=True)
 def create_superuser(email: str, password: str) -> None:
     """Make a superuser, or make an existing person one."""
-    if not is_address(email.strip()):
-        raise click.ClickException("This is not an e-mail address.")
-    if len(password) < SHORTEST:
-        raise click.ClickException("The password needs at least 12 characters.")
-    if is_guessable(password, email):
-        raise click.ClickException(REFUSED)
-    found = find(email)
-    if found is not None and (found.disabled_at or found.deleted_at):
-        state = "was deleted" if found.deleted_at else "is switched off"
-        raise click.ClickException(f"The account {found.email} {state}; take another address.")
+    found = whose(email)
+    refuse_weak(password, email)
     user = found or create_user(email, password, email.partition("@")[0])
     kept = "" if user.has_password(password) else " They had an account, and keep the password they have."
     if not user.is_superuser:

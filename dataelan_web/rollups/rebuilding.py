@@ -130,8 +130,12 @@ def drift(organization: Organization) -> list[Drift]:
 
 
 def organizations(slug: str | None = None) -> list[Organization]:
+    """That one, or all. Raises LookupError where none is called so."""
     query = select(Organization).order_by(Organization.slug)
-    return list(db.session.scalars(query.where(Organization.slug == slug) if slug else query))
+    found = list(db.session.scalars(query if slug is None else query.where(Organization.slug == slug)))
+    if slug is not None and not found:
+        raise LookupError(f"There is no organization {slug!r}.")
+    return found
 
 
 def _rebuild(id: uuid.UUID, *, is_patient: bool = True) -> int | None:
