@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
@@ -31,7 +32,7 @@ from granian.server import MPServer
 if TYPE_CHECKING:
     from dataelan_web.executions.draining import Draining
 
-GRACE = 930
+GRACE, LONGEST_GRACE = 930, 3600
 """As in dataelan_web.config."""
 CUT_WITHIN = 15.0
 """Seconds that a process has to end what it runs, once it is in a hurry."""
@@ -40,6 +41,8 @@ KILLED_AFTER = 20
 ONE_WISH = 1.0
 """Seconds in which several signals are one: a terminal tells all of its programs, and so does who started them."""
 HURRY = signal.SIGUSR1
+MOST, LAST_PORT = 100_000, 65_535
+"""Of any number that is set, and of a port."""
 
 
 class Server(MPServer):
@@ -126,23 +129,39 @@ def options_of(environ: Mapping[str, str], host: str, port: int) -> dict[str, An
     }
 
 
-def number(environ: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
-    """Exits with a word where it is none."""
-    text = environ.get(name, "").strip() or str(default)
-    if not text.isdecimal() or int(text) < least:
-        sys.exit(f"{name} must be a whole number of at least {least}, not {text!r}.")
+def number(environ: Mapping[str, str], name: str, default: int, least: int = 1, most: int = MOST) -> int:
+    """Of NAME, or the file of NAME_FILE, as dataelan_web.config reads them. Exits with a word where it is none."""
+    text, path = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
+    if path and not text:
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            sys.exit(f"{name}_FILE: {path} cannot be read.")
+    text = text or str(default)
+    if not text.isdecimal() or not least <= int(text) <= most:
+        sys.exit(f"{name} must be a whole number from {least} to {most}, not {text!r}.")
     return int(text)
 
 
+def read() -> dict[str, str]:
+    """The environment, and `.env` for what it does not set."""
+    try:
+        kept = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    except UnicodeDecodeError:
+        sys.exit(".env is not a text file.")
+    return kept | dict(os.environ)
+
+
 def main() -> None:
-    environ = {name: value for name, value in dotenv_values(".env").items() if value is not None} | dict(os.environ)
+    environ = read()
     parser = argparse.ArgumentParser(description="The web of Dataelan.")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=number(environ, "PORT", 8000))
+    parser.add_argument("--port", help="PORT, or 8000")
     asked = parser.parse_args()
+    port = number(environ if asked.port is None else {"PORT": asked.port}, "PORT", 8000, most=LAST_PORT)
     signal.signal(HURRY, signal.SIG_IGN)  # inherited, until a process can hear it
-    grace = number(environ, "DATAELAN_GRACE", GRACE, least=0)
-    Server(grace, **options_of(environ, asked.host, asked.port)).serve(spawn_target=work)
+    grace = number(environ, "DATAELAN_GRACE", GRACE, least=0, most=LONGEST_GRACE)
+    Server(grace, **options_of(environ, asked.host, port)).serve(spawn_target=work)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def _dotenv() -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    try:
+        return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    except UnicodeDecodeError as error:
+        raise ConfigError(".env is not a text file.") from error
 
 
 class _Reader:

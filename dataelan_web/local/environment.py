@@ -9,17 +9,47 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from .databases import EMBEDDED, addresses
-from .directory import Directory
+from .directory import Directory, Refused
+
+MOST, LAST_PORT = 100_000, 65_535
+"""Of any number that is set, and of a port."""
 
 
 def read(root: Path) -> dict[str, str]:
-    """The environment, and `.env` for what it does not set."""
-    kept = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
+    """The environment, and `.env` for what it does not set. Raises Refused."""
+    try:
+        kept = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
+    except UnicodeDecodeError as error:
+        raise Refused(f"{root / '.env'} is not a text file.") from error
     return kept | dict(os.environ)
 
 
+def value(environ: Mapping[str, str], name: str) -> str:
+    """Of a setting that we read ourselves, as dataelan_web.config reads all others: NAME, or the file of NAME_FILE.
+    Raises Refused."""
+    path = environ.get(f"{name}_FILE", "").strip()
+    if (found := environ.get(name, "").strip()) or not path:
+        return found
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{name}_FILE: {path} cannot be read.") from error
+
+
+def number(environ: Mapping[str, str], name: str, default: int, least: int = 1, most: int = MOST) -> int:
+    """Raises Refused."""
+    text = value(environ, name) or str(default)
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise Refused(f"{name} must be a whole number from {least} to {most}, not {text!r}.")
+    return int(text)
+
+
+def port(environ: Mapping[str, str]) -> int:
+    return number(environ, "PORT", 8000, most=LAST_PORT)
+
+
 def data_directory(environ: Mapping[str, str], root: Path) -> Directory:
-    return Directory(root / (environ.get("DATAELAN_DATA_DIR", "").strip() or "var"))
+    return Directory(root / (value(environ, "DATAELAN_DATA_DIR") or "var"))
 
 
 def embedded(environ: Mapping[str, str]) -> set[str]:

@@ -28,8 +28,11 @@ def migrate(environ: Mapping[str, str], log: Path) -> None:
 def main() -> None:
     from flask.cli import FlaskGroup  # late: the caller's side needs no Flask
 
-    app = import_module("wsgi").app
-
+    wrong_setting = import_module("dataelan_web.config").ConfigError
+    try:
+        app = import_module("wsgi").app
+    except wrong_setting as wrong:
+        sys.exit(str(wrong))
     for command in COMMANDS:
         FlaskGroup(create_app=lambda: app).main(command, prog_name="flask", standalone_mode=False)
 

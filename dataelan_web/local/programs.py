@@ -4,11 +4,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .directory import Refused
+from .environment import number
 from .program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
-GRACE = 930
+GRACE, LONGEST_GRACE = 930, 3600
 """As in dataelan_web.config."""
 KILLED_AFTER = 25
 """Seconds from the end of its grace until a program is killed. By then it has ended what it runs."""
@@ -36,7 +36,7 @@ def worker(environ: Mapping[str, str]) -> Program:
 
 def grace(environ: Mapping[str, str]) -> int:
     """Seconds until it is killed, longer than it takes to leave in good order."""
-    return number(environ, "DATAELAN_GRACE", GRACE, least=0) + KILLED_AFTER
+    return number(environ, "DATAELAN_GRACE", GRACE, least=0, most=LONGEST_GRACE) + KILLED_AFTER
 
 
 def simulated(port: int) -> Program:
@@ -46,10 +46,3 @@ def simulated(port: int) -> Program:
 def granian(interface: str, application: str, *options: str) -> tuple[str, ...]:
     fixed = ("--host", "127.0.0.1", "--no-ws", "--no-access-log", "--log-level", "info")
     return (sys.executable, "-m", "granian", "--interface", interface, *fixed, *options, application)
-
-
-def number(environ: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
-    text = environ.get(name, "").strip() or str(default)
-    if not text.isdecimal() or int(text) < least:
-        raise Refused(f"{name} must be a whole number of at least {least}, not {text!r}.")
-    return int(text)

@@ -12,7 +12,7 @@ from . import databases, environment
 from .directory import Directory, Refused, is_free
 from .leaving import Wishes, leave
 from .migrate import migrate
-from .programs import ROOT, number, product
+from .programs import ROOT, product
 from .ready import still_missing
 from .supervisor import Supervisor
 from .terminal import Terminal, say
@@ -25,7 +25,7 @@ class Stopped(Exception):
 
 def run() -> None:
     environ = environment.read(ROOT)
-    port = number(environ, "PORT", 8000)
+    port = environment.port(environ)
     directory = environment.data_directory(environ, ROOT)
     if os.environ.get("MAKELEVEL"):  # started by make: not left behind when make is killed
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
