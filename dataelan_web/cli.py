@@ -199,7 +199,7 @@ def keys_list() -> None:
 
 @keys.command("status")
 def keys_status() -> None:
-    """How many secrets (provider keys, webhooks’) are sealed with which encryption key."""
+    """How many secrets (provider keys, webhooks’, links in letters) are sealed with which encryption key."""
     from .hub.keys.rotation import counts
 
     for name, count in counts().items():

@@ -24,6 +24,7 @@ from dataelan_web.hub.keys.rotation import place_of
 from dataelan_web.models import (
     ActionReceiver,
     APIKey,
+    Delivery,
     GatewayToken,
     Membership,
     Model,
@@ -37,7 +38,7 @@ from dataelan_web.models import (
     Webhook,
     now,
 )
-from dataelan_web.notify import webhooks
+from dataelan_web.notify import letters, webhooks
 from dataelan_web.secrets import keyring
 
 from . import acting, people
@@ -279,7 +280,9 @@ def test_keys_are_rotated_online_and_the_old_one_can_then_be_retired(operator: F
     hook_secrets = [webhooks.rotate(hook), before]
     action, first = declaring.create(cast.project, acting.draft("http://127.0.0.1:9/"), cast.olivia.id)
     action_secrets = [declaring.rotate(action), first]
-    total = rows(APIKey)[0] + 4
+    letters.about_account("ada@example.com", "A new password", "Here:", "/reset/secret", is_secret=True)
+    db.session.commit()
+    total = rows(APIKey)[0] + 5
     assert run(operator, "keys", "status").output == f"k1: {total}\n"
     both = create_app(replace(settings, keys=(NEW, OLD)))
     with both.app_context():
@@ -298,6 +301,9 @@ def test_keys_are_rotated_online_and_the_old_one_can_then_be_retired(operator: F
         assert webhooks.secrets_of(db.session.get_one(Webhook, hook.id)) == hook_secrets
         receiver = db.session.get_one(ActionReceiver, action.version.receiver_id)
         assert declaring.secrets_of(receiver) == action_secrets
+        waiting = db.session.scalars(select(Delivery).where(Delivery.address == "ada@example.com")).one()
+        assert waiting.payload["sealed_path"].startswith("dk2.k2."), "it may be sent days after its key was taken out"
+        assert letters.opened(waiting)["path"] == "/reset/secret"
     verified = run(operator, "keys", "verify")  # whose process has the old key only
     assert verified.exit_code == 1
     assert verified.output.count("not in DATAELAN_KEYS") == total

@@ -14,6 +14,8 @@ from ..models import Delivery, Organization, new_id
 from ..secrets import Place, keyring
 
 INVITATION, ACCOUNT = "invitation", "account"
+SEALED = "sealed_path"
+"""Where the link is, in what a letter says."""
 WHY = "You get this mail because somebody typed your address on Dataelan. If you did not expect it, ignore it."
 TOLD = "You get this mail because it is about your account on Dataelan."
 
@@ -33,18 +35,17 @@ def about_account(address: str, title: str, body: str, path: str, *, is_secret: 
 
 def _post(organization_id: uuid.UUID | None, address: str, event: str, said: dict[str, str], path: str) -> None:
     id = new_id()
-    sealed = {"name": "", "sealed_path": keyring().encrypt(path, _place(organization_id, id))}
     row = {"id": id, "organization_id": organization_id, "address": address, "key": f"{event}:{id}"}
-    db.session.add(Delivery(**row, event=event, payload=said | sealed))
+    letter = Delivery(**row, event=event)
+    letter.payload = said | {"name": "", SEALED: keyring().encrypt(path, place_of(letter))}
+    db.session.add(letter)
 
 
 def opened(delivery: Delivery) -> Mapping[str, Any]:
     """What mail.letter needs. Raises Unreadable."""
     said = delivery.payload
-    if "sealed_path" not in said:
-        return said
-    return {**said, "path": keyring().decrypt(said["sealed_path"], _place(delivery.organization_id, delivery.id))}
+    return {**said, "path": keyring().decrypt(said[SEALED], place_of(delivery))} if SEALED in said else said
 
 
-def _place(organization_id: Any, id: Any) -> Place:
-    return Place(organization_id, id, "delivery.sealed_path", "")
+def place_of(delivery: Delivery) -> Place:
+    return Place(delivery.organization_id, delivery.id, "delivery.sealed_path", "")

@@ -6,19 +6,19 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, true
 
 from ...accounts import two_factor
 from ...acting import declaring
 from ...extensions import db
-from ...models import ActionReceiver, APIKey, Authenticator, IdentityProvider, Webhook
+from ...models import ActionReceiver, APIKey, Authenticator, Delivery, DeliveryState, IdentityProvider, Webhook
 from ...models.base import NIL
-from ...notify import webhooks
+from ...notify import letters, webhooks
 from ...secrets import VERSION, Place, Unreadable, keyring
 from ...sso import settings as sso
 
 BATCH = 500
-Secretive = APIKey | Authenticator | Webhook | ActionReceiver | IdentityProvider
+Secretive = APIKey | Authenticator | Webhook | ActionReceiver | IdentityProvider | Delivery
 
 
 class Sealed(NamedTuple):
@@ -27,6 +27,27 @@ class Sealed(NamedTuple):
     model: type[Any]
     column: str
     place: Callable[..., Place]
+    name: str = ""
+    """… within the column, where that is JSON."""
+    which: ColumnElement[bool] = true()
+    """Rows in which it is still read."""
+
+    @property
+    def text(self) -> ColumnElement[str]:
+        column: Any = getattr(self.model, self.column)
+        text: ColumnElement[str] = column[self.name].astext if self.name else column
+        return text
+
+    @property
+    def is_there(self) -> ColumnElement[bool]:
+        return (self.text != "") & self.which
+
+    def of(self, row: Secretive) -> str:
+        kept = getattr(row, self.column)
+        return str(kept[self.name] if self.name else kept)
+
+    def put(self, row: Secretive, text: str) -> None:
+        setattr(row, self.column, {**getattr(row, self.column), self.name: text} if self.name else text)
 
 
 def place_of(key: APIKey) -> Place:
@@ -42,6 +63,7 @@ SEALED = (
     Sealed(IdentityProvider, "ciphertext", sso.place_of),
     Sealed(ActionReceiver, "ciphertext", declaring.place_of),
     Sealed(ActionReceiver, "previous_ciphertext", declaring.previous_place_of),
+    Sealed(Delivery, "payload", letters.place_of, letters.SEALED, Delivery.state == DeliveryState.WAITING),
 )
 
 
@@ -52,18 +74,18 @@ DAMAGED = "?"
 def counts() -> Counter[str]:
     """Encryption key id → secrets sealed with it."""
     found: Counter[str] = Counter()
-    for model, column, _ in SEALED:
-        texts = db.session.scalars(select(getattr(model, column)).where(getattr(model, column) != ""))
+    for sealed in SEALED:
+        texts = db.session.scalars(select(sealed.text).where(sealed.is_there))
         found.update(text.split(".")[1] if "." in text else DAMAGED for text in texts)
     return found
 
 
 def unreadable() -> list[tuple[Secretive, str]]:
     bad = []
-    for model, column, place in SEALED:
-        for row in db.session.scalars(select(model).where(getattr(model, column) != "").order_by(model.id)):
+    for sealed in SEALED:
+        for row in db.session.scalars(select(sealed.model).where(sealed.is_there).order_by(sealed.model.id)):
             try:
-                keyring().decrypt(getattr(row, column), place(row))
+                keyring().decrypt(sealed.of(row), sealed.place(row))
             except Unreadable as problem:
                 bad.append((row, str(problem)))
     return bad
@@ -72,6 +94,8 @@ def unreadable() -> list[tuple[Secretive, str]]:
 def name_of(row: Secretive) -> str:
     if isinstance(row, Authenticator | IdentityProvider):
         return row.name
+    if isinstance(row, Delivery):
+        return f"a letter to {row.address}"
     return row.origin if isinstance(row, ActionReceiver) else row.label
 
 
@@ -84,11 +108,11 @@ def rotate() -> int:
 
 def _rotate(sealed: Sealed) -> int:
     done, after = 0, NIL
-    model, column = sealed.model, getattr(sealed.model, sealed.column)
+    model = sealed.model
     current = f"{VERSION}.{keyring().newest}.%"
     while batch := db.session.scalars(
         select(model)
-        .where(column.not_like(current), column != "", model.id > after)
+        .where(sealed.text.not_like(current), sealed.is_there, model.id > after)
         .order_by(model.id)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
@@ -102,8 +126,8 @@ def _rotate(sealed: Sealed) -> int:
 def _seal_anew(row: Secretive, sealed: Sealed) -> bool:
     place = sealed.place(row)
     try:
-        secret = keyring().decrypt(getattr(row, sealed.column), place)
+        secret = keyring().decrypt(sealed.of(row), place)
     except Unreadable:
         return False
-    setattr(row, sealed.column, keyring().encrypt(secret, place))
+    sealed.put(row, keyring().encrypt(secret, place))
     return True
