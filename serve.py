@@ -149,7 +149,7 @@ def read() -> dict[str, str]:
         kept = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     except UnicodeDecodeError:
         sys.exit(".env is not a text file.")
-    return kept | dict(os.environ)
+    return {name: said for name, said in kept.items() if f"{name}_FILE" not in os.environ} | dict(os.environ)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from .config import Settings
+    from .storage import Storage
 
 ROOT = Path(__file__).parent.parent
 
@@ -122,7 +123,6 @@ def create_core(settings: Settings | None = None) -> Flask:
     from .jobs import queue
     from .router import room, wire
     from .secrets import Keyring
-    from .storage import Storage
 
     settings = settings or config.load()
     logs.init(settings.log_level, settings.log_form, settings.secrets)
@@ -133,13 +133,29 @@ def create_core(settings: Settings | None = None) -> Flask:
     app.extensions["dataelan_settings"] = settings
     app.extensions["dataelan_keyring"] = Keyring(settings.keys)
     app.extensions["dataelan_http"] = wire.clients(memory=settings.memory_for_answers, hosts=settings.reachable_hosts)
-    app.extensions["dataelan_storage"] = Storage(settings.storage_url)
+    app.extensions["dataelan_storage"] = _storage(settings.storage_url)
     app.extensions["dataelan_keeper"] = keeper.Keeper(app)
     app.extensions["dataelan_draining"] = draining.Draining(app)
     db.init_app(app)
     pool.init_app(app)
     queue.init_app(app, settings.redis_url)
     return app
+
+
+def _storage(url: str) -> Storage:
+    """Raises config.ConfigError."""
+    from obstore.exceptions import BaseError
+
+    from .config import ConfigError
+    from .storage import Storage
+
+    try:
+        return Storage(url)
+    except (OSError, BaseError) as error:
+        said = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"DATAELAN_STORAGE_URL (or DATAELAN_DATA_DIR): no files can be kept at {url}: {said}."
+        ) from error
 
 
 def _flask_settings(settings: Settings) -> dict[str, object]:

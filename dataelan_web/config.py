@@ -121,8 +121,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         keys=read.keys(),
         data_dir=Path(read("DATAELAN_DATA_DIR") or "./var").resolve(),
         storage_url=read.storage_url(),
-        simulated_url=read("DATAELAN_SIMULATED_URL"),
-        local_servers=tuple((read("DATAELAN_LOCAL_SERVERS") or " ".join(LOCAL_SERVERS)).split()),
+        simulated_url="".join(read.addresses("DATAELAN_SIMULATED_URL", most=1)),
+        local_servers=read.addresses("DATAELAN_LOCAL_SERVERS") or LOCAL_SERVERS,
         secure_cookies=read.flag("DATAELAN_SECURE_COOKIES", False),
         open_sign_up=read.flag("DATAELAN_OPEN_SIGN_UP", True),
         sign_up_domains=read.sign_up_domains(),
@@ -146,9 +146,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _dotenv() -> dict[str, str]:
     try:
-        return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+        kept = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     except UnicodeDecodeError as error:
         raise ConfigError(".env is not a text file.") from error
+    return {name: value for name, value in kept.items() if f"{name}_FILE" not in os.environ}  # else this would go first
 
 
 class _Reader:
@@ -182,7 +183,7 @@ class _Reader:
         value = self(name)
         if not value:
             return default
-        if not value.isdecimal() or not low <= int(value) <= high:
+        if not value.isdecimal() or len(value) > 18 or not low <= int(value) <= high:
             raise ConfigError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
         return int(value)
 
@@ -220,6 +221,8 @@ class _Reader:
         text = self.required("REDIS_URL", "for example redis://127.0.0.1:6379/0")
         if not text.startswith(("redis://", "rediss://", "unix://")):
             raise ConfigError("REDIS_URL must begin with redis://, rediss:// or unix://.")
+        if _split(text) is None:
+            raise ConfigError("REDIS_URL is not a valid address.")
         return text
 
     def storage_url(self) -> str:
@@ -228,10 +231,23 @@ class _Reader:
             return (Path(self("DATAELAN_DATA_DIR") or "./var").resolve() / "assets").as_uri()
         if not value.startswith(("file:///", "s3://", "gs://", "az://")):
             raise ConfigError("DATAELAN_STORAGE_URL must begin with file:///, s3://, gs:// or az://.")
+        if not value.startswith("file:") and not urlsplit(value).netloc:
+            raise ConfigError("DATAELAN_STORAGE_URL names no bucket.")
         return value
 
+    def addresses(self, name: str, most: int = 100) -> tuple[str, ...]:
+        found = tuple(self(name).split())
+        if len(found) > most:
+            raise ConfigError(f"{name} must be {'one address' if most == 1 else f'at most {most} addresses'}.")
+        for one in found:
+            url = _split(one)
+            if url is None or url.scheme not in ("http", "https") or not url.hostname:
+                raise ConfigError(f"{name} must be an address such as http://127.0.0.1:11434/v1, not {one!r}.")
+        return found
+
     def public_url(self) -> str:
-        value = self("DATAELAN_PUBLIC_URL") or f"http://127.0.0.1:{self('PORT') or '8000'}"
+        port = self.number("PORT", 8000, low=1, high=65_535)
+        value = self("DATAELAN_PUBLIC_URL") or f"http://127.0.0.1:{port}"
         url = _split(value)
         if url is None or url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
             raise ConfigError("DATAELAN_PUBLIC_URL must be an address such as https://dataelan.example.com.")

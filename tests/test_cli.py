@@ -370,6 +370,12 @@ def test_good_settings_are_typed_and_do_not_show_their_secrets() -> None:
         ("DATABASE_URL", "postgresql://localhost:port/x"),
         ("REDIS_URL", ""),
         ("REDIS_URL", "http://localhost"),
+        ("REDIS_URL", "redis://localhost:port/0"),
+        ("PORT", "70000"),
+        ("PORT", "http"),
+        ("DATAELAN_STORAGE_URL", "s3:///files"),
+        ("DATAELAN_LOCAL_SERVERS", "http://127.0.0.1:11434/v1 localhost"),
+        ("DATAELAN_SIMULATED_URL", "simulated:9000"),
         ("SECRET_KEY", ""),
         ("SECRET_KEY", "too short"),
         ("DATAELAN_KEYS", ""),
@@ -395,6 +401,7 @@ def test_good_settings_are_typed_and_do_not_show_their_secrets() -> None:
         ("DATAELAN_TRUSTED_PROXIES", "many"),
         ("DATAELAN_WORKER_CONCURRENCY", "0"),
         ("DATAELAN_WORKER_CONCURRENCY", "1e3"),
+        ("DATAELAN_WORKER_CONCURRENCY", "9" * 5000),
         ("DATAELAN_LOG_LEVEL", "LOUD"),
         ("DATAELAN_PUBLIC_URL", "dataelan.example.com"),
         ("DATAELAN_PUBLIC_URL", "https://dataelan.example.com/?x=1"),
@@ -432,6 +439,12 @@ def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
     assert load(environ | {"SECRET_KEY": "y" * 32}).secret_key == "y" * 32  # the value itself goes first
 
 
+def test_a_folder_that_cannot_be_used_stops_the_start_and_is_named(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(ConfigError, match=r"DATAELAN_STORAGE_URL .* no files can be kept at file:///"):
+        create_app(replace(settings, storage_url=(tmp_path / "taken").as_uri()))
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     for path in ("missing", "binary", "."):
@@ -448,6 +461,10 @@ def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
     lines = [f'{name}="{value}"' for name, value in GOOD.items()]
     (tmp_path / ".env").write_text("\n".join([*lines, "DATAELAN_LOG_LEVEL=debug  # loud"]))
     assert load().secret_key == GOOD["SECRET_KEY"]
+    (tmp_path / "key").write_text("f" * 32)
+    monkeypatch.setenv("SECRET_KEY_FILE", str(tmp_path / "key"))
+    assert load().secret_key == "f" * 32, "a file that the environment names goes before it too"
+    monkeypatch.delenv("SECRET_KEY_FILE")
     assert load().log_level == "DEBUG"
     monkeypatch.setenv("DATAELAN_LOG_LEVEL", "ERROR")
     assert load().log_level == "ERROR"

@@ -21,7 +21,7 @@ def read(root: Path) -> dict[str, str]:
         kept = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
     except UnicodeDecodeError as error:
         raise Refused(f"{root / '.env'} is not a text file.") from error
-    return kept | dict(os.environ)
+    return {name: said for name, said in kept.items() if f"{name}_FILE" not in os.environ} | dict(os.environ)
 
 
 def value(environ: Mapping[str, str], name: str) -> str:
