@@ -22,6 +22,7 @@ from sqlalchemy import func, update
 import serve
 from dataelan_web import config
 from dataelan_web.executions import draining, keeper, live
+from dataelan_web.executions import execute as executing
 from dataelan_web.executions.execute import execute, execute_queued
 from dataelan_web.executions.submit import record, submit
 from dataelan_web.extensions import db
@@ -114,6 +115,25 @@ def test_what_was_not_sent_is_put_back_only_in_a_hurry_and_what_somebody_stops_n
     assert draining.hand_over({execution.id: execution.fence - 1}, and_unsent=True) == {}, "another has it"
     assert draining.hand_over(held, and_unsent=True) == held
     assert fresh(execution.id).state is State.QUEUED
+
+
+def test_a_process_has_a_run_until_its_end_is_written(
+    acme: people.Cast, simulated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web that leaves looks every 50 ms, and what was read on for nobody would have no end."""
+    had, write = list[bool](), executing._write_end
+    mine = draining.draining()
+
+    def written(*arguments: Any) -> None:
+        had.append(mine.has_runs)
+        write(*arguments)
+
+    monkeypatch.setattr(executing, "_write_end", written)
+    execution = claimed(acme, "Hi")
+    list(executing.told(RunRecord.of(execution), execution.fence, live.Writer(queue.store(), execution.id)))
+    assert had == [True]
+    assert not mine.has_runs
+    assert fresh(execution.id).state is State.COMPLETED
 
 
 def test_an_answer_that_is_cut_is_interrupted_with_its_words_its_cost_and_why(

@@ -91,26 +91,27 @@ def told(
     """Run it, and write down what comes for whoever watches, and for the sweeper should this process die. The memory
     that it takes is given back at its end, unless the `share` is of a caller who holds the whole answer. `prompt`: as
     its body has it, where it need not be read from there."""
-    mine = share or memory().share()
-    try:
-        with closing(execute(execution, fence, prompt, mine)) as events:
-            for event in events:
-                if isinstance(event, Text):
-                    writer.add(live.TEXT, event.delta)
-                elif isinstance(event, Reasoning):
-                    writer.add(live.REASONING, event.delta)
-                elif isinstance(event, Progress):
-                    writer.progress(event.share, event.note)
-                yield event
-    finally:
-        if share is None:
-            mine.give_back()
-        if not execution.is_open:  # else another worker goes on with it, or the sweeper will
-            writer.end()
-            if execution.session_id:  # only the next of a conversation waits
-                release_quietly(execution.id)
-            if execution.batch_id:
-                stir()
+    with keeper().unended:
+        mine = share or memory().share()
+        try:
+            with closing(execute(execution, fence, prompt, mine)) as events:
+                for event in events:
+                    if isinstance(event, Text):
+                        writer.add(live.TEXT, event.delta)
+                    elif isinstance(event, Reasoning):
+                        writer.add(live.REASONING, event.delta)
+                    elif isinstance(event, Progress):
+                        writer.progress(event.share, event.note)
+                    yield event
+        finally:
+            if share is None:
+                mine.give_back()
+            if not execution.is_open:  # else another worker goes on with it, or the sweeper will
+                writer.end()
+                if execution.session_id:  # only the next of a conversation waits
+                    release_quietly(execution.id)
+                if execution.batch_id:
+                    stir()
 
 
 def _claimed(execution_id: uuid.UUID) -> int | None:

@@ -47,12 +47,30 @@ class _Held:
         self._keeper.let_go(self._id)
 
 
+class Unended:
+    """How many runs go on, or have an end that is yet to be written: that is after the last of an answer came, when
+    nobody needs to keep it any more. `with keeper().unended:` is around all of a run."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.count += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self.count -= 1
+
+
 class Keeper:
     def __init__(self, app: Flask):
         self._app = app
         self._held: dict[uuid.UUID, _Held] = {}
         self._lock = threading.Lock()
         self._started = self._has_run = False
+        self.unended = Unended()
 
     def hold(self, execution_id: uuid.UUID, fence: int) -> _Held:
         return _Held(self, execution_id, fence)

@@ -41,7 +41,8 @@ def on_leaving(app: Flask, execution: RunRecord, events: Iterator[Event], *, rea
     def end() -> None:
         is_over = not execution.is_open
         if reads_on and not is_over and _places.acquire(blocking=False):
-            threading.Thread(target=_read_on, args=(app, execution, events), name="reads-on", daemon=True).start()
+            # No daemon: a process that leaves waits for it, until what it has to say is written.
+            threading.Thread(target=_read_on, args=(app, execution, events), name="reads-on", daemon=False).start()
             return
         with app.app_context():
             events.close()  # type: ignore[attr-defined]
