@@ -19,6 +19,7 @@ from dataelan_web.extensions import db
 from dataelan_web.members import managing
 from dataelan_web.models import (
     IN_TRASH,
+    Annotation,
     APIKey,
     AuditEvent,
     Batch,
@@ -27,6 +28,7 @@ from dataelan_web.models import (
     ExecutionBody,
     ExportState,
     GatewayToken,
+    Happening,
     Increase,
     Invitation,
     KeyStrategy,
@@ -39,6 +41,7 @@ from dataelan_web.models import (
     Provider,
     RoutingRule,
     RunExport,
+    SavedView,
     Scope,
     now,
 )
@@ -172,6 +175,9 @@ def test_after_thirty_days_what_was_said_is_gone_and_the_books_stay(app: Flask, 
     more = used.asked(acme, rate, acme.mia, 1, "Our secret plan", Pace.PARALLEL)
     used.asked(acme, rate, acme.mia, 1, "Our other plan", Pace.PARALLEL)
     assert approve(db.session, more.id, acme.olivia.id, 1, now() + timedelta(days=1), "As you wish")
+    here = {"organization_id": acme.organization.id}
+    db.session.add(SavedView(**here, name="Our secret plan", page="overview", address={}, is_shared=True))
+    db.session.add(Annotation(**here, at=now(), kind=Happening.OTHER, text="Our secret plan"))
     acme.organization.discard(acme.olivia.id)
     db.session.commit()
     purge.purge()
@@ -189,6 +195,8 @@ def test_after_thirty_days_what_was_said_is_gone_and_the_books_stay(app: Flask, 
     told = select(Increase.reason, Increase.answer_note).where(Increase.rate_id == rate.id)
     assert db.session.execute(told).all() == [("", "")], "what was granted of the operator's limit, without a word"
     used.nothing_of_the_operators()
+    for named in (SavedView, Annotation):
+        assert db.session.scalars(select(named.id).where(named.organization_id == gone.id)).all() == []
     for model in (Membership, Project, GatewayToken):
         query = select(func.count()).select_from(model)
         if model is Membership:

@@ -28,6 +28,9 @@ from dataelan_web.models import (
     Execution,
     ExecutionBody,
     GatewayToken,
+    Import,
+    ImportedSession,
+    LabelProtection,
     LedgerEntry,
     Leftover,
     Outcome,
@@ -375,6 +378,17 @@ def test_bytes_go_when_nothing_names_them_any_more_and_not_before(
     assert not db.session.scalars(select(Leftover).where(Leftover.storage_key == key)).first()
 
 
+def test_the_title_of_a_conversation_from_elsewhere_goes_with_its_session(acme: people.Cast) -> None:
+    brought = Import(project_id=acme.project.id, user_id=acme.mia.id, source="claude", file_name="all.json")
+    db.session.add(brought)
+    db.session.flush()
+    line = {"import_id": brought.id, "position": 0, "source_id": "1", "runs_count": 1, "session_id": acme.session.id}
+    db.session.add(ImportedSession(**line, title="Secret plans"))
+    over(acme.session)
+    run_purge()
+    assert db.session.scalars(select(ImportedSession.title).where(ImportedSession.import_id == brought.id)).all() == []
+
+
 def test_purging_a_project_leaves_its_row_and_what_was_moved_away(app: Flask, acme: people.Cast) -> None:
     other = create_project(acme.organization, acme.olivia, "Other")
     moved = PromptSession(id=new_id(), project=other, title="Moved away")
@@ -383,6 +397,9 @@ def test_purging_a_project_leaves_its_row_and_what_was_moved_away(app: Flask, ac
     run, gone, through = paid(acme), paid(acme), people.ended(acme, "Gateway words", "x", via_gateway=True)
     run.session_id = run.prompt.session_id = moved.id  # type: ignore[union-attr]  (paid here, and seen there)
     acme.project.description = acme.project.instructions = "Secret plans"
+    brought = Import(project_id=acme.project.id, user_id=acme.mia.id, source="claude", file_name="secret plans.json")
+    protected = LabelProtection(project_id=acme.project.id, name="secret-plans", is_protected=True)
+    db.session.add_all([brought, protected])
     secret = acme.token()
     over(acme.project)
     run_purge()
@@ -393,7 +410,8 @@ def test_purging_a_project_leaves_its_row_and_what_was_moved_away(app: Flask, ac
     assert db.session.get(ExecutionBody, gone.id) is None
     assert db.session.get(ExecutionBody, through.id) is None
     assert db.session.scalars(select(PromptSession).where(PromptSession.project_id == project.id)).first() is None
-    assert db.session.scalars(select(Collaborator).where(Collaborator.project_id == project.id)).first() is None
+    for model in (Collaborator, Import, LabelProtection):
+        assert db.session.scalars(select(model).where(model.project_id == project.id)).first() is None
     token = db.session.scalars(select(GatewayToken).where(GatewayToken.token_hash == GatewayToken.digest(secret))).one()
     assert token.revoked_at is not None
     assert get(app, acme, f"/executions/{run.id}").status_code == 200

@@ -9,10 +9,12 @@ from sqlalchemy import delete, select, update
 
 from ..extensions import db
 from ..models import (
+    Annotation,
     Answer,
     APIKey,
     Budget,
     ClaimedDomain,
+    Correction,
     Delivery,
     GatewayToken,
     IdentityProvider,
@@ -26,6 +28,7 @@ from ..models import (
     RateLimit,
     RoutingRule,
     RunExport,
+    SavedView,
     ServiceAccount,
     Webhook,
     new_id,
@@ -52,7 +55,7 @@ def farewell(organization: Organization, forget_project: Callable[[Project], Non
     projects = select(Project.id).where(here)
     db.session.execute(delete(GatewayToken).where(GatewayToken.project_id.in_(projects)))
     settings = (RoutingRule, Invitation, ServiceAccount, Webhook, RateLimit, Budget, IdentityProvider, ClaimedDomain)
-    for table in (*settings, Delivery, Notice, RunExport):
+    for table in (*settings, SavedView, Annotation, Correction, Delivery, Notice, RunExport):
         owner = table.organization_id
         db.session.execute(delete(table).where(owner == organization.id).execution_options(synchronize_session=False))
     _forget_what_was_asked(organization)

@@ -40,7 +40,9 @@ from ..models import (
     ExecutionBody,
     Feedback,
     GatewayToken,
+    Import,
     ImportedSession,
+    LabelProtection,
     Leftover,
     Organization,
     Project,
@@ -165,7 +167,7 @@ def _project(project: Project) -> None:
     forget_files(Asset.project_id == project.id)
     tokens = update(GatewayToken).where(GatewayToken.project_id == project.id, GatewayToken.revoked_at.is_(None))
     db.session.execute(tokens.values(revoked_at=func.now()))
-    for model in (Collaborator, RoutingRule, Batch, Template, DeclaredAction):
+    for model in (Collaborator, RoutingRule, Batch, Template, LabelProtection, DeclaredAction, Import):
         db.session.execute(delete(model).where(model.project_id == project.id))
     project.description, project.instructions, project.purged_at = "", "", now()
 
@@ -175,6 +177,7 @@ def _session(session: PromptSession) -> None:
     prompts = select(Prompt.id).where(Prompt.session_id == session.id)
     copies = select(CopiedAnswer.id).where(CopiedAnswer.session_id == session.id)
     forget_files(or_(Asset.prompt_id.in_(prompts), Asset.copied_answer_id.in_(copies)))
+    db.session.execute(delete(ImportedSession).where(ImportedSession.session_id == session.id))  # which has its title
     db.session.execute(delete(PromptSession).where(PromptSession.id == session.id))
 
 
