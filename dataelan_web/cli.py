@@ -10,7 +10,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from .accounts.commands import COMMANDS, refuse_weak, whose
+from .accounts.commands import COMMANDS, weakness, whose
 from .backup import commands as backup
 from .hub.providers import fixture
 from .limits.amounts import MOST_USD
@@ -79,7 +79,7 @@ def seed_demo(
 
     password = password or random_words.token_urlsafe(12)
     if is_new := whose(email) is None:
-        refuse_weak(password, email)
+        _warn_of_weak(password, email)
     try:
         made = sow(executions, days, seed, email, password, name, organizations)
     except LookupError as missing:
@@ -136,12 +136,20 @@ def bootstrap(
             "Give --provider-kind, --provider-url, --provider-key and --model the same number of times."
         )
     if whose(email) is None:
-        refuse_weak(password, email)
+        _warn_of_weak(password, email)
     offers = [Offer(*offer) for offer in zip(kinds, urls, secrets, models, strict=True)]
     try:
         click.echo(json.dumps(set_up(email, password, organization, project, budget, offers)))
     except AddressRefused as refused:
         raise click.ClickException(str(refused)) from refused
+
+
+def _warn_of_weak(password: str, email: str) -> None:
+    """No more: a program that sets up what it tries out by itself has passwords that no person would."""
+    if weak := weakness(password, email):
+        click.echo(
+            f"Warning: {weak} The account {email} is made all the same; change it before others reach it.", err=True
+        )
 
 
 def _text(file: TextIO) -> str:

@@ -16,7 +16,7 @@ from .sign_up import create_user, find
 
 def whose(email: str) -> User | None:
     """Who has an account with this address; None: nobody yet. Raises ClickException where nobody could sign in."""
-    if not is_address(email.strip()):
+    if not all(email.strip().partition("@")):
         raise click.ClickException("This is not an e-mail address.")
     found = find(email)
     if found is not None and (found.disabled_at or found.deleted_at):
@@ -25,12 +25,11 @@ def whose(email: str) -> User | None:
     return found
 
 
-def refuse_weak(password: str, email: str) -> None:
-    """A command makes no account by a password that the form of it would not take."""
+def weakness(password: str, email: str) -> str:
+    """Why the form of an account would not take this password; empty: it would."""
     if len(password) < SHORTEST:
-        raise click.ClickException(f"The password needs at least {SHORTEST} characters.")
-    if is_guessable(password, email):
-        raise click.ClickException(REFUSED)
+        return f"The password needs at least {SHORTEST} characters."
+    return REFUSED if is_guessable(password, email) else ""
 
 
 @click.command("create-superuser")
@@ -38,8 +37,11 @@ def refuse_weak(password: str, email: str) -> None:
 @click.option("--password", required=True)
 def create_superuser(email: str, password: str) -> None:
     """Make a superuser, or make an existing person one."""
+    if not is_address(email.strip()):
+        raise click.ClickException("This is not an e-mail address.")
     found = whose(email)
-    refuse_weak(password, email)
+    if weak := weakness(password, email):
+        raise click.ClickException(weak)
     user = found or create_user(email, password, email.partition("@")[0])
     kept = "" if user.has_password(password) else " They had an account, and keep the password they have."
     if not user.is_superuser:
