@@ -115,7 +115,7 @@ def test_pictures_are_drawn_opened_large_and_used_for_the_next(
 
 def test_speech_plays_and_can_be_sought(open_page: Opener, acme: people.Cast, worker: object) -> None:
     page = opened(open_page(acme.mia), acme, "VOICE")
-    page.get_by_label("Voice", exact=True).fill("coral")
+    page.get_by_role("main").get_by_label("Voice", exact=True).fill("coral")
     run = steps.finished(steps.ask(page, "Good morning, and welcome aboard this train to the coast"))
     sound = run.locator("audio").element_handle()
     page.wait_for_function("sound => sound.readyState > 0 && sound.duration > 1", arg=sound, polling=50)
@@ -171,7 +171,7 @@ def test_a_recording_is_written_down_and_its_marks_play_it(
     attach(page, SOUND)
     expect(page.get_by_text("The recording will be written down")).to_be_visible()
     expect(page.get_by_label("Language")).to_be_visible()
-    expect(page.get_by_label("Voice", exact=True)).to_be_hidden()
+    expect(page.get_by_role("main").get_by_label("Voice", exact=True)).to_be_hidden()
     expect(page.get_by_label("Model for transcripts")).to_be_visible()
     page.get_by_role("button", name="Run", exact=True).click()  # no words are needed
     run = steps.finished(steps.card(page))
