@@ -231,6 +231,15 @@ def test_nothing_but_what_the_schema_asks_for_goes_on(acme: people.Cast, said: s
     assert word in fresh(call).problem
 
 
+def test_numbers_are_multiples_by_their_digits_however_large() -> None:
+    cents = {"type": "object", "properties": {"price": {"type": "number", "multipleOf": 0.01}}}
+    check(cents)
+    assert not problem(cents, {"price": 19.99})
+    assert not problem(cents, {"price": 10**400})
+    assert "not a multiple" in problem(cents, {"price": 19.995})
+    assert "not a multiple" in problem(cents, {"price": float("nan")})
+
+
 def test_a_schema_that_could_harm_is_not_taken() -> None:
     for bad in (
         {"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:9/x"}}},

@@ -123,6 +123,14 @@ def test_an_answer_fits_a_schema_with_or_without_a_fence() -> None:
     assert said.reason == "'n' is a required property"
 
 
+def test_an_answers_numbers_are_multiples_by_their_digits() -> None:
+    cents = json.dumps({"multipleOf": 0.01})
+    assert passes(CheckKind.SCHEMA, cents, "19.99")
+    assert passes(CheckKind.SCHEMA, cents, "1" + "0" * 400)
+    for answer in ("19.995", "NaN", "Infinity", "-1e999"):
+        assert not passes(CheckKind.SCHEMA, cents, answer)
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -149,13 +150,25 @@ def _unique(validator: Any, wanted: bool, value: Any, schema: Any) -> Iterator[V
             yield ValidationError("it has the same item twice")
 
 
+def multiple_of(validator: Any, of: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    """By the digits as they are written: to the library 19.99 is no multiple of 0.01, and it breaks on what no float
+    holds."""
+    if validator.is_type(value, "number"):
+        try:
+            fits = Fraction(str(value)) % Fraction(str(of)) == 0
+        except (ValueError, ZeroDivisionError):  # NaN, infinity, or a schema that was never looked at
+            fits = False
+        if not fits:
+            yield ValidationError(f"{value!r} is not a multiple of {of!r}")
+
+
 def _refused(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
     raise SchemaError("patternProperties cannot be used")
 
 
 @lru_cache(maxsize=16)
 def _validator(of: Any) -> Any:
-    own = {"pattern": _pattern, "uniqueItems": _unique, "patternProperties": _refused}
+    own = {"pattern": _pattern, "uniqueItems": _unique, "multipleOf": multiple_of, "patternProperties": _refused}
     return validators.extend(of, {name: _counted(one) for name, one in (of.VALIDATORS | own).items()})  # type: ignore[no-untyped-call]
 
 

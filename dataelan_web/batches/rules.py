@@ -24,6 +24,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from wtforms.validators import ValidationError as FormError
 
+from ..acting.schemas import multiple_of
 from ..models import CheckKind
 from ..playground.chat_form import check_schema, read_json
 from ..prompts.language import render
@@ -180,7 +181,7 @@ class _Bounds:
 
     def of(self, schema: dict[str, Any]) -> Any:
         """A validator that fetches nothing, and takes the schema for what we check whatever it says it is."""
-        plain = {"pattern": _matches_pattern, "uniqueItems": _unique}
+        plain = {"pattern": _matches_pattern, "uniqueItems": _unique, "multipleOf": multiple_of}
         keywords = {name: self._counted(plain.get(name, act)) for name, act in Draft202012Validator.VALIDATORS.items()}
         known = {name: value for name, value in schema.items() if name not in ("$schema", "$id")}
         return extend(Draft202012Validator, keywords)(known, registry=Registry())  # type: ignore[no-untyped-call]
