@@ -452,6 +452,18 @@ def test_a_check_that_comes_later_scores_what_is_there_and_takes_its_scores_alon
     assert [cell.score for cell in cells(batch)] == [None] * 3
 
 
+def test_judges_that_came_to_no_score_are_asked_anew(app: Flask, acme: people.Cast) -> None:
+    batch = move(begun(app, acme), 2)
+    with people.failing_model("unauthorized"):
+        form = {"kind": "judge", "text": "Is it polite?", "judge": FAILING.format("unauthorized")}
+        post(app, acme, f"/batches/{batch.id}/checks", **form)
+        assert move(batch, 2).state is BatchState.DONE
+        before = runs_of(batch)
+        assert post(app, acme, f"/batches/{batch.id}/judges", "adam").status_code == 204
+        assert move(batch, 2).state is BatchState.DONE
+        assert runs_of(batch) == before + 3, "not those that failed once more"
+
+
 def test_a_file_holds_no_formulas(app: Flask, acme: people.Cast) -> None:
     batch = move(begun(app, acme, 'text,note\n"=1+1",-5\n+x,"\t=1"\n'), 2)
     body = get(app, acme, f"/batches/{batch.id}/results.csv").removeprefix("\ufeff")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import g
 from flask_login import current_user
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from .. import audit
 from ..extensions import db
 from ..jobs import queue
-from ..models import Batch, BatchCell, BatchCheck, BatchScore, BatchState, CellState, CheckKind, new_id, now
+from ..models import Batch, BatchCell, BatchCheck, BatchScore, BatchState, CellState, CheckKind, Execution, new_id, now
 from ..models.batches import ENOUGH as ENOUGH  # which templates ask for here
 from ..models.batches import cells_of, turn, weigh
 from ..prompts.refusals import Refused
@@ -79,12 +79,14 @@ def give(batch: Batch, cell: BatchCell, score: int) -> None:
 def ask_judges_again(batch: Batch) -> int:
     """Where a judge came to no score. How many those were. Commits."""
     gone = delete(BatchScore).where(BatchScore.batch_id == batch.id, BatchScore.problem != "")
-    count = len(db.session.scalars(gone.returning(BatchScore.id)).all())
-    if count:
+    runs = db.session.scalars(gone.returning(BatchScore.execution_id)).all()
+    if runs:
+        given_back = update(Execution).where(Execution.id.in_(runs)).values(idempotency_key=None)
+        db.session.execute(given_back)  # else these would be found again in place of new ones
         turn(db.session, batch.id, (BatchState.DONE,), BatchState.RUNNING, finished_at=None)
     db.session.commit()
     queue.stir()
-    return count
+    return len(runs)
 
 
 def words(check: BatchCheck) -> str:
