@@ -462,6 +462,21 @@ def test_judges_that_came_to_no_score_are_asked_anew(app: Flask, acme: people.Ca
         assert post(app, acme, f"/batches/{batch.id}/judges", "adam").status_code == 204
         assert move(batch, 2).state is BatchState.DONE
         assert runs_of(batch) == before + 3, "not those that failed once more"
+    last = select(Execution.user_id).where(Execution.batch_id == batch.id).order_by(Execution.id.desc()).limit(3)
+    assert set(db.session.scalars(last)) == {acme.adam.id}, "of whoever asked for them"
+
+
+def test_answers_of_a_batch_that_was_cancelled_are_scored_as_well(app: Flask, acme: people.Cast) -> None:
+    batch = move(begun(app, acme, at_once="1"))
+    post(app, acme, f"/batches/{batch.id}/cancel")
+    assert states(move(batch)) == ["done", "cancelled", "cancelled"]
+    post(app, acme, f"/batches/{batch.id}/checks", kind="contains", text="a")
+    hold(batch)
+    assert batch.id in db.session.scalars(pump._DUE).all()
+    batch = move(batch)
+    assert (batch.state, states(batch)) == (BatchState.DONE, ["done", "cancelled", "cancelled"])
+    assert cells(batch)[0].score is not None
+    assert "Ask the other 2" in get(app, acme, f"/batches/{batch.id}")
 
 
 def test_a_file_holds_no_formulas(app: Flask, acme: people.Cast) -> None:

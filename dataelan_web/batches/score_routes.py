@@ -19,6 +19,12 @@ from .draft_routes import show_setup
 from .forms import CheckForm
 from .result_routes import show_answer, show_results
 
+SCORED = {
+    BatchState.RUNNING: " Answers are scored in a moment.",
+    BatchState.PAUSED: " Answers are scored when the batch goes on.",
+}
+"""When, of a batch that has begun."""
+
 
 @bp.post("/batches/<uuid:id>/checks")
 @done_once()
@@ -32,7 +38,7 @@ def add_check(id: uuid.UUID) -> Response:
     except Refused as refused:
         form.form_errors = [str(refused)]
         return _refused(batch, form)
-    toast("The check is added." + (" Answers are scored in a moment." if batch.state is not BatchState.DRAFT else ""))
+    toast(f"The check is added.{SCORED.get(batch.state, '')}")
     return redirect(page.address(batch))
 
 

@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 from .. import audit
 from ..extensions import db
 from ..jobs import queue
-from ..models import Batch, BatchCell, BatchCheck, BatchScore, BatchState, CellState, CheckKind, Execution, new_id, now
+from ..models import Batch, BatchCell, BatchCheck, BatchScore, CellState, CheckKind, Execution, new_id, now
 from ..models.batches import ENOUGH as ENOUGH  # which templates ask for here
-from ..models.batches import cells_of, turn, weigh
+from ..models.batches import cells_of, score_again, weigh
 from ..prompts.refusals import Refused
 from . import judging, rules
 
@@ -40,8 +40,7 @@ def add_check(batch: Batch, kind: CheckKind, text: str, model: str, *, loosely: 
         raise Refused(str(wrong)) from None
     check = BatchCheck(id=new_id(), batch_id=batch.id, kind=kind, settings=settings, created_by=current_user.id)
     db.session.add(check)
-    if turn(db.session, batch.id, (BatchState.DONE,), BatchState.RUNNING, finished_at=None):
-        batch.started_by = current_user.id  # a judge's runs are of whoever asks for them
+    score_again(db.session, batch.id, current_user.id)
     audit.record("batch.check_added", batch, g.organization.id, kind=kind.value)
     db.session.commit()
     queue.stir()
@@ -83,7 +82,7 @@ def ask_judges_again(batch: Batch) -> int:
     if runs:
         given_back = update(Execution).where(Execution.id.in_(runs)).values(idempotency_key=None)
         db.session.execute(given_back)  # else these would be found again in place of new ones
-        turn(db.session, batch.id, (BatchState.DONE,), BatchState.RUNNING, finished_at=None)
+        score_again(db.session, batch.id, current_user.id)
     db.session.commit()
     queue.stir()
     return len(runs)

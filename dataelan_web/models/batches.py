@@ -237,6 +237,13 @@ def turn(
     return session.scalar(query.returning(Batch.id).execution_options(synchronize_session="fetch")) is not None
 
 
+def score_again(session: DbSession, id: uuid.UUID, user_id: uuid.UUID) -> None:
+    """One that is over goes on, for its answers to be scored; a judge's runs are of whoever asks for them. What goes on
+    or will, scores them anyway."""
+    over = BatchState.DONE, BatchState.CANCELLED
+    turn(session, id, over, BatchState.RUNNING, started_by=user_id, finished_at=None)
+
+
 def lock(session: DbSession, batch: Batch) -> None:
     """As it is now, until the commit: whoever changes it, asks again or adds a check comes before, or waits."""
     session.execute(select(Batch.id).where(Batch.id == batch.id).with_for_update())

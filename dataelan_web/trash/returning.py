@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from .. import quota
 from ..extensions import db
 from ..jobs import queue
-from ..models import BatchCheck, BatchState, Budget, RateLimit, RoutingRule, SavedView
-from ..models.batches import cells_of, turn, weigh
+from ..models import BatchCheck, Budget, RateLimit, RoutingRule, SavedView
+from ..models.batches import cells_of, score_again, weigh
 from ..models.locks import one_at_a_time
 
 LIMIT_IS_THERE = (
@@ -75,8 +75,7 @@ def _check(row: BatchCheck) -> None:
     row.restore()
     db.session.flush()
     weigh(db.session, cells_of(db.session, row))
-    if turn(db.session, row.batch_id, (BatchState.DONE,), BatchState.RUNNING, finished_at=None):
-        row.batch.started_by = current_user.id  # a judge's runs are of whoever asks for them
+    score_again(db.session, row.batch_id, current_user.id)
     queue.stir()
 
 
