@@ -113,6 +113,40 @@ def test_the_first_cancelled_before_it_began_takes_the_others_along(app: Flask, 
     assert fresh(second).state is State.CANCELLED
 
 
+def press(app: Flask, cast: people.Cast, id: uuid.UUID, what: str, **form: str) -> uuid.UUID:
+    """A button of a run's card. The newest run afterwards."""
+    answer = people.browser(app, cast.mia).submit(f"{cast.home}/executions/{id}/{what}", form)
+    assert answer.status_code in (200, 201), answer.get_data(as_text=True)
+    db.session.rollback()
+    latest = select(Execution.id).where(Execution.session_id == cast.session.id).order_by(Execution.id.desc())
+    return db.session.scalars(latest.limit(1)).one()
+
+
+def test_what_was_not_sent_is_asked_later_with_what_came_before(app: Flask, acme: people.Cast) -> None:
+    people.ended(acme, "Zero", "Nothing")
+    first = open_run(acme)
+    second = send(app, acme, "Second")
+    ends(first, State.FAILED)
+    before = [("user", "Zero"), ("assistant", "Nothing")]
+    assert said(press(app, acme, second, "retry", submission="a")) == [*before, ("user", "Second")]
+    assert said(press(app, acme, second, "rewording", submission="b", text="Else")) == [*before, ("user", "Else")]
+
+
+def test_after_one_that_was_taken_back_the_next_still_waits(app: Flask, acme: people.Cast) -> None:
+    first = open_run(acme)
+    second = send(app, acme, "Second")
+    press(app, acme, second, "cancellation")
+    third = send(app, acme, "Third")
+    again = press(app, acme, second, "retry", submission="a")
+    other = press(app, acme, second, "rewording", submission="b", text="Else")
+    assert {fresh(id).waits_for_id for id in (third, again, other)} == {first}
+    ends(first)
+    before = [("user", "First"), ("assistant", "One")]
+    for id, text in ((third, "Third"), (again, "Second"), (other, "Else")):
+        assert said(id) == [*before, ("user", text)]
+        assert fresh(id).waits_for_id is None
+
+
 def test_the_sweeper_lets_go_what_was_forgotten(app: Flask, acme: people.Cast) -> None:
     first = open_run(acme)
     second = send(app, acme, "Second")

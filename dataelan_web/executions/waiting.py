@@ -19,8 +19,9 @@ from ..extensions import db
 from ..jobs import queue
 from ..models import Execution, PromptSession, State
 from ..models.executions import OPEN
+from ..router.types import Prompt
 from . import live
-from .branches import ANOTHER
+from .branches import ANOTHER, path
 from .conversation import is_said, so_far
 from .prompts import from_json, to_json
 
@@ -38,10 +39,22 @@ class Full(Exception):
         super().__init__(f"{MOST} prompts wait for their turn already. Let one of them begin first.")
 
 
-def is_open(id: uuid.UUID | None) -> bool:
-    """Has what continues this run to wait for it?"""
-    query = select(Execution.id).where(Execution.id == id, Execution.state.in_(OPEN), is_said())
-    return id is not None and db.session.scalar(query) is not None
+def open_before(end: uuid.UUID | None) -> uuid.UUID | None:
+    """The run for which what continues `end` has to wait: the last of that branch that is still open. None: nothing."""
+    if end is None:
+        return None
+    here = Execution.id.in_(path(end)), Execution.state.in_(OPEN), is_said()
+    return db.session.scalar(select(Execution.id).where(*here).order_by(Execution.id.desc()).limit(1))
+
+
+def in_place_of(first: Execution, prompt: Prompt) -> tuple[Prompt, uuid.UUID | None]:
+    """This prompt as it is asked in the place of a run, and the run that it waits for. One that waited and was never
+    sent has no conversation before it yet."""
+    if first.waits_for_id is None or first.session is None:
+        return prompt, None
+    if before := open_before(first.continues_id):
+        return prompt, before
+    return _continued(prompt, first.session, first.continues_id), None
 
 
 def is_full(session: PromptSession) -> bool:
@@ -62,17 +75,18 @@ def release(ended_id: uuid.UUID) -> None:
     if row is None or (before is not None and before.is_open):
         db.session.rollback()
         return
-    row.waits_for_id = None
     row.created_at = func.now()  # its own waiting begins here: what it measures is the model's speed
     if before is not None and before.state is State.COMPLETED and row.session:
-        _continue(row, row.session)
+        row.waits_for_id = None
+        row.body.request = to_json(_continued(from_json(row.body.request), row.session, row.continues_id))
         db.session.commit()
         queue.execute_later(row.id, row.fence)
-        return
-    row.state, row.finished_at, row.body.notice = State.CANCELLED, func.now(), NOT_SENT
-    db.session.commit()
-    live.Writer(queue.store(), row.id).end()
-    release(row.id)
+    else:
+        row.state, row.finished_at, row.body.notice = State.CANCELLED, func.now(), NOT_SENT
+        db.session.commit()
+        live.Writer(queue.store(), row.id).end()
+        release(row.id)
+    release(ended_id)  # should another wait for it, on a branch beside
 
 
 def release_quietly(ended_id: uuid.UUID) -> None:
@@ -113,9 +127,7 @@ _FORGOTTEN = (
 )
 
 
-def _continue(row: Execution, session: PromptSession) -> None:
-    """Put the conversation between the instructions and what is asked."""
-    prompt = from_json(row.body.request)
+def _continued(prompt: Prompt, session: PromptSession, end: uuid.UUID | None) -> Prompt:
+    """With the conversation between the instructions and what is asked."""
     head = tuple(message for message in prompt.messages if message.role == "system")
-    asked = prompt.messages[len(head) :]
-    row.body.request = to_json(replace(prompt, messages=(*head, *so_far(session, row.continues_id), *asked)))
+    return replace(prompt, messages=(*head, *so_far(session, end), *prompt.messages[len(head) :]))

@@ -143,7 +143,8 @@ class Execution(Measured, Trashable, Base):
     cancel_requested_at: Mapped[Time | None]
     enqueued_at: Mapped[Time | None]
     waits_for_id: Mapped[uuid.UUID | None] = reference("executions.id")
-    """The run whose answer it continues, while that is not there yet (executions.waiting)."""
+    """The run whose answer it continues, while that is not there yet, and where it came to nothing: its request has no
+    conversation then (executions.waiting)."""
     continues_id: Mapped[uuid.UUID | None] = reference("executions.id")  # see executions.branches
     repairs_id: Mapped[uuid.UUID | None] = reference("executions.id")  # the run whose action call it repairs
 

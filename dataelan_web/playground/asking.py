@@ -52,8 +52,8 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
     if session.title in UNNAMED:
         session.title = title_of(text or (assets[0].name if assets else ""))
     before = form.continued if conversation.continues(session) else None
-    waits = waiting.is_open(before)
-    said = conversation.so_far(session, before) if conversation.continues(session) and not waits else ()
+    waits_for = waiting.open_before(before)
+    said = conversation.so_far(session, before) if conversation.continues(session) and not waits_for else ()
     sent = (form.submission.data, text, form.settings, [asset.sha256 for asset in assets])
     key = _key("form", user_id, *sent)
     if waiting.is_full(session) and earlier(session.project, key) is None:  # one that is sent again may be among them
@@ -76,7 +76,7 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
             asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
             model_type=session.model_type,
             idempotency_key=key,
-            waits_for_id=before if waits else None,
+            waits_for_id=waits_for,
             continues_id=before,
         )
     )
@@ -92,11 +92,12 @@ def again(
 ) -> Execution:
     """The same prompt once more, as it was asked, with its files and the conversation that came before it: another
     answer in the first one's place."""
+    prompt, waits_for = waiting.in_place_of(first, from_json(first.body.request))
     return submit(
         Request(
             id=id,
             project=project,
-            prompt=replace(from_json(first.body.request), stream=True),
+            prompt=replace(prompt, stream=True),
             origin=Origin.PLAYGROUND,
             requested=first.requested,
             user_id=user_id,
@@ -104,6 +105,7 @@ def again(
             asked=first.prompt,
             model_type=first.model_type,
             idempotency_key=_key("retry", user_id, submission, first.id),
+            waits_for_id=waits_for,
             continues_id=first.continues_id,
             offers=offering.again(first, project),
             made_from=first.template_run.again() if first.template_run else None,
@@ -129,7 +131,7 @@ def _beside(
 ) -> Execution:
     """The first one's last message, said otherwise: these words, these files."""
     assets = uploads.keep([], files, session, user_id)
-    prompt = otherwise(first, text, assets)
+    prompt, waits_for = waiting.in_place_of(first, otherwise(first, text, assets))
     session.remember()
     return submit(
         Request(
@@ -142,6 +144,7 @@ def _beside(
             asked=Prompt(session_id=session.id, author_id=user_id, text=text, assets=assets),
             model_type=first.model_type,
             idempotency_key=key,
+            waits_for_id=waits_for,
             continues_id=first.continues_id,
         )
     )

@@ -11,7 +11,7 @@ from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from .. import access, audit
-from ..executions import branches
+from ..executions import branches, waiting
 from ..executions.conversation import continues
 from ..executions.keeper import cancel as request_cancel
 from ..extensions import db
@@ -166,7 +166,7 @@ def quote_rewording(id: uuid.UUID) -> Response:
     form = RewordForm()
     if not form.validate():
         return shown.nothing()
-    prompt = asking.otherwise(found, str(form.text.data), found.prompt.assets)
+    prompt, _ = waiting.in_place_of(found, asking.otherwise(found, str(form.text.data), found.prompt.assets))
     return shown.line(in_session(session), prompt, found.requested, current_user.id)
 
 
@@ -175,7 +175,8 @@ def _spoken(id: uuid.UUID) -> tuple[Any, PromptSession]:
     found = access.editable(Execution, id, *conversation.CARD)
     refuse_blind(found)
     session = access.editable(PromptSession, found.session_id) if found.session_id else None
-    is_spoken = found.prompt and not found.waits_for_id and found.body.request["messages"][-1]["role"] == "user"
+    waits = found.is_open and found.waits_for_id
+    is_spoken = found.prompt and not waits and found.body.request["messages"][-1]["role"] == "user"
     if not session or not continues(session) or not is_spoken:
         abort(404)
     return found, session

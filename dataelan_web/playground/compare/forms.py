@@ -62,7 +62,7 @@ class CompareForm(ChatForm):
         names = [column.model.data or "" for column in self.columns]
         if not FEWEST <= len(names) <= MOST:
             return f"Choose {FEWEST} to {MOST} models or rules to compare; these are {len(names)}."
-        if waiting.is_open(self.continued):
+        if waiting.open_before(self.continued):
             return "An answer of this session is still being written. Compare when it is there: all continue from it."
         if self.in_step.data and (twice := {name for name in names if names.count(name) > 1}):
             return f"“{min(twice)}” is there twice, with the same settings. To try a model twice, set each by itself."
