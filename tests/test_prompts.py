@@ -405,6 +405,8 @@ def test_a_draft_is_run_with_its_values_and_the_run_remembers_them(
     assert run is not None
     assert (run.number, run.values) == (None, {"name": "{{n}} {% x %}", "n": "3"})
     assert run_of(page(mia.submit(url(acme, template, "/runs"), form))) == id, "sent twice, it is asked once"
+    other = run_of(page(mia.submit(url(acme, template, "/runs"), form | {"value:n": "4"})))
+    assert fresh(other).template_run.values["n"] == "4", "with other values it is another, whatever became of the first"
     shown = page(mia.get(url(acme, template)))
     assert f'id="run-{id}"' in shown
     listed = page(people.browser(app, acme.victor).get(url(acme, template, "/runs")))

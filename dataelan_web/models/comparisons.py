@@ -28,7 +28,7 @@ class Comparison(Base):
     prompt_id: Mapped[uuid.UUID | None] = reference("prompts.id")
     user_id: Mapped[uuid.UUID | None] = reference("users.id")
     submission: Mapped[Name]
-    """Of the form it came by: a double click is one comparison."""
+    """Of the form it came by, and what that said: a double click is one comparison."""
     is_blind: Mapped[bool]
     repeats: Mapped[int]
     chosen_id: Mapped[uuid.UUID | None] = reference("executions.id")

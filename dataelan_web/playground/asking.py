@@ -55,7 +55,7 @@ def ask(session: PromptSession, form: PromptForm, user_id: uuid.UUID, *, is_firs
     waits_for = waiting.open_before(before)
     said = conversation.so_far(session, before) if conversation.continues(session) and not waits_for else ()
     sent = (form.submission.data, text, form.settings, [asset.sha256 for asset in assets])
-    key = _key("form", user_id, *sent)
+    key = key_of_form("form", user_id, *sent)
     if waiting.is_full(session) and earlier(session.project, key) is None:  # one that is sent again may be among them
         raise waiting.Full
     requested = str(session.settings["model"]) if is_first else form.requested
@@ -104,7 +104,7 @@ def again(
             session=session,
             asked=first.prompt,
             model_type=first.model_type,
-            idempotency_key=_key("retry", user_id, submission, first.id),
+            idempotency_key=key_of_form("retry", user_id, submission, first.id),
             waits_for_id=waits_for,
             continues_id=first.continues_id,
             offers=offering.again(first, project),
@@ -117,13 +117,13 @@ def reworded(first: Execution, session: PromptSession, text: str, user_id: uuid.
     """Another prompt in the place of one, with the same files, model and settings: a branch beside it. Raises
     storage.Unavailable."""
     files = first.prompt.assets if first.prompt else []
-    return _beside(first, session, text, files, user_id, _key("reworded", user_id, submission, first.id, text))
+    return _beside(first, session, text, files, user_id, key_of_form("reworded", user_id, submission, first.id, text))
 
 
 def varied(picture: Asset, first: Execution, session: PromptSession, user_id: uuid.UUID, submission: str) -> Execution:
     """What a picture was made with once more, and itself to work from. Raises storage.Unavailable."""
     text = first.prompt.text if first.prompt else ""
-    return _beside(first, session, text, [picture], user_id, _key("varied", user_id, submission, picture.id))
+    return _beside(first, session, text, [picture], user_id, key_of_form("varied", user_id, submission, picture.id))
 
 
 def _beside(
@@ -179,14 +179,14 @@ def answer_tools(answered: Execution, session: PromptSession, results: Sequence[
             session=session,
             asked=Prompt(session_id=session.id, author_id=user_id, text="\n\n".join(results)),
             model_type=answered.model_type,
-            idempotency_key=_key("tools", user_id, answered.id, results),
+            idempotency_key=key_of_form("tools", user_id, answered.id, results),
             continues_id=answered.id,
             offers=offering.again(answered, session.project),
         )
     )
 
 
-def _key(kind: str, user_id: uuid.UUID, submission: object, *content: object) -> str | None:
+def key_of_form(kind: str, user_id: uuid.UUID, submission: object, *content: object) -> str | None:
     """What is sent twice is one execution; but a form that is sent again with other content is another."""
     if not submission:
         return None

@@ -13,6 +13,7 @@ from ..acting import offering
 from ..executions.submit import Request, submit
 from ..extensions import db
 from ..models import Execution, ModelType, Origin, Template, TemplateCase, TemplateRun, TemplateVersion
+from ..playground.asking import key_of_form
 from ..router.types import Prompt
 from .content import LARGEST, Content
 from .refusals import Refused
@@ -64,7 +65,7 @@ def ask_all(
         requested, kind = source.content.requested, ModelType(source.content.model_type)
         prompt, offers = offering.offer_only(prompt, template.project, requested, kind, actions)
         run.case_id, run.together = case.id if case else None, together
-        mark = f"prompt:{current_user.id}:{submission[:60]}:{run.digest}:{run.case_id or ''}"
+        sent = (run.digest, run.case_id, run.values, run.said, sorted(actions))
         requests.append(
             Request(
                 project=template.project,
@@ -74,7 +75,7 @@ def ask_all(
                 user_id=current_user.id,
                 model_type=kind,
                 offers=offers,
-                idempotency_key=mark if submission else None,
+                idempotency_key=key_of_form("prompt", current_user.id, submission, *sent),
                 made_from=run,
             )
         )

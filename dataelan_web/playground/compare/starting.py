@@ -16,17 +16,18 @@ from ...extensions import db
 from ...models import Comparison, ComparisonRun, Execution, Origin, Prompt, PromptSession, new_id
 from ...router.types import Prompt as RouterPrompt
 from .. import uploads
-from ..asking import UNNAMED, again, title_of
+from ..asking import UNNAMED, again, key_of_form, title_of
 from .forms import ColumnForm, CompareForm
 
 
 def compare(session: PromptSession, form: CompareForm, user_id: uuid.UUID) -> Comparison:
     """Run what the form says. Commits. Raises storage.Unavailable before anything is recorded."""
-    submission = (form.submission.data or uuid.uuid4().hex)[:100]
-    if earlier := _earlier(session, submission):
-        return earlier
     assets = uploads.keep(form.uploads, form.referenced, session, user_id)
     text = str(form.text.data or "")
+    sent = (text, form.remembered, form.repeats.data, form.is_blind.data, [asset.sha256 for asset in assets])
+    submission = key_of_form("compare", user_id, form.submission.data, *sent) or uuid.uuid4().hex
+    if earlier := _earlier(session, submission):
+        return earlier
     session.remember(**form.remembered)
     if session.title in UNNAMED:
         session.title = title_of(text or assets[0].name)
