@@ -205,3 +205,18 @@ def test_a_session_shows_the_cards_of_its_calls(app: Flask, acme: people.Cast) -
     run = people.browser(app, acme.victor).get(f"{acme.home}/executions/{call.execution_id}").get_data(as_text=True)
     assert f'id="call-{call.id}"' in run
     assert "Approve</span>" not in run
+
+
+def test_what_is_said_otherwise_is_offered_the_same(app: Flask, acme: people.Cast) -> None:
+    acting.declared(acme)
+    first = acting.asked(acme)
+    words = {"text": "Create another ticket", "submission": "s"}
+    assert (
+        people.browser(app, acme.mia).submit(f"{acme.home}/executions/{first.id}/rewording", words).status_code == 201
+    )
+    latest = select(Execution).where(Execution.session_id == acme.session.id).order_by(Execution.id.desc()).limit(1)
+    run = db.session.scalars(latest).one()
+    offered = select(OfferedAction.version_id).where(OfferedAction.execution_id == run.id)
+    assert run.id != first.id
+    assert [tool["name"] for tool in run.body.request["tools"]] == ["create_ticket"]
+    assert db.session.scalars(offered).all() == [actions(acme)[0].version.id]

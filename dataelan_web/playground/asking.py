@@ -146,6 +146,7 @@ def _beside(
             idempotency_key=key,
             waits_for_id=waits_for,
             continues_id=first.continues_id,
+            offers=offering.again(first, session.project),
         )
     )
 
