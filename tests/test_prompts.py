@@ -181,6 +181,8 @@ def test_what_of_a_pasted_prompt_does_not_come_along_is_told(app: Flask, acme: p
     told = ["top_k", "logit_bias", "1 file or picture", "2 tool calls", "1 tool result"]
     assert pasting.left_out(json.dumps(body)) == told
     assert pasting.left_out(json.dumps(CHAT)) == ["1 file or picture", "1 tool result"]
+    odd = {"role": "user", "content": 5, "tool_calls": 7}
+    assert pasting.left_out(json.dumps({"messages": [odd, {"content": {"text": 1}}]})) == [], "nothing there to leave"
     for whole in (json.dumps(RESPONSES), "Plain {{words}}"):
         assert pasting.left_out(whole) == []
     mia, index = people.browser(app, acme.mia), f"{acme.home}/projects/{acme.project.id}/prompts"

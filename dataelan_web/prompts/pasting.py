@@ -63,13 +63,17 @@ def left_out(text: str) -> list[str]:
     settings = [str(name)[:40] for name, value in body.items() if name not in TAKEN | OF_THE_CALL and value is not None]
     given = body.get("messages", body.get("input"))
     messages = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
-    parts = [part for one in messages for part in one.get("content") or () if isinstance(part, dict)]
+    parts = [part for one in messages for part in _list(one.get("content")) if isinstance(part, dict)]
     counts = {
         "file or picture": sum(not isinstance(part.get("text"), str) for part in parts),
-        "tool call": sum(len(one.get("tool_calls") or ()) or one.get("type") == "function_call" for one in messages),
+        "tool call": sum(len(_list(one.get("tool_calls"))) or one.get("type") == "function_call" for one in messages),
         "tool result": sum(one.get("role") == "tool" or one.get("type") == "function_call_output" for one in messages),
     }
     return settings[:12] + [f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _bounded(content: Content) -> Content:
