@@ -626,6 +626,17 @@ def test_an_old_version_comes_back_as_a_new_one(app: Flask, acme: people.Cast) -
     assert (last.number, Content.of(last.content).messages) == (4, (Turn("user", "One"),))
 
 
+def test_what_one_is_writing_stays_when_an_old_version_comes_back(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "One", "Two")
+    mia.submit(url(acme, template, "/draft"), written("Words of my own"))
+    assert publish(mia, acme, template, source="1").status_code == 204
+    assert "Words of my own" in page(mia.get(url(acme, template)))
+    mia.submit(url(acme, template, "/draft"), written("One"))  # nothing of one's own
+    db.session.refresh(template)
+    assert publish(mia, acme, template, source="2").status_code == 204
+    assert ">Two</textarea>" in page(mia.get(url(acme, template)))
+
+
 def test_of_two_who_publish_at_once_one_is_told_to_look_again(app: Flask, acme: people.Cast) -> None:
     template = people.template(acme, "One")
     mia = people.browser(app, acme.mia)

@@ -77,6 +77,7 @@ def publish(id: uuid.UUID) -> Response:
     """And let `label` stand for it, where one is named."""
     template, form = page.editable(id), ChangeForm()
     named = sources.resolve(template, form.source.data or DRAFT)
+    is_drafted = named.spec == DRAFT or not drafts.mine(template).differs
     try:
         label = _label(template, form)
         seen = sources.number_in(form.seen.data or "")
@@ -84,7 +85,8 @@ def publish(id: uuid.UUID) -> Response:
         _point(template, label, made.number)
     except Refused as refused:
         return _refused(id, form, refused)
-    drafts.settle(template, named.content.settled)
+    if is_drafted:  # what else one is writing stays
+        drafts.settle(template, named.content.settled)
     db.session.commit()
     toast(f"Version {made.number} is published{f', and “{label}” stands for it' if label else ''}.", "good")
     return redirect(url_for("prompts.version", id=id, number=made.number))
