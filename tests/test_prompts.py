@@ -24,6 +24,7 @@ from dataelan_web.models import (
     AuditEvent,
     CallState,
     Execution,
+    ExecutionBody,
     LabelMove,
     ModelType,
     Project,
@@ -819,6 +820,24 @@ def test_the_list_finds_by_words_and_says_what_runs_cost(app: Flask, worker: obj
     assert "$4.00" in html
     assert "Beta letter" not in page(mia.get(f"{index}?q=100%25"))
     assert "No prompt is called like that" in page(mia.get(f"{index}?q=_nothing_"))
+
+
+def test_a_run_in_the_trash_is_no_answer_any_more(app: Flask, worker: object, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "Hello {{name}}")
+    mia.submit(url(acme, template, "/cases"), {"name": "A case", "variable": "name", "value:name": "Ada"})
+    mia.submit(url(acme, template, "/cases/answers"), {"source": "1"})
+    mia.submit(url(acme, template, "/runs"), written(variable="name", **{"value:name": "Ada"}))
+    runs = db.session.scalars(select(TemplateRun.id).where(TemplateRun.template_id == template.id)).all()
+    wait_until(lambda: not any(fresh(id).is_open for id in runs))
+    db.session.execute(update(ExecutionBody).where(ExecutionBody.id.in_(runs)).values(text="Said and deleted"))
+    db.session.commit()
+    places = [url(acme, template, path) for path in ("", "/cases")]
+    assert all("Said and deleted" in page(mia.get(place)) for place in places)
+    for id in runs:
+        mia.submit(f"{acme.home}/executions/{id}/deletion")
+    assert not any("Said and deleted" in page(mia.get(place)) for place in places)
+    assert "1 missing answer" in page(mia.get(places[1]))
+    assert not any(str(id) in page(mia.get(url(acme, template, "/runs"))) for id in runs)
 
 
 def test_a_deleted_prompt_is_in_the_trash_and_comes_back(app: Flask, acme: people.Cast) -> None:

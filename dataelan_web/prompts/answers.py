@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager
 
 from ..extensions import db
 from ..models import Execution, ExecutionBody, State, Template, TemplateCase, TemplateRun
@@ -138,15 +138,17 @@ def _known(template: Template, cases: Sequence[TemplateCase], digests: Sequence[
             func.btrim(ExecutionBody.text, WHITE) == expected,
         )
         .ext(distinct_on(*same))
+        .join(Execution, Execution.id == TemplateRun.id)
         .join(ExecutionBody, ExecutionBody.id == TemplateRun.id)
         .join(TemplateCase, TemplateCase.id == TemplateRun.case_id)
         .where(
             TemplateRun.template_id == template.id,
             TemplateRun.digest.in_(digests),
             TemplateRun.case_id.in_([case.id for case in cases]),
+            Execution.deleted_at.is_(None),
         )
         .order_by(*same, TemplateRun.id.desc())
-        .options(joinedload(TemplateRun.execution).joinedload(Execution.model))
+        .options(contains_eager(TemplateRun.execution).joinedload(Execution.model))
     )
     return {
         _key(run.case_id, run.digest, run.values, run.said): Answer(run.execution, text, is_whole, is_expected)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from flask_login import current_user
 from sqlalchemy import BigInteger, Select, func, or_, select
-from sqlalchemy.orm import defer, joinedload
+from sqlalchemy.orm import contains_eager, defer, joinedload
 
 from .. import access
 from ..extensions import db
@@ -125,6 +125,7 @@ def _mine(template: Template) -> Select[Execution]:
             TemplateRun.case_id.is_(None),
             Execution.user_id == current_user.id,
             Execution.origin == Origin.PLAYGROUND,
+            Execution.deleted_at.is_(None),
         )
         .order_by(TemplateRun.created_at.desc(), TemplateRun.id.desc())
         .limit(TRIED)
@@ -152,13 +153,14 @@ def runs_of(template: Template, page: int, size: int) -> tuple[list[TemplateRun]
     """All of its runs, programs' too, the latest first; and are there more?"""
     query = (
         select(TemplateRun)
-        .where(TemplateRun.template_id == template.id)
+        .join(TemplateRun.execution)
+        .where(TemplateRun.template_id == template.id, Execution.deleted_at.is_(None))
         .order_by(TemplateRun.created_at.desc(), TemplateRun.id.desc())
         .limit(size + 1)
         .offset((page - 1) * size)
         .options(
-            joinedload(TemplateRun.execution).joinedload(Execution.model),
-            joinedload(TemplateRun.execution).joinedload(Execution.user),
+            contains_eager(TemplateRun.execution).joinedload(Execution.model),
+            contains_eager(TemplateRun.execution).joinedload(Execution.user),
             joinedload(TemplateRun.case),
         )
     )
