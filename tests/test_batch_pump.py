@@ -479,6 +479,16 @@ def test_answers_of_a_batch_that_was_cancelled_are_scored_as_well(app: Flask, ac
     assert "Ask the other 2" in get(app, acme, f"/batches/{batch.id}")
 
 
+def test_an_answer_that_is_in_the_trash_is_shown_to_no_judge(app: Flask, acme: people.Cast) -> None:
+    batch = move(begun(app, acme), 2)
+    first, *others = cells(batch)
+    assert post(app, acme, f"/executions/{first.execution_id}/deletion").status_code < 400
+    post(app, acme, f"/batches/{batch.id}/checks", kind="judge", judge=FAST, text="")
+    assert move(batch, 2).state is BatchState.DONE
+    scored = select(BatchScore.cell_id).where(BatchScore.batch_id == batch.id)
+    assert set(db.session.scalars(scored)) == {cell.id for cell in others}
+
+
 def test_a_file_holds_no_formulas(app: Flask, acme: people.Cast) -> None:
     batch = move(begun(app, acme, 'text,note\n"=1+1",-5\n+x,"\t=1"\n'), 2)
     body = get(app, acme, f"/batches/{batch.id}/results.csv").removeprefix("\ufeff")

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager, joinedload
 
+from ..executions.retention import GONE
 from ..executions.submit import Request, record, wake
 from ..extensions import db
 from ..models import (
@@ -18,6 +19,7 @@ from ..models import (
     CellState,
     CheckKind,
     Execution,
+    ExecutionBody,
     ModelType,
     Origin,
     new_id,
@@ -72,13 +74,16 @@ def _checks(batch: Batch, *, judges: bool) -> list[BatchCheck]:
 
 
 def _unscored(check: BatchCheck) -> Select[BatchCell]:
-    """Answers that are there, and that this check says nothing of."""
+    """Answers that are there, neither deleted nor kept no longer, and that this check says nothing of."""
     scored = select(BatchScore.id).where(BatchScore.cell_id == BatchCell.id, BatchScore.check_id == check.id)
     return (
         select(BatchCell)
+        .join(BatchCell.execution)
+        .join(Execution.body)
         .where(BatchCell.batch_id == check.batch_id, BatchCell.state == CellState.DONE, ~scored.exists())
+        .where(Execution.deleted_at.is_(None), ExecutionBody.notice != GONE)
         .order_by(BatchCell.position, BatchCell.model)
-        .options(joinedload(BatchCell.row), joinedload(BatchCell.execution).joinedload(Execution.body))
+        .options(joinedload(BatchCell.row), contains_eager(BatchCell.execution).contains_eager(Execution.body))
     )
 
 
