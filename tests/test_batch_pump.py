@@ -202,6 +202,7 @@ def test_a_limit_pauses_it_says_which_and_it_goes_on_by_a_click(app: Flask, acme
     batch = move(batch)
     assert (batch.state, batch.refused_by) == (BatchState.PAUSED, budget.id)
     assert set(states(batch)) == {"waiting"}, "what was refused never began"
+    assert {cell.tries for cell in cells(batch)} == {0}
     page = get(app, acme, f"/batches/{batch.id}")
     assert "Ask for more" in page
     assert "stopped this" in page
@@ -241,6 +242,8 @@ def test_a_provider_that_is_asked_too_fast_is_asked_again_later(app: Flask, acme
             batch = move(batch)
         assert (states(batch), runs_of(batch)) == (["failed"], 4)
         assert batch.state is BatchState.DONE
+        post(app, acme, f"/batches/{batch.id}/retry", which="failed")
+        assert states(move(batch)) == ["waiting"], "as often again, when a person wants it"
 
 
 def test_a_row_that_no_waiting_helps_fails_and_its_run_offers_to_ask_for_more(app: Flask, acme: people.Cast) -> None:
@@ -324,6 +327,24 @@ def test_it_pauses_goes_on_and_is_cancelled(app: Flask, acme: people.Cast) -> No
     assert post(app, acme, f"/batches/{batch.id}/retry", which="stopped").status_code == 204
     assert move(batch, 3).state is BatchState.DONE
     assert states(batch) == ["done"] * 3
+
+
+def test_what_was_cancelled_as_it_was_asked_can_be_asked_later(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = begun(app, acme, "text\nx\n")
+    send = pump._send
+
+    def cancelled_before(cell_id: uuid.UUID, execution: Execution) -> None:
+        post(app, acme, f"/batches/{batch.id}/cancel")
+        send(cell_id, execution)
+
+    monkeypatch.setattr(pump, "_send", cancelled_before)
+    pump._move(batch.id, 50)
+    monkeypatch.undo()
+    assert states(batch) == ["cancelled"]
+    post(app, acme, f"/batches/{batch.id}/retry", which="stopped")
+    assert states(move(batch, 2)) == ["done"]
 
 
 def test_a_run_that_a_person_stops_is_stopped_and_the_others_go_on(app: Flask, acme: people.Cast) -> None:

@@ -37,7 +37,7 @@ from ..models import (
     Project,
     now,
 )
-from ..models.batches import begin_cell, end_turn, take_turn, turn
+from ..models.batches import begin_cell, end_turn, give_key_back, take_turn, turn
 from ..prompts.refusals import Refused
 from . import ending, scoring, settling
 from .asked import Asker
@@ -173,7 +173,7 @@ def _ask(batch: Batch, cell: BatchCell, asker: Asker) -> None:
             requested=batch.models[cell.model],
             user_id=batch.started_by,
             model_type=ModelType(batch.content["model_type"]),
-            idempotency_key=f"batch:{cell.id}:{cell.tries + 1}",
+            idempotency_key=f"batch:{cell.id}",
             made_from=made_from,
             batch_id=batch.id,
         )
@@ -190,3 +190,5 @@ def _send(cell_id: uuid.UUID, execution: Execution) -> None:
         wake(execution)
     elif asked != execution.id:  # it was cancelled at this very moment
         cancel(execution.id)
+        give_key_back(db.session, [execution.id])
+        db.session.commit()

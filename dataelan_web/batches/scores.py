@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from flask import g
 from flask_login import current_user
-from sqlalchemy import delete, update
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 
 from .. import audit
 from ..extensions import db
 from ..jobs import queue
-from ..models import Batch, BatchCell, BatchCheck, BatchScore, CellState, CheckKind, Execution, new_id, now
+from ..models import Batch, BatchCell, BatchCheck, BatchScore, CellState, CheckKind, new_id, now
 from ..models.batches import ENOUGH as ENOUGH  # which templates ask for here
-from ..models.batches import cells_of, score_again, weigh
+from ..models.batches import cells_of, give_key_back, score_again, weigh
 from ..prompts.refusals import Refused
 from . import judging, rules
 
@@ -80,8 +80,7 @@ def ask_judges_again(batch: Batch) -> int:
     gone = delete(BatchScore).where(BatchScore.batch_id == batch.id, BatchScore.problem != "")
     runs = db.session.scalars(gone.returning(BatchScore.execution_id)).all()
     if runs:
-        given_back = update(Execution).where(Execution.id.in_(runs)).values(idempotency_key=None)
-        db.session.execute(given_back)  # else these would be found again in place of new ones
+        give_key_back(db.session, runs)
         score_again(db.session, batch.id, current_user.id)
     db.session.commit()
     queue.stir()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import contains_eager
 from .. import notify
 from ..extensions import db
 from ..models import Batch, BatchCell, BatchScore, BatchState, Budget, CellState, Execution, State, now
-from ..models.batches import turn, weigh
+from ..models.batches import give_key_back, turn, weigh
 from ..models.executions import OPEN
 from . import judging
 from .rules import Wrong
@@ -40,9 +40,11 @@ def settle(batch: Batch) -> int:
         .options(contains_eager(BatchCell.execution).joinedload(Execution.body))
         .execution_options(populate_existing=True)
     ).all()
+    ended = [cell.execution_id for cell in cells]
     for cell in cells:
         if cell.execution:
             _settle(batch, cell, cell.execution)
+    give_key_back(db.session, ended)
     _forget_lost(batch)
     verdicts = _verdicts(batch)
     weigh(db.session, verdicts)
@@ -58,10 +60,10 @@ def _settle(batch: Batch, cell: BatchCell, run: Execution) -> None:
     elif run.state is State.CANCELLED:
         cell.state, cell.problem = CellState.CANCELLED, "It was stopped."
     elif run.refused_by:
-        _again(cell)
+        _again(cell, is_unsent=True)
         pause(batch, run.body.error or "A limit refused it.", run.refused_by)
     elif run.error_kind == "rate_limit" and (rests := _rest(cell, run)) is not None:
-        _again(cell)
+        _again(cell, is_unsent=_was_held_back(run))
         _slow_down(batch, rests)
     else:
         cell.state, cell.problem = CellState.FAILED, run.body.error or "It failed without a reason."
@@ -75,15 +77,22 @@ def _seconds(run: Execution) -> float | None:
     return (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None
 
 
-def _again(cell: BatchCell) -> None:
+def _again(cell: BatchCell, *, is_unsent: bool) -> None:
     """It was never charged for, so it may be asked once more by itself."""
     cell.state, cell.execution_id = CellState.WAITING, None
+    cell.tries -= is_unsent
+
+
+def _was_held_back(run: Execution) -> bool:
+    """By rates of our own alone: it was never sent."""
+    attempts = run.body.receipt.get("attempts", [])
+    return bool(attempts) and all("rate" in attempt for attempt in attempts)
 
 
 def _rest(cell: BatchCell, run: Execution) -> float | None:
     """How long to wait before it is asked again, in seconds; None: it was asked often enough, or no waiting helps."""
-    attempts = run.body.receipt.get("attempts", [])
-    if attempts and all("rate" in attempt for attempt in attempts):  # a rate of our own: it was never sent
+    if _was_held_back(run):
+        attempts = run.body.receipt["attempts"]
         return max((float(rest) for attempt in attempts if (rest := attempt.get("retry_after"))), default=None)
     return None if cell.tries >= MOST_TRIES else min(FIRST_REST * 3 ** (cell.tries - 1), 60.0)
 

@@ -7,6 +7,7 @@ last run (cost, seconds, score) is what lists and sums read; the answers themsel
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 
@@ -159,6 +160,7 @@ class BatchCell(Base):
     """Which of the batch's models, from 0."""
     state: Mapped[CellState] = mapped_column(default=CellState.WAITING)
     tries: Mapped[int] = mapped_column(default=0)
+    """How often it was sent to a provider since a person last wanted it."""
     execution_id: Mapped[uuid.UUID | None] = reference("executions.id", index=True)
     problem: Mapped[Long] = mapped_column(default="")
     cost: Mapped[Nano | None]
@@ -259,6 +261,12 @@ def begin_cell(session: DbSession, id: uuid.UUID, execution_id: uuid.UUID) -> bo
     )
     began = session.scalar(query.returning(BatchCell.id).execution_options(synchronize_session=False))
     return began is not None
+
+
+def give_key_back(session: DbSession, runs: Sequence[uuid.UUID | None]) -> None:
+    """Whatever came of these runs, what is asked next in their place is another, and not one of them found again."""
+    query = update(Execution).where(Execution.id.in_(runs)).values(idempotency_key=None)
+    session.execute(query.execution_options(synchronize_session=False))
 
 
 def counts() -> ColumnElement[bool]:
