@@ -139,6 +139,11 @@ def csv_line(values: Sequence[object]) -> str:
     return written.getvalue()
 
 
+def csv_cell(value: str) -> str:
+    """A cell of such a line as it was before."""
+    return value[1:] if value[:1] == "'" and _harmless(value[1:]) == value else value
+
+
 def _harmless(value: str) -> str:
     return f"'{value}" if FORMULA.match(value) and not NUMBER.fullmatch(value) else value
 

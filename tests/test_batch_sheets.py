@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataelan_web.batches import judging, rules, sheet
+from dataelan_web.formats import BYTE_ORDER_MARK, csv_line
 from dataelan_web.models import CheckKind
 
 
@@ -41,6 +42,15 @@ def test_a_sheet_is_read_however_it_is_written(content: str) -> None:
 def test_quoted_cells_hold_marks_quotes_and_lines() -> None:
     assert rows('a,b\n"x, ""y""","1\n2"\n') == [('x, "y"', "1\n2")]
     assert [line.number for line in read('a,b\n"x\ny",1\nz,2\n').rows] == [2, 4]
+
+
+def test_a_file_of_ours_comes_back_as_it_was() -> None:
+    cells = ("=1+1", "- a list", "@somebody", "-5", "'tis so", "plain")
+    names = ("-a", *"bcdef")
+    found = read(BYTE_ORDER_MARK + csv_line(names) + csv_line(cells))
+    assert (found.columns, found.rows[0].values) == (names, cells)
+    assert found.told == [sheet.UNMARKED], "and it is said"
+    assert sheet.read_text(BYTE_ORDER_MARK + "text\nx\n").columns == ("text",), "pasted, mark and all"
 
 
 def test_of_one_column_nothing_is_split() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from ..formats import BYTE_ORDER_MARK, csv_cell
+
 LARGEST = 10 * 1024 * 1024
 MOST_ROWS = 10_000
 MOST_COLUMNS = 200
@@ -23,6 +25,8 @@ LOOKED_AT = 50
 """Rows that show which delimiter it is."""
 TOLD = 50
 """Oddities that are told one by one."""
+UNMARKED = "The ' that files from here have before what a spreadsheet takes for a formula was taken off again."
+"""What else than such a file has it there is rare."""
 
 csv.field_size_limit(LONGEST_CELL)
 
@@ -60,6 +64,7 @@ def read_text(text: str) -> Sheet:
     """Raises Refused."""
     if len(text.encode(errors="replace")) > LARGEST:
         raise Refused(f"It is too long; the most is {LARGEST // 1024**2} MB.")
+    text = text.removeprefix(BYTE_ORDER_MARK)
     if not text.strip():
         raise Refused("There is nothing in it.")
     delimiter = _delimiter(text)
@@ -68,14 +73,16 @@ def read_text(text: str) -> Sheet:
     if header is None:
         raise Refused("There is nothing in it.")
     sheet = Sheet(_named(header.values))
-    odd: list[str] = []
+    odd, marked = list[str](), any(map(_is_marked, header.values))
     for line in lines:
         if said := _fitted(line, sheet):
             odd.append(said)
+        marked = marked or any(map(_is_marked, line.values))
         if len(sheet.rows) > MOST_ROWS:
             raise Refused(f"It has more than {MOST_ROWS:,} rows. Split it, and run a batch of each part.")
     if not sheet.rows:
         raise Refused("It has a row of names and nothing below it." if not odd else f"No row can be used. {odd[0]}")
+    sheet.told += [UNMARKED] * marked
     sheet.told += [*odd[:TOLD], *([f"And {len(odd) - TOLD:,} more lines like these."] if len(odd) > TOLD else [])]
     return sheet
 
@@ -142,7 +149,7 @@ def _why(error: str, number: int, delimiter: str) -> str:
 
 
 def _named(header: Sequence[str]) -> tuple[str, ...]:
-    names = [" ".join(name.split()) for name in header]
+    names = [" ".join(csv_cell(name).split()) for name in header]
     while names and not names[-1]:
         names.pop()
     if len(names) > MOST_COLUMNS:
@@ -156,12 +163,16 @@ def _named(header: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _is_marked(value: str) -> bool:
+    return csv_cell(value) != value
+
+
 def _fitted(line: Line, sheet: Sheet) -> str:
     """Add it to the sheet, or say why not; or what was missing in it."""
     width, found = len(sheet.columns), len(line.values)
     if any(value.strip() for value in line.values[width:]):
         return f"Line {line.number:,} was left out: it has {found} columns, and the first row names {width}."
-    values = (*line.values[:width], *[""] * (width - found))
+    values = (*map(csv_cell, line.values[:width]), *[""] * (width - found))
     sheet.rows.append(Line(line.number, values))
     if found < width:
         missing = ", ".join(f"“{name}”" for name in sheet.columns[found : found + 3])
