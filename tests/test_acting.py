@@ -250,9 +250,14 @@ def test_a_schema_that_could_harm_is_not_taken() -> None:
         {"type": "object", "$ref": "#"},
         {"type": "array"},
         {"type": "object", "properties": {"a": {"maxLength": 70_000 * "9"}}},
+        {"type": "object", "$schema": {}},
+        {"type": "object", "$id": "http://[", "$ref": "#x"},
     ):
         with pytest.raises(BadSchema):
             check(bad)
+    for broken in ("#/type/x", "#/x"):
+        with pytest.raises(BadSchema):
+            problem({"type": "object", "x": {"type": "nope"}, "properties": {"a": {"$ref": broken}}}, {"a": 1})
     doubling = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)} | {"a40": {}}
     assert "too long" in problem({"type": "object", "$ref": "#/$defs/a0", "$defs": doubling}, {})
     slow = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}

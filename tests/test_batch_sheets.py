@@ -150,6 +150,7 @@ def test_an_answers_numbers_are_multiples_by_their_digits() -> None:
         (CheckKind.REGEX, r"(\w{1000}){1000}"),
         (CheckKind.SCHEMA, "[]"),
         (CheckKind.SCHEMA, '{"type": 7}'),
+        (CheckKind.SCHEMA, '{"$schema": 7}'),
         (CheckKind.SCHEMA, '{"patternProperties": {"(a+)+$": {}}}'),
         (CheckKind.SCHEMA, '{"a":' * 5000 + "1" + "}" * 5000),
     ],
@@ -167,6 +168,9 @@ def test_no_rule_takes_for_ever_and_none_fetches_anything() -> None:
         {"$ref": "#"},
         {"$ref": "http://127.0.0.1:9/never"},
         {"$ref": "#/nowhere"},
+        {"type": "string", "$ref": "#/type"},
+        {"type": "string", "$ref": "#/type/x"},
+        {"x": {"type": "nope"}, "$ref": "#/x"},
         {"$schema": "http://json-schema.org/draft-04/schema#", "type": "object"},
     ):
         began = time.process_time()

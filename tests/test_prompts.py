@@ -307,6 +307,7 @@ def test_messages_come_go_and_change_places(app: Flask, acme: people.Cast) -> No
 WRONG: tuple[tuple[dict[str, str], str], ...] = (
     ({"temperature": "3"}, "A number from 0 to 2"),
     ({"temperature": "NaN"}, "A number from 0 to 2"),
+    ({"schema": '{"$schema": {}}'}, "must name its $schema by text"),
     ({"top_p": "1.1"}, "A number from 0 to 1,"),
     ({"seed": "-1"}, "A whole number from 0 to 2,147,483,647"),
     ({"stop": "a\nb\nc\nd\ne"}, "These are 5 stop sequences; the most is 4."),

@@ -17,7 +17,6 @@ from urllib.parse import unquote
 import referencing
 from jsonschema import validators
 from jsonschema.exceptions import SchemaError, ValidationError
-from referencing.exceptions import Unresolvable
 
 MOST_STEPS = 200_000
 """Keywords that are looked at for one value."""
@@ -44,6 +43,8 @@ def check(schema: Any) -> None:
         raise BadSchema('It must describe an object: {"type": "object", "properties": …}.')
     if len(json.dumps(schema)) > LARGEST:
         raise BadSchema(f"It has more than {LARGEST // 1024} KB.")
+    if not isinstance(schema.get("$schema", ""), str):
+        raise BadSchema("$schema must be text.")
     try:
         validators.validator_for(schema).check_schema(schema)
         for keyword, value, place in _keywords(schema, "$"):
@@ -67,10 +68,10 @@ def problem(schema: Mapping[str, Any], value: Any) -> str:
         error = next(validator.iter_errors(value), None)
     except _TooMuch:
         return "It takes too long to hold this against the schema."
-    except (Unresolvable, SchemaError, AttributeError, TypeError, KeyError) as broken:
-        raise BadSchema(f"A reference of the schema leads nowhere: {str(broken)[:LONGEST]}") from None
     except RecursionError:
         raise BadSchema("A reference of the schema leads to itself.") from None
+    except Exception as broken:  # whatever a library raises for a reference to what is no schema
+        raise BadSchema(f"A reference of the schema leads nowhere: {str(broken)[:LONGEST]}") from None
     return f"{error.json_path}: {_said(error.message)}" if error else ""
 
 

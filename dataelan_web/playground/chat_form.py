@@ -201,6 +201,8 @@ def check_schema(schema: Any, of: str = "The schema") -> None:
     """Raises ValidationError for what is no JSON Schema of an object."""
     if not isinstance(schema, dict):
         raise ValidationError(f'{of} must be a JSON object, such as {{"type": "object", "properties": …}}.')
+    if not isinstance(schema.get("$schema", ""), str):
+        raise ValidationError(f"{of} must name its $schema by text.")
     try:
         validators.validator_for(schema).check_schema(schema)
     except SchemaError as error:
