@@ -7,6 +7,7 @@ by a Markdown parser, so what looks like a table inside a code block is code.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -226,10 +227,15 @@ def _refused(name: str) -> Any:
 
 def _csv(text: str, delimiter: str) -> Action | None:
     try:
-        rows = [row for row in islice(csv.reader(text.splitlines(), delimiter=delimiter), MOST_ROWS + 1) if row]
+        rows = [row for row in islice(_rows(text, delimiter), MOST_ROWS + 1) if row]
     except csv.Error:
         return None
     return _table(rows[0], rows[1:]) if len(rows) > 1 else None
+
+
+def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    """With the ends of lines that stand inside quotes. Raises csv.Error."""
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
 
 LONGEST_NAME = 60
@@ -239,14 +245,15 @@ LONGEST_NAME = 60
 def _unmarked_csv(text: str) -> Action | None:
     """Text that is nothing but rows, though nothing says so: each as wide as the first, which holds names and no
     sentence."""
-    lines = text.strip().splitlines()
+    text = text.strip()
+    lines = text.splitlines()
     if len(lines) < 2:
         return None
     for delimiter in ",;\t|":
         if delimiter not in lines[0] or delimiter not in lines[1]:
             continue
         try:
-            rows = [row for row in islice(csv.reader(lines, delimiter=delimiter), MOST_ROWS + 1) if row]
+            rows = [row for row in islice(_rows(text, delimiter), MOST_ROWS + 1) if row]
         except csv.Error:
             continue
         if len({len(row) for row in rows}) == 1 and _is_sheet(rows):

@@ -77,6 +77,7 @@ def test_a_markdown_table_has_a_header_and_even_rows():
 def test_fenced_csv_is_a_table():
     assert only('```csv\na,b\n"1,5",2\n```').payload == {"header": ["a", "b"], "rows": [["1,5", "2"]]}
     assert only("```tsv\na\tb\n1\t2\n```").payload["rows"] == [["1", "2"]]
+    assert only('```csv\na,b\n"1\n5",2\n```').payload["rows"] == [["1\n5", "2"]]
     assert only("```csv\nalone\n```").kind == "code"
 
 
