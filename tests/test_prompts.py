@@ -40,6 +40,7 @@ from dataelan_web.models import (
 )
 from dataelan_web.prompts import pasting
 from dataelan_web.prompts.content import Content, Turn
+from dataelan_web.prompts.variables import Kind, Variable, fill
 
 from . import acting, people
 from .conftest import wait_until
@@ -302,6 +303,12 @@ def test_messages_come_go_and_change_places(app: Flask, acme: people.Cast) -> No
     assert texts("up:2") == [("user", "one"), ("user", "three"), ("assistant", "two")]
     for nonsense in ("up:0", "remove:9", "remove:-1", "remove:²", "up:x", "remove:99999999999"):
         assert len(texts(nonsense)) == 3
+
+
+def test_a_default_is_put_in_as_the_same_value_would_be() -> None:
+    variables = [Variable("a", Kind.YES_NO, "TRUE"), Variable("b", Kind.NUMBER, " 3 "), Variable("c", default=" x ")]
+    assert fill(variables, {}).values == {"a": "yes", "b": "3", "c": " x "}
+    assert fill(variables, {one.name: one.default for one in variables}) == fill(variables, {})
 
 
 WRONG: tuple[tuple[dict[str, str], str], ...] = (

@@ -97,7 +97,7 @@ def fill(variables: Iterable[Variable], given: Mapping[str, object]) -> Filled:
     filled = Filled()
     for variable in variables:
         try:
-            value = variable.read(given.get(variable.name)) or variable.default
+            value = variable.read(given.get(variable.name)) or variable.read(variable.default) or variable.default
         except Wrong as wrong:
             filled.problems[variable.name] = str(wrong)
             continue
