@@ -89,6 +89,11 @@ def test_an_action_is_declared_changed_tried_switched_and_deleted(
         ("schema", '{"type": "object", "properties": {"title": {"type": "strin"}}}', "It is no JSON Schema"),
         ("schema", '{"type": "object", "$ref": "https://example.com/x"}', "A $ref must stay"),
         ("sample", '{"title": 1, "priority": "high"}', "It does not fit the schema. $.title"),
+        (
+            "schema",
+            '{"type": "object", "x": {"type": "nope"}, "properties": {"title": {"$ref": "#/x"}}}',
+            "A reference of the schema leads nowhere",
+        ),
         ("url", "", "Enter the address"),
         ("url", "https://user@example.com/", "without a user name"),
     ],

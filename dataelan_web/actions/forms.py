@@ -73,7 +73,11 @@ class ActionForm(FlaskForm):
             check(schema)
         except (BadSchema, ValidationError):
             return  # is said at the schema
-        if wrong := problem(schema, given):
+        try:
+            wrong = problem(schema, given)
+        except BadSchema as error:  # in a place that nothing but such arguments lead to
+            raise ValidationError(str(error)) from None
+        if wrong:
             raise ValidationError(f"It does not fit the schema. {wrong}")
 
     def validate_url(self, field: Any) -> None:
