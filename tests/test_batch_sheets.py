@@ -30,6 +30,7 @@ def rows(text: str) -> list[tuple[str, ...]]:
         "name\ttext\nAda\tx",
         "name|text\rAda|x\r",
         "\ufeffname,text\n\n  ,  \nAda,x\n\n",
+        "sep=;\r\nname;text\r\nAda;x\r\n",
         '"name","text"\n"Ada","x"\n',
     ],
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,6 +20,8 @@ MOST_COLUMNS = 200
 LONGEST_CELL = 1_000_000
 """Characters."""
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATOR = re.compile(r"sep=([,;\t|])[\r\n]", re.IGNORECASE)
+"""A first line that says it, as some programs write for Excel, and Excel takes for no row."""
 NONE = "\x1f"
 """Of one column nothing is split, whatever marks its texts hold."""
 LOOKED_AT = 50
@@ -67,8 +70,11 @@ def read_text(text: str) -> Sheet:
     text = text.removeprefix(BYTE_ORDER_MARK)
     if not text.strip():
         raise Refused("There is nothing in it.")
-    delimiter = _delimiter(text)
+    told = SEPARATOR.match(text)
+    delimiter = told[1] if told else _delimiter(text)
     lines = _lines(text, delimiter)
+    if told:
+        next(lines)
     header = next(lines, None)
     if header is None:
         raise Refused("There is nothing in it.")
