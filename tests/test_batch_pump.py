@@ -559,8 +559,12 @@ def test_a_batch_in_the_trash_hides_its_runs_and_is_purged_with_what_was_said(ap
 
 def test_the_same_rows_again_with_the_newest_version(app: Flask, acme: people.Cast) -> None:
     batch = move(begun(app, acme), 2)
+    for text in ("kept", "removed"):
+        post(app, acme, f"/batches/{batch.id}/checks", kind="contains", text=text)
+    post(app, acme, f"/batches/{batch.id}/checks/{fresh(batch.id).checks[1].id}/deletion")
     answer = post(app, acme, f"/batches/{batch.id}/copies")
     copy = fresh(uuid.UUID(answer.headers["HX-Redirect"].rsplit("/", 1)[1]))
+    assert [check.settings["text"] for check in copy.checks] == ["kept"], "as it is scored, and not by what was removed"
     assert (copy.state, copy.rows_count, copy.mapping) == (BatchState.DRAFT, 3, {"text": "text"})
 
 

@@ -86,7 +86,7 @@ def setup(id: uuid.UUID) -> Response:
 @done_once()
 def copy(id: uuid.UUID) -> Response:
     made = drafting.copy(page.editable(id))
-    toast("The same rows again, with the newest version of the prompt.")
+    toast("The same rows and checks again, with the newest version of the prompt.")
     return redirect(page.address(made))
 
 

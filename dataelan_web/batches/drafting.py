@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from .. import access, audit
 from ..extensions import db
-from ..models import Batch, BatchRow, BatchState, Project, Template, TemplateVersion, new_id, now
+from ..models import Batch, BatchCheck, BatchRow, BatchState, Project, Template, TemplateVersion, new_id, now
 from ..models.batches import lock
 from ..prompts import sources
 from ..prompts.content import Content, Turn
@@ -80,7 +80,7 @@ def create(
 
 
 def copy(batch: Batch) -> Batch:
-    """The same rows and settings as a new draft, with the newest version of its prompt. Commits."""
+    """The same rows, settings and checks as a new draft, with the newest version of its prompt. Commits."""
     names = ("project_id", "template_id", "number", "content", "file_name", "columns", "left_out", "rows_count",
              "mapping", "said_column", "expected_column", "models", "at_once")  # fmt: skip
     made = Batch(id=new_id(), name=f"{batch.name[:190]} again", created_by=current_user.id)
@@ -92,6 +92,9 @@ def copy(batch: Batch) -> Batch:
         made.number, made.content = version.number, version.content
     db.session.add(made)
     db.session.flush()
+    for check in batch.checks:
+        again = {"kind": check.kind, "settings": check.settings, "created_by": current_user.id}
+        db.session.add(BatchCheck(id=new_id(), batch_id=made.id, **again))
     rows = select(BatchRow.line, BatchRow.values).where(BatchRow.batch_id == batch.id).order_by(BatchRow.position)
     _keep_rows(made, [(line, values) for line, values in db.session.execute(rows)])
     audit.record("batch.created", made, g.organization.id, rows=made.rows_count)
