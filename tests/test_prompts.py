@@ -646,6 +646,23 @@ def test_what_one_is_writing_stays_when_an_old_version_comes_back(app: Flask, ac
     assert ">Two</textarea>" in page(mia.get(url(acme, template)))
 
 
+def test_no_more_is_published_than_was_seen(app: Flask, acme: people.Cast) -> None:
+    mia, template = people.browser(app, acme.mia), people.template(acme, "One")
+    mia.submit(url(acme, template, "/draft"), written("Two"))
+    seen = page(mia.get(url(acme, template, "/publication")))
+    digest = re.search(r'name="digest" value="(\w+)"', seen)[1]  # type: ignore[index]
+    mia.submit(url(acme, template, "/draft"), written("Three"))  # in another window
+    for path in ("/versions", "/proposals"):
+        form = {"source": "draft", "seen": "1", "message": "Better", "digest": digest}
+        refused = mia.submit(url(acme, template, path), form)
+        assert refused.status_code == 409
+        assert "changed meanwhile" in page(refused)
+        assert f'value="{digest}"' not in page(refused), "what it shows now is agreed to next"
+    assert len(versions_of(template)) == 1
+    assert publish(mia, acme, template, digest=Content(messages=(Turn("user", "Three"),), requested=INSTANT).digest)
+    assert len(versions_of(template)) == 2
+
+
 def test_of_two_who_publish_at_once_one_is_told_to_look_again(app: Flask, acme: people.Cast) -> None:
     template = people.template(acme, "One")
     mia = people.browser(app, acme.mia)

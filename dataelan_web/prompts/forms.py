@@ -52,5 +52,7 @@ class ChangeForm(FlaskForm):
 
     source = HiddenField()
     seen = HiddenField()
+    digest = HiddenField()
+    """Of what was shown: the draft may be another by now, from another window."""
     message = TextAreaField("What changed, and why?", [Length(max=2000)], filters=[trim])
     label = StringField("Then let this label stand for it", [Length(max=40)], filters=[lower])

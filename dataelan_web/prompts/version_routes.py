@@ -80,6 +80,7 @@ def publish(id: uuid.UUID) -> Response:
     is_drafted = named.spec == DRAFT or not drafts.mine(template).differs
     try:
         label = _label(template, form)
+        _need_same(named, form)
         seen = sources.number_in(form.seen.data or "")
         made = versions.publish(template, named.content, form.message.data or "", seen, current_user.id)
         _point(template, label, made.number)
@@ -100,6 +101,7 @@ def propose(id: uuid.UUID) -> Response:
     named = sources.resolve(template, form.source.data or DRAFT)
     try:
         label, message = _label(template, form), form.message.data or ""
+        _need_same(named, form)
         if label and named.source.number and "moves" in request.form:
             chosen = versions.numbered(template, named.source.number)
             made = proposals.propose_move(template, label, chosen, message)
@@ -117,6 +119,11 @@ def _label(template: Template, form: ChangeForm) -> str:
     if not form.validate():
         raise Refused(" ".join(word for words in form.errors.values() for word in words))
     return labels.checked(form.label.data) if form.label.data else ""
+
+
+def _need_same(named: Named, form: ChangeForm) -> None:
+    if form.digest.data and form.digest.data != named.content.digest:
+        raise Overtaken("Your draft was changed meanwhile, in another window. Look at what differs now.")
 
 
 def _point(template: Template, label: str, number: int) -> None:
