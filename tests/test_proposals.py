@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from sqlalchemy.orm.attributes import set_committed_value
 from werkzeug.test import TestResponse
 
 from dataelan_web.executions import purge
@@ -31,6 +32,7 @@ from dataelan_web.models import (
     new_id,
     now,
 )
+from dataelan_web.prompts import proposals
 
 from . import people
 from .conftest import wait_until
@@ -100,6 +102,23 @@ def test_a_proposal_is_read_talked_about_and_approved_by_another_person(app: Fla
     actions = db.session.scalars(select(AuditEvent.action).where(AuditEvent.subject_id == template.id)).all()
     assert {"proposal.made", "proposal.approved", "prompt.published", "label.moved"} <= set(actions)
     assert decide(adam, acme, template, "decline", note="No").status_code == 409
+
+
+def test_of_two_who_comment_at_once_each_is_heard(
+    app: Flask, acme: people.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template, numbered = proposed(app, acme, acme.mia, "One", "Two"), proposals.numbered
+
+    def before_any(of: Template, number: int) -> Proposal:
+        found = numbered(of, number)
+        set_committed_value(found, "comments", [])
+        return found
+
+    monkeypatch.setattr(proposals, "numbered", before_any)
+    for person in (acme.adam, acme.olivia):
+        people.browser(app, person).submit(url(acme, template, "/proposals/1/comments"), {"text": "Why?"})
+    heard = select(Notice.title).where(Notice.kind == "proposal.comment", Notice.user_id == acme.mia.id)
+    assert len(db.session.scalars(heard).all()) == 2
 
 
 def test_a_proposal_is_declined_with_a_word_or_withdrawn_by_its_author(app: Flask, acme: people.Cast) -> None:

@@ -128,10 +128,11 @@ def comment(template: Template, proposal: Proposal, text: str) -> None:
     """Raises Refused. Commits."""
     if not text.strip():
         raise Refused("Write something first.")
-    db.session.add(ProposalComment(id=new_id(), proposal_id=proposal.id, author_id=current_user.id, text=text.strip()))
+    made = ProposalComment(id=new_id(), proposal_id=proposal.id, author_id=current_user.id, text=text.strip())
+    db.session.add(made)
     others = {proposal.author_id, *(earlier.author_id for earlier in proposal.comments)} - {None, current_user.id}
-    key = f"comment {len(proposal.comments) + 1}"
-    _tell(template, proposal, {id for id in others if id}, key, f"{current_user.name} commented on a proposal", text)
+    key, word = f"comment {made.id}", f"{current_user.name} commented on a proposal"
+    _tell(template, proposal, {id for id in others if id}, key, word, text)
     audit.record("proposal.commented", template, g.organization.id, proposal=proposal.number)
     db.session.commit()
 
