@@ -365,11 +365,15 @@ def test_a_worker_that_dies_while_it_sends_lets_another_go_on_and_writes_nothing
 
 
 def test_what_was_given_up_is_told_and_can_be_tried_again(app: Flask, acme: people.Cast, program: Receiver) -> None:
-    program.answers = [410]
+    program.answers = [410, 410]
     call = waiting(acme, program.url)
     deciding.approve(call, acme.adam)
     wait_until(lambda: delivering.due(app) >= 0 and fresh(call).state is CallState.FAILED)
     assert notices(acme, "action.failed") == {acme.olivia.id, acme.adam.id, acme.mia.id}
+    assert deciding.deliver_again(call)
+    wait_until(lambda: delivering.due(app) >= 0 and fresh(call).state is CallState.FAILED)
+    mine = select(Notice.id).where(Notice.kind == "action.failed", Notice.user_id == acme.mia.id)
+    assert len(db.session.scalars(mine).all()) == 2, "each time"
     assert deciding.deliver_again(call)
     assert not deciding.deliver_again(call), "once"
     wait_until(lambda: delivering.due(app) >= 0 and fresh(call).state is CallState.DELIVERED)

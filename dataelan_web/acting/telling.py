@@ -18,6 +18,7 @@ from ..models import (
     ProjectRole,
     Role,
     User,
+    now,
 )
 from ..notify import tell
 from ..notify.audience import administrators
@@ -49,6 +50,7 @@ def failed(call: ActionCall) -> None:
         "action.failed",
         f"“{call.name}” could not be delivered",
         f"It was given up ({tries}). {call.error}",
+        now().isoformat(),  # tried again by a person and given up again, it is told again
     )
 
 
@@ -71,9 +73,10 @@ def _deciders(call: ActionCall) -> set[uuid.UUID]:
     return set(db.session.scalars(union(members, editors)))
 
 
-def _tell(call: ActionCall, people: set[uuid.UUID], kind: str, title: str, body: str) -> None:
+def _tell(call: ActionCall, people: set[uuid.UUID], kind: str, title: str, body: str, which: object = None) -> None:
+    """`which`: of several of this kind; without, one is told of a call, and one when it is decided."""
     slug = db.session.get_one(Organization, call.organization_id).slug
-    key = f"{kind}:{call.id}:{call.decided_at or ''}"
+    key = f"{kind}:{call.id}:{which or call.decided_at or ''}"
     here, path = project_of(call).id, f"/o/{slug}/calls/{call.id}"
     data = {"call": str(call.id), "action": call.name, "project": str(here)}
     tell(db.session, call.organization_id, people, key, kind, title, body, path, data=data, project_id=here)
