@@ -13,6 +13,7 @@ from dataelan_web.playground.charts import chart, number
         *(("12", 12), ("-4.5", -4.5), ("−4 %", -4), ("$1,234.50", 1234.5), ("12 ms", 12), (".5", 0.5), ("€ 3", 3)),
         *(("+7", 7), ("1.2M", 1.2), ("", None), ("-", None), ("high", None), ("1, 2", None), ("2026-11-27", None)),
         *(("3–4", None), ("v1.2.3", None), ("1,23", None), ("$", None)),
+        ("9" * 400, None),
     ],
 )
 def test_a_number_is_read_with_its_currency_thousands_and_unit(text: str, value: float | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -37,11 +38,13 @@ def chart(table: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def number(text: str) -> float | None:
-    """`$1,234.50` → 1234.5; None where it is no number, or one of several."""
+    """`$1,234.50` → 1234.5; None where it is no number, one of several, or larger than any that can be drawn."""
     found = NUMBER.fullmatch(text.strip())
     if not found or not (found["digits"] or found["part"]):
         return None
     value = float((found["digits"] or "0").replace(",", "") + (found["part"] or ""))
+    if not math.isfinite(value):  # which no JSON holds, so that no line would be drawn
+        return None
     return -value if found["sign"] in ("-", "−", "–") and found["sign"] else value
 
 
