@@ -19,7 +19,7 @@ from ..jobs.queue import store
 from ..models import Changed, Execution, Origin
 from ..models.base import new_id_text
 from ..models.records import RunRecord, TokenRecord
-from ..router.types import Asset, Done, Event, Failure, Progress, Text, Usage
+from ..router.types import Asset, Done, Event, Failure, Progress, Sound, Text, Usage
 from . import errors, replay, stored_prompts
 from .account import Account
 from .asking_for_more import with_the_way
@@ -142,7 +142,11 @@ def _whole(execution: RunRecord, asked: Inbound, events: Iterator[Event], arrive
     account = Account.of(execution, arrived)
     whole.usage = account.usage
     whole.model = (whole.done.model if whole.done else "") or account.facts["model"] or asked.requested
-    return account.as_headers(asked.respond(whole))
+    try:
+        response = asked.respond(whole)
+    except Failure as failure:
+        return _failed(execution, failure, arrived)
+    return account.as_headers(response)
 
 
 def _stream(
@@ -150,14 +154,14 @@ def _stream(
 ) -> Response:
     """The first event is awaited before the answer begins, so that a failure before it has its own status."""
     try:
-        first = list(_until_visible(events))
-        if asked.told_bare and first and _is_small(first[-1]):
-            first += events  # it is whole: then what it cost can stand in the headers
+        first = list(_until_begun(events, is_file=asked.told_bare is not None))
+        if asked.told_bare and first and _is_all(first[-1]):
+            first += events  # then what it cost can stand in the headers
+        media_type = asked.told_bare(first) if asked.told_bare else asked.media_type
     except Failure as failure:
         return _failed(execution, failure, arrived)
     account = Account.of(execution, arrived)
     pieces = asked.told_by(execution, account.facts["model"] or asked.requested)
-    media_type = asked.told_bare(first[-1]) if asked.told_bare and first else asked.media_type
     response = Direct(
         stream_with_context(_pieces(execution, pieces, chain(first, events), arrived)), mimetype=media_type
     )
@@ -168,14 +172,16 @@ def _stream(
     return account.as_headers(response)
 
 
-def _is_small(event: Event) -> bool:
-    return isinstance(event, Asset) and len(event.content) <= PIECE
+def _is_all(event: Event) -> bool:
+    """Of a file: is it whole, and small, or is there none?"""
+    return isinstance(event, Done) or (isinstance(event, Asset) and len(event.content) <= PIECE)
 
 
-def _until_visible(events: Iterator[Event]) -> Iterator[Event]:
+def _until_begun(events: Iterator[Event], *, is_file: bool) -> Iterator[Event]:
+    """Up to the first event that is told; of a file, up to its own beginning."""
     for event in events:
         yield event
-        if not isinstance(event, Progress | Usage):
+        if isinstance(event, Sound | Asset | Done) if is_file else not isinstance(event, Progress | Usage):
             return
 
 

@@ -117,8 +117,9 @@ class Inbound(NamedTuple):
     stored: Named | None = None
     """The prompt of the project that it names."""
     media_type: str = "text/event-stream"
-    told_bare: Callable[[Event], str] | None = None
-    """A stream that is nothing but a file: its first event says its media type, and it has no place for our facts."""
+    told_bare: Callable[[Sequence[Event]], str] | None = None
+    """A stream that is nothing but a file, with no place for our facts: its media type, by what came up to its
+    beginning. Raises Failure where all has come and there is no file."""
 
     @property
     def streams(self) -> bool:
@@ -130,7 +131,7 @@ class Inbound(NamedTuple):
         return self.pieces(execution, model)
 
     def respond(self, whole: Whole) -> Response:
-        """Raises Refused for what this format cannot carry."""
+        """Raises Refused for what this format cannot carry, Failure for what it tells as one."""
         made = self.whole(whole)
         return made if isinstance(made, Response) else Direct(json_bytes(made), content_type="application/json")
 

@@ -14,11 +14,12 @@ from pydantic import Field
 
 from ...models import ModelType
 from ...models.records import RunRecord
-from ...router.types import Asset, Done, Event, Failure, Prompt, Task, Usage, user
+from ...router.types import Asset, Done, Event, Failure, Prompt, Task, Text, Usage, user
 from .. import errors
 from ..inbound import Inbound, Pieces, Whole
 from ..json_body import Strict, checked, unsupported
 from ..sse import event as sse
+from .unmade import unmade
 
 OPTIONS = {"n": "count", "size": "size", "quality": "quality", "background": "background", "output_format": "format"}
 ONLY_OPENAIS = ("style", "complexity", "frame_count", "frame_duration_ms", "svg")
@@ -72,9 +73,12 @@ def read(body: dict[str, Any]) -> Inbound:
 
 
 def _answer(media: dict[str, Any], whole: Whole) -> dict[str, Any]:
+    """Raises Failure where there is no picture."""
+    if not whole.assets:
+        raise unmade("picture", whole.text, whole.done)
     data = [{"b64_json": b64encode(one.content).decode(), "revised_prompt": one.note or None} for one in whole.assets]
     said = {theirs: media[ours] for theirs, ours in OPTIONS.items() if ours in media and theirs != "n"}
-    format = whole.assets[0].media_type.partition("/")[2] if whole.assets else "png"
+    format = whole.assets[0].media_type.partition("/")[2]
     created = int(whole.execution.created_at.timestamp())
     return {"created": created, "data": data, **said, "output_format": format, "usage": usage_of(whole.usage)}
 
@@ -97,8 +101,11 @@ class Pictures(Pieces):
     def __init__(self, execution: RunRecord, model: str):
         self._created = int(execution.created_at.timestamp())
         self._held: Asset | None = None
+        self._words = ""
 
     def of(self, event: Event) -> bytes:
+        if isinstance(event, Text):
+            self._words += event.delta
         if not isinstance(event, Asset):
             return b""
         before, self._held = self._held, event
@@ -107,6 +114,8 @@ class Pictures(Pieces):
     def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
         if self._held:
             yield self._event(self._held, usage=usage_of(usage), dataelan=facts)
+        else:
+            yield from self.broken(unmade("picture", self._words, done), facts)
 
     def broken(self, failure: Failure, facts: dict[str, Any]) -> Iterator[bytes]:
         yield sse({"type": "error", **errors.told(errors.of(failure)), "dataelan": facts})

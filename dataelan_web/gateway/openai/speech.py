@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -12,11 +12,12 @@ from pydantic import Field
 
 from ...models import ModelType
 from ...models.records import RunRecord
-from ...router.types import Asset, Done, Event, Failure, Prompt, Sound, Task, Usage, user
+from ...router.types import Asset, Done, Event, Failure, Prompt, Sound, Task, Text, Usage, user
 from .. import errors
 from ..inbound import Inbound, Pieces, Whole
 from ..json_body import Strict, checked
 from ..sse import event as sse
+from .unmade import unmade
 
 
 class Voice(Strict):
@@ -59,10 +60,13 @@ def _whole(whole: Whole) -> Response:
     raise LookupError("a sound is always told as a stream")
 
 
-def _media_type(is_bare: bool, first: Event) -> str:
-    if is_bare:
-        return "audio/pcm"
-    return first.media_type if isinstance(first, Sound | Asset) else "audio/mpeg"
+def _media_type(is_bare: bool, first: Sequence[Event]) -> str:
+    """Raises Failure where there is no sound among them."""
+    sound = next((event for event in first if isinstance(event, Sound | Asset)), None)
+    if sound is None:
+        done = next((event for event in first if isinstance(event, Done)), None)
+        raise unmade("sound", "".join(event.delta for event in first if isinstance(event, Text)), done)
+    return "audio/pcm" if is_bare else sound.media_type
 
 
 class _Told:
@@ -105,12 +109,19 @@ class File(Pieces):
 class Events(Pieces):
     def __init__(self, execution: RunRecord, model: str, *, is_bare: bool):
         self._told = _Told(is_bare=is_bare)
+        self._has_sound, self._words = False, ""
 
     def of(self, event: Event) -> bytes:
+        if isinstance(event, Text):
+            self._words += event.delta
         piece = self._told.of(event)
+        self._has_sound = self._has_sound or bool(piece)
         return sse({"type": "speech.audio.delta", "audio": b64encode(piece).decode()}) if piece else b""
 
     def last(self, done: Done | None, usage: Usage, facts: dict[str, Any]) -> Iterator[bytes]:
+        if not self._has_sound:
+            yield from self.broken(unmade("sound", self._words, done), facts)
+            return
         counts = {"input_tokens": usage.input_total, "output_tokens": usage.output_total}
         used = counts | {"total_tokens": usage.input_total + usage.output_total}
         yield sse({"type": "speech.audio.done", "usage": used, "dataelan": facts})
