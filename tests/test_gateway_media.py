@@ -1,17 +1,21 @@
-"""Pictures and sounds through the gateway, as OpenAI's clients read them; also where there is nothing to read."""
+"""Pictures and transcripts through the gateway, as OpenAI's clients read them; also where there is nothing to read."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 
 from dataelan_web.extensions import db
-from dataelan_web.models import Execution, ModelType, State
+from dataelan_web.gateway.inbound import Whole
+from dataelan_web.gateway.openai import transcriptions
+from dataelan_web.models import Execution, ModelType, State, new_id, now
+from dataelan_web.router.types import Event, Segment, Text, Usage
 
 from . import people
 from .test_gateway_formats import Program
@@ -47,12 +51,32 @@ def draws(acme: people.Cast, provider: Upstream, said: Any) -> None:
     provider.answers(said)
 
 
+def transcript(format: str, *events: Event, seconds: str = "2.5") -> str:
+    whole = Whole(Execution(id=new_id(), created_at=now()), usage=Usage(seconds=Decimal(seconds)))
+    for event in events:
+        whole.add(event)
+    told = transcriptions._answer(format, None, whole)
+    assert isinstance(told, Response)
+    return told.get_data(as_text=True)
+
+
 def states_of(acme: people.Cast) -> set[State]:
     return {run.state for run in db.session.query(Execution).filter_by(organization_id=acme.organization.id)}
 
 
 def events(answer: Any) -> list[Any]:
     return [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+
+
+def test_a_time_of_subtitles_never_says_sixty_seconds() -> None:
+    said = Text("Hi"), Segment("Hi", 59.9996, 3599.9999)
+    assert transcript("srt", *said) == "1\n00:01:00,000 --> 01:00:00,000\nHi\n"
+    assert transcript("vtt", *said) == "WEBVTT\n\n00:01:00.000 --> 01:00:00.000\nHi\n"
+
+
+def test_words_without_times_are_one_subtitle_over_all_of_it() -> None:
+    assert transcript("srt", Text("Hi there")) == "1\n00:00:00,000 --> 00:00:02,500\nHi there\n"
+    assert transcript("vtt") == "WEBVTT\n"
 
 
 @pytest.mark.parametrize(

@@ -102,14 +102,15 @@ def _recording(file: FileStorage | None) -> FilePart:
 
 def _answer(format: str, language: str | None, whole: Whole) -> dict[str, Any] | Response:
     text, segments = whole.text.strip(), whole.answer.segments
+    seconds = float(whole.usage.seconds or (segments[-1].end if segments else 0))
     if format in TIMED[1:]:
-        return Response(_subtitles(segments, is_vtt=format == "vtt"), mimetype="text/plain")
+        untimed = [Segment(text, 0, seconds)] if text else []  # not every model tells times
+        return Response(_subtitles(segments or untimed, is_vtt=format == "vtt"), mimetype="text/plain")
     if format == "text":
         return Response(f"{text}\n", mimetype="text/plain")
     made: dict[str, Any] = {"text": text, "usage": usage_of(whole.usage)}
     if format == "json":
         return made
-    seconds = float(whole.usage.seconds or (segments[-1].end if segments else 0))
     stretches = [_segment(number, one, format) for number, one in enumerate(segments)]
     return {"task": "transcribe", "language": language or "", "duration": seconds, "segments": stretches, **made}
 
@@ -131,9 +132,10 @@ def _subtitles(segments: list[Segment], *, is_vtt: bool) -> str:
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours:02}:{minutes:02}:{rest:06.3f}"
+    """Rounded as a whole: 59.9996 s are a minute, and no 60 seconds."""
+    minutes, thousandths = divmod(round(seconds * 1000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{thousandths / 1000:06.3f}"
 
 
 def usage_of(usage: Usage) -> dict[str, Any]:
