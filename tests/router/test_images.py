@@ -269,9 +269,15 @@ def test_imagen_is_told_how_many_pictures_to_draw() -> None:
     assert call.headers == {"x-goog-api-key": "k"}
     assert call.body == {
         "instances": [{"prompt": "A fox"}],
-        "parameters": {"sampleCount": 3, "aspectRatio": "4:3", "outputOptions": {"mimeType": "image/jpeg"}},
+        "parameters": {
+            "sampleCount": 3,
+            "includeRaiReason": True,
+            "aspectRatio": "4:3",
+            "outputOptions": {"mimeType": "image/jpeg"},
+        },
     }
-    assert (IMAGEN.call(drawing(), "imagen-4", "k").body or {})["parameters"] == {"sampleCount": 1}
+    asked = {"sampleCount": 1, "includeRaiReason": True}
+    assert (IMAGEN.call(drawing(), "imagen-4", "k").body or {})["parameters"] == asked
 
 
 def test_imagen_draws_from_words_only() -> None:

@@ -44,10 +44,12 @@ class Imagen(Format):
 
 
 def _parameters(prompt: Prompt) -> dict[str, Any]:
-    """`sampleCount` is always said: unasked, Imagen draws four pictures."""
+    """`sampleCount` is always said: unasked, Imagen draws four pictures. Nor does it tell unasked why one was left out,
+    and of a prompt whose pictures all were, it says nothing at all."""
     size, format = option(prompt, "size"), option(prompt, "format")
     return said(
         sampleCount=number(prompt, "count") or 1,
+        includeRaiReason=True,
         aspectRatio=aspect_ratio(prompt),
         sampleImageSize="" if pixels(size) else size.upper(),
         outputOptions={"mimeType": f"image/{format}"} if format else None,
