@@ -20,6 +20,7 @@ import httpx2
 
 from .http11 import Answer
 from .lookup import Crowded, Late
+from .providers.media import typed
 from .reaching import Forbidden
 from .requests import Request, origin, request_of
 from .room import Room, Share, too_large
@@ -105,7 +106,7 @@ def _fetched(line: Line, at: AssetAt, headers: Mapping[str, str], failure: ToFai
             line.share.expect(_announced(response), is_file=True)
             said = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             content = _joined(_pieces(line, response, is_file=True))
-            made = Asset(at.media_type or said or "application/octet-stream", content, at.note)
+            made = Asset(typed(content, at.media_type or said or "application/octet-stream"), content, at.note)
             line.share.became(made)
             return made
     raise Failure(Kind.TRANSIENT, NO_WAY)

@@ -92,7 +92,8 @@ def serving(context: ssl.SSLContext | None = None) -> tuple[Server, ThreadingHTT
             status = said if isinstance(said, int) else 200
             content = said if isinstance(said, bytes) else json.dumps(said).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json" if content[:1] == b"{" else "image/png")
+            file = "application/octet-stream" if self.path.endswith(".bin") else "image/png"
+            self.send_header("Content-Type", "application/json" if content[:1] == b"{" else file)
             self.send_header("Content-Length", str(len(content) + 10 * (content == HALF)))
             self.end_headers()
             self.wfile.write(content)
@@ -186,6 +187,14 @@ def test_a_job_shows_its_progress_and_its_file_is_fetched_with_the_key(provider:
     (result,) = book.ended
     assert (result.failure, result.visible, result.usage) == (None, True, Usage(images=1))
     assert [number for number, _ in book.waits] == [1, 1]
+
+
+def test_a_file_is_what_its_first_bytes_say_where_nobody_else_knows(provider: Server) -> None:
+    """Stores of files call much of what they keep application/octet-stream, and some a JPEG a PNG."""
+    provider.answers |= {"/v1/files/out.bin": [PNG], "/v1/files/out.jpg": [PNG]}
+    provider.states(succeeded(f"{provider.url}/files/out.bin", f"{provider.url}/files/out.jpg"))
+    made = [event for event in ask(Book(), step(provider)) if isinstance(event, Asset)]
+    assert made == [Asset("image/png", PNG)] * 2
 
 
 def test_a_file_at_another_origin_is_fetched_without_the_key(provider: Server, tmp_path: Path) -> None:

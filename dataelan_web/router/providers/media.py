@@ -87,6 +87,13 @@ def sniffed(content: bytes, otherwise: str) -> str:
     return next((name for start, name in _SIGNATURES if content.startswith(start)), otherwise)
 
 
+def typed(content: bytes, claimed: str) -> str:
+    """The media type of a file of which somebody says what it is: its own first bytes count for more, but for sound
+    whose container is that of films."""
+    kind, found = claimed.partition("/")[0], sniffed(content, claimed)
+    return found if kind not in ("audio", "video") or found.startswith(f"{kind}/") else claimed
+
+
 def by_ending(url: str) -> str:
     """The media type that an address ends in; "" where its end says nothing, and whoever serves it will."""
     path = url.partition("?")[0].partition("#")[0]
