@@ -71,6 +71,14 @@ def test_a_place_in_the_line_is_progress(document: dict[str, Any], progress: Pro
     assert again.cancel == Call(f"{LINE}/cancel", method="PUT")
 
 
+def test_a_place_in_the_line_is_asked_for_where_the_answer_will_be() -> None:
+    """Only what is said when a request is put in line has all addresses for sure."""
+    (_, again) = read(PICTURES, {"status": "IN_PROGRESS", "response_url": LINE})
+    assert again == Again(
+        Call(f"{LINE}/status?logs=1", method="GET"), again.delay, Call(f"{LINE}/cancel", method="PUT")
+    )
+
+
 def test_a_complete_request_is_fetched_at_once() -> None:
     assert read(PICTURES, waiting("COMPLETED")) == [Again(Call(LINE, method="GET"))]
 

@@ -31,6 +31,7 @@ from dataelan_web.router.types import (
     Usage,
 )
 
+WAITING = ("IN_QUEUE", "IN_PROGRESS")
 _FILES = ("images", "image", "videos", "video", "audio", "audio_file")
 
 
@@ -60,8 +61,11 @@ class _Fal(JobFormat):
     def usage(self, files: list[dict[str, Any]]) -> Usage: ...
 
     def read(self, document: Mapping[str, Any]) -> Iterator[Event]:
-        """The line's answers have a status or an address to ask at; the app's own answer has files."""
+        """The line's answers have a status or an address to ask at; the app's own answer has files. Only the first of
+        the line's has all addresses for sure; the others lie below that of the answer."""
         status = string(document.get("status"))
+        if status in WAITING and (place := string(document.get("response_url")).rstrip("/")):
+            document = {"status_url": f"{place}/status", "cancel_url": f"{place}/cancel", **document}
         if document.get("error"):
             raise jobs.failed(document)
         if status == "COMPLETED":
