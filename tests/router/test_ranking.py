@@ -84,6 +84,15 @@ def test_rankings_are_read_in_every_spelling_the_best_first() -> None:
     assert read(Task.RERANK, {"results": []})[1] is None, "nothing was good enough"
 
 
+def test_bedrock_counts_a_search_for_each_hundred_texts_and_does_not_tell() -> None:
+    """aws.amazon.com/bedrock/pricing: 350 documents are four queries, and a long one several documents."""
+    for texts, searches in ((["One"] * 100, 1), (["One"] * 350, 4), (["long " * 2_000] * 50, 3)):
+        format = adapter("bedrock", BEDROCK, Task.RERANK)
+        format.call(Prompt(tuple(map(user, texts)), Task.RERANK, {"query": "Which?"}), "amazon.rerank-v1:0", "k")
+        body = b'{"results": [{"index": 0, "relevance_score": 0.5}]}'
+        assert Usage(requests=searches) in decoded(format.decoder(), body, len(body))[0]
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -52,6 +52,13 @@ def _ranked(item: Mapping[str, Any]) -> Ranked:
     return Ranked(index, float(score))
 
 
+def searches(prompt: Prompt) -> int:
+    """As Cohere and Amazon count, for who is not told: one for each hundred texts, of which a long one is several (one
+    for 500 tokens, of four bytes)."""
+    pieces = sum(1 + len(message.text.encode()) // 2_000 for message in prompt.messages)
+    return -(-pieces // 100) or 1
+
+
 def billed_searches(document: Mapping[str, Any]) -> int | None:
     """Cohere counts a search for each hundred texts, and long texts several times."""
     billed = mapping(mapping(document.get("meta")).get("billed_units"))
