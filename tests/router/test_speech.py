@@ -106,6 +106,14 @@ def test_openai_is_told_every_option_and_asked_for_a_stream_that_tells_its_token
     }
 
 
+@pytest.mark.parametrize(
+    ("base_url", "told"),
+    [("https://api.openai.com/v1", {"id": "voice_1234"}), ("http://localhost:8880/v1", "voice_1234")],
+)
+def test_a_voice_of_ones_own_is_told_to_openai_by_its_id(base_url: str, told: Any) -> None:
+    assert (openai(base_url).call(speech(voice="voice_1234"), "gpt-4o-mini-tts", "").body or {})["voice"] == told
+
+
 def test_a_system_message_says_how_it_is_to_be_said() -> None:
     prompt = Prompt((system("Be calm."), user("Hello")), Task.SPEECH)
     body = openai().call(prompt, "tts", "").body

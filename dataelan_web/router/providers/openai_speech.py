@@ -17,6 +17,8 @@ from dataelan_web.router.types import Call, Prompt
 
 # OpenAI demands a voice. This one is the oldest, and known to most of the servers that speak this format.
 USUAL_VOICE = "alloy"
+# How OpenAI's ids of voices begin that a customer had made; it takes those as `{"id": …}` only.
+OWN_VOICE = "voice_"
 
 
 class OpenAISpeech(Speech):
@@ -36,8 +38,11 @@ class OpenAISpeech(Speech):
 
     def _body(self, prompt: Prompt, words: str, model: str, format: str) -> dict[str, Any]:
         mistral, voice = self._host.endswith("api.mistral.ai"), string(prompt.media.get("voice"))
+        is_own = self._is_openai and voice.startswith(OWN_VOICE)
         options = {
-            "voice_id" if mistral else "voice": voice or (None if mistral else USUAL_VOICE),
+            "voice_id" if mistral else "voice": {"id": voice}
+            if is_own
+            else voice or (None if mistral else USUAL_VOICE),
             "response_format": format or None,
             "speed": None if mistral else prompt.media.get("speed"),
             "instructions": None if mistral else instructions(prompt) or None,
