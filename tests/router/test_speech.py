@@ -367,4 +367,5 @@ def test_the_rate_of_the_samples_is_the_one_that_gemini_says() -> None:
 
 def test_an_answer_of_gemini_without_sound_is_a_failure_unless_it_was_filtered() -> None:
     assert "without any sound" in failed(gemini(), gemini_answer({"text": "Hello"})).message
+    assert "without any sound" in failed(gemini(), gemini_answer(finish="OTHER")).message
     assert answered(gemini(), speech(), gemini_answer(finish="SAFETY"))[-1] == Done(Finish.CONTENT_FILTER, "SAFETY")

@@ -73,7 +73,7 @@ class _SpokenAnswer:
         for event in self._answer.end():
             if isinstance(event, Done) and self._sound:
                 yield self._asset()
-            elif isinstance(event, Done) and event.finish is Finish.STOP:
+            elif isinstance(event, Done) and event.finish is not Finish.CONTENT_FILTER:
                 raise broken("The model answered without any sound. Is it a model that speaks?")
             yield event
 
