@@ -330,6 +330,13 @@ def test_elevenlabs_words_become_segments_by_speaker() -> None:
     ]
 
 
+def test_where_elevenlabs_tells_of_no_space_there_is_none() -> None:
+    words = [{"text": sign, "start": at, "end": at + 0.2, "type": "word"} for at, sign in enumerate("你好。", 1)]
+    words.append({"text": "Hi", "start": 4.0, "end": 4.2, "type": "word"})
+    segments = [one for one in read(elevenlabs(), {"text": "你好。Hi", "words": words}) if isinstance(one, Segment)]
+    assert "".join(one.text for one in segments) == "你好。Hi"
+
+
 def test_several_channels_are_several_transcripts() -> None:
     events = read(elevenlabs(), {"transcripts": [{"text": "One", "words": []}, {"text": "Two", "words": []}]})
     assert events[0] == Text("One\nTwo")

@@ -103,7 +103,7 @@ def _transcript(document: Mapping[str, Any]) -> Iterator[Event]:
     if text := "\n".join(texts):
         yield Text(text)
     for channel in channels:
-        yield from transcript.stretches(transcript.words(channel.get("words"), "text"))
+        yield from transcript.stretches(transcript.words(channel.get("words"), "text", tells_spaces=True))
     seconds = measures.seconds(document.get("audio_duration_secs"))
     if seconds is not None:
         yield Usage(seconds=seconds)

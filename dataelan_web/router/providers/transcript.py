@@ -39,13 +39,17 @@ class Word:
     speaker: str = ""
 
 
-def words(found: Any, *names: str) -> Iterator[Word]:
-    """A list of words, each said under the first of `names` that it has. Silent ones are left out."""
+def words(found: Any, *names: str, tells_spaces: bool = False) -> Iterator[Word]:
+    """A list of words, each said under the first of `names` that it has. Silent ones are left out. `tells_spaces`: what
+    is between two words is in the list too, and in some languages there is nothing."""
+    space = "" if tells_spaces else " "
     for item in mappings(found):
         start, end = number(item.get("start")), number(item.get("end"))
         text = next(filter(None, (string(item.get(name)) for name in names)), "")
         if text.strip() and start is not None and end is not None:
-            yield Word(f" {text.strip()}", start, end, speaker(item))
+            yield Word(f"{space}{text.strip()}", start, end, speaker(item))
+        if tells_spaces:
+            space = " " if text and not text.strip() else ""
 
 
 def stretches(found: Iterable[Word]) -> Iterator[Segment]:
