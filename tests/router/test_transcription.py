@@ -337,6 +337,13 @@ def test_where_elevenlabs_tells_of_no_space_there_is_none() -> None:
     assert "".join(one.text for one in segments) == "你好。Hi"
 
 
+def test_one_recording_is_written_down_a_call() -> None:
+    two = Prompt((Message("user", (WAV, WAV)),), Task.TRANSCRIPTION)
+    for format in EVERY:
+        with pytest.raises(Unsupported, match="one recording at a time"):
+            format.call(two, "m", "k")
+
+
 def test_several_channels_are_several_transcripts() -> None:
     events = read(elevenlabs(), {"transcripts": [{"text": "One", "words": []}, {"text": "Two", "words": []}]})
     assert events[0] == Text("One\nTwo")

@@ -111,11 +111,13 @@ def rate_of(media_type: str) -> int:
 
 
 def recording(prompt: Prompt) -> FilePart:
-    """The recording to be transcribed: the first sound or film of the prompt. Raises Unsupported."""
-    for part in prompt.files:
-        if part.media_type.startswith(("audio/", "video/")):
-            return part
-    raise Unsupported("There is no recording to transcribe. Attach a sound or a film.")
+    """The recording to be transcribed: the one sound or film of the prompt. Raises Unsupported."""
+    found = [part for part in prompt.files if part.media_type.startswith(("audio/", "video/"))]
+    if not found:
+        raise Unsupported("There is no recording to transcribe. Attach a sound or a film.")
+    if len(found) > 1:
+        raise Unsupported("It writes down one recording at a time. Attach only one.")
+    return found[0]
 
 
 def content(part: FilePart) -> bytes:
