@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import struct
 import wave
 from dataclasses import replace
 from typing import Any
@@ -214,6 +215,19 @@ def test_samples_are_told_as_a_file_without_an_end() -> None:
 def test_a_stream_without_its_end_is_cut_off() -> None:
     piece = {"type": "speech.audio.delta", "audio": base64.b64encode(MP3).decode()}
     assert failed(openai(), stream(piece)).code == "cut_off"
+
+
+def test_mistrals_raw_samples_are_floats_and_become_those_of_everybody() -> None:
+    mistral = openai("https://api.mistral.ai/v1")
+    floats = struct.pack("<6f", 0.0, 0.5, -0.5, 1.0, -2.0, 2.0)
+    body = json.dumps({"audio_data": base64.b64encode(floats).decode()}).encode()
+    rate, channels, samples = sound_of(answered(mistral, speech(format="pcm"), body))
+    assert (rate, channels) == (24_000, 1)
+    assert struct.unpack("<6h", samples) == (0, 16384, -16384, 32767, -32767, 32767)
+    told = stream({"type": "speech.audio.delta", "audio_data": base64.b64encode(floats * 20).decode()},
+                  {"type": "speech.audio.done"})  # fmt: skip
+    (asset, *_) = answered(mistral, speech(format="pcm"), told)
+    assert isinstance(asset, Asset), "and no piece of it is told before, as if it were played like any other"
 
 
 def test_mistrals_sound_comes_in_json() -> None:

@@ -29,7 +29,8 @@ class OpenAISpeech(Speech):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
         words = words_of(prompt)
         format = string(prompt.media.get("format"))
-        self._spoken = sound.Spoken(len(words), format or "mp3", sound.USUAL_RATE if format == "pcm" else 0)
+        rate, is_float = sound.USUAL_RATE if format == "pcm" else 0, self._is_mistral
+        self._spoken = sound.Spoken(len(words), format or "mp3", rate, is_float)
         if self._host.endswith("api.x.ai"):
             path, body = "tts", _xai(prompt, words, format)
         else:
@@ -37,7 +38,7 @@ class OpenAISpeech(Speech):
         return Call(f"{self.base_url}/{path}", body, key_headers(self.base_url, key))
 
     def _body(self, prompt: Prompt, words: str, model: str, format: str) -> dict[str, Any]:
-        mistral, voice = self._host.endswith("api.mistral.ai"), string(prompt.media.get("voice"))
+        mistral, voice = self._is_mistral, string(prompt.media.get("voice"))
         is_own = self._is_openai and voice.startswith(OWN_VOICE)
         options = {
             "voice_id" if mistral else "voice": {"id": voice}
@@ -50,6 +51,11 @@ class OpenAISpeech(Speech):
         }
         said = {name: value for name, value in options.items() if value is not None}
         return {"model": model, "input": words} | said
+
+    @property
+    def _is_mistral(self) -> bool:
+        """Its raw samples are 32-bit floats (livekit/agents#5245, pipecat-ai/pipecat#4251)."""
+        return self._host.endswith("api.mistral.ai")
 
     @property
     def _is_openai(self) -> bool:

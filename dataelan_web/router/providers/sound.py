@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 import struct
+from array import array
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,19 +60,20 @@ _ENDINGS: Mapping[str, str] = {
 class Spoken:
     """What was asked for, as far as the reader of the answer needs it.
 
-    `pcm_rate`: samples a second of raw PCM; 0 for every format that has a container. A reader that was never told
-    (it takes over from another worker) has no characters to count.
+    `pcm_rate`: samples a second of raw PCM; 0 for every format that has a container. `is_float`: each of them is 32
+    bits, from -1 to 1. A reader that was never told (it takes over from another worker) has no characters to count.
     """
 
     characters: int | None = None
     format: str = "mp3"
     pcm_rate: int = 0
+    is_float: bool = False
 
 
 def asset(sound: bytes, spoken: Spoken) -> Asset:
     """The sound as a file: raw PCM gets a WAV header, since nothing plays it without one."""
     if spoken.pcm_rate and not sound.startswith(b"RIFF"):
-        return Asset("audio/wav", wav(sound, spoken.pcm_rate))
+        return Asset("audio/wav", wav(_integers(sound) if spoken.is_float else sound, spoken.pcm_rate))
     return Asset(_type_of(sound, spoken), sound)
 
 
@@ -80,6 +82,13 @@ def first_piece(start: bytes, spoken: Spoken) -> Sound:
     if spoken.pcm_rate and not start.startswith(b"RIFF"):
         return Sound("audio/wav", _wav_head(_LARGEST_WAV, spoken.pcm_rate) + start)
     return Sound(_type_of(start, spoken), start)
+
+
+def _integers(floats: bytes) -> bytes:
+    """Samples as everybody else's are, of 32 bits each."""
+    loudest = 2**15 - 1
+    samples = array("f", floats[: len(floats) // 4 * 4])
+    return array("h", (round(max(-1.0, min(1.0, one)) * loudest) for one in samples)).tobytes()
 
 
 def _type_of(start: bytes, spoken: Spoken) -> str:

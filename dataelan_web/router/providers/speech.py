@@ -76,9 +76,9 @@ class SpeechAnswer:
         self._is_whole = frame.whole or frame.done or document.get("type") == "speech.audio.done"
 
     def _pieces(self) -> Iterator[Sound]:
-        """What is new, once enough came to tell what it is."""
+        """What is new, once enough came to tell what it is. Samples that are to become others are told as a whole."""
         size = len(self._sound)
-        if size == self._told or size < SIGNED:
+        if size == self._told or size < SIGNED or (self._spoken.pcm_rate and self._spoken.is_float):
             return
         piece = bytes(self._sound[self._told :])
         first = None if self._told else sound.first_piece(piece, self._spoken)
