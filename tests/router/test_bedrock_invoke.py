@@ -277,6 +277,12 @@ def test_each_maker_is_asked_for_vectors_in_its_own_format() -> None:
     }
 
 
+def test_the_titan_that_embeds_pictures_has_another_word_for_how_long_a_vector_is() -> None:
+    call = EMBEDDINGS.call(to_embed("Hi", dimensions=256), "amazon.titan-embed-image-v1", "k")
+    assert call.body == {"inputText": "Hi", "embeddingConfig": {"outputEmbeddingLength": 256}}
+    assert EMBEDDINGS.call(to_embed("Hi"), "amazon.titan-embed-image-v1", "k").body == {"inputText": "Hi"}
+
+
 def test_titan_embeds_one_text_a_call() -> None:
     with pytest.raises(Unsupported, match="one text"):
         EMBEDDINGS.call(to_embed("a", "b"), "amazon.titan-embed-text-v2:0", "")

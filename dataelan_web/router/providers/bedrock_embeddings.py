@@ -1,12 +1,12 @@
 """Embeddings of Bedrock, which are InvokeModel in each maker's own format: Titan, Nova, Cohere.
 
-Sources: docs.aws.amazon.com/bedrock, “Amazon Titan Embeddings Text” and “Cohere Embed”; docs.aws.amazon.com/nova,
-“Complete embeddings request and response schema”; recorded traffic.
+Sources: docs.aws.amazon.com/bedrock, “Amazon Titan Embeddings Text”, “Amazon Titan Multimodal Embeddings G1” and
+“Cohere Embed”; docs.aws.amazon.com/nova, “Complete embeddings request and response schema”; recorded traffic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dataelan_web.router import names
@@ -26,7 +26,7 @@ _NOVA_PURPOSES: Mapping[str, str] = {
 
 class BedrockEmbeddings(Format):
     def call(self, prompt: Prompt, model: str, key: str) -> Call:
-        write = {"cohere": _cohere, "nova": _nova}.get(names.bedrock_body(model), _titan)
+        write = _BODIES.get(names.bedrock_body(model), _titan)
         return with_key(Call(model_url(self.base_url, model, "invoke"), write(prompt)), key)
 
     def told(self, headers: Mapping[str, str]) -> Usage:
@@ -52,6 +52,14 @@ def _titan(prompt: Prompt) -> dict[str, Any]:
     return body
 
 
+def _multimodal(prompt: Prompt) -> dict[str, Any]:
+    """Of the Titan that embeds pictures too."""
+    body: dict[str, Any] = {"inputText": _one_text(prompt)}
+    if size := vectors.dimensions(prompt):
+        body["embeddingConfig"] = {"outputEmbeddingLength": size}
+    return body
+
+
 def _nova(prompt: Prompt) -> dict[str, Any]:
     text = {"truncationMode": "NONE", "value": _one_text(prompt)}
     purpose = _NOVA_PURPOSES.get(vectors.purpose(prompt), "GENERIC_INDEX")
@@ -66,6 +74,14 @@ def _one_text(prompt: Prompt) -> str:
     if len(texts) > 1:
         raise Unsupported("This model embeds one text a call.")
     return texts[0]
+
+
+# A body, as names.yaml calls it -> who writes it. What is not here takes Titan's.
+_BODIES: Mapping[str, Callable[[Prompt], dict[str, Any]]] = {
+    "cohere": _cohere,
+    "nova": _nova,
+    "multimodal": _multimodal,
+}
 
 
 def _found(document: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
