@@ -17,12 +17,16 @@ from werkzeug.utils import get_content_type
 
 from .config import Settings
 from .headers import protection
+from .web import version_of
 
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".woff2": "font/woff2", ".svg": "image/svg+xml"}
 """What a machine’s own list of types may have otherwise, or not at all."""
 YEAR = "public, max-age=31536000"
 FOR_EVER = f"{YEAR}, immutable"
-"""Of an address that carries its version (web.static_url)."""
+"""Of an address that carries the version of what is sent (web.version_of)."""
+ASK_AGAIN = "no-cache"
+"""Of one that carries another: while Dataelan is brought up to date, a page of a newer process asked this older one, or
+the other way round. Kept under that address, it would be taken for the other for a year."""
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -36,6 +40,7 @@ class _File:
     changed_at: float
     content: bytes
     headers: tuple[tuple[str, str], ...]
+    version: str
 
 
 class StaticFiles:
@@ -52,8 +57,7 @@ class StaticFiles:
         file = self._file(name) if name in self._paths and environ["REQUEST_METHOD"] in ("GET", "HEAD") else None
         if file is None:
             return self._app(environ, start_response)
-        kept = FOR_EVER if environ.get("QUERY_STRING", "").startswith("v=") else YEAR
-        start_response("200 OK", [*file.headers, ("Cache-Control", kept)])
+        start_response("200 OK", [*file.headers, ("Cache-Control", _kept(environ.get("QUERY_STRING", ""), file))])
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [file.content]
 
     def _file(self, name: str) -> _File | None:
@@ -64,10 +68,16 @@ class StaticFiles:
             if known is None or known.changed_at != changed_at:
                 content = path.read_bytes()
                 said = (("Content-Type", _type(path)), ("Content-Length", str(len(content))))
-                known = self._read[name] = _File(changed_at, content, (*said, *self._always))
+                known = self._read[name] = _File(changed_at, content, (*said, *self._always), version_of(content))
         except OSError:
             return None
         return known
+
+
+def _kept(asked: str, file: _File) -> str:
+    if not asked.startswith("v="):
+        return YEAR
+    return FOR_EVER if asked == f"v={file.version}" else ASK_AGAIN
 
 
 def _type(path: Path) -> str:

@@ -185,4 +185,8 @@ def _digest(endpoint: str, values: dict[str, Any]) -> None:
 @lru_cache(maxsize=256)
 def _file_digest(folder: str, name: str) -> str:
     path = Path(folder, name)
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "0"
+    return version_of(path.read_bytes()) if path.is_file() else "0"
+
+
+def version_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]

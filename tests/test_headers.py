@@ -45,6 +45,7 @@ def test_files_with_a_digest_are_kept_for_ever_and_others_are_not(app: Flask) ->
     address = re.search(r'href="(/static/app\.css\?v=\w+)"', client.get("/login").get_data(as_text=True))[1]  # type: ignore[index]
     assert "immutable" in client.get(address).headers["Cache-Control"]
     assert "immutable" not in client.get("/static/app.css").headers.get("Cache-Control", "")
+    assert client.get("/static/app.css?v=0123456789ab").headers["Cache-Control"] == "no-cache", "of another version"
     up = (
         "../wsgi.py",
         "%2e%2e/wsgi.py",
