@@ -69,29 +69,6 @@
   });
   const announce = (text) => { const place = document.getElementById('announcer'); if (place) place.textContent = text; };
 
-  // Dialogs: data-opens, data-closes; and data-confirm on a form asks before it is sent, by htmx or not.
-  on('click', '[data-opens]', (button) => document.getElementById(button.dataset.opens)?.showModal());
-  on('click', '[data-closes]', (button) => button.closest('dialog').close());
-  on('click', 'dialog.modal', (dialog, event) => { if (event.target === dialog) dialog.close('cancel'); });
-  on('click', '[data-back]', () => history.back());
-  document.addEventListener('submit', (event) => {
-    const form = event.target;
-    if (!form.dataset.confirm || form.dataset.confirmed) { delete form.dataset.confirmed; return; }
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    const dialog = document.getElementById('confirm');
-    document.getElementById('confirm-title').textContent = form.dataset.confirm;
-    document.getElementById('confirm-text').textContent = form.dataset.confirmText || '';
-    document.getElementById('confirm-ok').textContent = form.dataset.confirmAction || 'Continue';
-    dialog.returnValue = 'cancel';
-    dialog.showModal();
-    dialog.addEventListener('close', () => {
-      if (dialog.returnValue !== 'ok') return;
-      form.dataset.confirmed = 'yes';
-      form.requestSubmit(event.submitter);
-    }, { once: true });
-  }, true);
-
   // A form is sent once at a time: while it is on its way, sending it again is nothing. Its button is not disabled for that,
   // which would take the keyboard's place away, and the button's own value out of the form.
   const onItsWay = new WeakSet();
@@ -168,12 +145,6 @@
     closeMenus();
     menu?.querySelector('summary').focus();
   });
-  // A dialog gives the keyboard's place back to what it had before. In a menu that was closed meanwhile, that is its button.
-  let before;
-  document.addEventListener('focusin', ({ target }) => { if (!target.closest('dialog')) before = target; });
-  document.addEventListener('close', () => {
-    if (document.activeElement === document.body) before?.closest('details.menu')?.querySelector('summary').focus();
-  }, true);
 
   // Toasts leave by themselves, except dangers, and never while pointed at.
   const retire = (toast) => {
@@ -185,15 +156,15 @@
   let isLeft = false;   // what a page had asked for comes to nothing when it is left: no trouble, though the browser calls it so
   window.addEventListener('pagehide', () => { isLeft = true; });
   window.addEventListener('pageshow', () => { isLeft = false; });
-  const sayUnreachable = () => {
-    if (isLeft) return;
+  // Words that the page came with, as a toast, and once however often there is cause.
+  globalThis.sayAlone = (name) => {
     const place = document.getElementById('toasts');
-    if (!place.querySelector('[data-unreachable]')) {
-      const toast = document.getElementById('unreachable').content.firstElementChild.cloneNode(true);
-      toast.dataset.unreachable = '';
-      place.append(toast);
-    }
+    if (!place || place.querySelector(`[data-${name}]`)) return;
+    const toast = document.getElementById(name).content.firstElementChild.cloneNode(true);
+    toast.dataset[name] = '';
+    place.append(toast);
   };
+  const sayUnreachable = () => { if (!isLeft) sayAlone('unreachable'); };
   document.addEventListener('htmx:error', sayUnreachable);
 
   // Writing: Ctrl/Cmd-Enter sends; drafts survive a reload; the box grows where CSS cannot make it.

@@ -1,0 +1,51 @@
+"""What happens while something else is on its way: an answer, a list, a page's own news, somebody's decision."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from playwright.sync_api import Page, Route, expect
+
+from dataelan_web.extensions import db
+from dataelan_web.models import Execution, State, now
+from tests import people
+
+from . import steps
+from .test_admin import superuser
+from .test_finding import active
+from .test_media import NOTES, PICTURE, attach, attached, opened
+from .test_session import FAST, INSTANT
+
+Opener = Callable[..., Page]
+
+
+def test_what_was_agreed_to_is_done_to_nothing_else(open_page: Opener, acme: people.Cast) -> None:
+    """The list of what runs looks for its own news every few seconds, while it is asked whether to stop one of them."""
+    begun = now() - timedelta(days=3000)
+    oldest, next_one = [
+        people.ended(acme, asked, state=State.RUNNING, finished_at=None, created_at=at, started_at=at)
+        for asked, at in (("One", begun), ("Two", begun + timedelta(days=1)))
+    ]
+    page = open_page(superuser())
+    page.goto("/admin/queue")
+    stop = page.locator(f"form[action*='{oldest.id}']").get_by_role("button", name="Stop")
+    expect(page.locator("#queue form[action*='/runs/']").first).to_have_attribute("action", re.compile(str(oldest.id)))
+    stop.click()
+    expect(page.locator("#confirm")).to_be_visible()
+    oldest.state, oldest.finished_at = State.COMPLETED, now()
+    db.session.commit()
+    expect(page.locator(f"form[action*='{oldest.id}']")).to_have_count(0)
+    page.locator("#confirm-ok").click()
+    expect(page.locator("#toasts")).to_contain_text("nothing was done")
+    db.session.rollback()
+    assert db.session.get_one(Execution, next_one.id, populate_existing=True).cancel_requested_at is None
+
+    page.locator(f"form[action*='{next_one.id}']").get_by_role("button", name="Stop").click()
+    page.locator("#queue").evaluate("region => { region.outerHTML = region.outerHTML }")  # the same, drawn anew
+    with page.expect_navigation():
+        page.locator("#confirm-ok").click()
+    db.session.rollback()
+    assert db.session.get_one(Execution, next_one.id, populate_existing=True).cancel_requested_at
