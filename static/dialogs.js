@@ -8,7 +8,10 @@
   on('click', '[data-opens]', (button) => document.getElementById(button.dataset.opens)?.showModal());
   on('click', '[data-closes]', (button) => button.closest('dialog').close());
   on('click', '[data-back]', () => history.back());
-  on('click', 'dialog.modal', (dialog, event) => { if (event.target === dialog) dialog.close('cancel'); });
+  // A click beside a dialog closes it, if it began there: who marks the words of a field may let go beside the dialog.
+  let pressed;
+  document.addEventListener('pointerdown', ({ target }) => { pressed = target; }, true);
+  on('click', 'dialog.modal', (dialog, event) => { if (event.target === dialog && pressed === dialog) dialog.close('cancel'); });
 
   // data-confirm on a form asks before it is sent, by htmx or not. What was agreed to is what the form said then: a page that
   // looks for its own news may since have made another's of it, or put another in its place.

@@ -79,6 +79,25 @@ def test_every_place_is_reached_by_the_keyboard(open_page: Opener, acme: people.
     expect(page.get_by_role("dialog", name="Name and instructions")).to_be_visible()
 
 
+def test_a_dialog_stays_open_when_words_are_marked_beyond_its_edge(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.mia)
+    page.goto(f"{acme.home}/projects/{acme.project.id}")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("rename this")
+    expect(active(page)).to_have_text("Rename this project, or change its instructions")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Name and instructions")
+    box = dialog.locator("input[name=name]").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 60, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(5, box["y"] + 10, steps=3)
+    page.mouse.up()
+    expect(dialog).to_be_visible()
+    page.mouse.click(5, 5)
+    expect(dialog).to_be_hidden()
+
+
 def test_on_a_phone_the_palette_opens_by_a_button(open_page: Opener, acme: people.Cast) -> None:
     page = open_page(acme.mia, viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True)
     page.goto(f"{acme.home}/")
