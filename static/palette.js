@@ -50,12 +50,25 @@
     model.remove();
     if (input.value.trim()) list.lastElementChild.before(group); else list.prepend(group);   // searching for the words comes last
   };
-  input.addEventListener('htmx:after:swap', () => {
+  // Who presses Enter before the list of what was typed is there means the first of that one, not what stands there of before.
+  let listed, chooses = null;
+  const choose = (isApart) => {
+    const option = marked();
+    chooses = null;
+    if (!option) return;
+    if (option.href && isApart) { open(option.href, '_blank', 'noopener'); palette.close(); } else option.click();
+  };
+  input.addEventListener('htmx:config:request', ({ detail }) => { detail.ctx.words = input.value; });
+  input.addEventListener('htmx:after:swap', ({ detail }) => {
     addActs();
     const first = options()[0];
     mark(first);
     list.scrollTop = 0;
+    listed = detail.ctx.words;
+    if (listed === input.value) chooses?.();
   });
+  input.addEventListener('input', () => { chooses = null; });
+  palette.addEventListener('close', () => { chooses = null; });
 
   input.addEventListener('keydown', (event) => {
     const all = options(), here = all.indexOf(marked());
@@ -67,9 +80,8 @@
     }
     if (event.key === 'Enter') {
       event.preventDefault();
-      const option = marked();
-      if (!option) return;
-      if (option.href && (event.ctrlKey || event.metaKey)) { open(option.href, '_blank', 'noopener'); palette.close(); } else option.click();
+      const isApart = event.ctrlKey || event.metaKey;
+      if (listed === input.value) choose(isApart); else chooses = () => choose(isApart);
     }
   });
   list.addEventListener('pointermove', ({ target }) => { const option = target.closest('[role=option]:not([aria-disabled])'); if (option && option !== marked()) mark(option); });

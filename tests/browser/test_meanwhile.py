@@ -22,6 +22,21 @@ from .test_session import FAST, INSTANT
 Opener = Callable[..., Page]
 
 
+def test_the_palette_waits_for_what_was_typed(open_page: Opener, acme: people.Cast) -> None:
+    def slowly(route: Route) -> None:
+        time.sleep(0.3)
+        route.continue_()
+
+    page = open_page(acme.mia)
+    page.goto(f"{acme.home}/hub/models")
+    page.keyboard.press("Control+k")
+    expect(active(page)).to_contain_text("Acme session")
+    page.route(re.compile("q=rout"), slowly)
+    page.keyboard.type("routing rules")
+    page.keyboard.press("Enter")  # the list of before is still there
+    page.wait_for_url("**/hub/rules")
+
+
 def test_what_was_agreed_to_is_done_to_nothing_else(open_page: Opener, acme: people.Cast) -> None:
     """The list of what runs looks for its own news every few seconds, while it is asked whether to stop one of them."""
     begun = now() - timedelta(days=3000)
