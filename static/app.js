@@ -174,7 +174,7 @@
   };
   document.addEventListener('keydown', (event) => {
     const form = event.target.matches?.('textarea[data-submit]') ? event.target.form : event.target.closest?.('form[data-runs]');
-    if (form && event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+    if (form && event.key === 'Enter' && !event.isComposing && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       form.requestSubmit();
     }

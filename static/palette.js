@@ -71,6 +71,7 @@
   palette.addEventListener('close', () => { chooses = null; });
 
   input.addEventListener('keydown', (event) => {
+    if (event.isComposing) return;                                             // Enter and the arrows choose a word there
     const all = options(), here = all.indexOf(marked());
     const to = { ArrowDown: here + 1, ArrowUp: here - 1, PageDown: here + 6, PageUp: here - 6 }[event.key];
     if (to !== undefined && all.length) {

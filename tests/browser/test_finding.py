@@ -79,6 +79,21 @@ def test_every_place_is_reached_by_the_keyboard(open_page: Opener, acme: people.
     expect(page.get_by_role("dialog", name="Name and instructions")).to_be_visible()
 
 
+def test_enter_while_a_word_is_composed_is_for_that_word(open_page: Opener, acme: people.Cast) -> None:
+    """As Japanese is written: Enter takes the word that is offered, and leads nowhere."""
+    page = open_page(acme.mia)
+    page.goto(f"{acme.home}/hub/models")
+    page.keyboard.press("Control+k")
+    expect(active(page)).to_contain_text("Acme session")
+    pressed = "{ key, isComposing: true, bubbles: true, cancelable: true }"
+    for key in ("ArrowDown", "Enter"):
+        told = f"(field, key) => field.dispatchEvent(new KeyboardEvent('keydown', {pressed}))"
+        assert page.locator("#palette input").evaluate(told, key), f"{key} is left to the field"
+    expect(active(page)).to_contain_text("Acme session")
+    expect(page.locator("#palette")).to_be_visible()
+    assert page.url.endswith("/hub/models")
+
+
 def test_a_dialog_stays_open_when_words_are_marked_beyond_its_edge(open_page: Opener, acme: people.Cast) -> None:
     page = open_page(acme.mia)
     page.goto(f"{acme.home}/projects/{acme.project.id}")
