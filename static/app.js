@@ -226,26 +226,36 @@
     if (draft) area.value = draft;
     grow(area);
   };
-  const sentTexts = new WeakMap();
-  document.addEventListener('submit', ({ target }) => { sentTexts.set(target, target.querySelector('textarea[data-submit]')?.value); });
+  // What stood in each field as its form was sent: the session, or the batch, knows that now. What was changed while it was
+  // on its way is of the next prompt, which is being written already.
+  const sentAs = new WeakMap(), stands = (field) => (/checkbox|radio/.test(field.type) ? field.checked : field.value);
+  document.addEventListener('submit', ({ target }) =>
+    target.querySelectorAll('[data-draft], textarea[data-submit]').forEach((field) => sentAs.set(field, stands(field))));
+  const isKnown = (field, was) => {
+    if (field.options) for (const one of field.options) one.defaultSelected = one.value === was;
+    else if (/checkbox|radio/.test(field.type)) field.defaultChecked = was;
+    else field.defaultValue = was;
+  };
   document.addEventListener('htmx:after:request', (event) => {
     const { sourceElement: form, response } = event.detail.ctx ?? {};
     if (!form?.matches?.('form[data-composer], form[data-drafted]') || !response?.raw?.ok) return;
-    form.querySelectorAll('[data-draft]:not([data-submit])').forEach((field) => {
-      store.set(draftOf(field), '');                                        // the session, or the batch, knows them now
-      if (field.options) for (const one of field.options) one.defaultSelected = one.selected;
-      else if (field.type === 'checkbox') field.defaultChecked = field.checked;
-      else field.defaultValue = field.value;
-    });
+    const fields = [...form.querySelectorAll('[data-draft]:not([data-submit])')].map((field) => [field, stands(field)]);
+    const changed = fields.filter(([field, now]) => sentAs.has(field) && sentAs.get(field) !== now).map(([field]) => draftOf(field));
+    for (const [field, now] of fields) {
+      if (!changed.includes(draftOf(field))) store.set(draftOf(field), '');
+      isKnown(field, sentAs.get(field) ?? now);
+    }
+    for (const [field, now] of fields) if (/checkbox|radio/.test(field.type)) field.checked = now; else field.value = now;
     const area = form.querySelector('textarea[data-submit]');
     if (!area) return;
-    if (area.value === sentTexts.get(form)) {                               // else the next prompt is being written already
+    if (area.value === sentAs.get(area)) {
       area.value = '';
       store.set(draftOf(area), '');
       grow(area);
     }
     if (!form.matches('[data-composer]')) return;
-    area.focus({ preventScroll: true });
+    // Who went elsewhere meanwhile is writing there.
+    if (document.activeElement === document.body || form.contains(document.activeElement)) area.focus({ preventScroll: true });
     following = true;
     document.getElementById('connect')?.removeAttribute('open');           // it has had its moment
   });

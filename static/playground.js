@@ -220,11 +220,15 @@
     marks.forEach((mark) => (mark === here && !target.ended ? mark.setAttribute('aria-current', 'true') : mark.removeAttribute('aria-current')));
   }, true);
 
+  let sent = new Set();                                                       // files, and chips of those that were there already
+  document.addEventListener('submit', ({ target }) => {
+    if (target === composer()) sent = new Set([...attached, ...chips().querySelectorAll('[data-reference-chip]')]);
+  });
   document.addEventListener('htmx:after:request', (event) => {
     const { sourceElement: form, response } = event.detail.ctx ?? {};
     if (!form?.matches?.('form[data-composer]') || !response?.raw?.ok) return;
-    attached = [];
-    chips().replaceChildren();
+    attached = attached.filter((file) => !sent.has(file));                    // what came meanwhile is of the next prompt
+    chips().querySelectorAll('[data-reference-chip]').forEach((one) => { if (sent.has(one)) one.remove(); });
     complain('');
     showFiles();
     keep();

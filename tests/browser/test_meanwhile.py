@@ -22,6 +22,53 @@ from .test_session import FAST, INSTANT
 Opener = Callable[..., Page]
 
 
+def sent_and_held(page: Page) -> Route:
+    """A prompt on its way, whose answer waits until the route is let go on."""
+    held: list[Route] = []
+    page.route("**/executions", lambda route: held.append(route))
+    page.locator("#composer select[name=model]").select_option(INSTANT)
+    page.locator("#text").fill("What is this?")
+    with page.expect_request("**/executions"):
+        page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_timeout(50)
+    return held[0]
+
+
+def test_what_is_prepared_while_a_prompt_is_sent_is_the_next_one_s(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = opened(open_page(acme.mia), acme, "TEXT")
+    attach(page, PICTURE)
+    expect(attached(page)).to_have_count(1)
+    on_its_way = sent_and_held(page)
+    attach(page, NOTES)
+    page.locator("#text").fill("And these?")
+    page.locator("#composer select[name=model]").select_option(FAST)
+    on_its_way.continue_()
+    run = steps.finished(steps.card(page))
+    expect(run.locator(".given-picture img")).to_have_attribute("alt", "Attached: harbour.png")
+    for _ in range(2):
+        expect(page.locator("#text")).to_have_value("And these?")
+        expect(attached(page)).to_have_count(1)
+        expect(attached(page)).to_contain_text("notes.md")
+        expect(page.locator("#composer select[name=model]")).to_have_value(FAST)
+        page.reload()
+
+
+def test_who_writes_elsewhere_while_a_prompt_is_sent_goes_on_writing_there(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    page = opened(open_page(acme.mia), acme, "TEXT")
+    on_its_way = sent_and_held(page)
+    title = page.get_by_label("Session title")
+    title.fill("My own na")
+    on_its_way.continue_()
+    steps.finished(steps.card(page))
+    page.keyboard.type("me")
+    expect(title).to_have_value("My own name")
+    expect(page.locator("#text")).to_have_value("")
+
+
 def test_the_palette_waits_for_what_was_typed(open_page: Opener, acme: people.Cast) -> None:
     def slowly(route: Route) -> None:
         time.sleep(0.3)
