@@ -44,13 +44,18 @@
   };
   const toClipboard = async (text, button) => {
     // A promise is handed over: some browsers forget, while it is fetched, that somebody has clicked.
-    try { await navigator.clipboard.write([new ClipboardItem({ 'text/plain': text.then((words) => new Blob([words], { type: 'text/plain' })) })]); } catch {
+    try { await navigator.clipboard.write([new ClipboardItem({ 'text/plain': text.then((words) => new Blob([words], { type: 'text/plain' })) })]); return true; } catch {
       const area = Object.assign(document.createElement('textarea'), { value: await text, className: 'sr-only' });   // plain http: no clipboard of that kind
-      button.after(area); area.select(); document.execCommand('copy'); area.remove();
+      const held = document.activeElement;
+      button.after(area); area.select();
+      const isCopied = document.execCommand('copy');
+      area.remove();
+      held.focus({ preventScroll: true });
+      return isCopied;
     }
   };
   on('click', '[data-copy], .btn-copy', async (button) => {
-    try { await toClipboard(textOf(button), button); } catch { return sayUnreachable(); }
+    try { if (!await toClipboard(textOf(button), button)) return sayAlone('uncopied'); } catch { return sayUnreachable(); }
     announce('Copied');
     if (button.classList.contains('copied')) return;
     const word = button.matches('.btn-copy') && button.textContent;        // has no icon to turn into a tick

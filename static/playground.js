@@ -207,7 +207,7 @@
   // From one picture to the next; and a transcript whose marks play its recording, and follow it.
   on('click', '[data-shows]', (button) => { button.closest('dialog').close(); document.getElementById(button.dataset.shows)?.showModal(); });
   document.addEventListener('keydown', (event) => {
-    document.querySelector(`dialog.lightbox[open] [data-key="${event.key}"]`)?.click();
+    document.querySelector(`dialog.lightbox[open] [data-key="${CSS.escape(event.key)}"]`)?.click();
   });
   on('click', '[data-seek]', (mark) => {
     const recording = document.getElementById(mark.closest('.transcript').dataset.of);

@@ -261,6 +261,32 @@ def test_an_answer_is_markdown_with_highlighted_code_that_can_be_copied_and_save
     assert download.value.path().read_text() == code.text_content()
 
 
+def test_without_a_clipboard_of_its_own_a_page_copies_keeps_the_keyboard_s_place_and_tells_no_lie(
+    open_page: Opener, acme: people.Cast
+) -> None:
+    """As over plain http, where a browser offers the older way alone."""
+    people.ended(acme, "A question about herons", "They stand still.\n\n```python\nprint(1)\n```\n")
+    page = open_page(acme.mia, script="Object.defineProperty(navigator, 'clipboard', { value: undefined });")
+    page.goto(acme.session_url)
+    button = page.locator(".btn-copy").first
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#announcer")).to_have_text("Copied")
+    expect(button).to_be_focused()
+    page.reload()
+    page.evaluate("document.execCommand = () => false")
+    button.click()
+    expect(page.locator("#toasts")).to_contain_text("Not copied")
+    expect(page.locator("#announcer")).to_have_text("")
+
+
+def test_any_sign_can_be_typed(session: Page) -> None:
+    """Whoever complains in the console fails the test."""
+    session.locator("#text").click()
+    session.keyboard.type('"\\]')
+    expect(session.locator("#text")).to_have_value('"\\]')
+
+
 def test_a_session_is_printed_as_what_was_asked_and_answered(open_page: Opener, acme: people.Cast) -> None:
     people.ended(acme, "What is a token?", "A piece of a *word*.")
     page = open_page(acme.victor)
