@@ -306,7 +306,9 @@
       const answer = await fetch(bell.dataset.bell, { redirect: 'error' });   // a visitor whose sign-in ended goes on undisturbed
       if (!answer.ok) return;
       const said = bell.getAttribute('aria-label');
-      bell.outerHTML = await answer.text();
+      const words = await answer.text(), isHeld = document.activeElement === bell;
+      bell.outerHTML = words;
+      if (isHeld) document.getElementById('bell').focus({ preventScroll: true });
       const says = document.getElementById('bell').getAttribute('aria-label');
       if (says !== said) announce(says);
     } catch { /* next time */ }

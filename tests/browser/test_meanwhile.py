@@ -111,3 +111,15 @@ def test_what_was_agreed_to_is_done_to_nothing_else(open_page: Opener, acme: peo
         page.locator("#confirm-ok").click()
     db.session.rollback()
     assert db.session.get_one(Execution, next_one.id, populate_existing=True).cancel_requested_at
+
+
+def test_the_bell_that_is_looked_at_again_keeps_the_keyboard_s_place(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(acme.mia, locale="en-US")  # not kept: a clock cannot be taken out of a page again
+    page.clock.install()
+    page.goto(acme.session_url)
+    bell = page.locator("#bell")
+    bell.focus()
+    bell.evaluate("bell => { bell.dataset.old = 'yes' }")
+    page.clock.run_for(70_000)
+    expect(page.locator("#bell[data-old]")).to_have_count(0)
+    expect(bell).to_be_focused()
