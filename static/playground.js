@@ -160,7 +160,7 @@
 
   // What the microphone records becomes a file like any other.
   const SOUNDS = [['audio/ogg;codecs=opus', 'ogg'], ['audio/webm;codecs=opus', 'webm'], ['audio/mp4', 'm4a']];
-  let recorder;
+  let recorder, isAsking = false;
   const isRecording = () => recorder?.state === 'recording';
   const showRecording = () => {
     const button = composer()?.querySelector('[data-record]');
@@ -174,10 +174,12 @@
     const [type, ending] = SOUNDS.find(([one]) => MediaRecorder.isTypeSupported(one)) ?? [], parts = [];
     if (!type) { complain('This browser records in no form that can be sent. Attach a recording.'); return; }
     let microphone;
+    if (isAsking) return;                                                     // a second one would record for ever
+    isAsking = true;
     try { microphone = await navigator.mediaDevices.getUserMedia({ audio: true }); } catch {
       complain('The microphone cannot be used. Allow it for this page, or attach a recording.');
       return;
-    }
+    } finally { isAsking = false; }
     recorder = new MediaRecorder(microphone, { mimeType: type });
     recorder.addEventListener('dataavailable', ({ data }) => parts.push(data));
     recorder.addEventListener('stop', () => {

@@ -123,3 +123,22 @@ def test_the_bell_that_is_looked_at_again_keeps_the_keyboard_s_place(open_page: 
     page.clock.run_for(70_000)
     expect(page.locator("#bell[data-old]")).to_have_count(0)
     expect(bell).to_be_focused()
+
+
+def test_the_microphone_is_asked_for_once_by_a_double_click(open_page: Opener, acme: people.Cast) -> None:
+    page = open_page(
+        acme.mia,
+        script="""
+        window.asked = 0;
+        const getUserMedia = () => new Promise((go) => {
+          asked += 1;
+          setTimeout(() => go(new AudioContext().createMediaStreamDestination().stream), 300);
+        });
+        Object.defineProperty(navigator, 'mediaDevices', { value: { getUserMedia } });
+        """,
+    )
+    opened(page, acme, "VOICE")
+    page.locator("[data-record]").dblclick()
+    expect(page.locator("[data-record]")).to_have_attribute("aria-label", "Stop recording")
+    page.wait_for_timeout(400)
+    assert page.evaluate("asked") == 1
