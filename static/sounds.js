@@ -96,8 +96,11 @@
     const wave = target.parentElement.querySelector('.wave');
     loudness(target.currentSrc || target.src).then((sound) => open(target, wave, sound), () => {});
   }), { rootMargin: '200px 0px' });
+  const met = new WeakSet();                                                  // once each: some are still being fetched
   const wake = (root) => root.querySelectorAll('.sound audio[data-bytes]').forEach((audio) => {
-    if (Number(audio.dataset.bytes) <= LARGEST && audio.controls) near.observe(audio);
+    if (Number(audio.dataset.bytes) > LARGEST || met.has(audio)) return;
+    met.add(audio);
+    near.observe(audio);
   });
   new MutationObserver((changes) => changes.forEach((change) => change.addedNodes.forEach((node) => { if (node.nodeType === 1) wake(node.parentElement ?? node); })))
     .observe(document.body, { childList: true, subtree: true });

@@ -142,3 +142,35 @@ def test_the_microphone_is_asked_for_once_by_a_double_click(open_page: Opener, a
     expect(page.locator("[data-record]")).to_have_attribute("aria-label", "Stop recording")
     page.wait_for_timeout(400)
     assert page.evaluate("asked") == 1
+
+
+def test_a_recording_that_is_still_fetched_is_not_fetched_again_for_what_comes_beside_it(
+    open_page: Opener, acme: people.Cast, worker: object
+) -> None:
+    """Opened twice, its button would play it and stop it at once."""
+    page = opened(open_page(acme.mia), acme, "VOICE")
+    steps.finished(steps.ask(page, "Good morning"))
+    fetched: list[Route] = []
+    page.route(re.compile("/assets/"), lambda route: fetched.append(route) if is_fetch(route) else route.continue_())
+    page.reload()
+    page.locator(".sound audio").first.scroll_into_view_if_needed()
+    until(page, lambda: len(fetched) == 1)
+    page.locator("#runs").evaluate("runs => runs.append(document.createElement('p'))")
+    page.wait_for_timeout(500)
+    fetched[0].continue_()
+    play = page.locator("[data-wave-play]")
+    expect(play).to_be_visible()
+    assert len(fetched) == 1
+
+
+def is_fetch(route: Route) -> bool:
+    return route.request.resource_type == "fetch"
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Not tests.conftest.wait_until: what a route hears of is told while the driver has its turn."""
+    for _ in range(200):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it did not come to be")
