@@ -89,6 +89,12 @@
   const posted = ({ sourceElement: form, request }) => request?.method === 'POST' && form?.matches?.('form') && form;
   document.addEventListener('htmx:before:request', ({ detail }) => { const form = posted(detail.ctx); if (form) goes(form, true); });
   document.addEventListener('htmx:finally:request', ({ detail }) => { const form = posted(detail.ctx); if (form) goes(form, false); });
+  // A button that htmx disables for as long (hx-disable) has the keyboard's place again, if nobody took it meanwhile.
+  const pressed = new WeakMap();
+  document.addEventListener('htmx:before:request', ({ detail: { ctx } }) => { if (posted(ctx)) pressed.set(ctx, document.activeElement); });
+  document.addEventListener('htmx:finally:request', ({ detail: { ctx } }) => setTimeout(() => {
+    if (document.activeElement === document.body && pressed.get(ctx)?.isConnected) pressed.get(ctx).focus({ preventScroll: true });
+  }));
   addEventListener('submit', ({ target: form, defaultPrevented, submitter }) => {
     if (defaultPrevented || (submitter?.formMethod || form.method) !== 'post') return;
     goes(form, true);

@@ -174,3 +174,17 @@ def until(page: Page, holds: Callable[[], bool]) -> None:
             return
         page.wait_for_timeout(50)
     raise AssertionError("it did not come to be")
+
+
+def test_a_button_that_was_pressed_by_the_keyboard_is_where_the_keyboard_is_after_a_refusal(
+    open_page: Opener, acme: people.Cast
+) -> None:
+    page = open_page(acme.mia, strict=False)
+    page.goto(acme.session_url)
+    page.locator("#text").fill("What is this?")
+    page.route("**/executions", lambda route: route.fulfill(status=503, body="<p>Not now</p>"))
+    run = page.get_by_role("button", name="Run", exact=True)
+    run.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#problem")).to_contain_text("Not now")
+    expect(run).to_be_focused()
