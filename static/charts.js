@@ -3,7 +3,7 @@
 (() => {
   'use strict';
   const KINDS = { bar: { type: 'bar' }, line: { type: 'scatter', mode: 'lines+markers' }, points: { type: 'scatter', mode: 'markers' } };
-  const draw = async (place) => {
+  const show = (place, react) => {
     const box = place.closest('.chart-box');
     const { labels, lines } = JSON.parse(place.dataset.chart);
     const shown = [...box.querySelectorAll('[name=line]')].filter((tick) => tick.checked).map((tick) => Number(tick.value));
@@ -16,13 +16,16 @@
       ...kind, name: lines[at].name, x: labels, y: lines[at].values,
       marker: { color: colour(`--chart-${at + 1}`), size: 7 }, line: { color: colour(`--chart-${at + 1}`), width: 2 },
     }));
+    return react(place, traces, {
+      ...plots.layout(style), height: 300, bargap: 0.3, showlegend: traces.length > 1,
+      xaxis: { ...axis, type: numbers ? 'linear' : 'category', showgrid: false },
+      yaxis: { ...axis, rangemode: kind.type === 'bar' ? 'tozero' : 'normal', title: traces.length === 1 ? { text: traces[0].name, standoff: 8 } : undefined },
+    }, { displayModeBar: false, responsive: true });
+  };
+  const draw = async (place) => {
     try {
       const { react } = await plots.load(place.dataset.plotly);
-      await react(place, traces, {
-        ...plots.layout(style), height: 300, bargap: 0.3, showlegend: traces.length > 1,
-        xaxis: { ...axis, type: numbers ? 'linear' : 'category', showgrid: false },
-        yaxis: { ...axis, rangemode: kind.type === 'bar' ? 'tozero' : 'normal', title: traces.length === 1 ? { text: traces[0].name, standoff: 8 } : undefined },
-      }, { displayModeBar: false, responsive: true });
+      await show(place, react);
     } catch (error) {
       place.textContent = error.message;
     }
@@ -36,5 +39,6 @@
     if (box) draw(box.querySelector('.chart'));
   });
   plots.redraw(() => drawn().forEach(draw));
+  plots.print(() => drawn().forEach((place) => { if (place.matches('.js-plotly-plot')) show(place, Plotly.react); }), () => drawn().forEach(draw));
   drawn().forEach(draw);
 })();

@@ -26,10 +26,8 @@
       link.click();
     });
   };
-  // On paper: the light colours whatever the theme is, and as wide as a page. What is drawn before the browser takes the
-  // page counts, so both are set as it asks.
-  const paper = { width: 690, height: 250, autosize: false };
-  let isPrinting = false, wasDark = false;
+  const paper = { width: 690, height: 250, autosize: false };                  // as wide as a page
+  let isPrinting = false;
   const show = (place, react) => {
     const style = getComputedStyle(place), axis = plots.axis(style), small = 'spark' in place.dataset;
     const { data, layout } = coloured(JSON.parse(place.dataset.figure), style);
@@ -65,15 +63,11 @@
   let drawnDark = isDark();
   const drawAll = () => { drawnDark = isDark(); drawn().forEach(draw); };
   plots.redraw(() => { if (!isPrinting && drawnDark !== isDark()) drawAll(); });
-  addEventListener('beforeprint', () => {
+  plots.print(() => {
     isPrinting = true;
-    wasDark = document.documentElement.classList.contains('dark');
-    document.documentElement.classList.remove('dark');
     document.querySelectorAll('.js-plotly-plot[data-figure]').forEach((place) => show(place, Plotly.react));
-  });
-  addEventListener('afterprint', () => {
+  }, () => {
     isPrinting = false;
-    document.documentElement.classList.toggle('dark', wasDark);
     drawAll();
   });
   // A part that does not come says so; the same link asks for it again.

@@ -21,5 +21,19 @@ window.plots = (() => {
   const axis = (style) => ({ color: colourOf(style)('--muted-foreground'), gridcolor: colourOf(style)('--border'), zerolinecolor: colourOf(style)('--border'), automargin: true, fixedrange: true });
   // Colours are looked up as a figure is drawn, so a change of theme draws it anew.
   const redraw = (all) => new MutationObserver(all).observe(document.documentElement, { attributeFilter: ['class'] });
-  return { load, colourOf, layout, axis, redraw };
+  // On paper: the light colours whatever the theme is. What is drawn before the browser takes the page counts, so it is
+  // drawn as it asks: `draw` must be done when it returns.
+  const print = (draw, over) => {
+    let wasDark = false;
+    addEventListener('beforeprint', () => {
+      wasDark = document.documentElement.classList.contains('dark');
+      document.documentElement.classList.remove('dark');
+      draw();
+    });
+    addEventListener('afterprint', () => {
+      document.documentElement.classList.toggle('dark', wasDark);
+      over();
+    });
+  };
+  return { load, colourOf, layout, axis, redraw, print };
 })();

@@ -403,7 +403,13 @@ def test_the_numbers_of_a_table_are_charted_in_the_colours_of_the_page(session: 
     session.reload()
     session.get_by_text("Chart it").click()
     expect(bars).to_have_count(3)
-    assert bars.first.evaluate("bar => getComputedStyle(bar).fill") != light
+    colour = "bar => getComputedStyle(bar).fill"
+    dark = bars.first.evaluate(colour)
+    assert dark != light
+    session.evaluate("dispatchEvent(new Event('beforeprint'))")  # paper is white
+    assert bars.first.evaluate(colour) == light
+    session.evaluate("dispatchEvent(new Event('afterprint'))")
+    session.wait_for_function("dark => getComputedStyle(document.querySelector('.bars path')).fill === dark", arg=dark)
 
 
 def test_with_the_keyboard_alone_one_signs_in_runs_a_prompt_and_stops_it(page: Page, acme: people.Cast) -> None:
