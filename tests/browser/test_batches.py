@@ -84,6 +84,13 @@ def test_a_batch_from_pasted_rows_to_scores_by_keyboard(
     page.get_by_role("link", name="Score one by one").click()
     expect(page.get_by_role("heading", name="Row 1")).to_be_visible()
     page.wait_for_load_state()
+    page.evaluate("localStorage.setItem('keys', 'off')")  # as the list of shortcuts offers
+    page.keyboard.press("2")
+    page.keyboard.press("j")
+    expect(page.locator("[data-grade='2']")).to_have_attribute("aria-pressed", "false")
+    page.wait_for_timeout(300)
+    assert page.url.endswith("/answers/1/0")
+    page.evaluate("localStorage.removeItem('keys')")
     page.keyboard.press("5")
     expect(page).to_have_url(re.compile(r"/answers/1/1$"))
     page.keyboard.press("j")
