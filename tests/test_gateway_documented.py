@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from flask import Flask
 from jsonschema import Draft202012Validator
 
+from dataelan_web.gateway.account import HEADERS
 from dataelan_web.gateway.calls import CALLS, LEARN, STEER
 from dataelan_web.gateway.steering import CACHE, SESSION, TAGS
 
@@ -41,6 +43,17 @@ def test_the_openapi_document_is_whole_and_its_schemas_are_such(app: Flask) -> N
         for operation in item.values():
             named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
             assert named == set(re.findall(r"{(\w+)}", path))
+
+
+def test_every_header_of_ours_is_documented() -> None:
+    root = Path(__file__).parent.parent
+    files = [file.read_text() for file in (root / "dataelan_web" / "gateway").rglob("*.py") if file.name != "calls.py"]
+    ours = {*HEADERS.values(), *re.findall(r"x-dataelan-[a-z]+(?:-[a-z]+)*", "".join(files))}
+    listed = {name for names, _ in (*STEER, *LEARN) for name in names.split(", ")}
+    assert ours == {name for name in listed if name.startswith("x-dataelan-")}
+    said = (root / "docs" / "gateway.md").read_text().partition("## Headers")[2].partition("## ")[0]
+    for name in ours:
+        assert f"`{name}`" in said or f"`{name.removeprefix('x-dataelan')}`" in said, name
 
 
 def test_what_the_document_says_of_our_headers_is_what_is_taken(app: Flask, simulated: str, acme: people.Cast) -> None:

@@ -113,5 +113,7 @@ LEARN = (
     ("x-dataelan-limit-left-usd", "What is left of the tightest limit that counts it."),
     ("x-dataelan-overhead-ms", "Our own time, without the provider’s."),
     ("x-dataelan-cache, x-dataelan-replayed", "hit, miss; true where an earlier call’s answer is told again."),
+    ("x-dataelan-prompt", "Of a saved prompt, which version it was: its name, @, and the number."),
+    ("x-dataelan-estimated", "true where the count of a prompt’s tokens is our own guess, and not its provider’s."),
     ("x-should-retry", "false beside 504 and the code interrupted: the provider may have been paid. Clients heed it."),
 )
