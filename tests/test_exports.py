@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from werkzeug.formparser import parse_form_data
 from werkzeug.test import EnvironBuilder
 
+from dataelan_web.executions import prompts
 from dataelan_web.executions.prompts import from_json, to_json
 from dataelan_web.extensions import db
 from dataelan_web.gateway.json_body import body_of, checked
@@ -125,6 +126,9 @@ def test_what_the_document_says_of_itself_is_what_is_written_down(acme: people.C
     found = session_document.document(acme.session, [run])
     said = (Path(__file__).parent.parent / "docs" / "session-export.md").read_text()
     for name in (*found, *found["session"], *found["runs"][0], *found["runs"][0]["answer"], *found["runs"][0]["times"]):
+        assert f"`{name}`" in said, f"docs/session-export.md says nothing of {name}"
+    full = Prompt((), media={"a": 1}, task=Task.SPEECH, options={"a": 1}, **dict.fromkeys(prompts._PLAIN, 1))
+    for name in (*prompts.to_json(full), *prompts.PARTS):
         assert f"`{name}`" in said, f"docs/session-export.md says nothing of {name}"
 
 
