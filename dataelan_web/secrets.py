@@ -22,6 +22,7 @@ from flask import current_app
 
 VERSION, OLDER = "dk2", "dk1"
 PURPOSE = b"dataelan/provider-key/v1"
+MARK = b"dataelan/key-mark/v1"
 NONCE_BYTES = 12
 DAMAGED = "it was sealed for another place, or is damaged"
 
@@ -69,7 +70,9 @@ class Keyring:
     def __init__(self, keys: tuple[tuple[str, bytes], ...]):
         self.newest = keys[0][0]
         self.ids = tuple(name for name, _ in keys)
-        self._ciphers = {name: AESGCM(_derive(key)) for name, key in keys}
+        self.marks = {name: _derive(key, MARK).hex()[:16] for name, key in keys}
+        """By which a key is known again, and tells nothing of it: its name does not, as each `make run` has a k1."""
+        self._ciphers = {name: AESGCM(_derive(key, PURPOSE)) for name, key in keys}
 
     def encrypt(self, secret: str, place: Place) -> str:
         nonce = os.urandom(NONCE_BYTES)
@@ -99,8 +102,8 @@ def keyring() -> Keyring:
     return ring
 
 
-def _derive(key: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(key)
+def _derive(key: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(key)
 
 
 def _encode(data: bytes) -> str:

@@ -8,6 +8,7 @@ import os
 import re
 import tarfile
 import uuid
+from base64 import b64encode
 from pathlib import Path
 from typing import IO
 
@@ -72,6 +73,9 @@ def test_a_backup_brings_everything_back_and_nothing_of_what_was_there_is_lost_b
     strange = {**there, "DATAELAN_KEYS": environment["DATAELAN_KEYS"].replace("k1:", "k2:")}
     refused = flask(create_app(load(strange)), "restore", path)
     assert "put these into DATAELAN_KEYS first" in refused.output
+    of_another = {**there, "DATAELAN_KEYS": f"k1:{b64encode(os.urandom(32)).decode()}"}  # each `make run` has a k1
+    refused = flask(create_app(load(of_another)), "restore", path)
+    assert "What is called k1 here is another key" in refused.output
     restored = create_app(load(there))
     with restored.app_context():
         for statement in ("CREATE TABLE ledger (id int)", "DROP TABLE ledger"):
@@ -154,6 +158,12 @@ def empty(environment: dict[str, str], tmp_path: Path) -> Flask:
         connection.execute(text(f"CREATE DATABASE {name}"))
     url = re.sub(r"/\w+(\?|$)", rf"/{name}\1", environment["DATABASE_URL"])
     return create_app(load({**environment, "DATABASE_URL": url, "DATAELAN_STORAGE_URL": (tmp_path / "files").as_uri()}))
+
+
+def test_an_older_backup_names_its_keys_without_a_mark(app: Flask) -> None:
+    with app.app_context():
+        assert archive._missing(["k1", archive.DAMAGED]) == []
+        assert archive._missing(["k1", "k9"]) == ["k9"]
 
 
 def flask(app: Flask, *arguments: object) -> Result:

@@ -92,7 +92,8 @@ def read(path: Path, *, overwrite: bool = False) -> int:
 
 def _manifest() -> dict[str, Any]:
     about = {"format": FORMAT, "version": VERSION, "at": now().isoformat(), "migration": _migration()}
-    return about | {"keys": sorted(counts()), "users": db.session.scalar(select(func.count()).select_from(User))}
+    keys = {id: keyring().marks.get(id) for id in sorted(counts())}
+    return about | {"keys": keys, "users": db.session.scalar(select(func.count()).select_from(User))}
 
 
 def _look_at(path: Path) -> None:
@@ -137,13 +138,21 @@ def _manifest_of(packed: tarfile.TarFile) -> dict[str, Any]:
 
 def _check(manifest: dict[str, Any], overwrite: bool) -> None:
     """Before anything is touched."""
-    if missing := sorted(set(manifest["keys"]) - {*keyring().ids, DAMAGED}):  # which no key would mend
-        raise Refused(f"Its secrets are sealed with {', '.join(missing)}: put these into DATAELAN_KEYS first.")
+    if missing := _missing(manifest["keys"]):
+        others = [id for id in missing if id in keyring().ids]
+        also = f" What is called {', '.join(others)} here is another key." if others else ""
+        raise Refused(f"Its secrets are sealed with {', '.join(missing)}: put these into DATAELAN_KEYS first.{also}")
     known = {revision.revision for revision in ScriptDirectory(str(ROOT / "migrations")).walk_revisions()}
     if manifest["migration"] not in known:
         raise Refused("It was written by a newer Dataelan. Restore it with that one.")
     if not overwrite and (used := _use_of_the_database()):
         raise Refused(f"{used} With --overwrite all that is in it goes.")
+
+
+def _missing(keys: dict[str, str | None] | list[str]) -> list[str]:
+    """Those of a backup that are not here. An older one names them alone; what is damaged no key would mend."""
+    marks, needed = keyring().marks, keys if isinstance(keys, dict) else dict.fromkeys(keys)
+    return [id for id, mark in needed.items() if id != DAMAGED and (id not in marks or mark not in (None, marks[id]))]
 
 
 def _use_of_the_database() -> str:
