@@ -136,6 +136,17 @@ def test_every_file_and_name_of_the_code_that_a_document_names_exists(path: Path
                 assert not attribute or any(attribute in names_of(file) for file in found), name
 
 
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.stem)
+def test_every_link_to_a_document_leads_to_a_place_of_it(path: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
+        name, _, place = link.partition("#")
+        text = (path.parent / name if name else path).read_text()
+        titles = [
+            re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)
+        ]
+        assert not place or place in titles, link
+
+
 def test_every_package_has_its_row_in_the_house_plan() -> None:
     rooms = "".join(re.findall(r"^\| (`.*?`(?: in rooms)?) \| ", (DOCS / "architecture.md").read_text(), re.M))
     packages = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
