@@ -89,8 +89,10 @@ def sniffed(content: bytes, otherwise: str) -> str:
 
 def typed(content: bytes, claimed: str) -> str:
     """The media type of a file of which somebody says what it is: its own first bytes count for more, but for sound
-    whose container is that of films."""
+    whose container is that of films, and for pictures that move, which begin as those that do not."""
     kind, found = claimed.partition("/")[0], sniffed(content, claimed)
+    if (found, claimed) == ("image/png", "image/apng"):
+        return claimed
     return found if kind not in ("audio", "video") or found.startswith(f"{kind}/") else claimed
 
 
