@@ -52,7 +52,7 @@ class Draining:
     @property
     def has_runs(self) -> bool:
         keeper: Keeper = self._app.extensions["dataelan_keeper"]
-        return keeper.unended.count > 0
+        return keeper.unended > 0
 
     def drain(self, has_ended: Callable[[float], bool], grace: float) -> bool:
         """Until nothing runs any more; `has_ended` waits for that for so many seconds. False: it gave up waiting."""

@@ -91,7 +91,7 @@ def told(
     """Run it, and write down what comes for whoever watches, and for the sweeper should this process die. The memory
     that it takes is given back at its end, unless the `share` is of a caller who holds the whole answer. `prompt`: as
     its body has it, where it need not be read from there."""
-    with keeper().unended:
+    with keeper().going():
         mine = share or memory().share()
         try:
             with closing(execute(execution, fence, prompt, mine)) as events:

@@ -47,21 +47,18 @@ class _Held:
         self._keeper.let_go(self._id)
 
 
-class Unended:
-    """How many runs go on, or have an end that is yet to be written: that is after the last of an answer came, when
-    nobody needs to keep it any more. `with keeper().unended:` is around all of a run."""
+class _Going:
+    """A run that goes on, or has an end that is yet to be written: that is after the last of an answer came, when
+    nobody needs to keep it any more. To join a set and to leave it is one step each, for which no thread waits."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._lock = threading.Lock()
+    def __init__(self, all: set[_Going]):
+        self._all = all
 
     def __enter__(self) -> None:
-        with self._lock:
-            self.count += 1
+        self._all.add(self)
 
     def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self.count -= 1
+        self._all.discard(self)
 
 
 class Keeper:
@@ -70,7 +67,16 @@ class Keeper:
         self._held: dict[uuid.UUID, _Held] = {}
         self._lock = threading.Lock()
         self._started = self._has_run = False
-        self.unended = Unended()
+        self._going = set[_Going]()
+
+    def going(self) -> _Going:
+        """Around all of a run: `with keeper().going():`"""
+        return _Going(self._going)
+
+    @property
+    def unended(self) -> int:
+        """How many runs go on in this process, to the writing of their ends."""
+        return len(self._going)
 
     def hold(self, execution_id: uuid.UUID, fence: int) -> _Held:
         return _Held(self, execution_id, fence)
