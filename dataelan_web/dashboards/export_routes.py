@@ -96,8 +96,10 @@ def _seen(id: uuid.UUID) -> RunExport:
 def _holds_no_more_than_i_see(export: RunExport) -> bool:
     if export.form in exporting.WHOLE:
         return export.form == personal.FORM or access.may(access.OWN)
-    then, now_ = exporting.wanted_of(export.wanted).asked.seen, sums_seen()
-    return now_.everyone or (not then.everyone and set(then.projects) <= set(now_.projects))
+    said, seen = export.wanted, sums_seen()
+    if seen.everyone:
+        return True
+    return not said.get("everyone", True) and set(said["projects"]) <= {str(id) for id in seen.projects}
 
 
 def _streamed(wanted: Wanted, form: str) -> Response:
