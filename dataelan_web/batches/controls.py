@@ -108,9 +108,8 @@ def retry(batch: Batch, which: str) -> int:
     again = BatchCell.batch_id == batch.id, BatchCell.state.in_(states)
     scored = select(BatchCell.id).where(*again)
     db.session.execute(delete(BatchScore).where(BatchScore.cell_id.in_(scored)))
-    query = (
-        update(BatchCell).where(*again).values(state=CellState.WAITING, problem="", tries=0, score=None, passed=None)
-    )
+    anew = {"state": CellState.WAITING, "problem": "", "tries": 0, "score": None, "passed": None}
+    query = update(BatchCell).where(*again).values(**anew)
     ids = db.session.scalars(query.returning(BatchCell.id).execution_options(synchronize_session=False)).all()
     if not ids:
         db.session.rollback()

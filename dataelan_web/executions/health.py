@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -132,14 +133,13 @@ class ValkeyHealth:
 
     def read(self, pairs: Iterable[Pair]) -> Mapping[Pair, Vital]:
         """In one round trip for up to AT_ONCE pairs; in none where the same were read a moment ago."""
-        wanted = pairs if isinstance(pairs, frozenset) else list(pairs)
-        key, found = frozenset(wanted), dict[Pair, Vital]()
+        asked = pairs if isinstance(pairs, frozenset) else tuple(pairs)
+        key, wanted, found = frozenset(asked), iter(asked), dict[Pair, Vital]()
         last = self._just_read.get(key)
         if last and time.monotonic() < last.until:
             return last.found
-        asked = list(wanted)
-        for start in range(0, len(asked), AT_ONCE):
-            found |= self._found(asked[start : start + AT_ONCE])
+        while some := list(islice(wanted, AT_ONCE)):
+            found |= self._found(some)
         if len(self._just_read) >= KEPT:
             self._just_read.clear()
         self._just_read[key] = _Read(found, time.monotonic() + GATHERED)

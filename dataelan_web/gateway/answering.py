@@ -98,7 +98,7 @@ def _cached(request: Request, asked: Inbound, arrived: float) -> Response | None
 def json_body() -> dict[str, Any]:
     """Raises Refused (400)."""
     asked = this_request()
-    if encoding := asked.environ.get("HTTP_CONTENT_ENCODING", "").strip().replace("identity", ""):
+    if (encoding := asked.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()) not in ("", "identity"):
         word = f"Content-Encoding: a body that is packed ({encoding[:40]}) is not read here. Send it as it is."
         raise Refused(400, word, "unsupported_encoding")
     return body_of(asked.get_data(cache=not caller().is_confirmed))

@@ -161,6 +161,7 @@ class Candidate:
 UNMEASURED = Vital()
 
 FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK = "fallback", "context-fallback", "policy-fallback"
+RESERVED = FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK
 """Tags that say when a model of a rule comes: after the others failed; after a prompt was too long for them; after
 they would not answer it for reasons of content."""
 
@@ -172,6 +173,11 @@ class Choice:
     candidate: Candidate
     weight: int = 1
     tags: frozenset[str] = frozenset()
+
+    @property
+    def is_for_all(self) -> bool:
+        """Not kept for after one kind of failure alone."""
+        return FALLBACK in self.tags or self.tags.isdisjoint(RESERVED)
 
 
 @dataclass

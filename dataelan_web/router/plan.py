@@ -33,7 +33,7 @@ MOST_MODELS = 12
 LONGEST_REST = 20.0
 """Seconds that a plan waits for a resting model, where all rest. Beyond that it is tried at once."""
 
-RESERVED: dict[str, Kind] = {
+KEPT_FOR: dict[str, Kind] = {
     CONTEXT_FALLBACK: Kind.CONTEXT_TOO_LONG,
     POLICY_FALLBACK: Kind.CONTENT_POLICY,
 }
@@ -212,8 +212,8 @@ def _arrange(
     """The steps, the models they stand for in order, and the draw that was made or what was measured."""
     kept: dict[str, list[Choice]] = {}
     if rule.tags:
-        kept = {tag: found for tag in RESERVED if tag in rule.tags and (found := [c for c in passed if tag in c.tags])}
-    ready = [choice for choice in passed if _is_for_all(choice)] if kept else passed
+        kept = {tag: found for tag in KEPT_FOR if tag in rule.tags and (found := [c for c in passed if tag in c.tags])}
+    ready = [choice for choice in passed if choice.is_for_all] if kept else passed
     if not ready:  # such as a prompt that only the models for long ones can take
         ready, kept = passed, {}
     awake = ready
@@ -229,15 +229,10 @@ def _arrange(
     steps, first = _steps(ordered, question, draw, wait=wait), set(map(id, ordered))
     for tag, choices in kept.items():
         others = [choice for choice in choices if id(choice) not in first]
-        steps += _steps(others[:MOST_MODELS], question, draw, only_after=RESERVED[tag])
+        steps += _steps(others[:MOST_MODELS], question, draw, only_after=KEPT_FOR[tag])
         planned = set(map(id, ordered))
         ordered = [*ordered, *(choice for choice in others if id(choice) not in planned)]
     return steps, ordered, how
-
-
-def _is_for_all(choice: Choice) -> bool:
-    """Not kept for after one kind of failure alone."""
-    return FALLBACK in choice.tags or not choice.tags & RESERVED.keys()
 
 
 def _order(
@@ -351,7 +346,7 @@ def _steps(
     for choice in ordered:
         candidate, also = choice.candidate, NEVER
         if choice.tags and not only_after:
-            also = frozenset(RESERVED[tag] for tag in choice.tags & RESERVED.keys())
+            also = frozenset(KEPT_FOR[tag] for tag in choice.tags & KEPT_FOR.keys())
         for key in keys.spread(candidate, question, draw):
             steps.append(Step(candidate.paid_by(key), key, only_after, wait, also))
         wait = 0.0

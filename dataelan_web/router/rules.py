@@ -15,7 +15,6 @@ from .conditions import ConditionError, Conditions, first_reason, read
 from .health import Pair
 from .said import joined
 
-RESERVED = frozenset({FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK})
 STRATEGIES: Mapping[str, str] = {
     "weighted": "a weighted draw",
     "cheapest": "the cheapest first",
@@ -84,8 +83,7 @@ class Rule:
     def primaries(self) -> list[Choice]:
         """Those that the strategy is asked of first, as in a plan (plan._arrange): where the others are gone, or
         switched off, that is a fallback."""
-        for_all = [choice for choice in self.choices if FALLBACK in choice.tags or not choice.tags & RESERVED]
-        ready = for_all or list(self.choices)
+        ready = [choice for choice in self.choices if choice.is_for_all] or list(self.choices)
         listed = [choice for choice in ready if not choice.candidate.is_gone] or ready
         return [choice for choice in listed if FALLBACK not in choice.tags] or listed
 

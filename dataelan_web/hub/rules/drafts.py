@@ -33,13 +33,12 @@ from ...models import (
 )
 from ...models.base import NIL
 from ...models.locks import one_at_a_time
-from ...router.candidates import CONTEXT_FALLBACK, FALLBACK, POLICY_FALLBACK, Candidate, Choice
+from ...router.candidates import RESERVED, Candidate, Choice
 from ...router.conditions import CONDITIONS, ConditionError, Custom
 from ...router.domains import DOMAINS
 from ...router.plan import compatible
 from ...router.rules import Rule
 
-RESERVED = (FALLBACK, CONTEXT_FALLBACK, POLICY_FALLBACK)
 STEP = 10
 """Between the priorities of two rules, so that one can be put between them by hand."""
 LONGEST_NAME, LONGEST_TAG = 200, 60

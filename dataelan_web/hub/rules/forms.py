@@ -17,9 +17,10 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from ...models import ModelType, Strategy
+from ...router.candidates import RESERVED
 from ...router.conditions import CONDITIONS
 from ..blueprint import id_in
-from .drafts import MOST_MODELS, MOST_PRIORITY, MOST_WEIGHT, RESERVED, UNFINISHED, Draft, Entry
+from .drafts import MOST_MODELS, MOST_PRIORITY, MOST_WEIGHT, UNFINISHED, Draft, Entry
 
 EMPTY = "Fill this in, or remove the condition."
 STILL_TO_DO = UNFINISHED | {EMPTY}

@@ -40,10 +40,9 @@ class OpenAISpeech(Speech):
     def _body(self, prompt: Prompt, words: str, model: str, format: str) -> dict[str, Any]:
         mistral, voice = self._is_mistral, string(prompt.media.get("voice"))
         is_own = self._is_openai and voice.startswith(OWN_VOICE)
+        named = {"id": voice} if is_own else voice or (None if mistral else USUAL_VOICE)
         options = {
-            "voice_id" if mistral else "voice": {"id": voice}
-            if is_own
-            else voice or (None if mistral else USUAL_VOICE),
+            "voice_id" if mistral else "voice": named,
             "response_format": format or None,
             "speed": None if mistral else prompt.media.get("speed"),
             "instructions": None if mistral else instructions(prompt) or None,
