@@ -12,9 +12,10 @@ record of its own, whose commit waits for all before it.
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -53,7 +54,7 @@ _ALL_BEGIN = """CALL say_runs_begin(%(callers)s, %(calls)s, %(holding)s, %(lease
 _ALL_END = "CALL say_runs_end(%(ends)s, %(locked)s, %(attempts)s, %(told)s, NULL, NULL)"
 
 
-class _Said(NamedTuple):
+class _Beginning(NamedTuple):
     """One run's part of a message."""
 
     run: str
@@ -67,6 +68,19 @@ class _Said(NamedTuple):
     """Who is presumed to call, as JSON."""
 
 
+class Ending(NamedTuple):
+    run: str
+    """As JSON, in one line."""
+    attempt: uuid.UUID
+    is_told: bool = False
+    """Is it to be told what is left of its limits?"""
+
+    @classmethod
+    def read(cls, run: str) -> Ending:
+        """What somebody else has to write. Raises ValueError."""
+        return cls(run, uuid.UUID(json.loads(run)["attempt"]))
+
+
 class Begun(NamedTuple):
     at: datetime
     """By the database's clock."""
@@ -74,9 +88,17 @@ class Begun(NamedTuple):
     allowance: Allowance
 
 
-def begin(execution: RunRecord, attempt: AttemptRecord, step: Step, prompt: Prompt, unpriced: Unpriced) -> Begun | None:
+def begin(
+    execution: RunRecord,
+    attempt: AttemptRecord,
+    step: Step,
+    prompt: Prompt,
+    unpriced: Unpriced,
+    wait: Callable[[], bool] = lambda: False,
+) -> Begun | None:
     """Commits a run, its first call, and what is held for that. None: it is not plain, and nothing was written; nor was
-    it where it raises Changed. Raises SQLAlchemyError where the database is away, and nobody knows what it wrote."""
+    it where it raises Changed. Raises SQLAlchemyError where the database is away, and nobody knows what it wrote.
+    `wait`: for what a limit refuses it, if that may be settled in a moment; then it is asked once more."""
     version, subjects = execution.hub_version, subjects_of(execution, step)
     counted = remembered.limits().find(subjects, version) if version is not None else None
     its_key = execution.organization_id, step.key.id
@@ -90,7 +112,7 @@ def begin(execution: RunRecord, attempt: AttemptRecord, step: Step, prompt: Prom
             return None
         bound, use = bound.slowed(counted.rates), KeyUse.of(step.key.id, key)
         with Leased(counted.rates, attempt.id, bound) as lease:
-            begun, left = _begun(execution, attempt, limits, bound)
+            begun, left = _begun_or_again(execution, attempt, limits, bound, wait)
     except (Failure, *REFUSALS):
         return None
     except DBAPIError as error:
@@ -105,11 +127,22 @@ def begin(execution: RunRecord, attempt: AttemptRecord, step: Step, prompt: Prom
     return Begun(begun, use, Allowance.of(limits, bound, lease, notice, left))
 
 
+def _begun_or_again(
+    execution: RunRecord, attempt: AttemptRecord, limits: list[quota.Limit], bound: Bound, wait: Callable[[], bool]
+) -> Any:
+    try:
+        return _begun(execution, attempt, limits, bound)
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != quota.REFUSED or not wait():
+            raise
+    return _begun(execution, attempt, limits, bound)
+
+
 def _begun(execution: RunRecord, attempt: AttemptRecord, limits: list[quota.Limit], bound: Bound) -> Any:
     """(when it began, nano-USD that are left)"""
     said = records.values(execution, _RUN) | records.values(attempt, _CALL)
     said |= {"attempt": attempt.id, "asked": execution.request}
-    holding, use, streams = "", bound.use, bound.asked.stream
+    holding, use = "", bound.use
     if limits:
         reservation = new_id_text()
         said |= {"reservation": reservation, "usd": use.usd, "tokens": use.tokens}
@@ -118,13 +151,13 @@ def _begun(execution: RunRecord, attempt: AttemptRecord, limits: list[quota.Limi
             for one in limits
         ]
         holding = as_json(holds)[1:-1]
-    # Of what is told whole, what is left is told at its end.
     caller = execution.caller.as_json() if execution.caller and not execution.caller.is_confirmed else ""
-    is_told = bool(limits) and streams
-    return _beginning().ask(_Said(storable_json(said), attempt.id, is_told, holding, caller))
+    # Else what is left is told at its end, before the answer is.
+    is_told = bool(limits) and (bound.asked.stream or not execution.is_awaited)
+    return _beginning().ask(_Beginning(storable_json(said), attempt.id, is_told, holding, caller))
 
 
-def _begin_all(calls: Sequence[_Said]) -> list[tuple[datetime, int | None]]:
+def _begin_all(calls: Sequence[_Beginning]) -> list[tuple[datetime, int | None]]:
     """Of each: when it began, nano-USD that are left."""
     values = _values(calls) | {
         "callers": _list({one.caller for one in calls if one.caller}),
@@ -137,36 +170,42 @@ def _begin_all(calls: Sequence[_Said]) -> list[tuple[datetime, int | None]]:
     return [(begun, one) for one in left]
 
 
-def end(
+def ending(
     attempt: AttemptRecord,
     fence: int,
     columns: Mapping[str, Any],
     said: Mapping[str, Any],
     entry: quota.Charge | None,
-) -> quota.Settled | None:
-    """Commits the end of a run and of its only call, as columns of its row and its body tell them; and settles what was
-    held, with this line. None: nothing was written, for it is not this process's any more, or not to be written so.
-    Raises SQLAlchemyError where the database is away, and nobody knows what it wrote."""
-    if _has_a_connection():
-        return None
+) -> Ending:
+    """The end of a run and of its only call, as columns of its row and its body tell them; with this line what was held
+    is settled."""
     run = {"id": attempt.execution_id, "fence": fence, "attempt": attempt.id}
     run |= {**columns, **said, **records.values(attempt, _CALL_ENDED)}  # of which it reads what such an end may set
     if entry is not None:
         run |= quota.to_settle(attempt.id, entry)
+    return Ending(storable_json(run), attempt.id, entry is not None)
+
+
+def end(ending: Ending) -> quota.Settled | None:
+    """Commits it. None: nothing was written, for it is not this process's any more, or not to be written so. Raises
+    SQLAlchemyError where the database is away, and nobody knows what it wrote."""
+    if _has_a_connection():
+        return None
     try:
-        return _ending().ask(_Said(storable_json(run), attempt.id, entry is not None))
+        return _ending().ask(ending)
     except DBAPIError as error:
         _raise_if_unknown(error)
         return None
 
 
-def _end_all(ends: Sequence[_Said]) -> list[quota.Settled]:
+def end_all(ends: Sequence[Ending]) -> list[quota.Settled]:
+    """Commits all of them, or raises SQLAlchemyError. Of each what it came to."""
     values = _values(ends) | {"ends": _list(one.run for one in ends)}
     is_over, left = pool.say(_ALL_END, values) or ((), ())
     return [quota.Settled(*one) for one in zip(is_over, left, strict=True)]
 
 
-def _values(said: Sequence[_Said]) -> dict[str, Any]:
+def _values(said: Sequence[_Beginning] | Sequence[Ending]) -> dict[str, Any]:
     return {
         "locked": LOCKED if len(said) > 1 else "0",
         "attempts": quota.array(one.attempt for one in said),
@@ -179,18 +218,18 @@ def _list(said: Iterable[str]) -> str:
 
 
 @one_of_each("dataelan_begin_together")
-def _beginning() -> Together[_Said, tuple[datetime, int | None]]:
+def _beginning() -> Together[_Beginning, tuple[datetime, int | None]]:
     """This application's."""
     return Together(_begin_all, _size)
 
 
 @one_of_each("dataelan_end_together")
-def _ending() -> Together[_Said, quota.Settled]:
+def _ending() -> Together[Ending, quota.Settled]:
     """This application's."""
-    return Together(_end_all, _size)
+    return Together(end_all, _size)
 
 
-def _size(said: _Said) -> int:
+def _size(said: _Beginning | Ending) -> int:
     return len(said.run)
 
 

@@ -51,8 +51,8 @@ class Bill(NamedTuple):
 
 def charge(organization_id: uuid.UUID, attempt: Attempt, tokens: int) -> None:
     """Settle what is held for an attempt with its cost and tokens, and write the ledger's line."""
-    is_over = quota.settle(db.session, attempt.id, line_for(organization_id, attempt, tokens))
-    note_overrun(attempt, tokens, is_over=is_over)
+    if quota.settle(db.session, attempt.id, line_for(organization_id, attempt, tokens)):
+        note_overrun(attempt, tokens)
 
 
 def line_for(organization_id: uuid.UUID, attempt: Attempt | AttemptRecord, tokens: int) -> quota.Charge:
@@ -61,10 +61,9 @@ def line_for(organization_id: uuid.UUID, attempt: Attempt | AttemptRecord, token
     return quota.Charge(organization_id, attempt.payer, attempt.cost or 0, tokens, attempt.price_id, note)
 
 
-def note_overrun(attempt: Attempt | AttemptRecord, tokens: int, *, is_over: bool) -> None:
+def note_overrun(attempt: Attempt | AttemptRecord, tokens: int) -> None:
     """What came to more than was held is logged under a name of its own, to be counted; the count should be 0."""
-    if is_over:
-        log.warning("quota.overrun attempt=%s cost=%s tokens=%s", attempt.id, attempt.cost, tokens)
+    log.warning("quota.overrun attempt=%s cost=%s tokens=%s", attempt.id, attempt.cost, tokens)
 
 
 def _usage(

@@ -22,6 +22,7 @@ from ..extensions import db
 from ..jobs import queue
 from ..models import Attempt, Execution, Outcome, State
 from ..models.executions import release
+from . import behind
 from .keeper import Keeper
 from .sweep import QUEUED
 
@@ -51,8 +52,10 @@ class Draining:
 
     @property
     def has_runs(self) -> bool:
+        """… or ends that are not written."""
         keeper: Keeper = self._app.extensions["dataelan_keeper"]
-        return keeper.unended > 0
+        ends = behind.of(self._app)
+        return keeper.unended > 0 or (ends is not None and ends.unwritten > 0)
 
     def drain(self, has_ended: Callable[[float], bool], grace: float) -> bool:
         """Until nothing runs any more; `has_ended` waits for that for so many seconds. False: it gave up waiting."""

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -287,7 +288,8 @@ def _write_end(
     calls = [ToolCall(index, **call) for index, call in answer.tool_calls.items()]
     found = [{"kind": one.kind, "title": one.title[:200], "payload": one.payload} for one in actions(text, calls)]
     is_plain = record.is_plain and failure is None and not (found or told_again or answer.assets)
-    if is_plain and len(text) <= LARGE and record.end_at_once(columns, said):
+    again = partial(_finish, execution, fence, chosen, record, answer, failure)
+    if is_plain and len(text) <= LARGE and record.end_at_once(columns, said, again):
         _has_ended(execution, state, columns)
         return
     if max(len(text), len(told_again or b"")) > LARGE:

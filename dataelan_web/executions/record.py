@@ -12,9 +12,11 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from flask import current_app
 from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -27,10 +29,12 @@ from ..router.parameters import REFUSABLE, UNTOLD, fitted
 from ..router.plan import Step
 from ..router.run import Result
 from ..router.types import OUR_OWN, Again, Failure, Kind, Prompt
-from . import at_once, jobs, outcomes, remembered
+from . import at_once, behind, jobs, outcomes, remembered
 from .abandoned import take_back
 from .allowance import Allowance, Unpriced, reserve, take_over
 from .answer import Answer
+from .at_once import Ending
+from .behind import BRIEF, Put
 from .bill import Bill, line_for, note_overrun
 from .health import health
 from .key_use import KeyUse
@@ -215,13 +219,17 @@ class Record:
             return False
         return not self._lessons.has_any(ended.candidate, ended.result)
 
-    def end_at_once(self, columns: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
+    def end_at_once(self, columns: Mapping[str, Any], said: Mapping[str, Any], again: Callable[[], None]) -> bool:
         """All that `write` and `commit` do, with the run's own end: its columns, and those of its body. False: that was
-        not plain after all, and nothing is written."""
+        not plain after all, and nothing is written. `again`: by what it is written the long way, where it was put
+        behind the answer and that failed."""
         attempt, tokens, line = self._begun(), (self._ended and self._ended.tokens) or 0, None
         if attempt.cost or self._allowance.is_held:
             line = line_for(self.execution.organization_id, attempt, tokens)
-        settled = at_once.end(attempt, self.fence, columns, said, line)
+        ending = at_once.ending(attempt, self.fence, columns, said, line)
+        if self._is_behind(ending, partial(self._overran, attempt, tokens), again):
+            return True
+        settled = at_once.end(ending)
         if settled is None:
             return False
         self._is_written = self._is_settled = True
@@ -284,7 +292,7 @@ class Record:
         """Its first call, with its own row, in one message; None: it is to begin the long way."""
         if not self._is_lost or attempt.number != 1:
             return None
-        begun = at_once.begin(self.execution, attempt, step, prompt, self._unpriced)
+        begun = at_once.begin(self.execution, attempt, step, prompt, self._unpriced, behind.wait)
         if begun is None:
             return None
         attempt.started_at = begun.at
@@ -292,12 +300,28 @@ class Record:
         self._key, self._is_lost, self._is_at_once = begun.key, False, True
         return begun.allowance
 
+    def _is_behind(self, ending: Ending, overran: Callable[[], None], again: Callable[[], None]) -> bool:
+        """Is its end to be written behind its answer? Then what is left is what was, with what it did not use."""
+        run, ends = self.execution, behind.of(current_app)
+        if run.is_awaited or ends is None or self.seconds > BRIEF:
+            return False
+        run.is_awaited = True  # should it be written again
+        if not ends.put(Put(ending._replace(is_told=False), overran, again)):
+            return False
+        begun = self._allowance
+        if begun.left_usd is not None:
+            run.left_usd = max(0, begun.left_usd + (begun.held or 0) - (self._begun().cost or 0))
+        return True
+
     def _settled(self, attempt: AttemptRecord, tokens: int, settled: quota.Settled) -> None:
         """Commits, where there is more to tell of it than what is left."""
         self._is_settled, self.execution.left_usd = True, settled.left_usd
-        note_overrun(attempt, tokens, is_over=settled.is_over)
-        if not settled.is_over:
-            return
+        if settled.is_over:
+            self._overran(attempt, tokens)
+
+    def _overran(self, attempt: AttemptRecord, tokens: int) -> None:
+        """Commits what is to be said of a call that came to more than was held."""
+        note_overrun(attempt, tokens)
         self.notice = f"{self.notice} {OVERRUN.format(quota.usd(attempt.cost or 0))}".strip()
         try:
             journal.say(db.session, self.execution, notice=self.notice)

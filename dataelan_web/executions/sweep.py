@@ -1,5 +1,6 @@
 """Find what died and bring it to an end: every worker does this every few seconds, and several at once do no harm.
 
+* The end of a run that its process had kept when it died is written.
 * A queued row whose message got lost is put into the queue again.
 * A running row whose lease ran out: nothing sent, or a job that the provider still works on → back into the queue;
   possibly sent → *interrupted*, with what was written and its estimated cost. The person decides whether to ask
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +34,7 @@ from ..models.locks import IMPATIENT
 from ..models.records import RunRecord
 from . import live
 from .abandoned import close_attempts
+from .behind import write_left
 from .bookkeeping import check_books
 from .expiries import note_expired
 from .jobs import left_behind
@@ -64,13 +67,18 @@ def sweep(unheard: timedelta | None = UNHEARD) -> None:
     """One round. `unheard`: how long a prompt has waited whose message is taken for lost; None: no message can be sent
     now. Commits."""
     requeue(unheard)
+    _do(write_left)
     if close_dead():
         requeue(unheard)  # what none of them had sent
     for part in (release_forgotten, end_stale_holds, note_expired, check_books, purge_if_due):
-        try:
-            part()
-        except Exception as error:  # one that cannot be done must not keep the others waiting
-            _go_on(error, "a part of the sweep failed: %s", part.__name__)
+        _do(part)
+
+
+def _do(part: Callable[[], object]) -> None:
+    try:
+        part()
+    except Exception as error:  # one that cannot be done must not keep the others waiting
+        _go_on(error, "a part of the sweep failed: %s", part.__name__)
 
 
 def requeue(unheard: timedelta | None = UNHEARD) -> int:

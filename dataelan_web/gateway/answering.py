@@ -68,6 +68,7 @@ def _run(request: Request, asked: Inbound, arrived: float, *, stores: bool) -> R
         response = _told(earlier, asked, replay.events(execution, request), arrived)
         response.headers["x-dataelan-replayed"] = "true"
         return response
+    execution.is_awaited = stores or request.idempotency_key is not None or asked.is_continued
     share = None if asked.streams else memory().share()
     writer = live.Writer(store(), execution.id, silent_for=SHORT)
     events = told(execution, execution.fence, writer, request.prompt, share)

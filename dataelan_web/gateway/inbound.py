@@ -117,6 +117,8 @@ class Inbound(NamedTuple):
     stored: Named | None = None
     """The prompt of the project that it names."""
     media_type: str = "text/event-stream"
+    is_continued: bool = False
+    """Its answer may be named in the next request, as one to go on from."""
     told_bare: Callable[[Sequence[Event]], str] | None = None
     """A stream that is nothing but a file, with no place for our facts: its media type, by what came up to its
     beginning. Raises Failure where all has come and there is no file."""

@@ -51,7 +51,7 @@ def on_leaving(app: Flask, execution: RunRecord, events: Iterator[Event], *, rea
 
 
 def _read_on(app: Flask, execution: RunRecord, events: Iterator[Event]) -> None:
-    until = time.monotonic() + LONGEST
+    until, execution.is_awaited = time.monotonic() + LONGEST, True  # for there is more to say of it
     try:
         with app.app_context():
             try:

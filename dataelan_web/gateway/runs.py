@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import joinedload, selectinload
 
-from ..executions import cache
+from ..executions import behind, cache
 from ..extensions import db
-from ..models import Attempt, Execution, Origin, Project
+from ..models import Attempt, Execution, Origin, Project, State
 from ..models.journal import COUNTERS
 from .account import usd
 from .errors import Refused
@@ -36,10 +36,19 @@ def by_id(project: Project, id: str) -> Execution | None:
         wanted = uuid.UUID(id)
     except ValueError:
         return None
+    found = _run(project, wanted)
+    if found and found.state is State.RUNNING:  # its end may be on its way
+        behind.wait()
+        found = _run(project, wanted)
+    return found
+
+
+def _run(project: Project, id: uuid.UUID) -> Execution | None:
     return db.session.scalars(
         select(Execution)
-        .where(*of_programs(project, {wanted}))
+        .where(*of_programs(project, {id}))
         .options(joinedload(Execution.body), selectinload(Execution.attempts))
+        .execution_options(populate_existing=True)
     ).first()
 
 

@@ -107,6 +107,8 @@ class _Went:
     """… and committed?"""
     caller: Caller | None = None
     """The program that asks for it, as it was let in."""
+    is_awaited = True
+    """Its end is written before its caller has the answer, and not a moment later (executions.behind)."""
     is_known = False
     """Whoever runs it has its cost, its attempts (`made`) and `left_usd` in memory, and there is no more to know."""
     made: Sequence[AttemptRecord] = ()

@@ -28,7 +28,7 @@ def read(body: dict[str, Any], project: Project) -> Inbound:
         prompt = replace(prompt, messages=(*before, *prompt.messages))
         stored = replace(stored, goes_on=True) if stored else None
     whole = partial(responses_answer.response, echo)
-    return Inbound(asked.model, prompt, whole, responses_answer.events(echo), stored=stored)
+    return Inbound(asked.model, prompt, whole, responses_answer.events(echo), stored=stored, is_continued=True)
 
 
 def _echo(asked: ResponsesRequest, body: dict[str, Any]) -> responses_answer.Echo:
