@@ -52,7 +52,8 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip("the code of before is not there: no history of it came along")
     tree = tmp_path_factory.mktemp("before")
     with tarfile.open(fileobj=io.BytesIO(_git("archive", f"{newest}^"))) as archive:
-        archive.extractall(tree, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # which the first releases of 3.11 have not
+        archive.extractall(tree)
     yield tree
     shutil.rmtree(tree, ignore_errors=True)
 
