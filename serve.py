@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,14 +76,18 @@ class Server(MPServer):
                 os.kill(worker.inner.pid, HURRY)
 
 
-def work(*arguments: Any, **options: Any) -> None:
-    """One process, from granian's fork to its end."""
+def work(keeps: bool, place: int, *arguments: Any, **options: Any) -> None:
+    """One process, from granian's fork to its end; its place among all, from 1. Does it keep to one processor?"""
+    if keeps:
+        from dataelan_web.processors import keep_to_one
+
+        keep_to_one(place - 1)
     asked, tells = os.pipe()
     os.set_blocking(tells, False)
     signal.signal(HURRY, lambda *_: None)  # what follows is told of each signal, whoever handles it
     signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
     threading.Thread(target=listen, args=(asked,), name="leaving", daemon=True).start()
-    MPServer._spawn_wsgi_worker(*arguments, **options)  # returns when all connections are closed
+    MPServer._spawn_wsgi_worker(place, *arguments, **options)  # returns when all connections are closed
     # What runs without one: answers that are read on, or whose program went away before the first byte.
     while (ours := of_this_process()) and ours.has_runs:
         time.sleep(0.05)
@@ -161,7 +166,8 @@ def main() -> None:
     port = number(environ if asked.port is None else {"PORT": asked.port}, "PORT", 8000, most=LAST_PORT)
     signal.signal(HURRY, signal.SIG_IGN)  # inherited, until a process can hear it
     grace = number(environ, "DATAELAN_GRACE", GRACE, least=0, most=LONGEST_GRACE)
-    Server(grace, **options_of(environ, asked.host, port)).serve(spawn_target=work)
+    keeps = number(environ, "DATAELAN_WEB_PROCESSORS", 1, least=0, most=1) == 1
+    Server(grace, **options_of(environ, asked.host, port)).serve(spawn_target=partial(work, keeps))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ MAY_IMPORT = {
     "turns": set(),
     "second_net": {"extensions"},
     "starting": set(),
+    "processors": set(),
     "lazy_rule": set(),
     "logs": set(),
     "traces": {"traces", "models", "router", "config"},
