@@ -166,7 +166,7 @@ def main() -> None:
     port = number(environ if asked.port is None else {"PORT": asked.port}, "PORT", 8000, most=LAST_PORT)
     signal.signal(HURRY, signal.SIG_IGN)  # inherited, until a process can hear it
     grace = number(environ, "DATAELAN_GRACE", GRACE, least=0, most=LONGEST_GRACE)
-    keeps = number(environ, "DATAELAN_WEB_PROCESSORS", 1, least=0, most=1) == 1
+    keeps = number(environ, "DATAELAN_PROCESSORS", 1, least=0, most=1) == 1
     Server(grace, **options_of(environ, asked.host, port)).serve(spawn_target=partial(work, keeps))
 
 

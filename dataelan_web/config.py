@@ -65,6 +65,8 @@ class Settings:
     """The only hosts that are called for what people and the catalogue name; none: all that may be reached."""
     trusted_proxies: int
     worker_concurrency: int
+    keeps_to_one: bool
+    """Does a worker keep to one processor (processors.py)? serve.py reads the same for each web process."""
     memory_for_answers: int
     """Bytes that the answers of all calls of one process may take at once."""
     grace: int
@@ -130,6 +132,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         private_addresses=read.flag("DATAELAN_PRIVATE_ADDRESSES", False),
         reachable_hosts=read.hosts("DATAELAN_REACHABLE_HOSTS"),
         trusted_proxies=read.number("DATAELAN_TRUSTED_PROXIES", 0, low=0, high=10),
+        keeps_to_one=read.number("DATAELAN_PROCESSORS", 1, low=0, high=1) == 1,
         worker_concurrency=read.number("DATAELAN_WORKER_CONCURRENCY", 200, low=1, high=2000),
         memory_for_answers=read.number("DATAELAN_MEMORY_FOR_ANSWERS", 512, low=64, high=65_536) * 1024 * 1024,
         grace=read.number("DATAELAN_GRACE", GRACE, low=0, high=3600),

@@ -1,9 +1,9 @@
 """Keeps a process of many threads to one processor at a time.
 
 Python runs one of them at once, whoever holds its lock. Where they may run anywhere, each that gets the lock mostly
-wakes up on another processor, which has nothing of what it needs in its caches: of programs' calls a web that keeps to
-one has a third more (docs/gateway.md). Whatever else runs, such as the database, the system moves out of its way; and
-where that does not help, as it keeps there too, this process moves.
+wakes up on another processor, which has nothing of what it needs in its caches: a web that keeps to one answers a third
+more of programs' calls (docs/gateway.md), and a prompt takes a worker a quarter less. Whatever else runs, such as the
+database, the system moves out of its way; and where it does not, as that keeps there too, this process moves.
 
 Only on Linux, and where there are several processors.
 """
@@ -26,8 +26,7 @@ TIMES, THREADS = Path("/proc/stat"), Path("/proc/self/task")
 
 
 def keep_to_one(number: int) -> None:
-    """`number`: this is the how manieth of several processes that each do so. For all of its threads, present and to
-    come."""
+    """All threads of this process, present and to come. `number`: what tells it from others that do so."""
     if not hasattr(os, "sched_setaffinity"):
         return
     allowed = sorted(os.sched_getaffinity(0))

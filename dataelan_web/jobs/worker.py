@@ -41,6 +41,7 @@ from ..extensions import db
 from ..metrics import ended, process
 from ..notify.deliver import deliver_forever
 from ..notify.limits import alert
+from ..processors import keep_to_one
 from ..rollups.keeping import keep_forever, recount_forever
 from ..starting import starting
 from ..summaries.sending import summarize_forever
@@ -286,6 +287,8 @@ def main() -> int:
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_EVERY)
     settings = app.extensions["dataelan_settings"]
+    if settings.keeps_to_one:
+        keep_to_one(os.getpid())  # of several, one after the other
     # A connection of its own: RQ makes those of its pool wait for minutes.
     messages = queue.prompts(queue.connect(settings.redis_url))
     with app.app_context():

@@ -24,7 +24,7 @@ def web(environ: Mapping[str, str], port: int) -> Program:
     """It reads the same settings; a wrong one is told of here, before anything starts."""
     for name in ("DATAELAN_WEB_WORKERS", "DATAELAN_WEB_THREADS"):
         number(environ, name, 1)
-    number(environ, "DATAELAN_WEB_PROCESSORS", 1, least=0, most=1)
+    number(environ, "DATAELAN_PROCESSORS", 1, least=0, most=1)
     command = (sys.executable, str(ROOT / "serve.py"), "--port", str(port))
     return Program("web", command, grace=grace(environ), alone=ALONE, settled=3)
 
