@@ -129,7 +129,7 @@ def ending_of(language: str) -> str:
 
 
 def sanitize(html: str) -> str:
-    return _cleaner.clean(html)
+    return _cleaner.clean(html).lstrip("\ufeff")  # a mark of byte order, which whoever reads it leaves out
 
 
 def plain(text: str) -> Markup:

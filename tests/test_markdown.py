@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dataelan_web import markdown
@@ -215,6 +215,7 @@ def test_nothing_but_the_allowed_comes_out(text):
 
 
 @given(st.lists(PIECES, max_size=10).map("".join))
+@example("\ufeff\ufeff")
 def test_the_sanitiser_alone_holds(html):
     clean = sanitize(html)
     Reader(clean)
