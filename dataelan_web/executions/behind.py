@@ -135,12 +135,18 @@ class Behind:
                     self._write([put])
                 return
             for put in some:
-                threading.Thread(target=self._otherwise, args=(put,), name="end", daemon=True).start()
+                self._otherwise_apart(put)
             return
         for put, one in zip(some, settled, strict=True):
             if one.is_over:
                 self._do(put.overran)
         self._has_written(len(some))
+
+    def _otherwise_apart(self, put: Put) -> None:
+        try:
+            threading.Thread(target=self._otherwise, args=(put,), name="end", daemon=True).start()
+        except RuntimeError:  # there can be no more threads
+            self._otherwise(put)
 
     def _otherwise(self, put: Put) -> None:
         self._do(put.otherwise)
