@@ -76,18 +76,18 @@ class Server(MPServer):
                 os.kill(worker.inner.pid, HURRY)
 
 
-def work(keeps: bool, place: int, *arguments: Any, **options: Any) -> None:
-    """One process, from granian's fork to its end; its place among all, from 1. Does it keep to one processor?"""
-    if keeps:
+def work(locks: Path | None, *arguments: Any, **options: Any) -> None:
+    """One process, from granian's fork to its end. `locks`: the data directory, where it keeps to one processor."""
+    if locks:
         from dataelan_web.processors import keep_to_one
 
-        keep_to_one(place - 1)
+        keep_to_one(locks)
     asked, tells = os.pipe()
     os.set_blocking(tells, False)
     signal.signal(HURRY, lambda *_: None)  # what follows is told of each signal, whoever handles it
     signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
     threading.Thread(target=listen, args=(asked,), name="leaving", daemon=True).start()
-    MPServer._spawn_wsgi_worker(place, *arguments, **options)  # returns when all connections are closed
+    MPServer._spawn_wsgi_worker(*arguments, **options)  # returns when all connections are closed
     # What runs without one: answers that are read on, or whose program went away before the first byte.
     while (ours := of_this_process()) and ours.has_runs:
         time.sleep(0.05)
@@ -136,16 +136,20 @@ def options_of(environ: Mapping[str, str], host: str, port: int) -> dict[str, An
 
 def number(environ: Mapping[str, str], name: str, default: int, least: int = 1, most: int = MOST) -> int:
     """Of NAME, or the file of NAME_FILE, as dataelan_web.config reads them. Exits with a word where it is none."""
-    text, path = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
-    if path and not text:
-        try:
-            text = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            sys.exit(f"{name}_FILE: {path} cannot be read.")
-    text = text or str(default)
+    text = value(environ, name) or str(default)
     if not text.isdecimal() or not least <= int(text) <= most:
         sys.exit(f"{name} must be a whole number from {least} to {most}, not {text!r}.")
     return int(text)
+
+
+def value(environ: Mapping[str, str], name: str) -> str:
+    said, path = environ.get(name, "").strip(), environ.get(f"{name}_FILE", "").strip()
+    if said or not path:
+        return said
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        sys.exit(f"{name}_FILE: {path} cannot be read.")
 
 
 def read() -> dict[str, str]:
@@ -167,7 +171,8 @@ def main() -> None:
     signal.signal(HURRY, signal.SIG_IGN)  # inherited, until a process can hear it
     grace = number(environ, "DATAELAN_GRACE", GRACE, least=0, most=LONGEST_GRACE)
     keeps = number(environ, "DATAELAN_PROCESSORS", 1, least=0, most=1) == 1
-    Server(grace, **options_of(environ, asked.host, port)).serve(spawn_target=partial(work, keeps))
+    locks = Path(value(environ, "DATAELAN_DATA_DIR") or "./var").resolve() if keeps else None
+    Server(grace, **options_of(environ, asked.host, port)).serve(spawn_target=partial(work, locks))
 
 
 if __name__ == "__main__":

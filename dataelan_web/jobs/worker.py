@@ -288,7 +288,7 @@ def main() -> int:
     sys.setswitchinterval(SWITCH_EVERY)
     settings = app.extensions["dataelan_settings"]
     if settings.keeps_to_one:
-        keep_to_one(os.getpid())  # of several, one after the other
+        keep_to_one(settings.data_dir)
     # A connection of its own: RQ makes those of its pool wait for minutes.
     messages = queue.prompts(queue.connect(settings.redis_url))
     with app.app_context():
