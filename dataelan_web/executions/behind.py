@@ -3,7 +3,7 @@
 The end is kept where the death of this process does not take it (spool.py), the answer is given, and some milliseconds
 later the end is written, with all that came meanwhile, in one message. Until then what was held for the run is held: so
 limits hold, and what is lost with a whole machine counts as a call whose answer nobody saw. What a process left is
-written by a worker's sweeper that has the same data directory, before its lease runs out.
+written by a worker's sweeper that has the same data directory, or the next to serve, before its lease runs out.
 
 Who has to know waits: a call that a limit refuses (at_once.py), and who asks for a run that goes on. And where the next
 request may go on from an answer, or repeat it, its end is written before it (RunRecord.is_awaited).
@@ -104,6 +104,7 @@ class Behind:
 
     def _run(self, spool: Spool) -> None:
         with self._app.app_context():
+            self._do(write_left)  # where no worker does
             while True:
                 batch = [self._queue.get()]
                 self._hurry.wait(PAUSE)
@@ -152,7 +153,7 @@ class Behind:
         self._do(put.otherwise)
         self._has_written(1)
 
-    def _do(self, what: Callable[[], None]) -> None:
+    def _do(self, what: Callable[[], object]) -> None:
         try:
             with self._app.app_context():
                 what()
@@ -174,8 +175,8 @@ def _together(puts: list[Put]) -> tuple[list[Put], list[Put]]:
 
 
 def write_left() -> int:
-    """What processes that are gone had kept. Returns how many ends that was. Raises SQLAlchemyError where the database
-    is away; what is left then stays."""
+    """What processes that are gone had kept. Returns how many ends that was. Raises SQLAlchemyError where one cannot be
+    written now; what is left then stays."""
     written = 0
     for left in left_behind(_directory(current_app)):
         for kept in left.read():
@@ -191,9 +192,8 @@ def _write_one(kept: bytes) -> bool:
     try:
         at_once.end_all([Ending.read(kept.decode())])
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if getattr(error.orig, "pgcode", None) != at_once.NOT_OURS:
             raise
-        log.info("an end that was left behind is not to be written: %s", error.orig)
         return False
     return True
 
