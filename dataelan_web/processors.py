@@ -15,7 +15,6 @@ import fcntl
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,14 +43,14 @@ def _claimed(directory: Path, allowed: Sequence[int]) -> tuple[int, BinaryIO]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     boot, first = BOOT.read_text().strip(), directory.stat().st_ino % len(allowed)
     in_order = [*allowed[first:], *allowed[:first]]  # several installations begin at different ones
-    for number in count():
-        place, at = divmod(number, len(in_order))
-        processor = in_order[at]
-        file = (directory / f"{boot}.{processor}.{place}").open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-        else:
-            return processor, file
-    raise AssertionError
+    others = 0
+    while True:
+        for processor in in_order:
+            file = (directory / f"{boot}.{processor}.{others}").open("ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+            else:
+                return processor, file
+        others += 1

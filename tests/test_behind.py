@@ -220,7 +220,7 @@ def test_a_limit_refuses_nobody_for_what_is_as_good_as_settled(program: Program,
     for _ in range(5):
         assert program.ask().status_code == 200
     wait_until(lambda: not held_of(acme))
-    assert books_but_spent(made) == 7 * COST
+    assert charged(made) == 7 * COST
 
 
 def set_spent(made: Budget, amount: int) -> None:
@@ -229,8 +229,8 @@ def set_spent(made: Budget, amount: int) -> None:
     db.session.commit()
 
 
-def books_but_spent(made: Budget) -> int:
-    """Of all its runs."""
+def charged(made: Budget) -> int:
+    """For all runs of its organization."""
     db.session.rollback()
     owner = LedgerEntry.organization_id == made.organization_id
     return sum(db.session.scalars(select(LedgerEntry.amount).where(owner)))

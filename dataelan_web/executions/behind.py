@@ -126,8 +126,8 @@ class Behind:
                 return found
 
     def _write(self, some: list[Put]) -> None:
-        """Never raises. What fails of several is written alone, and what fails alone the long way, by a thread of its
-        own: it may take as long as the database is away."""
+        """Never raises. What fails of several is written alone, and what fails alone the long way, which may take as
+        long as the database is away. Until then it is kept, and who ends meanwhile waits for its own."""
         try:
             settled = at_once.end_all([put.end for put in some])
         except Exception as error:
@@ -135,23 +135,13 @@ class Behind:
                 for put in some:
                     self._write([put])
                 return
-            for put in some:
-                self._otherwise_apart(put)
-            return
-        for put, one in zip(some, settled, strict=True):
-            if one.is_over:
-                self._do(put.overran)
+            for put in some:  # the first waits for the database, and the others no more
+                self._do(put.otherwise)
+        else:
+            for put, one in zip(some, settled, strict=True):
+                if one.is_over:
+                    self._do(put.overran)
         self._has_written(len(some))
-
-    def _otherwise_apart(self, put: Put) -> None:
-        try:
-            threading.Thread(target=self._otherwise, args=(put,), name="end", daemon=True).start()
-        except RuntimeError:  # there can be no more threads
-            self._otherwise(put)
-
-    def _otherwise(self, put: Put) -> None:
-        self._do(put.otherwise)
-        self._has_written(1)
 
     def _do(self, what: Callable[[], object]) -> None:
         try:
