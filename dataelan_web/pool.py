@@ -9,13 +9,14 @@ from __future__ import annotations
 import select
 import time
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 from flask import Flask
 from psycopg2 import Error
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as Crowded
 
@@ -23,6 +24,8 @@ from .extensions import db, one_of_each
 
 IDLE = 30
 """Seconds after which something on the way may have forgotten the connection without a word to us."""
+KEPT_FOR = 10
+"""… after which one that nobody needed is let go of: each is a process of PostgreSQL."""
 
 AT_ONCE, PATIENCE = 8, 0.25
 """Messages of a process that are under way, and seconds that one more waits for a place: then they may be waiting for
@@ -60,17 +63,30 @@ _places = Places(AT_ONCE)
 def init_app(app: Flask) -> None:
     with app.app_context():
         event.listen(db.engine, "checkout", taken)
-        event.listen(db.engine, "checkin", given_back)
+        event.listen(db.engine, "checkin", partial(given_back, db.engine))
 
 
 def taken(connection: Any, record: Any, _: object) -> None:
     """Raises InvalidatePoolError for a connection that is gone: SQLAlchemy then makes a new one."""
-    if connection.closed or ((_has_word(connection) or _is_old(record)) and not _answers(connection)):
+    if connection.closed or ((_has_word(connection) or _has_rested(record) > IDLE) and not _answers(connection)):
         raise InvalidatePoolError
 
 
-def given_back(connection: Any, record: Any) -> None:
+def given_back(engine: Engine, connection: Any, record: Any) -> None:
     record.info["idle_since"] = time.monotonic()
+    let_go_of_idle(engine)
+
+
+def let_go_of_idle(engine: Engine) -> None:
+    """Of one of those that were needed at once and are not any more, which SQLAlchemy would keep for ever."""
+    pool: Any = engine.pool
+    with pool._pool.mutex:
+        resting = pool._pool.queue  # the last given back is taken first, so the first rests longest
+        if not resting or _has_rested(resting[0]) < KEPT_FOR:
+            return
+        record = resting.popleft()
+    record.close()
+    pool._dec_overflow()
 
 
 def _has_word(connection: Any) -> bool:
@@ -80,9 +96,10 @@ def _has_word(connection: Any) -> bool:
     return bool(poll.poll(0))
 
 
-def _is_old(record: Any) -> bool:
+def _has_rested(record: Any) -> float:
+    """Seconds."""
     idle_since: float = record.info.get("idle_since", time.monotonic())
-    return time.monotonic() - idle_since > IDLE
+    return time.monotonic() - idle_since
 
 
 def _answers(connection: Any) -> bool:
@@ -176,8 +193,9 @@ class Lines:
         return made
 
     def _let_go_of_idle(self) -> None:
-        """Of those that were needed once. Each is a process of PostgreSQL."""
-        if self._resting and time.monotonic() - self._resting[0][1] > IDLE:
+        """Of those that were needed once; also of SQLAlchemy's, where nothing is given back while messages go."""
+        let_go_of_idle(db.engine)
+        if self._resting and time.monotonic() - self._resting[0][1] > KEPT_FOR:
             with suppress(IndexError):
                 self._resting.pop(0)[0].close()
 

@@ -59,6 +59,39 @@ def test_one_that_lay_idle_is_asked_before_it_is_used(
     assert asked == ["alive?"]
 
 
+def test_what_was_needed_at_once_is_let_go_of_when_nobody_needs_it(
+    bystander: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = at_once(3)
+    assert backend() in several
+    assert there(bystander, several) == several, "kept for who comes soon"
+    monkeypatch.setattr(pool, "KEPT_FOR", -1)
+    assert backend() == backend()
+    wait_until(lambda: len(there(bystander, several)) == 1, 5)
+    assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    monkeypatch.undo()
+    several = at_once(3)
+    assert len(several) == 3, "made anew for who comes later"
+    before = speaker()  # on a connection of the pool, from now on for messages
+    monkeypatch.setattr(pool, "KEPT_FOR", -1)
+    assert speaker() == speaker() == before
+    wait_until(lambda: there(bystander, several) == {before}, 5)
+
+
+def at_once(number: int) -> set[int]:
+    """Takes so many connections of the pool, and gives them back."""
+    taken = [db.engine.connect() for _ in range(number)]
+    found = {one.scalar(text("SELECT pg_backend_pid()")) for one in taken}
+    for one in taken:
+        one.close()
+    return found
+
+
+def there(bystander: Connection, pids: set[int]) -> set[int]:
+    """Those that are still processes of PostgreSQL."""
+    return pids & set(bystander.execute(text("SELECT pid FROM pg_stat_activity")).scalars())
+
+
 def test_few_messages_are_under_way_at_once_but_none_waits_long(
     app: Flask, context: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,13 +157,10 @@ def test_connections_for_messages_that_rest_for_long_are_asked_or_let_go(
         }
     assert len(several) == 3
     monkeypatch.setattr(pool, "IDLE", -1)
+    monkeypatch.setattr(pool, "KEPT_FOR", -1)
     assert speaker() in several
     assert speaker() in several
-
-    def left() -> set[int]:
-        return several & set(bystander.execute(text("SELECT pid FROM pg_stat_activity")).scalars())
-
-    wait_until(lambda: len(left()) == 1, 5)
+    wait_until(lambda: len(there(bystander, several)) == 1, 5)
 
 
 def within(app: Flask) -> int:
