@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 
 from .. import access, currencies, formats
@@ -73,7 +74,8 @@ def headlines(
     slow: tuple[float, ...] | None, was_slow: tuple[float, ...] | None,
 ) -> list[Headline]:  # fmt: skip
     def spark(values: Sequence[float | None]) -> dict[str, Any] | None:
-        return figures.lines(over, {"": values}) if any(values) else None
+        is_line = any(None not in pair for pair in pairwise(values))  # else there would be nothing to see
+        return figures.lines(over, {"": values}) if is_line and any(values) else None
 
     def each(of: Any) -> list[float | None]:
         return [of(lines[slot]) for slot in over.slots]
