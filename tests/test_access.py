@@ -394,6 +394,7 @@ ROUTES = (
         200,
         {"cache_seconds": "3600", "reads_on": "yes"},
     ),
+    Route("projects.first_call", "GET", "/o/{slug}/projects/{project}/tokens/{token}/first-call", SEE | GUEST),
     Route("projects.rotate_token", "POST", "/o/{slug}/projects/{project}/tokens/{token}/rotation", ADMINISTER),
     Route("projects.revoke_token", "POST", "/o/{slug}/projects/{project}/tokens/{token}/revocation", EDIT | GUEST, 200),
     Route("playground.create", "POST", "/o/{slug}/projects/{project}/sessions", EDIT | GUEST, 303, {"title": "New"}),

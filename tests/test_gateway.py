@@ -314,6 +314,29 @@ def test_another_organizations_model_and_rule_are_not_found(client: OpenAI, riva
             ask(client, name)
         assert name in error.value.message
         assert error.value.code == "model_not_found"
+        assert "Did you mean" not in error.value.message
+
+
+@pytest.mark.parametrize("wrong", ["simulated-instnat", "Simulated-Instant-2", "openai/simulated-instant", "instant"])
+def test_who_names_a_model_that_is_not_there_is_told_what_it_may_have_meant(
+    client: OpenAI, acme: people.Cast, wrong: str
+) -> None:
+    with pytest.raises(openai.NotFoundError) as error:
+        ask(client, wrong)
+    told = error.value.message
+    assert wrong in told
+    assert "Did you mean simulated-instant" in told
+    assert told.endswith("GET /v1/models lists them.")
+
+
+def test_no_name_is_told_that_a_token_may_not_ask_for(server: str, acme: people.Cast) -> None:
+    token, secret = GatewayToken.issue(acme.project, acme.olivia.id, "test")
+    token.allows = ["simulated-fast", "simulated-fsat"]
+    db.session.add(token)
+    db.session.commit()
+    with openai_client(server, secret) as client, pytest.raises(openai.NotFoundError) as error:
+        ask(client, "simulated-fsat")
+    assert "Did you mean simulated-fast? GET" in error.value.message
 
 
 # -- money -----------------------------------------------------------------------------------------

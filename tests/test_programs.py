@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from dataelan_web.extensions import db
-from dataelan_web.models import Budget, Execution, GatewayToken, Membership, Scope, ServiceAccount, Window, now
+from dataelan_web.models import Budget, Execution, GatewayToken, Membership, Scope, ServiceAccount, State, Window, now
 
 from . import people
 
@@ -95,6 +95,42 @@ def test_a_token_asks_for_what_it_may_and_is_told_what_that_is(app: Flask, acme:
     token.expires_at = now() - timedelta(seconds=1)
     db.session.commit()
     assert ask(secret, app)[0] == 401
+
+
+def test_whoever_makes_a_token_sees_its_first_call_come(app: Flask, acme: people.Cast, simulated: str) -> None:
+    olivia, tokens = people.browser(app, acme.olivia), f"{acme.home}/projects/{acme.project.id}/tokens"
+    page = olivia.submit(tokens, {"label": "Nightly", "expires_in": ""}).get_data(as_text=True)
+    secret = SECRET.findall(page)[0]
+    url = f"{tokens}/{token_of(secret).id}/first-call"
+    assert f'hx-get="{url}"' in page, "the page asks by itself"
+
+    def told() -> str:
+        return " ".join(olivia.get(url).get_data(as_text=True).split())
+
+    assert "Waiting for its first call" in told()
+    people.browser(app).get("/v1/models", headers={"Authorization": f"Bearer {secret}"})
+    assert "has run nothing yet" in told()
+    assert ask(secret, app, "none<b>")[0] == 404
+    assert "“none&lt;b&gt;” can be used here" in told()
+    assert "Waiting for the next one" in told()
+    assert "hx-get" in told()
+    assert ask(secret, app) == (200, None)
+    assert "Its first call: simulated-instant answered in" in told()
+    completed = Execution.token_id == token_of(secret).id, Execution.state == State.COMPLETED
+    run = db.session.scalars(select(Execution).where(*completed)).one()
+    assert f'href="{acme.home}/executions/{run.id}"' in told()
+    assert "hx-get" not in told(), "and no more"
+
+
+def test_a_first_call_is_not_waited_for_for_ever(app: Flask, acme: people.Cast) -> None:
+    token, _ = GatewayToken.issue(acme.project, acme.olivia.id, "Never used")
+    token.created_at = now() - timedelta(minutes=11)
+    db.session.add(token)
+    db.session.commit()
+    url = f"{acme.home}/projects/{acme.project.id}/tokens/{token.id}/first-call"
+    told = people.browser(app, acme.olivia).get(url).get_data(as_text=True)
+    assert "No call has come yet." in told
+    assert "hx-get" not in told
 
 
 def test_what_a_token_may_ask_for_is_listed_as_it_may_be_named(app: Flask, acme: people.Cast, simulated: str) -> None:

@@ -27,6 +27,7 @@ from .errors import Refused
 from .inbound import Direct, Inbound, Pieces, Whole
 from .json_body import body_of
 from .leaving import PIECE, holding, on_leaving, slices
+from .near_names import with_near_names
 from .steering import Cache, Steering, steering
 from .tokens import authenticate, caller, check_scope, confirm, read_by
 
@@ -208,6 +209,7 @@ def _pieces(execution: RunRecord, pieces: Pieces, events: Iterator[Event], arriv
 
 def _failed(execution: RunRecord, failure: Failure, arrived: float) -> Response:
     problem = with_the_way(errors.of(failure), failure, execution)
+    problem = with_near_names(problem, failure, execution.requested)
     response = make_response(jsonify(errors.told(problem)), problem.status)
     if failure.after is not None:
         response.headers["Retry-After"] = str(max(1, round(failure.after)))

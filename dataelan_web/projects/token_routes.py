@@ -34,9 +34,17 @@ def create_token(id: uuid.UUID) -> Response:
     form = TokenForm()
     if not form.validate_on_submit() or not form.knows(project):
         return _tokens(project, form=form, status=422)
-    _, secret = verbs.issue(project, str(form.label.data), verbs.Scoped(form.names, form.days))
+    token, secret = verbs.issue(project, str(form.label.data), verbs.Scoped(form.names, form.days))
     db.session.commit()
-    return _tokens(project, secret=secret, status=201)
+    return _tokens(project, secret=secret, first=verbs.first_call(token), status=201)
+
+
+@bp.get("/projects/<uuid:id>/tokens/<uuid:token_id>/first-call")
+def first_call(id: uuid.UUID, token_id: uuid.UUID) -> Response:
+    project, token = access.visible(Project, id), access.visible(GatewayToken, token_id)
+    if token.project_id != project.id:
+        abort(404)
+    return render("projects/_first_call.html", first=verbs.first_call(token))
 
 
 @bp.post("/projects/<uuid:id>/tokens/<uuid:token_id>/rotation")

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import abort, url_for
 from flask_login import current_user
@@ -18,17 +18,23 @@ from ..executions.candidates import AUTO, slugs_of, usable_models
 from ..extensions import db
 from ..models import (
     Budget,
+    Execution,
     GatewayToken,
     Project,
     RoutingRule,
     Scope,
     ServiceAccount,
+    State,
     User,
     Window,
     new_id,
     now,
 )
 
+WAITED_FOR = timedelta(minutes=10)
+"""From the making of a token, its page looks for a call that comes with it."""
+LOOKED_AT = 20
+"""… at so many, the first."""
 GRACES = {"0": "is refused at once", "24": "is taken for another day", "168": "is taken for another week"}
 """Hours for which the secret before is still taken."""
 
@@ -123,6 +129,35 @@ def lines(*which: ColumnElement[bool]) -> list[Line]:
 def url_of(endpoint: str, parent_id: uuid.UUID) -> Callable[[uuid.UUID], str]:
     """For templates: the address of an act on a token of this project, or of this service account."""
     return lambda token_id: url_for(endpoint, id=parent_id, token_id=token_id)
+
+
+class FirstCall(NamedTuple):
+    """What came of a new token. `run`: the first that completed, or else the last that did not."""
+
+    token: GatewayToken
+    run: Execution | None
+
+    @property
+    def is_waited_for(self) -> bool:
+        came = self.run is not None and self.run.state is State.COMPLETED
+        return not came and now() - self.token.created_at < WAITED_FOR
+
+    @property
+    def seconds(self) -> float | None:
+        if self.run is None or self.run.started_at is None or self.run.finished_at is None:
+            return None
+        return (self.run.finished_at - self.run.started_at).total_seconds()
+
+
+def first_call(token: GatewayToken) -> FirstCall:
+    """Of those that the signed-in person may see. None is looked for before it was used."""
+    if token.last_used_at is None:
+        return FirstCall(token, None)
+    since, until = token.created_at, token.created_at + WAITED_FOR
+    came = access.scoped(Execution).where(Execution.token_id == token.id, Execution.created_at.between(since, until))
+    runs = db.session.scalars(came.order_by(Execution.created_at).limit(LOOKED_AT)).all()
+    completed = (run for run in runs if run.state is State.COMPLETED)
+    return FirstCall(token, next(completed, runs[-1] if runs else None))
 
 
 def unknown(project: Project, names: list[str]) -> list[str]:

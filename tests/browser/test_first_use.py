@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from dataelan_web.extensions import db
 from dataelan_web.models import Model, Provider, new_id
+from tests.test_gateway import openai_client
 
 from . import steps
 
@@ -92,3 +93,18 @@ def a_provider_with_keys(base_url: str) -> Provider:
     db.session.add(row)
     db.session.commit()
     return row
+
+
+def test_from_a_new_token_to_its_first_call(page: Page, server: str) -> None:
+    sign_up(page)
+    page.get_by_role("link", name="First project").first.click()
+    page.get_by_role("link", name="Gateway tokens").click()
+    page.get_by_label("What is it for?").fill("Nightly job")
+    page.get_by_role("button", name="Create token").click()
+    came = page.locator("#first-call")
+    expect(came).to_contain_text("Waiting for its first call…")
+    with openai_client(server, page.locator("#secret").inner_text()) as client:
+        client.chat.completions.create(model="simulated-instant", messages=[{"role": "user", "content": "Hello"}])
+    expect(came).to_contain_text("Its first call: simulated-instant answered in")
+    came.get_by_role("link", name="Open it").click()
+    expect(page.locator(".facts")).to_contain_text("Simulated")
