@@ -2,8 +2,8 @@
 
 Python runs one of them at once, whoever holds its lock. Where they may run anywhere, each that gets the lock mostly
 wakes up on another processor, which has nothing of what it needs in its caches: a web that keeps to one answers a third
-more of programs' calls (docs/gateway.md), and a prompt takes a worker a quarter less. Whatever else runs, such as the
-database, the system moves out of its way.
+more of programs' calls (docs/gateway-speed.md), and a prompt takes a worker a quarter less. Whatever else runs, such as
+the database, the system moves out of its way.
 
 Which one: that which the fewest others of the same data directory keep to, by locks that end with who holds them; so it
 does not matter how many there are, nor in how many containers. Only on Linux, and where there are several processors.
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +22,8 @@ DIRECTORY = "processors"
 BOOT, THREADS = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/task")
 _kept: list[BinaryIO] = []
 """For as long as this process lives."""
+_others: set[int] = set()
+"""The processors that it may run on, and does not."""
 
 
 def keep_to_one(data_dir: Path) -> None:
@@ -33,9 +35,25 @@ def keep_to_one(data_dir: Path) -> None:
         with suppress(OSError):
             processor, lock = _claimed(data_dir / DIRECTORY, allowed)
             _kept.append(lock)
+            _others.update(set(allowed) - {processor})
             for thread in THREADS.iterdir():
                 with suppress(ProcessLookupError):  # it has just ended
                     os.sched_setaffinity(int(thread.name), {processor})
+
+
+@contextmanager
+def out_of_the_way() -> Iterator[None]:
+    """For this thread, and those that it starts, while it works long without Python's lock. On the processor of all
+    others it would take half of that from them, and with four threads, as for a password's hash, four fifths."""
+    if not _others:
+        yield
+        return
+    kept = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, _others)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, kept)
 
 
 def _claimed(directory: Path, allowed: Sequence[int]) -> tuple[int, BinaryIO]:

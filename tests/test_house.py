@@ -43,7 +43,7 @@ WEB = {
 
 MAY_IMPORT = {
     "router": {"router"},
-    "models": {"models"},
+    "models": {"models", "processors"},
     "extensions": {"models"},
     "quota": {"quota", "models"},
     "secrets": set(),

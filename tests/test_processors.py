@@ -66,3 +66,31 @@ def test_where_no_lock_can_be_had_it_keeps_to_none(tmp_path: Path) -> None:
     one = Kept(tmp_path / "a file")
     one.kill()
     assert one.to == " ".join(map(str, sorted(os.sched_getaffinity(0))))
+
+
+OUT_OF_THE_WAY = """
+import os, sys, threading
+from pathlib import Path
+from dataelan_web import processors
+
+allowed = os.sched_getaffinity(0)
+with processors.out_of_the_way():
+    assert os.sched_getaffinity(0) == allowed, "it keeps to none"
+processors.keep_to_one(Path(sys.argv[1]))
+own, found = os.sched_getaffinity(0), []
+try:
+    with processors.out_of_the_way():
+        one = threading.Thread(target=lambda: found.append(os.sched_getaffinity(0)))
+        one.start(), one.join()
+        assert found == [os.sched_getaffinity(0)] == [allowed - own]
+        raise KeyError
+except KeyError:
+    assert os.sched_getaffinity(0) == own
+"""
+
+
+@SEVERAL
+def test_what_works_long_without_pythons_lock_is_out_of_the_way_of_who_needs_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OUT_OF_THE_WAY, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, Numeri
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, object_session, relationship
 
+from ..processors import out_of_the_way
 from .base import Base, Json, JsonList, Name, Nano, Time, Trashable, in_trash, now, parent
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class User(UserMixin, Base):
     memberships: Mapped[list[Membership]] = relationship(back_populates="user")
 
     def set_password(self, password: str) -> None:
-        self.password_hash = _hasher.hash(password)
+        self.password_hash = _hash(password)
         self.end_sign_ins()
 
     def end_sign_ins(self) -> None:
@@ -118,7 +119,7 @@ class User(UserMixin, Base):
 
     def _hash_anew(self, password: str) -> None:
         """Over the hash that was checked, and no other: a new password may have been set since it was read."""
-        anew, session = _hasher.hash(password), object_session(self)
+        anew, session = _hash(password), object_session(self)
         if session is not None:
             as_checked = (User.id == self.id) & (User.password_hash == self.password_hash)
             change = update(User).where(as_checked).values(password_hash=anew)
@@ -145,9 +146,15 @@ def waste_a_hash(password: str) -> bool:
     return _matches(_DECOY, password)
 
 
+def _hash(password: str) -> str:
+    with out_of_the_way():
+        return _hasher.hash(password)
+
+
 def _matches(stored: str, password: str) -> bool:
     try:
-        return _hasher.verify(stored, password)
+        with out_of_the_way():
+            return _hasher.verify(stored, password)
     except (VerificationError, InvalidHashError):
         return False
 
