@@ -24,8 +24,9 @@ from .extensions import db, one_of_each
 
 IDLE = 30
 """Seconds after which something on the way may have forgotten the connection without a word to us."""
-KEPT_FOR = 10
-"""… after which one that nobody needed is let go of: each is a process of PostgreSQL."""
+KEPT_FOR, LOOKS_EVERY = 10.0, 1.0
+"""… after which one that nobody needed is let go of: each is a process of PostgreSQL. And how often messages look for
+such a one."""
 
 AT_ONCE, PATIENCE = 8, 0.25
 """Messages of a process that are under way, and seconds that one more waits for a place: then they may be waiting for
@@ -134,6 +135,7 @@ class Lines:
         """… and since when. What is done to it, and to those in use, is one step of Python's and needs no lock."""
         self._in_use = set[Any]()
         self._places = Places(MOST)
+        self._looked_at = 0.0
 
     def __len__(self) -> int:
         """How many are in use."""
@@ -194,8 +196,12 @@ class Lines:
 
     def _let_go_of_idle(self) -> None:
         """Of those that were needed once; also of SQLAlchemy's, where nothing is given back while messages go."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOKS_EVERY:
+            return
+        self._looked_at = now
         let_go_of_idle(db.engine)
-        if self._resting and time.monotonic() - self._resting[0][1] > KEPT_FOR:
+        if self._resting and now - self._resting[0][1] > KEPT_FOR:
             with suppress(IndexError):
                 self._resting.pop(0)[0].close()
 

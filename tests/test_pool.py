@@ -74,6 +74,7 @@ def test_what_was_needed_at_once_is_let_go_of_when_nobody_needs_it(
     assert len(several) == 3, "made anew for who comes later"
     before = speaker()  # on a connection of the pool, from now on for messages
     monkeypatch.setattr(pool, "KEPT_FOR", -1)
+    monkeypatch.setattr(pool, "LOOKS_EVERY", 0)
     assert speaker() == speaker() == before
     wait_until(lambda: there(bystander, several) == {before}, 5)
 
@@ -158,6 +159,7 @@ def test_connections_for_messages_that_rest_for_long_are_asked_or_let_go(
     assert len(several) == 3
     monkeypatch.setattr(pool, "IDLE", -1)
     monkeypatch.setattr(pool, "KEPT_FOR", -1)
+    monkeypatch.setattr(pool, "LOOKS_EVERY", 0)
     assert speaker() in several
     assert speaker() in several
     wait_until(lambda: len(there(bystander, several)) == 1, 5)

@@ -10,7 +10,7 @@ from ..api_errors import Problem
 from ..router.plan import NO_SUCH_MODEL
 from ..router.types import Failure
 from .model_lists import listed
-from .tokens import token_let_in
+from .tokens import authenticate
 
 MOST = 3
 LIKE, BESIDE = 70, 8
@@ -19,10 +19,10 @@ much less the others may have than the one that is most like it."""
 
 
 def with_near_names(problem: Problem, failure: Failure, requested: str) -> Problem:
-    """Of a call that was not made, as no model, rule or prompt is called so."""
+    """Of a call that was not made, as no model, rule or prompt is called so. Raises Refused where its token is over."""
     if failure.sent or failure.code != NO_SUCH_MODEL:
         return problem
-    names = [one.name for one in listed(token_let_in())]
+    names = [one.name for one in listed(authenticate())]
     near = process.extract(requested, names, processor=str.lower, score_cutoff=LIKE, limit=MOST)
     meant = [name for name, like, _ in near if like >= near[0][1] - BESIDE]
     asked = f"Did you mean {' or '.join(meant)}? " if meant else ""

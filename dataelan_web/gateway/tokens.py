@@ -154,7 +154,7 @@ def _presumed(secret: str, environ: WSGIEnvironment) -> TokenRecord | None:
 
 def _let_in(token: TokenRecord, caller: Caller, environ: WSGIEnvironment) -> TokenRecord:
     """Raises Refused: it is over (401), its organization is suspended (403), or nothing can be asked just now (503)."""
-    g.caller, g.gateway_token = caller, token
+    g.caller = caller
     second_net.until_commit(token.organization_id, token.created_by)
     if not token.is_valid(now()):
         raise _not_valid()
@@ -230,11 +230,6 @@ class Known(NamedTuple):
 def caller() -> Caller:
     """Of this request, as it was let in."""
     found: Caller = g.caller
-    return found
-
-
-def token_let_in() -> TokenRecord:
-    found: TokenRecord = g.gateway_token
     return found
 
 
