@@ -49,7 +49,8 @@ def out_of_the_way() -> Iterator[None]:
         yield
         return
     kept = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, _others)
+    with suppress(OSError):  # none of them is to be had any more
+        os.sched_setaffinity(0, _others)
     try:
         yield
     finally:

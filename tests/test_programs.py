@@ -120,6 +120,9 @@ def test_whoever_makes_a_token_sees_its_first_call_come(app: Flask, acme: people
     run = db.session.scalars(select(Execution).where(*completed)).one()
     assert f'href="{acme.home}/executions/{run.id}"' in told()
     assert "hx-get" not in told(), "and no more"
+    form = {"label": "Production", "project": str(acme.project.id), "expires_in": ""}
+    page = olivia.submit(f"{account(olivia, acme)}/tokens", form).get_data(as_text=True)
+    assert "Waiting for its first call" in page, "also of a service account"
 
 
 def test_a_first_call_is_not_waited_for_for_ever(app: Flask, acme: people.Cast) -> None:

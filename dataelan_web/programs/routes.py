@@ -87,9 +87,9 @@ def issue(id: uuid.UUID) -> Response:
     if not form.validate_on_submit() or not form.knows(project):
         return _show(account, 422, form=form)
     scope = tokens.Scoped(form.names, form.days, form.budget.data)
-    _, secret = tokens.issue(project, str(form.label.data), scope, account)
+    token, secret = tokens.issue(project, str(form.label.data), scope, account)
     db.session.commit()
-    return _show(account, 201, secret=secret)
+    return _show(account, 201, secret=secret, first=tokens.first_call(token))
 
 
 @bp.post("/service-accounts/<uuid:id>/tokens/<uuid:token_id>/rotation")
