@@ -86,7 +86,7 @@ def test_words_on_a_chart_do_not_cover_each_other() -> None:
     words = figure["layout"]["annotations"]
     assert words[0]["text"] == "Number 0 +1"
     assert words[0]["hovertext"] == "Number 0<br>Number 1"
-    heights = [one["y"] for one in words if one["text"] != "·"]
+    heights = [one["y"] for one in words if one["text"] != figures.HEAD]
     assert len(heights) == len(set(heights)) == figures.ROWS, "so near each other, each is on a row of its own"
     assert len(figure["layout"]["shapes"]) == len(words)
     assert figure["layout"]["yaxis"]["domain"][1] < min(heights), "and none on the data"

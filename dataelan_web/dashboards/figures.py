@@ -22,6 +22,7 @@ WORDS, WIDE = 26, 0.4
 """Letters of a note that stand on a chart, and which part of a narrow one they take."""
 ROWS, HIGH = 3, 0.09
 """Of such words, one above the other, and which part of the height each takes."""
+HEAD = "◆"
 Points = Sequence[float | None]
 
 
@@ -187,7 +188,7 @@ def _layout(unit: str, **more: Any) -> dict[str, Any]:
 
 def mark(figure: dict[str, Any], over: Range, notes: Sequence[tuple[datetime, str]]) -> None:
     """A line at the slot in which something happened, and what, above the data: (when, in words). On figures over that
-    time only. Where there is no room for words there is the line, which says them where one points at it."""
+    time only. Where there is no room for words its line has a head, which says them where one points at it."""
     times = _times(over)
     if figure["data"][0].get("x") != times:
         return
@@ -210,12 +211,14 @@ def mark(figure: dict[str, Any], over: Range, notes: Sequence[tuple[datetime, st
 
 
 def _word(x: str, said: Sequence[str], row: int | None, *, is_left: bool) -> dict[str, Any]:
+    all_of_it = "<br>".join(map(plain, said))
+    if row is None:
+        return {"x": x, "y": 1, "yref": "paper", "showarrow": False, "text": HEAD, "hovertext": all_of_it}
     more = f" +{len(said) - 1}" if len(said) > 1 else ""
     short = said[0] if len(said[0] + more) <= WORDS else f"{said[0][: WORDS - 1 - len(more)]}…"
     side = {"xanchor": "left", "xshift": 3} if is_left else {"xanchor": "right", "xshift": -3}
-    place = {"x": x, "y": 1 - (row or 0) * HIGH, "yref": "paper", "yanchor": "top", "showarrow": False, "borderpad": 0}
-    text = "" if row is None else plain(short + more)
-    return place | side | {"text": text or "·", "hovertext": "<br>".join(map(plain, said))}
+    place = {"x": x, "y": 1 - row * HIGH, "yref": "paper", "yanchor": "top", "showarrow": False, "borderpad": 0}
+    return place | side | {"text": plain(short + more) or HEAD, "hovertext": all_of_it}
 
 
 def plain(text: str) -> str:
