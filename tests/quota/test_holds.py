@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select, text
@@ -267,11 +268,14 @@ def test_a_refusal_says_when_in_the_organizations_own_time(acme: people.Cast) ->
 
 
 def test_of_several_limits_that_refuse_the_one_that_lasts_longest_is_named(acme: people.Cast) -> None:
-    """Else a person would wait for tomorrow in vain."""
-    for window in (Window.DAY, Window.MONTH, Window.WEEK):
+    """Else a person would wait for tomorrow in vain. In its last days a month is over before its last week is."""
+    windows = (Window.DAY, Window.MONTH, Window.WEEK)
+    for window in windows:
         limit(acme, 0, window=window)
-    with pytest.raises(OverLimit, match="per month"):
+    with pytest.raises(OverLimit) as refusal:
         reserve(acme, 1)
+    ends = [quota.window_of(one, now(), ZoneInfo("UTC"))[1] for one in windows]
+    assert refusal.value.ends_at == max(filter(None, ends))
     limit(acme, 0, window=Window.TOTAL)
     with pytest.raises(OverLimit, match="in all"):
         reserve(acme, 1)
