@@ -201,7 +201,7 @@ def mark(figure: dict[str, Any], over: Range, notes: Sequence[tuple[datetime, st
         left = part if part + WIDE <= 1 else part - WIDE
         row = next((n for n, upto in enumerate(taken) if upto <= left), None)
         line = {"type": "line", "yref": "paper", "y0": 0, "line": {"color": REST, "width": 1, "dash": "dash"}}
-        shapes.append(line | {"x0": x, "x1": x, "y1": 1 - (row or 0) * HIGH})
+        shapes.append(line | {"x0": x, "x1": x, "y1": 1 - (ROWS if row is None else row) * HIGH})
         if row is not None:
             taken[row] = left + WIDE
         words.append(_word(x, said, row, is_left=left == part))
@@ -213,12 +213,13 @@ def mark(figure: dict[str, Any], over: Range, notes: Sequence[tuple[datetime, st
 def _word(x: str, said: Sequence[str], row: int | None, *, is_left: bool) -> dict[str, Any]:
     all_of_it = "<br>".join(map(plain, said))
     if row is None:
-        return {"x": x, "y": 1, "yref": "paper", "showarrow": False, "text": HEAD, "hovertext": all_of_it}
+        beneath = 1 - ROWS * HIGH  # all words
+        return {"x": x, "y": beneath, "yref": "paper", "showarrow": False, "text": HEAD, "hovertext": all_of_it}
     more = f" +{len(said) - 1}" if len(said) > 1 else ""
     short = said[0] if len(said[0] + more) <= WORDS else f"{said[0][: WORDS - 1 - len(more)]}…"
     side = {"xanchor": "left", "xshift": 3} if is_left else {"xanchor": "right", "xshift": -3}
     place = {"x": x, "y": 1 - row * HIGH, "yref": "paper", "yanchor": "top", "showarrow": False, "borderpad": 0}
-    return place | side | {"text": plain(short + more) or HEAD, "hovertext": all_of_it}
+    return place | side | {"text": plain(short + more), "hovertext": all_of_it}
 
 
 def plain(text: str) -> str:

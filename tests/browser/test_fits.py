@@ -220,7 +220,7 @@ def test_words_on_a_chart_lie_over_no_others(open_page: Opener, acme: people.Cas
     page.locator(".figure .annotation-text").first.wait_for()
     over = page.locator(".figure").evaluate_all(
         """figures => figures.flatMap(figure => {
-          const words = [...figure.querySelectorAll('.annotation-text')].filter(e => e.textContent !== '·');
+          const words = [...figure.querySelectorAll('.annotation-text')];
           const boxes = words.map(e => [e.textContent, e.getBoundingClientRect()]);
           return boxes.flatMap(([one, a], at) => boxes.slice(at + 1)
             .filter(([, b]) => a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom)
