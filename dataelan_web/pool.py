@@ -86,8 +86,8 @@ def let_go_of_idle(engine: Engine) -> None:
         if not resting or _has_rested(resting[0]) < KEPT_FOR:
             return
         record = resting.popleft()
-    record.close()
     pool._dec_overflow()
+    record.close()
 
 
 def _has_word(connection: Any) -> bool:

@@ -13,17 +13,22 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 DIRECTORY = "processors"
 BOOT, THREADS = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/task")
+NICE = 10
+"""Of 19: a tenth of what others have who want the same processor."""
+Value = TypeVar("Value")
 _kept: list[BinaryIO] = []
 """For as long as this process lives."""
 _others: set[int] = set()
-"""The processors that it may run on, and does not."""
+"""The processors that it might run on, and does not."""
 
 
 def keep_to_one(data_dir: Path) -> None:
@@ -41,20 +46,20 @@ def keep_to_one(data_dir: Path) -> None:
                     os.sched_setaffinity(int(thread.name), {processor})
 
 
-@contextmanager
-def out_of_the_way() -> Iterator[None]:
-    """For this thread, and those that it starts, while it works long without Python's lock. On the processor of all
-    others it would take half of that from them, and with four threads, as for a password's hash, four fifths."""
-    if not _others:
-        yield
-        return
-    kept = os.sched_getaffinity(0)
-    with suppress(OSError):  # none of them is to be had any more
-        os.sched_setaffinity(0, _others)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, kept)
+def out_of_the_way(work: Callable[[], Value]) -> Value:
+    """What this comes to, which works long without Python's lock, such as a password's hash with its four threads: on
+    the processor of all others they would have four fifths of it. So it runs in a thread of its own, of lower priority,
+    on the processors that this process does not keep to, where another may; and so do all that it starts."""
+    with ThreadPoolExecutor(1, initializer=_step_aside) as aside:
+        return aside.submit(work).result()
+
+
+def _step_aside() -> None:
+    """This thread alone, which Linux can tell from its process."""
+    if hasattr(os, "sched_setaffinity"):
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+            os.sched_setaffinity(0, _others or os.sched_getaffinity(0))
 
 
 def _claimed(directory: Path, allowed: Sequence[int]) -> tuple[int, BinaryIO]:

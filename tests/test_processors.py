@@ -71,21 +71,28 @@ def test_where_no_lock_can_be_had_it_keeps_to_none(tmp_path: Path) -> None:
 OUT_OF_THE_WAY = """
 import os, sys, threading
 from pathlib import Path
-from dataelan_web import processors
+from dataelan_web.processors import NICE, keep_to_one, out_of_the_way
 
-allowed = os.sched_getaffinity(0)
-with processors.out_of_the_way():
-    assert os.sched_getaffinity(0) == allowed, "it keeps to none"
-processors.keep_to_one(Path(sys.argv[1]))
-own, found = os.sched_getaffinity(0), []
+def place():
+    return os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+def of_a_thread():
+    found = []
+    one = threading.Thread(target=lambda: found.append(place()))
+    one.start(), one.join()
+    return found
+
+allowed, usual = place()
+assert out_of_the_way(place) == (allowed, max(usual, NICE)), "it keeps to none"
+keep_to_one(Path(sys.argv[1]))
+own, _ = place()
+aside = allowed - own, max(usual, NICE)
+assert out_of_the_way(lambda: [place(), *of_a_thread()]) == [aside, aside]
 try:
-    with processors.out_of_the_way():
-        one = threading.Thread(target=lambda: found.append(os.sched_getaffinity(0)))
-        one.start(), one.join()
-        assert found == [os.sched_getaffinity(0)] == [allowed - own]
-        raise KeyError
-except KeyError:
-    assert os.sched_getaffinity(0) == own
+    out_of_the_way(lambda: {}["nothing"])
+except KeyError as error:
+    assert error.args == ("nothing",)
+assert place() == (own, usual)
 """
 
 

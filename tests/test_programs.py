@@ -119,6 +119,10 @@ def test_whoever_makes_a_token_sees_its_first_call_come(app: Flask, acme: people
     completed = Execution.token_id == token_of(secret).id, Execution.state == State.COMPLETED
     run = db.session.scalars(select(Execution).where(*completed)).one()
     assert f'href="{acme.home}/executions/{run.id}"' in told()
+    assert " for $0." in told()
+    run.cost = None
+    db.session.commit()
+    assert " for " not in told(), "nobody knows its price"
     assert "hx-get" not in told(), "and no more"
     form = {"label": "Production", "project": str(acme.project.id), "expires_in": ""}
     page = olivia.submit(f"{account(olivia, acme)}/tokens", form).get_data(as_text=True)

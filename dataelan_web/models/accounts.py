@@ -9,6 +9,7 @@ import uuid
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher
@@ -147,14 +148,12 @@ def waste_a_hash(password: str) -> bool:
 
 
 def _hash(password: str) -> str:
-    with out_of_the_way():
-        return _hasher.hash(password)
+    return out_of_the_way(partial(_hasher.hash, password))
 
 
 def _matches(stored: str, password: str) -> bool:
     try:
-        with out_of_the_way():
-            return _hasher.verify(stored, password)
+        return out_of_the_way(partial(_hasher.verify, stored, password))
     except (VerificationError, InvalidHashError):
         return False
 

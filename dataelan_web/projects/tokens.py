@@ -142,12 +142,6 @@ class FirstCall(NamedTuple):
         came = self.run is not None and self.run.state is State.COMPLETED
         return not came and now() - self.token.created_at < WAITED_FOR
 
-    @property
-    def seconds(self) -> float | None:
-        if self.run is None or self.run.started_at is None or self.run.finished_at is None:
-            return None
-        return (self.run.finished_at - self.run.started_at).total_seconds()
-
 
 def first_call(token: GatewayToken) -> FirstCall:
     """Of those that the signed-in person may see. None is looked for before it was used."""
